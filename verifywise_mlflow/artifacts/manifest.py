@@ -1,0 +1,95 @@
+"""The artifact manifest of one model version, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class FileKind(StrEnum):
+    """What a file is, judged by its name and place alone: no file is opened to find out."""
+
+    MODEL = "model binary"
+    MLMODEL = "model description"
+    ENVIRONMENT = "environment"
+    SIGNATURE = "signature"
+    EVALUATION = "evaluation report"
+    EXPLANATION = "explanation"
+    MODEL_CARD = "model card"
+    DATA_SHEET = "data sheet"
+    BIAS_REPORT = "bias report"
+    PLOT = "plot"
+    OTHER = "other"
+
+
+Root = Literal["model", "run"]
+"""Which tree a path is relative to: the model's own folder, or the run's artifacts outside of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """One file. ``sha256`` is null where the bytes were not read; ``note`` then says why."""
+
+    root: Root
+    path: str
+    size: int | None
+    """Bytes: as counted where the file was hashed, else as the server lists it."""
+    sha256: str | None
+    kind: FileKind
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One package that an environment file names."""
+
+    name: str
+    """Normalized as PyPI does it (PEP 503)."""
+    specifier: str
+    """``==1.9.1``, ``>=2,<3`` or empty."""
+    source: str
+    """The file that names it, e.g. ``requirements.txt``."""
+    pinned: bool
+    """True for an exact ``==`` without wildcard, an exact conda pin, or a URL with a hash or commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEnvironment:
+    """What the model says it needs in order to run."""
+
+    python_version: str | None
+    packages: tuple[Requirement, ...]
+    sources: tuple[str, ...]
+    """The environment files that were read, e.g. ``("conda.yaml", "requirements.txt")``."""
+    mlflow_version: str | None
+    flavors: Mapping[str, str | None]
+    """Flavor to the version of its library (``sklearn: 1.9.1``), from MLmodel."""
+    serialization_format: str | None
+    """``pickle``, ``cloudpickle``, ``skops``, …, where MLmodel says so."""
+    reproducible: bool
+    missing_pins: tuple[str, ...]
+    """Why it is not reproducible: ``python``, package names, or ``no environment file``."""
+    problems: tuple[str, ...] = ()
+    """Environment files that could not be read, and why."""
+
+
+ManifestStatus = Literal["complete", "partial", "unreachable", "none"]
+"""``complete``: every file is listed and, where hashing is on, hashed. ``partial``: some are not, ``reason``
+says which. ``unreachable``: no listing could be had. ``none``: MLflow shows no place where files could lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactManifest:
+    """Every file of one model version, as far as they could be read."""
+
+    location: str | None
+    """The URI of the model's folder, as MLflow gives it."""
+    status: ManifestStatus
+    reason: str | None
+    files: tuple[ArtifactFile, ...]
+    """Sorted by root and path."""
+    environment: RuntimeEnvironment | None
+    digest: str | None
+    """SHA-256 over the sorted entries (root, path, size, sha256); null unless complete and hashed."""

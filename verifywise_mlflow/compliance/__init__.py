@@ -1,0 +1,1 @@
+"""Policies as data, and the verdicts they give on canonical records."""

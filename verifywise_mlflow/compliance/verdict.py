@@ -1,0 +1,62 @@
+"""What a rule says about a record, and what a record's rules say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifywise_mlflow.normalizer.record import Json
+
+
+class Verdict(StrEnum):
+    """The answer of one rule for one model version.
+
+    A missing value is ``not evidenced``, never a failure: MLflow not showing something does not
+    prove that it was not done.
+    """
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_EVIDENCED = "not evidenced"
+    NOT_APPLICABLE = "not applicable"
+    ERROR = "error"
+
+
+class Badge(StrEnum):
+    """One word for a model version."""
+
+    COMPLIANT = "compliant"
+    GAPS = "gaps"
+    NON_COMPLIANT = "non-compliant"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """One rule's verdict on one record."""
+
+    rule_id: str
+    rule_version: int
+    verdict: Verdict
+    reason: str
+    """One sentence for people."""
+    values: Mapping[str, Json]
+    """The record's fields that the rule looked at, as it saw them; absent ones are null."""
+
+
+def badge(results: Iterable[RuleResult], *, complete: bool) -> Badge:
+    """Fold a record's verdicts into one badge; the worst counts.
+
+    A failed rule outweighs everything, since it rests on what was read. A record that could not be
+    read completely, or a rule that could not be evaluated, is ``incomplete`` before its gaps are
+    counted: they may close once it is read.
+    """
+    verdicts = {result.verdict for result in results}
+    if Verdict.FAIL in verdicts:
+        return Badge.NON_COMPLIANT
+    if Verdict.ERROR in verdicts or not complete:
+        return Badge.INCOMPLETE
+    if Verdict.NOT_EVIDENCED in verdicts:
+        return Badge.GAPS
+    return Badge.COMPLIANT
