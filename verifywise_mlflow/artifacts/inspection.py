@@ -1,0 +1,187 @@
+"""Builds the manifest of one model version: lists its trees, hashes within limits, reads the environment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES, read_environment
+from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_note
+from verifywise_mlflow.artifacts.kinds import classify
+from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.listing import Listing, walk
+from verifywise_mlflow.artifacts.location import ModelLocation, NoFiles, UnreachableFiles
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    ManifestStatus,
+    Root,
+    RuntimeEnvironment,
+)
+from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.tree import SharedTree
+from verifywise_mlflow.connector.entities import RemoteFile
+
+HASHING_IS_OFF = "not hashed: hashing is switched off"
+
+
+def build_manifest(
+    location: ModelLocation,
+    model_files: ArtifactSource | None,
+    run_files: ArtifactSource | None,
+    *,
+    model_path: str,
+    limits: Limits,
+    hash_files: bool,
+    exclude_run_paths: Collection[str] = (),
+) -> ArtifactManifest:
+    """Look at every file of a version. Failures to read are part of the manifest, never errors.
+
+    Args:
+        location: Where the model's files lie, from ``locate``.
+        model_files: The root that holds the model's folder; not asked where ``location`` is out of reach.
+        run_files: The artifacts of the version's run. Where the model lies in that same run, pass the same object:
+            its folder is then left out of the run's tree. A ``SharedTree`` is read once for all its versions.
+        model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
+        limits: What is looked at, at most.
+        hash_files: If false, only environment files are read.
+        exclude_run_paths: More of the run's tree to leave out.
+    """
+    uri = None if isinstance(location, NoFiles) else location.uri
+    reasons: list[str] = []
+    trees: list[_Tree] = []
+    environment: RuntimeEnvironment | None = None
+    inspector = _Inspector(limits, hash_files)
+
+    if isinstance(location, NoFiles | UnreachableFiles):
+        reasons.append(location.reason)
+    elif model_files is None:
+        reasons.append(f"nothing is set up to read {location.uri}")
+    else:
+        tree = _model_tree(SharedTree.of(model_files), model_path, limits)
+        trees.append(tree)
+        if tree.listing.reached and not tree.listing.files and not tree.listing.problems:
+            reasons.append(f"the server lists no files at {location.uri}")
+        elif tree.listing.files:
+            environment = inspector.read_environment(tree)
+    if run_files is not None:
+        excluded = {*exclude_run_paths, *([model_path] if run_files is model_files and trees else [])}
+        if "" not in excluded:  # else the model is the whole run
+            shared = SharedTree.of(run_files)
+            trees.append(_Tree("run", shared, "", walk(shared, "", limits, excluded)))
+
+    files = [inspector.inspect(tree, file) for tree in trees for file in tree.listing.files]
+    for tree in trees:
+        reasons += [f"{tree.root}: {problem}" for problem in tree.listing.problems]
+    reasons += inspector.reasons()
+    status = _status(location, trees, files, reasons)
+    ordered = tuple(sorted(files, key=lambda file: (file.root, file.path)))
+    return ArtifactManifest(
+        location=uri,
+        status=status,
+        reason="; ".join(reasons) or None,
+        files=ordered,
+        environment=environment,
+        digest=digest_of(ordered) if status == "complete" else None,
+    )
+
+
+def digest_of(files: Iterable[ArtifactFile]) -> str | None:
+    """SHA-256 over one JSON line ``[root, path, size, sha256]`` for each file, sorted; null if any is not hashed."""
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda file: (file.root, file.path)):
+        if file.sha256 is None:
+            return None
+        entry = [file.root, file.path, file.size, file.sha256]
+        digest.update(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    root: Root
+    source: SharedTree
+    base: str
+    """The folder that the manifest's paths are relative to."""
+    listing: Listing
+
+    def relative(self, path: str) -> str:
+        return path.removeprefix(f"{self.base}/") if self.base else path
+
+
+def _model_tree(source: SharedTree, model_path: str, limits: Limits) -> _Tree:
+    listing = walk(source, model_path, limits)
+    if listing.reached and not listing.files and not listing.problems and model_path:
+        # People register single files (runs:/RUN/model.pkl); MLflow lists those as if they were empty folders.
+        parent = model_path.rpartition("/")[0]
+        around = walk(source, parent, Limits(files=limits.files, directories=1, depth=1))
+        if single := [file for file in around.files if file.path == model_path]:
+            return _Tree("model", source, parent, Listing(tuple(single), ()))
+    return _Tree("model", source, model_path, listing)
+
+
+def _status(
+    location: ModelLocation, trees: list[_Tree], files: list[ArtifactFile], reasons: list[str]
+) -> ManifestStatus:
+    if not reasons:
+        return "complete"
+    if files or any(tree.root == "model" and tree.listing.reached for tree in trees):
+        return "partial"
+    return "none" if isinstance(location, NoFiles) else "unreachable"
+
+
+@dataclass(slots=True)
+class _Inspector:
+    """Turns listed files into the manifest's entries and keeps account of what it read."""
+
+    limits: Limits
+    hash_files: bool
+    bytes_hashed: int = 0
+    unread: list[str] = field(default_factory=list)
+    environment_hashes: dict[str, HashedBytes | NotHashed] = field(default_factory=dict)
+
+    def read_environment(self, tree: _Tree) -> RuntimeEnvironment:
+        contents: dict[str, bytes] = {}
+        unreadable: dict[str, str] = {}
+        for file in tree.listing.files:
+            name = tree.relative(file.path)
+            if name not in ENVIRONMENT_FILES:
+                continue
+            try:
+                contents[name] = tree.source.content_of(file.path, MAX_FILE_BYTES)
+            except ArtifactUnreadable as error:
+                unreadable[name] = str(error)
+            else:
+                self.environment_hashes[name] = tree.source.hash_of(file.path, MAX_FILE_BYTES)
+        return read_environment(contents, unreadable)
+
+    def inspect(self, tree: _Tree, file: RemoteFile) -> ArtifactFile:
+        path = tree.relative(file.path)
+        hashed = self.environment_hashes.get(path) if tree.root == "model" else None
+        hashed = hashed or self._hash(tree, file)
+        kind = classify(path, tree.root)
+        if isinstance(hashed, NotHashed):
+            if hashed.reason != HASHING_IS_OFF:
+                self.unread.append(f"{tree.root}: {path} {hashed.reason}")
+            return ArtifactFile(tree.root, path, file.size, None, kind, hashed.reason)
+        self.bytes_hashed += hashed.size
+        return ArtifactFile(tree.root, path, hashed.size, hashed.sha256, kind, size_note(file.size, hashed.size))
+
+    def reasons(self) -> list[str]:
+        """What was listed but not read, as one sentence: each file's own note says more."""
+        if not self.unread:
+            return []
+        more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
+        return [f"{self.unread[0]}{more}"]
+
+    def _hash(self, tree: _Tree, file: RemoteFile) -> HashedBytes | NotHashed:
+        if not self.hash_files:
+            return NotHashed(HASHING_IS_OFF)
+        left = max(0, self.limits.total_bytes - self.bytes_hashed)
+        if (file.size or 0) > self.limits.file_bytes:
+            return over_the_limit(self.limits.file_bytes)
+        if (file.size or 0) > left:
+            return NotHashed(f"not hashed: over the limit of {self.limits.total_bytes} bytes for one version")
+        return tree.source.hash_of(file.path, min(self.limits.file_bytes, left))

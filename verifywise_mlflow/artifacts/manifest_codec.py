@@ -1,0 +1,29 @@
+"""The manifest as JSON and back, in the manifest's own words: what Postgres keeps in its JSONB column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from pydantic import TypeAdapter
+
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+
+_MANIFEST: TypeAdapter[ArtifactManifest] = TypeAdapter(ArtifactManifest)
+
+
+def manifest_to_json(manifest: ArtifactManifest) -> dict[str, Json]:
+    """Plain dictionaries, lists and scalars, keyed by the names of the manifest's fields."""
+    encoded: dict[str, Json] = _MANIFEST.dump_python(manifest, mode="json")
+    return encoded
+
+
+def manifest_from_json(value: Mapping[str, object]) -> ArtifactManifest:
+    """The manifest that ``manifest_to_json`` was given.
+
+    Raises:
+        pydantic.ValidationError: A field is missing or of the wrong type (a ``ValueError``).
+    """
+    return _MANIFEST.validate_python(value)

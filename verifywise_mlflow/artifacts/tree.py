@@ -1,0 +1,75 @@
+"""One root of files whose listings and hashes are fetched once, however many versions share it.
+
+MLflow 2 runs often hold several registered models: each version's manifest covers the whole run. A sync keeps one
+``SharedTree`` per run for as long as it wants the answers to hold; a new sync starts with new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, hash_file, hash_stream, over_the_limit
+from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.connector.entities import RemoteFile
+
+
+class SharedTree:
+    """An ``ArtifactSource`` with a memory. Not for use from several threads at once."""
+
+    def __init__(self, source: ArtifactSource) -> None:
+        self._source = source
+        self._listings: dict[str, Sequence[RemoteFile] | ArtifactUnreadable] = {}
+        self._hashes: dict[str, HashedBytes | NotHashed] = {}
+
+    @classmethod
+    def of(cls, source: ArtifactSource) -> SharedTree:
+        """``source`` itself where it already is one."""
+        return source if isinstance(source, SharedTree) else cls(source)
+
+    def list_directory(self, path: str) -> Sequence[RemoteFile]:
+        """As the source lists it; failures are remembered too, so that a dead server is asked once."""
+        if path not in self._listings:
+            try:
+                self._listings[path] = self._source.list_directory(path)
+            except ArtifactUnreadable as error:
+                self._listings[path] = error
+        listing = self._listings[path]
+        if isinstance(listing, ArtifactUnreadable):
+            raise ArtifactUnreadable(str(listing)) from listing
+        return listing
+
+    def read(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        """As the source reads it: bytes are not kept."""
+        return self._source.read(path, max_bytes)
+
+    def hash_of(self, path: str, max_bytes: int) -> HashedBytes | NotHashed:
+        """The file's hash, where it has no more than ``max_bytes`` bytes."""
+        known = self._hashes.get(path)
+        if known is None:
+            known = hash_file(self._source, path, max_bytes)
+            if known != over_the_limit(max_bytes):  # the next version may have more of its limit left
+                self._hashes[path] = known
+        if isinstance(known, HashedBytes) and known.size > max_bytes:
+            return over_the_limit(max_bytes)
+        return known
+
+    def content_of(self, path: str, max_bytes: int) -> bytes:
+        """All bytes of a small file; its hash is remembered, so that what is parsed is what was hashed.
+
+        Raises:
+            ArtifactUnreadable: It cannot be read, or is larger than ``max_bytes``.
+        """
+        content = bytearray()
+        with self._source.read(path, max_bytes + 1) as chunks:
+            for chunk in chunks:
+                content += chunk
+                if len(content) > max_bytes:
+                    break
+        # Raised out here: an adapter that turns the OSErrors of its `with` block into its own would take this one too.
+        if len(content) > max_bytes:
+            raise ArtifactUnreadable(f"larger than {max_bytes} bytes")
+        hashed = hash_stream([bytes(content)], max_bytes)
+        assert hashed is not None
+        self._hashes[path] = hashed
+        return bytes(content)

@@ -1,0 +1,34 @@
+"""One entry of the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+EntryKind = Literal["sync", "object unreadable", "tenant activated", "tenant deactivated"]
+Outcome = Literal["complete", "incomplete", "failed", "noted"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What happened, to whom, when. Never a secret: credentials appear as their identity only."""
+
+    tenant_id: str
+    occurred_at: datetime
+    kind: EntryKind
+    sync_id: str
+    source_uri: str
+    """The tracking server that was read."""
+    outcome: Outcome
+    code_version: str
+    dagster_run_id: str | None = None
+    credential_identity: str | None = None
+    server_version: str | None = None
+    object_kind: str | None = None
+    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``."""
+    object_name: str | None = None
+    reason: str | None = None
+    counts: Mapping[str, object] = field(default_factory=dict)
+    """Per stage, what was read, changed, incomplete and removed; and the requests made."""

@@ -1,0 +1,66 @@
+"""What can go wrong between us and a customer's server: a small family, each saying what to do.
+
+No message holds a credential or more than a short, escaped excerpt of what the server sent.
+"""
+
+from __future__ import annotations
+
+
+class ConnectorError(Exception):
+    """Something about the server or its answer. ``passing`` tells whether trying again later may help."""
+
+    passing = False
+
+
+class UnreachableError(ConnectorError):
+    """No connection, or no complete answer in time."""
+
+    passing = True
+
+
+class RefusedAddressError(ConnectorError):
+    """The server's address is one that this tenant may not be read from."""
+
+
+class UnauthenticatedError(ConnectorError):
+    """401: the credentials are missing or wrong."""
+
+
+class ForbiddenError(ConnectorError):
+    """403: not permitted. MLflow 3.17 answers so, too, for what does not exist."""
+
+
+class NotFoundError(ConnectorError):
+    """404 in MLflow's own words (``RESOURCE_DOES_NOT_EXIST``): the object is not there."""
+
+
+class NoSuchRouteError(ConnectorError):
+    """404 without MLflow's words: this server, or the proxy before it, does not know the call."""
+
+
+class ThrottledError(ConnectorError):
+    """429, or 503 with ``Retry-After``, and still so after the retries."""
+
+    passing = True
+
+
+class ServerFaultError(ConnectorError):
+    """5xx, and still so after the retries."""
+
+    passing = True
+
+
+class RejectedError(ConnectorError):
+    """400 and its like: the server did not accept the question."""
+
+
+class ProtocolError(ConnectorError):
+    """The answer is not what MLflow's API promises."""
+
+
+class BoundExceededError(ConnectorError):
+    """The answer is larger or longer than the settings allow. The message names the setting."""
+
+
+class NotAReadCallError(ConnectorError):
+    """A call that is not on the list of read calls. It was not sent."""

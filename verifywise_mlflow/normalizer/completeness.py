@@ -1,0 +1,40 @@
+"""What could not be read of a version, and what was read but looks wrong, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.resolution import quoted
+
+
+def unread(inputs: RecordInputs) -> Iterator[str]:
+    """Yield what is missing because it could not be read. A version without a run misses nothing: that is a gap."""
+    version, model, run, logged = inputs.version, inputs.model, inputs.run, inputs.logged_model
+    if model is None:
+        yield "the registered model was not read: its tags and aliases are unknown"
+    if inputs.run_problem:
+        yield f"the training run could not be read: {inputs.run_problem}"
+    elif version.run_id and run is None:
+        yield f"the training run {quoted(version.run_id)} was not read"
+    if inputs.logged_model_problem:
+        yield f"the logged model could not be read: {inputs.logged_model_problem}"
+    if inputs.manifest and inputs.manifest.status in {"partial", "unreachable"}:
+        yield f"the artifact manifest is {inputs.manifest.status}: {inputs.manifest.reason or 'no reason is known'}"
+    for name, problems in (
+        ("model version", version.problems),
+        ("registered model", model.problems if model else ()),
+        ("training run", run.problems if run else ()),
+        ("logged model", logged.problems if logged else ()),
+    ):
+        for problem in problems:
+            yield f"{name}: {problem}"
+
+
+def oddities(inputs: RecordInputs) -> Iterator[str]:
+    """Yield what is strange about the objects themselves, apart from their tags."""
+    run = inputs.run
+    if run and run.lifecycle_stage == "deleted":
+        yield f"the training run {quoted(run.run_id)} is deleted in MLflow: the server may remove its data at any time"
+    if inputs.version.hidden_from_search or (inputs.model and inputs.model.hidden_from_search):
+        yield "a prompt tag hides this version or its model from MLflow's own search"

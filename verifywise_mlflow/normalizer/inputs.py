@@ -1,0 +1,25 @@
+"""All that is known about one model version before it becomes a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInputs:
+    """One model version with what belongs to it, as far as it could be read."""
+
+    version: ModelVersion
+    model: RegisteredModel | None = None
+    run: TrainingRun | None = None
+    run_problem: str | None = None
+    """Why the run that the version names could not be read."""
+    experiment_name: str | None = None
+    logged_model: LoggedModel | None = None
+    logged_model_problem: str | None = None
+    """Why the logged model that the version's source names could not be read."""
+    manifest: ArtifactManifest | None = None
+    """None where manifests are switched off for the tenant."""

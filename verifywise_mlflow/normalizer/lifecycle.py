@@ -1,0 +1,35 @@
+"""The lifecycle stage that a version's aliases stand for.
+
+MLflow's own stage, of which a version has one, goes before its aliases, and those before a tag of the version or its
+run. That order is data: ``precedence`` in mapping.yaml.
+"""
+
+from __future__ import annotations
+
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.resolution import Declaration
+from verifywise_mlflow.normalizer.values import NORMAL_FORMS
+from verifywise_mlflow.normalizer.vocabulary import Vocabulary
+
+_RANK = {stage: rank for rank, stage in enumerate(NORMAL_FORMS["lifecycle_stage"])}
+"""With several aliases on one version, the stage with the most responsibility counts: production before staging
+before development before archived."""
+
+
+def aliases_of(inputs: RecordInputs) -> tuple[str, ...]:
+    """Return the aliases that point to the version, sorted."""
+    if inputs.model is None:
+        return ()
+    number = inputs.version.version_number
+    return tuple(sorted(alias for alias, version in inputs.model.aliases.items() if version == number))
+
+
+def declared_by_aliases(inputs: RecordInputs, vocabulary: Vocabulary) -> list[Declaration]:
+    """Return the stages that the version's aliases stand for, the one that counts first.
+
+    An alias may be any word; one that stands for no stage says nothing, and is no finding.
+    """
+    staged = [(vocabulary.stage(alias), alias) for alias in aliases_of(inputs)]
+    declarations = [Declaration(stage, Origin("alias", alias, alias)) for stage, alias in staged if stage]
+    return sorted(declarations, key=lambda declaration: _RANK[declaration.value])

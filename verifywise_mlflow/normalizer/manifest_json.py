@@ -1,0 +1,61 @@
+"""The JSON that a record holds of an artifact manifest: the files, the environment, the evidence."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.artifacts.kinds import EVIDENCE
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, Requirement, RuntimeEnvironment
+from verifywise_mlflow.normalizer.record import Json
+
+
+def manifest_json(manifest: ArtifactManifest) -> dict[str, Json]:
+    """Return the whole manifest. ``total_bytes`` counts the files whose size is known."""
+    return {
+        "location": manifest.location,
+        "status": manifest.status,
+        "reason": manifest.reason,
+        "digest": manifest.digest,
+        "file_count": len(manifest.files),
+        "total_bytes": sum(file.size or 0 for file in manifest.files),
+        "files": [{**_file_json(file), "note": file.note} for file in manifest.files],
+    }
+
+
+def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
+    """Return what the model needs in order to run."""
+    return {
+        "python_version": environment.python_version,
+        "packages": [_package_json(package) for package in environment.packages],
+        "sources": list(environment.sources),
+        "mlflow_version": environment.mlflow_version,
+        "flavors": dict(environment.flavors),
+        "serialization_format": environment.serialization_format,
+        "reproducible": environment.reproducible,
+        "missing_pins": list(environment.missing_pins),
+        "problems": list(environment.problems),
+    }
+
+
+def evidence_json(manifest: ArtifactManifest) -> list[Json] | None:
+    """Return the files that speak about the model; None where no listing could be had to look through."""
+    if manifest.status == "unreachable":
+        return None
+    return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE]
+
+
+def _file_json(file: ArtifactFile) -> dict[str, Json]:
+    return {
+        "root": file.root,
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "kind": file.kind.value,
+    }
+
+
+def _package_json(package: Requirement) -> dict[str, Json]:
+    return {
+        "name": package.name,
+        "specifier": package.specifier,
+        "source": package.source,
+        "pinned": package.pinned,
+    }

@@ -1,0 +1,104 @@
+"""From what MLflow says about one model version to its canonical record."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.normalizer.completeness import oddities, unread
+from verifywise_mlflow.normalizer.declarations import Declarations
+from verifywise_mlflow.normalizer.evaluation import evaluation_tags
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.lineage import dataset_reference
+from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
+from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.normalizer.places import PLACED_FIELDS
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, NormalizedRecord, Origin
+from verifywise_mlflow.normalizer.resolution import resolve
+from verifywise_mlflow.normalizer.vocabulary import vocabulary
+
+__all__ = ["RecordInputs", "normalize"]
+
+
+def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
+    """Return the canonical record of one version, with its origins, gaps in reading and findings.
+
+    Args:
+        inputs: what was read of the version and of what belongs to it.
+        mapping: the whole mapping: usually ``default_mapping().extended_by(tenant.mapping)``, built once per sync.
+
+    It never raises: whatever stands in a tag is a value, a finding, or nothing.
+    """
+    version, run, manifest = inputs.version, inputs.run, inputs.manifest
+    words = vocabulary(mapping)
+    declarations = Declarations(inputs, words)
+    resolved = {field: resolve(field, declarations.of(field)) for field in PLACED_FIELDS}
+    text = {field: resolution.value for field, resolution in resolved.items()}
+    record = CanonicalRecord(
+        model_name=version.model_name,
+        description=text["description"],
+        business_purpose=text["business_purpose"],
+        owner=text["owner"],
+        version_number=version.version_number,
+        lifecycle_stage=text["lifecycle_stage"],
+        created_at=version.created_at,
+        last_updated_at=version.last_updated_at,
+        deployment_status=text["deployment_status"],
+        source_run_id=text["source_run_id"],
+        source_artifact_uri=text["source_artifact_uri"],
+        training_status=text["training_status"],
+        training_started_at=run.started_at if run else None,
+        training_ended_at=run.ended_at if run else None,
+        metrics=dict(run.metrics) if run else None,
+        hyperparameters=dict(run.params) if run else None,
+        evaluation_tags=evaluation_tags(version.tags, run.tags if run else {}, words),
+        experiment_id=text["experiment_id"],
+        experiment_name=text["experiment_name"],
+        code_commit=text["code_commit"],
+        training_entrypoint=text["training_entrypoint"],
+        dataset_reference=dataset_reference(run.datasets if run else (), text["dataset_reference"]),
+        artifact_uri=text["artifact_uri"],
+        risk_category=text["risk_category"],
+        regulatory_scope=text["regulatory_scope"],
+        data_sensitivity=text["data_sensitivity"],
+        privacy_assessment_status=text["privacy_assessment_status"],
+        compliance_approver=text["compliance_approver"],
+        security_assessment_version=text["security_assessment_version"],
+        runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
+        artifact_manifest=manifest_json(manifest) if manifest else None,
+        evidence_files=evidence_json(manifest) if manifest else None,
+    )
+    origins = {field: resolution.origin for field, resolution in resolved.items() if resolution.origin}
+    origins |= _origins_of_whole_values(inputs)
+    return NormalizedRecord(
+        record=record,
+        origins={field: origins[field] for field in FIELDS if field in origins and getattr(record, field) is not None},
+        incomplete=tuple(unread(inputs)),
+        findings=(*(finding for resolution in resolved.values() for finding in resolution.findings), *oddities(inputs)),
+    )
+
+
+def _origins_of_whole_values(inputs: RecordInputs) -> dict[str, Origin]:
+    """Return the origins of what is copied as it is, in the words of MLflow's REST API."""
+    origins = {
+        "model_name": Origin("version", "name", inputs.version.model_name),
+        "version_number": Origin("version", "version", None),
+        "created_at": Origin("version", "creation_timestamp", None),
+        "last_updated_at": Origin("version", "last_updated_timestamp", None),
+    }
+    if inputs.run:
+        origins |= {
+            "training_started_at": Origin("run", "start_time", None),
+            "training_ended_at": Origin("run", "end_time", None),
+            "metrics": Origin("run", "metrics", None),
+            "hyperparameters": Origin("run", "params", None),
+        }
+        if inputs.run.datasets:
+            origins["dataset_reference"] = Origin("run", "dataset_inputs", None)
+    if inputs.manifest:
+        location = inputs.manifest.location or ""
+        origins |= {
+            "artifact_manifest": Origin("artifact", location, None),
+            "evidence_files": Origin("artifact", location, None),
+        }
+        if inputs.manifest.environment:
+            sources = ", ".join(inputs.manifest.environment.sources)
+            origins["runtime_environment"] = Origin("artifact", sources or location, None)
+    return origins

@@ -1,0 +1,73 @@
+"""Which of several declarations about one field counts, and what has to be said about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.values import NORMAL_FORMS
+
+_LONGEST_QUOTE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What one place in MLflow says about a field."""
+
+    value: str
+    """The normal form where there is one, else the text as it stands there."""
+    origin: Origin
+    is_known: bool = True
+    """False for a value that should have a normal form, and has none that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A field's value, where it came from, and what looks wrong about it."""
+
+    value: str | None = None
+    origin: Origin | None = None
+    findings: tuple[str, ...] = ()
+
+
+def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
+    """Take the first declaration, and report unknown values and contradictions.
+
+    An unknown value is kept as written, so that a person can judge it; only an unknown lifecycle stage is passed
+    over, since a record is filed by its stage. Contradictions are looked for where values have normal forms: two
+    free texts can differ in wording alone.
+    """
+    findings = [
+        f"{field}: {_place(declaration.origin)} is {quoted(declaration.value)}, which is no known form"
+        for declaration in declarations
+        if not declaration.is_known
+    ]
+    if field == "lifecycle_stage":
+        declarations = [declaration for declaration in declarations if declaration.is_known]
+    if not declarations:
+        return Resolution(findings=tuple(findings))
+    taken = declarations[0]
+    if field in NORMAL_FORMS and taken.is_known:
+        findings += _contradictions(field, taken, declarations[1:])
+    return Resolution(taken.value, taken.origin, tuple(findings))
+
+
+def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration]) -> list[str]:
+    said = [
+        f"{_place(other.origin)} says {other.value}"
+        for other in others
+        if other.is_known and other.value != taken.value
+    ]
+    if not said:
+        return []
+    return [f"{field}: {_place(taken.origin)} says {taken.value} and was taken, but {', '.join(said)}"]
+
+
+def quoted(text: str) -> str:
+    """Return a text for use in a sentence: in quotes, shortened, control characters and surrogates escaped."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
+
+
+def _place(origin: Origin) -> str:
+    return f"{origin.source} {quoted(origin.key)}"

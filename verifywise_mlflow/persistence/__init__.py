@@ -1,0 +1,1 @@
+"""Postgres: tables, migrations and every SQL statement of the package."""

@@ -1,0 +1,114 @@
+"""Column types for text that people elsewhere wrote, which Postgres alone would not take.
+
+Postgres keeps no NUL in text, no lone surrogate, and no NaN in JSON; MLflow hands out all three. They
+are written with an escape and read back as they were:
+
+* NUL is kept as ``␀``, a lone surrogate as ``␛`` and its four hex digits, and the two signs themselves
+  behind a ``␛``. Any other text stands in the table as it is.
+* NaN and the infinities in JSON are kept as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from sqlalchemy import Dialect, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import Text as PlainText
+
+Stored: TypeAlias = "str | int | float | bool | list[Stored] | dict[str, Stored] | None"
+
+_NUL, _ESCAPE = "\u2400", "\u241b"
+_TO_ESCAPE = re.compile(f"[\x00\ud800-\udfff{_NUL}{_ESCAPE}]")
+_ESCAPED = re.compile(f"{_NUL}|{_ESCAPE}([{_NUL}{_ESCAPE}]|[0-9a-f]{{4}})")
+
+
+def escape(text: str) -> str:
+    """Return the text as Postgres can keep it."""
+    return _TO_ESCAPE.sub(_escaped, text)
+
+
+def unescape(text: str) -> str:
+    """Return the text that ``escape`` was given."""
+    if _NUL not in text and _ESCAPE not in text:
+        return text
+    return _ESCAPED.sub(_unescaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if character == "\x00":
+        return _NUL
+    return _ESCAPE + (character if character in (_NUL, _ESCAPE) else f"{ord(character):04x}")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    escaped = match[1]
+    if escaped is None:
+        return "\x00"
+    return escaped if escaped in (_NUL, _ESCAPE) else chr(int(escaped, 16))
+
+
+def to_stored(value: object) -> Stored:
+    """Return a value of JSON's types, with its texts escaped and its numbers finite."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {escape(str(key)): to_stored(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_stored(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def from_stored(value: Stored) -> Stored:
+    """Return what ``to_stored`` was given; the words for numbers that are not finite stay words."""
+    if isinstance(value, str):
+        return unescape(value)
+    if isinstance(value, dict):
+        return {unescape(key): from_stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_stored(item) for item in value]
+    return value
+
+
+class Text(TypeDecorator[str]):
+    """Any text."""
+
+    impl = PlainText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape on the way in."""
+        return None if value is None else escape(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Restore on the way out."""
+        return None if value is None else unescape(value)
+
+
+class Json(TypeDecorator[Stored]):
+    """Any value of JSON's types, as JSONB; ``None`` is SQL's NULL."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> Stored:
+        """Escape on the way in."""
+        return to_stored(value)
+
+    def process_result_value(self, value: Stored, dialect: Dialect) -> Stored:
+        """Restore on the way out."""
+        return from_stored(value)
+
+
+def dumps(value: object) -> str:
+    """Return JSON for the driver: compact, and in UTF-8 so that people can read their own words in SQL."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

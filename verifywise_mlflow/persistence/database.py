@@ -1,0 +1,133 @@
+"""The database: its connection, and whether its schema is the one this code was written for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from verifywise_mlflow.persistence.codec import dumps
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+VARIABLE = "VERIFYWISE_DATABASE_URL"
+"""The environment variable that holds the database's URL."""
+
+_UPGRADE_LOCK = 0x76776D6C  # any number that no other program on the server uses for an advisory lock
+
+
+class DatabaseError(Exception):
+    """The database cannot be used. The message says what to do; it holds no password."""
+
+
+def database_url() -> str:
+    """Return the URL that the environment gives.
+
+    Raises:
+        DatabaseError: the variable is not set.
+    """
+    url = os.environ.get(VARIABLE)
+    if not url:
+        raise DatabaseError(f"set the environment variable {VARIABLE} to postgresql://user:password@host:5432/database")
+    return url
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for a Postgres URL; nothing is sent yet.
+
+    Raises:
+        DatabaseError: the URL is none, or not of Postgres.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError(
+            "the database URL cannot be read: write postgresql://user:password@host:5432/database"
+        ) from None
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise DatabaseError(f"the database must be Postgres, not {parsed.get_backend_name()}")
+    # 'postgres://' is what many hosts print; and the driver is named, since SQLAlchemy 2.1 will mean another one.
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"),
+        json_serializer=dumps,
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10},
+    )
+
+
+def upgrade(url: str) -> str:
+    """Bring the schema to the newest revision, from nothing if need be; return that revision."""
+    engine = connect(url)
+    try:
+        with _begin(engine) as connection:
+            _upgrade(connection)
+            return _newest()
+    finally:
+        engine.dispose()
+
+
+def ensure_schema(engine: Engine) -> None:
+    """Create the schema where there is none; refuse one that is older or newer than this code.
+
+    An existing schema is never migrated in passing: another process may be running on it with older code.
+
+    Raises:
+        DatabaseError: the schema is not this code's, or the database cannot be reached.
+    """
+    newest = _newest()
+    with _begin(engine) as connection:
+        if not inspect(connection).has_schema(SCHEMA):
+            _upgrade(connection)
+            return
+        current = current_revision(connection)
+    if current == newest:
+        return
+    if current in {revision.revision for revision in _scripts().walk_revisions()} or current is None:
+        raise DatabaseError(
+            f"the schema {SCHEMA} is at revision {current}, this code needs {newest}: run verifywise-mlflow db upgrade"
+        )
+    raise DatabaseError(
+        f"the schema {SCHEMA} is at revision {current}, which this code does not know: "
+        "a newer verifywise-mlflow made it, so run that one"
+    )
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision that the schema is at."""
+    return MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA}).get_current_revision()
+
+
+def _begin(engine: Engine):  # type: ignore[no-untyped-def]  # SQLAlchemy's own context manager
+    try:
+        return engine.begin()
+    except OperationalError as error:
+        raise DatabaseError(f"the database cannot be reached: {' '.join(str(error.orig).split())}") from None
+
+
+def _upgrade(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _newest() -> str:
+    return str(_scripts().get_current_head())

@@ -1,0 +1,77 @@
+"""Rows and entities: the one is the other's columns, and a row is written only when it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.connector.entities import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+
+Row: TypeAlias = dict[str, object]
+Key: TypeAlias = tuple[str, int]
+"""A version's model name and number."""
+
+BATCH = 500
+"""Rows of one transaction: a kill redoes at most these, and memory holds no more."""
+
+E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
+
+
+def columns_of(entity: object) -> Row:
+    """Return a dataclass's fields by name, one level deep."""
+    return {field.name: getattr(entity, field.name) for field in fields(entity)}  # type: ignore[arg-type]
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, or put them in the place of those with the same key, under a new revision."""
+    if not rows:
+        return
+    statement = insert(table)
+    written = {name for name in rows[0] if not table.c[name].primary_key}
+    if "revision" in table.c:
+        written.add("revision")  # the sequence gives it as the column's default
+    replaced = {name: statement.excluded[name] for name in written}
+    keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
+    for start in range(0, len(rows), BATCH):
+        connection.execute(keyed, rows[start : start + BATCH])
+
+
+def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
+    """Return the entity that a row was made of; ``other`` gives fields that are named differently there."""
+    values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
+    for name in ("problems", "logged_model_ids"):
+        if name in values:
+            values[name] = tuple(_list(values[name]))
+    if "metrics" in values:
+        values["metrics"] = numbers(values["metrics"])
+    if "datasets" in values:
+        values["datasets"] = tuple(DatasetInput(**item) for item in _list(values["datasets"]) if isinstance(item, dict))
+    return kind(**values, **other)  # type: ignore[arg-type]
+
+
+def numbers(stored: object) -> dict[str, float]:
+    """Return metrics as numbers again: JSON has no NaN, and its largest numbers come back as whole ones."""
+    return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
+
+
+def _list(stored: object) -> Iterable[object]:
+    return stored if isinstance(stored, list) else ()
+
+
+def utc_or_none(value: object) -> datetime | None:
+    """Return a time read from the database as what it is."""
+    return value if isinstance(value, datetime) else None
+
+
+NAME_BYTES = 2_000
+"""The longest name that can be a key: an entry of a Postgres index ends at 2,704 bytes, and the key has more parts."""
+
+
+def fits(*names: str | None) -> bool:
+    """Whether names can be parts of a key."""
+    return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= NAME_BYTES for name in names)

@@ -1,0 +1,300 @@
+"""The tables, in the schema ``verifywise``. They bear the assets' names and lead with the tenant.
+
+Three columns come back in several of them:
+
+* ``fingerprint``: SHA-256 of what was read. A row is written only when it differs.
+* ``revision``: drawn from one sequence at each write. What was built from a row remembers the row's
+  revision, so that what is *pending* is found by comparing revisions, row by row.
+* ``retry``: the last reading failed by something passing, so the next sync tries again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    Table,
+    text,
+)
+
+from verifywise_mlflow.persistence.codec import Json, Text
+
+SCHEMA = "verifywise"
+
+metadata = MetaData(schema=SCHEMA)
+
+revisions = Sequence("revisions", metadata=metadata, data_type=BigInteger)
+
+
+# SQLAlchemy types a column by what it holds, and these helpers make columns of several kinds: hence Any here.
+def _key(name: str, type_: type[Text] | type[Integer] = Text) -> Column[Any]:
+    return Column(name, type_(), primary_key=True, autoincrement=False)
+
+
+def _time(name: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _written() -> tuple[Column[Any], ...]:
+    return (
+        Column("fingerprint", Text, nullable=False),
+        Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
+        _time("changed_at", nullable=False),
+    )
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _key("tenant_id"),
+    Column("tracking_uri", Text, nullable=False),
+    Column("workspace", Text),
+    _time("first_seen_at", nullable=False),
+    _time("deactivated_at"),
+)
+
+registered_models = Table(
+    "registered_models",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    Column("description", Text),
+    Column("tags", Json, nullable=False),
+    Column("aliases", Json, nullable=False),
+    _time("created_at"),
+    _time("last_updated_at"),
+    Column("hidden_from_search", Boolean, nullable=False),
+    Column("problems", Json, nullable=False),
+    _time("gone_at"),
+    *_written(),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    _key("version_number", Integer),
+    _time("created_at"),
+    _time("last_updated_at"),
+    Column("stage", Text),
+    Column("aliases", Json, nullable=False),
+    Column("description", Text),
+    Column("source", Text),
+    Column("run_id", Text),
+    Column("logged_model_id", Text),
+    Column("status", Text),
+    Column("status_message", Text),
+    Column("run_link", Text),
+    Column("deployment_job_state", Text),
+    Column("tags", Json, nullable=False),
+    Column("hidden_from_search", Boolean, nullable=False),
+    Column("problems", Json, nullable=False),
+    _time("gone_at"),
+    *_written(),
+    Index("model_versions_by_run", "tenant_id", "run_id"),
+    Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),
+)
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    _key("tenant_id"),
+    _key("run_id"),
+    Column("experiment_id", Text),
+    Column("experiment_name", Text),
+    Column("run_name", Text),
+    Column("user_id", Text),
+    Column("status", Text),
+    Column("lifecycle_stage", Text),
+    _time("started_at"),
+    _time("ended_at"),
+    Column("artifact_uri", Text),
+    Column("metrics", Json, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("datasets", Json, nullable=False),
+    Column("logged_model_ids", Json, nullable=False),
+    Column("problems", Json, nullable=False),
+    Column("unreadable", Text),
+    Column("retry", Boolean, nullable=False),
+    Column("read_for_revision", BigInteger, nullable=False),
+    *_written(),
+)
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    _key("tenant_id"),
+    _key("model_id"),
+    Column("experiment_id", Text),
+    Column("name", Text),
+    Column("source_run_id", Text),
+    Column("artifact_uri", Text),
+    Column("status", Text),
+    Column("model_type", Text),
+    _time("created_at"),
+    _time("last_updated_at"),
+    Column("params", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("problems", Json, nullable=False),
+    Column("unreadable", Text),
+    Column("retry", Boolean, nullable=False),
+    Column("read_for_revision", BigInteger, nullable=False),
+    *_written(),
+)
+
+artifact_manifests = Table(
+    "artifact_manifests",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    _key("version_number", Integer),
+    Column("location_key", Text, nullable=False),
+    Column("manifest", Json, nullable=False),
+    Column("retry", Boolean, nullable=False),
+    _time("read_at", nullable=False),
+    *_written(),
+)
+
+canonical_records = Table(
+    "canonical_records",
+    metadata,
+    _key("tenant_id"),
+    # Identity
+    _key("model_name"),
+    Column("description", Text),
+    Column("business_purpose", Text),
+    Column("owner", Text),
+    # Version and lifecycle
+    _key("version_number", Integer),
+    Column("lifecycle_stage", Text),
+    _time("created_at"),
+    _time("last_updated_at"),
+    Column("deployment_status", Text),
+    Column("source_run_id", Text),
+    Column("source_artifact_uri", Text),
+    # Training and evaluation
+    Column("training_status", Text),
+    _time("training_started_at"),
+    _time("training_ended_at"),
+    Column("metrics", Json),
+    Column("hyperparameters", Json),
+    Column("evaluation_tags", Json),
+    # Lineage
+    Column("experiment_id", Text),
+    Column("experiment_name", Text),
+    Column("code_commit", Text),
+    Column("training_entrypoint", Text),
+    Column("dataset_reference", Json),
+    Column("artifact_uri", Text),
+    # Risk and compliance
+    Column("risk_category", Text),
+    Column("regulatory_scope", Text),
+    Column("data_sensitivity", Text),
+    Column("privacy_assessment_status", Text),
+    Column("compliance_approver", Text),
+    Column("security_assessment_version", Text),
+    # Artifacts and environment
+    Column("runtime_environment", Json),
+    Column("artifact_manifest", Json),
+    Column("evidence_files", Json),
+    # How we know
+    Column("origins", Json, nullable=False),
+    Column("incomplete", Json, nullable=False),
+    Column("findings", Json, nullable=False),
+    _time("gone_at"),
+    *_written(),
+)
+
+record_inputs = Table(
+    "record_inputs",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    _key("version_number", Integer),
+    Column("model_revision", BigInteger),
+    Column("version_revision", BigInteger, nullable=False),
+    Column("run_revision", BigInteger),
+    Column("logged_model_revision", BigInteger),
+    Column("manifest_revision", BigInteger),
+    Column("mapping_digest", Text, nullable=False),
+)
+
+compliance_results = Table(
+    "compliance_results",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    _key("version_number", Integer),
+    _key("rule_id"),
+    Column("rule_version", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("values", Json, nullable=False),
+    Column("policy_id", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    _time("evaluated_at", nullable=False),
+    Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
+)
+
+compliance_badges = Table(
+    "compliance_badges",
+    metadata,
+    _key("tenant_id"),
+    _key("model_name"),
+    _key("version_number", Integer),
+    Column("badge", Text, nullable=False),
+    Column("record_revision", BigInteger, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    _time("evaluated_at", nullable=False),
+)
+
+stage_refreshes = Table(
+    "stage_refreshes",
+    metadata,
+    _key("tenant_id"),
+    _key("stage"),
+    _time("refreshed_at", nullable=False),
+    _time("reconciled_at"),
+    Column("sync_id", Text, nullable=False),
+)
+
+version_polls = Table(
+    "version_polls",
+    metadata,
+    _key("tenant_id"),
+    Column("newest_version_time", BigInteger),
+    _time("requested_at", nullable=False),
+)
+
+audit_trail = Table(
+    "audit_trail",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    _time("occurred_at", nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Column("dagster_run_id", Text),
+    Column("source_uri", Text, nullable=False),
+    Column("credential_identity", Text),
+    Column("server_version", Text),
+    Column("code_version", Text, nullable=False),
+    Column("object_kind", Text),
+    Column("object_name", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("counts", Json, nullable=False, server_default=text("'{}'::jsonb")),
+    Index("audit_trail_by_tenant", "tenant_id", "entry_id"),
+)

@@ -1,0 +1,102 @@
+"""Which tenants there are, when each stage of theirs was last refreshed, and what the sensor asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.persistence.tables import stage_refreshes, tenants, version_polls
+
+
+def activate(connection: Connection, tenant_id: str, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
+    """Note a tenant as one that is synced; return whether it was none before."""
+    statement = insert(tenants).values(
+        tenant_id=tenant_id, tracking_uri=tracking_uri, workspace=workspace, first_seen_at=now
+    )
+    was_active = connection.scalar(
+        select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
+    )
+    replaced = {"tracking_uri": tracking_uri, "workspace": workspace, "deactivated_at": None}
+    differs = (
+        tenants.c.tracking_uri.is_distinct_from(tracking_uri)
+        | tenants.c.workspace.is_distinct_from(workspace)
+        | tenants.c.deactivated_at.is_not(None)
+    )
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))
+    return was_active is None
+
+
+def deactivate(connection: Connection, tenant_id: str, now: datetime) -> bool:
+    """Note a tenant as one that is no longer synced; its data and history stay. Return whether it was one."""
+    return (
+        connection.execute(
+            update(tenants)
+            .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
+            .values(deactivated_at=now)
+            .returning(tenants.c.tenant_id)
+        ).first()
+        is not None
+    )
+
+
+def active_tenants(connection: Connection) -> set[str]:
+    """Return the tenants that are synced."""
+    return set(connection.scalars(select(tenants.c.tenant_id).where(tenants.c.deactivated_at.is_(None))))
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """When a stage was last gone through."""
+
+    refreshed_at: datetime
+    reconciled_at: datetime | None
+    """When it last read everything anew, for the stages that otherwise read only what has changed."""
+
+
+def refreshes(connection: Connection, tenant_id: str) -> dict[str, Refresh]:
+    """Return the tenant's stages with their times."""
+    table = stage_refreshes
+    rows = connection.execute(
+        select(table.c.stage, table.c.refreshed_at, table.c.reconciled_at).where(table.c.tenant_id == tenant_id)
+    )
+    return {stage: Refresh(refreshed_at, reconciled_at) for stage, refreshed_at, reconciled_at in rows}
+
+
+def note_refresh(
+    connection: Connection, tenant_id: str, stage: str, sync_id: str, now: datetime, *, reconciled: bool
+) -> None:
+    """Note that a stage was gone through."""
+    statement = insert(stage_refreshes).values(
+        tenant_id=tenant_id,
+        stage=stage,
+        refreshed_at=now,
+        reconciled_at=now if reconciled else None,
+        sync_id=sync_id,
+    )
+    new = statement.excluded
+    replaced = {
+        "refreshed_at": new.refreshed_at,
+        "reconciled_at": func.coalesce(new.reconciled_at, stage_refreshes.c.reconciled_at),
+        "sync_id": new.sync_id,
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
+
+
+def requested_version_time(connection: Connection, tenant_id: str) -> tuple[bool, int | None]:
+    """Return whether the sensor has asked for a sync of the tenant, and at which newest version time."""
+    row = connection.execute(
+        select(version_polls.c.newest_version_time).where(version_polls.c.tenant_id == tenant_id)
+    ).first()
+    return (False, None) if row is None else (True, row[0])
+
+
+def note_request(connection: Connection, tenant_id: str, newest_version_time: int | None, now: datetime) -> None:
+    """Note that a sync was asked for, because the newest version time is this one now."""
+    statement = insert(version_polls).values(
+        tenant_id=tenant_id, newest_version_time=newest_version_time, requested_at=now
+    )
+    replaced = {"newest_version_time": newest_version_time, "requested_at": now}
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced))

@@ -1,0 +1,166 @@
+"""Stage 4: which files each version has, with their sizes and hashes, and the environment it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+from verifywise_mlflow.artifacts.inspection import build_manifest
+from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.location import (
+    LoggedModelFiles,
+    ModelLocation,
+    NoFiles,
+    RunFiles,
+    UnreachableFiles,
+    allowed,
+    locate,
+)
+from verifywise_mlflow.artifacts.tree import SharedTree
+from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence import manifests, registry, tracking
+from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest
+from verifywise_mlflow.persistence.rows import entity
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
+from verifywise_mlflow.pipeline.artifact_sources import ServedFiles
+from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
+
+VERSIONS_A_BATCH = 20
+"""Manifests of one transaction: each may have cost the reading of gigabytes, so few are lost by a kill."""
+
+
+def refresh(context: StageContext) -> Progress:
+    """Build the manifests that are due; write those that differ."""
+    settings, tenant_id = context.tenant.artifacts, context.tenant.tenant_id
+    progress = Progress(reconciled=context.is_reconcile_due)
+    if not settings.manifests:
+        progress.notes.append("manifests are switched off for this tenant (artifacts.manifests: false)")
+        return progress
+    rehash_before = context.now if context.options.rehash else context.now - 0.9 * context.tenant.intervals.rehash
+    with context.store.begin() as connection:
+        due = manifests.due_manifests(
+            connection,
+            tenant_id,
+            settings_digest=fingerprint(settings.model_dump(mode="json")),
+            rehash_before=rehash_before,
+            retry_failed=progress.reconciled,
+        )
+    done = 0
+    for _, of_one_run in groupby(due, key=attrgetter("run_id")):
+        # Versions of one run share its tree: it is listed and hashed once for all of them.
+        shared = _SharedTrees()
+        versions = list(of_one_run)
+        for start in range(0, len(versions), VERSIONS_A_BATCH):
+            batch = versions[start : start + VERSIONS_A_BATCH]
+            read = [_read(context, _linked(context, item), shared) for item in batch]
+            _write(context, progress, read)
+            done += len(batch)
+            context.show(done, len(due))
+    return progress
+
+
+@dataclass(slots=True)
+class _SharedTrees:
+    trees: dict[str, tuple[SharedTree, ServedFiles]] = field(default_factory=dict)
+
+    def of(self, name: str, files: ServedFiles) -> tuple[SharedTree, ServedFiles]:
+        return self.trees.setdefault(name, (SharedTree(files), files))
+
+
+@dataclass(frozen=True, slots=True)
+class _LinkedVersion:
+    """A version that is due, with what belongs to it."""
+
+    due: DueManifest
+    version: ModelVersion
+    run: TrainingRun | None
+    logged_model: LoggedModel | None
+    location: ModelLocation
+
+
+def _linked(context: StageContext, due: DueManifest) -> _LinkedVersion:
+    tenant_id = context.tenant.tenant_id
+    with context.store.begin() as connection:
+        version = registry.version_at(connection, tenant_id, *due.key)
+        assert version is not None  # it was due a moment ago, and no sync deletes rows
+        runs = tracking.rows_by_id(connection, tenant_id, RUNS, [due.run_id] if due.run_id else [])
+        models = tracking.rows_by_id(
+            connection, tenant_id, LOGGED_MODELS, [due.logged_model_id] if due.logged_model_id else []
+        )
+        run = next((entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
+        model = next((entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
+        location = locate(
+            version, run, model, lambda name, number: registry.version_at(connection, tenant_id, name, number)
+        )
+    return _LinkedVersion(due, version, run, model, location)
+
+
+def _is_readable(row: Mapping[str, object]) -> bool:
+    return row["unreadable"] is None
+
+
+def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -> ReadManifest:
+    settings = context.tenant.artifacts
+    location = linked.location
+    if isinstance(location, LoggedModelFiles | RunFiles) and not allowed(location.uri, settings.allowed_locations):
+        location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
+    roots = _roots(context.reader(), linked, location, shared)
+    manifest = build_manifest(
+        location,
+        roots.model[0] if roots.model else None,
+        roots.run[0] if roots.run else None,
+        model_path=location.path if isinstance(location, RunFiles) else "",
+        limits=Limits(
+            files=settings.max_files,
+            depth=settings.max_depth,
+            file_bytes=settings.max_file_bytes,
+            total_bytes=settings.max_version_bytes,
+        ),
+        hash_files=settings.hash,
+    )
+    sources = [root[1] for root in (roots.model, roots.run) if root]
+    return ReadManifest(
+        due=linked.due,
+        manifest=manifest,
+        fingerprint=fingerprint(manifest),
+        retry=any(source.failed_in_passing for source in sources),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    model: tuple[SharedTree, ServedFiles] | None
+    run: tuple[SharedTree, ServedFiles] | None
+
+
+def _roots(reader: MlflowReader, linked: _LinkedVersion, location: ModelLocation, shared: _SharedTrees) -> _Roots:
+    """Return where the model's files and the run's other files are read from."""
+    allowed_run = isinstance(location, LoggedModelFiles | RunFiles | NoFiles)
+    run = (
+        shared.of(linked.run.run_id, ServedFiles.of_run(reader, linked.run.run_id))
+        if linked.run and allowed_run
+        else None
+    )
+    match location:
+        case LoggedModelFiles(model_id=model_id):
+            return _Roots(shared.of(model_id, ServedFiles.of_logged_model(reader, model_id)), run)
+        case RunFiles(run_id=run_id):
+            return _Roots(shared.of(run_id, ServedFiles.of_run(reader, run_id)), run)
+        case _:
+            return _Roots(None, run)
+
+
+def _write(context: StageContext, progress: Progress, read: Sequence[ReadManifest]) -> None:
+    with context.store.begin() as connection:
+        changed = manifests.write_manifests(connection, context.tenant.tenant_id, read, context.now)
+    for item in changed:
+        if item.manifest.status != "complete":
+            name = f"{item.due.key[0]} version {item.due.key[1]}"
+            progress.unreadable.append(Unreadable("artifacts", name, item.manifest.reason or item.manifest.status))
+    progress.read += len(read)
+    progress.changed += len(changed)
+    progress.incomplete += sum(1 for item in read if item.manifest.status != "complete")

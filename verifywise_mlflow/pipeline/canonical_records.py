@@ -1,0 +1,100 @@
+"""Stage 5: the canonical records, from our store alone: MLflow is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
+from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.persistence import records, registry, tracking
+from verifywise_mlflow.persistence.manifests import manifests_by_key
+from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.rows import BATCH, Key, entity
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
+from verifywise_mlflow.pipeline.stage import Progress, StageContext
+
+Row = Mapping[str, object]
+
+
+def refresh(context: StageContext) -> Progress:
+    """Build the records whose inputs are newer than they are; write those that differ."""
+    progress = Progress(reconciled=True)
+    mapping = default_mapping().extended_by(context.tenant.mapping)
+    # A new release may read the same tags in another way, so it builds all records anew.
+    digest = fingerprint([mapping.digest(), __version__])
+    after: Key | None = None
+    while True:
+        with context.store.begin() as connection:
+            due = records.due_records(
+                connection, context.tenant.tenant_id, mapping_digest=digest, after=after, limit=BATCH
+            )
+            if not due:
+                return progress
+            built = []
+            for item, inputs in zip(due, _inputs(connection, context.tenant.tenant_id, due), strict=True):
+                normalized = normalize(inputs, mapping)
+                built.append(BuiltRecord(item, normalized, fingerprint([normalized, item.version["gone_at"]])))
+            changed = records.write_records(connection, context.tenant.tenant_id, built, context.now)
+        after = due[-1].key
+        progress.read += len(built)
+        progress.changed += len(changed)
+        progress.incomplete += sum(1 for item in changed if item.normalized.incomplete)
+        context.show(progress.read, progress.read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """What the store holds beside a batch of versions."""
+
+    models: Mapping[str, Row]
+    runs: Mapping[str, Row]
+    logged_models: Mapping[str, Row]
+    manifests: Mapping[Key, Row]
+
+
+def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) -> list[RecordInputs]:
+    run_ids = {item.run_id for item in due if item.run_id}
+    model_ids = {item.logged_model_id for item in due if item.logged_model_id}
+    linked = _Linked(
+        models=registry.models_by_name(connection, tenant_id, {item.key[0] for item in due}),
+        runs=tracking.rows_by_id(connection, tenant_id, RUNS, run_ids),
+        logged_models=tracking.rows_by_id(connection, tenant_id, LOGGED_MODELS, model_ids),
+        manifests=manifests_by_key(connection, tenant_id, [item.key for item in due]),
+    )
+    return [_record_inputs(item, linked) for item in due]
+
+
+def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
+    model = linked.models.get(due.key[0])
+    run = linked.runs.get(due.run_id or "")
+    logged_model = linked.logged_models.get(due.logged_model_id or "")
+    manifest = linked.manifests.get(due.key)
+    stored = manifest["manifest"] if manifest else None
+    return RecordInputs(
+        version=entity(ModelVersion, due.version),
+        model=entity(RegisteredModel, model, name=due.key[0]) if model else None,
+        run=entity(TrainingRun, run) if run and _was_ever_read(run) else None,
+        run_problem=_text(run, "unreadable"),
+        experiment_name=_text(run, "experiment_name"),
+        logged_model=entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
+        logged_model_problem=_text(logged_model, "unreadable"),
+        manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
+    )
+
+
+def _was_ever_read(row: Row) -> bool:
+    """Whether the row holds more than an id: an object that was read once stays known when it cannot be read again."""
+    return row["unreadable"] is None or row["experiment_id"] is not None
+
+
+def _text(row: Row | None, column: str) -> str | None:
+    value = row[column] if row else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,65 @@
+"""Stage 2: the model versions of a tenant, with their stages and aliases."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.artifacts.location import logged_model_id_in
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence import registry
+from verifywise_mlflow.persistence.registry import ListedVersion
+from verifywise_mlflow.persistence.rows import BATCH, fits
+from verifywise_mlflow.pipeline.removal import confirm_removal
+from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
+
+
+def refresh(context: StageContext) -> Progress:
+    """List all versions, join their aliases from the models; write those that differ, entomb those that are gone."""
+    progress = Progress(reconciled=True)
+    reader, store, tenant_id = context.reader(), context.store, context.tenant.tenant_id
+
+    listing = reader.model_versions()
+    progress.notes += listing.problems
+    with store.begin() as connection:
+        known = registry.known_versions(connection, tenant_id)
+        aliases = registry.aliases_by_version(connection, tenant_id)
+
+    changed = []
+    for version in listing.rows:
+        key = (version.model_name, version.version_number)
+        if not fits(version.model_name, version.run_id):
+            reason = "its model's name or its run's id is too long to be kept"
+            progress.unreadable.append(Unreadable("model version", _name(key), reason))
+            continue
+        if version.problems:
+            progress.incomplete += 1
+        logged_model_id = logged_model_id_in(version.source) if version.source else None
+        listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
+        mark = fingerprint(listed)
+        before = known.get(key)
+        if before is None or before.is_gone or before.fingerprint != mark:
+            changed.append((listed, mark))
+    for start in range(0, len(changed), BATCH):
+        with store.begin() as connection:
+            registry.write_versions(connection, tenant_id, changed[start : start + BATCH], context.now)
+        context.show(start, len(changed))
+
+    listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
+    living = [key for key, before in known.items() if not before.is_gone]
+    removal = confirm_removal(
+        [key for key in living if key not in listed_keys],
+        known=len(living),
+        listing_is_complete=listing.is_complete,
+        ask=lambda key: reader.model_version(*key),
+        what="model versions",
+    )
+    if removal.gone:
+        with store.begin() as connection:
+            registry.entomb_versions(connection, tenant_id, removal.gone, context.now)
+    progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
+    progress.notes += removal.notes
+    progress.read, progress.changed, progress.removed = len(listing.rows), len(changed), len(removal.gone)
+    progress.incomplete += len(progress.unreadable)
+    return progress
+
+
+def _name(key: tuple[str, int]) -> str:
+    return f"{key[0][:200]} version {key[1]}"

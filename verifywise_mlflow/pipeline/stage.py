@@ -1,0 +1,113 @@
+"""The six stages, and what one of them has to say when it is through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+
+
+class Stage(StrEnum):
+    """The stages in the order in which the data passes through them. They are also the assets' and tables' names."""
+
+    REGISTERED_MODELS = "registered_models"
+    MODEL_VERSIONS = "model_versions"
+    TRAINING_RUNS = "training_runs"
+    ARTIFACT_MANIFESTS = "artifact_manifests"
+    CANONICAL_RECORDS = "canonical_records"
+    COMPLIANCE_RESULTS = "compliance_results"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """What a sync is to do beyond what is due."""
+
+    reconcile: bool = False
+    """Read all linked runs and failed manifests again, whatever the tenant's interval says."""
+    rehash: bool = False
+    """List and hash all artifacts again, whatever the tenant's interval says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that could not be read. It is reported when it is new, or for a new reason."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a stage found while it went through its work. Counts are of its own kind of object."""
+
+    read: int = 0
+    """Objects that the server showed, or, offline, that were due."""
+    changed: int = 0
+    """Objects whose row was written."""
+    removed: int = 0
+    """Objects that were found gone."""
+    incomplete: int = 0
+    """Objects that could not be read, or only in part."""
+    unreadable: list[Unreadable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Sentences for people: why a listing is incomplete, what was held back."""
+    reconciled: bool = False
+    """Whether everything was read anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """A stage that is through."""
+
+    stage: Stage
+    progress: Progress
+    requests: int
+    bytes_read: int
+    seconds: float
+
+    def counts(self) -> dict[str, int | float | list[str]]:
+        """Return the figures for the audit trail and for programs."""
+        progress = self.progress
+        return {
+            "read": progress.read,
+            "changed": progress.changed,
+            "removed": progress.removed,
+            "incomplete": progress.incomplete,
+            "requests": self.requests,
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+            **({"notes": progress.notes} if progress.notes else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage works with."""
+
+    tenant: Tenant
+    store: Store
+    reader: Callable[[], MlflowReader]
+    """Opens the connection at first need: the last two stages never call it."""
+    now: datetime
+    options: SyncOptions
+    last_reconciled_at: datetime | None
+    """When this stage last read everything anew."""
+    show: Callable[[int, int], None]
+    """Takes how many objects are done, and of how many."""
+
+    @property
+    def is_reconcile_due(self) -> bool:
+        """Whether everything is to be read anew now.
+
+        A tenth of the interval is given: a schedule that fires as often as the interval must not find
+        each second round a few seconds too early.
+        """
+        if self.options.reconcile or self.last_reconciled_at is None:
+            return True
+        return self.now - self.last_reconciled_at >= 0.9 * self.tenant.intervals.reconcile

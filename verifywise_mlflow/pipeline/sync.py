@@ -1,0 +1,217 @@
+"""One sync of one tenant: runs stages, and leaves an entry in the audit trail whatever becomes of it.
+
+The command line and Dagster both come through here. A sync may run all six stages or a single one.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.entry import AuditEntry, Outcome
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.transport import Traffic
+from verifywise_mlflow.persistence import tenancy, trail
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import (
+    artifact_manifests,
+    canonical_records,
+    compliance_results,
+    model_versions,
+    registered_models,
+    training_runs,
+)
+from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.tenant import Tenant
+
+_STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
+    Stage.REGISTERED_MODELS: registered_models.refresh,
+    Stage.MODEL_VERSIONS: model_versions.refresh,
+    Stage.TRAINING_RUNS: training_runs.refresh,
+    Stage.ARTIFACT_MANIFESTS: artifact_manifests.refresh,
+    Stage.CANONICAL_RECORDS: canonical_records.refresh,
+    Stage.COMPLIANCE_RESULTS: compliance_results.refresh,
+}
+
+_UNREADABLE_A_STAGE = 1_000
+"""Objects of one stage that get an entry of their own; a note says how many more there are."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _show_nothing(stage: Stage, done: int, total: int) -> None:
+    """Progress for nobody."""
+
+
+@dataclass(slots=True)
+class Sync:
+    """A sync, as a context: it opens the connection at first need, and ends with its audit entry."""
+
+    tenant: Tenant
+    store: Store
+    options: SyncOptions = field(default_factory=SyncOptions)
+    dagster_run_id: str | None = None
+    show: Callable[[Stage, int, int], None] = _show_nothing
+    now: Callable[[], datetime] = _utc_now
+    sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    reports: list[StageReport] = field(default_factory=list)
+    _reader: MlflowReader | None = None
+    _failure: tuple[Stage, BaseException] | None = None
+
+    def __enter__(self) -> Sync:
+        with self.store.begin() as connection:
+            tenancy.activate(
+                connection, self.tenant.tenant_id, self.tenant.tracking_uri, self.tenant.workspace, self.now()
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        try:
+            with self.store.begin() as connection:
+                trail.append(connection, [self._entry_of_sync()])
+        finally:
+            if self._reader:
+                self._reader.close()
+        return False
+
+    def run(self, stage: Stage) -> StageReport:
+        """Run one stage, while no other sync of the tenant runs any.
+
+        Raises:
+            ConnectorError: the server cannot be read at all. What is known stays as it was.
+            SecretUnavailableError: a credential's reference points to nothing.
+            TenantBusyError: another sync of the tenant did not end.
+        """
+        started, before = time.monotonic(), self._traffic()
+        try:
+            with self.store.exclusive(self.tenant.tenant_id):
+                now = self.now()
+                progress = _STAGES[stage](self._context(stage, now))
+                self._close_stage(stage, progress, now)
+        except BaseException as error:
+            self._failure = (stage, error)
+            raise
+        after = self._traffic()
+        report = StageReport(
+            stage=stage,
+            progress=progress,
+            requests=after.requests - before.requests,
+            bytes_read=after.bytes_read - before.bytes_read,
+            seconds=time.monotonic() - started,
+        )
+        self.reports.append(report)
+        return report
+
+    def run_all(self) -> list[StageReport]:
+        """Run the six stages in their order."""
+        return [self.run(stage) for stage in Stage]
+
+    def reader(self) -> MlflowReader:
+        """Return the connection; open it the first time."""
+        if self._reader is None:
+            self._reader = MlflowReader(connection_settings(self.tenant))
+        return self._reader
+
+    def _context(self, stage: Stage, now: datetime) -> StageContext:
+        with self.store.begin() as connection:
+            last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
+        return StageContext(
+            tenant=self.tenant,
+            store=self.store,
+            reader=self.reader,
+            now=now,
+            options=self.options,
+            last_reconciled_at=last.reconciled_at if last else None,
+            show=lambda done, total: self.show(stage, done, total),
+        )
+
+    def _close_stage(self, stage: Stage, progress: Progress, now: datetime) -> None:
+        unreadable = progress.unreadable[:_UNREADABLE_A_STAGE]
+        if len(progress.unreadable) > len(unreadable):
+            progress.notes.append(f"{len(progress.unreadable) - len(unreadable)} more objects could not be read")
+        with self.store.begin() as connection:
+            tenancy.note_refresh(
+                connection, self.tenant.tenant_id, stage, self.sync_id, now, reconciled=progress.reconciled
+            )
+            trail.append(
+                connection,
+                [
+                    self._entry(
+                        "object unreadable",
+                        "incomplete",
+                        object_kind=item.kind,
+                        object_name=item.name,
+                        reason=item.reason,
+                    )
+                    for item in unreadable
+                ],
+            )
+
+    def _entry_of_sync(self) -> AuditEntry:
+        reasons = [note for report in self.reports for note in report.progress.notes]
+        incomplete = any(report.progress.incomplete for report in self.reports)
+        outcome: Outcome = "incomplete" if incomplete else "complete"
+        if self._failure:
+            stage, error = self._failure
+            outcome = "failed"
+            reasons.insert(0, f"{stage}: {_sentence(error)}")
+        counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
+        counts["requests"] = self._traffic().requests
+        return self._entry("sync", outcome, reason="; ".join(reasons) or None, counts=counts)
+
+    def _entry(
+        self,
+        kind: Literal["sync", "object unreadable"],
+        outcome: Outcome,
+        *,
+        reason: str | None,
+        object_kind: str | None = None,
+        object_name: str | None = None,
+        counts: dict[str, object] | None = None,
+    ) -> AuditEntry:
+        return AuditEntry(
+            tenant_id=self.tenant.tenant_id,
+            occurred_at=self.now(),
+            kind=kind,
+            sync_id=self.sync_id,
+            source_uri=self.tenant.tracking_uri,
+            outcome=outcome,
+            code_version=__version__,
+            dagster_run_id=self.dagster_run_id,
+            credential_identity=_identity(self.tenant),
+            server_version=self._reader.server.version if self._reader else None,
+            object_kind=object_kind,
+            object_name=object_name,
+            reason=reason,
+            counts=counts or {},
+        )
+
+    def _traffic(self) -> Traffic:
+        # A copy: the connection's own figures go on moving.
+        traffic = self._reader.traffic if self._reader else Traffic()
+        return Traffic(traffic.requests, traffic.bytes_read)
+
+
+def _identity(tenant: Tenant) -> str:
+    try:
+        return tenant.auth.identity()
+    except SecretUnavailableError as error:
+        return f"{tenant.auth.kind} ({error})"
+
+
+def _sentence(error: BaseException) -> str:
+    """Return an error for the trail; one that is none of ours may quote anything, so only its kind is told."""
+    ours = type(error).__module__.startswith("verifywise_mlflow.")
+    return str(error) if ours else f"{type(error).__name__}, which is no error of the server: see the log"

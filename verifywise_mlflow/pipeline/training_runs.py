@@ -1,0 +1,204 @@
+"""Stage 3: the runs that versions came from, with their experiments, and the logged models of MLflow 3.
+
+Runs are dear: about 2 ms of the server's time each. So a sync reads those of new and changed versions,
+those still under way and those that failed before; all of them at a reconcile, since nothing else shows
+that a run's tags or metrics have moved. A registry whose runs fit into one request is always read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from verifywise_mlflow.connector.entities import LoggedModel, TrainingRun
+from verifywise_mlflow.connector.errors import (
+    BoundExceededError,
+    ForbiddenError,
+    NoSuchRouteError,
+    NotFoundError,
+    ProtocolError,
+    RejectedError,
+    ServerFaultError,
+)
+from verifywise_mlflow.connector.reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST, Listing, MlflowReader
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence import tracking
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Linked, Reading
+from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
+
+T = TypeVar("T", TrainingRun, LoggedModel)
+
+ASKED_ONE_BY_ONE = 100
+"""Objects of a sync that a search did not find and that are asked for by themselves."""
+
+
+def refresh(context: StageContext) -> Progress:
+    """Read the runs and logged models that are due; write those that differ."""
+    progress = Progress(reconciled=context.is_reconcile_due)
+    due_models = _due(context, LOGGED_MODELS, LOGGED_MODELS_A_REQUEST, progress)
+    due_runs = _due(context, RUNS, RUNS_A_REQUEST, progress)
+    if not due_models and not due_runs:
+        return progress
+
+    reader = context.reader()
+    experiments = _Experiments(reader)
+    progress.notes += experiments.problems
+    if due_models:
+        search = _Search(
+            LOGGED_MODELS, "logged model", LOGGED_MODELS_A_REQUEST, reader.logged_models, reader.logged_model
+        )
+        _read(context, progress, search, due_models, experiments)
+        # Versions without a run of their own may have got one through their logged model.
+        due_runs = _due(context, RUNS, RUNS_A_REQUEST, progress)
+    search_runs = _Search(RUNS, "training run", RUNS_A_REQUEST, reader.runs, reader.run)
+    _read(context, progress, search_runs, due_runs, experiments)
+    return progress
+
+
+def _due(context: StageContext, linked: Linked[T], one_request: int, progress: Progress) -> list[Due]:
+    with context.store.begin() as connection:
+        everything = tracking.due(connection, context.tenant.tenant_id, linked, everything=True)
+        if progress.reconciled or len(everything) <= one_request:
+            return everything
+        return tracking.due(connection, context.tenant.tenant_id, linked, everything=False)
+
+
+@dataclass(slots=True)
+class _Experiments:
+    """The experiments of the server: a search for runs has to name them, and records show their names."""
+
+    reader: MlflowReader
+    names: dict[str, str | None] = field(init=False)
+    problems: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        listing = self.reader.experiments()
+        self.names = {experiment.experiment_id: experiment.name for experiment in listing.rows}
+        self.problems = listing.problems
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self.names)
+
+    def name(self, experiment_id: str | None) -> str | None:
+        """Return an experiment's name; one that the listing left out is asked for once."""
+        if experiment_id is None:
+            return None
+        if experiment_id not in self.names:
+            try:
+                self.names[experiment_id] = self.reader.experiment(experiment_id).name
+            except (NotFoundError, ForbiddenError, RejectedError, ProtocolError, ServerFaultError):
+                self.names[experiment_id] = None
+        return self.names[experiment_id]
+
+
+@dataclass(slots=True)
+class _Search(Generic[T]):
+    """How a kind of object is read: many at once, or one by itself."""
+
+    linked: Linked[T]
+    what: str
+    batch: int
+    many: Callable[[Sequence[str], Sequence[str]], Listing[T]]
+    one: Callable[[str], T]
+    asked: int = 0
+
+    def read(self, batch: Sequence[Due], experiment_ids: Sequence[str]) -> tuple[list[T], str | None]:
+        """Search for a batch; return what was found, and why the search failed if it did.
+
+        One row that the server trips over fails the whole page, so that is no reason to give up on the others.
+        """
+        try:
+            listing = self.many([item.object_id for item in batch], experiment_ids)
+        except (ServerFaultError, ProtocolError, BoundExceededError, NoSuchRouteError, RejectedError) as error:
+            return [], str(error)
+        return list(listing.rows), "; ".join(listing.problems[:3]) or None
+
+    def ask(self, object_id: str, search_error: str | None) -> tuple[T | None, str | None, bool]:
+        """Ask for one object that the search did not show: return it, or why not and whether to try again soon."""
+        if self.asked >= ASKED_ONE_BY_ONE:
+            reason = search_error or "the search does not show it"
+            return None, f"{reason}; not asked for by itself, since too many are missing", search_error is not None
+        self.asked += 1
+        try:
+            return self.one(object_id), None, False
+        except NotFoundError:
+            return None, f"{self.what} {object_id} does not exist on the server", False
+        except (ForbiddenError, RejectedError, NoSuchRouteError, BoundExceededError) as error:
+            return None, str(error), False
+        except (ServerFaultError, ProtocolError) as error:
+            return None, str(error), True
+
+
+def _read(
+    context: StageContext, progress: Progress, search: _Search[T], due: Sequence[Due], experiments: _Experiments
+) -> None:
+    batches = [due[start : start + search.batch] for start in range(0, len(due), search.batch)]
+    done = 0
+    for batch, (found, search_error) in _ahead(batches, lambda batch: search.read(batch, experiments.ids)):
+        by_id = {_id(item): item for item in found}
+        readings = [_reading(search, item, by_id.get(item.object_id), search_error, experiments) for item in batch]
+        _write(context, progress, search, readings)
+        done += len(batch)
+        context.show(done, len(due))
+
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+def _ahead(batches: Sequence[B], fetch: Callable[[B], R]) -> Iterator[tuple[B, R]]:
+    """Fetch each batch while the one before is worked on: the server's time and ours then overlap."""
+    with ThreadPoolExecutor(max_workers=1) as fetcher:
+        coming = [fetcher.submit(fetch, batch) for batch in batches[:1]]
+        for index, batch in enumerate(batches):
+            answer = coming.pop().result()
+            if index + 1 < len(batches):
+                coming.append(fetcher.submit(fetch, batches[index + 1]))
+            yield batch, answer
+
+
+def _id(found: TrainingRun | LoggedModel) -> str:
+    return found.run_id if isinstance(found, TrainingRun) else found.model_id
+
+
+def _reading(
+    search: _Search[T], due: Due, found: T | None, search_error: str | None, experiments: _Experiments
+) -> Reading[T]:
+    unreadable, retry = None, False
+    if found is None:
+        found, unreadable, retry = search.ask(due.object_id, search_error)
+    experiment_name = experiments.name(found.experiment_id) if isinstance(found, TrainingRun) else None
+    return Reading(
+        object_id=due.object_id,
+        revision=due.revision,
+        found=found,
+        fingerprint=fingerprint({"found": found, "experiment_name": experiment_name, "unreadable": unreadable}),
+        unreadable=unreadable,
+        retry=retry,
+        experiment_name=experiment_name,
+    )
+
+
+def _write(context: StageContext, progress: Progress, search: _Search[T], readings: Sequence[Reading[T]]) -> None:
+    tenant_id, linked = context.tenant.tenant_id, search.linked
+    with context.store.begin() as connection:
+        kept = tracking.kept(connection, tenant_id, linked, [reading.object_id for reading in readings])
+        changed = []
+        unchanged = []
+        for reading in readings:
+            before = kept.get(reading.object_id)
+            if reading.unreadable and (before is None or before.unreadable != reading.unreadable):
+                progress.unreadable.append(Unreadable(search.what, reading.object_id, reading.unreadable))
+            if before is None or (before.fingerprint, before.retry) != (reading.fingerprint, reading.retry):
+                changed.append(reading)
+            elif before.read_for_revision != reading.revision:
+                unchanged.append(Due(reading.object_id, reading.revision))
+        tracking.write_readings(connection, tenant_id, linked, changed, context.now)
+        if unchanged:
+            tracking.mark_read(connection, tenant_id, linked, unchanged)
+    progress.read += len(readings)
+    progress.changed += len(changed)
+    progress.incomplete += sum(1 for reading in readings if reading.unreadable)

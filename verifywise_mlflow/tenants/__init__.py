@@ -1,0 +1,1 @@
+"""Who is synced: tenants, their servers, their credentials by reference, their own words."""

@@ -1,0 +1,107 @@
+"""Reads ``tenants.yaml``, and says in a sentence what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from verifywise_mlflow.tenants.tenant import Tenant
+
+VARIABLE = "VERIFYWISE_TENANTS"
+"""The environment variable that names the file."""
+
+
+class TenantsFileError(ValueError):
+    """The file cannot be used. The message names the tenant, the field and the mend, a line for each error."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys; here that would be a tenant lost without a word."""
+
+
+def _mapping_of_unique_keys(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
+    seen: set[Hashable] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]  # untyped in types-PyYAML
+        if key in seen:
+            raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_of_unique_keys)
+
+
+def tenants_path() -> Path:
+    """Return the path of the tenants file.
+
+    Raises:
+        TenantsFileError: the variable is not set.
+    """
+    path = os.environ.get(VARIABLE)
+    if not path:
+        raise TenantsFileError(f"set the environment variable {VARIABLE} to the path of your tenants.yaml")
+    return Path(path)
+
+
+def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
+    """Return the tenants of the file (default: the one the environment names) by their names.
+
+    Raises:
+        TenantsFileError: the file is missing, no YAML, or a tenant is not described as it should be.
+    """
+    path = path or tenants_path()
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+    except OSError as error:
+        raise TenantsFileError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TenantsFileError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+    if not isinstance(document, Mapping) or set(document) != {"tenants"}:
+        raise TenantsFileError(f"{path}: write one key 'tenants' at the top, and under it each tenant by its name")
+    described = document["tenants"]
+    if described is None:
+        return {}
+    if not isinstance(described, Mapping):
+        raise TenantsFileError(f"{path}: under 'tenants', write each tenant by its name")
+
+    tenants: dict[str, Tenant] = {}
+    complaints: list[str] = []
+    for name, description in described.items():
+        if not isinstance(description, Mapping):
+            complaints.append(f"{path}: tenant {name!r}: write its fields under it, at least tracking_uri")
+            continue
+        try:
+            tenants[str(name)] = Tenant.model_validate({**description, "tenant_id": str(name)})
+        except ValidationError as error:
+            complaints.extend(_sentences(path, name, error))
+    if complaints:
+        raise TenantsFileError("\n".join(complaints))
+    return tenants
+
+
+_MENDS = {
+    "missing": "it is needed and not there",
+    "extra_forbidden": "there is no such field: mend its name or take it out",
+    "union_tag_invalid": "kind is one of none, basic and bearer",
+    "union_tag_not_found": "say which kind: none, basic or bearer",
+}
+
+
+def _sentences(path: Path, name: object, error: ValidationError) -> list[str]:
+    """Translate pydantic's errors. Inputs are left out: a field may hold a secret that does not belong there."""
+    sentences = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        # A discriminated union puts its tag between the field and what is under it; people do not write it.
+        place = [str(part) for part in detail["loc"]]
+        if place[:1] == ["auth"] and len(place) > 1 and place[1] in {"none", "basic", "bearer"}:
+            del place[1]
+        field = ".".join(place) if place != ["tenant_id"] else "its name"
+        mend = _MENDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+        sentences.append(f"{path}: tenant {name!r}, {field or 'the tenant'}: {mend}")
+    return sentences

@@ -1,0 +1,136 @@
+"""One tenant, as ``tenants.yaml`` describes it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.tenants.auth import Credentials, NoCredentials
+from verifywise_mlflow.tenants.secrets import SecretReference
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _interval(written: object) -> timedelta:
+    match = re.fullmatch(r"(\d+)\s*([smhd])", written.strip()) if isinstance(written, str) else None
+    if not match:
+        raise ValueError("write a number and a unit: 30s, 5m, 1h or 7d")
+    interval = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if not interval:
+        raise ValueError("an interval must be longer than nothing")
+    return interval
+
+
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Tls(_Section):
+    """TLS beyond the system's defaults. There is no way to switch verification off: name the CA instead."""
+
+    ca_bundle: Path | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    client_certificate: Path | None = None
+    """PEM file shown to servers that ask for one."""
+    client_key: Path | None = None
+    """PEM file of its key, where it is not in the certificate's file."""
+
+    @field_validator("ca_bundle", "client_certificate", "client_key")
+    @classmethod
+    def _is_absolute(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError("write an absolute path: the process may start anywhere")
+        return path
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Tls:
+        if self.client_key and not self.client_certificate:
+            raise ValueError("client_key needs a client_certificate beside it")
+        return self
+
+
+class Artifacts(_Section):
+    """What is read of a version's files. Sizes are bytes."""
+
+    manifests: bool = True
+    """Off: no artifact is listed or read, and the records say so."""
+    hash: bool = True
+    """Off: files are listed with their sizes; only the environment files are read."""
+    allowed_locations: tuple[str, ...] | None = None
+    """URI prefixes that may be read. Null: whatever the tracking server itself serves."""
+    max_file_bytes: int = Field(default=2 * 1024**3, gt=0)
+    max_version_bytes: int = Field(default=8 * 1024**3, gt=0)
+    max_files: int = Field(default=2_000, gt=0)
+    max_depth: int = Field(default=12, gt=0)
+
+
+class Intervals(_Section):
+    """How old what we know may become before it is read again."""
+
+    poll: Interval = timedelta(minutes=1)
+    """The newest version's time stamp: one request."""
+    reconcile: Interval = timedelta(hours=1)
+    """All linked runs: their tags and metrics move no time stamp in MLflow."""
+    rehash: Interval = timedelta(days=1)
+    """The bytes of artifacts under unchanged versions."""
+
+
+class Tenant(_Section):
+    """A customer whose MLflow server is read."""
+
+    tenant_id: str
+    tracking_uri: str
+    """``http(s)://host[:port][/prefix]``, without credentials."""
+    allow_private_network: bool = False
+    """Whether the server may have a private, loopback or link-local address."""
+    auth: Credentials = NoCredentials()
+    headers: dict[str, SecretReference] = Field(default_factory=dict)
+    """Extra headers for gateways, by reference, since they usually hold keys."""
+    tls: Tls = Tls()
+    workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    artifacts: Artifacts = Artifacts()
+    mapping: TagMapping = TagMapping()
+    """Words of this customer, added to the default mapping."""
+    intervals: Intervals = Intervals()
+
+    @field_validator("tenant_id")
+    @classmethod
+    def _is_partition_key(cls, tenant_id: str) -> str:
+        # A comma in a partition key breaks Dagster's backfill page, and a key cannot be renamed later.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", tenant_id):
+            raise ValueError(
+                "a tenant's name has 1 to 63 letters, digits, '_', '.' or '-', and begins with one of the first two"
+            )
+        return tenant_id
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _is_http(cls, uri: str) -> str:
+        parts = urlsplit(uri)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write the server's address, e.g. https://mlflow.example.com:5000/prefix")
+        if parts.username or parts.password:
+            raise ValueError("take the credentials out of the URI and name them under auth")
+        if parts.query or parts.fragment:
+            raise ValueError("leave out what follows ? or #")
+        _ = parts.port  # raises ValueError for a port that is none
+        return uri.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _are_free_headers(cls, headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
+        for name in headers:
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+                raise ValueError("a header's name has letters, digits and dashes")
+            if name.lower() in {"authorization", "host", "content-length", "cookie", "origin", "x-mlflow-workspace"}:
+                raise ValueError(f"{name} is set by the connector: use auth or workspace for it")
+        return headers

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    FileKind,
+    Requirement,
+    RuntimeEnvironment,
+)
+from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
+
+text = st.text(max_size=10)
+maybe = st.none() | text
+texts = st.lists(text, max_size=3).map(tuple)
+requirements = st.builds(Requirement, name=text, specifier=text, source=text, pinned=st.booleans())
+environments = st.builds(
+    RuntimeEnvironment,
+    python_version=maybe,
+    packages=st.lists(requirements, max_size=3).map(tuple),
+    sources=texts,
+    mlflow_version=maybe,
+    flavors=st.dictionaries(text, maybe, max_size=3),
+    serialization_format=maybe,
+    reproducible=st.booleans(),
+    missing_pins=texts,
+    problems=texts,
+)
+entries = st.builds(
+    ArtifactFile,
+    root=st.sampled_from(["model", "run"]),
+    path=text,
+    size=st.none() | st.integers(0, 2**53),
+    sha256=maybe,
+    kind=st.sampled_from(FileKind),
+    note=maybe,
+)
+manifests = st.builds(
+    ArtifactManifest,
+    location=maybe,
+    status=st.sampled_from(["complete", "partial", "unreachable", "none"]),
+    reason=maybe,
+    files=st.lists(entries, max_size=3).map(tuple),
+    environment=st.none() | environments,
+    digest=maybe,
+)
+
+
+@given(manifests)
+def test_a_manifest_survives_the_way_through_json(manifest: ArtifactManifest) -> None:
+    assert manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest)))) == manifest
+
+
+def test_the_words_are_the_manifests_own() -> None:
+    entry = ArtifactFile("model", "model.pkl", 3, None, FileKind.MODEL, "not hashed")
+
+    assert manifest_to_json(ArtifactManifest("s3://b", "partial", "x", (entry,), None, None)) == {
+        "location": "s3://b",
+        "status": "partial",
+        "reason": "x",
+        "files": [
+            {
+                "root": "model",
+                "path": "model.pkl",
+                "size": 3,
+                "sha256": None,
+                "kind": "model binary",
+                "note": "not hashed",
+            }
+        ],
+        "environment": None,
+        "digest": None,
+    }
+
+
+def test_what_is_no_manifest_is_refused() -> None:
+    with pytest.raises(ValueError, match="status"):
+        manifest_from_json({"location": None})

@@ -1,0 +1,80 @@
+"""Sources of files for the tests: a real local folder, and listings such as no honest server produces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.connector.entities import RemoteFile
+
+
+class LocalTree:
+    """A folder on disk, listed and read as MLflow does it; counts what it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.listed: list[str] = []
+        self.opened: list[str] = []
+
+    def list_directory(self, path: str) -> Sequence[RemoteFile]:
+        self.listed.append(path)
+        directory = self.folder / path
+        if not directory.is_dir():
+            return []  # MLflow shows a file or nothing as an empty folder
+        try:
+            entries = list(directory.iterdir())
+        except OSError as error:
+            raise ArtifactUnreadable(error.strerror or "unreadable") from error
+        return [
+            RemoteFile(
+                entry.relative_to(self.folder).as_posix(),
+                entry.is_dir(),
+                None if entry.is_dir() else entry.stat().st_size,
+            )
+            for entry in entries
+        ]
+
+    @contextmanager
+    def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
+        self.opened.append(path)
+        try:
+            with (self.folder / path).open("rb") as stream:
+                yield iter(lambda: stream.read(min(7, max_bytes - stream.tell())), b"")
+        except OSError as error:
+            raise ArtifactUnreadable(error.strerror or "unreadable") from error
+
+
+class HostileTree:
+    """Answers each directory with exactly the entries it was given; files hold ``content``."""
+
+    def __init__(self, listings: Mapping[str, Sequence[RemoteFile]], content: bytes = b"") -> None:
+        self.listings = listings
+        self.content = content
+
+    def list_directory(self, path: str) -> Sequence[RemoteFile]:
+        if path not in self.listings:
+            raise ArtifactUnreadable("500 Internal Server Error")
+        return self.listings[path]
+
+    @contextmanager
+    def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:  # noqa: ARG002 - all of it, whatever was asked for
+        yield iter([self.content])
+
+
+def file(path: str, size: int | None = 0) -> RemoteFile:
+    return RemoteFile(path, is_directory=False, size=size)
+
+
+def directory(path: str) -> RemoteFile:
+    return RemoteFile(path, is_directory=True, size=None)
+
+
+def grow(folder: Path, files: Mapping[str, bytes | str]) -> LocalTree:
+    """Write the files below ``folder`` and return them as a source."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+    return LocalTree(folder)

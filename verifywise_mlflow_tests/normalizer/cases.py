@@ -1,0 +1,31 @@
+"""Short ways to write what a test starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
+from verifywise_mlflow.normalizer.record import NormalizedRecord
+
+
+def inputs(
+    *,
+    version_tags: Mapping[str, str] | None = None,
+    model_tags: Mapping[str, str] | None = None,
+    run_tags: Mapping[str, str] | None = None,
+    logged_model_tags: Mapping[str, str] | None = None,
+    aliases: tuple[str, ...] = (),
+    stage: str | None = None,
+) -> RecordInputs:
+    return RecordInputs(
+        version=ModelVersion("fraud", 3, stage=stage, tags=version_tags or {}),
+        model=RegisteredModel("fraud", tags=model_tags or {}, aliases=dict.fromkeys(aliases, 3)),
+        run=None if run_tags is None else TrainingRun("r1", tags=run_tags),
+        logged_model=None if logged_model_tags is None else LoggedModel("m-1", tags=logged_model_tags),
+    )
+
+
+def normalized(given: RecordInputs) -> NormalizedRecord:
+    return normalize(given, default_mapping())

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from verifywise_mlflow.connector.entities import RegisteredModel
+from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
+from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
+from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow_tests.normalizer.cases import inputs, normalized
+
+
+@pytest.mark.parametrize(
+    ("given", "stage", "origin"),
+    [
+        (inputs(stage="Production"), "production", Origin("version", "current_stage", "Production")),
+        (inputs(stage="Staging", aliases=("champion",)), "staging", Origin("version", "current_stage", "Staging")),
+        (inputs(aliases=("champion",)), "production", Origin("alias", "champion", "champion")),
+        (inputs(aliases=("Prod",)), "production", Origin("alias", "Prod", "Prod")),
+        (
+            inputs(aliases=("challenger",), version_tags={"stage": "dev"}),
+            "staging",
+            Origin("alias", "challenger", "challenger"),
+        ),
+        (inputs(aliases=("retired", "dev", "candidate")), "staging", Origin("alias", "candidate", "candidate")),
+        (inputs(aliases=("archived", "dev")), "development", Origin("alias", "dev", "dev")),
+        (
+            inputs(aliases=("v3",), version_tags={"stage": " PROD "}),
+            "production",
+            Origin("version tag", "stage", " PROD "),
+        ),
+        (inputs(run_tags={"env": "staging"}), "staging", Origin("run tag", "env", "staging")),
+        (inputs(stage="Canaries", aliases=("live",)), "production", Origin("alias", "live", "live")),
+    ],
+)
+def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
+    given: RecordInputs, stage: str, origin: Origin
+) -> None:
+    result = normalized(given)
+
+    assert result.record.lifecycle_stage == stage
+    assert result.origins["lifecycle_stage"] == origin
+
+
+def test_a_models_tag_does_not_stamp_all_of_its_versions() -> None:
+    assert normalized(inputs(model_tags={"stage": "production"})).record.lifecycle_stage is None
+
+
+def test_an_alias_of_another_version_says_nothing_about_this_one() -> None:
+    given = replace(inputs(), model=RegisteredModel("fraud", aliases={"champion": 2}))
+
+    assert normalized(given).record.lifecycle_stage is None
+
+
+def test_an_alias_that_stands_for_no_stage_is_no_finding() -> None:
+    result = normalized(inputs(aliases=("previous-best", "not-prod")))
+
+    assert (result.record.lifecycle_stage, result.findings) == (None, ())
+
+
+def test_an_unknown_stage_stays_null_and_is_reported() -> None:
+    result = normalized(inputs(version_tags={"stage": "blue"}))
+
+    assert result.record.lifecycle_stage is None
+    assert "lifecycle_stage" not in result.origins
+    assert result.findings == ("lifecycle_stage: version tag 'stage' is 'blue', which is no known form",)
+
+
+def test_a_tenants_own_alias_is_read_as_alias_and_in_a_tag() -> None:
+    mapping = default_mapping().extended_by(TagMapping.model_validate({"aliases": {"production": ["blue"]}}))
+
+    by_alias = normalize(inputs(aliases=("Blue",)), mapping)
+    by_tag = normalize(inputs(version_tags={"stage": "blue"}), mapping)
+
+    assert by_alias.record.lifecycle_stage == by_tag.record.lifecycle_stage == "production"
+
+
+def test_aliases_of_several_stages_show_which_one_was_taken() -> None:
+    result = normalized(inputs(aliases=("staging", "champion")))
+
+    assert result.findings == (
+        "lifecycle_stage: alias 'champion' says production and was taken, but alias 'staging' says staging",
+    )
+
+
+def test_an_archived_champion_is_a_finding() -> None:
+    result = normalized(inputs(stage="Archived", aliases=("champion",)))
+
+    assert result.record.lifecycle_stage == "archived"
+    assert result.findings == (
+        "lifecycle_stage: version 'current_stage' says archived and was taken, but alias 'champion' says production",
+    )

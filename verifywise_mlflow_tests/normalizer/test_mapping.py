@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from verifywise_mlflow.normalizer.keys import fold
+from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
+from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.normalizer.places import PLACED_FIELDS, TAG_FIELDS, Place
+from verifywise_mlflow.normalizer.values import NORMAL_FORMS
+from verifywise_mlflow.normalizer.vocabulary import vocabulary
+from verifywise_mlflow_tests.normalizer.cases import inputs
+
+
+def of(**written: object) -> TagMapping:
+    return TagMapping.model_validate(written)
+
+
+def test_the_default_has_keys_for_every_field_that_tags_fill_and_a_place_for_every_field() -> None:
+    default = default_mapping()
+
+    assert set(default.synonyms) == set(TAG_FIELDS)
+    assert set(default.precedence) == set(PLACED_FIELDS)
+    assert set(default.aliases) == set(NORMAL_FORMS["lifecycle_stage"])
+
+
+@pytest.mark.parametrize("field", [field for field in NORMAL_FORMS if field != "lifecycle_stage"])
+def test_the_default_reads_every_normal_form_as_itself(field: str) -> None:
+    read = {form: vocabulary(default_mapping()).form(field, form) for form in NORMAL_FORMS[field]}
+
+    assert read == {form: form for form in NORMAL_FORMS[field]}
+
+
+def test_every_default_key_means_the_field_it_stands_under() -> None:
+    words = vocabulary(default_mapping())
+    for field, keys in default_mapping().synonyms.items():
+        for key in keys:
+            meaning = words.meaning(key)
+            assert meaning is not None
+            assert (key, meaning.field) == (key, field)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ({"synonyms": {"ownr": ["x"]}}, "'ownr' is no field that tags fill; there are business_purpose, owner"),
+        ({"values": {"owner": {"x": []}}}, "'owner' is no field with normal forms; there are risk_category"),
+        ({"values": {"risk_category": {"hihg": ["x"]}}}, "'hihg' is no form of risk_category; there are prohibited"),
+        ({"questions": {"risk_category": {"x": {"affirmative": "no"}}}}, "'no' is no form of risk_category"),
+        ({"aliases": {"prod": ["x"]}}, "'prod' is no lifecycle stage; there are production, staging"),
+        ({"synonyms": {"owner": ["mlflow.user"]}}, "name it under precedence, as {run tag: mlflow.user}"),
+        ({"synonyms": {"owner": [True]}}, "put the word in quotes"),
+        ({"synonyms": {"owner": ["--"]}}, "'--' has no letter or digit to compare"),
+        (
+            {"synonyms": {"owner": ["who"], "compliance_approver": ["Who"]}},
+            "'Who' stands for both owner and compliance_app",
+        ),
+        ({"aliases": {"production": ["blue"], "staging": ["BLUE"]}}, "stands for both production and staging"),
+        ({"precedence": {"owner": [{"run": "password"}]}}, "write {run: artifact_uri}, {run: experiment_id}"),
+        ({"precedence": {"owner": [{"alias": "champion"}]}}, "write another source"),
+        ({"precedence": {"metrics": ["run tag"]}}, "'metrics' is no field whose place can be chosen"),
+        ({"synonym": {}}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_mistake_is_told_with_its_mend(written: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TagMapping.model_validate(written)
+    assert sentence in str(caught.value)
+
+
+def test_a_tenants_words_go_first_and_are_taken_from_where_the_default_had_them() -> None:
+    tenant = of(
+        synonyms={"compliance_approver": ["team"]},
+        values={"risk_category": {"high": ["tier-1"], "medium": ["critical"]}},
+        aliases={"production": ["candidate"]},
+        precedence={"owner": ["run tag"]},
+    )
+    extended = default_mapping().extended_by(tenant)
+
+    assert extended.synonyms["compliance_approver"][0] == "team"
+    assert "team" not in extended.synonyms["owner"]
+    assert extended.values["risk_category"]["medium"][0] == "critical"
+    assert "critical" not in extended.values["risk_category"]["high"]
+    assert vocabulary(extended).stage("candidate") == "production"
+    assert [place.source for place in extended.precedence["owner"]][:2] == ["run tag", "version tag"]
+
+
+def test_a_tenant_can_give_a_question_key_another_meaning() -> None:
+    extended = default_mapping().extended_by(of(synonyms={"business_purpose": ["PII"]}))
+
+    meaning = vocabulary(extended).meaning("pii")
+
+    assert meaning is not None
+    assert meaning.field == "business_purpose"
+
+
+def test_a_tenants_namespace_metric_and_answer_are_understood() -> None:
+    tenant = of(namespaces=["acme"], metrics=["uplift"], answers={"affirmative": ["sim"]})
+    result = normalize(
+        inputs(version_tags={"acme.owner": "ann", "uplift_week_1": "0.2", "contains_pii": "SIM"}),
+        default_mapping().extended_by(tenant),
+    )
+
+    assert result.record.owner == "ann"
+    assert result.record.evaluation_tags == {"uplift_week_1": "0.2"}
+    assert result.record.data_sensitivity == "personal"
+
+
+def test_extending_by_nothing_changes_nothing() -> None:
+    assert default_mapping().extended_by(TagMapping()).digest() == default_mapping().digest()
+    assert TagMapping().extended_by(default_mapping()) == default_mapping()
+
+
+def test_the_digest_changes_with_the_mapping_and_not_with_the_order_of_its_fields() -> None:
+    one = of(synonyms={"owner": ["a"], "risk_category": ["b"]})
+
+    assert one.digest() == of(synonyms={"risk_category": ["b"], "owner": ["a"]}).digest()
+    assert one.digest() != of(synonyms={"owner": ["a", "c"], "risk_category": ["b"]}).digest()
+    assert len(one.digest()) == 64
+
+
+def test_a_place_reads_back_from_its_own_json() -> None:
+    for place in (Place.model_validate("version tag"), Place.model_validate({"run": "user_id"})):
+        assert Place.model_validate(place.model_dump()) == place
+
+
+def test_no_two_default_keys_fold_to_one() -> None:
+    folded = [fold(key) for keys in default_mapping().synonyms.values() for key in keys]
+    assert sorted(folded) == sorted(set(folded))

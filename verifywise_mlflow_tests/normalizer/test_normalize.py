@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    FileKind,
+    ManifestStatus,
+    Requirement,
+    RuntimeEnvironment,
+)
+from verifywise_mlflow.connector.entities import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.normalizer.declarations import attributes_of
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.normalize import RecordInputs
+from verifywise_mlflow.normalizer.places import ATTRIBUTES
+from verifywise_mlflow.normalizer.record import FIELDS, Origin
+from verifywise_mlflow_tests.normalizer.cases import inputs, normalized
+
+MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
+TAG_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+def manifest(status: ManifestStatus = "complete", *files: ArtifactFile, reason: str | None = None) -> ArtifactManifest:
+    environment = RuntimeEnvironment(
+        python_version="3.11.7",
+        packages=(Requirement("scikit-learn", "==1.9.1", "requirements.txt", pinned=True),),
+        sources=("conda.yaml", "requirements.txt"),
+        mlflow_version="3.17.2",
+        flavors={"sklearn": "1.9.1"},
+        serialization_format="cloudpickle",
+        reproducible=True,
+        missing_pins=(),
+    )
+    return ArtifactManifest("mlflow-artifacts:/1/r1/artifacts/model", status, reason, files, environment, "d" * 64)
+
+
+def test_everything_that_mlflow_shows_stands_in_the_record_with_its_origin() -> None:
+    result = normalized(
+        RecordInputs(
+            version=ModelVersion(
+                "fraud", 3, MORNING, EVENING, "Production", "Finds fraud.", "runs:/r1/model", "r1", "READY",
+                deployment_job_state="DEPLOYED",
+                tags={"risk": "High-Risk", "rmse_candidate": "2.5", "approved_by": "dpo"},
+            ),
+            model=RegisteredModel("fraud", tags={"purpose": "payments", "regulation": "PSD2", "pentest": "2026.1"}),
+            run=TrainingRun(
+                "r1", "7", "run", "u", "FINISHED", "active", MORNING, NOON, "mlflow-artifacts:/7/r1/artifacts",
+                metrics={"auc": 0.9}, params={"depth": "3"},
+                tags={
+                    "mlflow.source.git.commit": "c0ffee", "mlflow.source.name": "train.py", "mlflow.user": "ann",
+                    "pii": "yes", "dpia": "done",
+                },
+                datasets=(DatasetInput("payments", "d1", "s3", "s3://b/k", "training"),),
+            ),
+            experiment_name="fraud-detection",
+            manifest=manifest(),
+        )
+    )  # fmt: skip
+
+    record = result.record
+    assert record.description == "Finds fraud."
+    assert (record.risk_category, record.data_sensitivity, record.privacy_assessment_status) == (
+        "high",
+        "personal",
+        "completed",
+    )
+    assert (record.training_status, record.training_started_at, record.training_ended_at) == ("FINISHED", MORNING, NOON)
+    assert (record.metrics, record.hyperparameters) == ({"auc": 0.9}, {"depth": "3"})
+    assert record.evaluation_tags == {"rmse_candidate": "2.5"}
+    assert (record.code_commit, record.training_entrypoint, record.owner) == ("c0ffee", "train.py", "ann")
+    assert (record.experiment_id, record.experiment_name) == ("7", "fraud-detection")
+    assert record.dataset_reference == [
+        {"name": "payments", "digest": "d1", "source_type": "s3", "source": "s3://b/k", "context": "training"}
+    ]
+    assert [field for field in FIELDS if getattr(record, field) is None] == []
+    assert list(result.origins) == [field for field in FIELDS if field != "evaluation_tags"]
+    assert result.origins["training_status"] == Origin("run", "status", "FINISHED")
+    assert result.origins["deployment_status"] == Origin("version", "deployment_job_state", "DEPLOYED")
+    assert (result.incomplete, result.findings) == ((), ())
+
+
+def test_a_version_of_which_nothing_is_known_has_gaps_and_no_error() -> None:
+    result = normalized(inputs())
+
+    filled = {field for field in FIELDS if getattr(result.record, field) is not None}
+    assert filled == {"model_name", "version_number", "evaluation_tags"}
+    assert result.record.evaluation_tags == {}
+    assert list(result.origins) == ["model_name", "version_number"]
+    assert (result.incomplete, result.findings) == ((), ())
+
+
+def test_the_models_description_stands_in_for_the_versions() -> None:
+    given = RecordInputs(
+        version=ModelVersion("fraud", 3, description="  "), model=RegisteredModel("fraud", description=" As *is*.\n")
+    )
+    result = normalized(given)
+
+    assert result.record.description == " As *is*.\n"
+    assert result.origins["description"].source == "model"
+
+
+@pytest.mark.parametrize(
+    ("source", "run_id", "expected"),
+    [
+        ("models:/m-1", None, "r9"),
+        ("models:/m-1", "r1", "r1"),
+        ("models:/fraud/2", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_logged_models_run_stands_in_where_it_is_the_versions_source(
+    source: str | None, run_id: str | None, expected: str | None
+) -> None:
+    version = ModelVersion("fraud", 3, source=source, run_id=run_id)
+    given = RecordInputs(version=version, logged_model=LoggedModel("m-1", source_run_id="r9"))
+
+    assert normalized(given).record.source_run_id == expected
+
+
+def test_a_logged_model_tells_the_lineage_of_a_run_that_cannot_be_read() -> None:
+    tags = {"mlflow.user": "ann", "mlflow.source.git.commit": "c0ffee", "mlflow.source.name": "train.py"}
+    logged = LoggedModel("m-1", experiment_id="7", source_run_id="r9", artifact_uri="s3://b/m-1", tags=tags)
+    version = ModelVersion("fraud", 3, source="models:/m-1")
+    record = normalized(RecordInputs(version=version, logged_model=logged, run_problem="404")).record
+
+    assert (record.owner, record.code_commit, record.training_entrypoint) == ("ann", "c0ffee", "train.py")
+    assert (record.experiment_id, record.artifact_uri, record.metrics) == ("7", "s3://b/m-1", None)
+
+
+@pytest.mark.parametrize(
+    ("tags", "commit"),
+    [
+        ({"git_sha": "b", "mlflow.source.git.commit": "a"}, "a"),
+        ({"git_sha": "b", "mlflow.databricks.gitRepoCommit": "a"}, "a"),
+        ({"gitCommit": "b"}, "b"),
+    ],
+)
+def test_the_commit_that_mlflow_recorded_goes_before_a_tag(tags: Mapping[str, str], commit: str) -> None:
+    assert (
+        normalized(
+            inputs(version_tags={"code_version": "z"} if commit == "a" else {}, run_tags=tags)
+        ).record.code_commit
+        == commit
+    )
+
+
+def test_the_entry_point_of_a_project_goes_before_its_source() -> None:
+    tags = {"mlflow.source.name": "https://git/repo", "mlflow.project.entryPoint": "main"}
+
+    assert normalized(inputs(run_tags=tags)).record.training_entrypoint == "main"
+
+
+def test_a_tag_names_the_data_set_where_the_run_recorded_none() -> None:
+    result = normalized(inputs(run_tags={"training_data": " s3://b/train.parquet "}))
+
+    assert result.record.dataset_reference == [
+        {"name": "s3://b/train.parquet", "digest": None, "source_type": None, "source": None, "context": None}
+    ]
+    assert result.origins["dataset_reference"].key == "training_data"
+
+
+@pytest.mark.parametrize(
+    ("key", "is_evaluation"),
+    [
+        *[
+            (key, True)
+            for key in ("eval_batch_id", "evaluation.date", "validation_status", "validated_at", "testScore")
+        ],
+        *[
+            (key, True)
+            for key in ("test_accuracy", "bias-check", "fairness", "rmse_candidate", "candidate_rmse", "f1-score")
+        ],
+        *[
+            (key, True)
+            for key in (
+                "model.benchmark",
+                "baseline_auc",
+                "driftReport",
+                "explainability",
+                "robustness",
+                "quality_gate",
+            )
+        ],
+        *[
+            (key, False)
+            for key in ("mlflow.evaluation.x", "tester", "promoted_at", "maestro", "role", "trained_on_batches")
+        ],
+    ],
+)
+def test_evaluation_tags_are_known_by_their_keys(key: str, is_evaluation: bool) -> None:
+    expected = {key: " as written "} if is_evaluation else {}
+
+    assert normalized(inputs(version_tags={key: " as written "})).record.evaluation_tags == expected
+    assert normalized(inputs(run_tags={key: " as written "})).record.evaluation_tags == expected
+
+
+def test_a_versions_evaluation_tag_goes_before_its_runs() -> None:
+    given = inputs(
+        version_tags={"eval": "new"}, run_tags={"eval": "old", "test_auc": "0.8"}, model_tags={"eval_x": "1"}
+    )
+
+    assert normalized(given).record.evaluation_tags == {"eval": "new", "test_auc": "0.8"}
+
+
+def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
+    card = ArtifactFile("model", "README.md", 10, "a" * 64, FileKind.MODEL_CARD)
+    binary = ArtifactFile("model", "model.pkl", None, None, FileKind.MODEL, "too large")
+    record = normalized(replace(inputs(), manifest=manifest("complete", card, binary))).record
+
+    card_json = {"root": "model", "path": "README.md", "size": 10, "sha256": "a" * 64, "kind": "model card"}
+    binary_json = {"root": "model", "path": "model.pkl", "size": None, "sha256": None, "kind": "model binary"}
+    assert record.evidence_files == [card_json]
+    assert record.artifact_manifest == {
+        "location": "mlflow-artifacts:/1/r1/artifacts/model",
+        "status": "complete",
+        "reason": None,
+        "digest": "d" * 64,
+        "file_count": 2,
+        "total_bytes": 10,
+        "files": [{**card_json, "note": None}, {**binary_json, "note": "too large"}],
+    }
+    assert record.runtime_environment == {
+        "python_version": "3.11.7",
+        "packages": [{"name": "scikit-learn", "specifier": "==1.9.1", "source": "requirements.txt", "pinned": True}],
+        "sources": ["conda.yaml", "requirements.txt"],
+        "mlflow_version": "3.17.2",
+        "flavors": {"sklearn": "1.9.1"},
+        "serialization_format": "cloudpickle",
+        "reproducible": True,
+        "missing_pins": [],
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "evidence", "incomplete"),
+    [
+        ("complete", [], ()),
+        ("none", [], ()),
+        ("partial", [], ("the artifact manifest is partial: a folder timed out",)),
+        ("unreachable", None, ("the artifact manifest is unreachable: a folder timed out",)),
+    ],
+)
+def test_a_manifest_that_is_not_whole_makes_the_record_incomplete(
+    status: ManifestStatus, evidence: list[object] | None, incomplete: tuple[str, ...]
+) -> None:
+    result = normalized(replace(inputs(), manifest=manifest(status, reason="a folder timed out")))
+
+    assert result.record.evidence_files == evidence
+    assert result.incomplete == incomplete
+
+
+def test_what_could_not_be_read_is_told_in_sentences() -> None:
+    result = normalized(
+        RecordInputs(
+            version=ModelVersion("fraud", 3, run_id="r1", problems=("tags could not be used: 3",)),
+            run_problem="404: no such run",
+            logged_model_problem="403",
+        )
+    )
+
+    assert result.incomplete == (
+        "the registered model was not read: its tags and aliases are unknown",
+        "the training run could not be read: 404: no such run",
+        "the logged model could not be read: 403",
+        "model version: tags could not be used: 3",
+    )
+
+
+def test_a_run_that_was_never_asked_for_is_missing_too() -> None:
+    given = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
+
+    assert normalized(given).incomplete == ("the training run 'r1' was not read",)
+
+
+def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
+    result = normalized(replace(inputs(), run=TrainingRun("r1", lifecycle_stage="deleted", status="FINISHED")))
+
+    assert result.record.training_status == "FINISHED"
+    assert result.findings == (
+        "the training run 'r1' is deleted in MLflow: the server may remove its data at any time",
+    )
+    assert result.incomplete == ()
+
+
+def test_a_hidden_version_is_a_finding() -> None:
+    given = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
+
+    assert normalized(given).findings == ("a prompt tag hides this version or its model from MLflow's own search",)
+
+
+def test_every_attribute_that_a_place_may_name_is_looked_up() -> None:
+    everything = RecordInputs(
+        version=ModelVersion("fraud", 3, source="models:/m-1"),
+        model=RegisteredModel("fraud"),
+        run=TrainingRun("r1"),
+        logged_model=LoggedModel("m-1"),
+    )
+
+    assert set(attributes_of(everything)) == {(source, name) for source, names in ATTRIBUTES.items() for name in names}
+
+
+KEYS = TAG_TEXT | st.sampled_from(
+    sorted(
+        {key for keys in default_mapping().synonyms.values() for key in keys}
+        | {key for keys in default_mapping().questions.values() for key in keys}
+        | {"mlflow.user", "mlflow.source.git.commit", "eval"}
+    )
+)
+TAGS = st.dictionaries(
+    KEYS, TAG_TEXT | st.sampled_from(["yes", "no", "high", "not done", "2026-03-01", " "]), max_size=8
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TAGS, TAGS, TAGS, TAGS, st.lists(TAG_TEXT, max_size=3), st.none() | TAG_TEXT)
+def test_no_text_can_stop_a_version_from_becoming_a_record(
+    version_tags: dict[str, str],
+    model_tags: dict[str, str],
+    run_tags: dict[str, str],
+    logged_model_tags: dict[str, str],
+    aliases: list[str],
+    stage: str | None,
+) -> None:
+    result = normalized(
+        inputs(
+            version_tags=version_tags,
+            model_tags=model_tags,
+            run_tags=run_tags,
+            logged_model_tags=logged_model_tags,
+            aliases=tuple(aliases),
+            stage=stage,
+        )
+    )
+
+    assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
+    for field, origin in result.origins.items():
+        assert getattr(result.record, field) is not None
+        assert origin.raw is None or origin.raw.strip()
