@@ -112,17 +112,6 @@ class MlflowReader:
 
     # -- the registry
 
-    def newest_version_time(self) -> int | None:
-        """Return the newest ``last_updated_timestamp`` of all versions, in milliseconds: one request.
-
-        It moves for a new version, a stage and a description; never for tags, aliases and most deletions.
-        """
-        page = self._transport.get_json(
-            ReadCall.SEARCH_VERSIONS, {"max_results": 1, "order_by": "last_updated_timestamp DESC"}
-        )
-        rows = parsing.Row(page).rows("model_versions")
-        return rows[0].number("last_updated_timestamp") if rows else None
-
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model; prompts are left out, models that hide among them are not."""
         shown = self._models(())
@@ -307,3 +296,20 @@ class MlflowReader:
 def _quoted(identifiers: Sequence[str]) -> str:
     """Return identifiers as a list for a filter. Run and model ids have no quotes; what has one cannot be an id."""
     return ", ".join(f"'{identifier}'" for identifier in identifiers if "'" not in identifier)
+
+
+def newest_version_time(settings: ConnectionSettings) -> int | None:
+    """Return the newest ``last_updated_timestamp`` of a server's versions, in milliseconds: one request, no probe.
+
+    It moves for a new version, a stage and a description; never for tags, aliases and most deletions. So
+    a new value means that something has changed, and the same value means nothing.
+    """
+    transport = Transport(settings)
+    try:
+        page = transport.get_json(
+            ReadCall.SEARCH_VERSIONS, {"max_results": 1, "order_by": "last_updated_timestamp DESC"}
+        )
+    finally:
+        transport.close()
+    rows = parsing.Row(page).rows("model_versions")
+    return rows[0].number("last_updated_timestamp") if rows else None

@@ -24,6 +24,7 @@ Stored: TypeAlias = "str | int | float | bool | list[Stored] | dict[str, Stored]
 
 _NUL, _ESCAPE = "\u2400", "\u241b"
 _TO_ESCAPE = re.compile(f"[\x00\ud800-\udfff{_NUL}{_ESCAPE}]")
+_NEEDS_ESCAPING = re.compile(f"\\\\u0000|[\ud800-\udfff{_NUL}{_ESCAPE}]")  # in JSON, NUL stands as an escape already
 _ESCAPED = re.compile(f"{_NUL}|{_ESCAPE}([{_NUL}{_ESCAPE}]|[0-9a-f]{{4}})")
 
 
@@ -94,21 +95,22 @@ class Text(TypeDecorator[str]):
         return None if value is None else unescape(value)
 
 
-class Json(TypeDecorator[Stored]):
-    """Any value of JSON's types, as JSONB; ``None`` is SQL's NULL."""
-
-    impl = JSONB(none_as_null=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: object, dialect: Dialect) -> Stored:
-        """Escape on the way in."""
-        return to_stored(value)
-
-    def process_result_value(self, value: Stored, dialect: Dialect) -> Stored:
-        """Restore on the way out."""
-        return from_stored(value)
+Json = JSONB(none_as_null=True)
+"""Any value of JSON's types; ``None`` is SQL's NULL. The engine writes and reads it with the two functions below."""
 
 
 def dumps(value: object) -> str:
-    """Return JSON for the driver: compact, and in UTF-8 so that people can read their own words in SQL."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Return the JSON that Postgres can keep, with the words themselves in it, so that SQL can search for them."""
+    try:
+        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        if not _NEEDS_ESCAPING.search(written):
+            return written
+    except ValueError:
+        pass  # a number that is not finite
+    return json.dumps(to_stored(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def loads(written: str) -> Stored:
+    """Return what ``dumps`` was given; the words for numbers that are not finite stay words."""
+    value: Stored = json.loads(written)
+    return from_stored(value) if _NUL in written or _ESCAPE in written else value

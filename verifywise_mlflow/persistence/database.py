@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from verifywise_mlflow.persistence.codec import dumps
+from verifywise_mlflow.persistence.codec import dumps, loads
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VARIABLE = "VERIFYWISE_DATABASE_URL"
@@ -55,6 +55,10 @@ def connect(url: str) -> Engine:
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         json_serializer=dumps,
+        json_deserializer=loads,
+        # Without this, psycopg2 sends the rows of an upsert one by one.
+        executemany_mode="values_plus_batch",
+        executemany_batch_page_size=500,
         pool_size=2,
         pool_pre_ping=True,
         connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10},

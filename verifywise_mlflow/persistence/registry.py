@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_, update
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.persistence.rows import BATCH, Key, Row, columns_of, entity, upsert
+from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, upsert
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
 
 
@@ -119,15 +119,6 @@ def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], no
     )
 
 
-def newest_version_time(connection: Connection, tenant_id: str) -> int | None:
-    """Return the newest ``last_updated_at`` of the tenant's living versions, in milliseconds since 1970."""
-    table = model_versions
-    newest: datetime | None = connection.scalar(
-        select(func.max(table.c.last_updated_at)).where(table.c.tenant_id == tenant_id, table.c.gone_at.is_(None))
-    )
-    return None if newest is None else round(newest.timestamp() * 1000)
-
-
 def models_by_name(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the named models."""
     table = registered_models
@@ -148,9 +139,3 @@ def version_at(connection: Connection, tenant_id: str, name: str, number: int) -
         .first()
     )
     return None if row is None else entity(ModelVersion, dict(row))
-
-
-def batches(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    """Cut keys into what one transaction takes."""
-    for start in range(0, len(keys), BATCH):
-        yield keys[start : start + BATCH]

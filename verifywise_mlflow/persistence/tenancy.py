@@ -29,17 +29,15 @@ def activate(connection: Connection, tenant_id: str, tracking_uri: str, workspac
     return was_active is None
 
 
-def deactivate(connection: Connection, tenant_id: str, now: datetime) -> bool:
-    """Note a tenant as one that is no longer synced; its data and history stay. Return whether it was one."""
-    return (
-        connection.execute(
-            update(tenants)
-            .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
-            .values(deactivated_at=now)
-            .returning(tenants.c.tenant_id)
-        ).first()
-        is not None
+def deactivate(connection: Connection, tenant_id: str, now: datetime) -> str | None:
+    """Note a tenant as one that is no longer synced; its data and history stay. Return its server, if it was one."""
+    uri: str | None = connection.scalar(
+        update(tenants)
+        .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
+        .values(deactivated_at=now)
+        .returning(tenants.c.tracking_uri)
     )
+    return uri
 
 
 def active_tenants(connection: Connection) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_
 
 from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
@@ -96,27 +96,25 @@ def write_verdicts(
             tuple_(compliance_results.c.model_name, compliance_results.c.version_number).in_(keys),
         )
     )
-    upsert(
-        connection,
-        compliance_results,
-        [
-            {
-                "tenant_id": tenant_id,
-                "model_name": item.due.key[0],
-                "version_number": item.due.key[1],
-                "rule_id": result.rule_id,
-                "rule_version": result.rule_version,
-                "verdict": result.verdict.value,
-                "reason": result.reason,
-                "values": result.values,
-                "policy_id": policy.policy_id,
-                "policy_version": policy.version,
-                "evaluated_at": now,
-            }
-            for item in judged
-            for result in item.results
-        ],
-    )
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "model_name": item.due.key[0],
+            "version_number": item.due.key[1],
+            "rule_id": result.rule_id,
+            "rule_version": result.rule_version,
+            "verdict": result.verdict.value,
+            "reason": result.reason,
+            "values": result.values,
+            "policy_id": policy.policy_id,
+            "policy_version": policy.version,
+            "evaluated_at": now,
+        }
+        for item in judged
+        for result in item.results
+    ]
+    if rows:
+        connection.execute(insert(compliance_results), rows)
     upsert(
         connection,
         compliance_badges,

@@ -37,8 +37,8 @@ ASKED_ONE_BY_ONE = 100
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
     progress = Progress(reconciled=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, LOGGED_MODELS_A_REQUEST, progress)
-    due_runs = _due(context, RUNS, RUNS_A_REQUEST, progress)
+    due_models = _due(context, LOGGED_MODELS, everything=progress.reconciled)
+    due_runs = _due_runs(context, progress)
     if not due_models and not due_runs:
         return progress
 
@@ -51,18 +51,22 @@ def refresh(context: StageContext) -> Progress:
         )
         _read(context, progress, search, due_models, experiments)
         # Versions without a run of their own may have got one through their logged model.
-        due_runs = _due(context, RUNS, RUNS_A_REQUEST, progress)
+        due_runs = _due_runs(context, progress)
     search_runs = _Search(RUNS, "training run", RUNS_A_REQUEST, reader.runs, reader.run)
     _read(context, progress, search_runs, due_runs, experiments)
     return progress
 
 
-def _due(context: StageContext, linked: Linked[T], one_request: int, progress: Progress) -> list[Due]:
+def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
+    everything = _due(context, RUNS, everything=True)
+    if progress.reconciled or len(everything) <= RUNS_A_REQUEST:
+        return everything
+    return _due(context, RUNS, everything=False)
+
+
+def _due(context: StageContext, linked: Linked[T], *, everything: bool) -> list[Due]:
     with context.store.begin() as connection:
-        everything = tracking.due(connection, context.tenant.tenant_id, linked, everything=True)
-        if progress.reconciled or len(everything) <= one_request:
-            return everything
-        return tracking.due(connection, context.tenant.tenant_id, linked, everything=False)
+        return tracking.due(connection, context.tenant.tenant_id, linked, everything=everything)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,50 @@
+# Two commands: `make demo` shows the product on embedded parts, `make test` proves it.
+# Both install what they need into .venv first, from the versions that constraints.txt pins.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types contracts definitions check clean
+
+help:
+	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
+	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
+	@echo "make check   lint, types, import contracts, Dagster definitions"
+	@echo "make clean   remove the virtual environment and the demo"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (only when pyproject.toml or constraints.txt change)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
+
+test: $(READY)
+	$(BIN)/pytest $(TEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+definitions: $(READY)
+	$(BIN)/dagster definitions validate
+	$(BIN)/dg check defs
+
+check: lint types contracts definitions
+
+clean:
+	rm -rf $(VENV) .demo

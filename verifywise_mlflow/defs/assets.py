@@ -1,0 +1,150 @@
+"""The six stages as assets, partitioned by tenant.
+
+They differ in what the pipeline does for each and in what they say of themselves, so they come from one
+function over one table. Data passes through Postgres, not through Dagster: an asset returns its figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.defs.checks import check_specs, evaluate_checks
+from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.tables import SCHEMA, metadata
+from verifywise_mlflow.pipeline.stage import Stage, StageReport
+from verifywise_mlflow.tenants.loading import TenantsFileError
+from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class _StageAsset:
+    stage: Stage
+    deps: tuple[Stage, ...]
+    kinds: frozenset[str]
+    description: str
+
+
+_FROM_MLFLOW = frozenset({"mlflow", "postgres"})
+_FROM_OUR_STORE = frozenset({"postgres"})
+
+_STAGES = (
+    _StageAsset(
+        Stage.REGISTERED_MODELS,
+        (),
+        _FROM_MLFLOW,
+        "The registered models of a tenant's MLflow server: description, tags, aliases, times. "
+        "A model that a complete listing no longer shows and that the server says is not there gets a tombstone.",
+    ),
+    _StageAsset(
+        Stage.MODEL_VERSIONS,
+        (Stage.REGISTERED_MODELS,),
+        _FROM_MLFLOW,
+        "Every version of every model in any status: stage, aliases, source, run, tags, times.",
+    ),
+    _StageAsset(
+        Stage.TRAINING_RUNS,
+        (Stage.MODEL_VERSIONS,),
+        _FROM_MLFLOW,
+        "The runs that versions came from, deleted ones too: status, times, metrics, parameters, tags, data sets, "
+        "experiment; or why a run could not be read. Logged models of MLflow 3 are read along.",
+    ),
+    _StageAsset(
+        Stage.ARTIFACT_MANIFESTS,
+        (Stage.TRAINING_RUNS,),
+        _FROM_MLFLOW,
+        "Which files each version has, with size, SHA-256 and kind, and the environment that they describe. "
+        "Files are never executed, imported or unpickled.",
+    ),
+    _StageAsset(
+        Stage.CANONICAL_RECORDS,
+        (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS),
+        _FROM_OUR_STORE,
+        "One record per model version, in the words of governance, with where each value came from. "
+        "A null is a gap: MLflow shows nothing there. Built from the store alone: MLflow is not asked.",
+    ),
+    _StageAsset(
+        Stage.COMPLIANCE_RESULTS,
+        (Stage.CANONICAL_RECORDS,),
+        _FROM_OUR_STORE,
+        "The verdict of each rule on each record, and a badge per version. 'not evidenced' means that MLflow shows "
+        "no evidence, not that something was not done. Judged from the store alone: MLflow is not asked.",
+    ),
+)
+
+
+def _asset(described: _StageAsset) -> dg.AssetsDefinition:
+    stage = described.stage
+
+    @dg.asset(
+        name=stage.value,
+        deps=[dep.value for dep in described.deps],
+        partitions_def=tenant_partitions,
+        group_name="mlflow" if "mlflow" in described.kinds else "governance",
+        kinds=set(described.kinds),
+        owners=["team:data-platform"],
+        description=described.description,
+        metadata={
+            "dagster/table_name": f"{SCHEMA}.{stage.value}",
+            "dagster/column_schema": _column_schema(stage),
+        },
+        check_specs=check_specs(stage.value) if stage is Stage.COMPLIANCE_RESULTS else None,
+    )
+    def asset(
+        context: dg.AssetExecutionContext, tenant_sync: TenantSync
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        try:
+            sync = tenant_sync.of(context)
+            report = sync.run(stage)
+        except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
+            # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
+            raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
+        yield dg.MaterializeResult(metadata=_figures(report))
+        if stage is Stage.COMPLIANCE_RESULTS:
+            yield from evaluate_checks(sync.store, context.partition_key)
+
+    return asset
+
+
+def _column_schema(stage: Stage) -> dg.TableSchema:
+    """Return the columns of the stage's table as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type=column.type.compile().lower(),
+                constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
+            )
+            for column in metadata.tables[f"{SCHEMA}.{stage.value}"].columns
+        ]
+    )
+
+
+def _figures(report: StageReport) -> dict[str, dg.MetadataValue[object]]:
+    progress = report.progress
+    figures: dict[str, dg.MetadataValue[object]] = {
+        "read": dg.MetadataValue.int(progress.read),
+        "changed": dg.MetadataValue.int(progress.changed),
+        "removed": dg.MetadataValue.int(progress.removed),
+        "incomplete": dg.MetadataValue.int(progress.incomplete),
+        "requests": dg.MetadataValue.int(report.requests),
+        "bytes_read": dg.MetadataValue.int(report.bytes_read),
+        "seconds": dg.MetadataValue.float(round(report.seconds, 3)),
+    }
+    if progress.notes:
+        figures["notes"] = dg.MetadataValue.text("\n".join(progress.notes))
+    if progress.unreadable:
+        records = [
+            dg.TableRecord({"kind": item.kind, "name": item.name, "reason": item.reason})
+            for item in progress.unreadable[:50]
+        ]
+        figures["newly_unreadable"] = dg.MetadataValue.table(records)
+    return figures
+
+
+stage_assets = [_asset(described) for described in _STAGES]

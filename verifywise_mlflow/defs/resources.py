@@ -1,0 +1,48 @@
+"""The sync of a run's tenant, shared by the run's assets."""
+
+from __future__ import annotations
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+
+
+class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own parameter, of no use here
+    """Opens one sync for the run's tenant and ends it with the run, so a run leaves one entry in the audit trail.
+
+    Credentials and the database's URL are read from where tenants.yaml and the environment point to, at
+    the moment of use: nothing of them passes through Dagster's configuration.
+    """
+
+    reconcile: bool = Field(default=False, description="Read all linked runs again, not only what is due.")
+    rehash: bool = Field(default=False, description="List and hash all artifacts again, not only what is due.")
+    _sync: Sync | None = PrivateAttr(default=None)
+
+    def of(self, context: dg.AssetExecutionContext) -> Sync:
+        """Return the sync of the run's tenant; open it the first time."""
+        if self._sync is None:
+            tenants = load_tenants()
+            if context.partition_key not in tenants:
+                raise TenantsFileError(f"tenant {context.partition_key} is no longer in tenants.yaml: it is not synced")
+            self._sync = Sync(
+                tenant=tenants[context.partition_key],
+                store=Store(database_url()),
+                options=SyncOptions(reconcile=self.reconcile, rehash=self.rehash),
+                dagster_run_id=context.run.run_id,
+            )
+            self._sync.__enter__()
+        return self._sync
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster calls it so
+        """End the sync, whether the run succeeded or not."""
+        if self._sync is not None:
+            try:
+                self._sync.__exit__(None, None, None)
+            finally:
+                self._sync.store.close()
+                self._sync = None

@@ -1,0 +1,195 @@
+"""A policy file that is wrong is refused, with the file, the line, the rule and the mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.compliance.policy import Policy, PolicyError, load_policy
+
+HEAD = """\
+id: ours
+version: 1
+title: What we ask for
+rules:
+"""
+
+RULE = """\
+  - id: owner
+    version: 1
+    title: Every model has an owner
+    severity: high
+    rationale: Someone has to answer for it.
+    remedy: Tag it.
+    requires: owner != ""
+    references:
+      - {framework: NIST AI RMF, clause: GOVERN 2.1, confidence: high}
+    examples:
+      - record: {owner: risk-team}
+        verdict: pass
+"""
+
+
+def load(tmp_path: Path, text: str) -> Policy:
+    path = tmp_path / "ours.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_policy(path)
+
+
+def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
+    policy = load(tmp_path, HEAD + RULE)
+
+    assert (policy.id, [rule.id for rule in policy.rules]) == ("ours", ["owner"])
+
+
+@pytest.mark.parametrize(
+    ("written", "instead_of", "complaint"),
+    [
+        pytest.param("sevrity: high", "severity: high", "8: rule 'owner': sevrity: there is no such field", id="field"),
+        pytest.param("severity: grave", "severity: high", "8: rule 'owner': severity: Input should be", id="severity"),
+        pytest.param("id: Owner!", "id: owner", "5: rule 'Owner!': id: String should match", id="identifier"),
+        pytest.param(
+            'requires: ownr != ""',
+            'requires: owner != ""',
+            "11: rule 'owner': requires: undeclared reference to 'ownr' (line 1, column 1 of the expression)",
+            id="no such field of a record",
+        ),
+        pytest.param(
+            "requires: has(stated.ownr)",
+            'requires: owner != ""',
+            "11: rule 'owner': requires: undeclared reference to 'stated.ownr'",
+            id="no such field to be stated",
+        ),
+        pytest.param(
+            "requires: owner > 3",
+            'requires: owner != ""',
+            "11: rule 'owner': requires: found no matching overload for '_>_' applied to '(string, int)'",
+            id="type",
+        ),
+        pytest.param(
+            "requires: owner", 'requires: owner != ""', "11: rule 'owner': requires: it gives a", id="no truth"
+        ),
+        pytest.param("requires: owner ==", 'requires: owner != ""', "11: rule 'owner': requires: Syntax", id="syntax"),
+        pytest.param(
+            "requires: true", 'requires: owner != ""', "11: rule 'owner': requires: write a text", id="no text"
+        ),
+        pytest.param("remedy: ''", "remedy: Tag it.", "10: rule 'owner': remedy: String should have", id="empty"),
+        pytest.param(
+            "framework: NIST, clause",
+            "framework: NIST AI RMF, clause",
+            "13: rule 'owner': references.0.framework",
+            id="ref",
+        ),
+        pytest.param(
+            "confidence: high, applicable_from: 2027-12-02}",
+            "confidence: high}",
+            "13: rule 'owner': references.0: say in source where applicable_from was read",
+            id="a date from nowhere",
+        ),
+        pytest.param(
+            "{ownr: risk-team}",
+            "{owner: risk-team}",
+            "15: rule 'owner': examples.0.record.ownr: a record has",
+            id="example",
+        ),
+        pytest.param(
+            "verdict: ok", "verdict: pass", "16: rule 'owner': examples.0.verdict: Input should be", id="verdict"
+        ),
+        pytest.param(
+            "title: A\n    title: B", "title: Every model has an owner", "8: is not YAML: 'title'", id="twice"
+        ),
+        pytest.param("? [a]\n    : 1", "severity: high", "8: is not YAML: found unhashable key", id="key"),
+    ],
+)
+def test_an_error_in_a_rule_is_told_with_its_place(
+    tmp_path: Path, written: str, instead_of: str, complaint: str
+) -> None:
+    assert (HEAD + RULE).count(instead_of) == 1
+
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, (HEAD + RULE).replace(instead_of, written))
+
+    assert f"{tmp_path / 'ours.yaml'}:{complaint}" in str(raised.value)
+
+
+def test_a_rule_without_references_is_refused(tmp_path: Path) -> None:
+    without = RULE.replace(
+        "    references:\n      - {framework: NIST AI RMF, clause: GOVERN 2.1, confidence: high}\n", ""
+    )
+
+    with pytest.raises(PolicyError, match=r"ours\.yaml:5: rule 'owner': references: it is needed and not there"):
+        load(tmp_path, HEAD + without)
+
+
+def test_a_rule_with_an_empty_list_of_references_is_refused(tmp_path: Path) -> None:
+    reference = "references:\n      - {framework: NIST AI RMF, clause: GOVERN 2.1, confidence: high}"
+
+    with pytest.raises(PolicyError, match=r"ours\.yaml:12: rule 'owner': references: name at least one"):
+        load(tmp_path, HEAD + RULE.replace(reference, "references: []"))
+
+
+def test_a_second_rule_of_one_id_is_refused_where_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"ours\.yaml:17: rule 'owner': id: the id stands here a second time"):
+        load(tmp_path, HEAD + RULE + RULE)
+
+
+def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+    broken = RULE.replace("severity: high", "severity: grave").replace("version: 1", "version: 0")
+
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, HEAD + broken)
+
+    assert len(str(raised.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("", "write id, version, title and rules at the top", id="empty"),
+        pytest.param("- a\n", "write id, version, title and rules at the top", id="a list"),
+        pytest.param(HEAD, "4: rules: ", id="no rules"),
+        pytest.param(HEAD + "  owner: {}\n", "4: rules: ", id="rules by name"),
+        pytest.param(HEAD + "  - owner\n", "5: rule number 1: ", id="a rule that is a word"),
+        pytest.param("id: [\n", "2: is not YAML: ", id="broken"),
+        pytest.param("id: 2026-13-01\n", " is not YAML: ", id="no date"),
+        pytest.param("id: \x01\n", " is not YAML: ", id="control character"),
+        pytest.param("&a {id: *a}\n", "is not YAML: ", id="contains itself"),
+        pytest.param("a: !!python/object:os.system x\n", "1: is not YAML: ", id="tag"),
+        pytest.param("3: x\n", "1: 3: Keys should be strings", id="key"),
+    ],
+)
+def test_what_is_no_policy_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, text)
+
+    assert str(raised.value).startswith(str(tmp_path / "ours.yaml"))
+    assert complaint in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"id: \xe9")
+
+    with pytest.raises(PolicyError, match="cannot be read: No such file"):
+        load_policy(tmp_path / "none.yaml")
+    with pytest.raises(PolicyError, match="is not UTF-8 text"):
+        load_policy(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead_of"),
+    [
+        ('requires: owner != "x"', 'requires: owner != ""'),
+        ("version: 2", "version: 1"),
+        ("severity: low", "severity: high"),
+        ("clause: GOVERN 2.3", "clause: GOVERN 2.1"),
+    ],
+)
+def test_another_rule_has_another_digest(tmp_path: Path, written: str, instead_of: str) -> None:
+    assert load(tmp_path, HEAD + RULE).digest != load(tmp_path, HEAD + RULE.replace(instead_of, written)).digest
+
+
+def test_neither_examples_nor_layout_change_the_digest(tmp_path: Path) -> None:
+    relaid = "# ours\n" + HEAD + RULE.replace("{owner: risk-team}", "{owner: others}").replace("Tag it.", '"Tag it."')
+
+    assert load(tmp_path, relaid).digest == load(tmp_path, HEAD + RULE).digest
