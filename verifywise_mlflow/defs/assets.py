@@ -4,7 +4,7 @@ They differ in what the pipeline does for each and in what they say of themselve
 function over one table. Data passes through Postgres, not through Dagster: an asset returns its figures.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -125,19 +125,19 @@ def _column_schema(stage: Stage) -> dg.TableSchema:
     )
 
 
-def _figures(report: StageReport) -> dict[str, dg.MetadataValue[object]]:
+def _figures(report: StageReport) -> dict[str, int | float | str | dg.TableMetadataValue]:
     progress = report.progress
-    figures: dict[str, dg.MetadataValue[object]] = {
-        "read": dg.MetadataValue.int(progress.read),
-        "changed": dg.MetadataValue.int(progress.changed),
-        "removed": dg.MetadataValue.int(progress.removed),
-        "incomplete": dg.MetadataValue.int(progress.incomplete),
-        "requests": dg.MetadataValue.int(report.requests),
-        "bytes_read": dg.MetadataValue.int(report.bytes_read),
-        "seconds": dg.MetadataValue.float(round(report.seconds, 3)),
+    figures: dict[str, int | float | str | dg.TableMetadataValue] = {
+        "read": progress.read,
+        "changed": progress.changed,
+        "removed": progress.removed,
+        "incomplete": progress.incomplete,
+        "requests": report.requests,
+        "bytes_read": report.bytes_read,
+        "seconds": round(report.seconds, 3),
     }
     if progress.notes:
-        figures["notes"] = dg.MetadataValue.text("\n".join(progress.notes))
+        figures["notes"] = "\n".join(progress.notes)
     if progress.unreadable:
         records = [
             dg.TableRecord({"kind": item.kind, "name": item.name, "reason": item.reason})

@@ -4,8 +4,6 @@ Dagster marks partitioned checks as a preview. Without them each tenant's result
 tenant's before it, so the page would only ever show the last one synced.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

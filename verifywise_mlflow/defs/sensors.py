@@ -83,10 +83,12 @@ def _poll(context: dg.SensorEvaluationContext, store: Store) -> dg.SensorResult:
     requests = []
     for poll in polls.answered:
         with store.begin() as connection:
-            asked, before = tenancy.requested_version_time(connection, poll.tenant_id)
-            if asked and before == poll.newest_version_time:
+            is_noted, noted = tenancy.newest_version_time(connection, poll.tenant_id)
+            if is_noted and noted == poll.newest_version_time:
                 continue
-            tenancy.note_request(connection, poll.tenant_id, poll.newest_version_time, datetime.now(UTC))
+            # Noted before the run has done its work: a run that fails is not asked for again each minute, but by
+            # the next schedule.
+            tenancy.note_newest_version_time(connection, poll.tenant_id, poll.newest_version_time, datetime.now(UTC))
         requests.append(dg.RunRequest(partition_key=poll.tenant_id))
     for tenant_id, reason in polls.failed:
         context.log.warning(f"{tenant_id} could not be polled: {reason}")
@@ -116,14 +118,15 @@ class Polls:
     first_not_reached: str | None
 
 
+def _newest_version_time(tenant: Tenant) -> int | None:
+    return newest_version_time(connection_settings(tenant))
+
+
 def _newest_version_times(tenants: Sequence[Tenant]) -> Polls:
     """Poll tenants at once, as many as the budget lets be reached."""
     deadline = time.monotonic() + POLL_BUDGET_SECONDS
     pool = ThreadPoolExecutor(max_workers=POLLS_AT_ONCE)
-    futures = {
-        tenant.tenant_id: pool.submit(lambda one=tenant: newest_version_time(connection_settings(one)))
-        for tenant in tenants
-    }
+    futures = {tenant.tenant_id: pool.submit(_newest_version_time, tenant) for tenant in tenants}
     wait(futures.values(), timeout=deadline - time.monotonic())
     # What has not begun is called off; what hangs is left to its own time-outs, on a thread that nobody waits for.
     pool.shutdown(wait=False, cancel_futures=True)

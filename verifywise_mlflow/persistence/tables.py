@@ -275,7 +275,7 @@ version_polls = Table(
     metadata,
     _key("tenant_id"),
     Column("newest_version_time", BigInteger),
-    _time("requested_at", nullable=False),
+    _time("noted_at", nullable=False),
 )
 
 audit_trail = Table(

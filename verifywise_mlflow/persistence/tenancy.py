@@ -1,4 +1,4 @@
-"""Which tenants there are, when each stage of theirs was last refreshed, and what the sensor asked for."""
+"""Which tenants there are, when each stage of theirs was last refreshed, and how new its versions were."""
 
 from __future__ import annotations
 
@@ -83,18 +83,17 @@ def note_refresh(
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
 
 
-def requested_version_time(connection: Connection, tenant_id: str) -> tuple[bool, int | None]:
-    """Return whether the sensor has asked for a sync of the tenant, and at which newest version time."""
+def newest_version_time(connection: Connection, tenant_id: str) -> tuple[bool, int | None]:
+    """Return whether any is noted, and the newest version time that a sync has seen or was asked for."""
     row = connection.execute(
         select(version_polls.c.newest_version_time).where(version_polls.c.tenant_id == tenant_id)
     ).first()
     return (False, None) if row is None else (True, row[0])
 
 
-def note_request(connection: Connection, tenant_id: str, newest_version_time: int | None, now: datetime) -> None:
-    """Note that a sync was asked for, because the newest version time is this one now."""
-    statement = insert(version_polls).values(
-        tenant_id=tenant_id, newest_version_time=newest_version_time, requested_at=now
-    )
-    replaced = {"newest_version_time": newest_version_time, "requested_at": now}
-    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced))
+def note_newest_version_time(connection: Connection, tenant_id: str, newest: int | None, now: datetime) -> None:
+    """Note the newest version time, in milliseconds since 1970, unless it is the one that is noted."""
+    statement = insert(version_polls).values(tenant_id=tenant_id, newest_version_time=newest, noted_at=now)
+    replaced = {"newest_version_time": newest, "noted_at": now}
+    differs = version_polls.c.newest_version_time.is_distinct_from(newest)
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))

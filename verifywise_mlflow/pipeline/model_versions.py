@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from verifywise_mlflow.artifacts.location import logged_model_id_in
+from verifywise_mlflow.connector.entities import ModelVersion
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence import registry
+from verifywise_mlflow.persistence import registry, tenancy
 from verifywise_mlflow.persistence.registry import ListedVersion
 from verifywise_mlflow.persistence.rows import BATCH, fits
 from verifywise_mlflow.pipeline.removal import confirm_removal
@@ -54,11 +57,20 @@ def refresh(context: StageContext) -> Progress:
     if removal.gone:
         with store.begin() as connection:
             registry.entomb_versions(connection, tenant_id, removal.gone, context.now)
+    if listing.is_complete:
+        with store.begin() as connection:
+            tenancy.note_newest_version_time(connection, tenant_id, _newest(listing.rows), context.now)
     progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.notes += removal.notes
     progress.read, progress.changed, progress.removed = len(listing.rows), len(changed), len(removal.gone)
     progress.incomplete += len(progress.unreadable)
     return progress
+
+
+def _newest(versions: Sequence[ModelVersion]) -> int | None:
+    """Return the newest time of all versions in milliseconds, which is what the sensor polls for."""
+    newest = max((version.last_updated_at for version in versions if version.last_updated_at), default=None)
+    return None if newest is None else round(newest.timestamp() * 1000)
 
 
 def _name(key: tuple[str, int]) -> str:

@@ -28,6 +28,7 @@ from verifywise_mlflow.pipeline import (
     training_runs,
 )
 from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.tenancy import activate
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -70,9 +71,7 @@ class Sync:
 
     def __enter__(self) -> Sync:
         with self.store.begin() as connection:
-            tenancy.activate(
-                connection, self.tenant.tenant_id, self.tenant.tracking_uri, self.tenant.workspace, self.now()
-            )
+            activate(connection, self.tenant, self.now())
         return self
 
     def __exit__(

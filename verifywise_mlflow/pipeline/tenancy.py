@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import Connection
+
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import tenancy, trail
@@ -18,12 +20,17 @@ def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -
     with store.begin() as connection:
         left = sorted(tenancy.active_tenants(connection) - set(described))
         for tenant in described.values():
-            if tenancy.activate(connection, tenant.tenant_id, tenant.tracking_uri, tenant.workspace, now):
-                trail.append(connection, [_entry("tenant activated", tenant.tenant_id, tenant.tracking_uri, now)])
+            activate(connection, tenant, now)
         for tenant_id in left:
             if (uri := tenancy.deactivate(connection, tenant_id, now)) is not None:
                 trail.append(connection, [_entry("tenant deactivated", tenant_id, uri, now)])
     return left
+
+
+def activate(connection: Connection, tenant: Tenant, now: datetime) -> None:
+    """Note a tenant as one that is synced; the trail tells when it was none before."""
+    if tenancy.activate(connection, tenant.tenant_id, tenant.tracking_uri, tenant.workspace, now):
+        trail.append(connection, [_entry("tenant activated", tenant.tenant_id, tenant.tracking_uri, now)])
 
 
 def _entry(

@@ -235,7 +235,7 @@ CREATE TABLE verifywise.training_runs (
 CREATE TABLE verifywise.version_polls (
     tenant_id TEXT NOT NULL,
     newest_version_time BIGINT,
-    requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    noted_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (tenant_id)
 );
 

@@ -1,0 +1,22 @@
+"""Free ports on 127.0.0.1."""
+
+from __future__ import annotations
+
+import socket
+
+
+def free_port(preferred: int | None = None) -> int:
+    """Return a port that nobody listens on: the preferred one if it is free, so that bookmarks stay true.
+
+    Somebody else may take it before it is used. Whoever starts a server checks that the server got it.
+    """
+    for candidate in filter(None, (preferred, 0)) if preferred else (0,):
+        with socket.socket() as probe:
+            # As servers do, so that a port whose last connections are still closing counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free on 127.0.0.1")
