@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -101,7 +102,12 @@ class ChildProcess:
 
     def is_alive(self) -> bool:
         """Whether it runs."""
-        return self._process.poll() is None
+        return self.exit_code is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; negative for the signal that killed it, none while it runs."""
+        return self._process.poll()
 
     def owns_port(self, port: int) -> bool:
         """Whether it, or a process that it started, listens on the port: another program's answer is not its own."""
@@ -170,11 +176,16 @@ class _Watchdog:
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
+                atexit.register(self._let_go)
             assert self._process.stdin is not None
             # Without it (somebody killed it) nobody watches, but all else works.
             with suppress(BrokenPipeError):
                 self._process.stdin.write(order.encode())
                 self._process.stdin.flush()
+
+    def _let_go(self) -> None:
+        assert self._process is not None
+        self._process.communicate()
 
 
 _watchdog = _Watchdog()

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Table, case, cast, func, or_, select
+from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.connector.entities import LoggedModel, TrainingRun
 from verifywise_mlflow.persistence.rows import Row, columns_of, entity, upsert
@@ -57,11 +59,18 @@ class Due:
     revision: int
 
 
-def due(connection: Connection, tenant_id: str, linked: Linked[T], *, everything: bool) -> list[Due]:
-    """Return the ids to read, sorted: those of new and changed versions, of runs under way, of failed readings.
+class Reach(Enum):
+    """How many of the objects that living versions link to are to be read."""
 
-    With ``everything``, all that living versions link to.
-    """
+    PENDING = 1
+    """Those of new and changed versions, those under way, and those whose reading failed in passing."""
+    READABLE = 2
+    """Those, and all that could be read before."""
+    ALL = 3
+
+
+def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach) -> list[Due]:
+    """Return the ids to read, sorted."""
     versions, table = model_versions, linked.table
     newest = (
         select(linked.link.label("object_id"), func.max(versions.c.revision).label("revision"))
@@ -72,15 +81,16 @@ def due(connection: Connection, tenant_id: str, linked: Linked[T], *, everything
     )
     known = (table.c.tenant_id == tenant_id) & (table.c[linked.id_column] == newest.c.object_id)
     query = select(newest.c.object_id, newest.c.revision).select_from(newest.outerjoin(table, known))
-    if not everything:
-        query = query.where(
-            or_(
-                table.c.read_for_revision.is_(None),
-                table.c.read_for_revision < newest.c.revision,
-                table.c.retry,
-                table.c.status.in_(_UNFINISHED),
-            )
-        )
+    pending = or_(
+        table.c.read_for_revision.is_(None),
+        table.c.read_for_revision < newest.c.revision,
+        table.c.retry,
+        table.c.status.in_(_UNFINISHED),
+    )
+    if reach is Reach.PENDING:
+        query = query.where(pending)
+    elif reach is Reach.READABLE:
+        query = query.where(or_(pending, table.c.unreadable.is_(None)))
     return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
 
 
@@ -161,8 +171,13 @@ def write_readings(
 def mark_read(connection: Connection, tenant_id: str, linked: Linked[T], read: Sequence[Due]) -> None:
     """Note that objects were read and found unchanged; their revision stays, so nothing is rebuilt from them."""
     table = linked.table
-    values = func.unnest([item.object_id for item in read], [item.revision for item in read]).table_valued(
-        "object_id", "revision"
+    values = (
+        func.unnest(
+            cast([item.object_id for item in read], ARRAY(PlainText)),
+            cast([item.revision for item in read], ARRAY(BigInteger)),
+        )
+        .table_valued("object_id", "revision")
+        .render_derived()
     )
     connection.execute(
         table.update()

@@ -25,7 +25,7 @@ from verifywise_mlflow.connector.errors import (
 from verifywise_mlflow.connector.reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST, Listing, MlflowReader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import tracking
-from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Linked, Reading
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Linked, Reach, Reading
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 T = TypeVar("T", TrainingRun, LoggedModel)
@@ -37,7 +37,7 @@ ASKED_ONE_BY_ONE = 100
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
     progress = Progress(reconciled=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, everything=progress.reconciled)
+    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.reconciled else Reach.PENDING)
     due_runs = _due_runs(context, progress)
     if not due_models and not due_runs:
         return progress
@@ -58,15 +58,15 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
-    everything = _due(context, RUNS, everything=True)
-    if progress.reconciled or len(everything) <= RUNS_A_REQUEST:
-        return everything
-    return _due(context, RUNS, everything=False)
+    if not progress.reconciled:
+        readable = _due(context, RUNS, Reach.READABLE)
+        return readable if len(readable) <= RUNS_A_REQUEST else _due(context, RUNS, Reach.PENDING)
+    return _due(context, RUNS, Reach.ALL)
 
 
-def _due(context: StageContext, linked: Linked[T], *, everything: bool) -> list[Due]:
+def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
     with context.store.begin() as connection:
-        return tracking.due(connection, context.tenant.tenant_id, linked, everything=everything)
+        return tracking.due(connection, context.tenant.tenant_id, linked, reach)
 
 
 @dataclass(slots=True)

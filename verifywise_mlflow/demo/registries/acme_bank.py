@@ -1,0 +1,132 @@
+"""A bank: MLflow's stages, governance tags on versions in snake_case, commits on its runs."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+
+from verifywise_mlflow.demo.registries.data import card_payments, loan_applicants, loan_losses
+from verifywise_mlflow.demo.registries.registry import UNPINNED, Registry
+
+TENANT = "acme-bank"
+
+CREDIT_SCORING = "credit-scoring"
+FRAUD_DETECTION = "fraud-detection"
+LOAN_LOSS_FORECAST = "loan-loss-forecast"
+COLLECTIONS_UPLIFT = "collections-uplift"
+
+_MODEL_CARD = """# Credit scoring
+
+Intended use: a first assessment of consumer loans up to EUR 50,000. A clerk decides.
+Not for: business loans, minors.
+Known limits: applicants with less than a year of history are scored too low.
+"""
+
+
+def fill(registry: Registry) -> None:
+    """Fill the bank's registry."""
+    _credit_scoring(registry)
+    _fraud_detection(registry)
+    _loan_loss_forecast(registry)
+    _collections_uplift(registry)
+
+
+def _credit_scoring(registry: Registry) -> None:
+    """Annex III names creditworthiness: high risk. The version in production shows all that is asked for."""
+    registry.create_model(CREDIT_SCORING, description="Probability that a consumer loan is not paid back")
+
+    first = registry.train(
+        CREDIT_SCORING, LogisticRegression(C=0.1), loan_applicants(2024), **_run("credit", "a.lindqvist", "train.py")
+    )
+    registry.tag(first, owner="credit-risk@acme.example", risk_category="High", data_sensitivity="PII")
+    registry.stage(first, "Archived")
+
+    documented = registry.train(
+        CREDIT_SCORING,
+        LogisticRegression(C=1.0),
+        loan_applicants(2025),
+        **_run("credit", "a.lindqvist", "train.py"),
+        model_card=_MODEL_CARD,
+    )
+    registry.tag(
+        documented,
+        owner="credit-risk@acme.example",
+        business_purpose="First assessment of consumer loans",
+        risk_category="High",
+        regulatory_scope="EU AI Act Annex III, GDPR",
+        data_sensitivity="PII",
+        privacy_assessment="DPIA completed 2026-03-01",
+        approver="m.okafor (model risk)",
+        security_assessment="SEC-2026-014",
+        deployment_status="deployed",
+        validation_report="MRM-2026-031",
+    )
+    registry.stage(documented, "Production")
+
+    candidate = registry.train(
+        CREDIT_SCORING,
+        GaussianNB(),
+        loan_applicants(2026),
+        **_run("credit", "b.haas", "train_bayes.py"),
+    )
+    registry.tag(candidate, owner="credit-risk@acme.example", risk_category="High", data_sensitivity="PII")
+    registry.stage(candidate, "Staging")
+
+
+def _fraud_detection(registry: Registry) -> None:
+    """Personal data in production, and nothing about a privacy assessment; the next version is not pinned either."""
+    registry.create_model(FRAUD_DETECTION, description="Card payments to hold back")
+    unassessed = registry.train(
+        FRAUD_DETECTION,
+        LogisticRegression(max_iter=200),
+        card_payments(2025),
+        **_run("fraud", "c.moreau", "pipelines/fraud.py"),
+    )
+    registry.tag(unassessed, owner="payments-ml", risk_category="Limited", data_sensitivity="PII")
+    registry.stage(unassessed, "Production")
+
+    unpinned = registry.train(
+        FRAUD_DETECTION,
+        GaussianNB(),
+        card_payments(2026),
+        **_run("fraud", "c.moreau", "notebooks/try.ipynb"),
+        requirements=UNPINNED,
+    )
+    registry.tag(unpinned, owner="payments-ml", risk_category="Limited", data_sensitivity="PII")
+    registry.stage(unpinned, "Staging")
+
+
+def _loan_loss_forecast(registry: Registry) -> None:
+    """In production on a metric that is no number."""
+    registry.create_model(LOAN_LOSS_FORECAST, description="Expected losses of the next quarter")
+    unmeasured = registry.train(
+        LOAN_LOSS_FORECAST,
+        LinearRegression(),
+        loan_losses(),
+        **_run("losses", "d.silva", "losses.py"),
+        measured=False,
+    )
+    registry.tag(unmeasured, owner="treasury-analytics", risk_category="Minimal", data_sensitivity="internal")
+    registry.stage(unmeasured, "Production")
+
+
+def _collections_uplift(registry: Registry) -> None:
+    """Registered from somebody's notebook: no run, no tags, no owner."""
+    registry.create_model(COLLECTIONS_UPLIFT)
+    registry.register_without_run(COLLECTIONS_UPLIFT, LogisticRegression(), loan_applicants(2023))
+
+
+def _run(experiment: str, user: str, script: str) -> dict[str, str | dict[str, str]]:
+    """Return how the bank's pipelines start a run: who, from which script, at which commit."""
+    commit = sha1(f"{experiment}/{script}".encode(), usedforsecurity=False).hexdigest()
+    return {
+        "experiment": experiment,
+        "run_tags": {
+            "mlflow.user": user,
+            "mlflow.source.name": script,
+            "mlflow.source.git.commit": commit,
+            "mlflow.source.git.branch": "main",
+        },
+    }

@@ -1,0 +1,94 @@
+"""A hospital group: aliases instead of stages, tags on models and runs, in whatever way their authors write."""
+
+from __future__ import annotations
+
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+
+from verifywise_mlflow.demo.registries.data import disease_progressions, hospital_stays, tumours
+from verifywise_mlflow.demo.registries.registry import Registry
+
+TENANT = "globex-health"
+
+READMISSION_RISK = "readmissionRisk"
+TUMOUR_TRIAGE = "tumour-triage"
+SEPSIS_WARNING = """O'Neil's "Sepsis" Frühwarnung 1.0"""
+BED_OCCUPANCY = "Bed Occupancy"
+
+
+def fill(registry: Registry) -> None:
+    """Fill the hospitals' registry."""
+    _readmission_risk(registry)
+    _tumour_triage(registry)
+    _sepsis_warning(registry)
+    _bed_occupancy(registry)
+
+
+def _readmission_risk(registry: Registry) -> None:
+    """The model's tags speak for all its versions; the champion's assessment is not done yet."""
+    registry.create_model(
+        READMISSION_RISK,
+        description="Who is likely to be back within thirty days",
+        tags={"Model-Owner": "clinical-ai@globex.example", "riskLevel": "High", "dataClassification": "PHI"},
+    )
+    for year, alias, assessment in (
+        (2024, None, "DPIA approved"),
+        (2025, "champion", "in progress"),
+        (2026, "challenger", "not started"),
+    ):
+        registered = registry.train(
+            READMISSION_RISK,
+            LogisticRegression(max_iter=300),
+            hospital_stays(year),
+            experiment="Readmission",
+            run_tags={"mlflow.user": "s.virtanen", "privacyAssessment": assessment, "trainingData": "warehouse.stays"},
+        )
+        if alias:
+            registry.alias(registered, alias)
+
+
+def _tumour_triage(registry: Registry) -> None:
+    """The champion's run was deleted in a clean-up, and nobody is named as its owner."""
+    registry.create_model(TUMOUR_TRIAGE, tags={"contains-pii": "true", "riskLevel": "High risk (Annex III)"})
+    registered = registry.train(
+        TUMOUR_TRIAGE,
+        GaussianNB(),
+        tumours(),
+        experiment="Imaging",
+        run_tags={"mlflow.user": "intern-2024", "dpia": "completed"},
+    )
+    registry.alias(registered, "champion")
+    registry.delete_run(registered)
+
+
+def _sepsis_warning(registry: Registry) -> None:
+    """A name that has to survive the way into Postgres, and a version that shows all that is asked for."""
+    registry.create_model(
+        SEPSIS_WARNING,
+        description="Warns of sepsis six hours ahead",
+        tags={"Model-Owner": "icu-analytics@globex.example", "riskLevel": "High", "dataClassification": "Health data"},
+    )
+    registered = registry.train(
+        SEPSIS_WARNING,
+        LogisticRegression(C=0.5, max_iter=300),
+        hospital_stays(2023),
+        experiment="ICU",
+        run_tags={"mlflow.user": "p.oneil", "dpiaStatus": "approved", "approved-by": "ethics board"},
+        model_card="# Sepsis warning\n\nIntended use: intensive care, adults. A physician decides.\n",
+    )
+    registry.alias(registered, "live")
+
+
+def _bed_occupancy(registry: Registry) -> None:
+    """No personal data, no high risk: little is asked of it. Its next version was bought, and nothing came along."""
+    registry.create_model(BED_OCCUPANCY, description="Beds in use tomorrow")
+    registered = registry.train(
+        BED_OCCUPANCY,
+        LinearRegression(),
+        disease_progressions(),
+        experiment="Operations",
+        run_tags={"mlflow.user": "ops-batch", "team": "operations", "Risk-Level": "minimal", "dataClass": "anonymised"},
+    )
+    registry.alias(registered, "champion")
+    bought = registry.register_elsewhere(BED_OCCUPANCY, "s3://vendor-models/bed-occupancy/2.1")
+    registry.alias(bought, "challenger")

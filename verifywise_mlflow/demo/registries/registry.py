@@ -1,0 +1,136 @@
+"""A tenant's MLflow workspace, and the way its teams train and register models there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+import mlflow
+import mlflow.sklearn
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from verifywise_mlflow.demo.registries.data import Data
+
+PINNED = tuple(f"{package}=={version(package)}" for package in ("scikit-learn", "numpy", "pandas", "scipy"))
+"""What a careful team writes. Given in full, it also spares MLflow its own inference, which loads the model anew."""
+UNPINNED = ("scikit-learn", "numpy")
+
+
+class Registry:
+    """One workspace. MLflow's fluent functions work on process-wide state, so there is one a process."""
+
+    def __init__(self, tracking_uri: str, *, workspace: str, tell: Callable[[str], None]) -> None:
+        """Create the workspace, and enter it.
+
+        Args:
+            tracking_uri: the MLflow server's.
+            workspace: its name.
+            tell: takes a sentence about each thing done.
+        """
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.create_workspace(workspace)
+        mlflow.set_workspace(workspace)
+        self.client = MlflowClient()
+        self.tell = tell
+
+    def create_model(self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None) -> None:
+        """Create a registered model."""
+        self.client.create_registered_model(name, tags=dict(tags or {}), description=description)
+
+    def train(
+        self,
+        name: str,
+        estimator: BaseEstimator,
+        data: Data,
+        *,
+        experiment: str,
+        run_tags: Mapping[str, str],
+        requirements: tuple[str, ...] = PINNED,
+        model_card: str = "",
+        measured: bool = True,
+    ) -> ModelVersion:
+        """Train a model in a run of its own, and register what comes out as a new version.
+
+        Args:
+            name: the registered model.
+            estimator: what is fitted.
+            data: from what; a quarter of it is held out for evaluation.
+            experiment: where the run goes.
+            run_tags: tags of the run; ``mlflow.user`` among them stands for who started it.
+            requirements: what the team writes into the model's environment.
+            model_card: text of a ``model_card.md``, logged with the run.
+            measured: false for a run whose only metric came out as NaN.
+        """
+        train_x, test_x, train_y, test_y = train_test_split(data.features, data.target, random_state=0)
+        mlflow.set_experiment(experiment)
+        with mlflow.start_run(run_name=f"train {name}", tags=dict(run_tags)) as run:
+            estimator.fit(train_x, train_y)
+            mlflow.log_params({key: value for key, value in estimator.get_params().items() if value is not None})
+            mlflow.log_input(mlflow.data.from_pandas(train_x, name=data.name), context="training")
+            mlflow.log_metrics(_metrics(estimator, test_x, test_y) if measured else {"mape": float("nan")})
+            if is_classifier(estimator):
+                matrix = confusion_matrix(test_y, estimator.predict(test_x)).tolist()
+                mlflow.log_dict({"labels": [0, 1], "matrix": matrix}, "evaluation/confusion_matrix.json")
+            if model_card:
+                mlflow.log_text(model_card, "model_card.md")
+            logged = mlflow.sklearn.log_model(
+                estimator,
+                name="model",
+                pip_requirements=list(requirements),
+                signature=mlflow.models.infer_signature(test_x, estimator.predict(test_x)),
+            )
+            registered = self.client.create_model_version(
+                name, source=logged.model_uri, run_id=run.info.run_id, model_id=logged.model_id
+            )
+        self.tell(f"trained and registered {name}, version {registered.version}")
+        return registered
+
+    def register_without_run(self, name: str, estimator: BaseEstimator, data: Data) -> ModelVersion:
+        """Register a model that was fitted outside of any run: nothing tells from what or by whom."""
+        mlflow.set_experiment("Default")
+        logged = mlflow.sklearn.log_model(
+            estimator.fit(data.features, data.target), name="model", pip_requirements=list(PINNED)
+        )
+        registered = self.client.create_model_version(name, source=logged.model_uri, model_id=logged.model_id)
+        self.tell(f"registered {name}, version {registered.version}, without a run")
+        return registered
+
+    def register_elsewhere(self, name: str, source: str) -> ModelVersion:
+        """Register a version whose files lie where MLflow was only told of."""
+        registered = self.client.create_model_version(name, source=source)
+        self.tell(f"registered {name}, version {registered.version}, from {source}")
+        return registered
+
+    def tag(self, registered: ModelVersion, **tags: str) -> None:
+        """Tag a version."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(registered.name, registered.version, key, value)
+
+    def stage(self, registered: ModelVersion, stage: str) -> None:
+        """Move a version to one of MLflow's stages, which are deprecated but widely in use."""
+        self.client.transition_model_version_stage(registered.name, registered.version, stage)
+
+    def alias(self, registered: ModelVersion, alias: str) -> None:
+        """Let an alias point to a version."""
+        self.client.set_registered_model_alias(registered.name, alias, registered.version)
+
+    def delete_run(self, registered: ModelVersion) -> None:
+        """Delete the run that a version came from; the version stays."""
+        self.client.delete_run(registered.run_id)
+        self.tell(f"deleted the run of {registered.name}, version {registered.version}")
+
+
+def _metrics(estimator: BaseEstimator, test_x: object, test_y: object) -> dict[str, float]:
+    predicted = estimator.predict(test_x)
+    if is_classifier(estimator):
+        return {
+            "accuracy": float(accuracy_score(test_y, predicted)),
+            "roc_auc": float(roc_auc_score(test_y, estimator.predict_proba(test_x)[:, 1])),
+        }
+    return {"mae": float(mean_absolute_error(test_y, predicted)), "r2": float(r2_score(test_y, predicted))}

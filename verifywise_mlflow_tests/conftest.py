@@ -1,0 +1,93 @@
+"""Real servers for the tests: one Postgres and one MLflow a session, a database and a workspace a test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from mlflow import MlflowClient
+
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shell says about Dagster, MLflow and us must not reach the tests."""
+    for name in ("DAGSTER_HOME", "VERIFYWISE_TENANTS", "VERIFYWISE_DATABASE_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A Postgres server."""
+    with temporary_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    _execute(postgres, f"CREATE DATABASE {name}")
+    yield postgres.url(name)
+    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on a new database, with our schema in it."""
+    store = Store(database_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a real MLflow server that keeps workspaces, so that each test can have a registry of its own."""
+    home = tmp_path_factory.mktemp("mlflow")
+    with MlflowServer(
+        backend_uri=f"sqlite:///{home}/mlflow.db",
+        artifacts=home / "artifacts",
+        log=home / "mlflow.log",
+        arguments=["--enable-workspaces"],
+    ) as server:
+        yield server.uri
+
+
+@pytest.fixture
+def workspace(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new workspace, which MLflow's own client uses during the test."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", name)
+    MlflowClient(mlflow_uri).create_workspace(name)
+    return name
+
+
+@pytest.fixture
+def registry(mlflow_uri: str, workspace: str, tmp_path: Path) -> Registry:
+    """The workspace's registry, to be filled through MLflow's own client."""
+    return Registry(MlflowClient(mlflow_uri), tmp_path)
+
+
+@pytest.fixture
+def tenant(mlflow_uri: str, workspace: str) -> Tenant:
+    """A tenant whose registry is the workspace."""
+    return Tenant(tenant_id="acme", tracking_uri=mlflow_uri, workspace=workspace, allow_private_network=True)
+
+
+def _execute(postgres: EmbeddedPostgres, statement: str) -> None:
+    connection = psycopg2.connect(postgres.url("postgres"))
+    try:
+        connection.autocommit = True  # databases are not made in transactions
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()

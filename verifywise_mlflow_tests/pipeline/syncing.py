@@ -1,0 +1,43 @@
+"""What the stories of the pipeline ask again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import text
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.tenant import Tenant
+
+Row = Mapping[str, object]
+
+
+def sync(tenant: Tenant, store: Store, options: SyncOptions | None = None) -> Sync:
+    """Sync a tenant through all stages."""
+    with Sync(tenant, store, options or SyncOptions()) as run:
+        run.run_all()
+    return run
+
+
+def rows(store: Store, table: str, order: str = "1, 2, 3") -> list[Row]:
+    """Return all rows of a table, as the columns' types give them."""
+    with store.begin() as connection:
+        found = connection.execute(text(f"SELECT * FROM verifywise.{table} ORDER BY {order}")).mappings()
+        return [dict(row) for row in found]
+
+
+def record(store: Store, model: str, version: int = 1) -> Row:
+    """Return one canonical record."""
+    with store.begin() as connection:
+        found = connection.execute(
+            text("SELECT * FROM verifywise.canonical_records WHERE model_name = :model AND version_number = :version"),
+            {"model": model, "version": version},
+        ).mappings()
+        return dict(found.one())
+
+
+def requests(run: Sync) -> int:
+    """Return how many requests a sync has sent."""
+    return sum(report.requests for report in run.reports)

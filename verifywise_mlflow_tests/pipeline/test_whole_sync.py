@@ -1,0 +1,341 @@
+"""The main job: a registry goes in, records with verdicts come out, and a second sync finds nothing to do."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime
+
+import pytest
+from mlflow.entities import Dataset
+
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.persistence.codec import unescape
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+STRANGE_NAMES = [
+    "it's",
+    'say "model"',
+    'it\'s "both"',
+    "100% sure; DROP TABLE",
+    "back\\slash",
+    "tabs\tand\nlines",
+    " leading blank",
+    "Überprüfung 信用 🦊",
+    "a?b#c&d=e",
+    "␀ ␛ signs",
+    "x" * 250,
+]
+
+
+def test_a_record_says_what_mlflow_shows(registry: Registry, tenant: Tenant, store: Store) -> None:
+    dataset = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
+    run_id = registry.run(
+        experiment="churn 2026",
+        metrics={"accuracy": 0.93, "auc": 0.5},
+        params={"depth": "7"},
+        tags={
+            "mlflow.user": "ada",
+            "mlflow.source.git.commit": "c0ffee",
+            "mlflow.source.name": "train.py",
+            "mlflow.source.type": "LOCAL",
+        },
+        datasets=[dataset],
+    )
+    version = registry.version(
+        "churn",
+        run_id=run_id,
+        source=f"runs:/{run_id}/model",
+        description="Who leaves?",
+        tags={
+            "Owner": "risk-team",
+            "model-purpose": "retention offers",
+            "risk_category": "High-Risk",
+            "data_sensitivity": "PII",
+            "privacy_assessment": "DPIA done 2026-03-01",
+            "approver": "grace",
+            "eval_auc": "0.5",
+        },
+    )
+    registry.client.set_registered_model_alias("churn", "champion", version.version)
+    shown = registry.client.get_run(run_id).info
+
+    sync(tenant, store)
+
+    kept = record(store, "churn")
+    assert kept["description"] == "Who leaves?"
+    assert kept["owner"] == "risk-team"
+    assert kept["business_purpose"] == "retention offers"
+    assert kept["lifecycle_stage"] == "production"
+    assert kept["created_at"] == _time(version.creation_timestamp)
+    assert kept["last_updated_at"] == _time(version.last_updated_timestamp)
+    assert (kept["source_run_id"], kept["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
+    assert kept["training_status"] == "FINISHED"
+    assert kept["training_started_at"] == _time(shown.start_time)
+    assert kept["training_ended_at"] == _time(shown.end_time)
+    assert kept["metrics"] == {"accuracy": 0.93, "auc": 0.5}
+    assert kept["hyperparameters"] == {"depth": "7"}
+    assert kept["evaluation_tags"] == {"eval_auc": "0.5"}
+    assert (kept["experiment_id"], kept["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (kept["code_commit"], kept["training_entrypoint"]) == ("c0ffee", "train.py")
+    assert kept["dataset_reference"] == [
+        {
+            "name": "customers",
+            "digest": "abc123",
+            "source_type": "s3",
+            "source": '{"uri": "s3://data/customers"}',
+            "context": "training",
+        }
+    ]
+    assert kept["artifact_uri"] == shown.artifact_uri
+    assert (kept["risk_category"], kept["data_sensitivity"]) == ("high", "personal")
+    assert (kept["privacy_assessment_status"], kept["compliance_approver"]) == ("completed", "grace")
+    assert kept["regulatory_scope"] is None
+    assert kept["origins"]["owner"] == {"source": "version tag", "key": "Owner", "raw": "risk-team"}  # type: ignore[index]
+    assert kept["origins"]["lifecycle_stage"] == {"source": "alias", "key": "champion", "raw": "champion"}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_a_model_of_any_name_gets_its_record(name: str, registry: Registry, tenant: Tenant, store: Store) -> None:
+    run_id = registry.run(tags={"note": name})
+    registry.version(name, run_id=run_id, tags={"owner": name})
+    registry.client.set_registered_model_alias(name, "champion", "1")
+
+    sync(tenant, store)
+
+    (kept,) = rows(store, "canonical_records")
+    assert unescape(str(kept["model_name"])) == name
+    assert unescape(str(kept["owner"])) == name.strip()
+    assert kept["lifecycle_stage"] == "production"
+    assert kept["source_run_id"] == run_id
+
+
+def test_values_that_postgres_alone_would_refuse_survive(registry: Registry, tenant: Tenant, store: Store) -> None:
+    long = "x" * 100_000
+    metrics = {"nan": math.nan, "inf": math.inf, "minus": -math.inf, "zero": 0.0}
+    run_id = registry.run(metrics=metrics, params={"nul": "a\x00b"})
+    registry.version("odd", run_id=run_id, tags={"owner": "null\x00owner", "eval_long": long})
+
+    sync(tenant, store)
+
+    kept = record(store, "odd")
+    assert unescape(str(kept["owner"])) == "null\x00owner"
+    assert kept["evaluation_tags"] == {"eval_long": long}
+    assert unescape(kept["hyperparameters"]["nul"]) == "a\x00b"  # type: ignore[index]
+    # MLflow's own way to hand out an infinity; NaN has no number in JSON.
+    assert kept["metrics"]["nan"] == "NaN"  # type: ignore[index]
+    assert float(kept["metrics"]["inf"]) == 1.7976931348623157e308  # type: ignore[index]
+    assert float(kept["metrics"]["minus"]) == -1.7976931348623157e308  # type: ignore[index]
+    assert kept["metrics"]["zero"] == 0  # type: ignore[index]
+
+
+def test_every_version_is_there_whatever_is_wrong_with_it(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("whole")
+    registry.version("runless")
+    deleted = registry.trained_version("run deleted")
+    registry.client.delete_run(deleted.run_id)
+    registry.version("run never was", run_id="f" * 32)
+    in_deleted_experiment = registry.run(experiment="thrown away", metrics={"auc": 0.7})
+    registry.version("experiment deleted", run_id=in_deleted_experiment)
+    registry.client.delete_experiment(registry.client.get_run(in_deleted_experiment).info.experiment_id)
+
+    sync(tenant, store)
+
+    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert set(kept) == {"whole", "runless", "run deleted", "run never was", "experiment deleted"}
+    assert kept["whole"]["incomplete"] == []
+    assert kept["runless"]["metrics"] is None
+    assert kept["run deleted"]["metrics"] == {"accuracy": 0.93}
+    assert any("deleted" in finding for finding in kept["run deleted"]["findings"])  # type: ignore[attr-defined]
+    assert "does not exist" in " ".join(kept["run never was"]["incomplete"])  # type: ignore[arg-type]
+    assert kept["experiment deleted"]["metrics"] == {"auc": 0.7}
+    assert kept["experiment deleted"]["experiment_name"] == "thrown away"
+
+
+def test_a_manifest_holds_the_hash_of_each_file(registry: Registry, tenant: Tenant, store: Store) -> None:
+    files = {f"model/{name}": content for name, content in MODEL_FILES.items()} | {
+        "evaluation/report.json": b"{}",
+        "empty.txt": b"",
+    }
+    run_id = registry.run(files=files)
+    registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+
+    sync(tenant, store)
+
+    kept = record(store, "churn")
+    listed = {
+        (file["root"], file["path"]): (file["size"], file["sha256"])
+        for file in kept["artifact_manifest"]["files"]  # type: ignore[index]
+    }
+    expected = {("model", name): content for name, content in MODEL_FILES.items()} | {
+        ("run", "evaluation/report.json"): b"{}",
+        ("run", "empty.txt"): b"",
+    }
+    assert listed == {place: (len(content), hashlib.sha256(content).hexdigest()) for place, content in expected.items()}
+    assert kept["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
+    assert kept["runtime_environment"]["reproducible"] is True  # type: ignore[index]
+    assert [file["path"] for file in kept["evidence_files"]] == ["evaluation/report.json"]  # type: ignore[attr-defined]
+
+
+def test_a_second_sync_writes_nothing_but_its_audit_entry(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    registry.version("run never was", run_id="f" * 32)
+    sync(tenant, store)
+    # xmin is the transaction that wrote a row last: it moves with any writing, changed or not.
+    tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs", "compliance_badges", "tenants"]
+    before = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
+    entries = len(rows(store, "audit_trail"))
+
+    second = sync(tenant, store)
+
+    after = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
+    assert after == before
+    assert len(rows(store, "audit_trail")) == entries + 1
+    assert requests(second) <= 8
+    (confirmed, _) = rows(store, "record_confirmations")
+    assert confirmed["version_confirmed_at"] > confirmed["changed_at"]  # type: ignore[operator]
+
+
+def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: Registry, tenant: Tenant, store: Store) -> None:
+    first = registry.trained_version("churn")
+    registry.trained_version("churn")
+    client = registry.client
+    client.set_registered_model_alias("churn", "champion", "1")
+    sync(tenant, store)
+
+    client.set_registered_model_alias("churn", "champion", "2")
+    client.set_model_version_tag("churn", "1", "risk_category", "limited")
+    client.set_tag(first.run_id, "owner", "late")
+    client.log_metric(first.run_id, "late_metric", 1.0)
+    sync(tenant, store)
+
+    old, new = record(store, "churn", 1), record(store, "churn", 2)
+    assert (old["lifecycle_stage"], new["lifecycle_stage"]) == (None, "production")
+    assert (old["risk_category"], old["owner"]) == ("limited", "late")
+    assert old["metrics"] == {"accuracy": 0.93, "late_metric": 1.0}
+
+
+def test_a_deleted_version_gets_a_tombstone_and_keeps_its_record(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("churn")
+    registry.trained_version("churn")
+    sync(tenant, store)
+    before = record(store, "churn", 1)
+
+    registry.client.delete_model_version("churn", "1")
+    second = sync(tenant, store)
+
+    gone = record(store, "churn", 1)
+    assert second.reports[1].progress.removed == 1
+    assert gone["gone_at"] is not None
+    assert gone["metrics"] == before["metrics"]
+    assert record(store, "churn", 2)["gone_at"] is None
+
+
+def test_a_model_that_comes_back_under_its_name_lives_again(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.version("churn", tags={"owner": "first"})
+    sync(tenant, store)
+    registry.client.delete_registered_model("churn")
+    sync(tenant, store)
+    assert record(store, "churn")["gone_at"] is not None
+
+    registry.version("churn", tags={"owner": "second"})
+    sync(tenant, store)
+
+    back = record(store, "churn")
+    assert (back["gone_at"], back["owner"]) == (None, "second")
+
+
+def test_a_great_loss_at_once_is_held_back(registry: Registry, tenant: Tenant, store: Store) -> None:
+    for _ in range(25):
+        registry.version("churn")
+    sync(tenant, store)
+
+    registry.client.delete_registered_model("churn")
+    registry.client.create_registered_model("churn")
+    second = sync(tenant, store)
+
+    assert "held back" in " ".join(second.reports[1].progress.notes)
+    assert all(row["gone_at"] is None for row in rows(store, "canonical_records"))
+
+
+def test_a_mapping_of_the_tenant_rebuilds_the_records_without_asking_mlflow(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn", tags={"zuständig": "ada"})
+    sync(tenant, store)
+    assert record(store, "churn")["owner"] is None
+
+    mapping = TagMapping(synonyms={"owner": ("zuständig",)})
+    offline = tenant.model_copy(update={"mapping": mapping, "tracking_uri": "http://127.0.0.1:9"})
+    with Sync(offline, store) as run:
+        run.run(Stage.CANONICAL_RECORDS)
+        run.run(Stage.COMPLIANCE_RESULTS)
+
+    assert requests(run) == 0
+    assert record(store, "churn")["owner"] == "ada"
+    verdicts = {row["rule_id"]: row["verdict"] for row in rows(store, "compliance_results", "rule_id")}
+    assert verdicts["owner"] == "pass"
+
+
+def test_manifests_can_be_switched_off(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    artifacts = tenant.artifacts.model_copy(update={"manifests": False})
+
+    run = sync(tenant.model_copy(update={"artifacts": artifacts}), store)
+
+    assert run.reports[3].requests == 0
+    assert "switched off" in run.reports[3].progress.notes[0]
+    assert record(store, "churn")["artifact_manifest"] is None
+
+
+def test_bytes_changed_in_place_are_found_by_a_rehash(registry: Registry, tenant: Tenant, store: Store) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    before = record(store, "churn")["artifact_manifest"]
+
+    (registry.scratch / "model.pkl").write_bytes(b"\x80\x05 other bytes")
+    registry.client.log_artifact(version.run_id, str(registry.scratch / "model.pkl"), "model")
+    sync(tenant, store)
+    assert record(store, "churn")["artifact_manifest"] == before
+    sync(tenant, store, SyncOptions(rehash=True))
+
+    assert record(store, "churn")["artifact_manifest"]["digest"] != before["digest"]  # type: ignore[index]
+
+
+def test_a_server_that_is_down_leaves_the_records_and_one_entry(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("churn")
+    sync(tenant, store)
+    before = rows(store, "canonical_records")
+
+    down = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    with pytest.raises(ConnectorError, match=r"127\.0\.0\.1"):
+        sync(down, store)
+
+    assert rows(store, "canonical_records") == before
+    entry = rows(store, "audit_trail", "entry_id DESC")[0]
+    assert (entry["kind"], entry["outcome"], entry["source_uri"]) == ("sync", "failed", "http://127.0.0.1:9")
+    assert "registered_models" in str(entry["reason"])
+
+
+def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.version("run never was", run_id="f" * 32)
+
+    sync(tenant, store)
+    sync(tenant, store)
+
+    entries = [row for row in rows(store, "audit_trail") if row["object_kind"] == "training run"]
+    assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
