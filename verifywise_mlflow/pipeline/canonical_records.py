@@ -75,7 +75,10 @@ def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) ->
 def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
     model = linked.models.get(due.key[0])
     run = linked.runs.get(due.run_id or "")
-    logged_model = linked.logged_models.get(due.logged_model_id or "")
+    # Only models:/m-… is MLflow's own word for where a version came from. A path that lies in a logged model's
+    # folder tells where the files are, and nothing more.
+    is_linked = str(due.version["source"]).startswith("models:/m-")
+    logged_model = linked.logged_models.get(due.logged_model_id or "") if is_linked else None
     manifest = linked.manifests.get(due.key)
     stored = manifest["manifest"] if manifest else None
     return RecordInputs(

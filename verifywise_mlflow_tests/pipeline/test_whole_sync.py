@@ -139,7 +139,7 @@ def test_every_version_is_there_whatever_is_wrong_with_it(registry: Registry, te
     registry.trained_version("whole")
     registry.version("runless")
     deleted = registry.trained_version("run deleted")
-    registry.client.delete_run(deleted.run_id)
+    registry.client.delete_run(str(deleted.run_id))
     registry.version("run never was", run_id="f" * 32)
     in_deleted_experiment = registry.run(experiment="thrown away", metrics={"auc": 0.7})
     registry.version("experiment deleted", run_id=in_deleted_experiment)
@@ -211,8 +211,8 @@ def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: Registry, tenan
 
     client.set_registered_model_alias("churn", "champion", "2")
     client.set_model_version_tag("churn", "1", "risk_category", "limited")
-    client.set_tag(first.run_id, "owner", "late")
-    client.log_metric(first.run_id, "late_metric", 1.0)
+    client.set_tag(str(first.run_id), "owner", "late")
+    client.log_metric(str(first.run_id), "late_metric", 1.0)
     sync(tenant, store)
 
     old, new = record(store, "churn", 1), record(store, "churn", 2)
@@ -337,5 +337,6 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
 
 
-def _time(milliseconds: int) -> datetime:
+def _time(milliseconds: int | None) -> datetime:
+    assert milliseconds is not None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,147 @@
+"""Dagster runs the pipeline: a tenant comes in by the file, is synced, polled, and leaves by the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from verifywise_mlflow.definitions import defs
+from verifywise_mlflow.defs.schedules import daily_rehash, hourly_sync
+from verifywise_mlflow.defs.sensors import new_versions, rotated, tenants
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.fixture
+def tenants_file(
+    mlflow_uri: str, workspace: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A tenants.yaml with one tenant, and the environment that points to it and to the database."""
+    path = tmp_path / "tenants.yaml"
+    path.write_text(
+        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true}}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    return path
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_job_def("sync_tenant")
+    return job.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
+
+
+def test_a_run_materializes_all_stages_and_judges(
+    registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    registry.trained_version("churn")
+    registry.client.set_registered_model_alias("churn", "champion", "1")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+
+    result = run(instance)
+
+    assert result.success
+    materialized = {event.asset_key.to_user_string(): event for event in result.get_asset_materialization_events()}  # type: ignore[union-attr]
+    assert len(materialized) == 6
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["reproducible_environment"].passed
+    assert not checks["high_risk_category"].passed
+    assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
+    (entry,) = [row for row in rows(store, "audit_trail") if row["kind"] == "sync"]
+    assert (entry["dagster_run_id"], entry["outcome"]) == (result.run_id, "complete")
+
+
+def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(
+    tenants_file: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    tenants_file.write_text(
+        "tenants:\n  acme: {tracking_uri: 'http://127.0.0.1:9', auth: {kind: bearer, token: 'env:ABSENT_TOKEN'}}\n"
+    )
+    instance.add_dynamic_partitions("tenants", ["acme"])
+
+    result = run(instance)
+
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    assert "ABSENT_TOKEN" in str(failure.step_failure_data.error_display_string)
+    (entry,) = [row for row in rows(store, "audit_trail") if row["kind"] == "sync"]
+    assert entry["outcome"] == "failed"
+
+
+def test_the_sensor_adds_a_tenant_once_and_asks_for_its_first_sync(
+    tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    first = tenants(dg.build_sensor_context(instance=instance))
+    assert isinstance(first, dg.SensorResult)
+    assert [request.partition_key for request in first.run_requests or []] == ["acme"]
+    assert [request.partition_keys for request in first.dynamic_partitions_requests or []] == [["acme"]]
+
+    instance.add_dynamic_partitions("tenants", ["acme"])
+
+    assert isinstance(tenants(dg.build_sensor_context(instance=instance)), dg.SkipReason)
+
+
+def test_a_tenant_taken_out_is_deactivated_and_keeps_its_data(
+    registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    registry.version("churn")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+    assert run(instance).success
+
+    tenants_file.write_text("tenants: {}\n")
+    tenants(dg.build_sensor_context(instance=instance))
+
+    (kept,) = rows(store, "tenants", "1")
+    assert kept["deactivated_at"] is not None
+    assert len(rows(store, "canonical_records")) == 1
+    assert instance.get_dynamic_partitions("tenants") == ["acme"]
+    assert rows(store, "audit_trail", "entry_id")[-1]["kind"] == "tenant deactivated"
+    assert not run(instance).success
+
+
+def test_the_poll_asks_for_a_sync_when_a_version_is_new_and_only_then(
+    registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    def asked() -> list[str | None]:
+        result = new_versions(dg.build_sensor_context(instance=instance))
+        assert isinstance(result, dg.SensorResult)
+        return [request.partition_key for request in result.run_requests or []]
+
+    registry.version("churn")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+    assert run(instance).success
+
+    assert asked() == []  # the sync has seen that version
+    registry.version("churn")
+    assert asked() == ["acme"]
+    assert asked() == []  # asked for already
+
+
+def test_the_schedules_ask_for_each_tenant_of_the_file(tenants_file: Path, tmp_path: Path) -> None:
+    when = datetime(2026, 3, 1, tzinfo=UTC)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("tenants", ["acme", "left"])
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=when) as context:
+            (hourly,) = hourly_sync.evaluate_tick(context).run_requests or []
+            (daily,) = daily_rehash.evaluate_tick(context).run_requests or []
+
+    assert (hourly.partition_key, daily.partition_key) == ("acme", "acme")
+    assert daily.run_config["resources"]["tenant_sync"]["config"] == {"reconcile": True, "rehash": True}
+
+
+def test_the_next_poll_begins_where_the_last_one_stopped() -> None:
+    assert rotated(["a", "b", "c"], first="b") == ["b", "c", "a"]
+    assert rotated(["a", "b", "c"], first=None) == ["a", "b", "c"]
+    assert rotated(["a", "c"], first="b") == ["c", "a"]
+    assert rotated([], first="b") == []

@@ -1,0 +1,77 @@
+"""Registries that strangers made, served by a real MLflow, where a checkout has them beside it.
+
+They are not part of this repository, so these stories are told only where ``../shared/registries`` lies.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
+
+REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
+
+pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries beside this checkout")
+
+
+@contextmanager
+def served(name: str, tmp_path: Path) -> Iterator[Tenant]:
+    """Serve a copy: MLflow upgrades old stores in place."""
+    copy = tmp_path / name
+    shutil.copytree(REGISTRIES / name, copy)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    database = copy / "mlflow.db"
+    backend = f"sqlite:///{database}" if database.exists() else (copy / "mlruns").as_uri()
+    with MlflowServer(
+        backend_uri=backend,
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "mlflow.log",
+        environment={"MLFLOW_ALLOW_FILE_STORE": "true"},
+    ) as server:
+        yield Tenant(tenant_id="found", tracking_uri=server.uri, allow_private_network=True)
+
+
+@pytest.mark.parametrize("name", ["regression-gates", "missing-run", "iris-logged-models"])
+def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, tmp_path: Path, store: Store) -> None:
+    with served(name, tmp_path) as tenant:
+        sync(tenant, store)
+        second = sync(tenant, store)
+        client = MlflowClient(tenant.tracking_uri)
+        shown = client.search_model_versions(max_results=1000)
+        runs = {
+            run.info.run_id: run
+            for run in client.search_runs([found.experiment_id for found in client.search_experiments()])
+        }
+
+    assert requests(second) <= 8
+    kept = {(row["model_name"], row["version_number"]): row for row in rows(store, "canonical_records")}
+    assert set(kept) == {(version.name, int(version.version)) for version in shown}
+    for version in shown:
+        row = kept[version.name, int(version.version)]
+        assert row["source_run_id"] == (version.run_id or None)
+        assert row["source_artifact_uri"] == version.source
+        run = runs.get(version.run_id)
+        assert row["metrics"] == (run.data.metrics if run else None)
+        assert row["hyperparameters"] == (run.data.params if run else None)
+        assert row["training_status"] == (run.info.status if run else None)
+        assert row["code_commit"] == (run.data.tags.get("mlflow.source.git.commit") if run else None)
+
+
+def test_a_promotion_told_by_tags_and_an_alias_is_understood(tmp_path: Path, store: Store) -> None:
+    with served("regression-gates", tmp_path) as tenant:
+        sync(tenant, store)
+
+    champion = record(store, "green_taxi_tip_model", 2)
+    assert champion["lifecycle_stage"] == "production"
+    assert champion["evaluation_tags"]["validation_status"] == "approved"  # type: ignore[index]
+    assert record(store, "green_taxi_tip_model", 1)["lifecycle_stage"] is None

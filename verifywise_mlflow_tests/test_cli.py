@@ -1,0 +1,87 @@
+"""The command line, as a person and as a program use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.registry import Registry
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def tenants_file(
+    mlflow_uri: str, workspace: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(
+        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true}}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    return path
+
+
+def test_sync_shows_people_what_was_found(registry: Registry, tenants_file: Path, store: Store) -> None:
+    registry.version("churn [bold]model", tags={"owner": "ada"})
+
+    result = runner.invoke(app, ["sync", "acme"])
+
+    assert result.exit_code == 0, result.output
+    assert "acme: 1 models, 1 versions" in result.output
+    assert len(rows(store, "canonical_records")) == 1
+
+
+def test_sync_gives_programs_one_json_object(registry: Registry, tenants_file: Path) -> None:
+    registry.version("churn")
+
+    result = runner.invoke(app, ["sync", "acme", "--json"])
+
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert (answer["tenant"], answer["models"], answer["versions"]) == ("acme", 1, 1)
+    assert answer["stages"]["model_versions"]["read"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (["sync", "globex"], 2, "there is no tenant 'globex' in tenants.yaml; there are: acme"),
+        (["sync", "down"], 1, "127.0.0.1"),
+        (["sync", "locked"], 2, "ABSENT_PASSWORD"),
+    ],
+)
+def test_errors_are_sentences_with_an_exit_code(
+    arguments: list[str], exit_code: int, sentence: str, tenants_file: Path
+) -> None:
+    with tenants_file.open("a") as file:
+        file.write("  down: {tracking_uri: 'http://127.0.0.1:9', allow_private_network: true}\n")
+        file.write("  locked: {tracking_uri: 'http://127.0.0.1:9', allow_private_network: true,\n")
+        file.write("    auth: {kind: basic, username: ada, password: 'env:ABSENT_PASSWORD'}}\n")
+
+    result = runner.invoke(app, arguments)
+
+    assert result.exit_code == exit_code
+    assert sentence in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_without_configuration_it_says_which_variable_to_set() -> None:
+    result = runner.invoke(app, ["sync", "acme"])
+
+    assert result.exit_code == 2
+    assert "VERIFYWISE_TENANTS" in result.output
+
+
+def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
+    result = runner.invoke(app, ["db", "upgrade"])
+
+    assert result.exit_code == 0, result.output
+    assert "revision 0001" in result.output
