@@ -10,11 +10,21 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.util.connection import create_connection
 
+from verifywise_mlflow.connector.deadlines import (
+    TimedHTTPConnection,
+    TimedHTTPConnectionPool,
+    TimedHTTPSConnection,
+    TimedHTTPSConnectionPool,
+)
 from verifywise_mlflow.connector.errors import RefusedAddressError
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# RFC 6890 and RFC 9637; Python 3.11 takes some of their addresses for public ones.
+_NOT_PUBLIC = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
 
 
 def is_public(address: str) -> bool:
@@ -22,16 +32,22 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         # ::ffff:127.0.0.1, 64:ff9b::7f00:1 and 2002:7f00:1:: are all ways to write 127.0.0.1.
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
+        if ip in _NAT64:
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         else:
             ip = ip.ipv4_mapped or ip.sixtofour or ip
-    return ip.is_global and not ip.is_multicast
+    # ::127.0.0.1, ::ffff:0:127.0.0.1 and fec0::1 pass for global; all that is assigned lies in one network.
+    if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 def _connect_to_public(connection: HTTPConnection) -> socket.socket:
     # urllib3 gives an IPv6 host with its brackets off in _dns_host, which is what the resolver wants.
-    found = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # what the resolver's encoding says to a..b
+        raise OSError(f"{connection.host} is no host name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     refused = [address for address in addresses if not is_public(address)]
     if refused:
@@ -39,29 +55,35 @@ def _connect_to_public(connection: HTTPConnection) -> socket.socket:
             f"{connection.host} is at {refused[0]}, a private, loopback or link-local address. If the server is "
             "meant to be there, set allow_private_network: true for the tenant."
         )
-    return create_connection(
-        (addresses[0], connection.port), connection.timeout, socket_options=connection.socket_options
-    )
+    unreachable: OSError | None = None
+    for address in addresses:
+        try:
+            return create_connection(
+                (address, connection.port), connection.timeout, socket_options=connection.socket_options
+            )
+        except OSError as error:  # a name with an IPv6 address, on a machine that has no route for it
+            unreachable = error
+    raise unreachable or OSError(f"{connection.host} has no address")
 
 
-class _PublicHTTPConnection(HTTPConnection):
+class _PublicHTTPConnection(TimedHTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _connect_to_public(self)
 
 
-class _PublicHTTPSConnection(HTTPSConnection):
+class _PublicHTTPSConnection(TimedHTTPSConnection):
     # TLS still asks for and verifies the host's name: only the socket below it is ours.
     def _new_conn(self) -> socket.socket:
         return _connect_to_public(self)
 
 
-class PublicHTTPConnectionPool(HTTPConnectionPool):
+class PublicHTTPConnectionPool(TimedHTTPConnectionPool):
     """Connects to public addresses only."""
 
     ConnectionCls = _PublicHTTPConnection
 
 
-class PublicHTTPSConnectionPool(HTTPSConnectionPool):
+class PublicHTTPSConnectionPool(TimedHTTPSConnectionPool):
     """Connects to public addresses only."""
 
     ConnectionCls = _PublicHTTPSConnection

@@ -18,6 +18,10 @@ class UnreachableError(ConnectorError):
     passing = True
 
 
+class UnusableSettingsError(ConnectorError):
+    """A connection cannot be opened as described: a TLS file that is none, a secret that no header can carry."""
+
+
 class RefusedAddressError(ConnectorError):
     """The server's address is one that this tenant may not be read from."""
 

@@ -6,6 +6,7 @@ left out and named in ``problems``. A row without identity is no object; its par
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -24,6 +25,8 @@ from verifywise_mlflow.connector.errors import ProtocolError
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST_VERSION = 2**31 - 1  # MLflow's own column, and ours
+_LARGEST_NUMBER = 2**63 - 1
 _LOGGED_MODEL_STATUS = "LOGGED_MODEL_"
 
 
@@ -45,7 +48,7 @@ class Row:
             return None
         if isinstance(value, str):
             return value
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         self._unusable(name, value)
         return None
@@ -57,14 +60,11 @@ class Row:
             raise ProtocolError(f"a row of the answer has no {name}")
         return value
 
-    def number(self, name: str) -> int:
+    def number(self, name: str, *, least: int = 0, largest: int = _LARGEST_NUMBER) -> int:
         """Return a whole number that must be there; MLflow writes some of them as strings."""
-        value = self.fields.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        # isdecimal alone would let other scripts' digits pass, and int() accepts '1_0' and ' 1'.
-        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
-            return int(value)
+        number = _whole_number(self.fields.get(name))
+        if number is not None and least <= number <= largest:
+            return number
         raise ProtocolError(f"a row of the answer has no usable {name}")
 
     def time(self, name: str) -> datetime | None:
@@ -72,11 +72,12 @@ class Row:
         value = self.fields.get(name)
         if value is None:
             return None
-        if isinstance(value, int | str):
+        milliseconds = _whole_number(value)
+        if milliseconds is not None:
             try:
-                return _EPOCH + timedelta(milliseconds=int(value))
-            except (ValueError, OverflowError):
-                pass  # a word, or a time beyond the year 9999
+                return _EPOCH + timedelta(milliseconds=milliseconds)
+            except OverflowError:
+                pass  # beyond the year 9999
         self._unusable(name, value)
         return None
 
@@ -121,15 +122,34 @@ class Row:
         metrics: dict[str, float] = {}
         for item in self.rows("metrics"):
             key, value = item.fields.get("key"), item.fields.get("value", 0.0)
-            try:
-                # An integer too large for a float and a word that is none both end here.
-                metrics[str(key)] = float(value)  # type: ignore[arg-type]  # checked by trying
-            except (TypeError, ValueError, OverflowError):
-                self._unusable(f"metric {key!s:.100}", value)
+            if not isinstance(key, str):
+                self._unusable("a metric's name", key)
+            elif isinstance(value, bool) or not isinstance(value, int | float | str):
+                self._unusable(f"metric {key:.100}", value)
+            else:
+                try:
+                    metrics[key] = float(value)
+                except (ValueError, OverflowError):  # a word that is no number, an integer too large for a float
+                    self._unusable(f"metric {key:.100}", value)
         return metrics
 
     def _unusable(self, name: str, value: object) -> None:
-        self.problems.append(f"{name} could not be used: {ascii(value)[:80]}")
+        # Of a list or an object only the kind: it may be nested deeper than can be written out here.
+        shown = ascii(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
+        self.problems.append(f"{name} could not be used: {shown}")
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
+    # int() would take '1_0', ' 1' and other scripts' digits, too.
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    return None
+
+
+def _version_number(row: Row) -> int:
+    return row.number("version", least=1, largest=_LARGEST_VERSION)
 
 
 def registered_model(value: object) -> RegisteredModel:
@@ -138,7 +158,7 @@ def registered_model(value: object) -> RegisteredModel:
     aliases: dict[str, int] = {}
     for item in row.rows("aliases"):
         try:
-            aliases[item.identity("alias")] = item.number("version")
+            aliases[item.identity("alias")] = _version_number(item)
         except ProtocolError as error:
             row.problems.append(f"an alias could not be used: {error}")
     return RegisteredModel(
@@ -158,7 +178,7 @@ def model_version(value: object) -> ModelVersion:
     stage = row.text("current_stage")
     return ModelVersion(
         model_name=row.identity("name"),
-        version_number=row.number("version"),
+        version_number=_version_number(row),
         created_at=row.time("creation_timestamp"),
         last_updated_at=row.time("last_updated_timestamp"),
         stage=None if stage == "None" else stage,
@@ -175,7 +195,9 @@ def model_version(value: object) -> ModelVersion:
 
 
 def _deployment_job_state(row: Row) -> str | None:
-    state = row.row("deployment_job_state").text("run_state")
+    job = row.row("deployment_job_state")
+    state = job.text("run_state")
+    row.problems += job.problems
     return None if state == "DEPLOYMENT_JOB_RUN_STATE_UNSPECIFIED" else state
 
 
@@ -183,8 +205,10 @@ def training_run(value: object) -> TrainingRun:
     """Parse a row of ``runs/search`` or the ``run`` of ``runs/get``."""
     row = Row(value)
     info, data, inputs, outputs = (row.row(part) for part in ("info", "data", "inputs", "outputs"))
-    datasets = tuple(_dataset_input(item) for item in inputs.rows("dataset_inputs"))
-    logged_model_ids = tuple(filter(None, (item.text("model_id") for item in outputs.rows("model_outputs"))))
+    datasets = tuple(_dataset_input(item, inputs.problems) for item in inputs.rows("dataset_inputs"))
+    model_outputs = outputs.rows("model_outputs")
+    logged_model_ids = tuple(filter(None, (item.text("model_id") for item in model_outputs)))
+    outputs.problems += [problem for item in model_outputs for problem in item.problems]
     return TrainingRun(
         run_id=info.text("run_id") or info.identity("run_uuid"),
         experiment_id=info.text("experiment_id"),
@@ -204,15 +228,17 @@ def training_run(value: object) -> TrainingRun:
     )
 
 
-def _dataset_input(item: Row) -> DatasetInput:
+def _dataset_input(item: Row, problems: list[str]) -> DatasetInput:
     dataset = item.row("dataset")
-    return DatasetInput(
+    found = DatasetInput(
         name=dataset.text("name"),
         digest=dataset.text("digest"),
         source_type=dataset.text("source_type"),
         source=dataset.text("source"),
         context=item.pairs("tags").get("mlflow.data.context"),
     )
+    problems += [f"a dataset's {problem}" for problem in (*item.problems, *dataset.problems)]
+    return found
 
 
 def experiment(value: object) -> Experiment:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from verifywise_mlflow.connector import parsing
@@ -24,6 +23,8 @@ from verifywise_mlflow.connector.entities import (
 )
 from verifywise_mlflow.connector.errors import (
     BoundExceededError,
+    ConnectorError,
+    ForbiddenError,
     NoSuchRouteError,
     NotFoundError,
     ProtocolError,
@@ -42,6 +43,7 @@ VERSIONS_A_PAGE = 10_000  # what MLflow's own client asks for; the server would 
 EXPERIMENTS_A_PAGE = 1_000
 RUNS_A_REQUEST = 200  # about 0.5 s of a small server's time; its parser of filters ends at 4,996
 LOGGED_MODELS_A_REQUEST = 1_000
+HIDDEN_ASKED_A_LISTING = 1_000  # versions that no search shows, each of which costs a request
 
 _IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 _PROMPT_SOURCE = "dummy-source"  # what MLflow registers a prompt's version with
@@ -72,12 +74,30 @@ class Listing(Generic[T]):
         return not self.problems
 
 
+@dataclass(frozen=True, slots=True)
+class _ListedModel:
+    """A row of the models' listing, with the newest version of each stage that comes along."""
+
+    model: RegisteredModel
+    latest: tuple[ModelVersion, ...]
+
+    @property
+    def is_prompt(self) -> bool:
+        return bool(self.latest) and all(version.source == _PROMPT_SOURCE for version in self.latest)
+
+
+def _listed_model(value: object) -> _ListedModel:
+    latest, _ = parsing.parsed(parsing.Row(value).fields.get("latest_versions"), parsing.model_version, "")
+    return _ListedModel(parsing.registered_model(value), tuple(latest))
+
+
 class MlflowReader:
     """A connection to one MLflow server, on behalf of one tenant."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
         self._transport = Transport(settings)
+        self._models: Listing[_ListedModel] | None = None
         self.server = self._probe()
 
     def close(self) -> None:
@@ -106,49 +126,77 @@ class MlflowReader:
     def _version(self) -> str | None:
         try:
             version = self._transport.get_text(ReadCall.VERSION).strip()
-        except (NoSuchRouteError, NotFoundError, BoundExceededError):
-            return None
+        except (NoSuchRouteError, NotFoundError, ForbiddenError, RejectedError, BoundExceededError):
+            return None  # a gateway may let nothing but the API through; the version is for the records only
         return version if version and len(version) < 50 and version[0].isdigit() else None
 
     # -- the registry
 
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model; prompts are left out, models that hide among them are not."""
-        shown = self._models(())
-        tagged = self._models((("filter", _IS_PROMPT),))
-        names = {model.name for model in shown.rows}
-        # A prompt's name can have no model versions, so asking for the versions tells the two apart.
-        hidden = {version.model_name for version in self._hidden_versions}
+        self._models = self._list_models()
+        return Listing(tuple(listed.model for listed in self._models.rows), self._models.problems)
+
+    def _list_models(self) -> Listing[_ListedModel]:
+        shown = self._search_models(())
+        tagged = self._search_models((("filter", _IS_PROMPT),))
+        names = {listed.model.name for listed in shown.rows}
         hiding = tuple(
-            replace(model, hidden_from_search=True)
-            for model in tagged.rows
-            if model.name in hidden and model.name not in names
+            replace(listed, model=replace(listed.model, hidden_from_search=True))
+            for listed in tagged.rows
+            # What has no version is taken for a prompt: there is nothing of it to govern.
+            if listed.latest and not listed.is_prompt and listed.model.name not in names
         )
         return Listing(shown.rows + hiding, shown.problems + tagged.problems)
 
-    def _models(self, params: Question) -> Listing[RegisteredModel]:
+    def _search_models(self, params: Question) -> Listing[_ListedModel]:
         question: Question = (("max_results", MODELS_A_PAGE), ("order_by", "name ASC"), *params)
-        return self._list_get(ReadCall.SEARCH_MODELS, question, "registered_models", parsing.registered_model)
+        return self._list_get(ReadCall.SEARCH_MODELS, question, "registered_models", _listed_model)
 
     def model_versions(self) -> Listing[ModelVersion]:
-        """List every model version in any status; prompts are left out, versions that hide among them are not."""
-        shown = self._versions(())
-        known = {(version.model_name, version.version_number) for version in shown.rows}
-        hiding = tuple(
-            replace(version, hidden_from_search=True)
-            for version in self._hidden_versions
-            if (version.model_name, version.version_number) not in known
-        )
-        return Listing(shown.rows + hiding, shown.problems)
+        """List every model version in any status; prompts are left out, versions that hide among them are not.
 
-    @cached_property
-    def _hidden_versions(self) -> tuple[ModelVersion, ...]:
-        """The versions that carry the prompt tag and yet are models: they have a real source.
-
-        Anyone who may set a tag can hide a model from both searches with it.
+        Anyone who may set a tag can hide versions: the prompt tag on one of them takes all versions of the model
+        out of the search, even after that one is deleted, and the search for prompts shows the tagged one only.
+        So a model whose versions the search does not show is asked for each of them.
         """
+        shown = self._versions(())
         tagged = self._versions((("filter", _IS_PROMPT),))
-        return tuple(version for version in tagged.rows if version.source != _PROMPT_SOURCE)
+        # The search for models that has just been made for registered_models() will do.
+        models = self._models or self._list_models()
+        with_shown = {version.model_name for version in shown.rows}
+        found = {
+            (version.model_name, version.version_number): version
+            for version in tagged.rows
+            if version.source != _PROMPT_SOURCE and version.model_name not in with_shown
+        }
+        newest = {name: number for name, number in sorted(found)}
+        for listed in models.rows:
+            if listed.latest and listed.model.name not in with_shown:
+                numbers = (version.version_number for version in listed.latest)
+                newest[listed.model.name] = max(*numbers, newest.get(listed.model.name, 0))
+        missing = [
+            (name, number)
+            for name, last in sorted(newest.items())
+            for number in range(last, 0, -1)
+            if (name, number) not in found
+        ]
+        problems = [*shown.problems, *tagged.problems]
+        for name, number in missing[:HIDDEN_ASKED_A_LISTING]:
+            try:
+                found[name, number] = self.model_version(name, number)
+            except (NotFoundError, ForbiddenError):
+                continue  # numbers of deleted versions stay free; MLflow 3.17 calls that forbidden
+            except ConnectorError as error:
+                problems.append(f"model_versions: version {number} of a hidden model: {error}")
+                if error.passing:
+                    break
+        if len(missing) > HIDDEN_ASKED_A_LISTING:
+            problems.append(
+                f"model_versions: {len(missing) - HIDDEN_ASKED_A_LISTING} hidden versions were not asked for"
+            )
+        hiding = tuple(replace(version, hidden_from_search=True) for _, version in sorted(found.items()))
+        return Listing(shown.rows + hiding, tuple(problems))
 
     def _versions(self, params: Question) -> Listing[ModelVersion]:
         order: Question = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
@@ -178,7 +226,7 @@ class MlflowReader:
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
         """Read up to ``RUNS_A_REQUEST`` runs, deleted ones too, that lie in the given experiments."""
-        if not experiment_ids:
+        if not experiment_ids or not _quoted(run_ids):
             return Listing(())  # MLflow answers a search without experiments with nothing, whatever it holds
         question = {
             # As strings: MLflow 3.17 answers numbers with an empty page.
@@ -200,7 +248,7 @@ class MlflowReader:
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
         """Read up to ``LOGGED_MODELS_A_REQUEST`` logged models that lie in the given experiments."""
-        if not experiment_ids:
+        if not experiment_ids or not _quoted(model_ids):
             return Listing(())
         question = {
             "experiment_ids": list(experiment_ids),
@@ -281,9 +329,13 @@ class MlflowReader:
             objects, unusable = parsing.parsed(answer.get(key), parse, key)
             rows += objects
             problems += unusable
-            token = parsing.Row(answer).text("next_page_token")
-            if token is None:
+            following = answer.get("next_page_token")
+            if following is None or following == "":
                 return Listing(tuple(rows), tuple(problems))
+            if not isinstance(following, str):
+                # To end here would make a part of the listing look like all of it.
+                raise ProtocolError(f"the listing of {key} goes on with a token that is {type(following).__name__}")
+            token = following
             if token in seen:
                 raise ProtocolError(f"the listing of {key} came back to a page it had been at: it would never end")
             seen.add(token)

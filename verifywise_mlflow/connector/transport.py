@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
 from verifywise_mlflow.connector.addresses import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
+from verifywise_mlflow.connector.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool, TimedResponse
 from verifywise_mlflow.connector.errors import (
     BoundExceededError,
     ConnectorError,
@@ -35,6 +37,7 @@ from verifywise_mlflow.connector.errors import (
     ThrottledError,
     UnauthenticatedError,
     UnreachableError,
+    UnusableSettingsError,
 )
 from verifywise_mlflow.connector.read_calls import ReadCall, is_read_call
 from verifywise_mlflow.connector.settings import ConnectionSettings
@@ -42,6 +45,8 @@ from verifywise_mlflow.connector.settings import ConnectionSettings
 _CHUNK_BYTES = 256 * 1024
 _ERROR_BYTES = 64 * 1024
 _CONNECTIONS = 2  # more than two requests at once only add latency on a small MLflow server: measured
+
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
 
@@ -69,6 +74,13 @@ class Transport:
             **({"X-MLFLOW-WORKSPACE": settings.workspace} if settings.workspace else {}),
             **settings.headers(),
         }
+        for name, value in self._headers.items():
+            # http.client would refuse it, too, but with the value in its message.
+            if not _HEADER_VALUE.fullmatch(value):
+                raise UnusableSettingsError(
+                    f"the value for the header {name} has characters that no header can carry, such as a line end "
+                    "within it. Mend the secret that it comes from."
+                )
         self._pool = _pool(settings)
         self._lock = threading.Lock()
         self.traffic = Traffic()
@@ -88,7 +100,7 @@ class Transport:
     def get_text(self, call: ReadCall) -> str:
         """Send a GET call; return a short plain text."""
         with self._send(call.method, call.path(), (), None) as response:
-            return b"".join(self._read(response, _ERROR_BYTES)).decode("utf-8", "replace")
+            return b"".join(self._read(response, _ERROR_BYTES, "a short text")).decode("utf-8", "replace")
 
     @contextmanager
     def stream(
@@ -96,17 +108,17 @@ class Transport:
     ) -> Iterator[Iterator[bytes]]:
         """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
         with self._send(call.method, call.path(identifier), params, None) as response:
-            yield _first(self._read(response, None, self._bounds.file_seconds), max_bytes)
+            yield _first(self._read(response, None, "file_seconds"), max_bytes)
 
     def _json(
         self, call: ReadCall, params: Params, identifier: str | None, question: Mapping[str, object] | None
     ) -> dict[str, object]:
         path = call.path(identifier)
         with self._send(call.method, path, params, question) as response:
-            body = b"".join(self._read(response, self._bounds.answer_bytes))
+            body = b"".join(self._read(response, self._bounds.answer_bytes, "answer_bytes"))
             content_type = response.headers.get("Content-Type", "")
         # A login page with status 200 is HTML; an empty body would read as an empty registry. Neither is an answer.
-        if "json" not in content_type:
+        if "json" not in content_type.lower():
             raise ProtocolError(f"{path} answered with {content_type or 'no content type'}, not JSON: {_excerpt(body)}")
         try:
             answer = json.loads(body)
@@ -123,7 +135,7 @@ class Transport:
         """Send one request, again where that can help; give the successful response."""
         if not is_read_call(method, path):
             raise NotAReadCallError(f"{method} {path} is not a read call: it was not sent")
-        target = f"{self._prefix}/{quote(path)}" + (f"?{urlencode(params)}" if params else "")
+        target = f"{self._prefix}/{quote(path)}" + (f"?{_query(params)}" if params else "")
         headers = dict(self._headers)
         body = None
         if question is not None:
@@ -140,11 +152,15 @@ class Transport:
             except UnreachableError as unreachable:
                 error = unreachable
             else:
-                with closing(response):
+                try:
                     if response.status == 200:
                         yield response
                         return
                     error, pause = self._error_of(response, path), _retry_after(response)
+                finally:
+                    response.close()
+                    # Closing alone does not give an answer's place in the pool back unless it was read to its end.
+                    response.release_conn()
             delay = pause if pause is not None else random.uniform(0, 0.5 * 2**attempt)  # noqa: S311  # jitter
             waited += delay
             if not error.passing or attempt == self._bounds.attempts or waited > self._bounds.retry_budget_seconds:
@@ -172,10 +188,15 @@ class Transport:
         except OSError as error:
             raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
 
-    def _read(self, response: BaseHTTPResponse, max_bytes: int | None, seconds: float | None = None) -> Iterator[bytes]:
-        """Yield the body in chunks; end at the bounds."""
-        seconds = seconds or self._bounds.request_seconds
-        deadline = time.monotonic() + seconds
+    def _read(self, response: BaseHTTPResponse, max_bytes: int | None, bound: str) -> Iterator[bytes]:
+        """Yield the body in chunks; end at the bounds. ``bound`` names the setting for files, or what bounds the size."""
+        is_file = bound == "file_seconds"
+        seconds = self._bounds.file_seconds if is_file else self._bounds.request_seconds
+        deadline = _allow(response, seconds)
+        too_long = BoundExceededError(
+            f"{self._host} took longer for an answer than the {seconds:g} seconds allowed here "
+            f"({'file_seconds' if is_file else 'request_seconds'})"
+        )
         count = 0
         try:
             for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
@@ -183,20 +204,21 @@ class Transport:
                 with self._lock:
                     self.traffic.bytes_read += len(chunk)
                 if max_bytes is not None and count > max_bytes:
-                    raise BoundExceededError(f"{self._host} sent more than the {max_bytes:,} bytes allowed here")
-                # Checked between chunks: a server that drips bytes keeps each single read short.
-                if time.monotonic() > deadline:
                     raise BoundExceededError(
-                        f"{self._host} took longer for an answer than the {seconds:g} seconds allowed here"
+                        f"{self._host} sent more than the {max_bytes:,} bytes allowed here ({bound})"
                     )
+                if time.monotonic() > deadline:
+                    raise too_long
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
+            if time.monotonic() >= deadline:
+                raise too_long from None
             raise UnreachableError(f"{self._host} broke off its answer: {_reason(error)}") from None
 
     def _error_of(self, response: BaseHTTPResponse, path: str) -> ConnectorError:
         """Return the error that a response other than 200 stands for."""
         try:
-            body = b"".join(self._read(response, _ERROR_BYTES))
+            body = b"".join(self._read(response, _ERROR_BYTES, "an error's text"))
         except ConnectorError:
             body = b""
         said = f"{path} answered {response.status}: {_message(response, body)}"
@@ -229,13 +251,38 @@ class Transport:
 def _pool(settings: ConnectionSettings) -> HTTPConnectionPool:
     parts = urlsplit(settings.base_uri)
     if parts.scheme == "http":
-        plain = HTTPConnectionPool if settings.allow_private_network else PublicHTTPConnectionPool
+        plain = TimedHTTPConnectionPool if settings.allow_private_network else PublicHTTPConnectionPool
         return plain(parts.hostname or "", parts.port or 80, maxsize=_CONNECTIONS, block=True)
-    context = ssl.create_default_context(cafile=str(settings.ca_bundle) if settings.ca_bundle else None)
+    secure = TimedHTTPSConnectionPool if settings.allow_private_network else PublicHTTPSConnectionPool
+    return secure(parts.hostname or "", parts.port or 443, maxsize=_CONNECTIONS, block=True, ssl_context=_tls(settings))
+
+
+def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_bundle) if settings.ca_bundle else None)
+    except OSError as error:
+        raise UnusableSettingsError(f"tls.ca_bundle {settings.ca_bundle} cannot be used: {error.strerror}") from None
     if settings.client_certificate:
-        context.load_cert_chain(settings.client_certificate, settings.client_key)
-    secure = HTTPSConnectionPool if settings.allow_private_network else PublicHTTPSConnectionPool
-    return secure(parts.hostname or "", parts.port or 443, maxsize=_CONNECTIONS, block=True, ssl_context=context)
+        try:
+            # With a password, even an empty one, OpenSSL does not stop to ask the terminal for it.
+            context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
+        except OSError as error:
+            raise UnusableSettingsError(
+                f"tls.client_certificate {settings.client_certificate} cannot be used with its key: {error.strerror}"
+            ) from None
+    return context
+
+
+def _allow(response: BaseHTTPResponse, seconds: float) -> float:
+    """Give an answer this long, from its first byte; return the deadline on the monotonic clock."""
+    timed = getattr(response, "_original_response", None)
+    assert isinstance(timed, TimedResponse)
+    return timed.allow(seconds)
+
+
+def _query(params: Params) -> str:
+    # A lone surrogate in a name or a page's token, which are the server's, must not stop the question.
+    return urlencode(params, errors="surrogatepass")
 
 
 def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -264,7 +311,7 @@ def _message(response: BaseHTTPResponse, body: bytes) -> str:
 
 def _error_fields(response: BaseHTTPResponse, body: bytes) -> tuple[str | None, str]:
     """Return MLflow's error code and message, where the answer has that form."""
-    if "json" not in response.headers.get("Content-Type", ""):
+    if "json" not in response.headers.get("Content-Type", "").lower():
         return None, ""
     try:
         fields = json.loads(body)

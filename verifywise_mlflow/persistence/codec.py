@@ -14,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TypeAlias
 
 from sqlalchemy import Dialect, TypeDecorator
@@ -25,6 +26,7 @@ Stored: TypeAlias = "str | int | float | bool | list[Stored] | dict[str, Stored]
 _NUL, _ESCAPE = "\u2400", "\u241b"
 _TO_ESCAPE = re.compile(f"[\x00\ud800-\udfff{_NUL}{_ESCAPE}]")
 _NEEDS_ESCAPING = re.compile(f"\\\\u0000|[\ud800-\udfff{_NUL}{_ESCAPE}]")  # in JSON, NUL stands as an escape already
+_STRING_OR_LARGE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
 _ESCAPED = re.compile(f"{_NUL}|{_ESCAPE}([{_NUL}{_ESCAPE}]|[0-9a-f]{{4}})")
 
 
@@ -102,12 +104,22 @@ Json = JSONB(none_as_null=True)
 def dumps(value: object) -> str:
     """Return the JSON that Postgres can keep, with the words themselves in it, so that SQL can search for them."""
     try:
-        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        if not _NEEDS_ESCAPING.search(written):
-            return written
-    except ValueError:
-        pass  # a number that is not finite
-    return json.dumps(to_stored(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        written = _compact(value)
+        if _NEEDS_ESCAPING.search(written):
+            written = _compact(to_stored(value))
+    except ValueError:  # a number that is not finite
+        written = _compact(to_stored(value))
+    return _STRING_OR_LARGE.sub(_large, written) if "e+" in written else written
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _large(match: re.Match[str]) -> str:
+    """Write 1e+300 with all its digits and a point: Postgres would hand it back as a whole number, which differs."""
+    token = match[0]
+    return token if token.startswith('"') else f"{Decimal(token):f}.0"
 
 
 def loads(written: str) -> Stored:

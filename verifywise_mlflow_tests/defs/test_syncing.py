@@ -42,6 +42,11 @@ def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessR
     return job.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
 
 
+def requests_of(evaluated: object) -> list[dg.RunRequest]:
+    assert isinstance(evaluated, Iterator)
+    return [request for request in evaluated if isinstance(request, dg.RunRequest)]
+
+
 def test_a_run_materializes_all_stages_and_judges(
     registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
@@ -133,8 +138,8 @@ def test_the_schedules_ask_for_each_tenant_of_the_file(tenants_file: Path, tmp_p
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.add_dynamic_partitions("tenants", ["acme", "left"])
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=when) as context:
-            (hourly,) = hourly_sync.evaluate_tick(context).run_requests or []
-            (daily,) = daily_rehash.evaluate_tick(context).run_requests or []
+            (hourly,) = requests_of(hourly_sync(context))
+            (daily,) = requests_of(daily_rehash(context))
 
     assert (hourly.partition_key, daily.partition_key) == ("acme", "acme")
     assert daily.run_config["resources"]["tenant_sync"]["config"] == {"reconcile": True, "rehash": True}
