@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, text
 
 from verifywise_mlflow.persistence.database import DatabaseError, connect, ensure_schema
 
+__all__ = ["Connection", "Store", "TenantBusyError"]  # other rooms name a connection, too, but no SQL
+
 
 class TenantBusyError(DatabaseError):
     """Another sync of the tenant is at work and did not end in time."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
@@ -18,6 +16,7 @@ from verifywise_mlflow.persistence import records, registry, tracking
 from verifywise_mlflow.persistence.manifests import manifests_by_key
 from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.rows import BATCH, Key, entity
+from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.stage import Progress, StageContext
 

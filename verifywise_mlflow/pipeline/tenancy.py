@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection
-
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import tenancy, trail
-from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
