@@ -83,6 +83,20 @@ def tenant(mlflow_uri: str, workspace: str) -> Tenant:
     return Tenant(tenant_id="acme", tracking_uri=mlflow_uri, workspace=workspace, allow_private_network=True)
 
 
+@pytest.fixture
+def tenants_file(
+    mlflow_uri: str, workspace: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A tenants.yaml with one tenant, and the environment that points to it and to the database."""
+    path = tmp_path / "tenants.yaml"
+    path.write_text(
+        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true}}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    return path
+
+
 def _execute(postgres: EmbeddedPostgres, statement: str) -> None:
     connection = psycopg2.connect(postgres.url("postgres"))
     try:

@@ -16,19 +16,6 @@ from verifywise_mlflow_tests.registry import Registry
 runner = CliRunner()
 
 
-@pytest.fixture
-def tenants_file(
-    mlflow_uri: str, workspace: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    path = tmp_path / "tenants.yaml"
-    path.write_text(
-        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true}}\n"
-    )
-    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
-    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    return path
-
-
 def test_sync_shows_people_what_was_found(registry: Registry, tenants_file: Path, store: Store) -> None:
     registry.version("churn [bold]model", tags={"owner": "ada"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from verifywise_mlflow.compliance.complaints import complaints
 from verifywise_mlflow.compliance.rules import Example, Identifier, Part, Reference, Rule, Sentence, Severity
+from verifywise_mlflow.strict_yaml import UniqueKeyLoader
 
 __all__ = ["Example", "Policy", "PolicyError", "Reference", "Rule", "Severity", "default_policy", "load_policy"]
 
@@ -67,7 +68,7 @@ def load_policy(path: Path) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+        document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -84,22 +85,3 @@ def load_policy(path: Path) -> Policy:
         return Policy.model_validate(document)
     except ValidationError as error:
         raise PolicyError("\n".join(f"{path}:{what}" for what in complaints(error, document, tree))) from error
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys; of two ``requires`` the first would be lost without a word."""
-
-
-def _mapping_of_unique_keys(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    seen: set[Hashable] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if not isinstance(key, Hashable):
-            continue  # which construct_mapping refuses, with its line
-        if key in seen:
-            raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_of_unique_keys)

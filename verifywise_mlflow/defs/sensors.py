@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.connector.reader import newest_version_time
+from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.defs.in_flight import tenants_in_flight
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import tenant_partitions
@@ -27,6 +28,8 @@ from verifywise_mlflow.tenants.tenant import Tenant
 POLL_BUDGET_SECONDS = 40.0
 """A tick that takes 60 s is thrown away as a whole; what was not reached in time comes first in the next."""
 POLLS_AT_ONCE = 16
+POLL_BOUNDS = Bounds(connect_seconds=3.0, request_seconds=10.0, attempts=1)
+"""A server that hangs keeps one of these places for so long; the next tick is a try anyway."""
 
 
 @dg.sensor(
@@ -119,7 +122,7 @@ class Polls:
 
 
 def _newest_version_time(tenant: Tenant) -> int | None:
-    return newest_version_time(connection_settings(tenant))
+    return newest_version_time(replace(connection_settings(tenant), bounds=POLL_BOUNDS))
 
 
 def _newest_version_times(tenants: Sequence[Tenant]) -> Polls:

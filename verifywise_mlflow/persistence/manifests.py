@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, or_, select, tuple_, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_to_json
-from verifywise_mlflow.persistence.rows import Key, upsert
+from verifywise_mlflow.persistence.rows import Key, fingerprints, upsert
 from verifywise_mlflow.persistence.tables import artifact_manifests, logged_models, model_versions, training_runs
 
 
@@ -105,7 +105,7 @@ def write_manifests(
     connection: Connection, tenant_id: str, read: Sequence[ReadManifest], now: datetime
 ) -> list[ReadManifest]:
     """Write the manifests that differ and note the reading of the others; return those that differed."""
-    before = _fingerprints(connection, tenant_id, [item.due.key for item in read])
+    before = fingerprints(connection, artifact_manifests, tenant_id, [item.due.key for item in read])
     changed = [item for item in read if before.get(item.due.key) != item.fingerprint]
     same = [item for item in read if before.get(item.due.key) == item.fingerprint]
     upsert(
@@ -138,16 +138,6 @@ def write_manifests(
             .values(read_at=now, location_key=item.due.location_key, retry=item.retry)
         )
     return changed
-
-
-def _fingerprints(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
-    table = artifact_manifests
-    rows = connection.execute(
-        select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
-        )
-    )
-    return {(name, number): fingerprint for name, number, fingerprint in rows}
 
 
 def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, or_, select, tuple_
 
 from verifywise_mlflow.normalizer.record import NormalizedRecord
-from verifywise_mlflow.persistence.rows import Key, Row, columns_of, upsert
+from verifywise_mlflow.persistence.rows import Key, Row, columns_of, fingerprints, upsert
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -113,7 +113,7 @@ def write_records(
     connection: Connection, tenant_id: str, built: Sequence[BuiltRecord], now: datetime
 ) -> list[BuiltRecord]:
     """Write the records that differ, and for all what they were built from; return those that differed."""
-    before = _fingerprints(connection, tenant_id, [record.due.key for record in built])
+    before = fingerprints(connection, canonical_records, tenant_id, [record.due.key for record in built])
     changed = [record for record in built if before.get(record.due.key) != record.fingerprint]
     rows: list[Row] = [
         {
@@ -143,13 +143,3 @@ def write_records(
         ],
     )
     return changed
-
-
-def _fingerprints(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
-    table = canonical_records
-    rows = connection.execute(
-        select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
-        )
-    )
-    return {(name, number): fingerprint for name, number, fingerprint in rows}

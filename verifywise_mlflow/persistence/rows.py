@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.connector.entities import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
@@ -41,6 +40,16 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(keyed, rows[start : start + BATCH])
 
 
+def fingerprints(connection: Connection, table: Table, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the fingerprints of a table's rows for the given versions."""
+    rows = connection.execute(
+        select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
+            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+        )
+    )
+    return {(name, number): fingerprint for name, number, fingerprint in rows}
+
+
 def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
     """Return the entity that a row was made of; ``other`` gives fields that are named differently there."""
     values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
@@ -61,11 +70,6 @@ def numbers(stored: object) -> dict[str, float]:
 
 def _list(stored: object) -> Iterable[object]:
     return stored if isinstance(stored, list) else ()
-
-
-def utc_or_none(value: object) -> datetime | None:
-    """Return a time read from the database as what it is."""
-    return value if isinstance(value, datetime) else None
 
 
 NAME_BYTES = 2_000

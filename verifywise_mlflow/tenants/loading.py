@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
+from verifywise_mlflow.strict_yaml import UniqueKeyLoader
 from verifywise_mlflow.tenants.tenant import Tenant
 
 VARIABLE = "VERIFYWISE_TENANTS"
@@ -17,23 +18,6 @@ VARIABLE = "VERIFYWISE_TENANTS"
 
 class TenantsFileError(ValueError):
     """The file cannot be used. The message names the tenant, the field and the mend, a line for each error."""
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys; here that would be a tenant lost without a word."""
-
-
-def _mapping_of_unique_keys(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    seen: set[Hashable] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_of_unique_keys)
 
 
 def tenants_path() -> Path:
@@ -56,7 +40,7 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     """
     path = path or tenants_path()
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise TenantsFileError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
+from verifywise_mlflow.tenants.loading import VARIABLE, TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.tenant import Intervals
+
+EXAMPLE = """\
+tenants:
+  acme:
+    tracking_uri: http://127.0.0.1:5000
+    allow_private_network: true          # on premises; without it private, loopback and link-local addresses are refused
+    auth: {kind: basic, username: svc-governance, password: env:ACME_MLFLOW_PASSWORD}    # or {kind: none}, {kind: bearer, token: file:/run/secrets/acme}
+    headers: {X-Gateway-Key: env:ACME_GATEWAY_KEY}
+    workspace: null
+    artifacts: {manifests: true, hash: true}
+"""  # noqa: E501  # word for word as in issue 2
+
+PASTED = "hunter2-pasted-secret"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(TenantsFileError) as caught:
+        load_tenants(path)
+    return str(caught.value)
+
+
+def test_the_example_of_the_issue_loads_word_for_word(tmp_path: Path) -> None:
+    (acme,) = load_tenants(written(tmp_path, EXAMPLE)).values()
+
+    assert (acme.tenant_id, acme.tracking_uri, acme.workspace) == ("acme", "http://127.0.0.1:5000", None)
+    assert acme.allow_private_network
+    assert isinstance(acme.auth, BasicCredentials)
+    assert (acme.auth.username, str(acme.auth.password)) == ("svc-governance", "env:ACME_MLFLOW_PASSWORD")
+    assert {name: str(reference) for name, reference in acme.headers.items()} == {
+        "X-Gateway-Key": "env:ACME_GATEWAY_KEY"
+    }
+    assert (acme.artifacts.manifests, acme.artifacts.hash) == (True, True)
+
+
+def test_what_is_left_out_has_the_safe_default(tmp_path: Path) -> None:
+    path = written(tmp_path, "tenants: {acme: {tracking_uri: 'https://mlflow.example.com/ml/'}}")
+
+    acme = load_tenants(path)["acme"]
+
+    assert acme.tracking_uri == "https://mlflow.example.com/ml"
+    assert acme.allow_private_network is False
+    assert acme.auth == NoCredentials()
+    assert acme.artifacts.allowed_locations is None
+    assert acme.intervals == Intervals()
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(written(tmp_path, EXAMPLE)))
+
+    assert set(load_tenants()) == {"acme"}
+
+
+def test_without_the_variable_the_error_says_which_to_set() -> None:
+    with pytest.raises(TenantsFileError, match=VARIABLE):
+        load_tenants()
+
+
+@pytest.mark.parametrize("text", ["tenants:", "tenants: {}"])
+def test_a_file_without_tenants_has_none(tmp_path: Path, text: str) -> None:
+    assert load_tenants(written(tmp_path, text)) == {}
+
+
+WRONG_FILES = [
+    ("", "write one key 'tenants'"),
+    ("- acme", "write one key 'tenants'"),
+    ("acme: {tracking_uri: http://a.example}", "write one key 'tenants'"),
+    ("tenants: {}\nmore: {}", "write one key 'tenants'"),
+    ("tenants: [acme]", "write each tenant by its name"),
+    ("tenants: {acme: http://a.example}", "tenant 'acme': write its fields under it, at least tracking_uri"),
+    ("tenants: {acme: }", "tenant 'acme': write its fields under it"),
+    ("tenants: {acme", "is not YAML"),
+    ("tenants: !!python/object/apply:os.getcwd []", "is not YAML"),
+    (
+        "tenants:\n  acme: {tracking_uri: http://a.example}\n  acme: {tracking_uri: http://b.example}",
+        "'acme' stands here",
+    ),
+    ("tenants:\n  acme:\n    tracking_uri: http://a.example\n    tracking_uri: http://b.example", "a second time"),
+    ("tenants: {acme: {? [a] : b}}", "is not YAML"),
+    ("tenants: \x00", "is not YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG_FILES)
+def test_a_file_of_the_wrong_shape_is_named_with_its_mend(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+
+    told = refusal(path)
+
+    assert told.startswith(str(path))
+    assert words in told
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"tenants: \xff\xfe")
+
+    assert "absent.yaml cannot be read: No such file" in refusal(tmp_path / "absent.yaml")
+    assert "cannot be read: Is a directory" in refusal(tmp_path)
+    assert "binary.yaml is not YAML" in refusal(binary)
+
+
+WRONG_FIELDS = [
+    ("{}", "tracking_uri", "it is needed and not there"),
+    ("tracking_uri: 3", "tracking_uri", "string"),
+    ("tracking_uri: mlflow.example.com", "tracking_uri", "write the server's address"),
+    ("tracking_uri: ftp://a.example", "tracking_uri", "write the server's address"),
+    ("tracking_uri: file:///etc/passwd", "tracking_uri", "write the server's address"),
+    ("tracking_uri: databricks", "tracking_uri", "write the server's address"),
+    (f"tracking_uri: 'http://u:{PASTED}@a.example'", "tracking_uri", "take the credentials out of the URI"),
+    (f"tracking_uri: 'http://a.example?token={PASTED}'", "tracking_uri", "leave out what follows ? or #"),
+    ("tracking_uri: 'http://a.example:99999'", "tracking_uri", "ort"),
+    ("URI: http://a.example", "URI", "there is no such field"),
+    (f"password: {PASTED}", "password", "there is no such field"),
+    ("auth: {kind: kerberos}", "auth", "kind is one of none, basic and bearer"),
+    (f"auth: {{token: {PASTED}}}", "auth", "say which kind"),
+    (f"auth: {PASTED}", "auth", ""),
+    ("auth: {kind: basic, username: ann}", "auth.password", "it is needed and not there"),
+    (f"auth: {{kind: basic, username: ann, password: {PASTED}}}", "auth.password", "not the secret itself"),
+    (f"auth: {{kind: bearer, token: {PASTED}}}", "auth.token", "write a reference to the secret"),
+    (f"auth: {{kind: bearer, token: [{PASTED}]}}", "auth.token", ""),
+    (f"auth: {{kind: none, token: {PASTED}}}", "auth.token", "there is no such field"),
+    ("auth: {kind: bearer, token: 'file:relative/path'}", "auth.token", "file:/absolute/path"),
+    (f"headers: {{X-Key: {PASTED}}}", "headers.X-Key", "write a reference to the secret"),
+    ("headers: {'X Key': env:A}", "headers", "a header's name has letters, digits and dashes"),
+    ("headers: {authorization: env:A}", "headers", "use auth or workspace for it"),
+    ("headers: {X-MLFLOW-WORKSPACE: env:A}", "headers", "use auth or workspace for it"),
+    ("headers: {Host: env:A}", "headers", "is set by the connector"),
+    ("workspace: Team A", "workspace", "pattern"),
+    ("allow_private_network: perhaps", "allow_private_network", "boolean"),
+    ("tls: {verify: false}", "tls.verify", "there is no such field"),
+    ("tls: {ca_bundle: ca.pem}", "tls.ca_bundle", "write an absolute path"),
+    ("tls: {client_key: /a.pem}", "tls", "client_key needs a client_certificate"),
+    ("artifacts: {max_files: 0}", "artifacts.max_files", "greater than 0"),
+    ("intervals: {poll: 60}", "intervals.poll", "write a number and a unit"),
+    ("intervals: {rehash: 1w}", "intervals.rehash", "write a number and a unit"),
+    ("intervals: {poll: 0s}", "intervals.poll", "longer than nothing"),
+]
+
+
+@pytest.mark.parametrize(("field", "place", "mend"), WRONG_FIELDS)
+def test_a_wrong_field_is_told_with_file_tenant_field_and_mend_but_never_its_value(
+    tmp_path: Path, field: str, place: str, mend: str
+) -> None:
+    lines = ["tenants:", "  acme:", "    tracking_uri: https://a.example", f"    {field}"]
+    if field.startswith(("tracking_uri", "{}")):
+        del lines[2]
+    path = written(tmp_path, "\n".join(lines))
+
+    with pytest.raises(TenantsFileError) as caught:
+        load_tenants(path)
+
+    told = str(caught.value)
+    assert f"{path}: tenant 'acme', {place}: " in told
+    assert mend in told
+    assert PASTED not in told
+    assert PASTED not in repr(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a,b", "a/b", "", "-a", "a b", "x" * 64, "ä", "a\\n", "..."])
+def test_a_name_that_could_not_be_a_partition_key_is_refused(tmp_path: Path, name: str) -> None:
+    told = refusal(written(tmp_path, f'tenants: {{"{name}": {{tracking_uri: "https://a.example"}}}}'))
+
+    assert "its name: a tenant's name has 1 to 63 letters" in told
+
+
+def test_every_mistake_of_every_tenant_is_told_at_once(tmp_path: Path) -> None:
+    told = refusal(written(tmp_path, "tenants: {a: {}, b: {tracking_uri: 'https://b.example', x: 1, y: 2}, c: 3}"))
+
+    assert len(told.splitlines()) == 4
+    assert [tenant for tenant in "abc" if f"tenant '{tenant}'" not in told] == []
+
+
+def test_two_names_that_are_the_same_text_are_refused(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "tenants: {1: {tracking_uri: 'https://a.example'}, '1': {tracking_uri: 'https://b.example'}}"
+    )
+
+    assert "second time" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("interval", "length"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("5m", timedelta(minutes=5)),
+        (" 1 h ", timedelta(hours=1)),
+        ("7d", timedelta(days=7)),
+    ],
+)
+def test_an_interval_is_a_number_and_a_unit(tmp_path: Path, interval: str, length: timedelta) -> None:
+    text = f"tenants: {{a: {{tracking_uri: 'https://a.example', intervals: {{rehash: '{interval}'}}}}}}"
+
+    assert load_tenants(written(tmp_path, text))["a"].intervals.rehash == length
+
+
+@given(text=st.text(max_size=60) | st.from_regex(r"\A[0-9]{1,40} ?[smhdw]\Z"))
+def test_an_interval_is_understood_or_refused_with_a_sentence(text: str) -> None:
+    try:
+        intervals = Intervals.model_validate({"poll": text})
+    except ValueError as error:
+        words = str(error)
+    else:
+        words = ""
+        assert intervals.poll > timedelta(0)
+
+    assert not words or "interval" in words or "number and a unit" in words

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials, NoCredentials
+from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
+from verifywise_mlflow.tenants.tenant import Tenant
+
+SECRET = "s3cr3t-Ünïcode"
+
+
+def test_a_variable_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = SecretReference("env:ACME_TOKEN")
+    monkeypatch.setenv("ACME_TOKEN", "first")
+    first = reference.resolve()
+    monkeypatch.setenv("ACME_TOKEN", SECRET)
+
+    assert (first, reference.resolve()) == ("first", SECRET)
+
+
+@pytest.mark.parametrize("line_end", ["", "\n", "\r\n", "\n\n"])
+def test_a_file_is_read_without_its_line_end(tmp_path: Path, line_end: str) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(f" {SECRET} {line_end}".encode())
+
+    assert SecretReference(f"file:{path}").resolve() == f" {SECRET} "
+
+
+def test_a_variable_that_is_not_set_or_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, ""):
+        if value is not None:
+            monkeypatch.setenv("ACME_TOKEN", value)
+        with pytest.raises(SecretUnavailableError, match=r"ACME_TOKEN .*is not set or empty"):
+            SecretReference("env:ACME_TOKEN").resolve()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "not UTF-8")]
+)
+def test_a_file_that_holds_no_secret_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(SecretUnavailableError, match=f"{path}.*{words}") as caught:
+        SecretReference(f"file:{path}").resolve()
+
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "pasted", ["hunter2", "env:", "env:A-B", "env:A B", "env:1A", "file:token", "file:", "ENV:A", ""]
+)
+def test_what_is_no_reference_is_refused_and_not_repeated(pasted: str) -> None:
+    with pytest.raises(ValidationError, match="not the secret itself") as caught:
+        SecretReference(f"{pasted}\nhunter2" if pasted.startswith("env:") else f"{pasted}hunter2\0"[:7])
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_basic_credentials_are_sent_as_the_scheme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_PASSWORD", SECRET)
+    credentials = BasicCredentials(kind="basic", username="ann", password=SecretReference("env:ACME_PASSWORD"))
+
+    scheme, _, pair = credentials.authorization().partition(" ")
+
+    assert scheme == "Basic"
+    assert base64.b64decode(pair).decode() == f"ann:{SECRET}"
+
+
+def test_no_credentials_send_nothing() -> None:
+    assert (NoCredentials().authorization(), NoCredentials().identity()) == (None, "none")
+
+
+def test_identities_tell_who_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_SECRET", SECRET)
+    reference = SecretReference("env:ACME_SECRET")
+    basic = BasicCredentials(kind="basic", username="ann", password=reference)
+    bearer = BearerCredentials(kind="bearer", token=reference)
+
+    assert basic.identity() == "basic ann (password from env:ACME_SECRET)"
+    assert bearer.identity().endswith("(token from env:ACME_SECRET)")
+    assert SECRET not in f"{basic!r} {bearer!r} {basic.identity()} {bearer.identity()}"
+
+
+def test_a_tokens_fingerprint_tells_one_token_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    bearer = BearerCredentials(kind="bearer", token=SecretReference("env:ACME_TOKEN"))
+    identities = []
+    for token in ("one", "two", "one"):
+        monkeypatch.setenv("ACME_TOKEN", token)
+        identities.append(bearer.identity())
+
+    assert identities[0] == identities[2] != identities[1]
+
+
+def test_a_connections_settings_resolve_secrets_only_when_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = Tenant.model_validate(
+        {
+            "tenant_id": "acme",
+            "tracking_uri": "https://a.example/ml/",
+            "auth": {"kind": "bearer", "token": "env:ACME_TOKEN"},
+            "headers": {"X-Gateway-Key": "env:ACME_KEY"},
+            "workspace": "team-a",
+        }
+    )
+    settings = connection_settings(tenant)
+    with pytest.raises(SecretUnavailableError, match="ACME_KEY"):
+        settings.headers()
+    monkeypatch.setenv("ACME_TOKEN", SECRET)
+    monkeypatch.setenv("ACME_KEY", "key")
+
+    assert settings.headers() == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
+    assert (settings.base_uri, settings.workspace) == ("https://a.example/ml", "team-a")
+    assert not settings.allow_private_network
+    assert SECRET not in f"{settings!r} {tenant!r}"
