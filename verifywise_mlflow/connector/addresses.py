@@ -32,10 +32,8 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         # ::ffff:127.0.0.1, 64:ff9b::7f00:1 and 2002:7f00:1:: are all ways to write 127.0.0.1.
-        if ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            ip = ip.ipv4_mapped or ip.sixtofour or ip
+        within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+        ip = within or ip
     # ::127.0.0.1, ::ffff:0:127.0.0.1 and fec0::1 pass for global; all that is assigned lies in one network.
     if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
         return False

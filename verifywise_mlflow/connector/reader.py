@@ -170,7 +170,7 @@ class MlflowReader:
             for version in tagged.rows
             if version.source != _PROMPT_SOURCE and version.model_name not in with_shown
         }
-        newest = {name: number for name, number in sorted(found)}
+        newest = dict(sorted(found))
         for listed in models.rows:
             if listed.latest and listed.model.name not in with_shown:
                 numbers = (version.version_number for version in listed.latest)

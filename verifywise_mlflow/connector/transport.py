@@ -189,7 +189,7 @@ class Transport:
             raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
 
     def _read(self, response: BaseHTTPResponse, max_bytes: int | None, bound: str) -> Iterator[bytes]:
-        """Yield the body in chunks; end at the bounds. ``bound`` names the setting for files, or what bounds the size."""
+        """Yield the body in chunks; end at the bounds. ``bound`` names what sets them."""
         is_file = bound == "file_seconds"
         seconds = self._bounds.file_seconds if is_file else self._bounds.request_seconds
         deadline = _allow(response, seconds)

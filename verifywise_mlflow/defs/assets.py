@@ -85,7 +85,7 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         name=stage.value,
         deps=[dep.value for dep in described.deps],
         partitions_def=tenant_partitions,
-        group_name="mlflow" if "mlflow" in described.kinds else "governance",
+        group_name="model_governance",
         kinds=set(described.kinds),
         owners=["team:data-platform"],
         description=described.description,

@@ -10,8 +10,9 @@ from types import TracebackType
 
 import urllib3
 
+from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.ports import free_port
-from verifywise_mlflow.demo.process import ChildProcess, ProcessFailedError, child_environment, wait_for_port
+from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
 
 START_SECONDS = 120.0
 """5 to 10 on two cores, a few more on a new database, whose tables it makes first."""
@@ -101,7 +102,7 @@ class MlflowServer:
             "MLflow",
             [
                 *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)),
-                *("--artifacts-destination", self._artifacts.absolute(), "--workers", "1", *self._arguments),
+                *("--artifacts-destination", str(self._artifacts.absolute()), "--workers", "1", *self._arguments),
             ],
             log=self._log,
             env=child_environment(

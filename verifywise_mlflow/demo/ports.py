@@ -10,7 +10,7 @@ def free_port(preferred: int | None = None) -> int:
 
     Somebody else may take it before it is used. Whoever starts a server checks that the server got it.
     """
-    for candidate in filter(None, (preferred, 0)) if preferred else (0,):
+    for candidate in (0,) if preferred is None else (preferred, 0):
         with socket.socket() as probe:
             # As servers do, so that a port whose last connections are still closing counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -19,9 +19,10 @@ from types import TracebackType
 import psycopg2
 from psycopg2 import sql
 
+from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.ports import free_port
 from verifywise_mlflow.demo.postgres_home import PostgresHome, prepare_home, remove_home
-from verifywise_mlflow.demo.process import ChildProcess, ProcessFailedError
+from verifywise_mlflow.demo.process import ChildProcess
 
 USER = "postgres"
 START_SECONDS = 60.0
@@ -33,9 +34,9 @@ _PASSWORD_FILE = "demo-password"  # noqa: S105  # a file's name
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # What the demo and the tests hold is made again in a minute: it need not outlive a power cut.
+    # What the demo and the tests hold is made again in a minute: it need not outlive a power cut. It does outlive a
+    # kill of Postgres, so synchronous_commit stays on: a commit has reached the system when it returns.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     # Dagster opens a connection for every query; hashing the (random, long) password 4,096 times for each buys nothing.
     "scram_iterations": "1",
@@ -48,7 +49,7 @@ class EmbeddedPostgres:
     """A Postgres server with a data directory of its own.
 
     Entering starts it, on a new directory or on one that an earlier server left in whatever way; leaving stops it.
-    The data stays: ``remove_home`` takes it away.
+    The data stays: ``remove_postgres`` takes it away.
     """
 
     def __init__(self, data: Path, *, databases: Iterable[str] = (), log: Path | None = None) -> None:
@@ -86,6 +87,16 @@ class EmbeddedPostgres:
         """Return a database's URL, ``postgresql://user:password@host:port/database``."""
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
 
+    def create_database(self, name: str) -> str:
+        """Create a database, if it is not there; return its URL."""
+        with closing(psycopg2.connect(self.url("postgres"))) as connection:
+            connection.autocommit = True  # CREATE DATABASE does not run in a transaction
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return self.url(name)
+
     def __enter__(self) -> EmbeddedPostgres:
         home = prepare_home(self._data)
         _stop_leftover(home)
@@ -95,7 +106,7 @@ class EmbeddedPostgres:
         try:
             self._start(home)
             for database in self._databases:
-                self._create_database(database)
+                self.create_database(database)
         except BaseException:
             self.stop()
             raise
@@ -141,13 +152,12 @@ class EmbeddedPostgres:
                 raise self.process.failure(f"was not ready within {START_SECONDS:.0f} s")
             time.sleep(0.05)
 
-    def _create_database(self, name: str) -> None:
-        with closing(psycopg2.connect(self.url("postgres"))) as connection:
-            connection.autocommit = True  # CREATE DATABASE does not run in a transaction
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
-                if cursor.fetchone() is None:
-                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+def remove_postgres(data: Path) -> None:
+    """Remove a data directory, wherever it really is; a server that still runs on it is stopped first."""
+    if data.exists():
+        _stop_leftover(prepare_home(data))
+    remove_home(data)
 
 
 @contextmanager
@@ -158,7 +168,7 @@ def temporary_postgres(databases: Iterable[str] = ()) -> Iterator[EmbeddedPostgr
         with EmbeddedPostgres(place / "data", databases=databases) as postgres:
             yield postgres
     finally:
-        remove_home(place / "data")
+        remove_postgres(place / "data")
         shutil.rmtree(place, ignore_errors=True)
 
 

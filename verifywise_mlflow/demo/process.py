@@ -18,13 +18,10 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own, for this one call
 
 from verifywise_mlflow.demo import watchdog
+from verifywise_mlflow.demo.errors import ProcessFailedError
 
 _NOT_FOR_CHILDREN = ("MLFLOW_", "DAGSTER_", "VERIFYWISE_", "DATABRICKS_", "PG", "PYTHON", "UVICORN_", "GUNICORN_")
 """What the user's shell says about other servers and other Pythons."""
-
-
-class ProcessFailedError(RuntimeError):
-    """A child did not start, or died. The message ends with the tail of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class ChildProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        watchdog.stop_group(self.pid, self._stop_signal)
+        watchdog.stop_groups({self.pid: self._stop_signal})
         _watchdog.forget(self.pid)
 
     def __enter__(self) -> ChildProcess:

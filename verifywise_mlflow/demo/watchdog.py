@@ -2,7 +2,7 @@
 
 It runs as a program of its own, from the standard library alone, and reads orders from a pipe: ``+PGID SIGNAL`` to look
 after a process group and ``-PGID`` to forget it. The end of the pipe means that the process which held it is gone, in
-whatever way: then what it left is stopped, the newest first, as it would have done itself.
+whatever way: then what it left is stopped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 PATIENCE_SECONDS = 10.0
 
@@ -21,22 +21,21 @@ def main(orders: Iterable[str]) -> None:
     groups: dict[int, int] = {}
     for order in orders:
         if order.startswith("+"):
-            pgid, _, stop_signal = order[1:].partition(" ")
-            groups[int(pgid)] = int(stop_signal)
+            group, _, number = order[1:].partition(" ")
+            groups[int(group)] = int(number)
         elif order.startswith("-"):
             groups.pop(int(order[1:]), None)
-    for pgid, stop_signal in reversed(groups.items()):
-        stop_group(pgid, stop_signal)
+    stop_groups(groups)
 
 
-def stop_group(pgid: int, stop_signal: int) -> None:
-    """Ask a process group to stop; kill what is left of it after a while."""
+def stop_groups(groups: Mapping[int, int]) -> None:
+    """Ask process groups to stop, each by its signal; kill what is left of them after a while."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    alive = _send(pgid, stop_signal)
+    alive = [pgid for pgid, stop_signal in groups.items() if _send(pgid, stop_signal)]
     while alive and time.monotonic() < deadline:
         time.sleep(0.05)
-        alive = _send(pgid, 0)
-    if alive:
+        alive = [pgid for pgid in alive if _send(pgid, 0)]
+    for pgid in alive:
         _send(pgid, signal.SIGKILL)
 
 

@@ -86,7 +86,7 @@ def ensure_schema(engine: Engine) -> None:
     """
     newest = _newest()
     with _begin(engine) as connection:
-        if not inspect(connection).has_schema(SCHEMA):
+        if not inspect(connection).get_table_names(schema=SCHEMA):
             _upgrade(connection)
             return
         current = current_revision(connection)

@@ -39,7 +39,7 @@ def due_verdicts(
         badges.c.version_number == records.c.version_number,
     )
     query = (
-        select(records)
+        select(*(records.c[field] for field in FIELDS), records.c.incomplete, records.c.revision)
         .select_from(records.outerjoin(badges, same_version))
         .where(
             records.c.tenant_id == tenant_id,

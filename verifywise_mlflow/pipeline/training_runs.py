@@ -7,6 +7,7 @@ that a run's tags or metrics have moved. A registry whose runs fit into one requ
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Lin
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 T = TypeVar("T", TrainingRun, LoggedModel)
+
+REQUESTS_AT_ONCE = 2
+"""Searches under way at a time. More only make each of them slower on a small MLflow server: measured."""
 
 ASKED_ONE_BY_ONE = 100
 """Objects of a sync that a search did not find and that are asked for by themselves."""
@@ -154,13 +158,13 @@ R = TypeVar("R")
 
 
 def _ahead(batches: Sequence[B], fetch: Callable[[B], R]) -> Iterator[tuple[B, R]]:
-    """Fetch each batch while the one before is worked on: the server's time and ours then overlap."""
-    with ThreadPoolExecutor(max_workers=1) as fetcher:
-        coming = [fetcher.submit(fetch, batch) for batch in batches[:1]]
+    """Fetch the next batches while one is worked on: the server's time and ours then overlap."""
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as fetchers:
+        coming = deque(fetchers.submit(fetch, batch) for batch in batches[:REQUESTS_AT_ONCE])
         for index, batch in enumerate(batches):
-            answer = coming.pop().result()
-            if index + 1 < len(batches):
-                coming.append(fetcher.submit(fetch, batches[index + 1]))
+            answer = coming.popleft().result()
+            if index + REQUESTS_AT_ONCE < len(batches):
+                coming.append(fetchers.submit(fetch, batches[index + REQUESTS_AT_ONCE]))
             yield batch, answer
 
 

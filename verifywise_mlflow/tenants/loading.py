@@ -43,8 +43,9 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise TenantsFileError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TenantsFileError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        # Without its cause: that one quotes the line, which may hold a secret that does not belong there.
+        raise TenantsFileError(f"{path} is not YAML: {_reason(error)}") from None
 
     if not isinstance(document, Mapping) or set(document) != {"tenants"}:
         raise TenantsFileError(f"{path}: write one key 'tenants' at the top, and under it each tenant by its name")
@@ -60,6 +61,9 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
         if not isinstance(description, Mapping):
             complaints.append(f"{path}: tenant {name!r}: write its fields under it, at least tracking_uri")
             continue
+        if str(name) in tenants:
+            complaints.append(f"{path}: tenant {name!r} stands here a second time, once as a number: quote one name")
+            continue
         try:
             tenants[str(name)] = Tenant.model_validate({**description, "tenant_id": str(name)})
         except ValidationError as error:
@@ -67,6 +71,20 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     if complaints:
         raise TenantsFileError("\n".join(complaints))
     return tenants
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong and where, without words of the file; of those, only a key that stands there twice."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return "it holds bytes that are no text"
+    mark = error.problem_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
+        # What begins with * or ! is an alias or a tag, and a password may begin so.
+        return f"{place}an alias, a tag or a key that is not understood; put a value that begins with * or ! in quotes"
+    return f"{place}{error.problem}"
 
 
 _MENDS = {

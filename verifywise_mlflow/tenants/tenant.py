@@ -18,9 +18,11 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _interval(written: object) -> timedelta:
-    match = re.fullmatch(r"(\d+)\s*([smhd])", written.strip()) if isinstance(written, str) else None
+    match = re.fullmatch(r"([0-9]+)\s*([smhd])", written.strip()) if isinstance(written, str) else None
     if not match:
         raise ValueError("write a number and a unit: 30s, 5m, 1h or 7d")
+    if len(match[1]) > 9:
+        raise ValueError("an interval has at most 9 digits")  # timedelta ends at 999,999,999 days
     interval = timedelta(**{_UNITS[match[2]]: int(match[1])})
     if not interval:
         raise ValueError("an interval must be longer than nothing")

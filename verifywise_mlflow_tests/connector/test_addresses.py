@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from verifywise_mlflow.connector.addresses import is_public
 
 NOT_PUBLIC = [
-]
     "127.0.0.1",
     "127.255.255.254",
     "10.1.2.3",
@@ -51,7 +50,6 @@ NOT_PUBLIC = [
     "100::1",
 ]
 PUBLIC = [
-]
     "8.8.8.8",
     "1.1.1.1",
     "172.32.0.1",

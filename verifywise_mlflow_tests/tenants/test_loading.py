@@ -108,6 +108,33 @@ def test_a_file_of_the_wrong_shape_is_named_with_its_mend(tmp_path: Path, text: 
     assert words in told
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"auth: {{kind: bearer, token: {PASTED}",
+        f"token: '{PASTED}",
+        f"token: *{PASTED}",
+        f"token: !{PASTED} x",
+        f"token: &{PASTED} x\n   y",
+        f"token: {PASTED}: x",
+        f"token: @{PASTED}",
+        f"token: %{PASTED}",
+    ],
+)
+def test_a_file_that_is_no_yaml_is_told_by_place_and_never_by_its_words(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path, f"tenants:\n  acme:\n    {line}\n")
+
+    with pytest.raises(TenantsFileError) as caught:
+        load_tenants(path)
+
+    assert f"{path} is not YAML: line " in str(caught.value) or "acme" in str(caught.value)
+    assert PASTED not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
+    assert "nested too deep" in refusal(written(tmp_path, "tenants: " + "[" * 5_000))
+
+
 def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"tenants: \xff\xfe")

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from verifywise_mlflow.demo.registries.data import card_payments, loan_applicants, loan_losses
-from verifywise_mlflow.demo.registries.registry import UNPINNED, Registry
+from verifywise_mlflow.demo.registries.registry import UNPINNED, Registry, Start
 
 TENANT = "acme-bank"
 
@@ -38,7 +38,7 @@ def _credit_scoring(registry: Registry) -> None:
     registry.create_model(CREDIT_SCORING, description="Probability that a consumer loan is not paid back")
 
     first = registry.train(
-        CREDIT_SCORING, LogisticRegression(C=0.1), loan_applicants(2024), **_run("credit", "a.lindqvist", "train.py")
+        CREDIT_SCORING, LogisticRegression(C=0.1), loan_applicants(2024), _start("credit", "a.lindqvist", "train.py")
     )
     registry.tag(first, owner="credit-risk@acme.example", risk_category="High", data_sensitivity="PII")
     registry.stage(first, "Archived")
@@ -47,7 +47,7 @@ def _credit_scoring(registry: Registry) -> None:
         CREDIT_SCORING,
         LogisticRegression(C=1.0),
         loan_applicants(2025),
-        **_run("credit", "a.lindqvist", "train.py"),
+        _start("credit", "a.lindqvist", "train.py"),
         model_card=_MODEL_CARD,
     )
     registry.tag(
@@ -69,7 +69,7 @@ def _credit_scoring(registry: Registry) -> None:
         CREDIT_SCORING,
         GaussianNB(),
         loan_applicants(2026),
-        **_run("credit", "b.haas", "train_bayes.py"),
+        _start("credit", "b.haas", "train_bayes.py"),
     )
     registry.tag(candidate, owner="credit-risk@acme.example", risk_category="High", data_sensitivity="PII")
     registry.stage(candidate, "Staging")
@@ -82,7 +82,7 @@ def _fraud_detection(registry: Registry) -> None:
         FRAUD_DETECTION,
         LogisticRegression(max_iter=200),
         card_payments(2025),
-        **_run("fraud", "c.moreau", "pipelines/fraud.py"),
+        _start("fraud", "c.moreau", "pipelines/fraud.py"),
     )
     registry.tag(unassessed, owner="payments-ml", risk_category="Limited", data_sensitivity="PII")
     registry.stage(unassessed, "Production")
@@ -91,7 +91,7 @@ def _fraud_detection(registry: Registry) -> None:
         FRAUD_DETECTION,
         GaussianNB(),
         card_payments(2026),
-        **_run("fraud", "c.moreau", "notebooks/try.ipynb"),
+        _start("fraud", "c.moreau", "notebooks/try.ipynb"),
         requirements=UNPINNED,
     )
     registry.tag(unpinned, owner="payments-ml", risk_category="Limited", data_sensitivity="PII")
@@ -105,7 +105,7 @@ def _loan_loss_forecast(registry: Registry) -> None:
         LOAN_LOSS_FORECAST,
         LinearRegression(),
         loan_losses(),
-        **_run("losses", "d.silva", "losses.py"),
+        _start("losses", "d.silva", "losses.py"),
         measured=False,
     )
     registry.tag(unmeasured, owner="treasury-analytics", risk_category="Minimal", data_sensitivity="internal")
@@ -118,15 +118,15 @@ def _collections_uplift(registry: Registry) -> None:
     registry.register_without_run(COLLECTIONS_UPLIFT, LogisticRegression(), loan_applicants(2023))
 
 
-def _run(experiment: str, user: str, script: str) -> dict[str, str | dict[str, str]]:
+def _start(experiment: str, user: str, script: str) -> Start:
     """Return how the bank's pipelines start a run: who, from which script, at which commit."""
     commit = sha1(f"{experiment}/{script}".encode(), usedforsecurity=False).hexdigest()
-    return {
-        "experiment": experiment,
-        "run_tags": {
+    return Start(
+        experiment,
+        {
             "mlflow.user": user,
             "mlflow.source.name": script,
             "mlflow.source.git.commit": commit,
             "mlflow.source.git.branch": "main",
         },
-    }
+    )

@@ -6,7 +6,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from verifywise_mlflow.demo.registries.data import disease_progressions, hospital_stays, tumours
-from verifywise_mlflow.demo.registries.registry import Registry
+from verifywise_mlflow.demo.registries.registry import Registry, Start
 
 TENANT = "globex-health"
 
@@ -40,8 +40,10 @@ def _readmission_risk(registry: Registry) -> None:
             READMISSION_RISK,
             LogisticRegression(max_iter=300),
             hospital_stays(year),
-            experiment="Readmission",
-            run_tags={"mlflow.user": "s.virtanen", "privacyAssessment": assessment, "trainingData": "warehouse.stays"},
+            Start(
+                "Readmission",
+                {"mlflow.user": "s.virtanen", "privacyAssessment": assessment, "trainingData": "warehouse.stays"},
+            ),
         )
         if alias:
             registry.alias(registered, alias)
@@ -54,8 +56,7 @@ def _tumour_triage(registry: Registry) -> None:
         TUMOUR_TRIAGE,
         GaussianNB(),
         tumours(),
-        experiment="Imaging",
-        run_tags={"mlflow.user": "intern-2024", "dpia": "completed"},
+        Start("Imaging", {"mlflow.user": "intern-2024", "dpia": "completed"}),
     )
     registry.alias(registered, "champion")
     registry.delete_run(registered)
@@ -72,8 +73,7 @@ def _sepsis_warning(registry: Registry) -> None:
         SEPSIS_WARNING,
         LogisticRegression(C=0.5, max_iter=300),
         hospital_stays(2023),
-        experiment="ICU",
-        run_tags={"mlflow.user": "p.oneil", "dpiaStatus": "approved", "approved-by": "ethics board"},
+        Start("ICU", {"mlflow.user": "p.oneil", "dpiaStatus": "approved", "approved-by": "ethics board"}),
         model_card="# Sepsis warning\n\nIntended use: intensive care, adults. A physician decides.\n",
     )
     registry.alias(registered, "live")
@@ -86,8 +86,10 @@ def _bed_occupancy(registry: Registry) -> None:
         BED_OCCUPANCY,
         LinearRegression(),
         disease_progressions(),
-        experiment="Operations",
-        run_tags={"mlflow.user": "ops-batch", "team": "operations", "Risk-Level": "minimal", "dataClass": "anonymised"},
+        Start(
+            "Operations",
+            {"mlflow.user": "ops-batch", "team": "operations", "Risk-Level": "minimal", "dataClass": "anonymised"},
+        ),
     )
     registry.alias(registered, "champion")
     bought = registry.register_elsewhere(BED_OCCUPANCY, "s3://vendor-models/bed-occupancy/2.1")

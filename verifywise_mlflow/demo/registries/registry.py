@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import mlflow
 import mlflow.sklearn
 from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities.model_registry import ModelVersion
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_error, r2_score, roc_auc_score
@@ -19,6 +21,15 @@ from verifywise_mlflow.demo.registries.data import Data
 PINNED = tuple(f"{package}=={version(package)}" for package in ("scikit-learn", "numpy", "pandas", "scipy"))
 """What a careful team writes. Given in full, it also spares MLflow its own inference, which loads the model anew."""
 UNPINNED = ("scikit-learn", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How somebody starts a training run."""
+
+    experiment: str
+    tags: Mapping[str, str]
+    """Tags of the run; ``mlflow.user`` among them stands for who started it."""
 
 
 class Registry:
@@ -48,9 +59,8 @@ class Registry:
         name: str,
         estimator: BaseEstimator,
         data: Data,
+        start: Start,
         *,
-        experiment: str,
-        run_tags: Mapping[str, str],
         requirements: tuple[str, ...] = PINNED,
         model_card: str = "",
         measured: bool = True,
@@ -61,18 +71,17 @@ class Registry:
             name: the registered model.
             estimator: what is fitted.
             data: from what; a quarter of it is held out for evaluation.
-            experiment: where the run goes.
-            run_tags: tags of the run; ``mlflow.user`` among them stands for who started it.
+            start: how the run is started.
             requirements: what the team writes into the model's environment.
             model_card: text of a ``model_card.md``, logged with the run.
             measured: false for a run whose only metric came out as NaN.
         """
         train_x, test_x, train_y, test_y = train_test_split(data.features, data.target, random_state=0)
-        mlflow.set_experiment(experiment)
-        with mlflow.start_run(run_name=f"train {name}", tags=dict(run_tags)) as run:
+        mlflow.set_experiment(start.experiment)
+        with mlflow.start_run(run_name=f"train {name}", tags=dict(start.tags)) as run:
             estimator.fit(train_x, train_y)
             mlflow.log_params({key: value for key, value in estimator.get_params().items() if value is not None})
-            mlflow.log_input(mlflow.data.from_pandas(train_x, name=data.name), context="training")
+            mlflow.log_input(from_pandas(train_x, name=data.name), context="training")
             mlflow.log_metrics(_metrics(estimator, test_x, test_y) if measured else {"mape": float("nan")})
             if is_classifier(estimator):
                 matrix = confusion_matrix(test_y, estimator.predict(test_x)).tolist()
@@ -122,6 +131,7 @@ class Registry:
 
     def delete_run(self, registered: ModelVersion) -> None:
         """Delete the run that a version came from; the version stays."""
+        assert registered.run_id is not None
         self.client.delete_run(registered.run_id)
         self.tell(f"deleted the run of {registered.name}, version {registered.version}")
 

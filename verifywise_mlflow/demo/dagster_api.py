@@ -1,0 +1,219 @@
+"""What the demo asks of Dagster, through the GraphQL interface that its own pages use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
+
+import urllib3
+from pydantic import BaseModel, Field
+
+from verifywise_mlflow.demo.errors import DagsterApiError
+
+LOCATION = "verifywise_mlflow"
+JOB = "sync_tenant"
+
+RunStatus = Literal[
+    "QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING", "SUCCESS", "FAILURE", "CANCELED"
+]
+ENDED: frozenset[RunStatus] = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+
+class _Tag(BaseModel):
+    key: str
+    value: str
+
+
+class _Step(BaseModel):
+    key: str = Field(alias="stepKey")
+    status: Literal["SKIPPED", "SUCCESS", "FAILURE", "IN_PROGRESS"] | None
+
+
+class SyncRun(BaseModel):
+    """A run of the job ``sync_tenant``."""
+
+    run_id: str = Field(alias="runId")
+    status: RunStatus
+    created: float = Field(alias="creationTime")
+    """Seconds since 1970."""
+    tags: list[_Tag]
+    steps: list[_Step] = Field(alias="stepStats")
+
+    @property
+    def tenant_id(self) -> str | None:
+        """Its partition."""
+        return next((tag.value for tag in self.tags if tag.key == "dagster/partition"), None)
+
+    @property
+    def stages_done(self) -> int:
+        """How many of the six stages it has behind it."""
+        return sum(step.status == "SUCCESS" for step in self.steps)
+
+
+class _Error(BaseModel):
+    message: str
+    causes: list[_Error] = []
+
+
+class _LoadResult(BaseModel):
+    message: str | None = None
+
+
+class _Entry(BaseModel):
+    load_status: str = Field(alias="loadStatus")
+    result: _LoadResult = Field(alias="locationOrLoadError")
+
+
+class _Location(BaseModel):
+    entry: _Entry | None = Field(alias="workspaceLocationEntryOrError")
+
+
+class _RunList(BaseModel):
+    results: list[SyncRun]
+
+
+class _Runs(BaseModel):
+    runs: _RunList = Field(alias="runsOrError")
+
+
+class _Outcome(BaseModel):
+    kind: str = Field(alias="__typename")
+    message: str | None = None
+
+
+class _Launch(BaseModel):
+    launched: _Outcome = Field(alias="launchRun")
+
+
+class _Canceled(BaseModel):
+    outcome: _Outcome = Field(alias="terminateRuns")
+
+
+class _Event(BaseModel):
+    error: _Error | None = None
+
+
+class _Events(BaseModel):
+    events: list[_Event]
+
+
+class _Log(BaseModel):
+    log: _Events = Field(alias="logsForRun")
+
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class DagsterApi:
+    """A webserver's GraphQL interface."""
+
+    def __init__(self, uri: str) -> None:
+        """Describe the webserver at ``uri``."""
+        self._url = f"{uri}/graphql"
+        self._http = urllib3.PoolManager(retries=False, timeout=30)
+
+    def location_error(self) -> str | None:
+        """Return why our code location could not be loaded, or none if it is.
+
+        Raises:
+            DagsterApiError: it is not loaded yet, or the webserver does not answer yet.
+        """
+        answer = self._ask(
+            """
+            query ($name: String!) {
+              workspaceLocationEntryOrError(name: $name) {
+                ... on WorkspaceLocationEntry {
+                  loadStatus
+                  locationOrLoadError { ... on RepositoryLocation { id } ... on PythonError { message } }
+                }
+              }
+            }
+            """,
+            {"name": LOCATION},
+            _Location,
+        )
+        if answer.entry is None or answer.entry.load_status != "LOADED":
+            raise DagsterApiError(f"the code location {LOCATION} is not loaded yet")
+        return answer.entry.result.message
+
+    def sync_runs(self) -> list[SyncRun]:
+        """Return the newest runs of the job, the newest first."""
+        return self._ask(
+            """
+            query ($job: String!) {
+              runsOrError(filter: {pipelineName: $job}, limit: 50) {
+                ... on Runs {
+                  results { runId status creationTime tags { key value } stepStats { stepKey status } }
+                }
+              }
+            }
+            """,
+            {"job": JOB},
+            _Runs,
+        ).runs.results
+
+    def launch(self, tenant_id: str) -> None:
+        """Ask for a sync of a tenant, as "Materialize all" does on its partition."""
+        answer = self._ask(
+            """
+            mutation ($params: ExecutionParams!) {
+              launchRun(executionParams: $params) { __typename ... on PythonError { message } }
+            }
+            """,
+            {
+                "params": {
+                    "selector": {
+                        "repositoryLocationName": LOCATION,
+                        "repositoryName": "__repository__",
+                        "jobName": JOB,
+                    },
+                    "runConfigData": {},
+                    "executionMetadata": {"tags": [{"key": "dagster/partition", "value": tenant_id}]},
+                }
+            },
+            _Launch,
+        ).launched
+        if answer.kind != "LaunchRunSuccess":
+            raise DagsterApiError(f"the sync of {tenant_id} could not be launched: {answer.message or answer.kind}")
+
+    def mark_canceled(self, run_ids: Sequence[str]) -> None:
+        """End runs in Dagster's books whose processes are gone."""
+        self._ask(
+            """
+            mutation ($ids: [String!]!) {
+              terminateRuns(runIds: $ids, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename }
+            }
+            """,
+            {"ids": list(run_ids)},
+            _Canceled,
+        )
+
+    def why_failed(self, run_id: str) -> str:
+        """Return the messages of the errors that a run ended with, the innermost cause of each."""
+        events = self._ask(
+            """
+            query ($id: ID!) {
+              logsForRun(runId: $id) {
+                ... on EventConnection {
+                  events { ... on ErrorEvent { error { message causes { message } } } }
+                }
+              }
+            }
+            """,
+            {"id": run_id},
+            _Log,
+        ).log.events
+        messages = [(event.error.causes or [event.error])[-1].message.strip() for event in events if event.error]
+        return "\n".join(dict.fromkeys(messages)) or "it says nothing about why"
+
+    def _ask(self, query: str, variables: Mapping[str, object], answer: type[_Answer]) -> _Answer:
+        body = json.dumps({"query": query, "variables": variables})
+        try:
+            response = self._http.request("POST", self._url, body=body, headers={"Content-Type": "application/json"})
+            parsed = json.loads(response.data)
+            if parsed.get("errors"):
+                raise DagsterApiError(f"Dagster refused a query: {parsed['errors'][0]['message']}")
+            return answer.model_validate(parsed["data"])
+        except (urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
+            raise DagsterApiError(f"Dagster's webserver did not answer as it should: {error}") from error

@@ -1,0 +1,190 @@
+"""The demo from beginning to end: ``make demo``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.errors import DemoError
+from verifywise_mlflow.demo.home import DemoHome, Ports
+from verifywise_mlflow.demo.interruption import interruptible
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.postgres import USER, EmbeddedPostgres
+from verifywise_mlflow.demo.process import ChildProcess
+from verifywise_mlflow.demo.progress import Progress
+from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
+from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary
+from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_syncs
+from verifywise_mlflow.persistence import database
+from verifywise_mlflow.persistence.overview import Overview, overview
+
+INTERRUPTED = 130
+"""What shells report for a program that Ctrl-C ended."""
+
+
+def run_demo(home: Path, once: bool, fresh: bool) -> int:
+    """Start everything, sync two tenants, show what was found.
+
+    Args:
+        home: the directory that the demo keeps its databases and files in.
+        once: end after the summary instead of staying up until Ctrl-C.
+        fresh: throw an earlier demo away.
+
+    Returns:
+        The program's exit code: 0 if all syncs succeeded.
+    """
+    console = Console()
+    place = DemoHome(home)
+    try:
+        with interruptible(), place.locked():
+            return _Demo(place, Progress(console)).run(once=once, fresh=fresh)
+    except (DemoError, database.DatabaseError) as error:
+        console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+class _Demo:
+    """One run of the demo, in the order in which it happens."""
+
+    def __init__(self, home: DemoHome, progress: Progress) -> None:
+        self._home = home
+        self._progress = progress
+        self._children: list[ChildProcess] = []
+        self._exit_code = INTERRUPTED
+
+    def run(self, *, once: bool, fresh: bool) -> int:
+        ports = self._begin(fresh=fresh)
+        with ExitStack() as stack:
+            try:
+                self._bring_up(stack, ports)
+                if not once:
+                    self._stay()
+            except KeyboardInterrupt:
+                self._progress.say("Stopping")
+        return self._exit_code
+
+    def _bring_up(self, stack: ExitStack, ports: Ports | None) -> None:
+        postgres = self._start_postgres(stack)
+        mlflow = self._start_mlflow(stack, postgres, ports)
+        if ports is None:
+            with self._progress.step("Training and registering models for two tenants") as tell:
+                fill_registries(mlflow.uri, self._home.logs, tell)
+        self._write_tenants_file(mlflow)
+        database.upgrade(postgres.url("verifywise"))
+
+        began = time.time()
+        dagster = self._start_dagster(stack, postgres, ports)
+        self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port))
+        outcomes = self._sync(dagster, since=began)
+        self._show(outcomes, postgres, mlflow, dagster)
+        self._exit_code = 0 if all(outcome.failure is None for outcome in outcomes) else 1
+
+    def _begin(self, *, fresh: bool) -> Ports | None:
+        """Return the ports of the demo that is resumed; none if it starts anew."""
+        shown = _short(self._home.path)
+        ports = None if fresh else self._home.earlier_ports()
+        if ports is not None:
+            self._progress.say(f"Resuming the demo in {shown} (make demo DEMO_ARGS=--fresh starts over)")
+            return ports
+        if self._home.is_new():
+            self._progress.say(f"Starting clean in {shown}")
+        else:
+            what = "the earlier demo" if fresh else "what a demo left there before it was complete"
+            self._progress.say(f"Starting clean in {shown}: removing {what}")
+        self._home.clear()
+        return None
+
+    def _start_postgres(self, stack: ExitStack) -> EmbeddedPostgres:
+        with self._progress.step("Starting Postgres"):
+            postgres = EmbeddedPostgres(
+                self._home.postgres,
+                databases=("verifywise", "dagster", "mlflow"),
+                log=self._home.logs / "postgres.log",
+            )
+            stack.enter_context(postgres)
+        self._children.append(postgres.process)
+        return postgres
+
+    def _start_mlflow(self, stack: ExitStack, postgres: EmbeddedPostgres, ports: Ports | None) -> MlflowServer:
+        with self._progress.step("Starting MLflow"):
+            mlflow = MlflowServer(
+                backend_uri=postgres.url("mlflow"),
+                artifacts=self._home.artifacts,
+                log=self._home.logs / "mlflow.log",
+                arguments=["--enable-workspaces"],
+                preferred_port=ports.mlflow if ports else None,
+            )
+            stack.enter_context(mlflow)
+        self._children.append(mlflow.process)
+        return mlflow
+
+    def _write_tenants_file(self, mlflow: MlflowServer) -> None:
+        """Each tenant has a workspace of its own on the one server."""
+        tenants = {
+            tenant: {"tracking_uri": mlflow.uri, "allow_private_network": True, "workspace": tenant}
+            for tenant in TENANTS
+        }
+        self._home.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}, sort_keys=False))
+
+    def _start_dagster(self, stack: ExitStack, postgres: EmbeddedPostgres, ports: Ports | None) -> DagsterServers:
+        with self._progress.step("Starting Dagster"):
+            dagster = DagsterServers(
+                self._home.dagster,
+                environment={
+                    "VERIFYWISE_TENANTS": str(self._home.tenants_file),
+                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise"),
+                    "DAGSTER_PG_PORT": str(postgres.port),
+                    "DAGSTER_PG_USERNAME": USER,
+                    "DAGSTER_PG_PASSWORD": postgres.password,
+                    "DAGSTER_PG_DB": "dagster",
+                },
+                logs=self._home.logs,
+                preferred_port=ports.dagster if ports else None,
+            )
+            stack.enter_context(dagster)
+        self._children += dagster.children
+        return dagster
+
+    def _sync(self, dagster: DagsterServers, *, since: float) -> list[SyncOutcome]:
+        with self._progress.step("Syncing the tenants in Dagster") as tell:
+            request_syncs(dagster.api, TENANTS)
+            return wait_for_syncs(dagster.api, TENANTS, since=since, tell=tell, check=self._check_children)
+
+    def _show(
+        self, outcomes: list[SyncOutcome], postgres: EmbeddedPostgres, mlflow: MlflowServer, dagster: DagsterServers
+    ) -> None:
+        console = self._progress.console
+        print_summary(console, _overviews(postgres.url("verifywise")))
+        print_failures(console, outcomes, dagster.uri)
+        print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
+
+    def _stay(self) -> None:
+        self._progress.say("Press Ctrl-C to stop")
+        while True:
+            self._check_children()
+            time.sleep(0.5)
+
+    def _check_children(self) -> None:
+        for child in self._children:
+            if not child.is_alive():
+                raise child.failure("ended by itself, so all else is stopped")
+
+
+def _overviews(url: str) -> dict[str, Overview]:
+    engine = database.connect(url)
+    try:
+        return {tenant: overview(engine, tenant, worst=20) for tenant in TENANTS}
+    finally:
+        engine.dispose()
+
+
+def _short(path: Path) -> str:
+    """Return the path as people would write it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,55 @@
+"""The MLflow server: what answers is its own, under the prefix that it was given, and it tells why it fails."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from verifywise_mlflow.demo.errors import ProcessFailedError
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """Some other server that says it is healthy."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the base class's name
+        pass
+
+
+def test_it_passes_by_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path) -> None:
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    with MlflowServer(
+        backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "log",
+        arguments=["--static-prefix=/ml"],
+        preferred_port=other.server_port,
+    ) as server:
+        assert server.port != other.server_port
+        assert server.process.owns_port(server.port)
+        version = urllib3.request("GET", f"{server.uri}/version", retries=False)
+        assert (version.status, version.data[:2]) == (200, b"3.")
+    other.shutdown()
+    assert not server.process.is_alive()
+
+
+def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    server = MlflowServer(
+        backend_uri="postgresql://nobody@127.0.0.1:1/nothing",
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "log",
+        environment={"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "1"},
+        arguments=["--no-such-option"],
+    )
+    with pytest.raises(ProcessFailedError, match=r"(?s)ended while it was starting.*no-such-option"), server:
+        pass
+    assert not server.process.is_alive()

@@ -1,0 +1,130 @@
+"""The embedded Postgres: it starts on whatever an earlier one left, and leaves nothing when it should not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from verifywise_mlflow.demo import postgres_home
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, remove_postgres, temporary_postgres
+
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "postgres"
+    remove_postgres(tmp_path / "postgres")
+
+
+def run(url: str, statement: str) -> list[tuple[object, ...]]:
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def test_a_missing_database_is_created_and_an_existing_one_keeps_its_data(data: Path) -> None:
+    with EmbeddedPostgres(data, databases=["one"]) as server:
+        run(server.url("one"), "CREATE TABLE kept AS SELECT 42 AS answer")
+    with EmbeddedPostgres(data, databases=["one", "two"]) as server:
+        assert run(server.url("one"), "SELECT answer FROM kept") == [(42,)]
+        assert run(server.url("two"), "SELECT 1") == [(1,)]
+
+
+def test_it_starts_on_the_data_of_a_server_that_was_killed(data: Path) -> None:
+    with EmbeddedPostgres(data, databases=["one"]) as server:
+        run(server.url("one"), "CREATE TABLE kept AS SELECT 42 AS answer")
+        os.kill(server.process.pid, signal.SIGKILL)
+    with EmbeddedPostgres(data) as server:
+        assert run(server.url("one"), "SELECT answer FROM kept") == [(42,)]
+
+
+def test_a_server_that_still_runs_on_the_data_gives_way(data: Path) -> None:
+    with EmbeddedPostgres(data, databases=["one"]) as left_over, EmbeddedPostgres(data) as server:
+        assert not left_over.process.is_alive()
+        assert run(server.url("one"), "SELECT 1") == [(1,)]
+
+
+def test_what_a_kill_left_of_a_new_data_directory_is_made_again(data: Path) -> None:
+    half_made = data.with_name("postgres-half-made")
+    half_made.mkdir()
+    (half_made / "PG_VERSION").write_text("18\n")
+    with EmbeddedPostgres(data, databases=["one"]) as server:
+        assert run(server.url("one"), "SELECT 1") == [(1,)]
+
+
+def test_nobody_enters_without_the_password(postgres: EmbeddedPostgres) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        run(postgres.url("postgres").replace(postgres.password, "guessed"), "SELECT 1")
+
+
+def test_only_this_machine_can_reach_it(postgres: EmbeddedPostgres) -> None:
+    assert run(postgres.url("postgres"), "SHOW listen_addresses") == [("127.0.0.1",)]
+    assert run(postgres.url("postgres"), "SHOW unix_socket_directories") == [("",)]
+
+
+def test_a_path_that_is_too_long_for_a_socket_does(tmp_path: Path) -> None:
+    data = tmp_path / ("long " * 30) / "postgres"
+    try:
+        with EmbeddedPostgres(data) as server:
+            assert run(server.url("postgres"), "SELECT 1") == [(1,)]
+    finally:
+        remove_postgres(data)
+
+
+def test_a_temporary_one_leaves_no_process_and_no_file() -> None:
+    with temporary_postgres() as server:
+        [(place,)] = run(server.url("postgres"), "SHOW data_directory")
+        assert Path(str(place)).exists()
+    assert not server.process.is_alive()
+    assert not Path(str(place)).parent.exists()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root starts it as somebody else")
+class TestAsRoot:
+    def test_a_closed_directory_stays_closed(self, tmp_path: Path) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        with EmbeddedPostgres(closed / "postgres") as server:
+            assert run(server.url("postgres"), "SELECT 1") == [(1,)]
+            place = (closed / "postgres").resolve()
+        assert closed.stat().st_mode & 0o777 == 0o700
+        remove_postgres(closed / "postgres")
+        assert not place.parent.exists()
+        assert [path.name for path in closed.iterdir()] == ["postgres.log"]
+
+    def test_a_place_that_was_cleaned_away_is_made_again(self, tmp_path: Path) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "postgres").symlink_to("/tmp/verifywise-postgres-gone/data")
+        with EmbeddedPostgres(closed / "postgres") as server:
+            assert run(server.url("postgres"), "SELECT 1") == [(1,)]
+        remove_postgres(closed / "postgres")
+
+    def test_programs_that_nobody_may_run_are_copied(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        packaged = postgres_home.prepare_home(data).programs.parent
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "pginstall18").symlink_to(packaged)
+        monkeypatch.setattr(postgres_home, "_packaged_programs", lambda: closed / "pginstall18" / "bin")
+        with EmbeddedPostgres(data) as server:
+            assert run(server.url("postgres"), "SELECT 1") == [(1,)]
+        assert closed.stat().st_mode & 0o777 == 0o700
+
+    def test_a_link_to_somebody_elses_directory_is_removed_alone(self, tmp_path: Path) -> None:
+        precious = tmp_path / "precious" / "data"
+        precious.mkdir(parents=True)
+        (tmp_path / "postgres").symlink_to(precious)
+        postgres_home.remove_home(tmp_path / "postgres")
+        assert precious.exists()
+        assert not (tmp_path / "postgres").is_symlink()

@@ -1,0 +1,58 @@
+"""The summary shows names as they are, and the most telling verdicts."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, telling
+from verifywise_mlflow.demo.syncing import SyncOutcome
+from verifywise_mlflow.persistence.overview import Overview
+from verifywise_mlflow.persistence.verdicts import Offender
+
+
+def shown() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def offender(model: str, rule: str, reason: str = "Not met.") -> Offender:
+    return Offender(model, 1, rule, "fail", reason)
+
+
+def test_badges_are_counted_and_names_are_no_markup() -> None:
+    console = shown()
+    worst = [offender("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
+    print_summary(console, {"acme": Overview(4, 7, {"compliant": 3, "gaps": 2}, worst)})
+    lines = text(console).splitlines()
+    assert lines[1].split() == ["acme", "4", "7", "3", "2", "0", "0"]
+    assert "acme, [red]fraud[/red], version 1: fail: owner" in lines[3]
+    assert "[bold]nothing[/bold]" in lines[4]
+
+
+def test_each_model_is_named_once_by_its_worst_verdict() -> None:
+    worst = [offender("a", "privacy"), offender("a", "owner"), offender("b", "owner"), offender("c", "owner")]
+    assert [(found.model_name, found.rule_id) for found in telling(worst, limit=2)] == [
+        ("a", "privacy"),
+        ("b", "owner"),
+    ]
+
+
+def test_a_failed_sync_is_shown_with_its_reason_and_its_page() -> None:
+    console = shown()
+    outcomes = [SyncOutcome("acme", "1234", None), SyncOutcome("globex", "5678", "[Errno 111] refused")]
+    print_failures(console, outcomes, "http://127.0.0.1:3000")
+    assert "globex failed: [Errno 111] refused" in text(console)
+    assert "http://127.0.0.1:3000/runs/5678" in text(console)
+    assert "1234" not in text(console)
+
+
+def test_addresses_are_not_broken_over_lines() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    print_addresses(console, "http://127.0.0.1:3000", "http://127.0.0.1:5000", ["a-tenant-with-a-long-name"])
+    assert "http://127.0.0.1:5000/#/models?workspace=a-tenant-with-a-long-name\n" in text(console)

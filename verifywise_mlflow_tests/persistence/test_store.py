@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.connector.entities import RegisteredModel
+from verifywise_mlflow.persistence import registry, trail
+from verifywise_mlflow.persistence.store import Store, TenantBusyError
+from verifywise_mlflow.persistence.tables import registered_models
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+
+
+def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
+    return AuditEntry(
+        tenant_id=tenant_id,
+        occurred_at=NOW + timedelta(seconds=number),
+        kind="sync",
+        sync_id=f"s{number}",
+        source_uri="https://a.example",
+        outcome="complete",
+        code_version="0",
+        reason="\x00 and \ud800",
+        counts={"requests": number},
+    )
+
+
+def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(store: Store) -> None:
+    with store.begin() as connection:
+        trail.append(connection, [entry(1), entry(2)])
+        trail.append(connection, [entry(3, "globex")])
+        trail.append(connection, [])
+
+    with store.begin() as connection:
+        assert trail.entries(connection, "acme") == [entry(2), entry(1)]
+        assert trail.entries(connection, "acme", limit=1) == [entry(2)]
+        assert trail.entries(connection, "globex") == [entry(3, "globex")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE verifywise.audit_trail SET outcome = 'complete'",
+        "UPDATE verifywise.audit_trail SET reason = 'x' WHERE false",
+        "DELETE FROM verifywise.audit_trail",
+        "DELETE FROM verifywise.audit_trail WHERE false",
+        "TRUNCATE verifywise.audit_trail",
+        "INSERT INTO verifywise.audit_trail (entry_id, tenant_id) VALUES (1, 'acme')",
+    ],
+)
+def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
+    with store.begin() as connection:
+        trail.append(connection, [entry(1)])
+
+    with pytest.raises(DBAPIError), store.begin() as connection:
+        connection.execute(text(statement))
+
+    with store.begin() as connection:
+        assert trail.entries(connection, "acme") == [entry(1)]
+
+
+def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store, database_url: str) -> None:
+    other = Store(database_url)
+    with store.exclusive("acme"):
+        with pytest.raises(TenantBusyError, match="another sync of acme"), other.exclusive("acme", wait_seconds=0.3):
+            pytest.fail("it was let in")
+        with other.exclusive("globex", wait_seconds=0):
+            pass
+
+    with other.exclusive("acme", wait_seconds=0):
+        pass
+    other.close()
+
+
+def test_a_sync_that_fails_lets_the_next_one_in(store: Store, database_url: str) -> None:
+    other = Store(database_url)
+    with pytest.raises(RuntimeError, match="boom"), store.exclusive("acme"):
+        raise RuntimeError("boom")
+
+    with other.exclusive("acme", wait_seconds=0):
+        pass
+    other.close()
+
+
+HOLDER = """
+import sys, time
+from verifywise_mlflow.persistence.store import Store
+with Store(sys.argv[1]).exclusive("acme"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_sync_whose_process_is_killed_lets_the_next_one_in(store: Store, database_url: str) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, database_url], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(TenantBusyError), store.exclusive("acme", wait_seconds=0.3):
+            pytest.fail("it was let in")
+
+        holder.kill()
+        began = time.monotonic()
+        with store.exclusive("acme", wait_seconds=10):
+            waited = time.monotonic() - began
+    finally:
+        holder.kill()
+        holder.wait()
+        if holder.stdout:
+            holder.stdout.close()
+
+    assert waited < 5
+
+
+def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store) -> None:
+    def lose_the_connection_and_fail() -> None:
+        with store.begin() as connection:
+            connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+            )
+        raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"), store.exclusive("acme"):
+        lose_the_connection_and_fail()
+
+
+def revisions(store: Store) -> dict[str, int]:
+    with store.begin() as connection:
+        rows = connection.execute(select(registered_models.c.model_name, registered_models.c.revision))
+        return {name: revision for name, revision in rows}  # noqa: C416  # a row is no pair to dict()
+
+
+def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:
+    with store.begin() as connection:
+        registry.write_models(connection, tenant_id, [(model, f"of {model}") for model in models], NOW)
+
+
+def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(store: Store) -> None:
+    write(store, RegisteredModel("a"), RegisteredModel("b"))
+    before = revisions(store)
+
+    write(store, RegisteredModel("a", description="new"))
+
+    after = revisions(store)
+    assert after["a"] > max(before.values())
+    assert after["b"] == before["b"]
+
+
+def test_a_written_row_takes_the_place_of_the_one_with_its_key(store: Store) -> None:
+    write(store, RegisteredModel("a", description="old", tags={"x": "1"}), RegisteredModel("b"))
+
+    write(store, RegisteredModel("a", description="new\x00", aliases={"champion": 3}))
+
+    with store.begin() as connection:
+        found = registry.models_by_name(connection, "acme", ["a", "b"])
+        assert {name: row["description"] for name, row in found.items()} == {"a": "new\x00", "b": None}
+        assert (found["a"]["tags"], found["a"]["aliases"]) == ({}, {"champion": 3})
+        assert registry.aliases_by_version(connection, "acme") == {("a", 3): ["champion"]}
+
+
+def test_a_tenants_row_does_not_touch_another_tenants_of_the_same_name(store: Store) -> None:
+    write(store, RegisteredModel("a", description="theirs"), tenant_id="globex")
+
+    write(store, RegisteredModel("a", description="ours"))
+
+    with store.begin() as connection:
+        assert registry.models_by_name(connection, "globex", ["a"])["a"]["description"] == "theirs"
+
+
+def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
+    write(store, *(RegisteredModel(f"m{number}") for number in range(1_203)))
+
+    found = revisions(store)
+    assert len(found) == len(set(found.values())) == 1_203
+
+
+def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(store: Store) -> None:
+    write(store, RegisteredModel("a"))
+    first = revisions(store)["a"]
+    with store.begin() as connection:
+        registry.entomb_models(connection, "acme", ["a"], NOW)
+    entombed = revisions(store)["a"]
+    with store.begin() as connection:
+        was_gone = registry.known_models(connection, "acme")["a"].is_gone
+
+    write(store, RegisteredModel("a"))
+
+    with store.begin() as connection:
+        assert was_gone
+        assert not registry.known_models(connection, "acme")["a"].is_gone
+    assert first < entombed < revisions(store)["a"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_the_last_moment_that_a_time_can_be_comes_back_in_utc_whatever_the_servers_zone(
+    store: Store, database_url: str, zone: str
+) -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+    with store.begin() as connection:
+        connection.execute(
+            text(f"ALTER ROLE CURRENT_USER IN DATABASE {store.engine.url.database} SET timezone = '{zone}'")
+        )
+    elsewhere = Store(database_url)
+    write(elsewhere, RegisteredModel("a", created_at=last, last_updated_at=NOW))
+
+    with elsewhere.begin() as connection:
+        row = registry.models_by_name(connection, "acme", ["a"])["a"]
+    elsewhere.close()
+
+    assert row["created_at"] == last
+    assert str(row["last_updated_at"]) == "2026-01-02 03:04:05.678000+00:00"
