@@ -140,8 +140,8 @@ def _newest_version_times(tenants: Sequence[Tenant]) -> Polls:
         error = future.exception()
         if error is None:
             polls.answered.append(Poll(tenant_id, future.result()))
-        elif isinstance(error, ConnectorError | SecretUnavailableError):
-            polls.failed.append((tenant_id, str(error)))
         else:
-            raise error
+            # Whatever it is, it is this tenant's: the others are polled all the same.
+            ours = isinstance(error, ConnectorError | SecretUnavailableError)
+            polls.failed.append((tenant_id, str(error) if ours else f"{type(error).__name__}, which is not expected"))
     return polls

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -45,7 +47,7 @@ def connect(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise DatabaseError(
             "the database URL cannot be read: write postgresql://user:password@host:5432/database"
         ) from None
@@ -61,7 +63,8 @@ def connect(url: str) -> Engine:
         executemany_batch_page_size=500,
         pool_size=2,
         pool_pre_ping=True,
-        connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10},
+        # UTC, whatever the server's zone: psycopg2 cannot read what would be the year 10000 there.
+        connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10, "options": "-c timezone=UTC"},
     )
 
 
@@ -92,11 +95,15 @@ def ensure_schema(engine: Engine) -> None:
         current = current_revision(connection)
     if current == newest:
         return
-    if current in {revision.revision for revision in _scripts().walk_revisions()} or current is None:
+    if current is None or current in _known():
         raise DatabaseError(
             f"the schema {SCHEMA} is at revision {current}, this code needs {newest}: run verifywise-mlflow db upgrade"
         )
-    raise DatabaseError(
+    raise _newer(current)
+
+
+def _newer(current: str) -> DatabaseError:
+    return DatabaseError(
         f"the schema {SCHEMA} is at revision {current}, which this code does not know: "
         "a newer verifywise-mlflow made it, so run that one"
     )
@@ -107,16 +114,22 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA}).get_current_revision()
 
 
-def _begin(engine: Engine):  # type: ignore[no-untyped-def]  # SQLAlchemy's own context manager
+@contextmanager
+def _begin(engine: Engine) -> Iterator[Connection]:
     try:
-        return engine.begin()
+        connection = engine.connect()
     except OperationalError as error:
         raise DatabaseError(f"the database cannot be reached: {' '.join(str(error.orig).split())}") from None
+    with connection, connection.begin():
+        yield connection
 
 
 def _upgrade(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    current = current_revision(connection)
+    if current is not None and current not in _known():
+        raise _newer(current)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -131,6 +144,10 @@ def _config() -> Config:
 
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
+
+
+def _known() -> set[str]:
+    return {revision.revision for revision in _scripts().walk_revisions()}
 
 
 def _newest() -> str:

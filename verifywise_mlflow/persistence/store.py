@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from verifywise_mlflow.persistence.database import DatabaseError, connect, ensure_schema
 
@@ -63,4 +64,6 @@ class Store:
             try:
                 yield
             finally:
-                connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), lock)
+                # A connection that is lost took the lock with it; that must not hide how the block ended.
+                with suppress(OperationalError):
+                    connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), lock)

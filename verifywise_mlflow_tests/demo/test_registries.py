@@ -70,9 +70,8 @@ def run_of(registry: MlflowClient, registered: ModelVersion) -> Run:
 
 
 def requirements(registered: ModelVersion, to: Path) -> str:
-    return Path(
-        mlflow.artifacts.download_artifacts(f"{registered.source}/requirements.txt", dst_path=str(to))
-    ).read_text()
+    model = mlflow.artifacts.download_artifacts(registered.source, dst_path=str(to))
+    return Path(model, "requirements.txt").read_text()
 
 
 def test_each_tenant_has_a_workspace_of_its_own(acme: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,5 +163,6 @@ def test_every_version_is_told_of(filled: MlflowServer, steps: list[str]) -> Non
 
 
 def test_a_filling_that_fails_says_why(filled: MlflowServer, tmp_path: Path) -> None:
+    told: list[str] = []
     with pytest.raises(ProcessFailedError, match=r"(?s)Filling the registry of .*already exists"):
-        fill_registries(filled.uri, tmp_path, [].append)
+        fill_registries(filled.uri, tmp_path, told.append)
