@@ -61,8 +61,17 @@ def _told(value: Shown) -> str:
     if isinstance(value, datetime):
         return f"is {value.isoformat()}"
     if isinstance(value, list | dict):
-        return f"has {len(value)} {'entry' if len(value) == 1 else 'entries'}"
+        count = f"has {len(value)} {'entry' if len(value) == 1 else 'entries'}"
+        return f"{count} ({_entries(value)})" if isinstance(value, dict) and value else count
     return f"is {value}"
+
+
+def _entries(value: dict[str, Shown]) -> str:
+    """Return the first few entries: a metric that is NaN explains a verdict better than that there is one."""
+    shown = [
+        f"{key!r}: {entry}" for key, entry in list(value.items())[:3] if isinstance(entry, str | int | float | None)
+    ]
+    return ", ".join([*shown, *(["…"] if len(shown) < len(value) else [])])
 
 
 def _quoted(text: str) -> str:

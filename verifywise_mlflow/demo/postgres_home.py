@@ -64,7 +64,9 @@ def prepare_home(data: Path) -> PostgresHome:
         (elsewhere / "data").mkdir()
         data.symlink_to(elsewhere / "data")
     data = data.resolve()
-    programs = packaged if _can_run(account, packaged / "postgres") else _copied(packaged, data.parent / PACKAGED)
+    programs = (
+        packaged if _can_run(account, packaged / "postgres") else _copied(packaged, data.parent / "postgres-programs")
+    )
     return PostgresHome(data, programs, account)
 
 
@@ -123,10 +125,15 @@ def _can_run(account: Account, program: Path) -> bool:
 
 
 def _copied(programs: Path, to: Path) -> Path:
-    """Copy the installation that the programs belong to (30 MB, 0.3 s), readable for everybody."""
+    """Copy the programs' installation (30 MB, 0.3 s), readable for everybody; return where the programs are then."""
+    installation = programs.parent
+    package = installation.parent
+    libraries = package.with_name(f"{package.name}.libs")  # where wheels for Linux keep them; others have none
     shutil.rmtree(to, ignore_errors=True)
-    for part in (programs.name, "lib", "share"):
-        shutil.copytree(programs.parent / part, to / part)
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installation / part, to / package.name / installation.name / part)
+    if libraries.exists():
+        shutil.copytree(libraries, to / libraries.name)  # the programs look for them by this way: ../../../*.libs
     for path in (to, *to.rglob("*")):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-    return to / programs.name
+    return to / package.name / installation.name / "bin"

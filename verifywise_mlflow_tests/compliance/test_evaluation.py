@@ -84,7 +84,7 @@ def judge(judged_by: Rule, record: CanonicalRecord, incomplete: tuple[str, ...] 
             "Not evidenced: MLflow shows no code_commit.",
         ),
         (rule("runtime_environment.reproducible"), Verdict.FAIL, "Not met: runtime_environment.reproducible is false."),
-        (rule("size(metrics) == 1"), Verdict.PASS, "Met: metrics has 1 entry."),
+        (rule("size(metrics) == 1"), Verdict.PASS, "Met: metrics has 1 entry ('accuracy': 0.9)."),
         (rule("size(dataset_reference) == 1"), Verdict.FAIL, "Not met: dataset_reference has 2 entries."),
         (
             rule("created_at > timestamp('2026-01-01T00:00:00Z')"),

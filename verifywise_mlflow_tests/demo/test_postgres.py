@@ -112,11 +112,14 @@ class TestAsRoot:
     def test_programs_that_nobody_may_run_are_copied(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        packaged = postgres_home.prepare_home(data).programs.parent
+        programs = postgres_home.prepare_home(data).programs
+        package = programs.parents[1]
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
-        (closed / "pginstall18").symlink_to(packaged)
-        monkeypatch.setattr(postgres_home, "_packaged_programs", lambda: closed / "pginstall18" / "bin")
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            (closed / part.name).symlink_to(part)
+        unreachable = closed / programs.relative_to(package.parent)
+        monkeypatch.setattr(postgres_home, "_packaged_programs", lambda: unreachable)
         with EmbeddedPostgres(data) as server:
             assert run(server.url("postgres"), "SELECT 1") == [(1,)]
         assert closed.stat().st_mode & 0o777 == 0o700
