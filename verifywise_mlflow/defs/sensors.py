@@ -16,6 +16,7 @@ from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.defs.in_flight import tenants_in_flight
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.defs.polling import PollCursor, is_turn, rotated
 from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -63,8 +64,9 @@ def tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     job=sync_tenant,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks each tenant's server for the time stamp of its newest version, one request each, and asks "
-    "for a sync where it has moved. Tags, aliases and runs move no time stamp: the schedules see to those.",
+    description="Asks each tenant's server, once an interval (intervals.poll), for the time stamp of its newest "
+    "version, one request each, and asks for a sync where it has moved. Tags, aliases and runs move no time stamp: "
+    "the schedules see to those.",
 )
 def new_versions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Poll the tenants, those first that the tick before did not reach."""
@@ -79,8 +81,13 @@ def _poll(context: dg.SensorEvaluationContext, store: Store) -> dg.SensorResult:
     described = load_tenants()
     partitions = set(context.instance.get_dynamic_partitions(tenant_partitions.name or ""))
     in_flight = tenants_in_flight(context.instance, sync_tenant.name)
-    waiting = sorted((partitions & set(described)) - in_flight)
-    order = rotated(waiting, first=context.cursor)
+    cursor, now = PollCursor.read(context.cursor), datetime.now(UTC)
+    waiting = [
+        tenant_id
+        for tenant_id in sorted((partitions & set(described)) - in_flight)
+        if is_turn(tenant_id, described[tenant_id].intervals.poll, last=cursor.ticked_at, now=now)
+    ]
+    order = rotated(waiting, first=cursor.first_not_reached)
     polls = _newest_version_times([described[tenant_id] for tenant_id in order])
 
     requests = []
@@ -95,13 +102,7 @@ def _poll(context: dg.SensorEvaluationContext, store: Store) -> dg.SensorResult:
         requests.append(dg.RunRequest(partition_key=poll.tenant_id))
     for tenant_id, reason in polls.failed:
         context.log.warning(f"{tenant_id} could not be polled: {reason}")
-    return dg.SensorResult(run_requests=requests, cursor=polls.first_not_reached)
-
-
-def rotated(tenant_ids: Sequence[str], *, first: str | None) -> list[str]:
-    """Return the tenants from the given one on, then those before it."""
-    start = next((index for index, tenant_id in enumerate(tenant_ids) if first and tenant_id >= first), 0)
-    return [*tenant_ids[start:], *tenant_ids[:start]]
+    return dg.SensorResult(run_requests=requests, cursor=cursor.after(now, polls.first_not_reached).model_dump_json())
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class EmbeddedPostgres:
 
 def remove_postgres(data: Path) -> None:
     """Remove a data directory, wherever it really is; a server that still runs on it is stopped first."""
-    if data.exists():
+    if (data / "postmaster.pid").exists():
         _stop_leftover(prepare_home(data))
     remove_home(data)
 

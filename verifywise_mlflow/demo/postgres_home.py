@@ -65,7 +65,7 @@ def prepare_home(data: Path) -> PostgresHome:
         data.symlink_to(elsewhere / "data")
     data = data.resolve()
     programs = (
-        packaged if _can_run(account, packaged / "postgres") else _copied(packaged, data.parent / "postgres-programs")
+        packaged if _can_run(account, packaged / "initdb") else _copied(packaged, data.parent / "postgres-programs")
     )
     return PostgresHome(data, programs, account)
 

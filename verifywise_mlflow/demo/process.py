@@ -73,6 +73,7 @@ class ChildProcess:
         self.name = name
         self.log = log
         self._stop_signal = stop_signal
+        _watchdog.start()  # before there is anybody to look after
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own commands, no shell
@@ -151,19 +152,14 @@ class ChildProcess:
 
 
 class _Watchdog:
-    """Our end of the pipe to the watchdog, which is started with the first child."""
+    """Our end of the pipe to the watchdog."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def look_after(self, pgid: int, stop_signal: int) -> None:
-        self._order(f"+{pgid} {stop_signal}\n")
-
-    def forget(self, pgid: int) -> None:
-        self._order(f"-{pgid}\n")
-
-    def _order(self, order: str) -> None:
+    def start(self) -> None:
+        """Start it, unless it is there already."""
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603
@@ -174,15 +170,27 @@ class _Watchdog:
                     start_new_session=True,
                 )
                 atexit.register(self._let_go)
-            assert self._process.stdin is not None
-            # Without it (somebody killed it) nobody watches, but all else works.
-            with suppress(BrokenPipeError):
-                self._process.stdin.write(order.encode())
-                self._process.stdin.flush()
+
+    def look_after(self, pgid: int, stop_signal: int) -> None:
+        """Have it stop the group when we are gone."""
+        self._order(f"+{pgid} {stop_signal}\n")
+
+    def forget(self, pgid: int) -> None:
+        """Have it leave the group alone."""
+        self._order(f"-{pgid}\n")
+
+    def _order(self, order: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        # Without it (somebody killed it) nobody watches, but all else works.
+        with self._lock, suppress(BrokenPipeError):
+            self._process.stdin.write(order.encode())
+            self._process.stdin.flush()
 
     def _let_go(self) -> None:
         assert self._process is not None
-        self._process.communicate()
+        with suppress(BrokenPipeError):
+            self._process.communicate()
 
 
 _watchdog = _Watchdog()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +40,8 @@ def run_demo(home: Path, once: bool, fresh: bool) -> int:
     Returns:
         The program's exit code: 0 if all syncs succeeded.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no umlauts is no reason to stop
     console = Console()
     place = DemoHome(home)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.schedules import daily_rehash, hourly_sync
-from verifywise_mlflow.defs.sensors import new_versions, rotated, tenants
+from verifywise_mlflow.defs.sensors import new_versions, tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry
@@ -129,10 +129,3 @@ def test_the_schedules_ask_for_each_tenant_of_the_file(tenants_file: Path, tmp_p
 
     assert (hourly.partition_key, daily.partition_key) == ("acme", "acme")
     assert daily.run_config["resources"]["tenant_sync"]["config"] == {"reconcile": True, "rehash": True}
-
-
-def test_the_next_poll_begins_where_the_last_one_stopped() -> None:
-    assert rotated(["a", "b", "c"], first="b") == ["b", "c", "a"]
-    assert rotated(["a", "b", "c"], first=None) == ["a", "b", "c"]
-    assert rotated(["a", "c"], first="b") == ["c", "a"]
-    assert rotated([], first="b") == []
