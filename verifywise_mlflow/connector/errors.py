@@ -54,6 +54,14 @@ class ServerFaultError(ConnectorError):
     passing = True
 
 
+class ArtifactStoreError(ConnectorError):
+    """500 on a call for artifacts: the server could not read its artifact store.
+
+    That is MLflow's ordinary answer where a library or a credential for the store is missing, and up to 3.1 for a
+    missing file, too. The same question a second later has the same answer.
+    """
+
+
 class RejectedError(ConnectorError):
     """400 and its like: the server did not accept the question."""
 

@@ -46,6 +46,10 @@ _IDENTIFIER = "[A-Za-z0-9_-]{1,128}"
 _READ_PATHS = frozenset((call.method, re.escape(call.path()).replace(r"\{id\}", _IDENTIFIER)) for call in ReadCall)
 
 
+ARTIFACT_PATH = re.compile(r".*artifact.*")
+"""The paths of the calls that make the server look into its artifact store."""
+
+
 def is_read_call(method: str, path: str) -> bool:
     """Whether the method and the path below the server's root are on the list, to the letter."""
     return any(method == known and re.fullmatch(pattern, path) for known, pattern in _READ_PATHS)

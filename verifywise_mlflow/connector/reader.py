@@ -233,7 +233,7 @@ class MlflowReader:
             "experiment_ids": list(experiment_ids),
             "filter": f"attributes.run_id IN ({_quoted(run_ids)})",
             "run_view_type": "ALL",
-            "max_results": len(run_ids),
+            "max_results": _one_page(run_ids),
         }
         return self._list_post(ReadCall.SEARCH_RUNS, question, "runs", parsing.training_run)
 
@@ -253,7 +253,7 @@ class MlflowReader:
         question = {
             "experiment_ids": list(experiment_ids),
             "filter": f"model_id IN ({_quoted(model_ids)})",
-            "max_results": len(model_ids),
+            "max_results": _one_page(model_ids),
         }
         return self._list_post(ReadCall.SEARCH_LOGGED_MODELS, question, "models", parsing.logged_model)
 
@@ -343,6 +343,11 @@ class MlflowReader:
                 raise BoundExceededError(
                     f"the listing of {key} has more pages than pages={self._settings.bounds.pages}"
                 )
+
+
+def _one_page(identifiers: Sequence[str]) -> int:
+    """Return a page's size that is never exactly full: MLflow up to 3.1 gives such a page a token to an empty one."""
+    return len(identifiers) + 1
 
 
 def _quoted(identifiers: Sequence[str]) -> str:

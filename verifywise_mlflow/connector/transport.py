@@ -25,6 +25,7 @@ from urllib3.response import BaseHTTPResponse
 from verifywise_mlflow.connector.addresses import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
 from verifywise_mlflow.connector.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool, TimedResponse
 from verifywise_mlflow.connector.errors import (
+    ArtifactStoreError,
     BoundExceededError,
     ConnectorError,
     ForbiddenError,
@@ -39,7 +40,7 @@ from verifywise_mlflow.connector.errors import (
     UnreachableError,
     UnusableSettingsError,
 )
-from verifywise_mlflow.connector.read_calls import ReadCall, is_read_call
+from verifywise_mlflow.connector.read_calls import ARTIFACT_PATH, ReadCall, is_read_call
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
 _CHUNK_BYTES = 256 * 1024
@@ -237,6 +238,8 @@ class Transport:
                 return ThrottledError(said)
             case 503 if "Retry-After" in response.headers:
                 return ThrottledError(said)
+            case 500 if ARTIFACT_PATH.fullmatch(path):
+                return ArtifactStoreError(f"{said}. The server could not read its artifact store.")
             case status if status >= 500:
                 return ServerFaultError(said)
             case status if 300 <= status < 400:

@@ -36,5 +36,9 @@ def oddities(inputs: RecordInputs) -> Iterator[str]:
     run = inputs.run
     if run and run.lifecycle_stage == "deleted":
         yield f"the training run {quoted(run.run_id)} is deleted in MLflow: the server may remove its data at any time"
+    version = inputs.version
+    if version.status not in (None, "READY"):
+        message = f": {quoted(version.status_message)}" if version.status_message else ""
+        yield f"MLflow's status of this version is {quoted(version.status)}{message}"
     if inputs.version.hidden_from_search or (inputs.model and inputs.model.hidden_from_search):
         yield "a prompt tag hides this version or its model from MLflow's own search"

@@ -93,6 +93,10 @@ def _tags(inputs: RecordInputs) -> dict[PlaceKind, Mapping[str, str]]:
     }
 
 
+_NOBODY = "unknown"
+"""What MLflow's client writes for the user of a run that was created without one."""
+
+
 def attributes_of(inputs: RecordInputs) -> dict[tuple[PlaceKind, str], str | None]:
     """Return the values that ``places.ATTRIBUTES`` names, of those objects that there are."""
     version, model, run, logged = inputs.version, inputs.model, inputs.run, inputs.logged_model
@@ -110,7 +114,7 @@ def attributes_of(inputs: RecordInputs) -> dict[tuple[PlaceKind, str], str | Non
         attributes["run", "artifact_uri"] = run.artifact_uri
         attributes["run", "experiment_id"] = run.experiment_id
         attributes["run", "status"] = run.status
-        attributes["run", "user_id"] = run.user_id
+        attributes["run", "user_id"] = None if run.user_id == _NOBODY else run.user_id
     if logged:
         attributes["logged model", "artifact_uri"] = logged.artifact_uri
         attributes["logged model", "experiment_id"] = logged.experiment_id

@@ -84,6 +84,7 @@ class TagMapping(_Part):
     questions: Mapping[ClosedField, Mapping[TagKey, Question]] = Field(default_factory=dict)
     answers: Answers = Answers()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)
+    alias_qualifiers: tuple[Word, ...] = ()
     evaluation_keys: tuple[str, ...] = ()
     metrics: tuple[Word, ...] = ()
 
@@ -137,6 +138,7 @@ class TagMapping(_Part):
                 negative=_joined(other.answers.negative, self.answers.negative),
             ),
             aliases=_merged(other.aliases, self.aliases),
+            alias_qualifiers=_joined(other.alias_qualifiers, self.alias_qualifiers),
             evaluation_keys=_joined(other.evaluation_keys, self.evaluation_keys),
             metrics=_joined(other.metrics, self.metrics),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verifywise_mlflow.normalizer.keys import fold
 from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 
@@ -34,8 +35,9 @@ class Resolution:
 def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
     """Take the first declaration, and report unknown values and contradictions.
 
-    An unknown value is kept as written, so that a person can judge it; only an unknown lifecycle stage is passed
-    over, since a record is filed by its stage. Contradictions are looked for where values have normal forms: two
+    An unknown value is kept as written, so that a person can judge it. An unknown lifecycle stage counts only where
+    nothing else tells the stage, and only where a version's tag asks for a stage: ``environment: py311`` on a run
+    is none. Contradictions are looked for where values have normal forms: two
     free texts can differ in wording alone.
     """
     findings = [
@@ -44,13 +46,19 @@ def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
         if not declaration.is_known
     ]
     if field == "lifecycle_stage":
-        declarations = [declaration for declaration in declarations if declaration.is_known]
+        known = [declaration for declaration in declarations if declaration.is_known]
+        declarations = known or [declaration for declaration in declarations if _asks_for_stage(declaration.origin)]
     if not declarations:
         return Resolution(findings=tuple(findings))
     taken = declarations[0]
     if field in NORMAL_FORMS and taken.is_known:
         findings += _contradictions(field, taken, declarations[1:])
     return Resolution(taken.value, taken.origin, tuple(findings))
+
+
+def _asks_for_stage(origin: Origin) -> bool:
+    key = fold(origin.key)
+    return origin.source == "version tag" and ("stage" in key or "lifecycle" in key)
 
 
 def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration]) -> list[str]:

@@ -13,6 +13,8 @@ from verifywise_mlflow.normalizer.mapping import Question, TagMapping
 from verifywise_mlflow.normalizer.places import Place
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS, Forms
 
+_NUMBER = re.compile(r"v?\d+")
+
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
@@ -33,6 +35,7 @@ class Vocabulary:
         self._namespaces = frozenset(map(fold, mapping.namespaces))
         self._meanings = dict(_meanings(mapping))
         self._stages = {fold(alias): stage for stage, aliases in mapping.aliases.items() for alias in aliases}
+        self._qualifiers = frozenset(map(fold, mapping.alias_qualifiers))
         self._yes = frozenset(map(fold, mapping.answers.affirmative))
         self._no = frozenset(map(fold, mapping.answers.negative))
         self._forms = {
@@ -50,8 +53,12 @@ class Vocabulary:
         return self._precedence.get(field, ())
 
     def stage(self, alias: str) -> str | None:
-        """Return the lifecycle stage that an alias stands for."""
-        return self._stages.get(fold(alias))
+        """Return the lifecycle stage that an alias stands for, ``prod-eu`` and ``champion_v2`` among them."""
+        exact = self._stages.get(fold(alias))
+        if exact is not None:
+            return exact
+        plain = [word for word in words(alias) if word not in self._qualifiers and not _NUMBER.fullmatch(word)]
+        return self._stages.get("".join(plain))
 
     def form(self, field: str, value: str) -> str | None:
         """Return a value's normal form; None for an unknown one, and for a field without normal forms."""

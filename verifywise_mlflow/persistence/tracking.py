@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Generic, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Table, case, cast, func, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Table, and_, case, cast, func, or_, select
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.connector.entities import LoggedModel, TrainingRun
@@ -48,7 +48,7 @@ class Linked(Generic[T]):
 RUNS = Linked(training_runs, "run_id", RUN_ID, TrainingRun)
 LOGGED_MODELS = Linked(logged_models, "model_id", model_versions.c.logged_model_id, LoggedModel)
 
-_UNFINISHED = ("RUNNING", "SCHEDULED", "PENDING")
+_UNFINISHED = ("RUNNING", "SCHEDULED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,13 @@ class Due:
 class Reach(Enum):
     """How many of the objects that living versions link to are to be read."""
 
-    PENDING = 1
-    """Those of new and changed versions, those under way, and those whose reading failed in passing."""
-    READABLE = 2
+    CHANGED = 1
+    """Those of new and changed versions, and those whose reading failed in passing."""
+    PENDING = 2
+    """Those, and those that were under way."""
+    READABLE = 3
     """Those, and all that could be read before."""
-    ALL = 3
+    ALL = 4
 
 
 def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach) -> list[Due]:
@@ -81,16 +83,17 @@ def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach)
     )
     known = (table.c.tenant_id == tenant_id) & (table.c[linked.id_column] == newest.c.object_id)
     query = select(newest.c.object_id, newest.c.revision).select_from(newest.outerjoin(table, known))
-    pending = or_(
-        table.c.read_for_revision.is_(None),
-        table.c.read_for_revision < newest.c.revision,
-        table.c.retry,
-        table.c.status.in_(_UNFINISHED),
-    )
-    if reach is Reach.PENDING:
-        query = query.where(pending)
-    elif reach is Reach.READABLE:
-        query = query.where(or_(pending, table.c.unreadable.is_(None)))
+    changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
+    readable = table.c.unreadable.is_(None)
+    match reach:
+        case Reach.CHANGED:
+            query = query.where(changed)
+        case Reach.PENDING:
+            query = query.where(or_(changed, and_(readable, table.c.status.in_(_UNFINISHED))))
+        case Reach.READABLE:
+            query = query.where(or_(changed, readable))
+        case Reach.ALL:
+            pass
     return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
 
 

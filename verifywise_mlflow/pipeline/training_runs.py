@@ -8,7 +8,7 @@ that a run's tags or metrics have moved. A registry whose runs fit into one requ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -26,7 +26,7 @@ from verifywise_mlflow.connector.errors import (
 from verifywise_mlflow.connector.reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST, Listing, MlflowReader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import tracking
-from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Linked, Reach, Reading
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Kept, Linked, Reach, Reading
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 T = TypeVar("T", TrainingRun, LoggedModel)
@@ -34,14 +34,16 @@ T = TypeVar("T", TrainingRun, LoggedModel)
 REQUESTS_AT_ONCE = 2
 """Searches under way at a time. More only make each of them slower on a small MLflow server: measured."""
 
-ASKED_ONE_BY_ONE = 100
-"""Objects of a sync that a search did not find and that are asked for by themselves."""
+ASKED_ONE_BY_ONE = 200
+"""Objects of a sync that a search did not find and that are asked for by themselves; the next reconcile goes on."""
+
+_NOT_ASKED = "not asked for by itself yet, since so many are missing"
 
 
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
     progress = Progress(reconciled=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.reconciled else Reach.PENDING)
+    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.reconciled else Reach.CHANGED)
     due_runs = _due_runs(context, progress)
     if not due_models and not due_runs:
         return progress
@@ -63,8 +65,13 @@ def refresh(context: StageContext) -> Progress:
 
 def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
     if not progress.reconciled:
-        readable = _due(context, RUNS, Reach.READABLE)
-        return readable if len(readable) <= RUNS_A_REQUEST else _due(context, RUNS, Reach.PENDING)
+        # As much as one request holds. Runs that were never ended, of which some registries have thousands, wait for
+        # the reconcile like the others, if there are too many.
+        for reach in (Reach.READABLE, Reach.PENDING):
+            runs = _due(context, RUNS, reach)
+            if len(runs) <= RUNS_A_REQUEST:
+                return runs
+        return _due(context, RUNS, Reach.CHANGED)
     return _due(context, RUNS, Reach.ALL)
 
 
@@ -128,7 +135,7 @@ class _Search(Generic[T]):
         """Ask for one object that the search did not show: return it, or why not and whether to try again soon."""
         if self.asked >= ASKED_ONE_BY_ONE:
             reason = search_error or "the search does not show it"
-            return None, f"{reason}; not asked for by itself, since too many are missing", search_error is not None
+            return None, f"{reason}; {_NOT_ASKED}", search_error is not None
         self.asked += 1
         try:
             return self.one(object_id), None, False
@@ -147,8 +154,14 @@ def _read(
     done = 0
     for batch, (found, search_error) in _ahead(batches, lambda batch: search.read(batch, experiments.ids)):
         by_id = {_id(item): item for item in found}
-        readings = [_reading(search, item, by_id.get(item.object_id), search_error, experiments) for item in batch]
-        _write(context, progress, search, readings)
+        with context.store.begin() as connection:
+            ids = [item.object_id for item in batch]
+            kept = tracking.kept(connection, context.tenant.tenant_id, search.linked, ids)
+        readings = [
+            _reading(search, item, by_id.get(item.object_id), kept.get(item.object_id), search_error, experiments)
+            for item in batch
+        ]
+        _write(context, progress, search, readings, kept)
         done += len(batch)
         context.show(done, len(due))
 
@@ -173,10 +186,18 @@ def _id(found: TrainingRun | LoggedModel) -> str:
 
 
 def _reading(
-    search: _Search[T], due: Due, found: T | None, search_error: str | None, experiments: _Experiments
+    search: _Search[T],
+    due: Due,
+    found: T | None,
+    before: Kept | None,
+    search_error: str | None,
+    experiments: _Experiments,
 ) -> Reading[T]:
     unreadable, retry = None, False
-    if found is None:
+    if found is None and search_error is None and before and _is_settled(before):
+        # The server has said before that it is not there, and the search still does not show it.
+        unreadable = before.unreadable
+    elif found is None:
         found, unreadable, retry = search.ask(due.object_id, search_error)
     experiment_name = experiments.name(found.experiment_id) if isinstance(found, TrainingRun) else None
     return Reading(
@@ -190,10 +211,19 @@ def _reading(
     )
 
 
-def _write(context: StageContext, progress: Progress, search: _Search[T], readings: Sequence[Reading[T]]) -> None:
+def _is_settled(before: Kept) -> bool:
+    return before.unreadable is not None and not before.retry and not before.unreadable.endswith(_NOT_ASKED)
+
+
+def _write(
+    context: StageContext,
+    progress: Progress,
+    search: _Search[T],
+    readings: Sequence[Reading[T]],
+    kept: Mapping[str, Kept],
+) -> None:
     tenant_id, linked = context.tenant.tenant_id, search.linked
     with context.store.begin() as connection:
-        kept = tracking.kept(connection, tenant_id, linked, [reading.object_id for reading in readings])
         changed = []
         unchanged = []
         for reading in readings:

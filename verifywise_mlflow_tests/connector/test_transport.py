@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.connector.errors import (
+    ArtifactStoreError,
     BoundExceededError,
     ConnectorError,
     ForbiddenError,
@@ -297,6 +298,17 @@ def test_a_request_is_sent_again_only_where_that_can_help(sent: bytes, requests:
 
     assert error.passing is (requests > 1)
     assert transport.traffic.requests == len(server.asked) == requests
+
+
+def test_an_artifact_store_that_the_server_cannot_read_is_asked_once() -> None:
+    with hostile_server(serving(answer("no boto3", 500, "text/html"))) as server:
+        transport = transport_to(server.uri, Bounds(attempts=3))
+
+        with pytest.raises(ArtifactStoreError, match="artifact store") as raised:
+            transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, {"run_id": "r1"})
+
+    assert not raised.value.passing
+    assert len(server.asked) == 1
 
 
 def test_a_fault_that_passes_is_not_an_error() -> None:

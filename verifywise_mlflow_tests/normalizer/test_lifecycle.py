@@ -59,12 +59,30 @@ def test_an_alias_that_stands_for_no_stage_is_no_finding() -> None:
     assert (result.record.lifecycle_stage, result.findings) == (None, ())
 
 
-def test_an_unknown_stage_stays_null_and_is_reported() -> None:
+def test_an_unknown_stage_is_kept_as_written_and_reported() -> None:
     result = normalized(inputs(version_tags={"stage": "blue"}))
 
-    assert result.record.lifecycle_stage is None
-    assert "lifecycle_stage" not in result.origins
+    assert result.record.lifecycle_stage == "blue"
+    assert result.origins["lifecycle_stage"] == Origin("version tag", "stage", "blue")
     assert result.findings == ("lifecycle_stage: version tag 'stage' is 'blue', which is no known form",)
+
+
+def test_a_word_that_is_no_stage_elsewhere_says_nothing_about_it() -> None:
+    environment = inputs(version_tags={"environment": "py311"}, run_tags={"stage": "feature engineering"})
+
+    assert normalized(environment).record.lifecycle_stage is None
+
+
+@pytest.mark.parametrize(
+    "alias", ["prod-eu", "prod_us", "production-v2", "champion_v1", "current-champion", "deployed"]
+)
+def test_an_alias_may_say_where_and_which(alias: str) -> None:
+    assert normalized(inputs(aliases=(alias,))).record.lifecycle_stage == "production"
+
+
+@pytest.mark.parametrize("alias", ["pre-prod-check", "v2", "latest", "nonprod", "not-prod"])
+def test_an_alias_with_another_meaning_is_no_stage(alias: str) -> None:
+    assert normalized(inputs(aliases=(alias,))).record.lifecycle_stage is None
 
 
 def test_a_tenants_own_alias_is_read_as_alias_and_in_a_tag() -> None:

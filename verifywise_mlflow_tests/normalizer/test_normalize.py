@@ -341,7 +341,9 @@ def test_no_text_can_stop_a_version_from_becoming_a_record(
         )
     )
 
-    assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
+    stage_origin = result.origins.get("lifecycle_stage")
+    if not (stage_origin and stage_origin.source == "version tag"):  # which is kept as written where it is unknown
+        assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
     for field, origin in result.origins.items():
         assert getattr(result.record, field) is not None
         assert origin.raw is None or origin.raw.strip()

@@ -13,6 +13,7 @@ from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.persistence.codec import unescape
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import training_runs
 from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -200,6 +201,34 @@ def test_a_second_sync_writes_nothing_but_its_audit_entry(registry: Registry, te
     assert requests(second) <= 8
     (confirmed, _) = rows(store, "record_confirmations")
     assert confirmed["version_confirmed_at"] > confirmed["changed_at"]  # type: ignore[operator]
+
+
+def test_a_run_that_names_nobody_gives_no_owner(registry: Registry, tenant: Tenant, store: Store) -> None:
+    run_id = registry.run()
+    registry.version("churn", run_id=run_id)
+    assert registry.client.get_run(run_id).info.user_id == "unknown"  # what MLflow's client writes
+
+    sync(tenant, store)
+
+    assert record(store, "churn")["owner"] is None
+
+
+def test_more_missing_runs_than_a_sync_asks_for_are_asked_for_by_and_by(
+    registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_runs, "ASKED_ONE_BY_ONE", 2)
+    for number in range(5):
+        registry.version("churn", run_id=f"{number:032x}")
+
+    def answered() -> int:
+        return sum("does not exist" in str(row["unreadable"]) for row in rows(store, "training_runs"))
+
+    counts = []
+    for _ in range(4):
+        sync(tenant, store, SyncOptions(reconcile=True))
+        counts.append(answered())
+
+    assert counts == [2, 4, 5, 5]
 
 
 def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: Registry, tenant: Tenant, store: Store) -> None:
