@@ -1,17 +1,12 @@
 """What Dagster loads."""
 
-import warnings
-
 import dagster as dg
 
-# Partitioned checks are a preview in Dagster; defs/checks.py says why they are used all the same.
-warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partitions_def.*")
-
-from verifywise_mlflow.defs.assets import stage_assets  # noqa: E402  # after the filter that it needs
-from verifywise_mlflow.defs.jobs import sync_tenant  # noqa: E402
-from verifywise_mlflow.defs.resources import TenantSync  # noqa: E402
-from verifywise_mlflow.defs.schedules import daily_rehash, hourly_sync  # noqa: E402
-from verifywise_mlflow.defs.sensors import new_versions, tenants  # noqa: E402
+from verifywise_mlflow.defs.assets import stage_assets
+from verifywise_mlflow.defs.jobs import sync_tenant
+from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.schedules import daily_rehash, hourly_sync
+from verifywise_mlflow.defs.sensors import new_versions, tenants
 
 defs = dg.Definitions(
     assets=stage_assets,

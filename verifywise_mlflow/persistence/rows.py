@@ -23,7 +23,7 @@ E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
 def columns_of(entity: object) -> Row:
     """Return a dataclass's fields by name, one level deep."""
-    return {field.name: getattr(entity, field.name) for field in fields(entity)}  # type: ignore[arg-type]
+    return {field.name: getattr(entity, field.name) for field in fields(entity)}  # type: ignore[arg-type]  # any dataclass
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -60,7 +60,7 @@ def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
         values["metrics"] = numbers(values["metrics"])
     if "datasets" in values:
         values["datasets"] = tuple(DatasetInput(**item) for item in _list(values["datasets"]) if isinstance(item, dict))
-    return kind(**values, **other)  # type: ignore[arg-type]
+    return kind(**values, **other)  # type: ignore[arg-type]  # the columns are the entity's fields
 
 
 def numbers(stored: object) -> dict[str, float]:

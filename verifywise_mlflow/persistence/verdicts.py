@@ -64,7 +64,7 @@ def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
     values = {field: row[field] for field in FIELDS}
     if values["metrics"] is not None:
         values["metrics"] = numbers(values["metrics"])
-    return CanonicalRecord(**values)  # type: ignore[arg-type]
+    return CanonicalRecord(**values)  # type: ignore[arg-type]  # the columns are the record's fields
 
 
 @dataclass(frozen=True, slots=True)
