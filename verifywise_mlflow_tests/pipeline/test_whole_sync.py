@@ -325,6 +325,32 @@ def test_manifests_can_be_switched_off(registry: Registry, tenant: Tenant, store
     assert record(store, "churn")["artifact_manifest"] is None
 
 
+def test_without_hashing_only_environment_files_are_read(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    artifacts = tenant.artifacts.model_copy(update={"hash": False})
+
+    sync(tenant.model_copy(update={"artifacts": artifacts}), store)
+
+    kept = record(store, "churn")
+    hashed = {file["path"]: file["sha256"] is not None for file in kept["artifact_manifest"]["files"]}  # type: ignore[index]
+    assert hashed == {"MLmodel": True, "model.pkl": False, "python_env.yaml": True, "requirements.txt": True}
+    assert kept["runtime_environment"]["reproducible"] is True  # type: ignore[index]
+
+
+def test_a_file_over_the_tenants_limit_is_listed_and_not_read(registry: Registry, tenant: Tenant, store: Store) -> None:
+    run_id = registry.run(files={"model/MLmodel": b"flavors: {}", "model/weights.bin": b"x" * 5_000})
+    registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+    artifacts = tenant.artifacts.model_copy(update={"max_file_bytes": 1_000})
+
+    sync(tenant.model_copy(update={"artifacts": artifacts}), store)
+
+    kept = record(store, "churn")
+    (weights,) = (file for file in kept["artifact_manifest"]["files"] if file["path"] == "weights.bin")  # type: ignore[index]
+    assert (weights["size"], weights["sha256"]) == (5_000, None)
+    assert "over the limit" in weights["note"]
+    assert kept["artifact_manifest"]["status"] == "partial"  # type: ignore[index]
+
+
 def test_bytes_changed_in_place_are_found_by_a_rehash(registry: Registry, tenant: Tenant, store: Store) -> None:
     version = registry.trained_version("churn")
     sync(tenant, store)

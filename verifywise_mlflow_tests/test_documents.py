@@ -1,0 +1,76 @@
+"""What the README and the files beside it say is true."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.tenants.loading import load_tenants
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_tenants_file_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "tenants.yaml"
+    path.write_text("\n".join(line.removeprefix("   ") for line in example.splitlines()))
+
+    tenant = load_tenants(path)["acme"]
+
+    assert tenant.auth.identity() == "basic svc-governance (password from env:ACME_MLFLOW_PASSWORD)"
+
+
+def test_the_readme_names_every_field_of_the_record() -> None:
+    assert [field for field in FIELDS if f"`{field}`" not in README] == []
+
+
+def test_the_readme_counts_the_calls() -> None:
+    posts = [call for call in ReadCall if call.method == "POST"]
+    assert (len(ReadCall), len(posts)) == (16, 3)
+    assert "sixteen in all, three of them" in " ".join(README.split())
+
+
+def test_the_files_that_the_readme_points_to_are_there() -> None:
+    paths = re.findall(r"`((?:verifywise_mlflow|deploy|docs)/[\w./]+)`|\]\((docs/[\w./]+)\)", README)
+    named = [first or second for first, second in paths]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("command", re.findall(r"^\s*verifywise-mlflow ([\w ]+?)(?: acme)?\s+#", README, re.MULTILINE))
+def test_the_readmes_commands_exist(command: str) -> None:
+    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+
+
+def test_the_instance_for_production_keeps_everything_in_postgres(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path)
+    url = urlsplit(database_url)
+    for name, value in (
+        ("HOST", url.hostname),
+        ("PORT", url.port),
+        ("USERNAME", url.username),
+        ("PASSWORD", url.password),
+        ("DB", url.path.removeprefix("/")),
+    ):
+        monkeypatch.setenv(f"DAGSTER_PG_{name}", str(value))
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        assert [type(storage).__name__ for storage in storages] == [
+            "PostgresRunStorage",
+            "PostgresEventLogStorage",
+            "PostgresScheduleStorage",
+        ]
+        assert not instance.telemetry_enabled
