@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -20,6 +21,7 @@ from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.check import check as check_tenant
 from verifywise_mlflow.pipeline.stage import Stage, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
@@ -72,6 +74,24 @@ def sync(
         else:
             _print_reports(run.reports)
             _print_overview(tenant, glance)
+
+
+@app.command()
+def check(tenant: TenantName, as_json: AsJson = False) -> None:
+    """Try out what a tenant's server lets us read; nothing is kept. Exit code 1 if something cannot be read."""
+    with _errors_as_sentences(as_json):
+        report = check_tenant(_tenant(tenant))
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+    else:
+        version = report.server.version or "of unknown version"
+        kept = ", keeps workspaces" if report.server.workspaces else ""
+        _out.print(f"MLflow {escape(version)}{kept}; {report.requests} requests", highlight=False)
+        _out.print(f"{report.models} models, {report.versions} versions, {report.experiments} experiments can be read")
+        for problem in report.problems:
+            _out.print(escape(problem), style="yellow", highlight=False)
+    if report.problems:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -67,6 +67,27 @@ def test_without_configuration_it_says_which_variable_to_set() -> None:
     assert "VERIFYWISE_TENANTS" in result.output
 
 
+def test_check_says_what_the_server_is_and_what_can_be_read(registry: Registry, tenants_file: Path) -> None:
+    registry.trained_version("churn")
+
+    result = runner.invoke(app, ["check", "acme"])
+
+    assert result.exit_code == 0, result.output
+    assert "MLflow 3." in result.output
+    assert "1 models, 1 versions" in result.output
+
+
+def test_check_tells_what_cannot_be_read(registry: Registry, tenants_file: Path) -> None:
+    registry.version("churn", run_id="f" * 32)
+
+    result = runner.invoke(app, ["check", "acme", "--json"])
+
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert answer["versions"] == 1
+    assert "ffffffff" in answer["problems"][0]
+
+
 def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
     result = runner.invoke(app, ["db", "upgrade"])
 
