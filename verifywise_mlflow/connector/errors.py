@@ -10,6 +10,8 @@ class ConnectorError(Exception):
     """Something about the server or its answer. ``passing`` tells whether trying again later may help."""
 
     passing = False
+    retry_after: float | None = None
+    """Seconds for which the server asked not to be asked again."""
 
 
 class UnreachableError(ConnectorError):
@@ -48,8 +50,14 @@ class ThrottledError(ConnectorError):
     passing = True
 
 
+class GatewayError(ConnectorError):
+    """502, 503 or 504, and still so after the retries: what stands before the server has no answer from it."""
+
+    passing = True
+
+
 class ServerFaultError(ConnectorError):
-    """5xx, and still so after the retries."""
+    """500 and its like, and still so after the retries: the server tripped over this very question."""
 
     passing = True
 
@@ -72,6 +80,10 @@ class ProtocolError(ConnectorError):
 
 class BoundExceededError(ConnectorError):
     """The answer is larger or longer than the settings allow. The message names the setting."""
+
+
+class TooSlowError(BoundExceededError):
+    """The answer was not complete in the time that the settings allow."""
 
 
 class NotAReadCallError(ConnectorError):

@@ -10,8 +10,21 @@ import re
 from enum import Enum
 
 
-class ReadCall(Enum):
+class Call(Enum):
     """A method and a path below the server's root. ``{id}`` stands for one identifier."""
+
+    def __init__(self, method: str, template: str) -> None:
+        self.method = method
+        """``GET`` or ``POST``."""
+        self._template = template
+
+    def path(self, identifier: str | None = None) -> str:
+        """Return the path with the identifier in its place."""
+        return self._template if identifier is None else self._template.replace("{id}", identifier)
+
+
+class ReadCall(Call):
+    """The calls to an MLflow server."""
 
     SERVER_INFO = ("GET", "api/3.0/mlflow/server-info")
     VERSION = ("GET", "version")
@@ -30,16 +43,6 @@ class ReadCall(Enum):
     LIST_LOGGED_MODEL_ARTIFACTS = ("GET", "api/2.0/mlflow/logged-models/{id}/artifacts/directories")
     # The only route for a logged model's file is the one that MLflow's own pages use.
     GET_LOGGED_MODEL_ARTIFACT = ("GET", "ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files")
-
-    @property
-    def method(self) -> str:
-        """``GET`` or ``POST``."""
-        return self.value[0]
-
-    def path(self, identifier: str | None = None) -> str:
-        """Return the path with the identifier in its place."""
-        template = self.value[1]
-        return template if identifier is None else template.replace("{id}", identifier)
 
 
 _IDENTIFIER = "[A-Za-z0-9_-]{1,128}"

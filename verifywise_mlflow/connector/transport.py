@@ -8,44 +8,39 @@ bound on an answer's size. urllib3 reads no environment variable, no netrc and n
 from __future__ import annotations
 
 import json
-import random
 import re
-import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
-from urllib3 import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
-from verifywise_mlflow.connector.addresses import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
-from verifywise_mlflow.connector.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool, TimedResponse
+from verifywise_mlflow.connector.answers import Answer, error_of, json_object, retry_after
+from verifywise_mlflow.connector.credentials import Outgoing
+from verifywise_mlflow.connector.deadlines import TimedResponse
 from verifywise_mlflow.connector.errors import (
-    ArtifactStoreError,
     BoundExceededError,
     ConnectorError,
-    ForbiddenError,
-    NoSuchRouteError,
     NotAReadCallError,
-    NotFoundError,
-    ProtocolError,
-    RejectedError,
-    ServerFaultError,
-    ThrottledError,
+    TooSlowError,
     UnauthenticatedError,
     UnreachableError,
     UnusableSettingsError,
 )
-from verifywise_mlflow.connector.read_calls import ARTIFACT_PATH, ReadCall, is_read_call
+from verifywise_mlflow.connector.patience import Patience
+from verifywise_mlflow.connector.pools import open_pool, server_slots
+from verifywise_mlflow.connector.read_calls import Call, is_read_call
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
+T = TypeVar("T")
+
 _CHUNK_BYTES = 256 * 1024
-_ERROR_BYTES = 64 * 1024
-_CONNECTIONS = 2  # more than two requests at once only add latency on a small MLflow server: measured
+_TEXT_BYTES = 64 * 1024
 
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -61,6 +56,16 @@ class Traffic:
     """After decompression."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """How long and how large an answer may be; the names are those of the settings."""
+
+    seconds: float
+    seconds_setting: str
+    max_bytes: int | None = None
+    bytes_setting: str = "answer_bytes"
+
+
 class Transport:
     """One server, one set of credentials. Threads may share it."""
 
@@ -68,135 +73,175 @@ class Transport:
         self._bounds = settings.bounds
         parts = urlsplit(settings.base_uri)
         self._host = parts.hostname or ""
-        self._prefix = parts.path.rstrip("/")
+        self._answers = _Limit(settings.bounds.request_seconds, "request_seconds", settings.bounds.answer_bytes)
+        self._probes = _Limit(settings.bounds.probe_seconds, "probe_seconds", _TEXT_BYTES, "a probe's answer")
+        self._files = _Limit(settings.bounds.file_seconds, "file_seconds")
+        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._headers = {
             "User-Agent": "verifywise-mlflow",
             "Accept-Encoding": "gzip",
             **({"X-MLFLOW-WORKSPACE": settings.workspace} if settings.workspace else {}),
-            **settings.headers(),
         }
-        for name, value in self._headers.items():
+        self._credentials = settings.credentials()
+        self._signed(Outgoing("GET", self._base, self._headers, None))  # so that a bad secret shows at once
+        self._pool = open_pool(settings)
+        self._slots = server_slots(settings)
+        self._patience = Patience(settings.bounds, self._host)
+        self._lock = threading.Lock()
+        self.traffic = Traffic()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def get_json(self, call: Call, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
+        """Send a GET call; return the JSON object that the server answered with."""
+        return self._json(call, params, identifier, None, self._answers)
+
+    def post_json(self, call: Call, question: Mapping[str, object]) -> dict[str, object]:
+        """Send a search that MLflow takes as POST; return the JSON object that the server answered with."""
+        return self._json(call, (), None, question, self._answers)
+
+    def probe(self, call: Call, params: Params = ()) -> dict[str, object]:
+        """Send a GET call that any living server answers at once; return the JSON object."""
+        return self._json(call, params, None, None, self._probes)
+
+    def probe_text(self, call: Call) -> str:
+        """Send a GET call that any living server answers at once; return its short plain text."""
+
+        def once() -> str:
+            with self._exchange(call.method, call.path(), (), None, self._probes) as response:
+                return self._body(response, self._probes).decode("utf-8", "replace")
+
+        return self._patiently(once)
+
+    @contextmanager
+    def stream(
+        self, call: Call, params: Params, *, max_bytes: int, identifier: str | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
+        path = call.path(identifier)
+        with ExitStack() as opened:
+            response = self._patiently(
+                lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files))
+            )
+            yield _first(self._read(response, self._files), max_bytes)
+
+    def _json(
+        self,
+        call: Call,
+        params: Params,
+        identifier: str | None,
+        question: Mapping[str, object] | None,
+        limit: _Limit,
+    ) -> dict[str, object]:
+        path = call.path(identifier)
+
+        def once() -> dict[str, object]:
+            with self._exchange(call.method, path, params, question, limit) as response:
+                answer = Answer(path, response.status, response.headers, self._body(response, limit))
+            return json_object(answer, self._bounds.depth)
+
+        return self._patiently(once)
+
+    def _patiently(self, once: Callable[[], T]) -> T:
+        """Try, again where that can help, and as long as this connection's patience lasts."""
+        self._patience.check()
+        began = time.monotonic()
+        attempt, renewed = 1, False
+        while True:
+            try_began = time.monotonic()
+            try:
+                found = once()
+            except UnauthenticatedError as error:
+                if renewed or not self._credentials.renew():
+                    self._patience.gave_up(error)
+                    raise
+                renewed = True
+            except ConnectorError as error:
+                now = time.monotonic()
+                pause = self._patience.pause(error, attempt=attempt, took=now - began, last_took=now - try_began)
+                if pause is None:
+                    self._patience.gave_up(error)
+                    raise
+                attempt += 1
+                time.sleep(pause)
+            else:
+                self._patience.answered()
+                return found
+
+    @contextmanager
+    def _exchange(
+        self, method: str, path: str, params: Params, question: Mapping[str, object] | None, limit: _Limit
+    ) -> Iterator[BaseHTTPResponse]:
+        """Send one request; give the response while the context is open, if it is a successful one."""
+        if not is_read_call(method, path):
+            raise NotAReadCallError(f"{method} {path} is not a read call: it was not sent")
+        url = f"{self._base}/{quote(path)}" + (f"?{_query(params)}" if params else "")
+        headers, body = self._headers, None
+        if question is not None:
+            # ASCII with escapes: a lone surrogate in a name must not stop the question.
+            body = json.dumps(question).encode("ascii")
+            headers = headers | {"Content-Type": "application/json"}
+        signed = self._signed(Outgoing(method, url, headers, body))
+        if not self._slots.acquire(timeout=limit.seconds):
+            raise UnreachableError(f"{self._host} was not asked {path}: other requests to it did not end in time")
+        try:
+            response = self._open(method, url, path, signed, body, limit)
+            try:
+                if response.status != 200:
+                    raise self._error_of(response, path)
+                yield response
+            finally:
+                response.close()
+                # Closing alone does not give an answer's place in the pool back unless it was read to its end.
+                response.release_conn()
+        finally:
+            self._slots.release()
+
+    def _signed(self, request: Outgoing) -> dict[str, str]:
+        headers = {**request.headers, **self._credentials.headers(request)}
+        for name, value in headers.items():
             # http.client would refuse it, too, but with the value in its message.
             if not _HEADER_VALUE.fullmatch(value):
                 raise UnusableSettingsError(
                     f"the value for the header {name} has characters that no header can carry, such as a line end "
                     "within it. Mend the secret that it comes from."
                 )
-        self._pool = _pool(settings)
-        self._lock = threading.Lock()
-        self.traffic = Traffic()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
-
-    def get_json(self, call: ReadCall, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
-        """Send a GET call; return the JSON object that the server answered with."""
-        return self._json(call, params, identifier, None)
-
-    def post_json(self, call: ReadCall, question: Mapping[str, object]) -> dict[str, object]:
-        """Send a search that MLflow takes as POST; return the JSON object that the server answered with."""
-        return self._json(call, (), None, question)
-
-    def get_text(self, call: ReadCall) -> str:
-        """Send a GET call; return a short plain text."""
-        with self._send(call.method, call.path(), (), None) as response:
-            return b"".join(self._read(response, _ERROR_BYTES, "a short text")).decode("utf-8", "replace")
-
-    @contextmanager
-    def stream(
-        self, call: ReadCall, params: Params, *, max_bytes: int, identifier: str | None = None
-    ) -> Iterator[Iterator[bytes]]:
-        """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
-        with self._send(call.method, call.path(identifier), params, None) as response:
-            yield _first(self._read(response, None, "file_seconds"), max_bytes)
-
-    def _json(
-        self, call: ReadCall, params: Params, identifier: str | None, question: Mapping[str, object] | None
-    ) -> dict[str, object]:
-        path = call.path(identifier)
-        with self._send(call.method, path, params, question) as response:
-            body = b"".join(self._read(response, self._bounds.answer_bytes, "answer_bytes"))
-            content_type = response.headers.get("Content-Type", "")
-        # A login page with status 200 is HTML; an empty body would read as an empty registry. Neither is an answer.
-        if "json" not in content_type.lower():
-            raise ProtocolError(f"{path} answered with {content_type or 'no content type'}, not JSON: {_excerpt(body)}")
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            raise ProtocolError(f"{path} answered with what is no JSON: {_excerpt(body)}") from None
-        if not isinstance(answer, dict):
-            raise ProtocolError(f"{path} answered with JSON that is no object: {_excerpt(body)}")
-        return answer
-
-    @contextmanager
-    def _send(
-        self, method: str, path: str, params: Params, question: Mapping[str, object] | None
-    ) -> Iterator[BaseHTTPResponse]:
-        """Send one request, again where that can help; give the successful response."""
-        if not is_read_call(method, path):
-            raise NotAReadCallError(f"{method} {path} is not a read call: it was not sent")
-        target = f"{self._prefix}/{quote(path)}" + (f"?{_query(params)}" if params else "")
-        headers = dict(self._headers)
-        body = None
-        if question is not None:
-            # ASCII with escapes: a lone surrogate in a name must not stop the question.
-            body = json.dumps(question).encode("ascii")
-            headers["Content-Type"] = "application/json"
-
-        waited = 0.0
-        for attempt in range(1, self._bounds.attempts + 1):
-            error: ConnectorError
-            pause: float | None = None
-            try:
-                response = self._open(method, path, target, headers, body)
-            except UnreachableError as unreachable:
-                error = unreachable
-            else:
-                try:
-                    if response.status == 200:
-                        yield response
-                        return
-                    error, pause = self._error_of(response, path), _retry_after(response)
-                finally:
-                    response.close()
-                    # Closing alone does not give an answer's place in the pool back unless it was read to its end.
-                    response.release_conn()
-            delay = pause if pause is not None else random.uniform(0, 0.5 * 2**attempt)  # noqa: S311  # jitter
-            waited += delay
-            if not error.passing or attempt == self._bounds.attempts or waited > self._bounds.retry_budget_seconds:
-                raise error
-            time.sleep(delay)
+        return headers
 
     def _open(
-        self, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, path: str, headers: Mapping[str, str], body: bytes | None, limit: _Limit
     ) -> BaseHTTPResponse:
         with self._lock:
             self.traffic.requests += 1
         try:
             return self._pool.urlopen(
                 method,
-                target,
+                url,
                 body=body,
                 headers=headers,
                 redirect=False,
                 retries=False,
                 preload_content=False,
-                timeout=urllib3.Timeout(connect=self._bounds.connect_seconds, read=self._bounds.request_seconds),
+                timeout=urllib3.Timeout(
+                    connect=self._bounds.connect_seconds, read=min(limit.seconds, self._bounds.request_seconds)
+                ),
             )
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{self._host} did not answer {path}: {_reason(error)}") from None
         except OSError as error:
             raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
 
-    def _read(self, response: BaseHTTPResponse, max_bytes: int | None, bound: str) -> Iterator[bytes]:
-        """Yield the body in chunks; end at the bounds. ``bound`` names what sets them."""
-        is_file = bound == "file_seconds"
-        seconds = self._bounds.file_seconds if is_file else self._bounds.request_seconds
-        deadline = _allow(response, seconds)
-        too_long = BoundExceededError(
-            f"{self._host} took longer for an answer than the {seconds:g} seconds allowed here "
-            f"({'file_seconds' if is_file else 'request_seconds'})"
+    def _body(self, response: BaseHTTPResponse, limit: _Limit) -> bytes:
+        return b"".join(self._read(response, limit))
+
+    def _read(self, response: BaseHTTPResponse, limit: _Limit) -> Iterator[bytes]:
+        """Yield the body in chunks; end at the limit."""
+        deadline = _allow(response, limit.seconds)
+        too_slow = TooSlowError(
+            f"{self._host} took longer for an answer than the {limit.seconds:g} seconds allowed here "
+            f"({limit.seconds_setting})"
         )
         count = 0
         try:
@@ -204,76 +249,28 @@ class Transport:
                 count += len(chunk)
                 with self._lock:
                     self.traffic.bytes_read += len(chunk)
-                if max_bytes is not None and count > max_bytes:
+                if limit.max_bytes is not None and count > limit.max_bytes:
                     raise BoundExceededError(
-                        f"{self._host} sent more than the {max_bytes:,} bytes allowed here ({bound})"
+                        f"{self._host} sent more than the {limit.max_bytes:,} bytes allowed here "
+                        f"({limit.bytes_setting})"
                     )
                 if time.monotonic() > deadline:
-                    raise too_long
+                    raise too_slow
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
             if time.monotonic() >= deadline:
-                raise too_long from None
+                raise too_slow from None
             raise UnreachableError(f"{self._host} broke off its answer: {_reason(error)}") from None
 
     def _error_of(self, response: BaseHTTPResponse, path: str) -> ConnectorError:
-        """Return the error that a response other than 200 stands for."""
+        limit = _Limit(self._bounds.request_seconds, "request_seconds", _TEXT_BYTES, "an error's text")
         try:
-            body = b"".join(self._read(response, _ERROR_BYTES, "an error's text"))
+            body = self._body(response, limit)
         except ConnectorError:
-            body = b""
-        said = f"{path} answered {response.status}: {_message(response, body)}"
-        match response.status:
-            case 401:
-                return UnauthenticatedError(f"{said}. Check the tenant's auth: the server does not accept it.")
-            case 403 if b"Host header" in body:
-                return ForbiddenError(f"{said}. The server must be started with --allowed-hosts naming {self._host}.")
-            case 403:
-                return ForbiddenError(f"{said}. Grant the account READ, or the object does not exist.")
-            case 404 if _error_code(response, body):
-                return NotFoundError(said)
-            case 404:
-                return NoSuchRouteError(f"{said}. Check the tracking URI, above all its prefix.")
-            case 429:
-                return ThrottledError(said)
-            case 503 if "Retry-After" in response.headers:
-                return ThrottledError(said)
-            case 500 if ARTIFACT_PATH.fullmatch(path):
-                return ArtifactStoreError(f"{said}. The server could not read its artifact store.")
-            case status if status >= 500:
-                return ServerFaultError(said)
-            case status if 300 <= status < 400:
-                return ProtocolError(
-                    f"{path} answered with a redirect, which is not followed, since it would take the credentials "
-                    "along. Write the final address as the tracking URI."
-                )
-            case _:
-                return RejectedError(said)
-
-
-def _pool(settings: ConnectionSettings) -> HTTPConnectionPool:
-    parts = urlsplit(settings.base_uri)
-    if parts.scheme == "http":
-        plain = TimedHTTPConnectionPool if settings.allow_private_network else PublicHTTPConnectionPool
-        return plain(parts.hostname or "", parts.port or 80, maxsize=_CONNECTIONS, block=True)
-    secure = TimedHTTPSConnectionPool if settings.allow_private_network else PublicHTTPSConnectionPool
-    return secure(parts.hostname or "", parts.port or 443, maxsize=_CONNECTIONS, block=True, ssl_context=_tls(settings))
-
-
-def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(settings.ca_bundle) if settings.ca_bundle else None)
-    except OSError as error:
-        raise UnusableSettingsError(f"tls.ca_bundle {settings.ca_bundle} cannot be used: {error.strerror}") from None
-    if settings.client_certificate:
-        try:
-            # With a password, even an empty one, OpenSSL does not stop to ask the terminal for it.
-            context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
-        except OSError as error:
-            raise UnusableSettingsError(
-                f"tls.client_certificate {settings.client_certificate} cannot be used with its key: {error.strerror}"
-            ) from None
-    return context
+            body = b""  # the status says enough
+        error = error_of(Answer(path, response.status, response.headers, body), self._host)
+        error.retry_after = retry_after(response.headers)
+        return error
 
 
 def _allow(response: BaseHTTPResponse, seconds: float) -> float:
@@ -295,40 +292,6 @@ def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
         left -= len(chunk)
         if left <= 0:
             return
-
-
-def _retry_after(response: BaseHTTPResponse) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for; its other form, a date, is left to the jitter."""
-    written = response.headers.get("Retry-After", "")
-    return float(written) if written.isdecimal() else None
-
-
-def _error_code(response: BaseHTTPResponse, body: bytes) -> str | None:
-    return _error_fields(response, body)[0]
-
-
-def _message(response: BaseHTTPResponse, body: bytes) -> str:
-    code, message = _error_fields(response, body)
-    return f"{code}, {_excerpt(message.encode('utf-8', 'replace'))}" if code else _excerpt(body)
-
-
-def _error_fields(response: BaseHTTPResponse, body: bytes) -> tuple[str | None, str]:
-    """Return MLflow's error code and message, where the answer has that form."""
-    if "json" not in response.headers.get("Content-Type", "").lower():
-        return None, ""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return None, ""
-    if not isinstance(fields, dict) or not isinstance(fields.get("error_code"), str):
-        return None, ""
-    return fields["error_code"][:100], str(fields.get("message", ""))
-
-
-def _excerpt(body: bytes) -> str:
-    """Return the first words of a body, escaped: it is the server's text, not ours."""
-    text = body[:400].decode("utf-8", "replace")
-    return ascii(" ".join(text.split())[:160]) if text.strip() else "an empty body"
 
 
 def _reason(error: BaseException) -> str:

@@ -23,7 +23,9 @@ from verifywise_mlflow.connector.errors import (
     RejectedError,
     ServerFaultError,
 )
-from verifywise_mlflow.connector.reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST, Listing, MlflowReader
+from verifywise_mlflow.connector.listing import Listing
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import tracking
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Kept, Linked, Reach, Reading

@@ -226,7 +226,7 @@ def test_a_real_registry_is_read_in_full(registry: Registry, reader: MlflowReade
     assert found.is_complete
     assert reader.model_version(name, 2) == found.rows[1]
     assert reader.registered_model(name) == models.rows[0]
-    assert reader.traffic.requests == 8
+    assert reader.traffic.requests == 7
 
 
 def test_a_run_that_is_deleted_is_still_read(registry: Registry, reader: MlflowReader) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from verifywise_mlflow.connector.credentials import Outgoing
 from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials, NoCredentials
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
@@ -110,11 +111,12 @@ def test_a_connections_settings_resolve_secrets_only_when_it_opens(monkeypatch: 
     )
     settings = connection_settings(tenant)
     with pytest.raises(SecretUnavailableError, match="ACME_KEY"):
-        settings.headers()
+        settings.credentials()
     monkeypatch.setenv("ACME_TOKEN", SECRET)
     monkeypatch.setenv("ACME_KEY", "key")
 
-    assert settings.headers() == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
+    sent = settings.credentials().headers(Outgoing("GET", "https://a.example/ml/version", {}, None))
+    assert sent == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
     assert (settings.base_uri, settings.workspace) == ("https://a.example/ml", "team-a")
     assert not settings.allow_private_network
     assert SECRET not in f"{settings!r} {tenant!r}"

@@ -1,0 +1,140 @@
+"""Tells what an answer means: the JSON object in it, or the error that its status stands for.
+
+Whatever of the server's words gets into an error is short and escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from verifywise_mlflow.connector.errors import (
+    ArtifactStoreError,
+    BoundExceededError,
+    ConnectorError,
+    ForbiddenError,
+    GatewayError,
+    NoSuchRouteError,
+    NotFoundError,
+    ProtocolError,
+    RejectedError,
+    ServerFaultError,
+    ThrottledError,
+    UnauthenticatedError,
+)
+from verifywise_mlflow.connector.read_calls import ARTIFACT_PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came, read to its end or to a bound."""
+
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says of itself that it is JSON."""
+        return "json" in self.headers.get("Content-Type", "").lower()
+
+
+def json_object(answer: Answer, depth: int) -> dict[str, object]:
+    """Return the JSON object of a successful answer.
+
+    A login page with status 200 is HTML, and an empty body would read as an empty registry: neither is an answer.
+    """
+    if not answer.is_json:
+        kind = answer.headers.get("Content-Type") or "no content type"
+        raise ProtocolError(f"{answer.path} answered with {kind}, not JSON: {excerpt(answer.body)}")
+    too_deep = BoundExceededError(f"{answer.path} answered with JSON nested deeper than the depth={depth} allowed here")
+    try:
+        found = json.loads(answer.body)
+    except RecursionError:
+        raise too_deep from None
+    except ValueError:
+        raise ProtocolError(f"{answer.path} answered with what is no JSON: {excerpt(answer.body)}") from None
+    if not isinstance(found, dict):
+        raise ProtocolError(f"{answer.path} answered with JSON that is no object: {excerpt(answer.body)}")
+    if _is_deeper(found, depth):
+        raise too_deep
+    return found
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Whether objects and lists stand more than so many levels within each other. Level by level, not by recursion."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def error_of(answer: Answer, host: str) -> ConnectorError:
+    """Return the error that an answer other than 200 stands for."""
+    code, message = _mlflows_words(answer)
+    words = f"{code}, {excerpt(message.encode('utf-8', 'replace'))}" if code else excerpt(answer.body)
+    said = f"{answer.path} answered {answer.status}: {words}"
+    match answer.status:
+        case 401:
+            return UnauthenticatedError(f"{said}. Check the tenant's auth: the server does not accept it.")
+        case 403 if b"Host header" in answer.body:
+            return ForbiddenError(f"{said}. The server must be started with --allowed-hosts naming {host}.")
+        case 403:
+            return ForbiddenError(f"{said}. Grant the account READ, or the object does not exist.")
+        case 404 if code:
+            return NotFoundError(said)
+        case 404:
+            return NoSuchRouteError(f"{said}. Check the tracking URI, above all its prefix.")
+        case 407:
+            return UnauthenticatedError(f"{said}. Check the tenant's proxy: it does not accept its credentials.")
+        case 429:
+            return ThrottledError(said)
+        case 503 if "Retry-After" in answer.headers:
+            return ThrottledError(said)
+        case 502 | 503 | 504:
+            return GatewayError(said)
+        case 500 if ARTIFACT_PATH.fullmatch(answer.path):
+            return ArtifactStoreError(f"{said}. The server could not read its artifact store.")
+        case status if status >= 500:
+            return ServerFaultError(said)
+        case status if 300 <= status < 400:
+            return ProtocolError(
+                f"{answer.path} answered with a redirect, which is not followed, since it would take the credentials "
+                "along. Write the final address as the tracking URI."
+            )
+        case _:
+            return RejectedError(said)
+
+
+def _mlflows_words(answer: Answer) -> tuple[str | None, str]:
+    """Return MLflow's error code and message, where the answer has that form."""
+    if not answer.is_json:
+        return None, ""
+    try:
+        fields = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None, ""
+    if not isinstance(fields, dict) or not isinstance(fields.get("error_code"), str):
+        return None, ""
+    return fields["error_code"][:100], str(fields.get("message", ""))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for; its other form, a date, is left to the jitter."""
+    written = headers.get("Retry-After", "")
+    return float(written) if written.isdecimal() and len(written) < 10 else None
+
+
+def excerpt(body: bytes) -> str:
+    """Return the first words of a body, escaped: it is the server's text, not ours."""
+    text = body[:400].decode("utf-8", "replace")
+    return ascii(" ".join(text.split())[:160]) if text.strip() else "an empty body"

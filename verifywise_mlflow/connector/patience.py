@@ -1,0 +1,89 @@
+"""How long to go on asking a server that does not answer: for a request, for a connection, and when to let it be.
+
+A request that fails in passing is tried again, after as long as the server asks for or a random pause. Three
+purses pay for that: the request's tries, the time since its first one, and what all retries of the connection
+have taken. A server that leaves several requests in a row without an answer is let be for a while: whatever is
+asked meanwhile fails at once, so that a dead tenant costs seconds.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from verifywise_mlflow.connector.errors import (
+    ConnectorError,
+    GatewayError,
+    ThrottledError,
+    TooSlowError,
+    UnreachableError,
+)
+from verifywise_mlflow.connector.settings import Bounds
+
+_NO_ANSWER = (UnreachableError, GatewayError, ThrottledError, TooSlowError)
+"""A 500 is an answer: the next object may well be readable."""
+
+
+class Patience:
+    """The patience that one connection has with its server. Threads may share it."""
+
+    def __init__(self, bounds: Bounds, host: str) -> None:
+        self._bounds = bounds
+        self._host = host
+        self._lock = threading.Lock()
+        self._spent = 0.0
+        self._failures = 0
+        self._rests_until = 0.0
+
+    def check(self) -> None:
+        """Say whether the server may be asked.
+
+        Raises:
+            UnreachableError: it is being let be.
+        """
+        with self._lock:
+            left = self._rests_until - time.monotonic()
+            if left > 0:
+                raise UnreachableError(
+                    f"{self._host} was not asked: it left {self._failures} requests in a row without an answer, and "
+                    f"is let be for another {left:.0f} seconds (rest_seconds)"
+                )
+
+    def answered(self) -> None:
+        """Take note that the server answers."""
+        with self._lock:
+            self._failures = 0
+
+    def gave_up(self, error: ConnectorError) -> None:
+        """Take note that a request has failed for good."""
+        with self._lock:
+            if not isinstance(error, _NO_ANSWER):
+                self._failures = 0
+                return
+            self._failures += 1
+            if self._failures >= self._bounds.failures_in_a_row:
+                self._rests_until = time.monotonic() + self._bounds.rest_seconds
+
+    def pause(self, error: ConnectorError, *, attempt: int, took: float, last_took: float) -> float | None:
+        """Return the seconds to wait before the next try; null where there is to be none.
+
+        Args:
+            error: what the last try came to.
+            attempt: the number of the last try, from 1.
+            took: seconds since the first try began.
+            last_took: seconds that the last try took.
+        """
+        if not error.passing or attempt >= self._bounds.attempts:
+            return None
+        jitter = random.uniform(0, 0.5 * 2**attempt)  # noqa: S311  # no secret
+        pause = jitter if error.retry_after is None else error.retry_after
+        with self._lock:
+            self._spent += last_took
+            # After a rest, one try decides whether the server is back.
+            if self._failures >= self._bounds.failures_in_a_row or took + pause > self._bounds.retry_seconds:
+                return None
+            if self._spent + pause > self._bounds.connection_retry_seconds:
+                return None
+            self._spent += pause
+        return pause

@@ -1,0 +1,92 @@
+"""Opens sockets as the settings say: to which addresses, with which TLS, how many at once.
+
+Nothing of the machine's environment has a say: no proxy variable, no netrc, no SSL_CERT_FILE, no SSLKEYLOGFILE.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import certifi
+from urllib3 import PoolManager
+
+from verifywise_mlflow.connector.addresses import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
+from verifywise_mlflow.connector.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool
+from verifywise_mlflow.connector.errors import UnusableSettingsError
+from verifywise_mlflow.connector.settings import ConnectionSettings
+
+
+def open_pool(settings: ConnectionSettings) -> PoolManager:
+    """Return a pool of connections for one server.
+
+    Raises:
+        UnusableSettingsError: a TLS file cannot be used.
+    """
+    # Reading the system's authorities takes some 20 ms, so not for a server without TLS.
+    context = tls_context(settings) if urlsplit(settings.base_uri).scheme == "https" else None
+    pool = PoolManager(maxsize=settings.bounds.requests_at_once, block=True, ssl_context=context)
+    pool.pool_classes_by_scheme = (
+        {"http": TimedHTTPConnectionPool, "https": TimedHTTPSConnectionPool}
+        if settings.allow_private_network
+        else {"http": PublicHTTPConnectionPool, "https": PublicHTTPSConnectionPool}
+    )
+    return pool
+
+
+def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
+    """Return what verifies the server, and shows it a certificate if there is one.
+
+    Not ``ssl.create_default_context``: that one reads SSL_CERT_FILE and SSL_CERT_DIR, and writes the keys of every
+    connection to SSLKEYLOGFILE.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.ca_bundle:
+        try:
+            context.load_verify_locations(settings.ca_bundle)
+        except OSError as error:
+            raise UnusableSettingsError(
+                f"tls.ca_bundle {settings.ca_bundle} cannot be used: {error.strerror}"
+            ) from None
+    else:
+        _trust_the_system(context)
+    if settings.client_certificate:
+        try:
+            # With a password, even an empty one, OpenSSL does not stop to ask the terminal for it.
+            context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
+        except OSError as error:
+            raise UnusableSettingsError(
+                f"tls.client_certificate {settings.client_certificate} cannot be used with its key: {error.strerror}"
+            ) from None
+    return context
+
+
+def _trust_the_system(context: ssl.SSLContext) -> None:
+    """Trust the authorities where OpenSSL was built to look for them; without any, those that certifi brings."""
+    built_in = ssl.get_default_verify_paths()
+    file, directory = Path(built_in.openssl_cafile), Path(built_in.openssl_capath)
+    if file.is_file() or directory.is_dir():
+        context.load_verify_locations(
+            str(file) if file.is_file() else None, str(directory) if directory.is_dir() else None
+        )
+    else:
+        context.load_verify_locations(certifi.where())
+
+
+_slots: dict[tuple[str, int | None], threading.BoundedSemaphore] = {}
+_slots_lock = threading.Lock()
+
+
+def server_slots(settings: ConnectionSettings) -> threading.BoundedSemaphore:
+    """Return what bounds the requests at one server over all connections of this process.
+
+    Tenants may share a server (workspaces). The first connection to it says how many requests it takes at once.
+    """
+    parts = urlsplit(settings.base_uri)
+    with _slots_lock:
+        return _slots.setdefault(
+            (parts.hostname or "", parts.port), threading.BoundedSemaphore(settings.bounds.requests_at_once)
+        )
