@@ -1,0 +1,361 @@
+"""Whatever MLflow takes comes out of the reader as it went in: names, tags, values, numbers.
+
+Written through MLflow's own client into a real server, read by the listing and by the point read. What the server
+itself refuses is left out, and counted, so that a test of nothing but refusals fails.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from verifywise_mlflow.connector import entities
+from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.persistence import registry as kept_registry
+from verifywise_mlflow.persistence import tracking
+from verifywise_mlflow.persistence.rows import entity
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
+from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.connector.strange_texts import Tally, keys, numbers, texts, values, words
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.registry import Registry
+
+HEALTHY = 0.5
+"""The least share of what is offered that the server has to take."""
+
+tags = st.dictionaries(keys, values, max_size=3)
+
+
+def examples(number: int) -> settings:
+    return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture
+def reader(tenant: Tenant) -> Iterator[MlflowReader]:
+    with closing(MlflowReader(connection_settings(tenant))) as reader:
+        yield reader
+
+
+def test_models_with_their_tags_and_aliases(registry: Registry, reader: MlflowReader) -> None:
+    client, tally = registry.client, Tally()
+
+    @examples(40)
+    @given(st.dictionaries(texts, st.tuples(values, tags, st.sets(words, max_size=2)), min_size=1, max_size=3))
+    def come_back(offered: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
+        written: dict[str, RegisteredModel] = {}
+        for name, (description, model_tags, aliases) in offered.items():
+            create = partial(client.create_registered_model, name, dict(model_tags), description)
+            if tally.offer(create) is None:
+                continue
+            if aliases:
+                client.create_model_version(name, "s3://bucket/model", await_creation_for=0)
+            taken = {alias: 1 for alias in aliases if _gives_alias(client, name, alias)}
+            written[name] = RegisteredModel(name, description, dict(model_tags), taken)
+
+        listing = reader.registered_models()
+        try:
+            assert listing.is_complete
+            assert {model.name: _without_times(model) for model in listing.rows} == written
+            assert {name: _without_times(reader.registered_model(name)) for name in written} == written
+        finally:
+            for name in written:
+                client.delete_registered_model(name)
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+def test_versions_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
+    client, tally = registry.client, Tally()
+
+    @examples(40)
+    @given(texts, st.lists(st.tuples(values, tags, texts, texts), min_size=1, max_size=3))
+    def come_back(name: str, offered: list[tuple[str, Mapping[str, str], str, str]]) -> None:
+        written: dict[int, tuple[object, ...]] = {}
+        if tally.offer(lambda: client.create_registered_model(name)) is None:
+            return
+        for description, version_tags, key, link in offered:
+            source = f"s3://bucket/{key}"
+            create = partial(client.create_model_version, name, source, None, dict(version_tags), link, description)
+            version = tally.offer(partial(create, await_creation_for=0))
+            if version is not None:
+                written[int(version.version)] = (name, description, dict(version_tags), source, link, ())
+
+        listing = reader.model_versions()
+        try:
+            assert listing.is_complete
+            assert {version.version_number: _said(version) for version in listing.rows} == written
+            assert {number: _said(reader.model_version(name, number)) for number in written} == written
+        finally:
+            client.delete_registered_model(name)
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+def test_experiments_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
+    client, tally = registry.client, Tally()
+    used: set[str] = set()
+
+    @examples(60)
+    @given(texts, tags)
+    def come_back(name: str, experiment_tags: Mapping[str, str]) -> None:
+        if name in used:
+            return
+        used.add(name)
+        experiment_id = tally.offer(lambda: client.create_experiment(name, tags=dict(experiment_tags)))
+        if experiment_id is None:
+            return
+
+        (listed,) = (one for one in reader.experiments().rows if one.experiment_id == experiment_id)
+
+        assert (listed.name, listed.tags) == (name, experiment_tags)
+        assert reader.experiment(experiment_id) == listed
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
+    client, tally = registry.client, Tally()
+    experiment_id = client.create_experiment("churn")
+
+    @examples(60)
+    @given(
+        texts,
+        st.dictionaries(keys, values, max_size=3),
+        st.dictionaries(keys, numbers, max_size=3),
+        tags,
+        st.tuples(texts, texts, values),
+    )
+    def come_back(
+        name: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        run_tags: Mapping[str, str],
+        used: tuple[str, str, str],
+    ) -> None:
+        # To MLflow, a data set of the same name and digest is the one that it has already.
+        dataset = entities.DatasetInput(used[0], uuid.uuid4().hex, "s3", used[1], context=used[2])
+        run_id = tally.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
+        if run_id is None:
+            return
+
+        (found,) = reader.runs([run_id], [experiment_id]).rows
+
+        assert found.problems == ()
+        assert (found.run_name, found.params) == (name, params)
+        assert found.tags == {**run_tags, "mlflow.runName": name}
+        assert _comparable(found.metrics) == _comparable(_as_mlflow_keeps(metrics))
+        assert found.datasets == (dataset,)
+        assert _comparable_run(reader.run(run_id)) == _comparable_run(found)
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
+    client, tally = registry.client, Tally()
+    experiment_id = client.create_experiment("churn")
+    run_id = client.create_run(experiment_id).info.run_id
+
+    @examples(50)
+    @given(words, st.dictionaries(keys, values, max_size=3), tags, texts, st.dictionaries(keys, numbers, max_size=2))
+    def come_back(
+        name: str,
+        params: Mapping[str, str],
+        model_tags: Mapping[str, str],
+        model_type: str,
+        metrics: Mapping[str, float],
+    ) -> None:
+        def log() -> str:
+            model = client.create_logged_model(experiment_id, name, run_id, dict(model_tags), dict(params), model_type)
+            for key, value in metrics.items():
+                client.log_metric(run_id, key, value, model_id=model.model_id)
+            return str(model.model_id)
+
+        model_id = tally.offer(log)
+        if model_id is None:
+            return
+
+        (found,) = reader.logged_models([model_id], [experiment_id]).rows
+
+        assert found.problems == ()
+        assert (found.name, found.model_type, found.source_run_id) == (name, model_type, run_id)
+        assert (found.params, found.tags) == (params, model_tags)
+        # Of a logged model, unlike of a run, MLflow 3.17 hands out 0 for NaN.
+        assert found.metrics == _as_mlflow_keeps({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
+        assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(found)
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
+    registry: Registry, reader: MlflowReader, tenant: Tenant, store: Store
+) -> None:
+    client, tally = registry.client, Tally()
+    experiment_id = client.create_experiment("churn 🦊")
+    syncs = 0
+
+    @examples(8)
+    @given(
+        texts,
+        st.tuples(values, tags, st.sets(words, max_size=2)),
+        st.tuples(values, tags, texts),
+        st.tuples(st.dictionaries(keys, values, max_size=3), st.dictionaries(keys, numbers, max_size=3), tags),
+    )
+    def come_back(
+        name: str,
+        model: tuple[str, Mapping[str, str], set[str]],
+        version: tuple[str, Mapping[str, str], str],
+        run: tuple[Mapping[str, str], Mapping[str, float], Mapping[str, str]],
+    ) -> None:
+        nonlocal syncs
+        dataset = entities.DatasetInput(name, uuid.uuid4().hex, "s3", version[2], context=version[0])
+
+        def register() -> tuple[str, str]:
+            run_id = _log_run(client, experiment_id, name, *run, dataset)
+            logged = client.create_logged_model(experiment_id, "m", run_id, dict(run[2]), dict(run[0]))
+            source = f"models:/{logged.model_id}"
+            client.create_registered_model(name, dict(model[1]), model[0])
+            create = partial(client.create_model_version, name, source, run_id, dict(version[1]), None, version[0])
+            create(await_creation_for=0, model_id=logged.model_id)
+            return run_id, logged.model_id
+
+        registered = tally.offer(register)
+        if registered is None:
+            return
+        run_id, model_id = registered
+        aliases = {alias for alias in model[2] if _gives_alias(client, name, alias)}
+        try:
+            # The syncs are of different tenants, so that none finds what an earlier one has left.
+            syncs += 1
+            of_its_own = tenant.model_copy(
+                update={
+                    "tenant_id": f"tenant-{syncs}",
+                    "artifacts": tenant.artifacts.model_copy(update={"manifests": False}),
+                }
+            )
+            sync(of_its_own, store)
+
+            kept = _Kept(store, of_its_own.tenant_id)
+            assert set(kept.model(name).aliases) == aliases
+            assert kept.model(name) == reader.registered_model(name)
+            assert kept.version(name) == reader.model_version(name, 1)
+            assert _comparable_run(kept.run(run_id)) == _comparable_run(reader.run(run_id))
+            assert _comparable_model(kept.logged_model(model_id)) == _comparable_model(reader.logged_model(model_id))
+        finally:
+            client.delete_registered_model(name)
+
+    come_back()
+    assert tally.share > HEALTHY
+
+
+class _Kept:
+    """What Postgres holds of a tenant, as entities again."""
+
+    def __init__(self, store: Store, tenant_id: str) -> None:
+        self._store, self._tenant_id = store, tenant_id
+
+    def model(self, name: str) -> RegisteredModel:
+        with self._store.begin() as connection:
+            row = kept_registry.models_by_name(connection, self._tenant_id, [name])[name]
+        return entity(RegisteredModel, row, name=row["model_name"])
+
+    def version(self, name: str) -> ModelVersion | None:
+        with self._store.begin() as connection:
+            return kept_registry.version_at(connection, self._tenant_id, name, 1)
+
+    def run(self, run_id: str) -> TrainingRun:
+        with self._store.begin() as connection:
+            return entity(TrainingRun, tracking.rows_by_id(connection, self._tenant_id, RUNS, [run_id])[run_id])
+
+    def logged_model(self, model_id: str) -> LoggedModel:
+        with self._store.begin() as connection:
+            rows = tracking.rows_by_id(connection, self._tenant_id, LOGGED_MODELS, [model_id])
+        return entity(LoggedModel, rows[model_id])
+
+
+def _gives_alias(client: MlflowClient, name: str, alias: str) -> bool:
+    """Give version 1 of the model an alias; say whether MLflow has taken it."""
+    taken = Tally()
+    taken.offer(lambda: client.set_registered_model_alias(name, alias, "1"))
+    return taken.taken == 1
+
+
+def _log_run(
+    client: MlflowClient,
+    experiment_id: str,
+    name: str,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    run_tags: Mapping[str, str],
+    dataset: entities.DatasetInput,
+) -> str:
+    run_id: str = client.create_run(experiment_id, run_name=name).info.run_id
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, 1_700_000_000_000, 0) for key, value in metrics.items()],
+        params=[Param(key, value) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in run_tags.items()],
+    )
+    used = Dataset(dataset.name or "", dataset.digest or "", dataset.source_type or "", dataset.source or "")
+    client.log_inputs(run_id, [DatasetInput(used, [InputTag("mlflow.data.context", dataset.context or "")])])
+    return run_id
+
+
+def _without_times(model: RegisteredModel) -> RegisteredModel:
+    return RegisteredModel(
+        model.name, model.description, model.tags, model.aliases, None, None, model.hidden_from_search, model.problems
+    )
+
+
+def _said(version: ModelVersion) -> tuple[object, ...]:
+    return (
+        version.model_name,
+        version.description,
+        version.tags,
+        version.source,
+        version.run_link,
+        version.problems,
+    )
+
+
+def _as_mlflow_keeps(metrics: Mapping[str, float]) -> dict[str, float]:
+    """MLflow has no infinities: it keeps the largest number in their place."""
+    largest = sys.float_info.max
+    return {key: math.copysign(largest, value) if math.isinf(value) else value for key, value in metrics.items()}
+
+
+def _comparable(metrics: Mapping[str, float]) -> dict[str, float | str]:
+    return {key: "NaN" if math.isnan(value) else value for key, value in metrics.items()}
+
+
+def _comparable_run(run: TrainingRun) -> tuple[object, ...]:
+    return (
+        *(run.run_id, run.experiment_id, run.run_name, run.user_id, run.status, run.lifecycle_stage),
+        *(run.started_at, run.ended_at, run.artifact_uri, _comparable(run.metrics), run.params, run.tags),
+        *(run.datasets, run.logged_model_ids, run.problems),
+    )
+
+
+def _comparable_model(model: LoggedModel) -> tuple[object, ...]:
+    return (
+        *(model.model_id, model.experiment_id, model.name, model.source_run_id, model.artifact_uri, model.status),
+        *(model.model_type, model.created_at, model.last_updated_at, model.params, _comparable(model.metrics)),
+        *(model.tags, model.problems),
+    )
