@@ -6,14 +6,18 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+COMPAT         := verifywise_mlflow_tests/compat
+COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types contracts definitions check clean
+.PHONY: help install demo test compat lint types contracts definitions check clean
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
+	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
 	@echo "make check   lint, types, import contracts, Dagster definitions"
-	@echo "make clean   remove the virtual environment and the demo"
+	@echo "make clean   remove the virtual environments and the demo"
 
 install: $(READY)
 
@@ -29,6 +33,20 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest $(TEST_ARGS)
+
+compat: $(READY)
+	$(MAKE) --jobs=4 $(COMPAT_SERVERS)
+	$(BIN)/pytest $(COMPAT) $(COMPAT_ARGS)
+
+.compat/current/.ready: constraints.txt
+
+.compat/%/.ready: $(COMPAT)/servers/%.txt
+	@echo "Installing into .compat/$* (only when $< changes)"
+	rm -rf .compat/$*
+	$(PYTHON) -m venv .compat/$*
+	# Servers import little of what they install: compiling all of it takes longer than the rest.
+	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --requirement $<
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -51,4 +69,4 @@ clean:
 	if [ -x $(BIN)/python ] && [ -L .demo/postgres ]; then \
 	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
 	fi
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .compat

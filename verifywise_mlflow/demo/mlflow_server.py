@@ -32,6 +32,7 @@ class MlflowServer:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         preferred_port: int | None = None,
+        interpreter: Path = Path(sys.executable),
     ) -> None:
         """Describe the server.
 
@@ -42,6 +43,7 @@ class MlflowServer:
             arguments: more arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
             environment: more variables for it; of ours, it sees none of MLflow's.
             preferred_port: the port to take if it is free.
+            interpreter: the Python that has the MLflow to start, where that is not our own.
         """
         self._backend_uri = backend_uri
         self._artifacts = artifacts
@@ -49,6 +51,7 @@ class MlflowServer:
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._preferred_port = preferred_port
+        self._interpreter = interpreter
         self._port = 0
         self._process: ChildProcess | None = None
 
@@ -101,7 +104,7 @@ class MlflowServer:
         self._process = ChildProcess(
             "MLflow",
             [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)),
+                *(self._interpreter, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)),
                 *("--artifacts-destination", str(self._artifacts.absolute()), "--workers", "1", *self._arguments),
             ],
             log=self._log,

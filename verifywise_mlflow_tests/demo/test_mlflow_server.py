@@ -53,3 +53,17 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
     with pytest.raises(ProcessFailedError, match=r"(?s)ended while it was starting.*no-such-option"), server:
         pass
     assert not server.process.is_alive()
+
+
+def test_a_server_runs_in_the_python_that_it_is_given(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text('#!/bin/sh\necho "another Python: $1 $2 $3"\nexit 1\n')
+    other.chmod(0o755)
+    server = MlflowServer(
+        backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "log",
+        interpreter=other,
+    )
+    with pytest.raises(ProcessFailedError, match="another Python: -m mlflow server"), server:
+        pass
