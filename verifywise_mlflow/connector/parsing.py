@@ -36,9 +36,9 @@ class Row:
     __slots__ = ("fields", "problems")
 
     def __init__(self, value: object) -> None:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             raise ProtocolError(f"a row of the answer is {type(value).__name__}, not an object")
-        self.fields: Mapping[str, object] = value
+        self.fields: dict[str, object] = value
         self.problems: list[str] = []
 
     def text(self, name: str) -> str | None:
@@ -83,24 +83,12 @@ class Row:
 
     def rows(self, name: str) -> list[Row]:
         """Return a list of objects; an item that is none is noted."""
-        value = self.fields.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self._unusable(name, value)
-            return []
-        rows = []
-        for item in value:
-            if isinstance(item, Mapping):
-                rows.append(Row(item))
-            else:
-                self._unusable(name, item)
-        return rows
+        return [Row(item) for item in self._items(name)]
 
     def row(self, name: str) -> Row:
         """Return an object; an empty one where there is none."""
         value = self.fields.get(name)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return Row(value)
         if value is not None:
             self._unusable(name, value)
@@ -109,8 +97,8 @@ class Row:
     def pairs(self, name: str) -> dict[str, str]:
         """Return MLflow's lists of key and value as a dictionary; an empty value is a value."""
         pairs: dict[str, str] = {}
-        for item in self.rows(name):
-            key, value = item.fields.get("key"), item.fields.get("value", "")
+        for item in self._items(name):
+            key, value = item.get("key"), item.get("value", "")
             if isinstance(key, str) and isinstance(value, str):
                 pairs[key] = value
             else:
@@ -120,11 +108,13 @@ class Row:
     def metrics(self) -> dict[str, float]:
         """Return the metrics; MLflow writes NaN as a string."""
         metrics: dict[str, float] = {}
-        for item in self.rows("metrics"):
-            key, value = item.fields.get("key"), item.fields.get("value", 0.0)
+        for item in self._items("metrics"):
+            key, value = item.get("key"), item.get("value", 0.0)
             if not isinstance(key, str):
                 self._unusable("a metric's name", key)
-            elif isinstance(value, bool) or not isinstance(value, int | float | str):
+            elif isinstance(value, float):
+                metrics[key] = value
+            elif isinstance(value, bool) or not isinstance(value, int | str):
                 self._unusable(f"metric {key:.100}", value)
             else:
                 try:
@@ -132,6 +122,21 @@ class Row:
                 except (ValueError, OverflowError):  # a word that is no number, an integer too large for a float
                     self._unusable(f"metric {key:.100}", value)
         return metrics
+
+    def _items(self, name: str) -> list[dict[str, object]]:
+        """Return a list of objects as JSON has them: runs have dozens, and a ``Row`` for each would cost the most."""
+        value = self.fields.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self._unusable(name, value)
+            return []
+        items = [item for item in value if isinstance(item, dict)]
+        if len(items) < len(value):
+            for item in value:
+                if not isinstance(item, dict):
+                    self._unusable(name, item)
+        return items
 
     def _unusable(self, name: str, value: object) -> None:
         # Of a list or an object only the kind: it may be nested deeper than can be written out here.
