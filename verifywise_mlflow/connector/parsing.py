@@ -30,6 +30,22 @@ _LARGEST_NUMBER = 2**63 - 1
 _LOGGED_MODEL_STATUS = "LOGGED_MODEL_"
 
 
+# A run has dozens of pairs, and looking at each in Python would be most of what reading it costs us. So what is as
+# it should be, which nearly everything is, is seen to be so in C; only the rest is taken pair by pair.
+_OBJECTS = frozenset((dict,))
+_TEXTS = frozenset((str,))
+_FLOATS = frozenset((float,))
+
+
+def _pairs_of(items: list[dict[str, object]], default: object) -> dict[str, object] | None:
+    """Return objects with ``key`` and ``value`` as one; none where a key is missing or no text."""
+    try:
+        pairs = {item["key"]: item.get("value", default) for item in items}
+    except (KeyError, TypeError):
+        return None
+    return pairs if _TEXTS.issuperset(map(type, pairs)) else None  # type: ignore[return-value]  # as this line sees
+
+
 class Row:
     """One JSON object of an answer, read field by field, noting what could not be used."""
 
@@ -96,8 +112,12 @@ class Row:
 
     def pairs(self, name: str) -> dict[str, str]:
         """Return MLflow's lists of key and value as a dictionary; an empty value is a value."""
+        items = self._items(name)
+        usual = _pairs_of(items, "")
+        if usual is not None and _TEXTS.issuperset(map(type, usual.values())):
+            return usual  # type: ignore[return-value]  # as has just been seen
         pairs: dict[str, str] = {}
-        for item in self._items(name):
+        for item in items:
             key, value = item.get("key"), item.get("value", "")
             if isinstance(key, str) and isinstance(value, str):
                 pairs[key] = value
@@ -107,14 +127,16 @@ class Row:
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics; MLflow writes NaN as a string."""
+        items = self._items("metrics")
+        usual = _pairs_of(items, 0.0)
+        if usual is not None and _FLOATS.issuperset(map(type, usual.values())):
+            return usual  # type: ignore[return-value]  # as has just been seen
         metrics: dict[str, float] = {}
-        for item in self._items("metrics"):
+        for item in items:
             key, value = item.get("key"), item.get("value", 0.0)
             if not isinstance(key, str):
                 self._unusable("a metric's name", key)
-            elif isinstance(value, float):
-                metrics[key] = value
-            elif isinstance(value, bool) or not isinstance(value, int | str):
+            elif isinstance(value, bool) or not isinstance(value, int | float | str):
                 self._unusable(f"metric {key:.100}", value)
             else:
                 try:
@@ -124,19 +146,19 @@ class Row:
         return metrics
 
     def _items(self, name: str) -> list[dict[str, object]]:
-        """Return a list of objects as JSON has them: runs have dozens, and a ``Row`` for each would cost the most."""
+        """Return a list of objects as JSON has them; an item that is none is noted."""
         value = self.fields.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             self._unusable(name, value)
             return []
-        items = [item for item in value if isinstance(item, dict)]
-        if len(items) < len(value):
-            for item in value:
-                if not isinstance(item, dict):
-                    self._unusable(name, item)
-        return items
+        if _OBJECTS.issuperset(map(type, value)):
+            return value
+        for item in value:
+            if not isinstance(item, dict):
+                self._unusable(name, item)
+        return [item for item in value if isinstance(item, dict)]
 
     def _unusable(self, name: str, value: object) -> None:
         # Of a list or an object only the kind: it may be nested deeper than can be written out here.
