@@ -1,0 +1,61 @@
+"""The registry that belongs to one Databricks workspace: MLflow's calls, with bounds and orders of its own.
+
+After docs.databricks.com/api/model-registry. It has stages and tags, but no aliases, and no prompts. The listings
+show tags, so that they alone are enough.
+"""
+
+from __future__ import annotations
+
+from verifywise_mlflow.connector import parsing
+from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall
+from verifywise_mlflow.connector.databricks.registry import Question, about_the_object, from_token, version_key
+from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
+from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.connector.settings import Bounds
+from verifywise_mlflow.connector.transport import Transport
+
+MODELS_A_PAGE = 1_000  # the largest that is documented
+VERSIONS_A_PAGE = 10_000  # likewise
+
+
+class WorkspaceRegistry:
+    """Reads a workspace's registry."""
+
+    def __init__(self, transport: Transport, bounds: Bounds) -> None:
+        self._transport = transport
+        self._bounds = bounds
+
+    def registered_models(self) -> Listing[RegisteredModel]:
+        """List every registered model that the account may read."""
+
+        def ask(token: str | None) -> dict[str, object]:
+            question: Question = (("max_results", MODELS_A_PAGE), ("order_by", "name ASC"), *from_token(token))
+            return self._transport.get_json(ReadCall.SEARCH_MODELS, question)
+
+        return read_listing(
+            Pages(ask, "registered_models", parsing.registered_model, lambda model: model.name), self._bounds
+        )
+
+    def model_versions(self) -> Listing[ModelVersion]:
+        """List every version of these models, in any status."""
+
+        def ask(token: str | None) -> dict[str, object]:
+            # The column is called version here, and version_number in MLflow's own server.
+            order: Question = (("order_by", "name ASC"), ("order_by", "version ASC"))
+            question: Question = (("max_results", VERSIONS_A_PAGE), *order, *from_token(token))
+            return self._transport.get_json(ReadCall.SEARCH_VERSIONS, question)
+
+        return read_listing(Pages(ask, "model_versions", parsing.model_version, version_key), self._bounds)
+
+    def registered_model(self, name: str) -> RegisteredModel:
+        """Read one registered model by its name."""
+        with about_the_object():
+            answer = self._transport.get_json(DatabricksReadCall.GET_WORKSPACE_MODEL, {"name": name})
+        return parsing.registered_model(answer.get("registered_model_databricks"))
+
+    def model_version(self, name: str, number: int) -> ModelVersion:
+        """Read one version by its model's name and its number."""
+        with about_the_object():
+            answer = self._transport.get_json(ReadCall.GET_VERSION, {"name": name, "version": number})
+        return parsing.model_version(answer.get("model_version"))

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall, is_databricks_read_call, is_full_name
+
+EXAMPLES = {
+    DatabricksReadCall.LIST_UC_VERSIONS: "main.retail.churn",
+    DatabricksReadCall.GET_FILE: "Volumes/main/ml/files/x",
+}
+KNOWN = [(call.method, call.path(EXAMPLES.get(call))) for call in DatabricksReadCall]
+
+
+@pytest.mark.parametrize(("method", "path"), KNOWN)
+def test_every_call_on_the_list_is_a_read_call(method: str, path: str) -> None:
+    assert is_databricks_read_call(method, path)
+
+
+def test_the_list_holds_get_only() -> None:
+    assert {call.method for call in DatabricksReadCall} == {"GET"}
+
+
+MODELS = "api/2.1/unity-catalog/models"
+FILES = "api/2.0/fs/files"
+NEARLY = [
+    ("POST", MODELS),
+    ("DELETE", f"{MODELS}/a.b.c"),
+    ("PATCH", f"{MODELS}/a.b.c"),
+    ("GET", f"{MODELS}/a.b.c"),
+    ("GET", f"{MODELS}/a.b.c/versions/1"),
+    ("GET", f"{MODELS}/a.b.c/versions/"),
+    ("GET", f"{MODELS}/a.b/versions"),
+    ("GET", f"{MODELS}/a.b.c.d/versions"),
+    ("GET", f"{MODELS}/a..c/versions"),
+    ("GET", f"{MODELS}/../versions"),
+    ("GET", f"{MODELS}/a.b.c/../x.y.z/versions"),
+    ("GET", f"{MODELS}/a.b.c/versions\n"),
+    ("GET", f"{MODELS}/a.b.\ud800/versions"),
+    ("GET", f"{MODELS}/{{id}}/versions"),
+    ("GET", f"{MODELS}/a.b.{'c' * 256}/versions"),
+    ("GET", "api/2x1/unity-catalog/models"),
+    ("GET", f"/{MODELS}"),
+    ("PUT", f"{FILES}/Volumes/a/b/c/d"),
+    ("HEAD", f"{FILES}/Volumes/a/b/c/d"),
+    ("GET", f"{FILES}/Workspace/Users/ann/notebook"),
+    ("GET", f"{FILES}/WorkspaceInternal/Mlflow/Secrets/x"),
+    ("GET", f"{FILES}/Volumes"),
+    ("GET", f"{FILES}/Volumes/"),
+    ("GET", f"{FILES}/Volumes/a//b"),
+    ("GET", f"{FILES}/Volumes/../Workspace"),
+    ("GET", f"{FILES}/Volumes/a/.."),
+    ("GET", f"{FILES}/Volumes/a/."),
+    ("GET", f"{FILES}/Volumes/a/%2E%2e/b"),
+    ("GET", f"{FILES}/Volumes/a/b%2fc"),
+    ("GET", f"{FILES}/Volumes/a/b%5Cc"),
+    ("GET", f"{FILES}/Volumes/a\\b"),
+    ("GET", "api/2.0/mlflow/unity-catalog/model-versions/generate-temporary-credentials"),
+    ("POST", "api/2.0/mlflow/unity-catalog/registered-models/set-tag"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), NEARLY)
+def test_what_is_nearly_on_the_list_is_not_on_it(method: str, path: str) -> None:
+    assert not is_databricks_read_call(method, path)
+
+
+junk = st.text(max_size=6) | st.sampled_from(["/", "..", "/..", "%2e", "%2F", ";", "?", "#", "\\", "\0", " ", "{id}"])
+
+
+@given(
+    call=st.sampled_from(list(DatabricksReadCall)), parts=st.lists(junk, max_size=6), separator=st.sampled_from("./")
+)
+def test_what_is_sent_has_the_segments_of_the_list_whatever_a_name_holds(
+    call: DatabricksReadCall, parts: list[str], separator: str
+) -> None:
+    identifier = separator.join(parts)
+    path = call.path(identifier)
+
+    if is_databricks_read_call(call.method, path):
+        sent = quote(path).split("/")
+        expected = call.path(EXAMPLES.get(call)).split("/")
+        assert not {"", ".", ".."} & set(sent)
+        assert not set("?#;\\") & set(quote(path))
+        if call is not DatabricksReadCall.GET_FILE:
+            assert len(sent) == len(expected)
+            assert (sent[0], sent[-1]) == (expected[0], expected[-1])
+
+
+@pytest.mark.parametrize("name", ["main.default.churn", "a.b.größe-100%", "a.b.'x'", "a.b.c\\d", "a.b.\xa0"])
+def test_what_databricks_allows_as_a_name_is_one(name: str) -> None:
+    assert is_full_name(name)
+    assert is_databricks_read_call("GET", f"{MODELS}/{name}/versions")
