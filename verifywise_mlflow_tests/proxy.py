@@ -121,7 +121,7 @@ Fault: TypeAlias = Callable[[Line], None]
 Choice: TypeAlias = Callable[[Exchange], Fault | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Proxy:
     """What came in so far, and what is to happen to the next request."""
 
