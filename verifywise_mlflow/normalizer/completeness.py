@@ -42,3 +42,8 @@ def oddities(inputs: RecordInputs) -> Iterator[str]:
         yield f"MLflow's status of this version is {quoted(version.status)}{message}"
     if inputs.version.hidden_from_search or (inputs.model and inputs.model.hidden_from_search):
         yield "a prompt tag hides this version or its model from MLflow's own search"
+    if inputs.incarnation > 1:
+        yield f"the model was deleted and created anew: this version is of incarnation {inputs.incarnation} of the name"
+    for alias in inputs.dangling_aliases:
+        number = inputs.model.aliases[alias] if inputs.model else 0
+        yield f"the model's alias {quoted(alias)} points to version {number}, which does not exist"

@@ -21,5 +21,9 @@ class RecordInputs:
     logged_model: LoggedModel | None = None
     logged_model_problem: str | None = None
     """Why the logged model that the version's source names could not be read."""
+    incarnation: int = 1
+    """From 2 on, others have borne the version's name and number before."""
+    dangling_aliases: tuple[str, ...] = ()
+    """Aliases of the model that point to a version that there is not, sorted."""
     manifest: ArtifactManifest | None = None
     """None where manifests are switched off for the tenant."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_, update
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, upsert
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +22,37 @@ class Known:
 
     fingerprint: str
     is_gone: bool
+    created_at: datetime | None
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """An object as a listing has just shown it."""
+
+    found: T
+    fingerprint: str
+    incarnation: int = 1
 
 
 def known_models(connection: Connection, tenant_id: str) -> dict[str, Known]:
-    """Return every model's fingerprint by its name, tombstones too."""
+    """Return what is known of every model by its name, tombstones too."""
     table = registered_models
-    rows = connection.execute(
-        select(table.c.model_name, table.c.fingerprint, table.c.gone_at.is_not(None)).where(
-            table.c.tenant_id == tenant_id
-        )
-    )
-    return {name: Known(fingerprint, gone) for name, fingerprint, gone in rows}
+    rows = connection.execute(select(table.c.model_name, *_known(table)).where(table.c.tenant_id == tenant_id))
+    return {name: Known(*known) for name, *known in rows}
 
 
 def known_versions(connection: Connection, tenant_id: str) -> dict[Key, Known]:
-    """Return every version's fingerprint by its key, tombstones too."""
+    """Return what is known of every version by its key, tombstones too."""
     table = model_versions
     rows = connection.execute(
-        select(table.c.model_name, table.c.version_number, table.c.fingerprint, table.c.gone_at.is_not(None)).where(
-            table.c.tenant_id == tenant_id
-        )
+        select(table.c.model_name, table.c.version_number, *_known(table)).where(table.c.tenant_id == tenant_id)
     )
-    return {(name, number): Known(fingerprint, gone) for name, number, fingerprint, gone in rows}
+    return {(name, number): Known(*known) for name, number, *known in rows}
+
+
+def _known(table: Table) -> list[ColumnElement[Any]]:
+    return [table.c.fingerprint, table.c.gone_at.is_not(None), table.c.created_at, table.c.incarnation]
 
 
 def aliases_by_version(connection: Connection, tenant_id: str) -> dict[Key, list[str]]:
@@ -59,14 +71,14 @@ def aliases_by_version(connection: Connection, tenant_id: str) -> dict[Key, list
 
 
 def write_models(
-    connection: Connection, tenant_id: str, models: Sequence[tuple[RegisteredModel, str]], now: datetime
+    connection: Connection, tenant_id: str, models: Sequence[Seen[RegisteredModel]], now: datetime
 ) -> None:
-    """Write models with their fingerprints."""
+    """Write models."""
     rows: list[Row] = []
-    for model, fingerprint in models:
-        row = columns_of(model)
+    for seen in models:
+        row = columns_of(seen.found)
         row["model_name"] = row.pop("name")
-        rows.append({**row, "tenant_id": tenant_id, "gone_at": None, "fingerprint": fingerprint, "changed_at": now})
+        rows.append({**row, **_written(tenant_id, seen, now)})
     upsert(connection, registered_models, rows)
 
 
@@ -80,22 +92,29 @@ class ListedVersion:
 
 
 def write_versions(
-    connection: Connection, tenant_id: str, versions: Sequence[tuple[ListedVersion, str]], now: datetime
+    connection: Connection, tenant_id: str, versions: Sequence[Seen[ListedVersion]], now: datetime
 ) -> None:
-    """Write versions with their fingerprints."""
+    """Write versions."""
     rows: list[Row] = [
         {
-            **columns_of(listed.version),
-            "aliases": listed.aliases,
-            "logged_model_id": listed.logged_model_id,
-            "tenant_id": tenant_id,
-            "gone_at": None,
-            "fingerprint": fingerprint,
-            "changed_at": now,
+            **columns_of(seen.found.version),
+            "aliases": seen.found.aliases,
+            "logged_model_id": seen.found.logged_model_id,
+            **_written(tenant_id, seen, now),
         }
-        for listed, fingerprint in versions
+        for seen in versions
     ]
     upsert(connection, model_versions, rows)
+
+
+def _written(tenant_id: str, seen: Seen[T], now: datetime) -> Row:
+    return {
+        "tenant_id": tenant_id,
+        "gone_at": None,
+        "fingerprint": seen.fingerprint,
+        "incarnation": seen.incarnation,
+        "changed_at": now,
+    }
 
 
 def entomb_models(connection: Connection, tenant_id: str, names: Collection[str], now: datetime) -> None:
@@ -124,6 +143,20 @@ def models_by_name(connection: Connection, tenant_id: str, names: Collection[str
     table = registered_models
     rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.model_name.in_(names)))
     return {str(row["model_name"]): row for row in map(dict, rows.mappings())}
+
+
+def living_numbers(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, set[int]]:
+    """Return the numbers of the versions that the named models have in MLflow."""
+    table = model_versions
+    rows = connection.execute(
+        select(table.c.model_name, table.c.version_number).where(
+            table.c.tenant_id == tenant_id, table.c.model_name.in_(names), table.c.gone_at.is_(None)
+        )
+    )
+    numbers: dict[str, set[int]] = {}
+    for name, number in rows:
+        numbers.setdefault(name, set()).add(number)
+    return numbers
 
 
 def version_at(connection: Connection, tenant_id: str, name: str, number: int) -> ModelVersion | None:

@@ -1,10 +1,12 @@
 """The tables, in the schema ``verifywise``. They bear the assets' names and lead with the tenant.
 
-Three columns come back in several of them:
+Four columns come back in several of them:
 
 * ``fingerprint``: SHA-256 of what was read. A row is written only when it differs.
 * ``revision``: drawn from one sequence at each write. What was built from a row remembers the row's
   revision, so that what is *pending* is found by comparing revisions, row by row.
+* ``incarnation``: from 1, how many objects have borne this name and number: what is deleted and created again is
+  another object, with another time of creation.
 * ``retry``: the last reading failed by something passing, so the next sync tries again.
 """
 
@@ -44,6 +46,10 @@ def _time(name: str, *, nullable: bool = True) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
+def _incarnation() -> Column[Any]:
+    return Column("incarnation", Integer, nullable=False, server_default=text("1"))
+
+
 def _written() -> tuple[Column[Any], ...]:
     return (
         Column("fingerprint", Text, nullable=False),
@@ -74,6 +80,7 @@ registered_models = Table(
     _time("last_updated_at"),
     Column("hidden_from_search", Boolean, nullable=False),
     Column("problems", Json, nullable=False),
+    _incarnation(),
     _time("gone_at"),
     *_written(),
 )
@@ -99,6 +106,7 @@ model_versions = Table(
     Column("tags", Json, nullable=False),
     Column("hidden_from_search", Boolean, nullable=False),
     Column("problems", Json, nullable=False),
+    _incarnation(),
     _time("gone_at"),
     *_written(),
     Index("model_versions_by_run", "tenant_id", "run_id"),

@@ -57,22 +57,30 @@ class _Linked:
     runs: Mapping[str, Row]
     logged_models: Mapping[str, Row]
     manifests: Mapping[Key, Row]
+    numbers: Mapping[str, set[int]]
+    """Of the living versions of the models that have aliases."""
 
 
 def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) -> list[RecordInputs]:
     run_ids = {item.run_id for item in due if item.run_id}
     model_ids = {item.logged_model_id for item in due if item.logged_model_id}
+    models = registry.models_by_name(connection, tenant_id, {item.key[0] for item in due})
     linked = _Linked(
-        models=registry.models_by_name(connection, tenant_id, {item.key[0] for item in due}),
+        models=models,
         runs=tracking.rows_by_id(connection, tenant_id, RUNS, run_ids),
         logged_models=tracking.rows_by_id(connection, tenant_id, LOGGED_MODELS, model_ids),
         manifests=manifests_by_key(connection, tenant_id, [item.key for item in due]),
+        numbers=registry.living_numbers(
+            connection, tenant_id, {name for name, row in models.items() if row["aliases"]}
+        ),
     )
     return [_record_inputs(item, linked) for item in due]
 
 
 def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
-    model = linked.models.get(due.key[0])
+    name = due.key[0]
+    row = linked.models.get(name)
+    model = entity(RegisteredModel, row, name=name) if row else None
     run = linked.runs.get(due.run_id or "")
     # Only models:/m-… is MLflow's own word for where a version came from. A path that lies in a logged model's
     # folder tells where the files are, and nothing more.
@@ -80,16 +88,24 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
     logged_model = linked.logged_models.get(due.logged_model_id or "") if is_linked else None
     manifest = linked.manifests.get(due.key)
     stored = manifest["manifest"] if manifest else None
+    incarnation = due.version["incarnation"]
+    assert isinstance(incarnation, int)  # the column's type
     return RecordInputs(
         version=entity(ModelVersion, due.version),
-        model=entity(RegisteredModel, model, name=due.key[0]) if model else None,
+        model=model,
         run=entity(TrainingRun, run) if run and _was_ever_read(run) else None,
         run_problem=_text(run, "unreadable"),
         experiment_name=_text(run, "experiment_name"),
         logged_model=entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
         logged_model_problem=_text(logged_model, "unreadable"),
+        incarnation=incarnation,
+        dangling_aliases=_dangling(model, linked.numbers.get(name, set())) if model else (),
         manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
     )
+
+
+def _dangling(model: RegisteredModel, numbers: set[int]) -> tuple[str, ...]:
+    return tuple(sorted(alias for alias, number in model.aliases.items() if number not in numbers))
 
 
 def _was_ever_read(row: Row) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from verifywise_mlflow.artifacts.location import logged_model_id_in
 from verifywise_mlflow.connector.entities import ModelVersion
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import registry, tenancy
 from verifywise_mlflow.persistence.registry import ListedVersion
 from verifywise_mlflow.persistence.rows import BATCH, fits
+from verifywise_mlflow.pipeline.changes import Changes
 from verifywise_mlflow.pipeline.removal import confirm_removal
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
@@ -25,7 +25,7 @@ def refresh(context: StageContext) -> Progress:
         known = registry.known_versions(connection, tenant_id)
         aliases = registry.aliases_by_version(connection, tenant_id)
 
-    changed = []
+    changes: Changes[ListedVersion] = Changes("model version")
     for version in listing.rows:
         key = (version.model_name, version.version_number)
         if not fits(version.model_name, version.run_id):
@@ -36,14 +36,11 @@ def refresh(context: StageContext) -> Progress:
             progress.incomplete += 1
         logged_model_id = logged_model_id_in(version.source) if version.source else None
         listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
-        mark = fingerprint(listed)
-        before = known.get(key)
-        if before is None or before.is_gone or before.fingerprint != mark:
-            changed.append((listed, mark))
-    for start in range(0, len(changed), BATCH):
+        changes.compare(_name(key), listed, version.created_at, known.get(key))
+    for start in range(0, len(changes.seen), BATCH):
         with store.begin() as connection:
-            registry.write_versions(connection, tenant_id, changed[start : start + BATCH], context.now)
-        context.show(start, len(changed))
+            registry.write_versions(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
+        context.show(start, len(changes.seen))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
     living = [key for key, before in known.items() if not before.is_gone]
@@ -62,7 +59,8 @@ def refresh(context: StageContext) -> Progress:
             tenancy.note_newest_version_time(connection, tenant_id, _newest(listing.rows), context.now)
     progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.notes += removal.notes
-    progress.read, progress.changed, progress.removed = len(listing.rows), len(changed), len(removal.gone)
+    progress.recreated = changes.recreated
+    progress.read, progress.changed, progress.removed = len(listing.rows), len(changes.seen), len(removal.gone)
     progress.incomplete += len(progress.unreadable)
     return progress
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.connector.entities import RegisteredModel
 from verifywise_mlflow.persistence import registry
 from verifywise_mlflow.persistence.rows import BATCH, NAME_BYTES, fits
+from verifywise_mlflow.pipeline.changes import Changes
 from verifywise_mlflow.pipeline.removal import confirm_removal
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
@@ -26,16 +27,13 @@ def refresh(context: StageContext) -> Progress:
     with store.begin() as connection:
         known = registry.known_models(connection, tenant_id)
 
-    changed = []
+    changes: Changes[RegisteredModel] = Changes("registered model")
     for model in models:
-        mark = fingerprint(model)
-        before = known.get(model.name)
-        if before is None or before.is_gone or before.fingerprint != mark:
-            changed.append((model, mark))
-    for start in range(0, len(changed), BATCH):
+        changes.compare(model.name, model, model.created_at, known.get(model.name))
+    for start in range(0, len(changes.seen), BATCH):
         with store.begin() as connection:
-            registry.write_models(connection, tenant_id, changed[start : start + BATCH], context.now)
-        context.show(start, len(changed))
+            registry.write_models(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
+        context.show(start, len(changes.seen))
 
     listed = {model.name for model in listing.rows}
     living = [name for name, before in known.items() if not before.is_gone]
@@ -51,6 +49,7 @@ def refresh(context: StageContext) -> Progress:
             registry.entomb_models(connection, tenant_id, removal.gone, context.now)
     progress.unreadable += [Unreadable("registered model", name, reason) for name, reason in removal.unconfirmed]
     progress.notes += removal.notes
-    progress.read, progress.changed, progress.removed = len(listing.rows), len(changed), len(removal.gone)
+    progress.recreated = changes.recreated
+    progress.read, progress.changed, progress.removed = len(listing.rows), len(changes.seen), len(removal.gone)
     progress.incomplete += len(progress.unreadable)
     return progress

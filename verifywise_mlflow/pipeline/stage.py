@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.changes import Recreated
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -55,6 +56,7 @@ class Progress:
     incomplete: int = 0
     """Objects that could not be read, or only in part."""
     unreadable: list[Unreadable] = field(default_factory=list)
+    recreated: list[Recreated] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Sentences for people: why a listing is incomplete, what was held back."""
     reconciled: bool = False

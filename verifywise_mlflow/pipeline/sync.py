@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
 from verifywise_mlflow import __version__
-from verifywise_mlflow.audit.entry import AuditEntry, Outcome
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.connector.transport import Traffic
 from verifywise_mlflow.persistence import tenancy, trail
@@ -155,6 +155,16 @@ class Sync:
                         reason=item.reason,
                     )
                     for item in unreadable
+                ]
+                + [
+                    self._entry(
+                        "object recreated",
+                        "noted",
+                        object_kind=item.kind,
+                        object_name=item.name,
+                        reason=item.sentence,
+                    )
+                    for item in progress.recreated
                 ],
             )
 
@@ -168,11 +178,13 @@ class Sync:
             reasons.insert(0, f"{stage}: {_sentence(error)}")
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
         counts["requests"] = self._traffic().requests
+        if self._reader:
+            counts["server"] = asdict(self._reader.server)
         return self._entry("sync", outcome, reason="; ".join(reasons) or None, counts=counts)
 
     def _entry(
         self,
-        kind: Literal["sync", "object unreadable"],
+        kind: EntryKind,
         outcome: Outcome,
         *,
         reason: str | None,

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.connector.entities import RegisteredModel
 from verifywise_mlflow.persistence import registry, trail
+from verifywise_mlflow.persistence.registry import Seen
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import registered_models
 
@@ -139,7 +140,7 @@ def revisions(store: Store) -> dict[str, int]:
 
 def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:
     with store.begin() as connection:
-        registry.write_models(connection, tenant_id, [(model, f"of {model}") for model in models], NOW)
+        registry.write_models(connection, tenant_id, [Seen(model, f"of {model}") for model in models], NOW)
 
 
 def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(store: Store) -> None:
