@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from typing import ClassVar
 
-from urllib3.connection import HTTPConnection
 from urllib3.util.connection import create_connection
 
 from verifywise_mlflow.connector.deadlines import (
@@ -40,7 +40,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
-def _connect_to_public(connection: HTTPConnection) -> socket.socket:
+def _connect_to_public(connection: PublicHTTPConnection | PublicHTTPSConnection) -> socket.socket:
     # urllib3 gives an IPv6 host with its brackets off in _dns_host, which is what the resolver wants.
     try:
         found = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
@@ -50,8 +50,7 @@ def _connect_to_public(connection: HTTPConnection) -> socket.socket:
     refused = [address for address in addresses if not is_public(address)]
     if refused:
         raise RefusedAddressError(
-            f"{connection.host} is at {refused[0]}, a private, loopback or link-local address. If the server is "
-            "meant to be there, set allow_private_network: true for the tenant."
+            f"{connection.host} is at {refused[0]}, a private, loopback or link-local address. {connection.permission}"
         )
     unreachable: OSError | None = None
     for address in addresses:
@@ -64,12 +63,24 @@ def _connect_to_public(connection: HTTPConnection) -> socket.socket:
     raise unreachable or OSError(f"{connection.host} has no address")
 
 
-class _PublicHTTPConnection(TimedHTTPConnection):
+_PERMISSION = "If the server is meant to be there, set allow_private_network: true for the tenant."
+
+
+class PublicHTTPConnection(TimedHTTPConnection):
+    """Connects to public addresses only."""
+
+    permission: ClassVar[str] = _PERMISSION
+    """What has to be written to allow others."""
+
     def _new_conn(self) -> socket.socket:
         return _connect_to_public(self)
 
 
-class _PublicHTTPSConnection(TimedHTTPSConnection):
+class PublicHTTPSConnection(TimedHTTPSConnection):
+    """Connects to public addresses only."""
+
+    permission: ClassVar[str] = _PERMISSION
+
     # TLS still asks for and verifies the host's name: only the socket below it is ours.
     def _new_conn(self) -> socket.socket:
         return _connect_to_public(self)
@@ -78,10 +89,10 @@ class _PublicHTTPSConnection(TimedHTTPSConnection):
 class PublicHTTPConnectionPool(TimedHTTPConnectionPool):
     """Connects to public addresses only."""
 
-    ConnectionCls = _PublicHTTPConnection
+    ConnectionCls = PublicHTTPConnection
 
 
 class PublicHTTPSConnectionPool(TimedHTTPSConnectionPool):
     """Connects to public addresses only."""
 
-    ConnectionCls = _PublicHTTPSConnection
+    ConnectionCls = PublicHTTPSConnection

@@ -14,6 +14,7 @@ import time
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
 
 
 class _TimedFile(io.RawIOBase):
@@ -80,3 +81,10 @@ class TimedHTTPSConnectionPool(HTTPSConnectionPool):
     """Connections that read against a deadline."""
 
     ConnectionCls = TimedHTTPSConnection
+
+
+def allow(response: BaseHTTPResponse, seconds: float) -> float:
+    """Give an answer this long, from its first byte; return the deadline on the monotonic clock."""
+    timed = getattr(response, "_original_response", None)
+    assert isinstance(timed, TimedResponse)
+    return timed.allow(seconds)

@@ -28,6 +28,10 @@ class RefusedAddressError(ConnectorError):
     """The server's address is one that this tenant may not be read from."""
 
 
+class ProxyRefusedError(ConnectorError):
+    """The tenant's proxy does not let us through. Whatever it says, it says nothing about the server's objects."""
+
+
 class UnauthenticatedError(ConnectorError):
     """401: the credentials are missing or wrong."""
 

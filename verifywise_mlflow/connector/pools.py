@@ -1,4 +1,4 @@
-"""Opens sockets as the settings say: to which addresses, with which TLS, how many at once.
+"""Opens sockets as the settings say: to which addresses, through which proxy, with which TLS, how many at once.
 
 Nothing of the machine's environment has a say: no proxy variable, no netrc, no SSL_CERT_FILE, no SSLKEYLOGFILE.
 """
@@ -11,11 +11,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
-from urllib3 import PoolManager
+from urllib3 import PoolManager, ProxyManager
+from urllib3.util import parse_url
 
 from verifywise_mlflow.connector.addresses import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
 from verifywise_mlflow.connector.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool
 from verifywise_mlflow.connector.errors import UnusableSettingsError
+from verifywise_mlflow.connector.proxies import (
+    ForwardedPool,
+    ForwardedPublicPool,
+    TunnelledPool,
+    TunnelledPublicPool,
+    refuse_written_private_address,
+)
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
 
@@ -23,17 +31,32 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
     """Return a pool of connections for one server.
 
     Raises:
+        RefusedAddressError: the server is to be reached through a proxy, at an address written out that is not public.
         UnusableSettingsError: a TLS file cannot be used.
     """
     # Reading the system's authorities takes some 20 ms, so not for a server without TLS.
     context = tls_context(settings) if urlsplit(settings.base_uri).scheme == "https" else None
-    pool = PoolManager(maxsize=settings.bounds.requests_at_once, block=True, ssl_context=context)
-    pool.pool_classes_by_scheme = (
-        {"http": TimedHTTPConnectionPool, "https": TimedHTTPSConnectionPool}
-        if settings.allow_private_network
-        else {"http": PublicHTTPConnectionPool, "https": PublicHTTPSConnectionPool}
+    places = settings.bounds.requests_at_once
+    proxy = settings.proxy
+    if proxy is None:
+        pool = PoolManager(maxsize=places, block=True, ssl_context=context)
+        pool.pool_classes_by_scheme = (
+            {"http": TimedHTTPConnectionPool, "https": TimedHTTPSConnectionPool}
+            if settings.allow_private_network
+            else {"http": PublicHTTPConnectionPool, "https": PublicHTTPSConnectionPool}
+        )
+        return pool
+    if not settings.allow_private_network:
+        refuse_written_private_address(parse_url(settings.base_uri).host or "")
+    through = ProxyManager(
+        proxy.uri, proxy_headers=dict(proxy.headers()), maxsize=places, block=True, ssl_context=context
     )
-    return pool
+    through.pool_classes_by_scheme = (
+        {"http": ForwardedPool, "https": TunnelledPool}
+        if proxy.allow_private_network
+        else {"http": ForwardedPublicPool, "https": TunnelledPublicPool}
+    )
+    return through
 
 
 def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:

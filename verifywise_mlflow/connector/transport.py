@@ -22,7 +22,7 @@ from urllib3.response import BaseHTTPResponse
 
 from verifywise_mlflow.connector.answers import Answer, error_of, json_object, retry_after
 from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.deadlines import TimedResponse
+from verifywise_mlflow.connector.deadlines import allow
 from verifywise_mlflow.connector.errors import (
     BoundExceededError,
     ConnectorError,
@@ -35,6 +35,7 @@ from verifywise_mlflow.connector.errors import (
 from verifywise_mlflow.connector.patience import Patience
 from verifywise_mlflow.connector.pools import open_pool, server_slots
 from verifywise_mlflow.connector.read_calls import Call, is_read_call
+from verifywise_mlflow.connector.reasons import reason
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
 T = TypeVar("T")
@@ -83,7 +84,11 @@ class Transport:
             **({"X-MLFLOW-WORKSPACE": settings.workspace} if settings.workspace else {}),
         }
         self._credentials = settings.credentials()
-        self._signed(Outgoing("GET", self._base, self._headers, None))  # so that a bad secret shows at once
+        try:
+            self._signed(Outgoing("GET", self._base, self._headers, None))  # so that a bad secret shows at once
+        except ConnectorError as error:
+            if not error.passing:  # a token's issuer that hiccups is asked again with the first request
+                raise
         self._pool = open_pool(settings)
         self._slots = server_slots(settings)
         self._patience = Patience(settings.bounds, self._host)
@@ -229,7 +234,7 @@ class Transport:
                 ),
             )
         except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self._host} did not answer {path}: {_reason(error)}") from None
+            raise UnreachableError(f"{self._host} did not answer {path}: {reason(error)}") from None
         except OSError as error:
             raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
 
@@ -238,7 +243,7 @@ class Transport:
 
     def _read(self, response: BaseHTTPResponse, limit: _Limit) -> Iterator[bytes]:
         """Yield the body in chunks; end at the limit."""
-        deadline = _allow(response, limit.seconds)
+        deadline = allow(response, limit.seconds)
         too_slow = TooSlowError(
             f"{self._host} took longer for an answer than the {limit.seconds:g} seconds allowed here "
             f"({limit.seconds_setting})"
@@ -260,7 +265,7 @@ class Transport:
         except urllib3.exceptions.HTTPError as error:
             if time.monotonic() >= deadline:
                 raise too_slow from None
-            raise UnreachableError(f"{self._host} broke off its answer: {_reason(error)}") from None
+            raise UnreachableError(f"{self._host} broke off its answer: {reason(error)}") from None
 
     def _error_of(self, response: BaseHTTPResponse, path: str) -> ConnectorError:
         limit = _Limit(self._bounds.request_seconds, "request_seconds", _TEXT_BYTES, "an error's text")
@@ -273,16 +278,10 @@ class Transport:
         return error
 
 
-def _allow(response: BaseHTTPResponse, seconds: float) -> float:
-    """Give an answer this long, from its first byte; return the deadline on the monotonic clock."""
-    timed = getattr(response, "_original_response", None)
-    assert isinstance(timed, TimedResponse)
-    return timed.allow(seconds)
-
-
 def _query(params: Params) -> str:
-    # A lone surrogate in a name or a page's token, which are the server's, must not stop the question.
-    return urlencode(params, errors="surrogatepass")
+    # A lone surrogate in a name or a page's token, which are the server's, must not stop the question. A blank is
+    # %20, since a signature by AWS's rules takes + for itself.
+    return urlencode(params, errors="surrogatepass", quote_via=quote)
 
 
 def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -292,12 +291,3 @@ def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
         left -= len(chunk)
         if left <= 0:
             return
-
-
-def _reason(error: BaseException) -> str:
-    """Return urllib3's reason without the object's address in memory that it puts before it."""
-    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
-        return str(error).partition(": ")[2] or "no connection"
-    if isinstance(error, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
-    return " ".join(str(error).split())[:200]

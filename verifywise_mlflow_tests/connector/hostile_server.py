@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class HostileServer:
     """What came in, and where it listens."""
 
     port: int
+    scheme: str = "http"
     asked: list[Asked] = field(default_factory=list)
     hang_up: threading.Event = field(default_factory=threading.Event)
     """Set when the test is over; whoever sleeps, sleeps on it."""
@@ -54,7 +56,7 @@ class HostileServer:
     @property
     def uri(self) -> str:
         """The address to give to a client."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def hang(self, seconds: float = 30.0) -> None:
         """Do nothing until the test is over."""
@@ -69,11 +71,13 @@ class HostileServer:
 
 
 @contextmanager
-def hostile_server(script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes]) -> Iterator[HostileServer]:
+def hostile_server(
+    script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes], tls: ssl.SSLContext | None = None
+) -> Iterator[HostileServer]:
     """Serve the script's bytes, a thread a connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = HostileServer(listener.getsockname()[1])
-        accepting = threading.Thread(target=_accept, args=(listener, server, script), daemon=True)
+        server = HostileServer(listener.getsockname()[1], "https" if tls else "http")
+        accepting = threading.Thread(target=_accept, args=(listener, server, script, tls), daemon=True)
         accepting.start()
         try:
             yield server
@@ -93,20 +97,27 @@ def _accept(
     listener: socket.socket,
     server: HostileServer,
     script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes],
+    tls: ssl.SSLContext | None,
 ) -> None:
     while not server.hang_up.is_set():
         try:
             connected, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_serve, args=(connected, server, script), daemon=True).start()
+        threading.Thread(target=_serve, args=(connected, server, script, tls), daemon=True).start()
 
 
 def _serve(
-    connected: socket.socket,
+    plain: socket.socket,
     server: HostileServer,
     script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes],
+    tls: ssl.SSLContext | None,
 ) -> None:
+    try:
+        connected = tls.wrap_socket(plain, server_side=True) if tls else plain
+    except OSError:
+        plain.close()
+        return  # no handshake
     with connected, connected.makefile("rb") as lines:
         try:
             while (asked := _read(lines.readline, lines.read)) is not None:

@@ -409,7 +409,7 @@ def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
 
     assert proxy.asked == []
     (asked,) = server.asked
-    assert asked.target == f"/prefix/{PATH}?filter=a+b%26c"
+    assert asked.target == f"/prefix/{PATH}?filter=a%20b%26c"
     assert asked.headers == {
         "host": f"127.0.0.1:{server.port}",
         "user-agent": "verifywise-mlflow",

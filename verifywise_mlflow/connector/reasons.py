@@ -1,0 +1,14 @@
+"""Why a connection did not come about, in urllib3's and the system's words but fit for a sentence."""
+
+from __future__ import annotations
+
+import urllib3
+
+
+def reason(error: BaseException) -> str:
+    """Return the reason without the object's address in memory that urllib3 puts before it."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
+        return str(error).partition(": ")[2] or "no connection"
+    if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+        return "no answer in time"
+    return " ".join(str(error).split())[:200]
