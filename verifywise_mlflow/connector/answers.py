@@ -103,11 +103,21 @@ def _is_deeper(value: object, depth: int) -> bool:
     return True
 
 
+_NO_SUCH_CALL = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_DOES_NOT_EXIST"))
+"""Databricks' words for a call that it does not know. Taken for a missing object, they could entomb a registry."""
+
+
 def error_of(answer: Answer, host: str) -> ConnectorError:
     """Return the error that an answer other than 200 stands for."""
     code, message = _mlflows_words(answer)
     words = f"{code}, {excerpt(message.encode('utf-8', 'replace'))}" if code else excerpt(answer.body)
-    said = f"{answer.path} answered {answer.status}: {words}"
+    error = _error(answer, host, code, f"{answer.path} answered {answer.status}: {words}")
+    error.code = code
+    error.retry_after = retry_after(answer.headers)
+    return error
+
+
+def _error(answer: Answer, host: str, code: str | None, said: str) -> ConnectorError:
     match answer.status:
         case 401:
             return UnauthenticatedError(f"{said}. Check the tenant's auth: the server does not accept it.")
@@ -115,8 +125,10 @@ def error_of(answer: Answer, host: str) -> ConnectorError:
             return ForbiddenError(f"{said}. The server must be started with --allowed-hosts naming {host}.")
         case 403:
             return ForbiddenError(f"{said}. Grant the account READ, or the object does not exist.")
-        case 404 if code:
+        case 404 if code and code not in _NO_SUCH_CALL:
             return NotFoundError(said)
+        case 404 if code:
+            return NoSuchRouteError(f"{said}. Check the tenant's server and registry: this one does not have the call.")
         case 404:
             return NoSuchRouteError(f"{said}. Check the tracking URI, above all its prefix.")
         case 407:

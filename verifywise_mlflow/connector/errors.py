@@ -10,6 +10,8 @@ class ConnectorError(Exception):
     """Something about the server or its answer. ``passing`` tells whether trying again later may help."""
 
     passing = False
+    code: str | None = None
+    """MLflow's own word for what is wrong, ``RESOURCE_DOES_NOT_EXIST`` and its like, where the answer has one."""
     retry_after: float | None = None
     """Seconds for which the server asked not to be asked again."""
 

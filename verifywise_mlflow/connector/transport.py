@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from verifywise_mlflow.connector.answers import Answer, error_of, json_object, retry_after
+from verifywise_mlflow.connector.answers import Answer, error_of, json_object
 from verifywise_mlflow.connector.credentials import Outgoing
 from verifywise_mlflow.connector.deadlines import allow
 from verifywise_mlflow.connector.errors import (
@@ -273,9 +273,7 @@ class Transport:
             body = self._body(response, limit)
         except ConnectorError:
             body = b""  # the status says enough
-        error = error_of(Answer(path, response.status, response.headers, body), self._host)
-        error.retry_after = retry_after(response.headers)
-        return error
+        return error_of(Answer(path, response.status, response.headers, body), self._host)
 
 
 def _query(params: Params) -> str:

@@ -10,14 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
-from verifywise_mlflow.connector import transport
 from verifywise_mlflow.connector.credentials import FixedHeaders
-from verifywise_mlflow.connector.databricks.calls import is_databricks_read_call
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
-from verifywise_mlflow.connector.read_calls import is_read_call
 from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
 from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, answer, hostile_server
 
@@ -89,7 +85,7 @@ def reading(
     workspace: Workspace, registry: RegistryKind = "unity_catalog", catalogs: tuple[str, ...] = (), attempts: int = 1
 ) -> Iterator[tuple[DatabricksReader, HostileServer]]:
     """Give a reader of the workspace, and the server that keeps what was asked."""
-    with _calls_admitted(), hostile_server(workspace) as server:
+    with hostile_server(workspace) as server:
         settings = ConnectionSettings(
             server.uri,
             credentials=lambda: FixedHeaders({"Authorization": "Bearer dapi-secret"}),
@@ -98,17 +94,6 @@ def reading(
         )
         with closing(DatabricksReader(settings, registry, catalogs)) as reader:
             yield reader, server
-
-
-@contextmanager
-def _calls_admitted() -> Iterator[None]:
-    """Until the transport's own list holds the calls to Databricks."""
-
-    def admitted(method: str, path: str) -> bool:
-        return is_read_call(method, path) or is_databricks_read_call(method, path)
-
-    with patch.object(transport, "is_read_call", admitted):
-        yield
 
 
 def questions(server: HostileServer, ending: str = "") -> list[Question]:

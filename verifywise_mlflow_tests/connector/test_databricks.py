@@ -239,7 +239,7 @@ def test_what_may_be_listed_but_not_read_is_kept_with_the_reason(workspace: Work
     assert first.is_complete
     assert first == again
     assert (first.rows[0].run_id, first.rows[0].tags) == ("run-a", {})
-    assert "answered 403: PERMISSION_DENIED" in first.rows[0].problems[0]
+    assert "could not be read: PERMISSION_DENIED" in first.rows[0].problems[0]
 
 
 def test_what_fails_in_passing_is_left_out_and_leaves_the_listing_incomplete(workspace: Workspace) -> None:

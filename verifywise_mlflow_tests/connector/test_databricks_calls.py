@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall, is_databricks_read_call, is_full_name
+from verifywise_mlflow.connector.read_calls import DatabricksReadCall, is_full_name, is_read_call
 
 EXAMPLES = {
     DatabricksReadCall.LIST_UC_VERSIONS: "main.retail.churn",
@@ -17,7 +17,7 @@ KNOWN = [(call.method, call.path(EXAMPLES.get(call))) for call in DatabricksRead
 
 @pytest.mark.parametrize(("method", "path"), KNOWN)
 def test_every_call_on_the_list_is_a_read_call(method: str, path: str) -> None:
-    assert is_databricks_read_call(method, path)
+    assert is_read_call(method, path)
 
 
 def test_the_list_holds_get_only() -> None:
@@ -65,7 +65,7 @@ NEARLY = [
 
 @pytest.mark.parametrize(("method", "path"), NEARLY)
 def test_what_is_nearly_on_the_list_is_not_on_it(method: str, path: str) -> None:
-    assert not is_databricks_read_call(method, path)
+    assert not is_read_call(method, path)
 
 
 junk = st.text(max_size=6) | st.sampled_from(["/", "..", "/..", "%2e", "%2F", ";", "?", "#", "\\", "\0", " ", "{id}"])
@@ -80,7 +80,7 @@ def test_what_is_sent_has_the_segments_of_the_list_whatever_a_name_holds(
     identifier = separator.join(parts)
     path = call.path(identifier)
 
-    if is_databricks_read_call(call.method, path):
+    if is_read_call(call.method, path):
         sent = quote(path).split("/")
         expected = call.path(EXAMPLES.get(call)).split("/")
         assert not {"", ".", ".."} & set(sent)
@@ -93,4 +93,4 @@ def test_what_is_sent_has_the_segments_of_the_list_whatever_a_name_holds(
 @pytest.mark.parametrize("name", ["main.default.churn", "a.b.größe-100%", "a.b.'x'", "a.b.c\\d", "a.b.\xa0"])
 def test_what_databricks_allows_as_a_name_is_one(name: str) -> None:
     assert is_full_name(name)
-    assert is_databricks_read_call("GET", f"{MODELS}/{name}/versions")
+    assert is_read_call("GET", f"{MODELS}/{name}/versions")

@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Literal, TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall
 from verifywise_mlflow.connector.databricks.files import served_root
 from verifywise_mlflow.connector.databricks.one_by_one import ask_each
-from verifywise_mlflow.connector.databricks.registry import Registry, about_the_object
+from verifywise_mlflow.connector.databricks.registry import Registry
 from verifywise_mlflow.connector.databricks.unity_catalog import UnityCatalog
 from verifywise_mlflow.connector.databricks.workspace_registry import WorkspaceRegistry
 from verifywise_mlflow.connector.entities import (
@@ -30,7 +29,7 @@ from verifywise_mlflow.connector.errors import (
     UnusableSettingsError,
 )
 from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
-from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
 from verifywise_mlflow.connector.reader import ServerInfo
 from verifywise_mlflow.connector.settings import ConnectionSettings
 from verifywise_mlflow.connector.tracking import TrackingReader
@@ -118,8 +117,7 @@ class DatabricksReader(TrackingReader):
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, wherever it lies."""
-        with about_the_object():  # a workspace may be older than logged models
-            return super().logged_model(model_id)
+        return super().logged_model(model_id)
 
     def _found(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
         """Return those that could be read. As with a search, who misses one asks for it and is told why."""

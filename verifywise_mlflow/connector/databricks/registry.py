@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.errors import NoSuchRouteError, NotFoundError
 from verifywise_mlflow.connector.listing import Listing
 
 Question = tuple[tuple[str, str | int], ...]
 """A GET call's parameters, in order; ``order_by`` may come more than once."""
-
-_NOT_ABOUT_THE_OBJECT = re.compile(
-    r"answered 404: (?:ENDPOINT_NOT_FOUND|FEATURE_DISABLED|METASTORE_DOES_NOT_EXIST)\b"  # codes of databricks.proto
-)
 
 
 class Registry(Protocol):
@@ -43,18 +35,3 @@ def from_token(token: str | None) -> Question:
 def version_key(version: ModelVersion) -> tuple[str, int]:
     """Return what tells one version from another."""
     return version.model_name, version.version_number
-
-
-@contextmanager
-def about_the_object() -> Iterator[None]:
-    """Tell 'the object is not there' from 'the call is not there'.
-
-    Databricks answers a call that it does not know with 404 and an error code, as it does for a missing object. What
-    would be taken for the latter could entomb a whole registry on the day when Databricks retires a call.
-    """
-    try:
-        yield
-    except NotFoundError as error:
-        if _NOT_ABOUT_THE_OBJECT.search(str(error)):
-            raise NoSuchRouteError(f"{error}. Check the tenant's registry: this workspace may not have it.") from None
-        raise

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall, is_full_name
 from verifywise_mlflow.connector.databricks.one_by_one import ask_each
-from verifywise_mlflow.connector.databricks.registry import about_the_object, from_token, version_key
+from verifywise_mlflow.connector.databricks.registry import from_token, version_key
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.errors import ConnectorError, NotFoundError, ProtocolError
 from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
+from verifywise_mlflow.connector.read_calls import DatabricksReadCall, is_full_name
 from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.connector.transport import Transport
 
@@ -65,8 +65,7 @@ class UnityCatalog:
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its full name."""
-        with about_the_object():
-            answer = self._transport.get_json(DatabricksReadCall.GET_UC_MODEL, {"name": name})
+        answer = self._transport.get_json(DatabricksReadCall.GET_UC_MODEL, {"name": name})
         model = parsing.registered_model(answer.get("registered_model"))
         if not _is_same(model.name, name):
             raise ProtocolError(f"asked for the model {name!a:.300}, the server answered with another one")
@@ -74,8 +73,7 @@ class UnityCatalog:
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's full name and its number."""
-        with about_the_object():
-            answer = self._transport.get_json(DatabricksReadCall.GET_UC_VERSION, {"name": name, "version": number})
+        answer = self._transport.get_json(DatabricksReadCall.GET_UC_VERSION, {"name": name, "version": number})
         version = parsing.model_version(answer.get("model_version"))
         if not _is_same(version.model_name, name) or version.version_number != number:
             raise ProtocolError(f"asked for version {number} of {name!a:.300}, the server answered with another one")
@@ -86,10 +84,9 @@ class UnityCatalog:
             question = (("max_results", MODELS_A_PAGE), *from_token(token))
             return self._transport.get_json(DatabricksReadCall.LIST_UC_MODELS, question)
 
-        with about_the_object():
-            listing = read_listing(
-                Pages(ask, "registered_models", registered_model_info, lambda model: model.name), self._bounds
-            )
+        listing = read_listing(
+            Pages(ask, "registered_models", registered_model_info, lambda model: model.name), self._bounds
+        )
         # A listing can be narrowed to one schema, but not to a catalog: so it is narrowed here.
         wanted = (model for model in listing.rows if not self._catalogs or _catalog(model) in self._catalogs)
         return Listing(tuple(wanted), listing.problems)
@@ -105,8 +102,7 @@ class UnityCatalog:
                 raise ProtocolError(f"a version of {version.model_name!a:.300} is listed among those of {name!a:.300}")
             return replace(version, model_name=name)
 
-        with about_the_object():
-            return read_listing(Pages(ask, "model_versions", parse, version_key), self._bounds)
+        return read_listing(Pages(ask, "model_versions", parse, version_key), self._bounds)
 
     def _each(self, listed: Sequence[E], read: Callable[[E], E], what: str) -> Listing[E]:
         """Read each object by itself; keep what the listing shows of those that may not be read."""
@@ -178,5 +174,5 @@ def _catalog(model: RegisteredModel) -> str:
 
 
 def _lasting(error: ConnectorError) -> str:
-    """Return an error's status and code. The server's words after them may hold a number that changes each time."""
-    return str(error).partition(", ")[0]
+    """Return an error's code or kind. The server's words may hold a number that changes each time."""
+    return error.code or type(error).__name__

@@ -7,11 +7,10 @@ show tags, so that they alone are enough.
 from __future__ import annotations
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.calls import DatabricksReadCall
-from verifywise_mlflow.connector.databricks.registry import Question, about_the_object, from_token, version_key
+from verifywise_mlflow.connector.databricks.registry import Question, from_token, version_key
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
-from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
 from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.connector.transport import Transport
 
@@ -50,12 +49,10 @@ class WorkspaceRegistry:
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
-        with about_the_object():
-            answer = self._transport.get_json(DatabricksReadCall.GET_WORKSPACE_MODEL, {"name": name})
+        answer = self._transport.get_json(DatabricksReadCall.GET_WORKSPACE_MODEL, {"name": name})
         return parsing.registered_model(answer.get("registered_model_databricks"))
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
-        with about_the_object():
-            answer = self._transport.get_json(ReadCall.GET_VERSION, {"name": name, "version": number})
+        answer = self._transport.get_json(ReadCall.GET_VERSION, {"name": name, "version": number})
         return parsing.model_version(answer.get("model_version"))
