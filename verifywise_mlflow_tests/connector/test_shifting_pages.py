@@ -1,0 +1,266 @@
+"""Rows that come and go between two pages of a listing: nothing that was there all along is missed in silence.
+
+MLflow's page tokens are plain offsets. The proxy changes the real server after its first page has gone out and before
+the second one is asked for.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.proxy import Exchange, Proxy, proxy_before
+from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
+
+PAGE = 1_000
+MODELS = PAGE + 10
+VERSIONS = 10_010
+
+Change = Callable[[MlflowClient], object]
+Key = tuple[str, int]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[MlflowServer]:
+    """A server of this module's own, whose database is filled directly."""
+    with MlflowServer(
+        backend_uri=f"sqlite:///{home}/mlflow.db",
+        artifacts=home / "artifacts",
+        log=home / "mlflow.log",
+        arguments=["--enable-workspaces"],
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(server: MlflowServer) -> Iterator[Proxy]:
+    with proxy_before(server.uri) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def client(server: MlflowServer, workspace_name: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """The way past the proxy."""
+    monkeypatch.setenv("MLFLOW_WORKSPACE", workspace_name)
+    client = MlflowClient(server.uri)
+    client.create_workspace(workspace_name)
+    return client
+
+
+@pytest.fixture
+def workspace_name() -> str:
+    """A new workspace a test."""
+    return f"pages-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def tenant(proxy: Proxy, client: MlflowClient, workspace_name: str) -> Tenant:
+    return Tenant(
+        tenant_id="acme",
+        tracking_uri=proxy.uri,
+        workspace=workspace_name,
+        allow_private_network=True,
+        artifacts=Artifacts(manifests=False),
+    )
+
+
+@pytest.fixture
+def reader(tenant: Tenant) -> Iterator[MlflowReader]:
+    with closing(MlflowReader(connection_settings(tenant))) as reader:
+        yield reader
+
+
+class Between:
+    """Changes the server right before a later page of a listing is asked for: the first time, or each time."""
+
+    def __init__(self, ending: str, change: Change, client: MlflowClient, *, times: int = 1) -> None:
+        self.happened = 0
+        self._ending, self._change, self._client, self._times = ending, change, client, times
+
+    def __call__(self, exchange: Exchange) -> None:
+        if exchange.is_later_page and exchange.path.endswith(self._ending) and self.happened < self._times:
+            self.happened += 1
+            self._change(self._client)
+
+
+def delete(*indices: int) -> Change:
+    def change(client: MlflowClient) -> None:
+        for index in indices:
+            client.delete_registered_model(model_name(index))
+
+    return change
+
+
+def create(*names: str) -> Change:
+    def change(client: MlflowClient) -> None:
+        for name in names:
+            client.create_registered_model(name)
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    return lambda client: [change(client) for change in changes]
+
+
+CHANGES_OF_MODELS = {
+    "the-first-row-goes": delete(0),
+    "the-first-two-rows-go": delete(0, 1),
+    "the-last-row-of-the-page-goes": delete(PAGE - 1),
+    "the-first-row-of-the-next-page-goes": delete(PAGE),
+    "the-rows-around-the-boundary-go": delete(*range(PAGE - 3, PAGE + 3)),
+    "so-many-go-that-no-second-page-is-left": delete(*range(12)),
+    "a-row-comes-at-the-front": create("a"),
+    "a-row-comes-at-the-boundary": create(f"{model_name(PAGE - 1)}-b"),
+    "a-row-comes-at-the-end": create("z"),
+    "one-goes-and-one-comes": both(delete(3), create("a")),
+    "one-goes-at-the-front-and-one-comes-at-the-boundary": both(delete(3), create(f"{model_name(PAGE - 1)}-b")),
+    "one-is-renamed-from-the-front-to-the-end": lambda client: client.rename_registered_model(model_name(0), "zz"),
+    "one-is-renamed-from-the-end-to-the-front": lambda client: client.rename_registered_model(
+        model_name(MODELS - 1), "aa"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES_OF_MODELS)
+def test_models_that_were_there_all_along_are_listed_or_the_listing_says_that_it_is_not_complete(
+    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+) -> None:
+    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
+    before = names_in(client)
+    proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
+
+    listing = reader.registered_models()
+
+    assert between.happened == 1
+    listed = [model.name for model in listing.rows]
+    assert len(listed) == len(set(listed)), "no row comes twice"
+    lasting = before & names_in(client)
+    assert lasting <= set(listed) or not listing.is_complete
+    # One change is no reason to give up: the listing is read again, and is whole then.
+    assert listing.is_complete
+
+
+def test_a_listing_that_changes_each_time_it_is_read_says_so(
+    proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+) -> None:
+    seed(home / "mlflow.db", workspace_name, Sizes(MODELS + 40, MODELS + 40))
+    before = names_in(client)
+    left = iter(range(1_000))
+    proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
+
+    listing = reader.registered_models()
+
+    assert not listing.is_complete
+    assert "registered_models changed" in " ".join(listing.problems)
+    # What any of the readings has shown is there nevertheless.
+    assert len((before & names_in(client)) - {model.name for model in listing.rows}) <= 1
+
+
+def delete_version(client: MlflowClient) -> None:
+    client.delete_model_version(model_name(0), "1")
+
+
+def create_version(client: MlflowClient) -> None:
+    client.create_model_version(model_name(1), "s3://bucket/new", await_creation_for=0)
+
+
+CHANGES_OF_VERSIONS: dict[str, Change] = {
+    "a-version-of-the-first-page-goes": delete_version,
+    "a-model-of-the-first-page-goes": delete(0),
+    "a-version-comes-on-the-first-page": create_version,
+    "one-goes-and-one-comes": both(delete_version, create_version),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES_OF_VERSIONS)
+def test_versions_that_were_there_all_along_are_listed_or_the_listing_says_that_it_is_not_complete(
+    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+) -> None:
+    seed(home / "mlflow.db", workspace_name, Sizes(10, VERSIONS))
+    before = versions_in(client)
+    proxy.before = between = Between("model-versions/search", CHANGES_OF_VERSIONS[name], client)
+
+    listing = reader.model_versions()
+
+    assert between.happened == 1
+    listed = [(version.model_name, version.version_number) for version in listing.rows]
+    assert len(listed) == len(set(listed)), "no row comes twice"
+    lasting = before & versions_in(client)
+    assert lasting <= set(listed) or not listing.is_complete
+    assert listing.is_complete
+
+
+def test_a_sync_whose_listing_is_incomplete_removes_nothing(
+    proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
+) -> None:
+    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
+    sync(tenant, store)
+    client.delete_registered_model(model_name(MODELS - 1))
+    left = iter(range(1_000))
+    proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
+
+    disturbed = sync(tenant, store)
+
+    models = disturbed.reports[0].progress
+    assert models.removed == 0
+    assert "not complete" in " ".join(models.notes)
+    assert alive(store, "registered_models") == MODELS
+
+    proxy.before = lambda _: None
+    sync(tenant, store)
+    assert alive(store, "registered_models") == len(names_in(client)) < MODELS
+
+
+@pytest.mark.parametrize("name", ["the-first-two-rows-go", "a-row-comes-at-the-front"])
+def test_a_sync_during_which_pages_shift_keeps_what_is_there(
+    name: str, proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
+) -> None:
+    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
+    sync(tenant, store)
+    proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
+
+    sync(tenant, store)
+
+    assert between.happened == 1
+    living = {row["model_name"] for row in rows(store, "registered_models") if row["gone_at"] is None}
+    assert names_in(client) <= living
+    living_versions = {row["model_name"] for row in rows(store, "canonical_records") if row["gone_at"] is None}
+    assert {model for model, _ in versions_in(client)} <= living_versions
+
+
+def names_in(client: MlflowClient) -> set[str]:
+    """What is there now, asked in peace and past the proxy."""
+    found, token = set(), None
+    while True:
+        page = client.search_registered_models(max_results=1_000, order_by=["name ASC"], page_token=token)
+        found |= {model.name for model in page}
+        token = page.token
+        if not token:
+            return found
+
+
+def versions_in(client: MlflowClient) -> set[Key]:
+    page = client.search_model_versions(max_results=200_000)
+    assert not page.token
+    return {(version.name, int(version.version)) for version in page}
+
+
+def alive(store: Store, table: str) -> int:
+    return sum(row["gone_at"] is None for row in rows(store, table))
