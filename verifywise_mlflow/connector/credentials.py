@@ -46,3 +46,22 @@ class FixedHeaders:
     def renew(self) -> bool:
         """There are no others."""
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class WithHeaders:
+    """Credentials, and beside them headers that are the same for each request, such as a gateway's key.
+
+    A signature does not cover these: a gateway may take its own headers off before it passes a request on.
+    """
+
+    credentials: Credentials
+    fixed: Mapping[str, str] = field(repr=False)
+
+    def headers(self, request: Outgoing) -> Mapping[str, str]:
+        """Return the headers of both."""
+        return {**self.fixed, **self.credentials.headers(request)}
+
+    def renew(self) -> bool:
+        """Renew what can be renewed."""
+        return self.credentials.renew()

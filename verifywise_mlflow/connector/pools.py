@@ -72,7 +72,7 @@ def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
             context.load_verify_locations(settings.ca_bundle)
         except OSError as error:
             raise UnusableSettingsError(
-                f"tls.ca_bundle {settings.ca_bundle} cannot be used: {error.strerror}"
+                f"the ca_bundle {settings.ca_bundle} cannot be used: {error.strerror}"
             ) from None
     else:
         _trust_the_system(context)
