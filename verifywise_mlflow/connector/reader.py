@@ -43,11 +43,8 @@ class ServerInfo:
     """``SqlStore`` or ``FileStore``; null before MLflow 3.17."""
     workspaces: bool
     """Whether it keeps workspaces apart."""
-
-    @property
-    def logged_models(self) -> bool | None:
-        """Whether it keeps models apart from runs, as MLflow 3 does; null for a server of unknown version."""
-        return None if self.version is None else int(self.version.partition(".")[0]) >= 3
+    logged_models: bool | None
+    """Whether it keeps models apart from runs, as MLflow does from 3 on; null for a server of unknown version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,9 @@ class MlflowReader(TrackingReader):
                 f"the server keeps no workspaces, so workspace: {workspace} would be ignored. "
                 "Take it out of the tenant's description, or start the server with --enable-workspaces."
             )
-        return ServerInfo(self._version(), row.text("store_type"), workspaces)
+        version = self._version()
+        logged_models = None if version is None else int(version.partition(".")[0]) >= 3
+        return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
 
     def _version(self) -> str | None:
         try:

@@ -39,6 +39,9 @@ REQUESTS_AT_ONCE = 2
 ASKED_ONE_BY_ONE = 200
 """Objects of a sync that a search did not find and that are asked for by themselves; the next reconcile goes on."""
 
+HALVED_A_SYNC = 32
+"""Pages of a sync that are read in halves: eight halvings find one bad run among 200."""
+
 _NOT_ASKED = "not asked for by itself yet, since so many are missing"
 
 
@@ -111,6 +114,17 @@ class _Experiments:
         return self.names[experiment_id]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found(Generic[T]):
+    """What a search found, and for which ids it failed, with the reason."""
+
+    objects: list[T]
+    failed: Mapping[str, str]
+
+    def __add__(self, other: _Found[T]) -> _Found[T]:
+        return _Found(self.objects + other.objects, {**self.failed, **other.failed})
+
+
 @dataclass(slots=True)
 class _Search(Generic[T]):
     """How a kind of object is read: many at once, or one by itself."""
@@ -121,17 +135,23 @@ class _Search(Generic[T]):
     many: Callable[[Sequence[str], Sequence[str]], Listing[T]]
     one: Callable[[str], T]
     asked: int = 0
+    halved: int = 0
 
-    def read(self, batch: Sequence[Due], experiment_ids: Sequence[str]) -> tuple[list[T], str | None]:
-        """Search for a batch; return what was found, and why the search failed if it did.
-
-        One row that the server trips over fails the whole page, so that is no reason to give up on the others.
-        """
+    def read(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _Found[T]:
+        """Search for a batch. One row that the server trips over fails the whole page, so its halves are tried."""
         try:
-            listing = self.many([item.object_id for item in batch], experiment_ids)
-        except (ServerFaultError, ProtocolError, BoundExceededError, NoSuchRouteError, RejectedError) as error:
-            return [], str(error)
-        return list(listing.rows), "; ".join(listing.problems[:3]) or None
+            listing = self.many(ids, experiment_ids)
+        except (ServerFaultError, ProtocolError, BoundExceededError) as error:
+            if len(ids) > 1 and self.halved < HALVED_A_SYNC:
+                self.halved += 1
+                middle = len(ids) // 2
+                return self.read(ids[:middle], experiment_ids) + self.read(ids[middle:], experiment_ids)
+            return _Found([], dict.fromkeys(ids, str(error)))
+        except (NoSuchRouteError, RejectedError) as error:
+            return _Found([], dict.fromkeys(ids, str(error)))
+        if listing.is_complete:
+            return _Found(list(listing.rows), {})
+        return _Found(list(listing.rows), dict.fromkeys(ids, "; ".join(listing.problems[:3])))
 
     def ask(self, object_id: str, search_error: str | None) -> tuple[T | None, str | None, bool]:
         """Ask for one object that the search did not show: return it, or why not and whether to try again soon."""
@@ -154,13 +174,20 @@ def _read(
 ) -> None:
     batches = [due[start : start + search.batch] for start in range(0, len(due), search.batch)]
     done = 0
-    for batch, (found, search_error) in _ahead(batches, lambda batch: search.read(batch, experiments.ids)):
-        by_id = {_id(item): item for item in found}
+    for batch, found in _ahead(batches, lambda batch: search.read([item.object_id for item in batch], experiments.ids)):
+        by_id = {_id(item): item for item in found.objects}
         with context.store.begin() as connection:
             ids = [item.object_id for item in batch]
             kept = tracking.kept(connection, context.tenant.tenant_id, search.linked, ids)
         readings = [
-            _reading(search, item, by_id.get(item.object_id), kept.get(item.object_id), search_error, experiments)
+            _reading(
+                search,
+                item,
+                by_id.get(item.object_id),
+                kept.get(item.object_id),
+                found.failed.get(item.object_id),
+                experiments,
+            )
             for item in batch
         ]
         _write(context, progress, search, readings, kept)

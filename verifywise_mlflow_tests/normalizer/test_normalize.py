@@ -347,3 +347,17 @@ def test_no_text_can_stop_a_version_from_becoming_a_record(
     for field, origin in result.origins.items():
         assert getattr(result.record, field) is not None
         assert origin.raw is None or origin.raw.strip()
+
+
+def test_an_alias_that_points_to_no_version_is_a_finding_of_each_version() -> None:
+    given = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
+
+    assert normalized(given).findings == ("the model's alias 'champion' points to version 3, which does not exist",)
+
+
+def test_a_version_of_a_model_that_was_created_anew_says_so() -> None:
+    given = replace(inputs(), incarnation=2)
+
+    assert normalized(given).findings == (
+        "the model was deleted and created anew: this version is of incarnation 2 of the name",
+    )

@@ -69,7 +69,9 @@ class DatabricksReader(TrackingReader):
             else WorkspaceRegistry(self._transport, settings.bounds)
         )
         self._roots: dict[str, str] = {}
-        self.server = ServerInfo(version=None, store_type=f"databricks {registry}", workspaces=False)
+        self.server = ServerInfo(
+            version=None, store_type=f"databricks {registry}", workspaces=False, logged_models=None
+        )
 
     # -- the registry
 

@@ -1,0 +1,76 @@
+"""What is deleted and created again under its name is another object; and one bad run does not speak for the others."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.proxy import Exchange, Fault, proxy_before, saying
+from verifywise_mlflow_tests.registry import Registry
+
+
+def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another_one(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn", tags={"owner": "first"})
+    registry.version("fraud")
+    sync(tenant, store)
+    registry.client.delete_registered_model("churn")
+    registry.version("churn", tags={"owner": "second"})
+
+    sync(tenant, store)
+    third = sync(tenant, store)
+
+    incarnations = {row["model_name"]: row["incarnation"] for row in rows(store, "model_versions")}
+    noted = [
+        (row["object_kind"], row["object_name"], row["outcome"])
+        for row in rows(store, "audit_trail", "entry_id")
+        if row["kind"] == "object recreated"
+    ]
+    assert incarnations == {"churn": 2, "fraud": 1}
+    assert record(store, "churn")["owner"] == "second"
+    assert "incarnation 2" in str(record(store, "churn")["findings"])
+    assert "incarnation" not in str(record(store, "fraud")["findings"])
+    assert noted == [("registered model", "churn", "noted"), ("model version", "churn version 1", "noted")]
+    assert [report.progress.changed for report in third.reports] == [0] * 6
+
+
+def test_the_sync_records_what_the_server_offers(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.version("churn")
+
+    sync(tenant, store)
+
+    (entry,) = [row for row in rows(store, "audit_trail", "entry_id") if row["kind"] == "sync"]
+    counts = entry["counts"]
+    assert isinstance(counts, dict)
+    offered = counts["server"]
+    assert offered["version"] == entry["server_version"]
+    assert (offered["store_type"], offered["workspaces"], offered["logged_models"]) == ("SqlStore", True, True)
+
+
+def test_one_run_that_the_server_trips_over_costs_a_few_requests_and_no_other_run(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    run_ids = [registry.run(metrics={"auc": 0.9}) for _ in range(20)]
+    for run_id in run_ids:
+        registry.version("churn", run_id=run_id)
+    bad = run_ids[7]
+
+    def trips(exchange: Exchange) -> Fault | None:
+        asked = exchange.path.endswith(("runs/search", "runs/get")) and bad in exchange.target + exchange.body.decode()
+        return saying(500) if asked else None
+
+    with proxy_before(tenant.tracking_uri) as proxy:
+        proxy.fault = trips
+        described = tenant.model_copy(update={"tracking_uri": proxy.uri})
+
+        run = sync(described, store)
+
+        searches, single = len(proxy.asked("runs/search")), len(proxy.asked("runs/get"))
+
+    known = {row["run_id"]: row["unreadable"] for row in rows(store, "training_runs")}
+    assert [run_id for run_id, unreadable in known.items() if unreadable] == [bad]
+    assert len(known) == 20
+    assert run.reports[2].progress.incomplete == 1
+    assert searches <= 3 * 6 + 5, "each failing search is tried three times, each half once"
+    assert single == 3
