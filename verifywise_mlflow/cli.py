@@ -21,6 +21,7 @@ from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.check import CheckReport
 from verifywise_mlflow.pipeline.check import check as check_tenant
 from verifywise_mlflow.pipeline.stage import Stage, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
@@ -78,19 +79,20 @@ def sync(
 
 @app.command()
 def check(tenant: TenantName, as_json: AsJson = False) -> None:
-    """Try out what a tenant's server lets us read; nothing is kept. Exit code 1 if something cannot be read."""
+    """Try out what a tenant's server lets us read; nothing is kept.
+
+    Exit code 0 if all that was tried can be read, 1 if something cannot, 2 if the configuration is wrong.
+    """
     with _errors_as_sentences(as_json):
         report = check_tenant(_tenant(tenant))
     if as_json:
-        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+        sys.stdout.write(
+            json.dumps({"outcome": "readable" if report.is_readable else "not readable", **asdict(report)})
+        )
+        sys.stdout.write("\n")
     else:
-        version = report.server.version or "of unknown version"
-        kept = ", keeps workspaces" if report.server.workspaces else ""
-        _out.print(f"MLflow {escape(version)}{kept}; {report.requests} requests", highlight=False)
-        _out.print(f"{report.models} models, {report.versions} versions, {report.experiments} experiments can be read")
-        for problem in report.problems:
-            _out.print(escape(problem), style="yellow", highlight=False)
-    if report.problems:
+        _print_check(report)
+    if not report.is_readable:
         raise typer.Exit(1)
 
 
@@ -191,6 +193,28 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
     columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
     with Progress(*columns, TimeElapsedColumn(), console=_err, transient=True) as progress:
         yield _Bars(progress)
+
+
+def _print_check(report: CheckReport) -> None:
+    server = report.server
+    features = [
+        name
+        for name, offered in (("workspaces", server.workspaces), ("logged models", server.logged_models))
+        if offered
+    ]
+    _out.print(
+        f"MLflow {escape(server.version or 'of unknown version')}"
+        f"{', with ' + ' and '.join(features) if features else ''}; we are {escape(report.identity)}; "
+        f"{report.requests} requests",
+        highlight=False,
+    )
+    table = Table("what", "outcome", "found")
+    colours = {"readable": "green", "nothing there": "yellow"}
+    for tried in report.tried:
+        mend = f"\n[yellow]{escape(tried.mend)}[/yellow]" if tried.mend else ""
+        colour = colours.get(tried.outcome, "red")
+        table.add_row(tried.what, f"[{colour}]{tried.outcome}[/{colour}]", escape(tried.found) + mend)
+    _out.print(table)
 
 
 def _print_reports(reports: list[StageReport]) -> None:

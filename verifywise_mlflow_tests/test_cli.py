@@ -70,26 +70,47 @@ def test_without_configuration_it_says_which_variable_to_set() -> None:
 def test_check_says_what_the_server_is_and_what_can_be_read(registry: Registry, tenants_file: Path) -> None:
     registry.trained_version("churn")
 
-    result = runner.invoke(app, ["check", "acme"])
+    result = runner.invoke(app, ["check", "acme", "--json"])
+    table = runner.invoke(app, ["check", "acme"])
 
-    assert result.exit_code == 0, result.output
-    assert "MLflow 3." in result.output
-    assert "1 models, 1 versions" in result.output
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, table.exit_code) == (0, 0), result.output
+    assert answer["server"]["version"].startswith("3.")
+    assert (answer["models"], answer["versions"], answer["experiments"]) == (1, 1, 1)
+    assert {tried["what"]: tried["outcome"] for tried in answer["tried"]} == {
+        "registered models": "readable",
+        "model versions": "readable",
+        "experiments": "readable",
+        "training runs": "readable",
+        "artifacts": "readable",
+    }
+    assert answer["requests"] <= 10
+    assert "with workspaces and logged models; we are none" in table.output
+    assert "1 of the 1 newest that versions name" in table.output
 
 
-def test_check_tells_what_cannot_be_read(registry: Registry, tenants_file: Path) -> None:
+def test_check_tells_an_empty_registry_from_one_that_is_forbidden_as_far_as_mlflow_does(tenants_file: Path) -> None:
+    result = runner.invoke(app, ["check", "acme", "--json"])
+
+    tried = json.loads(result.stdout)["tried"][0]
+    assert result.exit_code == 0
+    assert tried["outcome"] == "nothing there"
+    assert tried["mend"] == "if the server has some, grant READ on the registered models"
+
+
+def test_check_tells_of_a_run_that_is_gone(registry: Registry, tenants_file: Path) -> None:
     registry.version("churn", run_id="f" * 32)
 
     result = runner.invoke(app, ["check", "acme", "--json"])
 
-    assert result.exit_code == 1
-    answer = json.loads(result.stdout)
-    assert answer["versions"] == 1
-    assert "ffffffff" in answer["problems"][0]
+    tried = {tried["what"]: tried for tried in json.loads(result.stdout)["tried"]}
+    assert result.exit_code == 0
+    assert tried["training runs"]["outcome"] == "nothing there"
+    assert "ffffffff" in tried["training runs"]["found"]
 
 
 def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
     result = runner.invoke(app, ["db", "upgrade"])
 
     assert result.exit_code == 0, result.output
-    assert "revision 0001" in result.output
+    assert "revision 0002" in result.output
