@@ -1,0 +1,118 @@
+"""Runs and experiments, as every MLflow shows them: also those that are deleted, and those that are gone for good."""
+
+from __future__ import annotations
+
+import math
+import uuid
+
+from mlflow.entities import Dataset
+
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+
+CUSTOMERS = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
+
+
+def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry, reader: MlflowReader) -> None:
+    metrics = {"nan": math.nan, "inf": math.inf, "zero": 0.0, "auc": 0.5}
+    run_id = registry.run(
+        metrics=metrics,
+        params={"depth": "7", "text": "it's\n100% 信用"},
+        tags={"mlflow.user": "ada", "mlflow.source.git.commit": "c0ffee", "spaces and/slash": 'say "hi"'},
+        datasets=[CUSTOMERS],
+    )
+    registry.client.log_metric(run_id, "auc", 0.75, step=3)
+    shown = registry.client.get_run(run_id)
+
+    (run,) = reader.runs([run_id], [shown.info.experiment_id]).rows
+
+    assert math.isnan(run.metrics["nan"])
+    # MLflow's own way to hand out an infinity.
+    assert {key: run.metrics[key] for key in ("inf", "zero", "auc")} == {
+        "inf": 1.7976931348623157e308,
+        "zero": 0,
+        "auc": 0.75,
+    }
+    assert run.params == {"depth": "7", "text": "it's\n100% 信用"}
+    assert {
+        "mlflow.user": "ada",
+        "mlflow.source.git.commit": "c0ffee",
+        "spaces and/slash": 'say "hi"',
+    }.items() <= run.tags.items()
+    assert [(dataset.name, dataset.digest, dataset.source, dataset.context) for dataset in run.datasets] == [
+        ("customers", "abc123", '{"uri": "s3://data/customers"}', "training")
+    ]
+    assert (run.status, run.lifecycle_stage, run.artifact_uri) == ("FINISHED", "active", shown.info.artifact_uri)
+    assert run.started_at is not None
+    assert round(run.started_at.timestamp() * 1000) == shown.info.start_time
+    assert str(reader.run(run_id)) == str(run)  # as text: NaN differs from itself
+
+
+def test_every_version_has_a_record_whatever_became_of_its_run(
+    server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("whole")
+    registry.version("runless")
+    deleted = registry.trained_version("run deleted")
+    registry.client.delete_run(str(deleted.run_id))
+    registry.version("run never was", run_id="f" * 32)
+    removed = registry.trained_version("run removed for good")
+    assert server.write_sql("DELETE FROM runs WHERE run_uuid = ?", [removed.run_id]) == 1
+    thrown_away = f"thrown away {uuid.uuid4().hex}"
+    in_deleted_experiment = registry.run(experiment=thrown_away, metrics={"auc": 0.7})
+    registry.version("experiment deleted", run_id=in_deleted_experiment)
+    registry.client.delete_experiment(registry.client.get_run(in_deleted_experiment).info.experiment_id)
+
+    run = sync(tenant, store)
+
+    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert len(kept) == 6
+    assert kept["whole"]["incomplete"] == []
+    assert (kept["runless"]["metrics"], kept["runless"]["source_run_id"]) == (None, None)
+    assert kept["run deleted"]["metrics"] == {"accuracy": 0.93}
+    assert "is deleted in MLflow" in str(kept["run deleted"]["findings"])
+    for name in ("run never was", "run removed for good"):
+        assert "does not exist on the server" in str(kept[name]["incomplete"])
+        assert kept[name]["metrics"] is None
+    assert kept["experiment deleted"]["metrics"] == {"auc": 0.7}
+    assert kept["experiment deleted"]["experiment_name"] == thrown_away
+    assert run.reports[2].progress.incomplete == 2
+
+
+def test_an_experiment_that_is_deleted_is_listed(registry: SharedRegistry, reader: MlflowReader) -> None:
+    name = f"it's deleted {uuid.uuid4().hex}"
+    experiment_id = registry.client.create_experiment(name, tags={"team": "risk"})
+    registry.client.delete_experiment(experiment_id)
+
+    listing = reader.experiments()
+
+    found = {experiment.experiment_id: experiment for experiment in listing.rows}[experiment_id]
+    assert (found.name, found.lifecycle_stage, found.tags) == (name, "deleted", {"team": "risk"})
+    assert listing.is_complete
+    assert reader.experiment(experiment_id) == found
+
+
+def test_a_run_that_is_still_under_way_is_followed_to_its_end(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    run_id = registry.run(metrics={"auc": 0.5}, end=False)
+    registry.version("churn", run_id=run_id)
+    sync(tenant, store)
+    before = record(store, "churn")
+
+    registry.client.log_metric(run_id, "auc", 0.75, step=1)
+    registry.client.set_terminated(run_id, "FAILED")
+    sync(tenant, store)
+
+    after = record(store, "churn")
+    assert (before["training_status"], before["training_ended_at"], before["metrics"]) == (
+        "RUNNING",
+        None,
+        {"auc": 0.5},
+    )
+    assert (after["training_status"], after["metrics"]) == ("FAILED", {"auc": 0.75})
+    assert after["training_ended_at"] is not None

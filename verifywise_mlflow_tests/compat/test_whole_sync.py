@@ -1,0 +1,165 @@
+"""The main job on every MLflow: records as the registry shows them, and a second sync that finds nothing to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.test_registered_models import NAMES
+from verifywise_mlflow_tests.compat.test_runs import CUSTOMERS
+from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
+
+
+def test_a_record_says_what_mlflow_shows(
+    server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    run_id = registry.run(
+        experiment="churn 2026",
+        metrics={"accuracy": 0.93},
+        params={"depth": "7"},
+        tags={"mlflow.source.git.commit": "c0ffee", "mlflow.source.name": "train.py", "mlflow.source.type": "LOCAL"},
+        datasets=[CUSTOMERS],
+    )
+    version = registry.version(
+        "churn",
+        run_id=run_id,
+        source=f"runs:/{run_id}/model",
+        description="Who leaves?",
+        tags={"Owner": "risk-team", "risk_category": "High-Risk", "approver": "grace"},
+    )
+    registry.client.set_registered_model_alias("churn", "champion", "1")
+    shown = registry.client.get_run(run_id).info
+
+    run = sync(tenant, store)
+
+    kept = record(store, "churn")
+    assert kept["description"] == "Who leaves?"
+    assert (kept["owner"], kept["risk_category"], kept["compliance_approver"]) == ("risk-team", "high", "grace")
+    assert kept["lifecycle_stage"] == "production"
+    assert kept["created_at"] == datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    assert (kept["source_run_id"], kept["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
+    assert kept["training_status"] == "FINISHED"
+    assert (kept["metrics"], kept["hyperparameters"]) == ({"accuracy": 0.93}, {"depth": "7"})
+    assert (kept["experiment_id"], kept["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (kept["code_commit"], kept["training_entrypoint"]) == ("c0ffee", "train.py")
+    assert [dataset["digest"] for dataset in kept["dataset_reference"]] == ["abc123"]  # type: ignore[attr-defined]
+    assert kept["artifact_uri"] == shown.artifact_uri
+    assert [report.progress.notes for report in run.reports] == [[]] * 6
+    (entry,) = (row for row in rows(store, "audit_trail") if row["kind"] == "sync")
+    assert entry["server_version"] == server.version
+
+
+def test_models_of_any_name_get_their_records_in_one_sync(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    run_ids = {name: registry.run(tags={"note": name}) for name in NAMES}
+    for name, run_id in run_ids.items():
+        registry.version(name, run_id=run_id, tags={"owner": name})
+        registry.client.set_registered_model_alias(name, "champion", "1")
+
+    sync(tenant, store)
+
+    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert {name: row["source_run_id"] for name, row in kept.items()} == run_ids
+    assert {name: row["owner"] for name, row in kept.items()} == {name: name.strip() for name in NAMES}
+    assert {row["lifecycle_stage"] for row in kept.values()} == {"production"}
+
+
+def test_a_second_sync_finds_no_change_in_few_requests(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+    for model in ("a", "b"):
+        registry.trained_version(model)
+        registry.version(model, run_id="f" * 32)
+        registry.client.set_registered_model_alias(model, "champion", "1")
+    sync(tenant, store)
+    tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs"]
+    # xmin is the transaction that wrote a row last: it moves with any writing, changed or not.
+    before = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
+
+    second = sync(tenant, store)
+
+    assert [report.progress.changed for report in second.reports] == [0] * 6
+    assert {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables} == before
+    assert requests(second) <= 8
+
+
+def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+    first = registry.trained_version("churn")
+    registry.trained_version("churn")
+    client = registry.client
+    client.set_registered_model_alias("churn", "champion", "1")
+    sync(tenant, store)
+
+    client.set_registered_model_alias("churn", "champion", "2")
+    client.set_model_version_tag("churn", "1", "risk_category", "limited")
+    client.set_tag(str(first.run_id), "owner", "late")
+    client.log_metric(str(first.run_id), "late_metric", 1.0)
+    sync(tenant, store)
+
+    old, new = record(store, "churn", 1), record(store, "churn", 2)
+    assert (old["lifecycle_stage"], new["lifecycle_stage"]) == (None, "production")
+    assert (old["risk_category"], old["owner"]) == ("limited", "late")
+    assert old["metrics"] == {"accuracy": 0.93, "late_metric": 1.0}
+
+
+def test_a_stage_is_the_lifecycle_where_no_alias_says_more(
+    server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn")
+    body = {"name": "churn", "version": "1", "stage": "Staging", "archive_existing_versions": False}
+    server.send("POST", "model-versions/transition-stage", body)
+
+    sync(tenant, store)
+
+    assert record(store, "churn")["lifecycle_stage"] == "staging"
+
+
+def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version_a_stage(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("churn")
+    registry.trained_version("churn")
+    registry.client.set_registered_model_alias("churn", "champion", "1")
+    sync(tenant, store)
+    before = record(store, "churn", 1)
+
+    registry.client.delete_model_version("churn", "1")
+    second = sync(tenant, store)
+
+    gone, left = record(store, "churn", 1), record(store, "churn", 2)
+    assert second.reports[1].progress.removed == 1
+    assert gone["gone_at"] is not None
+    assert gone["metrics"] == before["metrics"] == {"accuracy": 0.93}
+    assert (left["gone_at"], left["lifecycle_stage"]) == (None, None)
+
+
+def test_a_model_that_is_deleted_and_made_again_between_two_syncs_is_a_new_one(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn", tags={"owner": "first"})
+    registry.version("churn")
+    sync(tenant, store)
+
+    registry.client.delete_registered_model("churn")
+    again = registry.version("churn", tags={"owner": "second"})
+    sync(tenant, store)
+
+    first, second = record(store, "churn", 1), record(store, "churn", 2)
+    assert (first["gone_at"], first["owner"]) == (None, "second")
+    assert first["created_at"] == datetime.fromtimestamp(again.creation_timestamp / 1000, UTC)
+    assert second["gone_at"] is not None
+
+
+def test_a_renamed_model_is_gone_under_its_old_name(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    sync(tenant, store)
+
+    registry.client.rename_registered_model("churn", "churn, renamed")
+    sync(tenant, store)
+
+    assert record(store, "churn")["gone_at"] is not None
+    renamed = record(store, "churn, renamed")
+    assert (renamed["gone_at"], renamed["metrics"]) == (None, {"accuracy": 0.93})
