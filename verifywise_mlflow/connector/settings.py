@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
 
 from verifywise_mlflow.connector.credentials import Credentials, FixedHeaders
 
-Seconds = Annotated[float, Gt(0)]
+Seconds = Annotated[float, Gt(0), Le(86_400)]
 Count = Annotated[int, Gt(0)]
 
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from verifywise_mlflow.connector.credentials import FixedHeaders
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.tenants.tenant import Tenant
+import base64
+from collections.abc import Mapping
+
+from verifywise_mlflow.connector.credentials import Credentials, FixedHeaders, WithHeaders
+from verifywise_mlflow.connector.oauth2 import Client, IssuedToken
+from verifywise_mlflow.connector.settings import ConnectionSettings, ProxySettings
+from verifywise_mlflow.connector.sigv4 import Keys, RequestSigner
+from verifywise_mlflow.tenants.auth import (
+    BasicCredentials,
+    BearerCredentials,
+    NoCredentials,
+    OAuth2Credentials,
+    SigV4Credentials,
+)
+from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 
 
 def connection_settings(tenant: Tenant) -> ConnectionSettings:
     """Return the settings; secrets are resolved when the connection opens, not here."""
 
-    def credentials() -> FixedHeaders:
-        resolved = {name: reference.resolve() for name, reference in tenant.headers.items()}
-        authorization = tenant.auth.authorization()
-        return FixedHeaders(resolved | ({"Authorization": authorization} if authorization else {}))
+    def credentials() -> Credentials:
+        gateways = {name: reference.resolve() for name, reference in tenant.headers.items()}
+        return WithHeaders(_credentials(tenant), gateways)
 
     return ConnectionSettings(
         base_uri=tenant.tracking_uri,
@@ -23,4 +34,44 @@ def connection_settings(tenant: Tenant) -> ConnectionSettings:
         ca_bundle=tenant.tls.ca_bundle,
         client_certificate=tenant.tls.client_certificate,
         client_key=tenant.tls.client_key,
+        proxy=_proxy_settings(tenant.proxy),
+        bounds=tenant.bounds,
     )
+
+
+def _credentials(tenant: Tenant) -> Credentials:
+    match tenant.auth:
+        case NoCredentials():
+            return FixedHeaders()
+        case BasicCredentials() | BearerCredentials() as auth:
+            return FixedHeaders({"Authorization": auth.authorization()})
+        case OAuth2Credentials() as auth:
+            issuer = ConnectionSettings(
+                base_uri=auth.token_uri,
+                allow_private_network=tenant.allow_private_network,
+                ca_bundle=auth.ca_bundle,
+                proxy=_proxy_settings(tenant.proxy),
+                bounds=tenant.bounds,
+            )
+            secret = auth.client_secret.resolve()
+            return IssuedToken(
+                issuer, Client(auth.client_id, secret, auth.scope, auth.audience, auth.client_authentication)
+            )
+        case SigV4Credentials() as auth:
+            token = auth.session_token.resolve() if auth.session_token else None
+            keys = Keys(auth.access_key_id.resolve(), auth.secret_access_key.resolve(), token)
+            return RequestSigner(keys, *auth.scope(), auth.resource())
+
+
+def _proxy_settings(proxy: Proxy | None) -> ProxySettings | None:
+    if proxy is None:
+        return None
+    username, password = proxy.username, proxy.password
+
+    def headers() -> Mapping[str, str]:
+        if username is None or password is None:
+            return {}
+        pair = f"{username}:{password.resolve()}"
+        return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode("ascii")}
+
+    return ProxySettings(proxy.uri, headers, allow_private_network=proxy.allow_private_network)

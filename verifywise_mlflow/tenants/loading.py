@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from verifywise_mlflow.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.tenants.auth import KINDS
 from verifywise_mlflow.tenants.tenant import Tenant
 
 VARIABLE = "VERIFYWISE_TENANTS"
@@ -90,8 +91,9 @@ def _reason(error: Exception) -> str:
 _MENDS = {
     "missing": "it is needed and not there",
     "extra_forbidden": "there is no such field: mend its name or take it out",
-    "union_tag_invalid": "kind is one of none, basic and bearer",
-    "union_tag_not_found": "say which kind: none, basic or bearer",
+    "unexpected_keyword_argument": "there is no such field: mend its name or take it out",
+    "union_tag_invalid": f"kind is one of {', '.join(KINDS[:-1])} and {KINDS[-1]}",
+    "union_tag_not_found": f"say which kind: {', '.join(KINDS[:-1])} or {KINDS[-1]}",
 }
 
 
@@ -101,7 +103,7 @@ def _sentences(path: Path, name: object, error: ValidationError) -> list[str]:
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         # A discriminated union puts its tag between the field and what is under it; people do not write it.
         place = [str(part) for part in detail["loc"]]
-        if place[:1] == ["auth"] and len(place) > 1 and place[1] in {"none", "basic", "bearer"}:
+        if place[:1] == ["auth"] and len(place) > 1 and place[1] in KINDS:
             del place[1]
         field = ".".join(place) if place != ["tenant_id"] else "its name"
         mend = _MENDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))

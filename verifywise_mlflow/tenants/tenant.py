@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.normalizer.mapping import TagMapping
-from verifywise_mlflow.tenants.auth import Credentials, NoCredentials
+from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
+from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
 from verifywise_mlflow.tenants.secrets import SecretReference
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -32,6 +33,16 @@ def _interval(written: object) -> timedelta:
 Interval = Annotated[timedelta, BeforeValidator(_interval)]
 
 
+_OUR_HEADERS = frozenset(
+    (
+        *("authorization", "proxy-authorization", "cookie", "origin", "x-mlflow-workspace", "user-agent"),
+        *("host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "expect"),
+        *("content-length", "content-type", "content-encoding", "accept-encoding"),
+    )
+)
+"""Those that say who we are, where a request ends and in which form; a second one could say something else."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -39,24 +50,44 @@ class _Section(BaseModel):
 class Tls(_Section):
     """TLS beyond the system's defaults. There is no way to switch verification off: name the CA instead."""
 
-    ca_bundle: Path | None = None
+    ca_bundle: AbsolutePath | None = None
     """PEM file of the authorities to trust instead of the system's."""
-    client_certificate: Path | None = None
+    client_certificate: AbsolutePath | None = None
     """PEM file shown to servers that ask for one."""
-    client_key: Path | None = None
+    client_key: AbsolutePath | None = None
     """PEM file of its key, where it is not in the certificate's file."""
-
-    @field_validator("ca_bundle", "client_certificate", "client_key")
-    @classmethod
-    def _is_absolute(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_absolute():
-            raise ValueError("write an absolute path: the process may start anywhere")
-        return path
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Tls:
         if self.client_key and not self.client_certificate:
             raise ValueError("client_key needs a client_certificate beside it")
+        return self
+
+
+class Proxy(_Section):
+    """A forward proxy that all requests for the tenant go through: to MLflow, and to the issuer of its tokens."""
+
+    uri: str
+    """``http://host:port``. What goes to an https server passes the proxy encrypted."""
+    username: str | None = Field(default=None, pattern="^[^:]+$")
+    password: SecretReference | None = None
+    allow_private_network: bool = False
+    """Whether the proxy itself may have a private, loopback or link-local address."""
+
+    @field_validator("uri")
+    @classmethod
+    def _is_plain_http(cls, uri: str) -> str:
+        parts = urlsplit(server_uri(uri, "http://proxy.example.com:3128", what="proxy", section="proxy"))
+        if parts.scheme != "http":
+            raise ValueError("write http://: a proxy that is itself spoken to in TLS is not supported")
+        if parts.path.strip("/"):
+            raise ValueError("a proxy has no path: leave out what follows the port")
+        return uri.rstrip("/")
+
+    @model_validator(mode="after")
+    def _password_has_username(self) -> Proxy:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
         return self
 
 
@@ -98,11 +129,14 @@ class Tenant(_Section):
     headers: dict[str, SecretReference] = Field(default_factory=dict)
     """Extra headers for gateways, by reference, since they usually hold keys."""
     tls: Tls = Tls()
+    proxy: Proxy | None = None
     workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     artifacts: Artifacts = Artifacts()
     mapping: TagMapping = TagMapping()
     """Words of this customer, added to the default mapping."""
     intervals: Intervals = Intervals()
+    bounds: Bounds = Bounds()
+    """How much of a server's time and ours its answers may take."""
 
     @field_validator("tenant_id")
     @classmethod
@@ -117,15 +151,7 @@ class Tenant(_Section):
     @field_validator("tracking_uri")
     @classmethod
     def _is_http(cls, uri: str) -> str:
-        parts = urlsplit(uri)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("write the server's address, e.g. https://mlflow.example.com:5000/prefix")
-        if parts.username or parts.password:
-            raise ValueError("take the credentials out of the URI and name them under auth")
-        if parts.query or parts.fragment:
-            raise ValueError("leave out what follows ? or #")
-        _ = parts.port  # raises ValueError for a port that is none
-        return uri.rstrip("/")
+        return server_uri(uri, "https://mlflow.example.com:5000/prefix").rstrip("/")
 
     @field_validator("headers")
     @classmethod
@@ -133,6 +159,20 @@ class Tenant(_Section):
         for name in headers:
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
                 raise ValueError("a header's name has letters, digits and dashes")
-            if name.lower() in {"authorization", "host", "content-length", "cookie", "origin", "x-mlflow-workspace"}:
-                raise ValueError(f"{name} is set by the connector: use auth or workspace for it")
+            if name.lower() in _OUR_HEADERS:
+                raise ValueError(f"{name} is set by the connector: use auth, proxy or workspace for it")
+        if len({name.lower() for name in headers}) < len(headers):
+            raise ValueError("a header stands here twice, in capitals and in small letters")
         return headers
+
+    @model_validator(mode="after")
+    def _fits_its_auth(self) -> Tenant:
+        match self.auth:
+            case OAuth2Credentials(token_uri=uri) if urlsplit(uri).scheme == "http" and not self.allow_private_network:
+                raise ValueError("write auth.token_uri with https://: the client's secret would be sent in clear")
+            case SigV4Credentials() as auth:
+                resource = auth.resource()
+                told = {resource.header} if resource else set()
+                if any(name.lower().startswith("x-amz-") or name.lower() in told for name in self.headers):
+                    raise ValueError("take the headers x-amz-… and the ARN's out: auth of kind sigv4 sets them")
+        return self

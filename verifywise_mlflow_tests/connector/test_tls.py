@@ -59,3 +59,17 @@ def test_without_its_certificate_a_client_is_turned_away_by_such_a_server(
 ) -> None:
     with pytest.raises(UnreachableError):
         _ask(server, authority=authority.certificate, client=None)
+
+
+def test_what_the_machine_trusts_by_its_environment_is_not_trusted(
+    server: HostileServer, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"):
+        monkeypatch.setenv(name, str(authority.certificate))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+
+    with pytest.raises(UnreachableError, match=r"(?i)certificate"):
+        _ask(server, authority=None, client=authority.client)
+    _ask(server, authority=authority.certificate, client=authority.client)
+
+    assert not (tmp_path / "keys").exists()

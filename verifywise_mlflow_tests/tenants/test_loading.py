@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
+from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.loading import VARIABLE, TenantsFileError, load_tenants
 from verifywise_mlflow.tenants.tenant import Intervals
 
@@ -60,6 +63,26 @@ def test_what_is_left_out_has_the_safe_default(tmp_path: Path) -> None:
     assert acme.auth == NoCredentials()
     assert acme.artifacts.allowed_locations is None
     assert acme.intervals == Intervals()
+
+
+def test_a_tenants_bounds_are_merged_over_the_defaults(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tenants: {a: {tracking_uri: 'https://a.example', bounds: {pages: 7, retry_seconds: 1.5}},"
+        " b: {tracking_uri: 'https://b.example'}}",
+    )
+
+    tenants = load_tenants(path)
+
+    assert connection_settings(tenants["a"]).bounds == replace(Bounds(), pages=7, retry_seconds=1.5)
+    assert connection_settings(tenants["b"]).bounds == Bounds()
+
+
+@pytest.mark.parametrize("bound", [field.name for field in fields(Bounds)])
+def test_every_bound_can_be_set(tmp_path: Path, bound: str) -> None:
+    text = f"tenants: {{a: {{tracking_uri: 'https://a.example', bounds: {{{bound}: 1}}}}}}"
+
+    assert getattr(load_tenants(written(tmp_path, text))["a"].bounds, bound) == 1
 
 
 def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +167,8 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     assert "binary.yaml is not YAML" in refusal(binary)
 
 
+OAUTH2 = "kind: oauth2, token_uri: 'https://idp.example/token', client_id: a"
+SIGV4 = "kind: sigv4, access_key_id: env:A"
 WRONG_FIELDS = [
     ("{}", "tracking_uri", "it is needed and not there"),
     ("tracking_uri: 3", "tracking_uri", "string"),
@@ -156,8 +181,8 @@ WRONG_FIELDS = [
     ("tracking_uri: 'http://a.example:99999'", "tracking_uri", "ort"),
     ("URI: http://a.example", "URI", "there is no such field"),
     (f"password: {PASTED}", "password", "there is no such field"),
-    ("auth: {kind: kerberos}", "auth", "kind is one of none, basic and bearer"),
-    (f"auth: {{token: {PASTED}}}", "auth", "say which kind"),
+    ("auth: {kind: kerberos}", "auth", "kind is one of none, basic, bearer, oauth2 and sigv4"),
+    (f"auth: {{token: {PASTED}}}", "auth", "say which kind: none, basic, bearer, oauth2 or sigv4"),
     (f"auth: {PASTED}", "auth", ""),
     ("auth: {kind: basic, username: ann}", "auth.password", "it is needed and not there"),
     (f"auth: {{kind: basic, username: ann, password: {PASTED}}}", "auth.password", "not the secret itself"),
@@ -167,9 +192,55 @@ WRONG_FIELDS = [
     ("auth: {kind: bearer, token: 'file:relative/path'}", "auth.token", "file:/absolute/path"),
     (f"headers: {{X-Key: {PASTED}}}", "headers.X-Key", "write a reference to the secret"),
     ("headers: {'X Key': env:A}", "headers", "a header's name has letters, digits and dashes"),
-    ("headers: {authorization: env:A}", "headers", "use auth or workspace for it"),
-    ("headers: {X-MLFLOW-WORKSPACE: env:A}", "headers", "use auth or workspace for it"),
+    ("headers: {authorization: env:A}", "headers", "use auth, proxy or workspace for it"),
+    ("headers: {X-MLFLOW-WORKSPACE: env:A}", "headers", "use auth, proxy or workspace for it"),
     ("headers: {Host: env:A}", "headers", "is set by the connector"),
+    ("headers: {Transfer-Encoding: env:A}", "headers", "is set by the connector"),
+    ("headers: {Proxy-Authorization: env:A}", "headers", "use auth, proxy or workspace for it"),
+    ("headers: {X-Key: env:A, x-key: env:B}", "headers", "stands here twice"),
+    ("auth: {kind: oauth2}", "auth.token_uri", "it is needed and not there"),
+    (f"auth: {{{OAUTH2}, client_secret: {PASTED}}}", "auth.client_secret", "not the secret itself"),
+    (f"auth: {{{OAUTH2}, client_secret: env:A, client_authentication: jwt}}", "auth.client_authentication", "'post'"),
+    (f"auth: {{{OAUTH2}, client_secret: env:A, ca_bundle: a.pem}}", "auth.ca_bundle", "write an absolute path"),
+    (f"auth: {{{OAUTH2}, client_secret: env:A, scope: ''}}", "auth.scope", "at least 1 character"),
+    (f"auth: {{{OAUTH2}, secret: {PASTED}}}", "auth.secret", "there is no such field"),
+    (
+        f"auth: {{kind: oauth2, token_uri: 'https://a:{PASTED}@idp.example', client_id: a, client_secret: env:A}}",
+        "auth.token_uri",
+        "take the credentials out of the URI and name them under auth",
+    ),
+    (
+        "auth: {kind: oauth2, token_uri: 'http://idp.example', client_id: a, client_secret: env:A}",
+        "the tenant",
+        "the client's secret would be sent in clear",
+    ),
+    ("auth: {kind: sigv4, region: eu-west-1}", "auth.access_key_id", "it is needed and not there"),
+    (f"auth: {{{SIGV4}, secret_access_key: {PASTED}, region: x}}", "auth.secret_access_key", "not the secret itself"),
+    (f"auth: {{{SIGV4}, secret_access_key: env:B}}", "auth", "write the arn of the tracking server, or the region"),
+    (f"auth: {{{SIGV4}, secret_access_key: env:B, arn: {PASTED}}}", "auth.arn", "write the ARN of an MLflow"),
+    (f"auth: {{{SIGV4}, secret_access_key: env:B, region: 'EU West'}}", "auth.region", "pattern"),
+    (
+        f"{{auth: {{{SIGV4}, secret_access_key: env:B, region: x}}, headers: {{X-Amz-Date: env:A}}}}",
+        "the tenant",
+        "auth of kind sigv4 sets them",
+    ),
+    ("proxy: {username: ann}", "proxy.uri", "it is needed and not there"),
+    ("proxy: {uri: proxy.example:3128}", "proxy.uri", "write the proxy's address"),
+    ("proxy: {uri: 'socks5://proxy.example'}", "proxy.uri", "write the proxy's address"),
+    ("proxy: {uri: 'https://proxy.example'}", "proxy.uri", "a proxy that is itself spoken to in TLS is not supported"),
+    ("proxy: {uri: 'http://proxy.example/path'}", "proxy.uri", "a proxy has no path"),
+    (f"proxy: {{uri: 'http://ann:{PASTED}@proxy.example'}}", "proxy.uri", "name them under proxy"),
+    (f"proxy: {{uri: 'http://p.example', username: a, password: {PASTED}}}", "proxy.password", "not the secret itself"),
+    ("proxy: {uri: 'http://p.example', username: ann}", "proxy", "username and password belong together"),
+    ("proxy: {uri: 'http://p.example', password: env:A}", "proxy", "username and password belong together"),
+    ("proxy: {uri: 'http://p.example', username: 'a:b', password: env:A}", "proxy.username", "pattern"),
+    ("bounds: {request_second: 5}", "bounds.request_second", "there is no such field"),
+    ("bounds: {request_seconds: 0}", "bounds.request_seconds", "greater than 0"),
+    ("bounds: {request_seconds: .inf}", "bounds.request_seconds", "finite"),
+    ("bounds: {file_seconds: 1.0e+300}", "bounds.file_seconds", "less than or equal to 86400"),
+    ("bounds: {pages: 1.5}", "bounds.pages", "integer"),
+    ("bounds: {rows: -1}", "bounds.rows", "greater than 0"),
+    ("bounds: 5", "bounds", "dictionary"),
     ("workspace: Team A", "workspace", "pattern"),
     ("allow_private_network: perhaps", "allow_private_network", "boolean"),
     ("tls: {verify: false}", "tls.verify", "there is no such field"),
@@ -186,7 +257,8 @@ WRONG_FIELDS = [
 def test_a_wrong_field_is_told_with_file_tenant_field_and_mend_but_never_its_value(
     tmp_path: Path, field: str, place: str, mend: str
 ) -> None:
-    lines = ["tenants:", "  acme:", "    tracking_uri: https://a.example", f"    {field}"]
+    fields = field[1:-1].replace("}, ", "}\n    ") if field.startswith("{auth") else field
+    lines = ["tenants:", "  acme:", "    tracking_uri: https://a.example", f"    {fields}"]
     if field.startswith(("tracking_uri", "{}")):
         del lines[2]
     path = written(tmp_path, "\n".join(lines))

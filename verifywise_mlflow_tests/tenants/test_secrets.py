@@ -7,7 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials, NoCredentials
+from verifywise_mlflow.tenants.auth import (
+    KINDS,
+    BasicCredentials,
+    BearerCredentials,
+    NoCredentials,
+    OAuth2Credentials,
+    SigV4Credentials,
+)
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -87,6 +94,59 @@ def test_identities_tell_who_without_the_secret(monkeypatch: pytest.MonkeyPatch)
     assert basic.identity() == "basic ann (password from env:ACME_SECRET)"
     assert bearer.identity().endswith("(token from env:ACME_SECRET)")
     assert SECRET not in f"{basic!r} {bearer!r} {basic.identity()} {bearer.identity()}"
+
+
+def test_an_oauth2_client_is_told_by_its_id_its_issuer_and_the_secrets_reference() -> None:
+    client = OAuth2Credentials(
+        kind="oauth2",
+        token_uri="https://idp.example/token",
+        client_id="svc",
+        client_secret=SecretReference("env:ACME_SECRET"),
+    )
+
+    # The variable is not set: nobody has to be asked to tell who we are.
+    assert client.identity() == "oauth2 svc at idp.example (secret from env:ACME_SECRET)"
+
+
+def test_an_aws_key_is_told_by_its_id_unless_the_secret_stands_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    keys = SigV4Credentials(
+        kind="sigv4",
+        access_key_id=SecretReference("env:ACME_KEY"),
+        secret_access_key=SecretReference("env:ACME_SECRET"),
+        region="eu-west-1",
+    )
+    identities = []
+    for key in ("AKIAIOSFODNN7EXAMPLE", secret):
+        monkeypatch.setenv("ACME_KEY", key)
+        identities.append(keys.identity())
+
+    assert identities[0] == "sigv4 AKIAIOSFODNN7EXAMPLE (secret from env:ACME_SECRET)"
+    assert identities[1].startswith("sigv4 sha256:")
+    assert secret not in identities[1]
+
+
+def test_a_signature_is_for_what_the_arn_says_unless_the_tenant_says_otherwise() -> None:
+    reference = SecretReference("env:ACME_KEY")
+    arn = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-app/app-7"
+
+    def scope(arn: str | None = None, region: str | None = None, service: str | None = None) -> tuple[str, str]:
+        return SigV4Credentials(
+            kind="sigv4",
+            access_key_id=reference,
+            secret_access_key=reference,
+            arn=arn,
+            region=region,
+            service=service,
+        ).scope()
+
+    assert scope(arn=arn) == ("eu-west-1", "sagemaker")
+    assert scope(arn=arn, region="eu-west-2", service="mine") == ("eu-west-2", "mine")
+    assert scope(region="eu-west-3") == ("eu-west-3", "sagemaker-mlflow")
+
+
+def test_every_kind_of_credentials_has_a_name() -> None:
+    assert KINDS == ("none", "basic", "bearer", "oauth2", "sigv4")
 
 
 def test_a_tokens_fingerprint_tells_one_token_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
