@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.resolution import quoted
 
+CHANGES_TOLD = 10
+"""Of the files that changed in place, the newest; the record's manifest lists more."""
+
 
 def unread(inputs: RecordInputs) -> Iterator[str]:
     """Yield what is missing because it could not be read. A version without a run misses nothing: that is a gap."""
@@ -44,6 +47,10 @@ def oddities(inputs: RecordInputs) -> Iterator[str]:
         yield "a prompt tag hides this version or its model from MLflow's own search"
     if inputs.incarnation > 1:
         yield f"the model was deleted and created anew: this version is of incarnation {inputs.incarnation} of the name"
+    for seen in inputs.changes_in_place[-CHANGES_TOLD:]:
+        yield f"{seen.change.sentence} (seen {seen.seen_at:%Y-%m-%d %H:%M} UTC)"
+    if len(inputs.changes_in_place) > CHANGES_TOLD:
+        yield f"{len(inputs.changes_in_place) - CHANGES_TOLD} more files changed in place before"
     for alias in inputs.dangling_aliases:
         number = inputs.model.aliases[alias] if inputs.model else 0
         yield f"the model's alias {quoted(alias)} points to version {number}, which does not exist"

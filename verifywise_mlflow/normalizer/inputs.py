@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from verifywise_mlflow.artifacts.integrity import SeenChange
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 
@@ -27,3 +28,5 @@ class RecordInputs:
     """Aliases of the model that point to a version that there is not, sorted."""
     manifest: ArtifactManifest | None = None
     """None where manifests are switched off for the tenant."""
+    changes_in_place: tuple[SeenChange, ...] = ()
+    """Bytes that changed under the version, the oldest first."""

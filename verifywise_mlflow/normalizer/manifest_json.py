@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from verifywise_mlflow.artifacts.integrity import SeenChange
 from verifywise_mlflow.artifacts.kinds import EVIDENCE
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, Requirement, RuntimeEnvironment
 from verifywise_mlflow.normalizer.record import Json
 
+CHANGES_SHOWN = 100
+"""Of those that changed in place, the newest; all of them are in ``integrity_events``."""
 
-def manifest_json(manifest: ArtifactManifest) -> dict[str, Json]:
-    """Return the whole manifest. ``total_bytes`` counts the files whose size is known."""
+
+def manifest_json(manifest: ArtifactManifest, changes: Sequence[SeenChange]) -> dict[str, Json]:
+    """Return the whole manifest, and what has changed in place. ``total_bytes`` counts the files of known size."""
     return {
         "location": manifest.location,
         "status": manifest.status,
@@ -16,7 +22,10 @@ def manifest_json(manifest: ArtifactManifest) -> dict[str, Json]:
         "digest": manifest.digest,
         "file_count": len(manifest.files),
         "total_bytes": sum(file.size or 0 for file in manifest.files),
+        "hashed_count": sum(1 for file in manifest.files if file.sha256),
         "files": [{**_file_json(file), "note": file.note} for file in manifest.files],
+        "changed_in_place_count": len(changes),
+        "changed_in_place": [_change_json(seen) for seen in changes[-CHANGES_SHOWN:]],
     }
 
 
@@ -49,6 +58,18 @@ def _file_json(file: ArtifactFile) -> dict[str, Json]:
         "size": file.size,
         "sha256": file.sha256,
         "kind": file.kind.value,
+    }
+
+
+def _change_json(seen: SeenChange) -> dict[str, Json]:
+    change = seen.change
+    return {
+        "kind": change.kind,
+        "root": change.root,
+        "path": change.path,
+        "former_sha256": change.former_sha256,
+        "sha256": change.sha256,
+        "seen_at": seen.seen_at.isoformat(timespec="milliseconds"),
     }
 
 

@@ -62,7 +62,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         compliance_approver=text["compliance_approver"],
         security_assessment_version=text["security_assessment_version"],
         runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
-        artifact_manifest=manifest_json(manifest) if manifest else None,
+        artifact_manifest=manifest_json(manifest, inputs.changes_in_place) if manifest else None,
         evidence_files=evidence_json(manifest) if manifest else None,
     )
     origins = {field: resolution.origin for field, resolution in resolved.items() if resolution.origin}

@@ -175,6 +175,28 @@ artifact_manifests = Table(
     *_written(),
 )
 
+integrity_events = Table(
+    "integrity_events",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("version_number", Integer, nullable=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("location", Text),
+    Column("kind", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("former_sha256", Text),
+    Column("sha256", Text),
+    Column("former_size", BigInteger),
+    Column("size", BigInteger),
+    _time("former_read_at", nullable=False),
+    _time("seen_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Index("integrity_events_by_version", "tenant_id", "model_name", "version_number"),
+)
+
 canonical_records = Table(
     "canonical_records",
     metadata,

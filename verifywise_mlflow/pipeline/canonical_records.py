@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from verifywise_mlflow import __version__
+from verifywise_mlflow.artifacts.integrity import SeenChange
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.persistence import records, registry, tracking
+from verifywise_mlflow.persistence import integrity, records, registry, tracking
 from verifywise_mlflow.persistence.manifests import manifests_by_key
 from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.rows import BATCH, Key, entity
@@ -57,6 +58,7 @@ class _Linked:
     runs: Mapping[str, Row]
     logged_models: Mapping[str, Row]
     manifests: Mapping[Key, Row]
+    changes: Mapping[Key, Sequence[SeenChange]]
     numbers: Mapping[str, set[int]]
     """Of the living versions of the models that have aliases."""
 
@@ -70,6 +72,7 @@ def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) ->
         runs=tracking.rows_by_id(connection, tenant_id, RUNS, run_ids),
         logged_models=tracking.rows_by_id(connection, tenant_id, LOGGED_MODELS, model_ids),
         manifests=manifests_by_key(connection, tenant_id, [item.key for item in due]),
+        changes=integrity.changes_by_key(connection, tenant_id, [item.key for item in due]),
         numbers=registry.living_numbers(
             connection, tenant_id, {name for name, row in models.items() if row["aliases"]}
         ),
@@ -100,6 +103,7 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
         logged_model_problem=_text(logged_model, "unreadable"),
         incarnation=incarnation,
         dangling_aliases=_dangling(model, linked.numbers.get(name, set())) if model else (),
+        changes_in_place=tuple(linked.changes.get(due.key, ())),
         manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
     )
 

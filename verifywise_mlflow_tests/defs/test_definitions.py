@@ -59,4 +59,5 @@ def test_every_rule_is_a_check_on_the_verdicts() -> None:
         ("compliance_results", "owner"),
         ("compliance_results", "reproducible_environment"),
         ("compliance_results", "production_baseline_metrics"),
+        ("compliance_results", "artifact_integrity"),
     }

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from verifywise_mlflow.artifacts.integrity import ByteChange, SeenChange
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
@@ -225,7 +226,10 @@ def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
         "digest": "d" * 64,
         "file_count": 2,
         "total_bytes": 10,
+        "hashed_count": 1,
         "files": [{**card_json, "note": None}, {**binary_json, "note": "too large"}],
+        "changed_in_place_count": 0,
+        "changed_in_place": [],
     }
     assert record.runtime_environment == {
         "python_version": "3.11.7",
@@ -361,3 +365,23 @@ def test_a_version_of_a_model_that_was_created_anew_says_so() -> None:
     assert normalized(given).findings == (
         "the model was deleted and created anew: this version is of incarnation 2 of the name",
     )
+
+
+def test_bytes_that_changed_in_place_are_in_the_manifest_and_among_the_findings() -> None:
+    change = ByteChange("changed", "model", "model.pkl", "a" * 64, "b" * 64, 10, 10)
+    seen = SeenChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(seen,) * 12))
+
+    found = result.record.artifact_manifest
+    assert isinstance(found, dict)
+    assert found["changed_in_place_count"] == 12
+    assert found["changed_in_place"][0] == {
+        "kind": "changed",
+        "root": "model",
+        "path": "model.pkl",
+        "former_sha256": "a" * 64,
+        "sha256": "b" * 64,
+        "seen_at": "2026-03-01T12:30:00.000+00:00",
+    }
+    assert result.findings[0].endswith(f"{'a' * 64} is now {'b' * 64} (seen 2026-03-01 12:30 UTC)")
+    assert result.findings[10:] == ("2 more files changed in place before",)
