@@ -80,12 +80,15 @@ class _ThroughProxy(HTTPConnection):
 
 
 class _ForwardedConnection(_ThroughProxy):
-    """The proxy sends a plain HTTP request on. Of its refusals, only 407 can be told from those of the server."""
+    """The proxy sends a plain HTTP request on. Most of its refusals cannot be told from those of the server.
+
+    Two can: 407, and whatever bears Squid's mark. The others stay what they would be from the server.
+    """
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3, which returns its own
         response = super().getresponse()
-        if response.status == 407:
-            raise _refusal(self._proxy(), "the server", 407, response.reason or "")
+        if response.status == 407 or (response.status >= 400 and "X-Squid-Error" in response.headers):
+            raise _refusal(self._proxy(), "the server", response.status, response.reason or "")
         return response
 
 
@@ -111,7 +114,7 @@ class _TunnelledConnection(_ThroughProxy, HTTPSConnection):
 
 def _refusal(proxy: str, target: str, status: int, words: str) -> ConnectorError:
     said = f"{status}, {excerpt(words.encode())}"
-    if status == 407:
+    if status in {401, 407}:  # tinyproxy says 401
         return ProxyRefusedError(
             f"the tenant's proxy {proxy} does not accept us ({said}). Check username and password under proxy."
         )

@@ -134,6 +134,7 @@ def test_the_servers_certificate_is_still_the_servers(authority: Authority, tmp_
 
 REFUSALS = {
     "other credentials": (407, ProxyRefusedError, "Check username and password under proxy"),
+    "other credentials, in tinyproxy's words": (401, ProxyRefusedError, "Check username and password under proxy"),
     "a ban": (403, ProxyRefusedError, "Ask its operator to allow it"),
     "nothing behind it": (502, GatewayError, "cannot reach 127.0.0.1"),
     "a redirect": (302, ProxyRefusedError, "302"),
@@ -165,6 +166,16 @@ def test_a_proxy_that_does_not_let_us_in_says_so_for_plain_http_too() -> None:
     assert isinstance(error, ProxyRefusedError)
     assert f"the tenant's proxy 127.0.0.1:{proxy.port} does not accept us" in str(error)
     assert server.asked == []
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, ProxyRefusedError), (503, GatewayError)])
+def test_squids_own_refusals_are_not_taken_for_the_servers(status: int, kind: type[ConnectorError]) -> None:
+    page = answer("<html>", status, "text/html", {"X-Squid-Error": "ERR_ACCESS_DENIED 0"})
+    with forward_proxy(refusal=page) as proxy:
+        error = error_of(transport_through(proxy.uri, "http://mlflow.example"))
+
+    assert type(error) is kind
+    assert f"the tenant's proxy 127.0.0.1:{proxy.port}" in str(error)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
