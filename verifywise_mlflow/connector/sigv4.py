@@ -108,7 +108,7 @@ class RequestSigner:
 
 
 def _signer(keys: Keys, region: str, service: str) -> SigV4Auth:
-    # Only tenants on AWS need it, and it takes 20 MB.
+    # Only tenants on AWS need it, and it takes 30 MB on disk.
     try:
         from botocore.auth import SigV4Auth
     except ImportError:
