@@ -20,7 +20,7 @@ from verifywise_mlflow.artifacts.location import (
 )
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import manifests, registry, tracking
 from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest
@@ -137,7 +137,7 @@ class _Roots:
     run: tuple[SharedTree, ServedFiles] | None
 
 
-def _roots(reader: MlflowReader, linked: _LinkedVersion, location: ModelLocation, shared: _SharedTrees) -> _Roots:
+def _roots(reader: Reader, linked: _LinkedVersion, location: ModelLocation, shared: _SharedTrees) -> _Roots:
     """Return where the model's files and the run's other files are read from."""
     allowed_run = isinstance(location, LoggedModelFiles | RunFiles | NoFiles)
     run = (

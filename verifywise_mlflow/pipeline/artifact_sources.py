@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from verifywise_mlflow.artifacts.source import ArtifactUnreadable
 from verifywise_mlflow.connector.entities import RemoteFile
 from verifywise_mlflow.connector.errors import ConnectorError, UnauthenticatedError
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 
 Listing = Callable[[str], Sequence[RemoteFile]]
 Stream = Callable[[str, int], AbstractContextManager[Iterator[bytes]]]
@@ -24,7 +24,7 @@ class ServedFiles:
         """Whether something could not be read that a later try may read."""
 
     @classmethod
-    def of_run(cls, reader: MlflowReader, run_id: str) -> ServedFiles:
+    def of_run(cls, reader: Reader, run_id: str) -> ServedFiles:
         """Return the artifacts of a run."""
         return cls(
             lambda path: reader.run_artifacts(run_id, path),
@@ -32,7 +32,7 @@ class ServedFiles:
         )
 
     @classmethod
-    def of_logged_model(cls, reader: MlflowReader, model_id: str) -> ServedFiles:
+    def of_logged_model(cls, reader: Reader, model_id: str) -> ServedFiles:
         """Return the artifacts of a logged model."""
         return cls(
             lambda path: reader.logged_model_artifacts(model_id, path),

@@ -10,9 +10,10 @@ from verifywise_mlflow.artifacts.location import logged_model_id_in
 from verifywise_mlflow.connector.entities import ModelVersion, RemoteFile
 from verifywise_mlflow.connector.errors import ConnectorError, ForbiddenError, NoSuchRouteError, NotFoundError
 from verifywise_mlflow.connector.listing import Listing
-from verifywise_mlflow.connector.reader import MlflowReader, ServerInfo
+from verifywise_mlflow.connector.reader import ServerInfo
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.tracking import RUNS_A_REQUEST
-from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ def check(tenant: Tenant) -> CheckReport:
         ConnectorError: the server cannot be used at all.
         SecretUnavailableError: a credential's reference points to nothing.
     """
-    reader = MlflowReader(connection_settings(tenant))
+    reader = open_reader(tenant)
     try:
         report = CheckReport(reader.server, tenant.auth.identity())
         models = _listed(report, "registered models", reader.registered_models, "grant READ on the registered models")
@@ -100,7 +101,7 @@ def _unreadable(what: str, error: ConnectorError, mend: str) -> Tried:
 
 
 def _runs(
-    report: CheckReport, reader: MlflowReader, newest: Sequence[ModelVersion], experiment_ids: Sequence[str]
+    report: CheckReport, reader: Reader, newest: Sequence[ModelVersion], experiment_ids: Sequence[str]
 ) -> str | None:
     """Search for the newest versions' runs, and ask for one that the search does not show; return a readable one."""
     what = "training runs"
@@ -125,7 +126,7 @@ def _runs(
     return next((run_id for run_id in run_ids if run_id in found), None)
 
 
-def _missing_run(reader: MlflowReader, what: str, said: str, run_id: str, mend: str, *, is_part: bool) -> Tried:
+def _missing_run(reader: Reader, what: str, said: str, run_id: str, mend: str, *, is_part: bool) -> Tried:
     outcome: Outcome = "in part" if is_part else "not readable"
     try:
         reader.run(run_id)
@@ -141,7 +142,7 @@ def _missing_run(reader: MlflowReader, what: str, said: str, run_id: str, mend: 
     return Tried(what, "readable", f"{said}; the others one by one, as {run_id}")
 
 
-def _logged_model(report: CheckReport, reader: MlflowReader, newest: Sequence[ModelVersion]) -> str | None:
+def _logged_model(report: CheckReport, reader: Reader, newest: Sequence[ModelVersion]) -> str | None:
     model_ids = (logged_model_id_in(version.source) for version in newest if version.source)
     model_id = next(filter(None, model_ids), None)
     if model_id is None:
@@ -156,7 +157,7 @@ def _logged_model(report: CheckReport, reader: MlflowReader, newest: Sequence[Mo
 
 
 def _artifacts(
-    report: CheckReport, reader: MlflowReader, run_id: str | None, model_id: str | None, *, read_bytes: bool
+    report: CheckReport, reader: Reader, run_id: str | None, model_id: str | None, *, read_bytes: bool
 ) -> None:
     what = "artifacts"
     try:
@@ -179,7 +180,7 @@ def _artifacts(
     report.tried.append(Tried(what, "readable", f"{len(files):,} entries at the root of {of}"))
 
 
-def _read_a_byte(reader: MlflowReader, run_id: str | None, model_id: str | None, file: RemoteFile) -> None:
+def _read_a_byte(reader: Reader, run_id: str | None, model_id: str | None, file: RemoteFile) -> None:
     if model_id:
         opened = reader.logged_model_artifact(model_id, file.path, 1)
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.changes import Recreated
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -94,7 +94,7 @@ class StageContext:
 
     tenant: Tenant
     store: Store
-    reader: Callable[[], MlflowReader]
+    reader: Callable[[], Reader]
     """Opens the connection at first need: the last two stages never call it."""
     now: datetime
     options: SyncOptions

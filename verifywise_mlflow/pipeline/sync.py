@@ -15,7 +15,7 @@ from typing import Literal
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.transport import Traffic
 from verifywise_mlflow.persistence import tenancy, trail
 from verifywise_mlflow.persistence.store import Store
@@ -29,7 +29,7 @@ from verifywise_mlflow.pipeline import (
 )
 from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.tenancy import activate
-from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -66,7 +66,7 @@ class Sync:
     now: Callable[[], datetime] = _utc_now
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
-    _reader: MlflowReader | None = None
+    _reader: Reader | None = None
     _failure: tuple[Stage, BaseException] | None = None
 
     def __enter__(self) -> Sync:
@@ -117,10 +117,10 @@ class Sync:
         """Run the six stages in their order."""
         return [self.run(stage) for stage in Stage]
 
-    def reader(self) -> MlflowReader:
+    def reader(self) -> Reader:
         """Return the connection; open it the first time."""
         if self._reader is None:
-            self._reader = MlflowReader(connection_settings(self.tenant))
+            self._reader = open_reader(self.tenant)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:

@@ -24,7 +24,7 @@ from verifywise_mlflow.connector.errors import (
     ServerFaultError,
 )
 from verifywise_mlflow.connector.listing import Listing
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import tracking
@@ -89,7 +89,7 @@ def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
 class _Experiments:
     """The experiments of the server: a search for runs has to name them, and records show their names."""
 
-    reader: MlflowReader
+    reader: Reader
     names: dict[str, str | None] = field(init=False)
     problems: Sequence[str] = field(init=False)
 

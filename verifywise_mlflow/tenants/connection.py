@@ -6,7 +6,10 @@ import base64
 from collections.abc import Mapping
 
 from verifywise_mlflow.connector.credentials import Credentials, FixedHeaders, WithHeaders
+from verifywise_mlflow.connector.databricks.reader import DatabricksReader
 from verifywise_mlflow.connector.oauth2 import Client, IssuedToken
+from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.settings import ConnectionSettings, ProxySettings
 from verifywise_mlflow.connector.sigv4 import Keys, RequestSigner
 from verifywise_mlflow.tenants.auth import (
@@ -16,6 +19,7 @@ from verifywise_mlflow.tenants.auth import (
     OAuth2Credentials,
     SigV4Credentials,
 )
+from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer
 from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 
 
@@ -37,6 +41,21 @@ def connection_settings(tenant: Tenant) -> ConnectionSettings:
         proxy=_proxy_settings(tenant.proxy),
         bounds=tenant.bounds,
     )
+
+
+def open_reader(tenant: Tenant) -> Reader:
+    """Return a connection to the tenant's server.
+
+    Raises:
+        ConnectorError: the server cannot be used.
+        SecretUnavailableError: a credential's reference points to nothing.
+    """
+    settings = connection_settings(tenant)
+    match tenant.server:
+        case DatabricksServer(registry=registry, catalogs=catalogs):
+            return DatabricksReader(settings, registry, catalogs)
+        case MlflowServer():
+            return MlflowReader(settings)
 
 
 def _credentials(tenant: Tenant) -> Credentials:

@@ -14,6 +14,7 @@ from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
 from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
 from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -123,6 +124,8 @@ class Tenant(_Section):
     tenant_id: str
     tracking_uri: str
     """``http(s)://host[:port][/prefix]``, without credentials."""
+    server: Server = MlflowServer()
+    """What kind of server it is."""
     allow_private_network: bool = False
     """Whether the server may have a private, loopback or link-local address."""
     auth: Credentials = NoCredentials()
@@ -167,6 +170,8 @@ class Tenant(_Section):
 
     @model_validator(mode="after")
     def _fits_its_auth(self) -> Tenant:
+        if isinstance(self.server, DatabricksServer) and self.workspace:
+            raise ValueError("take workspace out: a Databricks workspace is told by its address, tracking_uri")
         match self.auth:
             case OAuth2Credentials(token_uri=uri) if urlsplit(uri).scheme == "http" and not self.allow_private_network:
                 raise ValueError("write auth.token_uri with https://: the client's secret would be sent in clear")
