@@ -6,6 +6,7 @@ A further version takes one more file in ``servers/``, named after it, with what
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,18 @@ EVERY = tuple(
 """Their names, oldest first."""
 
 
-def on(*, since: str = "0", before: str = "1000") -> pytest.MarkDecorator:
-    """Have a story told on some versions only, because the others have nothing of what it is about."""
-    names = [name for name in EVERY if Version(since) <= Version(number(name)) < Version(before)]
+def since(version: str) -> list[str]:
+    """Return the environments that have this MLflow or a later one."""
+    return [name for name in EVERY if Version(number(name)) >= Version(version)]
+
+
+def before(version: str) -> list[str]:
+    """Return the environments that have an MLflow earlier than this one."""
+    return [name for name in EVERY if Version(number(name)) < Version(version)]
+
+
+def on(names: Sequence[str]) -> pytest.MarkDecorator:
+    """Have a story told on these servers only, because the others have nothing of what it is about."""
     return pytest.mark.parametrize("server", names, indirect=True, scope="session")
 
 

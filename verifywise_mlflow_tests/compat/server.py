@@ -38,10 +38,10 @@ class CompatServer:
         """A tenant whose registry is all that this server has."""
         return Tenant(tenant_id="acme", tracking_uri=self.uri, allow_private_network=True)
 
-    def send(self, method: str, call: str, body: Mapping[str, object]) -> dict[str, object]:
+    def send(self, method: str, call: str, body: Mapping[str, object], *, api: str = "2.0") -> dict[str, object]:
         """Send a call of MLflow's REST API, as any program could, and return its answer."""
         response = urllib3.request(
-            method, f"{self.uri}/api/2.0/mlflow/{call}", json=dict(body), headers=self.headers, retries=False
+            method, f"{self.uri}/api/{api}/mlflow/{call}", json=dict(body), headers=self.headers, retries=False
         )
         assert response.status == 200, (call, response.status, response.data)
         answer = json.loads(response.data)

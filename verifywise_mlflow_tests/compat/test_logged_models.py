@@ -5,7 +5,7 @@ from __future__ import annotations
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import on
+from verifywise_mlflow_tests.compat.environments import before, on, since
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import CompatServer
@@ -13,7 +13,7 @@ from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_logged_model_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry, reader: MlflowReader) -> None:
     run_id = registry.run(metrics={"auc": 0.5})
     model_id = registry.logged_model(run_id, params={"depth": "7"}, tags={"owner": "it's ann"})
@@ -31,7 +31,7 @@ def test_a_logged_model_is_read_in_full_by_search_and_by_its_id(registry: Shared
     assert reader.logged_model(model_id) == model
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_run_names_the_logged_models_that_it_put_out(registry: SharedRegistry, reader: MlflowReader) -> None:
     run_id = registry.run()
     model_id = registry.logged_model(run_id)
@@ -39,7 +39,7 @@ def test_a_run_names_the_logged_models_that_it_put_out(registry: SharedRegistry,
     assert reader.run(run_id).logged_model_ids == (model_id,)
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_version_of_a_logged_model_has_its_files_and_its_run(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_version_of_a_logged_model_has_its_files_and_its_run(
     assert kept["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_version_without_a_run_gets_the_one_of_its_logged_model(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_version_without_a_run_gets_the_one_of_its_logged_model(
     assert hashes(kept) == hashes_of(MODEL_FILES, "model")
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_copy_of_a_copy_has_the_logged_models_files(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     model_id = registry.logged_model(registry.run())
     registry.version("churn", source=f"models:/{model_id}", model_id=model_id)
@@ -91,7 +91,7 @@ def test_a_copy_of_a_copy_has_the_logged_models_files(registry: SharedRegistry, 
     assert [row["incomplete"] for row in kept] == [[], [], []]
 
 
-@on(since="3")
+@on(since("3"))
 def test_a_logged_model_that_is_deleted_leaves_a_version_that_says_so(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_logged_model_that_is_deleted_leaves_a_version_that_says_so(
     assert kept["artifact_manifest"]["status"] == "unreachable"  # type: ignore[index]
 
 
-@on(before="3")
+@on(before("3"))
 def test_a_server_without_logged_models_leaves_a_version_that_says_so(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:

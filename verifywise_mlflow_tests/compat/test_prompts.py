@@ -5,7 +5,7 @@ from __future__ import annotations
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import on
+from verifywise_mlflow_tests.compat.environments import on, since
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import IS_PROMPT, CompatServer
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
@@ -21,7 +21,7 @@ def listed(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str
     )
 
 
-@on(since="2.21")
+@on(since("2.21"))
 def test_a_prompt_is_no_model(registry: SharedRegistry, reader: MlflowReader) -> None:
     registry.client.register_prompt("greeting", "Hello {{name}}")
     registry.client.register_prompt("greeting", "Dear {{name}}")
@@ -30,7 +30,7 @@ def test_a_prompt_is_no_model(registry: SharedRegistry, reader: MlflowReader) ->
     assert listed(reader) == ([("churn", False)], [("churn", 1, False)])
 
 
-@on(since="2.21")
+@on(since("2.21"))
 def test_the_prompt_tag_on_one_version_hides_none_of_them(
     server: CompatServer, registry: SharedRegistry, reader: MlflowReader
 ) -> None:
@@ -43,7 +43,7 @@ def test_the_prompt_tag_on_one_version_hides_none_of_them(
     assert listed(reader) == ([("churn", False)], [("churn", 1, True), ("churn", 2, True), ("churn", 3, True)])
 
 
-@on(since="2.21")
+@on(since("2.21"))
 def test_the_prompt_tag_on_a_model_hides_neither_it_nor_its_versions(
     registry: SharedRegistry, reader: MlflowReader
 ) -> None:
@@ -57,7 +57,7 @@ def test_the_prompt_tag_on_a_model_hides_neither_it_nor_its_versions(
     assert [(name, number) for name, number, _ in versions] == [("churn", 1), ("fraud", 1)]
 
 
-@on(since="2.21")
+@on(since("2.21"))
 def test_versions_stay_found_after_the_one_that_hid_them_is_deleted(
     server: CompatServer, registry: SharedRegistry, reader: MlflowReader
 ) -> None:

@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.errors import NotFoundError, RejectedError
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import on
+from verifywise_mlflow_tests.compat.environments import before, on
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import CompatServer
 
@@ -112,7 +112,7 @@ def test_a_version_is_listed_whatever_its_stage_and_status(
     ]
 
 
-@on(before="3.17")
+@on(before("3.17"))
 def test_an_alias_whose_version_is_deleted_dangles_up_to_3_1(registry: SharedRegistry, reader: MlflowReader) -> None:
     registry.version("churn")
     registry.version("churn")

@@ -1,0 +1,171 @@
+"""What our account has to be granted, and what is told where it is not: READ, on experiments and registered models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from mlflow import MlflowClient
+from packaging.version import Version
+
+from verifywise_mlflow.connector.errors import UnauthenticatedError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow_tests.compat.environments import EVERY, before, since
+from verifywise_mlflow_tests.compat.guarded import ADMIN, GuardedServer, guarded
+from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
+from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A guarded server with two models, of a run and of an experiment each."""
+
+    guarded: GuardedServer
+    experiments: list[str]
+    """The ids of those that the runs of ``churn`` and of ``fraud`` lie in."""
+    versions: list[str]
+    """The model of each version. From MLflow 3 on, ``churn`` has a second one, which is a logged model's."""
+
+
+@pytest.fixture(scope="module", params=EVERY)
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    home = tmp_path_factory.mktemp("guarded")
+    with guarded(request.param, home) as server, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_USERNAME", ADMIN)
+        environment.setenv("MLFLOW_TRACKING_PASSWORD", server.password(ADMIN))
+        registry = SharedRegistry(MlflowClient(server.server.uri), tmp_path_factory.mktemp("files"))
+        run_ids = {}
+        for model in ("churn", "fraud"):
+            files = {f"model/{name}": content for name, content in MODEL_FILES.items()}
+            run_ids[model] = registry.run(experiment=f"about {model}", files=files, metrics={"accuracy": 0.93})
+            registry.version(model, run_id=run_ids[model], source=f"runs:/{run_ids[model]}/model")
+        if Version(server.server.version) >= Version("3"):
+            model_id = registry.logged_model(registry.run(experiment="about churn"))
+            registry.version("churn", source=f"models:/{model_id}", model_id=model_id)
+        experiments = [registry.client.get_run(run_id).info.experiment_id for run_id in run_ids.values()]
+        versions = sorted(version.name for version in registry.client.search_model_versions())
+        yield Filled(server, experiments, versions)
+
+
+def test_read_on_experiments_and_models_is_enough_for_all_that_an_administrator_sees(
+    filled: Filled, store: Store
+) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
+
+    run = sync(filled.guarded.tenant(account), store)
+    as_admin = sync(filled.guarded.tenant(ADMIN).model_copy(update={"tenant_id": "admin"}), store)
+
+    ours, theirs = (_records(store, tenant) for tenant in ("acme", "admin"))
+    assert [row["model_name"] for row in ours] == filled.versions
+    assert ours == theirs
+    assert [row["incomplete"] for row in ours] == [[]] * len(ours)
+    assert [hashes(row) for row in ours] == [hashes_of(MODEL_FILES, "model")] * len(ours)
+    assert [report.progress.notes for report in (*run.reports, *as_admin.reports)] == [[]] * 12
+
+
+def test_without_read_on_an_experiment_its_runs_and_their_files_are_said_to_be_forbidden(
+    filled: Filled, store: Store
+) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments[:1], models=["churn", "fraud"])
+
+    sync(filled.guarded.tenant(account), store)
+
+    assert record(store, "churn")["incomplete"] == []
+    forbidden = record(store, "fraud")
+    assert (forbidden["metrics"], forbidden["artifact_manifest"]["status"]) == (None, "unreachable")  # type: ignore[index]
+    assert "the training run could not be read" in str(forbidden["incomplete"])
+    assert "answered 403" in str(forbidden["incomplete"])
+    assert "READ" in str(forbidden["incomplete"])
+
+
+@pytest.mark.parametrize("filled", since("3.17"), indirect=True, scope="module")
+def test_without_read_on_a_model_it_is_not_there_since_3_17(filled: Filled, store: Store) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["fraud"])
+
+    sync(filled.guarded.tenant(account), store)
+
+    assert [row["model_name"] for row in rows(store, "registered_models")] == ["fraud"]
+    assert [row["model_name"] for row in rows(store, "canonical_records")] == ["fraud"]
+
+
+@pytest.mark.parametrize("filled", before("3.17"), indirect=True, scope="module")
+def test_without_read_on_a_model_its_versions_are_there_and_the_model_is_said_to_be_missing_up_to_3_1(
+    filled: Filled, store: Store
+) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["fraud"])
+
+    sync(filled.guarded.tenant(account), store)
+
+    assert [row["model_name"] for row in rows(store, "registered_models")] == ["fraud"]
+    assert [row["model_name"] for row in rows(store, "canonical_records")] == filled.versions
+    assert "the registered model was not read" in str(record(store, "churn")["incomplete"])
+    assert record(store, "fraud")["incomplete"] == []
+
+
+def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Filled, store: Store) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
+    tenant = filled.guarded.tenant(account)
+    sync(tenant, store)
+    known = record(store, "churn")
+
+    filled.guarded.revoke(account, model="churn")
+    second = sync(tenant, store, SyncOptions(reconcile=True))
+
+    assert [report.progress.removed for report in second.reports[:2]] == [0, 0]
+    for table in ("registered_models", "canonical_records"):
+        assert {row["gone_at"] for row in rows(store, table)} == {None}
+    assert record(store, "churn")["metrics"] == known["metrics"] == {"accuracy": 0.93}
+    entries = [row for row in rows(store, "audit_trail") if row["object_name"] == "churn"]
+    assert [(row["object_kind"], row["outcome"]) for row in entries] == [("registered model", "incomplete")]
+    assert "answered 403" in str(entries[0]["reason"])
+
+
+def test_runs_that_may_no_longer_be_read_leave_the_record_living_and_incomplete(filled: Filled, store: Store) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
+    tenant = filled.guarded.tenant(account)
+    sync(tenant, store)
+
+    filled.guarded.revoke(account, experiment=filled.experiments[1])
+    sync(tenant, store, SyncOptions(reconcile=True, rehash=True))
+
+    kept = record(store, "fraud")
+    assert kept["gone_at"] is None
+    assert "the training run could not be read" in str(kept["incomplete"])
+    assert record(store, "churn")["incomplete"] == []
+
+
+def test_a_wrong_password_is_told_as_that_and_changes_nothing(filled: Filled, store: Store) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
+    tenant = filled.guarded.tenant(account)
+    sync(tenant, store)
+    known = rows(store, "canonical_records")
+
+    filled.guarded.forget_password(account)
+    with pytest.raises(UnauthenticatedError, match="answered 401"):
+        sync(tenant, store)
+
+    assert rows(store, "canonical_records") == known
+    entry = rows(store, "audit_trail", "entry_id DESC")[0]
+    assert (entry["outcome"], entry["credential_identity"]) == ("failed", tenant.auth.identity())
+    assert filled.guarded.password(account) not in str(rows(store, "audit_trail"))
+
+
+def _records(store: Store, tenant: str) -> list[dict[str, object]]:
+    """What a tenant's records say, apart from whose they are and when they were written."""
+    own = {"tenant_id", "revision", "changed_at", "fingerprint"}
+    return [
+        {name: value for name, value in row.items() if name not in own}
+        for row in rows(store, "canonical_records")
+        if row["tenant_id"] == tenant
+    ]
