@@ -12,7 +12,6 @@ import dagster as dg
 
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.connector.reader import newest_version_time
-from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.defs.in_flight import tenants_in_flight
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import tenant_partitions
@@ -29,7 +28,8 @@ from verifywise_mlflow.tenants.tenant import Tenant
 POLL_BUDGET_SECONDS = 40.0
 """A tick that takes 60 s is thrown away as a whole; what was not reached in time comes first in the next."""
 POLLS_AT_ONCE = 16
-POLL_BOUNDS = Bounds(connect_seconds=3.0, request_seconds=10.0, attempts=1)
+POLL_SECONDS = 10.0
+CONNECT_SECONDS = 3.0
 """A server that hangs keeps one of these places for so long; the next tick is a try anyway."""
 
 
@@ -125,7 +125,15 @@ class Polls:
 
 
 def _newest_version_time(tenant: Tenant) -> int | None:
-    return newest_version_time(replace(connection_settings(tenant), bounds=POLL_BOUNDS))
+    settings = connection_settings(tenant)
+    bounds = replace(
+        settings.bounds,
+        connect_seconds=min(settings.bounds.connect_seconds, CONNECT_SECONDS),
+        probe_seconds=min(settings.bounds.probe_seconds, POLL_SECONDS),
+        request_seconds=min(settings.bounds.request_seconds, POLL_SECONDS),
+        attempts=1,
+    )
+    return newest_version_time(replace(settings, bounds=bounds))
 
 
 def _newest_version_times(tenants: Sequence[Tenant]) -> Polls:
