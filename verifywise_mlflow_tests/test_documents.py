@@ -9,14 +9,19 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+import yaml
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
 from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
 
 ROOT = Path(__file__).parents[1]
+TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -35,9 +40,30 @@ def test_the_readme_names_every_field_of_the_record() -> None:
 
 
 def test_the_readme_counts_the_calls() -> None:
-    posts = [call for call in ReadCall if call.method == "POST"]
-    assert (len(ReadCall), len(posts)) == (16, 3)
-    assert "sixteen in all, three of them" in " ".join(README.split())
+    posts = [call for call in (*ReadCall, *DatabricksReadCall) if call.method == "POST"]
+    assert (len(ReadCall), len(posts), len(DatabricksReadCall)) == (16, 3, 6)
+    assert "sixteen to MLflow, three of them searches that are POST, and six more to" in " ".join(README.split())
+
+
+def test_the_reference_of_tenants_is_one_that_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", TENANTS, re.DOTALL)
+    path = tmp_path / "tenants.yaml"
+    path.write_text(example)
+
+    tenant = load_tenants(path)["acme"]
+
+    named = set(re.findall(r"`(\w+)`", TENANTS))
+    assert tenant.workspace == "team-a"
+    assert set(Tenant.model_fields) - {"tenant_id"} <= named
+
+
+@pytest.mark.parametrize("auth", re.findall(r"^\| `(\{kind: .*?\})` \|", TENANTS, re.MULTILINE))
+def test_each_kind_of_credentials_in_the_reference_is_one(auth: str) -> None:
+    written = auth.replace("arn:aws:sagemaker:…", "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/a")
+
+    credentials: Credentials = TypeAdapter(Credentials).validate_python(yaml.safe_load(written))
+
+    assert credentials.kind in auth
 
 
 def test_the_files_that_the_readme_points_to_are_there() -> None:
