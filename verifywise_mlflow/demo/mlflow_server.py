@@ -121,13 +121,14 @@ class MlflowServer:
         deadline = time.monotonic() + START_SECONDS
         # A port that its own process listens on, so that another server's /health is never taken for it.
         wait_for_port(self.process, self._port, seconds=START_SECONDS)
-        health = f"{self.uri}/health"
+        # An MLflow before 3.17 leaves this one route outside of the prefix.
+        routes = (f"{self.uri}/health", f"http://127.0.0.1:{self._port}/health")
         with urllib3.PoolManager(retries=False, timeout=5) as http:
-            while not _is_ok(http, health):
+            while not any(_is_ok(http, health) for health in routes):
                 if not self.process.is_alive():
                     raise self.process.failure("ended while it was starting")
                 if time.monotonic() > deadline:
-                    raise self.process.failure(f"did not answer {health} within {START_SECONDS:.0f} s")
+                    raise self.process.failure(f"did not answer {routes[0]} within {START_SECONDS:.0f} s")
                 time.sleep(0.1)
 
     def _prefix(self) -> str:

@@ -48,12 +48,16 @@ class GuardedServer:
         self.cheapen_password(account)
         return account
 
-    def let_read(self, account: str, *, experiments: Sequence[str] = (), models: Sequence[str] = ()) -> None:
-        """Grant an account READ on experiments, by their ids, and on registered models."""
+    def let_read(
+        self, account: str, *, experiments: Sequence[str] = (), models: Sequence[str] = (), prompts: Sequence[str] = ()
+    ) -> None:
+        """Grant an account READ on experiments, by their ids, on registered models and, since 3.17, on prompts."""
         for experiment in experiments:
             self._permit("experiment", "experiment_id", experiment, account, "READ")
         for model in models:
             self._permit("registered_model", "name", model, account, "READ")
+        for prompt in prompts:
+            self._permit("prompt", "name", prompt, account, "READ")
 
     def revoke(self, account: str, *, experiment: str | None = None, model: str | None = None) -> None:
         """Take an account's grant back."""

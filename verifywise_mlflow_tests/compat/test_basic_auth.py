@@ -1,8 +1,12 @@
-"""What our account has to be granted, and what is told where it is not: READ, on experiments and registered models."""
+"""What our account has to be granted, and what is told where it is not.
+
+It is READ on experiments and on registered models; since MLflow 3.17 on prompts, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -10,12 +14,15 @@ from mlflow import MlflowClient
 from packaging.version import Version
 
 from verifywise_mlflow.connector.errors import UnauthenticatedError
+from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow_tests.compat.environments import EVERY, before, since
 from verifywise_mlflow_tests.compat.guarded import ADMIN, GuardedServer, guarded
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.server import IS_PROMPT
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
@@ -110,6 +117,28 @@ def test_without_read_on_a_model_its_versions_are_there_and_the_model_is_said_to
     assert record(store, "fraud")["incomplete"] == []
 
 
+@pytest.mark.parametrize("filled", since("3.17"), indirect=True, scope="module")
+def test_what_hides_among_prompts_is_found_only_with_read_on_prompts_since_3_17(
+    filled: Filled,
+) -> None:
+    account = filled.guarded.create_account()
+    filled.guarded.let_read(account, experiments=["*"], models=["*"])
+    connection = connection_settings(filled.guarded.tenant(account))
+    hide = {"name": "fraud", "key": IS_PROMPT, "value": "true"}
+    filled.guarded.server.send("POST", "registered-models/set-tag", hide)
+    filled.guarded.server.send("POST", "model-versions/set-tag", hide | {"version": "1"})
+
+    with closing(MlflowReader(connection)) as reader:
+        without = _listed(reader)
+        filled.guarded.let_read(account, prompts=["*"])
+        with_prompts = _listed(reader)
+    filled.guarded.server.send("DELETE", "registered-models/delete-tag", hide)
+    filled.guarded.server.send("DELETE", "model-versions/delete-tag", hide | {"version": "1"})
+
+    assert without == ({"churn": False}, {"churn": False})
+    assert with_prompts == ({"churn": False, "fraud": True}, {"churn": False, "fraud": True})
+
+
 def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Filled, store: Store) -> None:
     account = filled.guarded.create_account()
     filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
@@ -159,6 +188,14 @@ def test_a_wrong_password_is_told_as_that_and_changes_nothing(filled: Filled, st
     entry = rows(store, "audit_trail", "entry_id DESC")[0]
     assert (entry["outcome"], entry["credential_identity"]) == ("failed", tenant.auth.identity())
     assert filled.guarded.password(account) not in str(rows(store, "audit_trail"))
+
+
+def _listed(reader: MlflowReader) -> tuple[dict[str, bool], dict[str, bool]]:
+    models, versions = reader.registered_models().rows, reader.model_versions().rows
+    return (
+        {model.name: model.hidden_from_search for model in models},
+        {version.model_name: version.hidden_from_search for version in versions},
+    )
 
 
 def _records(store: Store, tenant: str) -> list[dict[str, object]]:
