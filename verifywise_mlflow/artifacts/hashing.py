@@ -1,12 +1,13 @@
-"""SHA-256 of a stream of bytes, counted as they come: memory does not grow with the file."""
+"""SHA-256 of a stream of bytes, counted as they come: memory does not grow with the file.
+
+The product itself does not hash: ``hash_stream`` runs in the sandbox, so this module imports next to nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class NotHashed:
     reason: str
 
 
-def hash_stream(chunks: Iterable[bytes], max_bytes: int) -> HashedBytes | None:
+def hash_stream(chunks: Iterable[bytes | memoryview], max_bytes: int) -> HashedBytes | None:
     """Hash the stream, or ``None`` as soon as it turns out longer than ``max_bytes`` bytes."""
     sha256 = hashlib.sha256()
     size = 0
@@ -36,16 +37,6 @@ def hash_stream(chunks: Iterable[bytes], max_bytes: int) -> HashedBytes | None:
             return None
         sha256.update(chunk)
     return HashedBytes(size, sha256.hexdigest())
-
-
-def hash_file(source: ArtifactSource, path: str, max_bytes: int) -> HashedBytes | NotHashed:
-    """Read one file and hash it, giving up past ``max_bytes`` bytes. Failures to read are values, not errors."""
-    try:
-        with source.read(path, max_bytes + 1) as chunks:
-            hashed = hash_stream(chunks, max_bytes)
-    except ArtifactUnreadable as error:
-        return NotHashed(f"not hashed: {error}")
-    return hashed or over_the_limit(max_bytes)
 
 
 def over_the_limit(max_bytes: int) -> NotHashed:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES, read_environment
+from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_note
 from verifywise_mlflow.artifacts.kinds import classify
 from verifywise_mlflow.artifacts.limits import Limits
@@ -20,6 +20,7 @@ from verifywise_mlflow.artifacts.manifest import (
     Root,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import RemoteFile
@@ -35,6 +36,7 @@ def build_manifest(
     model_path: str,
     limits: Limits,
     hash_files: bool,
+    sandbox: Sandbox,
     exclude_run_paths: Collection[str] = (),
 ) -> ArtifactManifest:
     """Look at every file of a version. Failures to read are part of the manifest, never errors.
@@ -47,20 +49,21 @@ def build_manifest(
         model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
         limits: What is looked at, at most.
         hash_files: If false, only environment files are read.
+        sandbox: Where bytes are hashed and environment files parsed; a ``SharedTree`` hashes in its own.
         exclude_run_paths: More of the run's tree to leave out.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
     trees: list[_Tree] = []
     environment: RuntimeEnvironment | None = None
-    inspector = _Inspector(limits, hash_files)
+    inspector = _Inspector(limits, hash_files, sandbox)
 
     if isinstance(location, NoFiles | UnreachableFiles):
         reasons.append(location.reason)
     elif model_files is None:
         reasons.append(f"nothing is set up to read {location.uri}")
     else:
-        tree = _model_tree(SharedTree.of(model_files), model_path, limits)
+        tree = _model_tree(SharedTree.of(model_files, sandbox), model_path, limits)
         trees.append(tree)
         if tree.listing.reached and not tree.listing.files and not tree.listing.problems:
             reasons.append(f"the server lists no files at {location.uri}")
@@ -69,7 +72,7 @@ def build_manifest(
     if run_files is not None:
         excluded = {*exclude_run_paths, *([model_path] if run_files is model_files and trees else [])}
         if "" not in excluded:  # else the model is the whole run
-            shared = SharedTree.of(run_files)
+            shared = SharedTree.of(run_files, sandbox)
             trees.append(_Tree("run", shared, "", walk(shared, "", limits, excluded)))
 
     files = [inspector.inspect(tree, file) for tree in trees for file in tree.listing.files]
@@ -138,9 +141,12 @@ class _Inspector:
 
     limits: Limits
     hash_files: bool
+    sandbox: Sandbox
     bytes_hashed: int = 0
     unread: list[str] = field(default_factory=list)
     environment_hashes: dict[str, HashedBytes | NotHashed] = field(default_factory=dict)
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Environment files that the sandbox did not survive, and what became of it."""
 
     def read_environment(self, tree: _Tree) -> RuntimeEnvironment:
         contents: dict[str, bytes] = {}
@@ -155,7 +161,9 @@ class _Inspector:
                 unreadable[name] = str(error)
             else:
                 self.environment_hashes[name] = tree.source.hash_of(file.path, MAX_FILE_BYTES)
-        return read_environment(contents, unreadable)
+        read = self.sandbox.environment(contents, unreadable)
+        self.lost = read.lost
+        return read.environment
 
     def inspect(self, tree: _Tree, file: RemoteFile) -> ArtifactFile:
         path = tree.relative(file.path)
@@ -167,7 +175,11 @@ class _Inspector:
                 self.unread.append(f"{tree.root}: {path} {hashed.reason}")
             return ArtifactFile(tree.root, path, file.size, None, kind, hashed.reason)
         self.bytes_hashed += hashed.size
-        return ArtifactFile(tree.root, path, hashed.size, hashed.sha256, kind, size_note(file.size, hashed.size))
+        note = size_note(file.size, hashed.size)
+        if tree.root == "model" and path in self.lost:
+            note = f"not understood: {self.lost[path]}"
+            self.unread.append(f"{tree.root}: {path} {note}")
+        return ArtifactFile(tree.root, path, hashed.size, hashed.sha256, kind, note)
 
     def reasons(self) -> list[str]:
         """What was listed but not read, as one sentence: each file's own note says more."""

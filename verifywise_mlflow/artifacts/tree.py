@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, hash_file, hash_stream, over_the_limit
+from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
 from verifywise_mlflow.connector.entities import RemoteFile
 
 
 class SharedTree:
-    """An ``ArtifactSource`` with a memory. Not for use from several threads at once."""
+    """An ``ArtifactSource`` with a memory; its hashes come from a sandbox. Not for use from several threads at once."""
 
-    def __init__(self, source: ArtifactSource) -> None:
+    def __init__(self, source: ArtifactSource, sandbox: Sandbox) -> None:
         self._source = source
+        self._sandbox = sandbox
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactUnreadable] = {}
         self._hashes: dict[str, HashedBytes | NotHashed] = {}
 
     @classmethod
-    def of(cls, source: ArtifactSource) -> SharedTree:
+    def of(cls, source: ArtifactSource, sandbox: Sandbox) -> SharedTree:
         """``source`` itself where it already is one."""
-        return source if isinstance(source, SharedTree) else cls(source)
+        return source if isinstance(source, SharedTree) else cls(source, sandbox)
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """As the source lists it; failures are remembered too, so that a dead server is asked once."""
@@ -47,7 +49,7 @@ class SharedTree:
         """The file's hash, where it has no more than ``max_bytes`` bytes."""
         known = self._hashes.get(path)
         if known is None:
-            known = hash_file(self._source, path, max_bytes)
+            known = self._hash(path, max_bytes)
             if known != over_the_limit(max_bytes):  # the next version may have more of its limit left
                 self._hashes[path] = known
         if isinstance(known, HashedBytes) and known.size > max_bytes:
@@ -69,7 +71,13 @@ class SharedTree:
         # Raised out here: an adapter that turns the OSErrors of its `with` block into its own would take this one too.
         if len(content) > max_bytes:
             raise ArtifactUnreadable(f"larger than {max_bytes} bytes")
-        hashed = hash_stream([bytes(content)], max_bytes)
-        assert hashed is not None
-        self._hashes[path] = hashed
+        self._hashes[path] = self._sandbox.hash([bytes(content)], max_bytes)
         return bytes(content)
+
+    def _hash(self, path: str, max_bytes: int) -> HashedBytes | NotHashed:
+        """Read one file and hash it. Failures to read are values, not errors."""
+        try:
+            with self._source.read(path, max_bytes + 1) as chunks:
+                return self._sandbox.hash(chunks, max_bytes)
+        except ArtifactUnreadable as error:
+            return NotHashed(f"not hashed: {error}")

@@ -18,6 +18,8 @@ from verifywise_mlflow.artifacts.location import (
     allowed,
     locate,
 )
+from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.connector.readers import Reader
@@ -49,10 +51,21 @@ def refresh(context: StageContext) -> Progress:
             rehash_before=rehash_before,
             retry_failed=progress.reconciled,
         )
+    with Sandbox(SandboxLimits(file_bytes=settings.max_file_bytes)) as sandbox:
+        _build_all(context, due, sandbox, progress)
+    progress.protections = sandbox.protections
+    if sandbox.openings:
+        progress.notes.append(
+            f"this system leaves open to the processes that hash and parse: {', '.join(sandbox.openings)}"
+        )
+    return progress
+
+
+def _build_all(context: StageContext, due: Sequence[DueManifest], sandbox: Sandbox, progress: Progress) -> None:
     done = 0
     for _, of_one_run in groupby(due, key=attrgetter("run_id")):
         # Versions of one run share its tree: it is listed and hashed once for all of them.
-        shared = _SharedTrees()
+        shared = _SharedTrees(sandbox)
         versions = list(of_one_run)
         for start in range(0, len(versions), VERSIONS_A_BATCH):
             batch = versions[start : start + VERSIONS_A_BATCH]
@@ -60,15 +73,15 @@ def refresh(context: StageContext) -> Progress:
             _write(context, progress, read)
             done += len(batch)
             context.show(done, len(due))
-    return progress
 
 
 @dataclass(slots=True)
 class _SharedTrees:
+    sandbox: Sandbox
     trees: dict[str, tuple[SharedTree, ServedFiles]] = field(default_factory=dict)
 
     def of(self, name: str, files: ServedFiles) -> tuple[SharedTree, ServedFiles]:
-        return self.trees.setdefault(name, (SharedTree(files), files))
+        return self.trees.setdefault(name, (SharedTree(files, self.sandbox), files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,7 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
             total_bytes=settings.max_version_bytes,
         ),
         hash_files=settings.hash,
+        sandbox=shared.sandbox,
     )
     sources = [root[1] for root in (roots.model, roots.run) if root]
     return ReadManifest(

@@ -61,6 +61,8 @@ class Progress:
     """Sentences for people: why a listing is incomplete, what was held back."""
     reconciled: bool = False
     """Whether everything was read anew."""
+    protections: tuple[str, ...] = ()
+    """What was in force in the sandbox; empty where nothing had to be hashed or parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class StageReport:
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             **({"notes": progress.notes} if progress.notes else {}),
+            **({"sandbox": list(progress.protections)} if progress.protections else {}),
         }
 
 

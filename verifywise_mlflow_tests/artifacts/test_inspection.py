@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from verifywise_mlflow.artifacts.inspection import HASHING_IS_OFF, build_manifes
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow_tests.artifacts.trees import HostileTree, LocalTree, file, grow
@@ -23,6 +25,15 @@ FILES: dict[str, bytes | str] = {
     "metrics.json": "{}",
     "plots/roc.png": "",
 }
+
+SANDBOX = Sandbox()
+"""Its processes start at first use."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_the_sandbox() -> Iterator[None]:
+    yield
+    SANDBOX.close()
 
 
 def built(
@@ -40,6 +51,7 @@ def built(
         model_path=location.path if isinstance(location, RunFiles) else "",
         limits=limits or Limits(),
         hash_files=hash_files,
+        sandbox=SANDBOX,
     )
 
 
@@ -85,7 +97,7 @@ def test_a_logged_model_stands_beside_its_run(tmp_path: Path) -> None:
 
 def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -> None:
     tree = grow(tmp_path, {"one/MLmodel": "", "two/MLmodel": "", "metrics.json": "{}"})
-    shared = SharedTree(tree)
+    shared = SharedTree(tree, SANDBOX)
 
     first = built(RunFiles(RUN, "one", "u/one"), shared, shared)
     second = built(RunFiles(RUN, "two", "u/two"), shared, shared)
@@ -168,7 +180,7 @@ def test_a_small_listed_size_does_not_lead_past_the_limit() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
-    tree = SharedTree(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}))
+    tree = SharedTree(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
     tree.list_directory("")
     (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a cleaner job would
 

@@ -1,0 +1,16 @@
+"""What the tests of this room share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox with its real processes, for whoever does not harm them."""
+    with Sandbox() as sandbox:
+        yield sandbox
