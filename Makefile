@@ -10,14 +10,15 @@ COMPAT         := verifywise_mlflow_tests/compat
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test compat lint types contracts definitions check clean
+.PHONY: help install demo test compat bench lint types contracts definitions check clean
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
 	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
+	@echo "make bench   what reading costs, beside MLflow's own client; some minutes (BENCH_ARGS=open, password or runs)"
 	@echo "make check   lint, types, import contracts, Dagster definitions"
-	@echo "make clean   remove the virtual environments and the demo"
+	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
 
 install: $(READY)
 
@@ -37,6 +38,10 @@ test: $(READY)
 compat: $(READY)
 	$(MAKE) --jobs=4 $(COMPAT_SERVERS)
 	$(BIN)/pytest $(COMPAT) $(COMPAT_ARGS)
+
+# basic-auth needs Flask-WTF, which that environment has.
+bench: $(READY) .compat/current/.ready
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .compat/current/.ready: constraints.txt
 
@@ -69,4 +74,4 @@ clean:
 	if [ -x $(BIN)/python ] && [ -L .demo/postgres ]; then \
 	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
 	fi
-	rm -rf $(VENV) .demo .compat
+	rm -rf $(VENV) .demo .compat build/bench

@@ -1,0 +1,67 @@
+"""MLflow's plain client as people use it: list the registry, then get what each version names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.store.entities import PagedList
+
+from benchmarks.task import Found
+
+_LOGGED_MODEL = re.compile(r"models:/(m-[^/]+)")
+
+
+def connect(uri: str) -> MlflowClient:
+    """Return a client whose first call has been made: that one imports a good deal."""
+    client = MlflowClient(uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def read_registry(client: MlflowClient) -> Found:
+    """Read everything."""
+    found = Found()
+    found.models = sum(1 for _ in _all(lambda token: client.search_registered_models(page_token=token)))
+    experiments = set()
+    for version in _all(lambda token: client.search_model_versions(page_token=token)):
+        found.versions += 1
+        run_id = version.run_id
+        if named := _LOGGED_MODEL.match(version.source):
+            logged = client.get_logged_model(named[1])
+            found.logged_models += 1
+            run_id = run_id or logged.source_run_id
+        if run_id:
+            run = client.get_run(run_id)
+            _count(run, found)
+            experiments.add(run.info.experiment_id)
+    for experiment in experiments:
+        client.get_experiment(experiment)
+        found.experiments += 1
+    return found
+
+
+def read_runs(client: MlflowClient, pages: int) -> Found:
+    """Ask for a page of 200 runs again and again."""
+    found = Found()
+    for _ in range(pages):
+        for run in client.search_runs(["1"], max_results=200):
+            _count(run, found)
+    return found
+
+
+def _count(run: Run, found: Found) -> None:
+    found.runs += 1
+    found.values += len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
+
+
+def _all(search: Callable[[str | None], PagedList]) -> Iterator:  # type: ignore[type-arg]
+    token = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,77 @@
+"""Our reader, from the registry's listings to the runs, one request after the other."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
+from verifywise_mlflow.artifacts.location import logged_model_id_in
+from verifywise_mlflow.connector.credentials import FixedHeaders
+from verifywise_mlflow.connector.entities import TrainingRun
+from verifywise_mlflow.connector.reader import MlflowReader, newest_version_time
+from verifywise_mlflow.connector.settings import ConnectionSettings
+from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
+
+
+def settings_of(task: Task) -> ConnectionSettings:
+    """Return the settings of the connection that a task is about."""
+    headers = {}
+    if task.with_password:
+        pair = f"{USER}:{os.environ[PASSWORD_VARIABLE]}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    return ConnectionSettings(task.uri, lambda: FixedHeaders(headers), allow_private_network=True)
+
+
+def read_registry(settings: ConnectionSettings) -> Found:
+    """Read everything; each listing must prove itself complete."""
+    found = Found()
+    with closing(MlflowReader(settings)) as reader:
+        models, versions, experiments = reader.registered_models(), reader.model_versions(), reader.experiments()
+        assert all(listing.is_complete for listing in (models, versions, experiments))
+        found.models, found.versions, found.experiments = len(models.rows), len(versions.rows), len(experiments.rows)
+
+        ids = [experiment.experiment_id for experiment in experiments.rows]
+        run_ids = {version.run_id for version in versions.rows if version.run_id}
+        sources = [version.source for version in versions.rows if version.source]
+        logged = {model_id for source in sources if (model_id := logged_model_id_in(source))}
+        for batch in _batches(sorted(logged), LOGGED_MODELS_A_REQUEST):
+            listed = reader.logged_models(batch, ids)
+            assert listed.is_complete
+            found.logged_models += len(listed.rows)
+            run_ids |= {model.source_run_id for model in listed.rows if model.source_run_id}
+        for batch in _batches(sorted(run_ids), RUNS_A_REQUEST):
+            runs = reader.runs(batch, ids)
+            assert runs.is_complete
+            _count(runs.rows, found)
+    return found
+
+
+def poll(settings: ConnectionSettings) -> Found:
+    """Ask for the newest version's time."""
+    assert newest_version_time(settings) is not None
+    return Found()
+
+
+def read_runs(settings: ConnectionSettings, pages: int) -> Found:
+    """Ask for a page of 200 runs again and again."""
+    found = Found()
+    run_ids = [f"{number:032x}" for number in range(RUNS_A_REQUEST)]
+    with closing(MlflowReader(settings)) as reader:
+        for _ in range(pages):
+            runs = reader.runs(run_ids, ["1"])
+            assert runs.is_complete
+            _count(runs.rows, found)
+    return found
+
+
+def _count(runs: Sequence[TrainingRun], found: Found) -> None:
+    found.runs += len(runs)
+    found.values += sum(len(run.metrics) + len(run.params) + len(run.tags) for run in runs)
+
+
+def _batches(identifiers: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(identifiers), size):
+        yield identifiers[start : start + size]

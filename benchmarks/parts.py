@@ -1,0 +1,212 @@
+"""What is measured: an open server, one that asks for a password, and a flood of runs."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from benchmarks.imitation import RUNS_A_PAGE
+from benchmarks.measuring import REPOSITORY, ContenderFailedError, Measured, Round, measure
+from benchmarks.registry import LARGE, SMALL, fill
+from benchmarks.task import METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, Found, Task
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.ports import free_port
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
+from verifywise_mlflow_tests.proxy import Proxy, proxy_before
+from verifywise_mlflow_tests.seeding import Sizes
+
+PASSWORD_SERVERS_PYTHON = REPOSITORY / ".compat" / "current" / "bin" / "python"
+"""The MLflow of ``make compat``: basic-auth needs Flask-WTF, which the product does not."""
+
+MANY_RUNS = 100_000
+FEWER_RUNS = 2_000
+"""For MLflow's client, which would take minutes otherwise."""
+
+CLIENTS_ROUNDS = 2
+"""At most, of MLflow's client at the open server: each takes as long as all others together."""
+
+Tell = Callable[[str], None]
+
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    OPEN = "open"
+    PASSWORD = "password"  # noqa: S105  # a word
+    RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """A part's figures."""
+
+    part: Part
+    title: str
+    rows: Sequence[Measured]
+
+
+def measure_part(part: Part, home: Path, rounds: int, tell: Tell) -> Measurements:
+    """Start what a part needs, measure, stop it again.
+
+    Args:
+        part: which.
+        home: an empty directory.
+        rounds: how often each contender reads with the clock running.
+        tell: takes what is being done.
+    """
+    match part:
+        case Part.OPEN:
+            return _open_server(home, rounds, tell)
+        case Part.PASSWORD:
+            return _password_server(home, rounds, tell)
+        case Part.RUNS:
+            return _many_runs(home, tell)
+
+
+def _open_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+    contenders = (
+        *(Contender.MLFLOW_CLIENT, Contender.BARE_REST, Contender.READER),
+        *(Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL),
+    )
+    with _server(home) as server, temporary_postgres() as postgres:
+        tell(f"filling it with {LARGE}")
+        fill(home / "mlflow.db", LARGE)
+        rows = _compare(contenders, LARGE, server, postgres, rounds, tell)
+    return Measurements(Part.OPEN, f"An open server: {LARGE}, {METRICS + PARAMS + TAGS} values a run", rows)
+
+
+def _password_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+    password = secrets.token_urlsafe(16)
+    settings = home / "basic-auth.ini"
+    settings.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{home}/basic-auth.db\n"
+        f"admin_username = {USER}\nadmin_password = {password}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    server_variables = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(16),
+    }
+    variables = {"MLFLOW_TRACKING_USERNAME": USER, PASSWORD_VARIABLE: password}
+    contenders = (Contender.READER, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL)
+    with (
+        _server(home, PASSWORD_SERVERS_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
+        temporary_postgres() as postgres,
+    ):
+        tell(f"filling it with {SMALL}")
+        fill(home / "mlflow.db", SMALL)
+        rows = _compare(contenders, SMALL, server, postgres, rounds, tell, variables)
+        # Its one round is the counted one: it takes more than a minute, in which the proxy's share does not show.
+        clients = _compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, tell, variables)
+    return Measurements(Part.PASSWORD, f"A server with --app-name basic-auth: {SMALL}", (*clients, *rows))
+
+
+def _many_runs(home: Path, tell: Tell) -> Measurements:
+    port = free_port()
+    rows = []
+    with ChildProcess(
+        "the imitation",
+        [sys.executable, "-m", "benchmarks.imitation", str(port)],
+        log=home / "imitation.log",
+        env=child_environment(),
+        cwd=REPOSITORY,
+    ) as server:
+        wait_for_port(server, port, seconds=30)
+        # One round: it asks the same hundreds of times.
+        for contender, count in ((Contender.MLFLOW_RUNS, FEWER_RUNS), (Contender.READER_RUNS, MANY_RUNS)):
+            tell(f"{contender}, {count:,}")
+            task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_A_PAGE)
+            taken = measure(contender, task, server)
+            _expect(taken.found.runs == count, contender, taken.found)
+            rows.append(Measured(contender, rounds=[taken]))
+    return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_A_PAGE} a request", rows)
+
+
+def _server(
+    home: Path,
+    python: Path = Path(sys.executable),
+    arguments: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> MlflowServer:
+    return MlflowServer(
+        backend_uri=f"sqlite:///{home}/mlflow.db",
+        artifacts=home / "artifacts",
+        log=home / "mlflow.log",
+        arguments=arguments,
+        environment=variables,
+        interpreter=python,
+    )
+
+
+def _compare(
+    contenders: Sequence[Contender],
+    sizes: Sizes,
+    server: MlflowServer,
+    postgres: EmbeddedPostgres,
+    rounds: int,
+    tell: Tell,
+    variables: Mapping[str, str] | None = None,
+) -> list[Measured]:
+    """Have all contenders read once through a counting proxy, to warm up, and then in turns with the clock running.
+
+    Turns, so that whatever else this machine is doing meanwhile hits all of them alike.
+    """
+    measured = [Measured(contender) for contender in contenders]
+    with proxy_before(server.uri) as proxy:
+        task = Task(proxy.uri, variables is not None, postgres.create_database("counted"))
+        for row in measured:
+            tell(f"counting requests: {row.contender}")
+            counted = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
+            _check(row.contender, counted, sizes)
+            _take_down(proxy, row)
+            if not rounds:
+                row.rounds.append(counted)
+    for number in range(1, rounds + 1):
+        task = replace(task, uri=server.uri, database_url=postgres.create_database(f"round_{number}"))
+        for row in measured:
+            if row.contender is Contender.MLFLOW_CLIENT and number > CLIENTS_ROUNDS:
+                continue
+            tell(f"round {number} of {rounds}: {row.contender}")
+            row.rounds.append(measure(row.contender, task, server.process, variables=variables))
+            _check(row.contender, row.rounds[-1], sizes)
+    return measured
+
+
+def _take_down(proxy: Proxy, row: Measured) -> None:
+    refused = [exchange.target for exchange in proxy.exchanges if exchange.status != 200]
+    if refused:
+        raise ContenderFailedError(f"{row.contender}: the server refused {refused[:3]}")
+    row.requests = proxy.requests
+    row.answer_bytes = sum(exchange.answer_bytes for exchange in proxy.exchanges)
+
+
+def _check(contender: Contender, finished: Round, sizes: Sizes) -> None:
+    """Few requests are no art if something is missing."""
+    found = finished.found
+    match contender:
+        case Contender.POLL:
+            return
+        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC:
+            records = sizes.versions if contender is Contender.FIRST_SYNC else 0
+            _expect(found == Found(models=sizes.models, versions=sizes.versions, records=records), contender, found)
+        case _:
+            expected = Found(
+                models=sizes.models,
+                versions=sizes.versions,
+                runs=sizes.runs,
+                experiments=sizes.experiments,
+                logged_models=sizes.logged_models,
+                values=sizes.runs * (METRICS + PARAMS + TAGS),
+            )
+            _expect(found == expected, contender, found)
+
+
+def _expect(holds: bool, contender: Contender, found: Found) -> None:
+    if not holds:
+        raise ContenderFailedError(f"{contender} did not read what is there, but {found}")

@@ -1,0 +1,51 @@
+"""The registries that are read: those of the tests, with runs as full as people's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+from sqlalchemy import Table, create_engine, insert, select
+
+from benchmarks.task import METRICS, PARAMS, TAGS
+from verifywise_mlflow_tests.seeding import Sizes, seed
+
+LARGE = Sizes(models=200, versions=2_000, experiments=20, runs=2_000, logged_models=200)
+SMALL = Sizes(models=10, versions=100, experiments=20, runs=100, logged_models=10)
+"""For a server on which each request takes a third of a second."""
+
+WORKSPACE = "default"
+"""Where a server without workspaces keeps everything."""
+
+_LONG_AGO = 1_700_000_000_000
+
+
+def fill(database: Path, sizes: Sizes) -> None:
+    """Write a registry into the database of a server that runs already, and make its runs full."""
+    seed(database, WORKSPACE, sizes)
+    engine = create_engine(f"sqlite:///{database}")
+    try:
+        with engine.begin() as connection:
+            runs = list(connection.scalars(select(SqlRun.run_uuid)))
+            metrics = [
+                {"key": key, "value": number / 7, "timestamp": _LONG_AGO, "step": number, "is_nan": False}
+                for number, key in enumerate(_names("metric", METRICS - 3))
+            ]
+            params = [{"key": key, "value": "0.0123456789"} for key in _names("parameter", PARAMS - 2)]
+            tags = [{"key": key, "value": "some words of a team"} for key in _names("team.tag", TAGS - 2)]
+            for entity, values in (
+                (SqlMetric, metrics),
+                (SqlLatestMetric, metrics),
+                (SqlParam, params),
+                (SqlTag, tags),
+            ):
+                table: Table = entity.__table__
+                connection.execute(insert(table), [value | {"run_uuid": run} for run in runs for value in values])
+    finally:
+        engine.dispose()
+
+
+def _names(what: str, count: int) -> Sequence[str]:
+    """Return names beside those that a seeded run has already: three metrics, two parameters, two tags."""
+    return [f"{what}_{number}" for number in range(count)]

@@ -1,0 +1,106 @@
+"""The figures, as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from rich.table import Table
+
+from benchmarks.measuring import Measured, Round
+from benchmarks.parts import Measurements, Part
+
+_MEGABYTE = 1_000_000
+
+
+def machine() -> dict[str, str | int]:
+    """Return what the figures hang on."""
+    return {
+        "processors": os.cpu_count() or 0,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "mlflow": importlib.metadata.version("mlflow"),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def table(measurements: Measurements) -> Table:
+    """Return a part's figures as a table: the median of the rounds, and from the least to the most."""
+    if measurements.part is Part.RUNS:
+        return _runs_table(measurements)
+    shown = Table(title=measurements.title, title_justify="left", caption=_CAPTION, caption_justify="left")
+    shown.add_column("", no_wrap=True)
+    for heading in ("requests", "MB read", "seconds", "our CPU s", "server's CPU s", "peak MB", "imports", "rounds"):
+        shown.add_column(heading, justify="right")
+    for row in measurements.rows:
+        shown.add_row(
+            row.contender,
+            f"{row.requests:,}",
+            f"{row.answer_bytes / _MEGABYTE:.1f}",
+            *_figures(row),
+            f"{row.median(lambda taken: taken.imported_bytes) / _MEGABYTE:.0f} MB",
+            str(len(row.rounds)),
+        )
+    return shown
+
+
+_CAPTION = (
+    "The median of the rounds, and from the least to the most. The clock starts after the imports; "
+    "the peak includes what they need."
+)
+
+
+def _runs_table(measurements: Measurements) -> Table:
+    shown = Table(title=measurements.title, title_justify="left")
+    shown.add_column("", no_wrap=True)
+    for heading in ("runs", "seconds", "our CPU s", "server's CPU s", "peak MB", "our CPU ms a run"):
+        shown.add_column(heading, justify="right")
+    for row in measurements.rows:
+        count = row.rounds[0].found.runs
+        shown.add_row(
+            row.contender.partition(":")[0],
+            f"{count:,}",
+            *_figures(row),
+            f"{1_000 * row.median(lambda taken: taken.cpu_seconds) / count:.3f}",
+        )
+    return shown
+
+
+def _figures(row: Measured) -> tuple[str, str, str, str]:
+    return (
+        _middle(row, lambda taken: taken.seconds, 2),
+        _middle(row, lambda taken: taken.cpu_seconds, 2),
+        _middle(row, lambda taken: taken.server_cpu_seconds, 2),
+        _middle(row, lambda taken: taken.peak_bytes / _MEGABYTE, 0),
+    )
+
+
+def _middle(row: Measured, of: Callable[[Round], float], digits: int) -> str:
+    least, most = (f"{edge(map(of, row.rounds)):.{digits}f}" for edge in (min, max))
+    middle = f"{row.median(of):.{digits}f}"
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
+    """Return every figure of every round."""
+    return {
+        "machine": machine(),
+        "parts": {
+            measurements.part: {
+                "title": measurements.title,
+                "contenders": {
+                    row.contender: {
+                        "requests": row.requests,
+                        "answer_bytes": row.answer_bytes,
+                        "rounds": [asdict(taken) for taken in row.rounds],
+                    }
+                    for row in measurements.rows
+                },
+            }
+            for measurements in parts
+        },
+    }
