@@ -196,4 +196,4 @@ class _Inspector:
             return over_the_limit(self.limits.file_bytes)
         if (file.size or 0) > left:
             return NotHashed(f"not hashed: over the limit of {self.limits.total_bytes} bytes for one version")
-        return tree.source.hash_of(file.path, min(self.limits.file_bytes, left))
+        return tree.source.hash_of(file.path, min(self.limits.file_bytes, left), file.size)

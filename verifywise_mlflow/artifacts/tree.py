@@ -6,7 +6,7 @@ MLflow 2 runs often hold several registered models: each version's manifest cove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
@@ -23,6 +23,9 @@ class SharedTree:
         self._sandbox = sandbox
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactUnreadable] = {}
         self._hashes: dict[str, HashedBytes | NotHashed] = {}
+        self._former: Mapping[str, HashedBytes] = {}
+        self.took_over = False
+        """Whether a hash was taken over from an earlier reading."""
 
     @classmethod
     def of(cls, source: ArtifactSource, sandbox: Sandbox) -> SharedTree:
@@ -45,9 +48,17 @@ class SharedTree:
         """As the source reads it: bytes are not kept."""
         return self._source.read(path, max_bytes)
 
-    def hash_of(self, path: str, max_bytes: int) -> HashedBytes | NotHashed:
+    def take_over(self, former: Mapping[str, HashedBytes]) -> None:
+        """Let hashes of an earlier reading stand for files that are listed with the same size. Bytes are not read."""
+        self._former = former
+
+    def hash_of(self, path: str, max_bytes: int, listed_size: int | None = None) -> HashedBytes | NotHashed:
         """The file's hash, where it has no more than ``max_bytes`` bytes."""
         known = self._hashes.get(path)
+        former = self._former.get(path)
+        if known is None and former and former.size == listed_size:
+            known = self._hashes[path] = former
+            self.took_over = True
         if known is None:
             known = self._hash(path, max_bytes)
             if known != over_the_limit(max_bytes):  # the next version may have more of its limit left

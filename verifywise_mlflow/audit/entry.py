@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-EntryKind = Literal["sync", "object unreadable", "object recreated", "tenant activated", "tenant deactivated"]
+EntryKind = Literal[
+    "sync",
+    "object unreadable",
+    "object recreated",
+    "integrity event",
+    "tenant activated",
+    "tenant deactivated",
+]
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 

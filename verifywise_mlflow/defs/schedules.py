@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
@@ -12,35 +11,19 @@ from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.tenants.loading import load_tenants
 
-_READ_EVERYTHING = {"resources": {"tenant_sync": {"config": {"reconcile": True, "rehash": True}}}}
-
 
 @dg.schedule(
     job=sync_tenant,
     cron_schedule="7 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Syncs every tenant; runs are read anew where the tenant's reconcile interval has passed.",
+    description="Syncs every tenant. Runs are read anew where the tenant's reconcile interval has passed, and files "
+    "are hashed anew where its rehash interval has: a day in production, thirty days else.",
 )
 def hourly_sync(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Ask for a sync of each tenant that has none under way."""
-    yield from _requests(context, {})
-
-
-@dg.schedule(
-    job=sync_tenant,
-    cron_schedule="37 2 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Syncs every tenant with all runs read and all artifacts hashed anew.",
-)
-def daily_rehash(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Ask for a complete sync of each tenant that has none under way."""
-    yield from _requests(context, _READ_EVERYTHING)
-
-
-def _requests(context: dg.ScheduleEvaluationContext, run_config: dict[str, Any]) -> Iterator[dg.RunRequest]:
     partitions = set(context.instance.get_dynamic_partitions(tenant_partitions.name or ""))
     in_flight = tenants_in_flight(context.instance, sync_tenant.name)
     for tenant_id in sorted((partitions & set(load_tenants())) - in_flight):
         # The key makes a tick that is tried again ask for each tenant once.
         run_key = f"{tenant_id}:{context.scheduled_execution_time.isoformat()}"
-        yield dg.RunRequest(partition_key=tenant_id, run_key=run_key, run_config=run_config)
+        yield dg.RunRequest(partition_key=tenant_id, run_key=run_key)

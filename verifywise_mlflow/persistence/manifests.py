@@ -6,12 +6,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select, tuple_, update
+from sqlalchemy import Connection, case, func, or_, select, tuple_, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
-from verifywise_mlflow.artifacts.manifest_codec import manifest_to_json
+from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 from verifywise_mlflow.persistence.rows import Key, fingerprints, upsert
-from verifywise_mlflow.persistence.tables import artifact_manifests, logged_models, model_versions, training_runs
+from verifywise_mlflow.persistence.tables import (
+    artifact_manifests,
+    canonical_records,
+    logged_models,
+    model_versions,
+    training_runs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RehashBefore:
+    """Hashes made before these times are to be made again."""
+
+    production: datetime
+    others: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +35,7 @@ class DueManifest:
     key: Key
     run_id: str | None
     logged_model_id: str | None
+    incarnation: int
     location_key: str
     """Tells when the place of the files, or whether the run may still write there, has changed."""
 
@@ -30,14 +45,14 @@ def due_manifests(
     tenant_id: str,
     *,
     settings_digest: str,
-    rehash_before: datetime,
+    rehash_before: RehashBefore,
     retry_failed: bool,
 ) -> list[DueManifest]:
     """Return the versions whose manifest is missing, made of another place, failed in passing, or old.
 
     ``settings_digest`` stands for the tenant's settings that change what a manifest holds.
     """
-    versions, manifests = model_versions, artifact_manifests
+    versions, manifests, records = model_versions, artifact_manifests, canonical_records
     location_key = func.md5(
         func.concat(
             settings_digest,
@@ -66,12 +81,20 @@ def due_manifests(
             & (manifests.c.model_name == versions.c.model_name)
             & (manifests.c.version_number == versions.c.version_number),
         )
+        .outerjoin(
+            # As the last sync left them: the records of this one are built after the manifests.
+            records,
+            (records.c.tenant_id == versions.c.tenant_id)
+            & (records.c.model_name == versions.c.model_name)
+            & (records.c.version_number == versions.c.version_number),
+        )
     )
+    oldest = case((records.c.lifecycle_stage == "production", rehash_before.production), else_=rehash_before.others)
     is_due = [
         manifests.c.location_key.is_(None),
         manifests.c.location_key != location_key,
         manifests.c.retry,
-        manifests.c.read_at < rehash_before,
+        manifests.c.hashed_at < oldest,
     ]
     if retry_failed:
         is_due.append(manifests.c.manifest["status"].as_string() != "complete")
@@ -81,6 +104,7 @@ def due_manifests(
             versions.c.version_number,
             versions.c.run_id,
             versions.c.logged_model_id,
+            versions.c.incarnation,
             location_key,
         )
         .select_from(joined)
@@ -99,6 +123,8 @@ class ReadManifest:
     fingerprint: str
     """Of what it says, without when it was read."""
     retry: bool
+    hashed_at: datetime
+    """When the oldest of its hashes was made."""
 
 
 def write_manifests(
@@ -120,6 +146,7 @@ def write_manifests(
                 "manifest": manifest_to_json(item.manifest),
                 "retry": item.retry,
                 "read_at": now,
+                "hashed_at": item.hashed_at,
                 "fingerprint": item.fingerprint,
                 "changed_at": now,
             }
@@ -135,9 +162,49 @@ def write_manifests(
                 table.c.model_name == item.due.key[0],
                 table.c.version_number == item.due.key[1],
             )
-            .values(read_at=now, location_key=item.due.location_key, retry=item.retry)
+            .values(read_at=now, hashed_at=item.hashed_at, location_key=item.due.location_key, retry=item.retry)
         )
     return changed
+
+
+@dataclass(frozen=True, slots=True)
+class KeptManifest:
+    """A manifest as it was read before."""
+
+    manifest: ArtifactManifest
+    read_at: datetime
+    hashed_at: datetime
+
+
+def kept_at(connection: Connection, tenant_id: str, location: str, since: datetime) -> KeptManifest | None:
+    """Return the newest manifest of any version at a place whose hashes were all made since then."""
+    table = artifact_manifests
+    row = connection.execute(
+        select(table.c.manifest, table.c.read_at, table.c.hashed_at)
+        .where(
+            table.c.tenant_id == tenant_id,
+            func.md5(table.c.manifest["location"].as_string()) == func.md5(location),
+            table.c.hashed_at >= since,
+        )
+        .order_by(table.c.hashed_at.desc())
+        .limit(1)
+    ).first()
+    kept = None if row is None else KeptManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
+    return kept if kept and kept.manifest.location == location else None
+
+
+def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, KeptManifest]:
+    """Return the given versions' manifests."""
+    table = artifact_manifests
+    rows = connection.execute(
+        select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
+            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+        )
+    )
+    return {
+        (name, number): KeptManifest(manifest_from_json(manifest), read_at, hashed_at)
+        for name, number, manifest, read_at, hashed_at in rows
+    }
 
 
 def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:

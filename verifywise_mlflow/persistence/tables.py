@@ -172,7 +172,9 @@ artifact_manifests = Table(
     Column("manifest", Json, nullable=False),
     Column("retry", Boolean, nullable=False),
     _time("read_at", nullable=False),
+    _time("hashed_at", nullable=False),
     *_written(),
+    Index("artifact_manifests_by_location", "tenant_id", text("md5(manifest ->> 'location')")),
 )
 
 integrity_events = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
@@ -24,11 +25,12 @@ from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence import manifests, registry, tracking
-from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest
+from verifywise_mlflow.persistence import integrity, manifests, registry, tracking
+from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.rows import entity
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.artifact_sources import ServedFiles
+from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_settled
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 VERSIONS_A_BATCH = 20
@@ -42,13 +44,12 @@ def refresh(context: StageContext) -> Progress:
     if not settings.manifests:
         progress.notes.append("manifests are switched off for this tenant (artifacts.manifests: false)")
         return progress
-    rehash_before = context.now if context.options.rehash else context.now - 0.9 * context.tenant.intervals.rehash
     with context.store.begin() as connection:
         due = manifests.due_manifests(
             connection,
             tenant_id,
             settings_digest=fingerprint(settings.model_dump(mode="json")),
-            rehash_before=rehash_before,
+            rehash_before=_rehash_before(context),
             retry_failed=progress.reconciled,
         )
     with Sandbox(SandboxLimits(file_bytes=settings.max_file_bytes)) as sandbox:
@@ -61,6 +62,14 @@ def refresh(context: StageContext) -> Progress:
     return progress
 
 
+def _rehash_before(context: StageContext) -> RehashBefore:
+    if context.options.rehash:
+        return RehashBefore(context.now, context.now)
+    # A tenth of the interval is given, as in is_reconcile_due.
+    intervals = context.tenant.intervals
+    return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_others)
+
+
 def _build_all(context: StageContext, due: Sequence[DueManifest], sandbox: Sandbox, progress: Progress) -> None:
     done = 0
     for _, of_one_run in groupby(due, key=attrgetter("run_id")):
@@ -69,8 +78,8 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], sandbox: Sandb
         versions = list(of_one_run)
         for start in range(0, len(versions), VERSIONS_A_BATCH):
             batch = versions[start : start + VERSIONS_A_BATCH]
-            read = [_read(context, _linked(context, item), shared) for item in batch]
-            _write(context, progress, read)
+            linked = [_linked(context, item) for item in batch]
+            _write(context, progress, linked, [_read(context, item, shared) for item in linked])
             done += len(batch)
             context.show(done, len(due))
 
@@ -122,6 +131,7 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
     if isinstance(location, LoggedModelFiles | RunFiles) and not allowed(location.uri, settings.allowed_locations):
         location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
     roots = _roots(context.reader(), linked, location, shared)
+    hashed_at = _take_over(context, linked, location, roots)
     manifest = build_manifest(
         location,
         roots.model[0] if roots.model else None,
@@ -142,7 +152,24 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
         manifest=manifest,
         fingerprint=fingerprint(manifest),
         retry=any(source.failed_in_passing for source in sources),
+        hashed_at=hashed_at if hashed_at and roots.model and roots.model[0].took_over else context.now,
     )
+
+
+def _take_over(
+    context: StageContext, linked: _LinkedVersion, location: ModelLocation, roots: _Roots
+) -> datetime | None:
+    """Let hashes that an earlier reading made at the same place stand; return when they were made."""
+    if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
+        return None
+    with context.store.begin() as connection:
+        kept = manifests.kept_at(
+            connection, context.tenant.tenant_id, location.uri, since=_rehash_before(context).production
+        )
+    if kept is None or not is_settled(location, linked.run, linked.logged_model, kept.read_at):
+        return None
+    roots.model[0].take_over(former_hashes(location, kept))
+    return kept.hashed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +195,21 @@ def _roots(reader: Reader, linked: _LinkedVersion, location: ModelLocation, shar
             return _Roots(None, run)
 
 
-def _write(context: StageContext, progress: Progress, read: Sequence[ReadManifest]) -> None:
+def _write(
+    context: StageContext, progress: Progress, linked: Sequence[_LinkedVersion], read: Sequence[ReadManifest]
+) -> None:
+    tenant_id = context.tenant.tenant_id
     with context.store.begin() as connection:
-        changed = manifests.write_manifests(connection, context.tenant.tenant_id, read, context.now)
+        kept = manifests.kept_by_key(connection, tenant_id, [item.due.key for item in read])
+        events = [
+            event
+            for version, item in zip(linked, read, strict=True)
+            if item.due.key in kept
+            for event in integrity_events(item.due, version.version, version.run, item.manifest, kept[item.due.key])
+        ]
+        integrity.append(connection, tenant_id, context.sync_id, events, context.now)
+        changed = manifests.write_manifests(connection, tenant_id, read, context.now)
+    progress.integrity += events
     for item in changed:
         if item.manifest.status != "complete":
             name = f"{item.due.key[0]} version {item.due.key[1]}"

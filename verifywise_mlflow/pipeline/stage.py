@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from verifywise_mlflow.connector.readers import Reader
+from verifywise_mlflow.persistence.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.changes import Recreated
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -57,6 +58,8 @@ class Progress:
     """Objects that could not be read, or only in part."""
     unreadable: list[Unreadable] = field(default_factory=list)
     recreated: list[Recreated] = field(default_factory=list)
+    integrity: list[IntegrityEvent] = field(default_factory=list)
+    """Bytes that changed under versions that did not."""
     notes: list[str] = field(default_factory=list)
     """Sentences for people: why a listing is incomplete, what was held back."""
     reconciled: bool = False
@@ -86,6 +89,7 @@ class StageReport:
             "requests": self.requests,
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
+            **({"integrity_events": len(progress.integrity)} if progress.integrity else {}),
             **({"notes": progress.notes} if progress.notes else {}),
             **({"sandbox": list(progress.protections)} if progress.protections else {}),
         }
@@ -97,6 +101,7 @@ class StageContext:
 
     tenant: Tenant
     store: Store
+    sync_id: str
     reader: Callable[[], Reader]
     """Opens the connection at first need: the last two stages never call it."""
     now: datetime

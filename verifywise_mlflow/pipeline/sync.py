@@ -129,6 +129,7 @@ class Sync:
         return StageContext(
             tenant=self.tenant,
             store=self.store,
+            sync_id=self.sync_id,
             reader=self.reader,
             now=now,
             options=self.options,
@@ -165,6 +166,16 @@ class Sync:
                         reason=item.sentence,
                     )
                     for item in progress.recreated
+                ]
+                + [
+                    self._entry(
+                        "integrity event",
+                        "noted",
+                        object_kind="artifacts",
+                        object_name=f"{event.key[0]} version {event.key[1]}",
+                        reason=event.change.sentence,
+                    )
+                    for event in progress.integrity
                 ],
             )
 

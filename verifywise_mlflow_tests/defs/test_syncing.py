@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.schedules import daily_rehash, hourly_sync
+from verifywise_mlflow.defs.schedules import hourly_sync
 from verifywise_mlflow.defs.sensors import new_versions, tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
@@ -119,13 +119,11 @@ def test_the_poll_asks_for_a_sync_when_a_version_is_new_and_only_then(
     assert asked() == []  # asked for already
 
 
-def test_the_schedules_ask_for_each_tenant_of_the_file(tenants_file: Path, tmp_path: Path) -> None:
+def test_the_schedule_asks_for_each_tenant_of_the_file(tenants_file: Path, tmp_path: Path) -> None:
     when = datetime(2026, 3, 1, tzinfo=UTC)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.add_dynamic_partitions("tenants", ["acme", "left"])
         with dg.build_schedule_context(instance=instance, scheduled_execution_time=when) as context:
             (hourly,) = requests_of(hourly_sync(context))
-            (daily,) = requests_of(daily_rehash(context))
 
-    assert (hourly.partition_key, daily.partition_key) == ("acme", "acme")
-    assert daily.run_config["resources"]["tenant_sync"]["config"] == {"reconcile": True, "rehash": True}
+    assert hourly.partition_key == "acme"

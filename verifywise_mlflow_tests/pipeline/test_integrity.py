@@ -1,0 +1,156 @@
+"""Bytes that change under a registered version are noticed, kept and judged; bytes that do not are not read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.tenants.tenant import Intervals, Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.proxy import proxy_before
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+OTHER_BYTES = b"\x80\x05 other bytes"
+
+
+def overwrite(registry: Registry, run_id: str | None, name: str, content: bytes, folder: str = "model") -> None:
+    assert run_id
+    path = registry.scratch / name
+    path.write_bytes(content)
+    registry.client.log_artifact(run_id, str(path), folder)
+
+
+def verdict(store: Store, rule: str) -> str:
+    (found,) = [row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == rule]
+    return str(found)
+
+
+def manifest(store: Store, model: str = "churn", version: int = 1) -> Mapping[str, object]:
+    found = record(store, model, version)["artifact_manifest"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_bytes_changed_in_place_are_an_event_a_finding_and_a_failed_verdict(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    before = manifest(store)
+    assert verdict(store, "artifact-integrity") == "pass"
+
+    overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
+    sync(tenant, store)
+    assert manifest(store) == before, "nothing in MLflow has moved, and no rehash is due"
+    sync(tenant, store, SyncOptions(rehash=True))
+    third = sync(tenant, store, SyncOptions(rehash=True))
+
+    (event,) = rows(store, "integrity_events")
+    noted = [row for row in rows(store, "audit_trail", "entry_id") if row["kind"] == "integrity event"]
+    assert (event["kind"], event["root"], event["path"]) == ("changed", "model", "model.pkl")
+    assert event["former_sha256"] == hashlib.sha256(MODEL_FILES["model.pkl"]).hexdigest()
+    assert event["sha256"] == hashlib.sha256(OTHER_BYTES).hexdigest()
+    assert [(row["object_name"], str(event["sha256"]) in str(row["reason"])) for row in noted] == [
+        ("churn version 1", True)
+    ]
+    assert verdict(store, "artifact-integrity") == "fail"
+    assert "changed in place" in str(record(store, "churn")["findings"])
+    assert manifest(store)["changed_in_place_count"] == 1
+    assert [report.progress.changed for report in third.reports] == [0] * 6
+
+
+def test_the_bytes_that_were_changed_back_still_fail(registry: Registry, tenant: Tenant, store: Store) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    for content in (OTHER_BYTES, MODEL_FILES["model.pkl"]):
+        overwrite(registry, version.run_id, "model.pkl", content)
+        sync(tenant, store, SyncOptions(rehash=True))
+
+    assert len(rows(store, "integrity_events")) == 2
+    assert verdict(store, "artifact-integrity") == "fail"
+
+
+def test_a_file_that_is_put_into_a_registered_model_is_an_event(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+
+    overwrite(registry, version.run_id, "loader.py", b"import os")
+    overwrite(registry, version.run_id, "report.html", b"later on", folder="evaluation")
+    sync(tenant, store, SyncOptions(rehash=True))
+
+    assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("added", "loader.py")]
+
+
+def test_a_run_that_is_still_under_way_may_rewrite_its_files(registry: Registry, tenant: Tenant, store: Store) -> None:
+    run_id = registry.run(files={"plots/loss.png": b"half way"}, end=False)
+    registry.version("churn", run_id=run_id, source="s3://elsewhere/model")
+    sync(tenant, store)
+
+    overwrite(registry, run_id, "loss.png", b"at the end", folder="plots")
+    registry.client.set_terminated(run_id)
+    sync(tenant, store, SyncOptions(reconcile=True, rehash=True))
+
+    assert rows(store, "integrity_events") == []
+
+
+def test_a_model_that_was_created_anew_is_not_compared_with_the_former_one(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
+    sync(tenant, store, SyncOptions(rehash=True))
+    registry.client.delete_registered_model("churn")
+    overwrite(registry, version.run_id, "model.pkl", b"a third time")
+
+    registry.version("churn", run_id=version.run_id, source=version.source)
+    sync(tenant, store, SyncOptions(rehash=True))
+
+    assert len(rows(store, "integrity_events")) == 1
+    assert manifest(store)["changed_in_place_count"] == 0
+    assert verdict(store, "artifact-integrity") == "pass"
+
+
+@pytest.mark.parametrize(("alias", "is_read_again"), [("champion", True), (None, False)])
+def test_what_is_in_production_is_hashed_again_more_often(
+    registry: Registry, tenant: Tenant, store: Store, alias: str | None, is_read_again: bool
+) -> None:
+    version = registry.trained_version("churn")
+    if alias:
+        registry.client.set_registered_model_alias("churn", alias, version.version)
+    soon = Intervals.model_construct(rehash=timedelta(microseconds=1))  # shorter than a file can say
+    hurried = tenant.model_copy(update={"intervals": soon})
+    sync(hurried, store)
+    overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
+
+    sync(hurried, store)
+
+    assert bool(rows(store, "integrity_events")) is is_read_again
+
+
+def test_a_copy_of_a_version_takes_the_hashes_over_and_reads_no_model_again(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    with proxy_before(tenant.tracking_uri) as proxy:
+        through = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        sync(through, store)
+        proxy.forget()
+        registry.client.copy_model_version("models:/churn/1", "churn-prod")
+
+        sync(through, store)
+
+        read = [exchange.query["path"][0] for exchange in proxy.asked("get-artifact")]
+
+    kept = {(row["model_name"]): row["hashed_at"] for row in rows(store, "artifact_manifests")}
+    assert manifest(store, "churn-prod")["digest"] == manifest(store)["digest"]
+    assert "model/model.pkl" not in read
+    assert kept["churn-prod"] == kept["churn"], "a hash that is taken over is no newer for it"
+    assert version.version == "1"
