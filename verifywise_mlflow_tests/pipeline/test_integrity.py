@@ -110,7 +110,7 @@ def test_a_model_that_was_created_anew_is_not_compared_with_the_former_one(
     registry.client.delete_registered_model("churn")
     overwrite(registry, version.run_id, "model.pkl", b"a third time")
 
-    registry.version("churn", run_id=version.run_id, source=version.source)
+    registry.version("churn", run_id=version.run_id, source=str(version.source))
     sync(tenant, store, SyncOptions(rehash=True))
 
     assert len(rows(store, "integrity_events")) == 1
