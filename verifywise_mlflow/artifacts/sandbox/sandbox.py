@@ -104,7 +104,7 @@ class Sandbox:
         except BaseException:
             self._hashing.start_over(seconds)
             raise
-        if worker.bytes_sent > self.limits.worker_bytes:
+        if worker.bytes_sent >= self.limits.worker_bytes:
             self._hashing.dismiss()
         return hashed
 

@@ -53,7 +53,8 @@ class Worker:
         """
         self.memory_bytes, self.cpu_seconds = memory_bytes, cpu_seconds
         self.bytes_sent = 0
-        self._is_within_a_frame = False
+        self._is_mid_sentence = False
+        """True while a frame or an answer is under way: after an interruption then, nothing more can be said to it."""
         paths = [str(Path(entry).absolute()) for entry in sys.path]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
@@ -78,11 +79,6 @@ class Worker:
                 fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.in_force, self.refused = self._begin()
 
-    @property
-    def pid(self) -> int:
-        """The process, for whoever wants to look at it or kill it."""
-        return self._process.pid
-
     def send(self, kind: int, payload: bytes | memoryview, seconds: float) -> None:
         """Send a frame, or as many of its kind as it takes.
 
@@ -97,9 +93,9 @@ class Worker:
         view = memoryview(payload)
         for start in range(0, len(view) or 1, frames.MAX_INWARD_BYTES):
             part = view[start : start + frames.MAX_INWARD_BYTES]
-            self._is_within_a_frame = True
+            self._is_mid_sentence = True
             self._write([frames.HEADER.pack(kind, len(part)), part], seconds)
-            self._is_within_a_frame = False
+            self._is_mid_sentence = kind == frames.END
             self.bytes_sent += len(part)
 
     def answer(self, max_bytes: int, seconds: float) -> bytes:
@@ -109,7 +105,9 @@ class Worker:
             WorkerLostError: none came, or one that is longer than ``max_bytes``.
         """
         self.send(frames.END, b"", seconds)
-        return self._receive(frames.ANSWER, max_bytes, seconds)
+        answer = self._receive(frames.ANSWER, max_bytes, seconds)
+        self._is_mid_sentence = False
+        return answer
 
     def forget(self, seconds: float) -> None:
         """Have the process throw away what was sent since the last answer.
@@ -117,8 +115,8 @@ class Worker:
         Raises:
             WorkerLostError: it cannot be told so any more.
         """
-        if self._is_within_a_frame:
-            raise WorkerLostError("it was left with half a chunk")
+        if self._is_mid_sentence:
+            raise WorkerLostError("it was interrupted")
         self.send(frames.ABANDON, b"", seconds)
 
     def close(self) -> None:
