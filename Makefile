@@ -7,10 +7,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 COMPAT         := verifywise_mlflow_tests/compat
+AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test compat bench lint types contracts definitions check clean
+.PHONY: help install azurite demo test compat bench lint types contracts definitions check clean
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
@@ -32,8 +33,19 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
 
-test: $(READY)
+test: $(READY) azurite
 	$(BIN)/pytest $(TEST_ARGS)
+
+azurite: .azurite/.ready
+
+.azurite/.ready: $(AZURITE)/package.json $(AZURITE)/package-lock.json | $(READY)
+	@echo "Installing Azurite, which the tests of Azure need, into .azurite (only when its lock file changes)"
+	rm -rf .azurite
+	mkdir .azurite
+	cp $^ .azurite
+	# The npm that came with the test extra, and its node beside it. No script of any package is run.
+	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix .azurite --omit=dev --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 compat: $(READY)
 	$(MAKE) --jobs=4 $(COMPAT_SERVERS)
@@ -74,4 +86,4 @@ clean:
 	if [ -x $(BIN)/python ] && [ -L .demo/postgres ]; then \
 	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
 	fi
-	rm -rf $(VENV) .demo .compat build/bench
+	rm -rf $(VENV) .demo .compat .azurite build/bench

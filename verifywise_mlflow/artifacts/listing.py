@@ -15,6 +15,13 @@ MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedEntry(RemoteFile):
+    """An entry that a source has found and will not open: a link, a device."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The files below one directory, with what kept it from being all of them."""
 
@@ -38,7 +45,7 @@ def walk(source: ArtifactSource, path: str, limits: Limits, excluded: Collection
     files: dict[str, RemoteFile] = {}
     problems: list[str] = []
     waiting = deque([path])
-    met = {path}
+    met = {(path, True)}  # in a bucket, a file and a folder may bear one name
     listed = 0
     while waiting:
         if listed == limits.directories:
@@ -56,19 +63,19 @@ def walk(source: ArtifactSource, path: str, limits: Limits, excluded: Collection
         for entry in sorted(entries, key=lambda entry: entry.path):
             if fault := fault_of(entry, directory):
                 problems.append(f"{_named(directory)} lists {_shown(entry.path)}, refused: {fault}")
-            elif entry.path in met or _is_below_any(entry.path, excluded):
+            elif (entry.path, entry.is_directory) in met or _is_below_any(entry.path, excluded):
                 continue  # what is listed twice adds nothing
             elif _depth(entry.path, path) > limits.depth:
                 problems.append(f"{_shown(entry.path)} is left out: deeper than {limits.depth} levels, the limit")
             elif entry.is_directory:
-                met.add(entry.path)
+                met.add((entry.path, entry.is_directory))
                 waiting.append(entry.path)
             elif len(files) == limits.files:
                 problems.append(f"the listing stops at {limits.files} files, the limit")
                 waiting.clear()
                 break
             else:
-                met.add(entry.path)
+                met.add((entry.path, entry.is_directory))
                 files[entry.path] = entry
     return Listing(tuple(files[name] for name in sorted(files)), shortened(problems))
 
@@ -76,6 +83,8 @@ def walk(source: ArtifactSource, path: str, limits: Limits, excluded: Collection
 def fault_of(entry: RemoteFile, directory: str) -> str | None:
     """Why an entry listed under ``directory`` cannot be believed, ``None`` where it can."""
     path = entry.path
+    if isinstance(entry, RefusedEntry):
+        return entry.reason
     if "\0" in path or not _is_unicode(path):
         return "the path is no text"
     if "\\" in path:

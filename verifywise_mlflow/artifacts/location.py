@@ -19,6 +19,7 @@ __all__ = [
     "ModelLocation",
     "NoFiles",
     "RunFiles",
+    "StoredFiles",
     "UnreachableFiles",
     "allowed",
     "locate",
@@ -71,7 +72,16 @@ class UnreachableFiles:
     reason: str
 
 
-ModelLocation: TypeAlias = LoggedModelFiles | RunFiles | NoFiles | UnreachableFiles
+@dataclass(frozen=True, slots=True)
+class StoredFiles:
+    """The tracking server does not serve the files, but the tenant lets them be read where they lie."""
+
+    uri: str
+    path: str
+    """Of the model below the root that is read; empty for the root itself."""
+
+
+ModelLocation: TypeAlias = LoggedModelFiles | RunFiles | StoredFiles | NoFiles | UnreachableFiles
 
 
 def locate(

@@ -69,6 +69,23 @@ def read_uri(uri: str, *, unescape: bool = True) -> Place:
     return Place(scheme, anchor, tuple(segment for segment in segments if segment not in ("", ".")))
 
 
+def is_plain(uri: str) -> bool:
+    """Whether all readers of a URI take it for the same place: no empty or ``.`` names, no query, nothing that climbs.
+
+    ``read_uri`` overlooks the former, so that forms of one folder compare equal; a bucket does not.
+    """
+    match = _SCHEME.fullmatch(uri)
+    path = match[2] if match else uri
+    if match and path.startswith("//"):
+        path = "/" + path[2:].partition("/")[2]
+    names = path.removeprefix("/").removesuffix("/").split("/")
+    if names == [""]:
+        names = []
+    if any(name in ("", ".") or any(mark in name for mark in "?#\\") for name in names):
+        return False
+    return uri.isprintable() and not read_uri(uri).climbs and not read_uri(uri, unescape=False).climbs
+
+
 def allowed(uri: str, allowed_locations: Sequence[str] | None) -> bool:
     """Whether the tenant lets files at ``uri`` be read.
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
 from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
 from verifywise_mlflow.tenants.secrets import SecretReference
@@ -101,6 +102,8 @@ class Artifacts(_Section):
     """Off: files are listed with their sizes; only the environment files are read."""
     allowed_locations: tuple[str, ...] | None = None
     """URI prefixes that may be read. Null: whatever the tracking server itself serves."""
+    stores: tuple[ArtifactStore, ...] = ()
+    """Where files may be read directly, past the tracking server. Each allows what is below its prefix."""
     max_file_bytes: int = Field(default=2 * 1024**3, gt=0)
     max_version_bytes: int = Field(default=8 * 1024**3, gt=0)
     max_files: int = Field(default=2_000, gt=0)
@@ -115,7 +118,9 @@ class Intervals(_Section):
     reconcile: Interval = timedelta(hours=1)
     """All linked runs: their tags and metrics move no time stamp in MLflow."""
     rehash: Interval = timedelta(days=1)
-    """The bytes of artifacts under unchanged versions."""
+    """The bytes of artifacts under unchanged versions that are in production."""
+    rehash_others: Interval = timedelta(days=30)
+    """The same under all other versions."""
 
 
 class Tenant(_Section):

@@ -1,0 +1,127 @@
+"""Azure Blob Storage: List Blobs, Get Blob, and the ways to be let in.
+
+https://learn.microsoft.com/rest/api/storageservices/list-blobs
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from verifywise_mlflow.artifacts.stores.pages import Element, Object, Page, Question, escaped, size_in, xml_root
+from verifywise_mlflow.connector.credentials import Outgoing
+from verifywise_mlflow.connector.errors import UnusableSettingsError
+
+SCOPE = "https://storage.azure.com/.default"
+"""What a token from Microsoft's issuer has to be for."""
+_VERSION = "2023-11-03"
+"""From 2021-02-12 on, names that XML cannot carry are escaped and marked so."""
+
+
+class Azure:
+    """One container."""
+
+    headers: Mapping[str, str] = {"Accept-Encoding": "identity", "x-ms-version": _VERSION}
+    is_sorted = False
+    """With a hierarchical namespace, the slash sorts first; and no listing begins at a key."""
+
+    def __init__(self, endpoint: str, container: str, shared_access: str = "") -> None:
+        """Take the account's endpoint.
+
+        Args:
+            endpoint: Of the blob service.
+            container: Its name.
+            shared_access: The query of a shared access signature, without its question mark.
+        """
+        self._base = f"{endpoint}/{escaped(container)}"
+        self._access = shared_access
+
+    def page_url(self, question: Question) -> str:
+        """Return the URL of List Blobs."""
+        asked = {
+            "restype": "container",
+            "comp": "list",
+            "prefix": question.prefix,
+            **({"delimiter": "/"} if question.by_folder else {}),
+            **({"marker": question.token} if question.token is not None else {}),
+        }
+        query = urlencode(asked, quote_via=lambda text, *_: escaped(text, keep=""))
+        return f"{self._base}?{query}" + (f"&{self._access}" if self._access else "")
+
+    def page(self, body: bytes) -> Page:
+        """Read EnumerationResults."""
+        root = xml_root(body, "EnumerationResults")
+        blobs = root.first("Blobs")
+        listed = list(blobs.all("Blob")) if blobs else []
+        folders = tuple(_name(item) for item in blobs.all("BlobPrefix")) if blobs else ()
+        return Page(
+            tuple(_object(blob) for blob in listed if not _is_directory(blob)),
+            folders,
+            root.text_of("NextMarker") or None,
+        )
+
+    def object_url(self, key: str) -> str:
+        """Return the URL of Get Blob."""
+        return f"{self._base}/{escaped(key)}" + (f"?{self._access}" if self._access else "")
+
+
+class SharedKey:
+    """Credentials that sign each request with an account's key.
+
+    https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
+    """
+
+    def __init__(self, account: str, key: str) -> None:
+        """Decode the key.
+
+        Raises:
+            UnusableSettingsError: It is none. The message holds nothing of it.
+        """
+        self._account = account
+        try:
+            self._key = base64.b64decode(key, validate=True)
+        except (binascii.Error, ValueError):
+            raise UnusableSettingsError("account_key is no key of an Azure storage account: it is not Base64") from None
+
+    def headers(self, request: Outgoing) -> Mapping[str, str]:
+        """Return the headers that sign a GET request."""
+        stamped = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": request.headers["x-ms-version"]}
+        parts = urlsplit(request.url)
+        asked = sorted((name.lower(), value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
+        signed = "\n".join(
+            [
+                request.method,
+                *[""] * 11,  # the standard headers, of which a GET without a body has none
+                *(f"{name}:{value}" for name, value in sorted(stamped.items())),
+                f"/{self._account}{parts.path}",
+                *(f"{name}:{value}" for name, value in asked),
+            ]
+        )
+        signature = base64.b64encode(hmac.digest(self._key, signed.encode(), "sha256")).decode("ascii")
+        return {"x-ms-date": stamped["x-ms-date"], "Authorization": f"SharedKey {self._account}:{signature}"}
+
+    def renew(self) -> bool:
+        """There is no other key."""
+        return False
+
+
+def _object(blob: Element) -> Object:
+    properties = blob.first("Properties")
+    return Object(_name(blob), size_in(properties.text_of("Content-Length") if properties else None))
+
+
+def _is_directory(blob: Element) -> bool:
+    """Whether a hierarchical namespace lists a folder of its own among the blobs."""
+    properties = blob.first("Properties")
+    return properties is not None and properties.text_of("ResourceType") == "directory"
+
+
+def _name(item: Element) -> str:
+    name = item.first("Name")
+    if name is None:
+        return ""
+    return unquote(name.text, errors="surrogateescape") if name.is_encoded else name.text

@@ -1,0 +1,64 @@
+"""Real servers for the tests of stores, each on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from verifywise_mlflow.demo.ports import free_port
+from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
+
+START_SECONDS = 60.0
+AZURITE = Path(__file__).parents[3] / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+"""Where ``make test`` puts it."""
+AZURITE_ACCOUNT = "devstoreaccount1"
+# Every Azurite has this key; Microsoft publishes it.
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@contextmanager
+def s3_server(log: Path) -> Iterator[str]:
+    """Give the endpoint of moto's S3."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _serving("moto", command, port, log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def gcs_server(log: Path) -> Iterator[str]:
+    """Give the endpoint of a Cloud Storage emulator."""
+    port = free_port()
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with _serving("gcp-storage-emulator", [*command, "--in-memory", "--quiet"], port, log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def azure_server(log: Path) -> Iterator[str]:
+    """Give the endpoint of the blob service of Azurite's one account."""
+    assert AZURITE.is_file(), "the tests of Azure need Azurite: `make azurite` installs it, and so does `make test`"
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("node")),
+        str(AZURITE),
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        str(port),
+        "--inMemoryPersistence",
+    ]
+    with _serving("Azurite", [*command, "--disableTelemetry"], port, log):
+        yield f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+
+
+@contextmanager
+def _serving(name: str, command: Sequence[str], port: int, log: Path) -> Iterator[ChildProcess]:
+    process = ChildProcess(name, command, log=log, env=child_environment())
+    try:
+        wait_for_port(process, port, seconds=START_SECONDS)
+        yield process
+    finally:
+        process.stop()
