@@ -1,0 +1,68 @@
+"""A sync hashes and parses in the sandbox, says what was in force, and goes on where a file is too much for it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+import pytest
+
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import artifact_manifests
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.artifacts.insiders import fragile_parser, liar
+from verifywise_mlflow_tests.pipeline.syncing import Row, record, rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+
+def figures(store: Store) -> Row:
+    """What the last sync's audit entry says of the manifests."""
+    last = [row for row in rows(store, "audit_trail", "entry_id") if row["kind"] == "sync"][-1]
+    return cast("dict[str, Row]", last["counts"])["artifact_manifests"]
+
+
+def test_the_audit_entry_says_what_was_in_force(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+
+    sync(tenant, store)
+    in_force = figures(store)["sandbox"]
+    sync(tenant, store)
+
+    assert isinstance(in_force, list)
+    assert in_force[:2] == ["separate-process", "empty-environment"]
+    assert "rlimits" in in_force
+    assert "sandbox" not in figures(store), "nothing was due, so nothing was started"
+
+
+def test_a_sandbox_that_leaves_something_open_is_told_to_people(
+    registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, hashing=liar.__name__))
+    registry.trained_version("churn")
+
+    sync(tenant, store)
+
+    (note,) = cast("list[str]", figures(store)["notes"])
+    assert note.startswith("this system leaves open")
+    assert "new-processes" in note
+
+
+def test_a_file_the_sandbox_does_not_survive_costs_only_its_own_version(
+    registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, parsing=fragile_parser.__name__))
+    files = {f"model/{name}": content for name, content in MODEL_FILES.items()}
+    run_id = registry.run(files=files | {"model/MLmodel": b"pointer: null"})
+    artifact_uri = registry.client.get_run(run_id).info.artifact_uri
+    registry.version("a hostile one", run_id=run_id, source=f"{artifact_uri}/model")
+    registry.trained_version("honest")
+
+    sync(tenant, store)
+
+    hostile = cast("Row", record(store, "a hostile one")["artifact_manifest"])
+    honest = cast("Row", record(store, "honest")["artifact_manifest"])
+    assert hostile["status"] == "partial"
+    assert hostile["reason"] == "model: MLmodel not understood: the sandbox failed: it was killed by SIGSEGV"
+    assert honest["status"] == "complete"
+    assert figures(store)["incomplete"] == 1
