@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_note
-from verifywise_mlflow.artifacts.kinds import classify
+from verifywise_mlflow.artifacts.kinds import Pattern, classify
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.listing import Listing, walk
 from verifywise_mlflow.artifacts.location import ModelLocation, NoFiles, UnreachableFiles
@@ -37,6 +38,7 @@ def build_manifest(
     limits: Limits,
     hash_files: bool,
     sandbox: Sandbox,
+    kinds: Sequence[Pattern] = (),
     exclude_run_paths: Collection[str] = (),
 ) -> ArtifactManifest:
     """Look at every file of a version. Failures to read are part of the manifest, never errors.
@@ -50,13 +52,14 @@ def build_manifest(
         limits: What is looked at, at most.
         hash_files: If false, only environment files are read.
         sandbox: Where bytes are hashed and environment files parsed; a ``SharedTree`` hashes in its own.
+        kinds: The tenant's own rows for what a file is, before the default ones.
         exclude_run_paths: More of the run's tree to leave out.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
     trees: list[_Tree] = []
     environment: RuntimeEnvironment | None = None
-    inspector = _Inspector(limits, hash_files, sandbox)
+    inspector = _Inspector(limits, hash_files, sandbox, kinds)
 
     if isinstance(location, NoFiles | UnreachableFiles):
         reasons.append(location.reason)
@@ -142,7 +145,9 @@ class _Inspector:
     limits: Limits
     hash_files: bool
     sandbox: Sandbox
+    kinds: Sequence[Pattern]
     bytes_hashed: int = 0
+    began: float = field(default_factory=time.monotonic)
     unread: list[str] = field(default_factory=list)
     environment_hashes: dict[str, HashedBytes | NotHashed] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +174,7 @@ class _Inspector:
         path = tree.relative(file.path)
         hashed = self.environment_hashes.get(path) if tree.root == "model" else None
         hashed = hashed or self._hash(tree, file)
-        kind = classify(path, tree.root)
+        kind = classify(path, tree.root, self.kinds)
         if isinstance(hashed, NotHashed):
             if hashed.reason != HASHING_IS_OFF:
                 self.unread.append(f"{tree.root}: {path} {hashed.reason}")
@@ -191,6 +196,8 @@ class _Inspector:
     def _hash(self, tree: _Tree, file: RemoteFile) -> HashedBytes | NotHashed:
         if not self.hash_files:
             return NotHashed(HASHING_IS_OFF)
+        if time.monotonic() - self.began > self.limits.seconds:
+            return NotHashed(f"not hashed: over the limit of {self.limits.seconds:g} seconds for one version")
         left = max(0, self.limits.total_bytes - self.bytes_hashed)
         if (file.size or 0) > self.limits.file_bytes:
             return over_the_limit(self.limits.file_bytes)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
+from typing import ClassVar
 
 from verifywise_mlflow.artifacts.manifest import FileKind, Root
 
@@ -25,7 +27,12 @@ EVIDENCE: frozenset[FileKind] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One row: what a file is whose name, folder or whole path is written like this. Case does not matter."""
+    """One row: what a file is whose name, folder or whole path is written like this. Case does not matter.
+
+    A tenant's description may hold rows of its own.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
     kind: FileKind
     names: tuple[str, ...] = ()
@@ -115,6 +122,7 @@ def classify(path: str, root: Root, patterns: Sequence[Pattern] = ()) -> FileKin
     return FileKind.OTHER
 
 
+@cache
 def _compiled(pattern: Pattern) -> _Row:
     return _Row(pattern.kind, pattern.roots, *map(_any_of, (pattern.names, pattern.folders, pattern.paths)))
 

@@ -20,3 +20,5 @@ class Limits:
     """The largest file that is hashed."""
     total_bytes: int = 64 * GIB
     """Bytes hashed for one version, over both roots."""
+    seconds: float = 3_600.0
+    """No file of a version is begun to be hashed after this."""

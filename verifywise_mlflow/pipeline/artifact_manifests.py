@@ -142,9 +142,11 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
             depth=settings.max_depth,
             file_bytes=settings.max_file_bytes,
             total_bytes=settings.max_version_bytes,
+            seconds=settings.max_version_seconds,
         ),
         hash_files=settings.hash,
         sandbox=shared.sandbox,
+        kinds=settings.kinds,
     )
     sources = [root[1] for root in (roots.model, roots.run) if root]
     return ReadManifest(

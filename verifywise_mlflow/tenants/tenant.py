@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from verifywise_mlflow.artifacts.kinds import Pattern
 from verifywise_mlflow.connector.settings import Bounds
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
@@ -108,6 +109,10 @@ class Artifacts(_Section):
     max_version_bytes: int = Field(default=8 * 1024**3, gt=0)
     max_files: int = Field(default=2_000, gt=0)
     max_depth: int = Field(default=12, gt=0)
+    max_version_seconds: int = Field(default=3_600, gt=0)
+    """No file of a version is begun to be hashed after this."""
+    kinds: tuple[Pattern, ...] = ()
+    """What files are, told by names and places: the customer's words for evidence, before the default ones."""
 
 
 class Intervals(_Section):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.artifacts.inspection import HASHING_IS_OFF, build_manifest, digest_of
+from verifywise_mlflow.artifacts.kinds import Pattern
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind
@@ -43,6 +44,7 @@ def built(
     *,
     limits: Limits | None = None,
     hash_files: bool = True,
+    kinds: Sequence[Pattern] = (),
 ) -> ArtifactManifest:
     return build_manifest(
         location,
@@ -52,6 +54,7 @@ def built(
         limits=limits or Limits(),
         hash_files=hash_files,
         sandbox=SANDBOX,
+        kinds=kinds,
     )
 
 
@@ -223,3 +226,22 @@ def test_the_digest_depends_on_every_byte_and_on_no_order(run_tree: LocalTree) -
 
     assert before.digest == digest_of(reversed(before.files))
     assert before.digest != after.digest
+
+
+def test_a_version_whose_time_is_up_lists_the_rest_without_hashes_and_says_so(run_tree: LocalTree) -> None:
+    manifest = built(IN_RUN, run_tree, run_tree, limits=Limits(seconds=0))
+
+    notes = {file.path: file.note for file in manifest.files if file.sha256 is None}
+    assert set(notes) == {"model.pkl", "metrics.json", "plots/roc.png"}
+    assert set(notes.values()) == {"not hashed: over the limit of 0 seconds for one version"}
+    assert manifest.status == "partial"
+    assert manifest.digest is None
+
+
+def test_a_tenants_own_words_for_evidence_go_before_the_default_ones(run_tree: LocalTree) -> None:
+    kinds = (Pattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
+
+    found = {file.path: file.kind for file in built(IN_RUN, run_tree, run_tree, kinds=kinds).files}
+
+    assert found["plots/roc.png"] is FileKind.BIAS_REPORT
+    assert found["MLmodel"] is FileKind.MLMODEL
