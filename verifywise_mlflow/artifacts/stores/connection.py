@@ -71,6 +71,7 @@ class StoreConnection:
         self._patience = Patience(settings.bounds, self._host)
         self.requests = 0
         """Sent so far."""
+        self.bytes_read = 0
 
     def close(self) -> None:
         """Close the sockets."""
@@ -177,6 +178,7 @@ class StoreConnection:
         try:
             # As the bytes are stored: a file that was stored compressed is hashed compressed.
             for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
+                self.bytes_read += len(chunk)
                 if time.monotonic() > deadline:
                     raise too_slow
                 yield chunk

@@ -117,11 +117,11 @@ def xml_root(body: bytes, name: str) -> Element:
         ProtocolError: It is none, or declares a document type: no store does, and entities are made there.
     """
     try:
-        # Always read as UTF-8, so that no other encoding hides a document type from the look at the bytes.
-        if b"<!DOCTYPE" in body:
+        text = body.decode("utf-8")  # in no other encoding, lest one hide a document type from the look below
+        if "<!DOCTYPE" in text or "\0" in text:
             raise ProtocolError("the store answered with XML that declares a document type")
-        root = ElementTree.fromstring(body, ElementTree.XMLParser(encoding="utf-8"))  # noqa: S314
-    except ElementTree.ParseError:
+        root = ElementTree.fromstring(text)  # noqa: S314
+    except (ElementTree.ParseError, UnicodeDecodeError):
         raise ProtocolError("the store answered with what is no XML") from None
     if root.tag.rpartition("}")[2] != name:
         raise ProtocolError("the store answered with what is no listing")

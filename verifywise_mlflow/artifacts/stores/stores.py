@@ -71,6 +71,11 @@ class ArtifactStores:
         """Sent so far, to all stores."""
         return sum(connection.requests for connection in self._connections.values())
 
+    @property
+    def bytes_read(self) -> int:
+        """Read so far, from all stores but local folders."""
+        return sum(connection.bytes_read for connection in self._connections.values())
+
     def covers(self, uri: str) -> bool:
         """Whether files at the URI may be read directly."""
         return self._place(uri) is not None

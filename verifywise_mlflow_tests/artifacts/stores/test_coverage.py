@@ -1,0 +1,133 @@
+"""Which store covers a location, and what a description may say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from verifywise_mlflow.artifacts.stores.settings import ObjectPlace
+from verifywise_mlflow.artifacts.uris import is_plain, read_uri
+from verifywise_mlflow.tenants.tenant import Artifacts
+from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
+
+
+@pytest.mark.parametrize(
+    ("uri", "covered"),
+    [
+        ("s3://models/mlflow", True),
+        ("s3://models/mlflow/1/run", True),
+        ("s3://models/mlflow/1/run/", True),
+        ("S3://models/mlflow/1", True),
+        ("s3://models/mlflow-2/1", False),
+        ("s3://models", False),
+        ("s3://other/mlflow/1", False),
+        ("s3a://models/mlflow/1", False),
+        ("gs://models/mlflow/1", False),
+        ("s3://models/mlflow/../secret", False),
+        ("s3://models/mlflow/%2e%2e/secret", False),
+        ("s3://models/mlflow/a%2fb", False),
+        ("s3://models/mlflow//1", False),
+        ("s3://models/mlflow/./1", False),
+        ("s3://models/mlflow/1?versionId=3", False),
+        ("s3://models/mlflow/1#part", False),
+        ("s3://models/mlfl%6fw/1", False),
+        ("s3://models/mlflow/a\nb", False),
+        ("dbfs:/models/mlflow/1", False),
+        ("mlflow-artifacts:/models/mlflow/1", False),
+        ("models:/churn/1", False),
+        ("runs:/0123/model", False),
+        ("", False),
+    ],
+)
+def test_a_store_covers_what_lies_below_its_prefix_by_whole_names(uri: str, covered: bool) -> None:
+    with stores({"prefix": "s3://models/mlflow"}) as opened:
+        assert opened.covers(uri) is covered
+        assert (opened.model_at(uri) is not None) is covered
+        assert opened.requests == 0
+
+
+def test_allowed_locations_narrow_the_stores() -> None:
+    with stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as opened:
+        assert opened.covers("s3://models/ours/1")
+        assert not opened.covers("s3://models/theirs/1")
+        assert not opened.covers("gs://elsewhere/1")
+
+
+def test_the_longest_prefix_says_how_a_folder_is_read() -> None:
+    with stores(
+        {"prefix": "s3://models"}, {"prefix": "s3://models/fast", "prefer": "direct"}, {"prefix": "s3://models/fast/x"}
+    ) as opened:
+        assert not opened.prefers_direct("s3://models/slow/1")
+        assert opened.prefers_direct("s3://models/fast/1")
+        assert not opened.prefers_direct("s3://models/fast/x/1")
+
+
+@given(st.text(), st.text())
+def test_nothing_that_climbs_is_ever_covered(before: str, after: str) -> None:
+    with stores({"prefix": "s3://models/mlflow"}) as opened:
+        uri = f"s3://models/mlflow/{before}{after}"
+        if opened.covers(uri):
+            assert is_plain(uri)
+            assert read_uri(uri, unescape=False).segments[:1] == ("mlflow",)
+            assert ".." not in uri.split("/")
+        assert not opened.covers(f"s3://models/mlflow/{before}/../{after}")
+
+
+@pytest.mark.parametrize(
+    ("description", "endpoint"),
+    [
+        ({"prefix": "s3://models/x"}, "https://models.s3.us-east-1.amazonaws.com"),
+        ({"prefix": "s3://models/x", "region": "eu-central-1"}, "https://models.s3.eu-central-1.amazonaws.com"),
+        ({"prefix": "s3://models/x", "path_style": True}, "https://s3.us-east-1.amazonaws.com"),
+        ({"prefix": "s3://models", "endpoint": "https://minio.example:9000/"}, "https://minio.example:9000"),
+        (
+            {"prefix": "s3://models", "endpoint": "https://minio.example:9000", "path_style": False},
+            "https://models.minio.example:9000",
+        ),
+        ({"prefix": "gs://models/x"}, "https://storage.googleapis.com"),
+        ({"prefix": "abfss://c@acc.dfs.core.windows.net/x"}, "https://acc.blob.core.windows.net"),
+        ({"prefix": "wasbs://c@acc.blob.core.chinacloudapi.cn"}, "https://acc.blob.core.chinacloudapi.cn"),
+    ],
+)
+def test_where_no_endpoint_is_written_the_clouds_own_is_asked(description: dict[str, object], endpoint: str) -> None:
+    found = place(description)
+
+    assert isinstance(found, ObjectPlace)
+    assert found.network.base_uri == endpoint
+    assert not found.network.allow_private_network
+
+
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [
+        ({"prefix": "dbfs:/models"}, "begins with s3://"),
+        ({"prefix": "models"}, "in its plain form|root"),
+        ({}, "begins with s3://"),
+        ({"prefix": "s3:/models"}, "in its plain form"),
+        ({"prefix": "s3://models/../x"}, "in its plain form"),
+        ({"prefix": "s3://models//x"}, "in its plain form"),
+        ({"prefix": "s3://models", "secret_access_key": "env:X"}, "belong together"),
+        ({"prefix": "s3://models", "session_token": "env:X"}, "needs the keys"),
+        ({"prefix": "s3://models", "secret_access_key": "very-secret", "access_key_id": "env:X"}, "reference"),
+        ({"prefix": "s3://models", "endpoint": "https://user:very-secret@minio.example"}, "credentials out of"),
+        ({"prefix": "s3://models", "endpoint": "minio.example"}, "address"),
+        ({"prefix": "abfss://container/x"}, "CONTAINER@ACCOUNT"),
+        ({"prefix": "abfss://c@a.dfs.core.windows.net", "client_id": "x"}, "belong together"),
+        (
+            {"prefix": "abfss://c@a.dfs.core.windows.net", "account_key": "env:X", "sas_token": "env:Y"},
+            "one of account_key",
+        ),
+        ({"prefix": "file:///mnt/mlflow"}, "Field required"),
+        ({"prefix": "file:///mnt/mlflow", "root": "mlflow"}, "absolute path"),
+        ({"prefix": "https://files.example/x?token=very-secret"}, "in its plain form"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused_without_its_words(
+    description: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ValidationError, match=told) as caught:
+        Artifacts.model_validate({"stores": [description]})
+
+    assert "very-secret" not in str(caught.value)

@@ -1,0 +1,252 @@
+"""Who is contacted, with which credentials, and what a store that lies or hangs can do."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.listing import Listing, walk
+from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.stores.stores import ArtifactStores
+from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
+from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
+from verifywise_mlflow_tests.connector.authorities import make_authority
+from verifywise_mlflow_tests.connector.hostile_server import (
+    Asked,
+    HostileServer,
+    answer,
+    hostile_server,
+    json_answer,
+    serving,
+)
+
+EMPTY = answer("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", content_type="application/xml")
+KINDS = {
+    "s3://bucket": EMPTY,
+    "gs://bucket": json_answer({}),
+    "abfss://container@account.dfs.core.windows.net": answer("<EnumerationResults><Blobs/></EnumerationResults>"),
+}
+
+
+def listed(opened: ArtifactStores, uri: str) -> Listing:
+    with opened:
+        source = opened.root_at(uri)
+        assert source is not None
+        return walk(source, "", Limits())
+
+
+def s3_stores(server: HostileServer, bounds: Bounds | None = None, **more: object) -> ArtifactStores:
+    description = {"prefix": "s3://bucket", "endpoint": server.uri, "allow_private_network": True, **more}
+    settings = ConnectionSettings("https://mlflow.example", bounds=bounds or Bounds(attempts=1))
+    return ArtifactStores([place(description, settings)])
+
+
+def s3_page(*keys: str, size: str = "1", more: str = "") -> bytes:
+    objects = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size></Contents>" for key in keys)
+    return answer(f'<ListBucketResult xmlns="urn:s3">{objects}{more}</ListBucketResult>')
+
+
+@pytest.fixture
+def trap() -> Iterator[HostileServer]:
+    """A server that nobody may contact."""
+    with hostile_server(serving(answer("trapped"))) as server:
+        yield server
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("prefix", KINDS)
+def test_nothing_of_the_machines_environment_has_a_say(
+    prefix: str, trap: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "c2VjcmV0IG9mIHRoZSBtYWNoaW5l"
+    (tmp_path / "aws").write_text(
+        f"[default]\naws_access_key_id = AKIDMACHINE\naws_secret_access_key = {secret}\nendpoint_url = {trap.uri}\n"
+    )
+    (tmp_path / "google.json").write_text(
+        json.dumps(
+            {"type": "authorized_user", "client_id": "x", "client_secret": secret, "refresh_token": secret}
+            | {"token_uri": trap.uri, "gcs_base_url": trap.uri}
+        )
+    )
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login machine password {secret}\n")
+    connection = f"BlobEndpoint={trap.uri};AccountName=account;AccountKey={secret}"
+    for name, value in {
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), trap.uri),
+        **dict.fromkeys(("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_METADATA_ENDPOINT"), trap.uri),
+        **dict.fromkeys(("AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"), trap.uri),
+        **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), str(tmp_path / "aws")),
+        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), secret),
+        "AWS_SSE_CUSTOMER_KEY_BASE64": secret,
+        "AWS_REGION": "mars-north-1",
+        **dict.fromkeys(("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT"), str(tmp_path / "google.json")),
+        **dict.fromkeys(("STORAGE_EMULATOR_HOST", "GCE_METADATA_HOST", "GCE_METADATA_ROOT"), trap.uri),
+        **dict.fromkeys(("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_SECRET"), secret),
+        **dict.fromkeys(("AZURE_STORAGE_ENCRYPTION_KEY", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"), secret),
+        **dict.fromkeys(("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_AUTHORITY_HOST"), trap.uri),
+        "AZURE_STORAGE_CONNECTION_STRING": connection,
+        "HOME": str(tmp_path),
+        "NETRC": str(tmp_path / ".netrc"),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    with hostile_server(serving(KINDS[prefix])) as server:
+        opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        assert listed(opened, f"{prefix}/m").problems == ()
+
+    (asked,) = server.asked
+    assert "authorization" not in asked.headers
+    said = f"{asked.target} {asked.headers}"
+    assert secret not in said
+    assert "mars" not in said
+
+
+@pytest.mark.parametrize("prefix", KINDS)
+def test_the_machines_authorities_file_is_not_trusted(
+    prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+    with hostile_server(serving(KINDS[prefix]), authority.server_context()) as server:
+        description = {"prefix": prefix, "endpoint": server.uri, "allow_private_network": True}
+        distrusted = listed(stores(description), f"{prefix}/m")
+        trusted = listed(stores({**description, "ca_bundle": str(authority.certificate)}), f"{prefix}/m")
+
+    assert "CERTIFICATE_VERIFY_FAILED" in distrusted.problems[0]
+    assert trusted.problems == ()
+
+
+@pytest.mark.parametrize("prefix", KINDS)
+def test_a_redirect_is_not_followed(prefix: str, trap: HostileServer) -> None:
+    redirect = answer("", 307, headers={"Location": f"{trap.uri}/elsewhere"})
+    with hostile_server(serving(redirect)) as server:
+        opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        listing = listed(opened, f"{prefix}/m")
+
+    assert not listing.reached
+    assert "a redirect, which is not followed" in listing.problems[0]
+
+
+def test_a_store_goes_through_the_tenants_proxy_where_it_has_one() -> None:
+    from verifywise_mlflow.connector.settings import ProxySettings
+
+    with hostile_server(serving(EMPTY)) as proxy:
+        through = ProxySettings(proxy.uri, dict, allow_private_network=True)
+        server = ConnectionSettings("https://mlflow.example", proxy=through, bounds=Bounds(attempts=1))
+        opened = ArtifactStores([place({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
+        assert listed(opened, "s3://bucket/m").problems == ()
+
+    assert [asked.target.partition("?")[0] for asked in proxy.asked] == ["http://store.example/bucket/"]
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (answer("not xml"), "no XML"),
+        (answer("<html></html>"), "no listing"),
+        (answer("<!DOCTYPE x [<!ENTITY y 'z'>]><ListBucketResult>&y;</ListBucketResult>"), "document type"),
+        (answer('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x><ListBucketResult/>'.encode("utf-16")), "no XML"),
+        (s3_page("m/x", size="many"), "no number"),
+        (s3_page("m/x", size="9" * 4_000), "no number"),
+        (s3_page("other/x"), "what was not asked for"),
+        (answer(b"x" * 70_000_000), "more than the"),
+    ],
+)
+def test_an_answer_that_is_no_listing_is_said_to_be_none(page: bytes, told: str) -> None:
+    with hostile_server(serving(page)) as server:
+        listing = listed(s3_stores(server, prefix="s3://bucket/m"), "s3://bucket/m")
+
+    assert not listing.reached
+    assert told in listing.problems[0]
+
+
+def test_a_listing_without_end_ends() -> None:
+    again = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+    with hostile_server(serving(s3_page("m/x", more=again))) as server:
+        listing = listed(s3_stores(server), "s3://bucket/m")
+
+    assert not listing.reached
+    assert "round in circles" in listing.problems[0]
+    assert len(server.asked) <= 4
+
+
+def test_a_store_that_lists_out_of_order_is_asked_for_one_folder_at_a_time() -> None:
+    with hostile_server(serving(s3_page("m/b", "m/a"))) as server:
+        listing = listed(s3_stores(server), "s3://bucket/m")
+
+    assert [file.path for file in listing.files] == ["a", "b"]
+    assert "start-after" in server.asked[0].target
+    assert "prefix=m%2F" in server.asked[1].target
+
+
+def test_a_negative_size_is_refused() -> None:
+    with hostile_server(serving(s3_page("m/x", size="-1"))) as server:
+        assert "the size is negative" in listed(s3_stores(server), "s3://bucket/m").problems[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "passing"), [(400, False), (403, False), (404, False), (429, True), (500, True), (503, True)]
+)
+def test_only_what_may_pass_is_tried_again_at_the_next_sync(status: int, passing: bool) -> None:
+    refusal = "<Error><Code>SomeCode</Code><Message>with the secret in it</Message></Error>"
+    with hostile_server(serving(answer(refusal, status))) as server, s3_stores(server) as opened:
+        source = opened.root_at("s3://bucket/m")
+        assert source is not None
+        with pytest.raises(ArtifactUnreadable, match=f"answered {status}, SomeCode") as caught:
+            source.list_directory("")
+
+    assert source.failed_in_passing is passing
+    assert "secret" not in str(caught.value)
+
+
+def test_a_store_that_is_throttled_is_asked_again() -> None:
+    with hostile_server(serving(answer("<Error/>", 503, headers={"Retry-After": "0"}), s3_page("m/x"))) as server:
+        listing = listed(s3_stores(server, Bounds(attempts=2)), "s3://bucket/m")
+
+    assert [file.path for file in listing.files] == ["x"]
+
+
+def test_a_store_that_drips_ends_at_the_deadline() -> None:
+    def script(server: HostileServer, asked: Asked) -> Iterator[bytes] | bytes:
+        if "list-type" in asked.target:
+            return s3_page("m/x")
+        return server.drip(answer(b"x" * 10_000))
+
+    with hostile_server(script) as server, s3_stores(server, Bounds(file_seconds=0.5, attempts=1)) as opened:
+        source = opened.root_at("s3://bucket/m")
+        assert source is not None
+        with pytest.raises(ArtifactUnreadable, match=r"0\.5 seconds|no answer in time"), source.read("x", 99) as chunks:
+            list(chunks)
+
+
+def test_a_stream_that_breaks_off_is_no_file() -> None:
+    with hostile_server(serving(answer(b"only this", length=1_000))) as server, s3_stores(server) as opened:
+        source = opened.root_at("s3://bucket/m")
+        assert source is not None
+        with pytest.raises(ArtifactUnreadable, match="broke off"), source.read("x", 10_000) as chunks:
+            list(chunks)
+
+
+def test_bytes_are_read_as_they_are_stored() -> None:
+    stored = b"\x1f\x8b these bytes claim to be packed"
+    packed = answer(stored, headers={"Content-Encoding": "gzip"})
+    with hostile_server(serving(packed)) as server, s3_stores(server) as opened:
+        source = opened.root_at("s3://bucket/m")
+        assert source is not None
+        with source.read("x", 100) as chunks:
+            assert b"".join(chunks) == stored
+
+
+def test_a_store_with_tls_is_verified_by_the_bundle_it_names_alone(tmp_path: Path) -> None:
+    ours, theirs = make_authority(tmp_path, "ours"), make_authority(tmp_path, "theirs")
+    context: ssl.SSLContext = theirs.server_context()
+    with hostile_server(serving(EMPTY), context) as server:
+        listing = listed(s3_stores(server, ca_bundle=str(ours.certificate)), "s3://bucket/m")
+
+    assert not listing.reached
