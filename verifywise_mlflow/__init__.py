@@ -7,6 +7,17 @@ exist, and their hashes), ``normalizer`` (the canonical record), ``compliance`` 
 ``defs`` shows the stages to Dagster as assets, and ``cli`` to a terminal.
 """
 
-from importlib.metadata import version
+TYPE_CHECKING = False
+"""As type checkers take it: every process of the sandbox begins with this file, and needs no ``typing``."""
 
-__version__ = version("verifywise-mlflow")
+__version__: str
+"""Of the installed package. Looked up when it is asked for: that takes as long as all else a process there needs."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("verifywise-mlflow")
