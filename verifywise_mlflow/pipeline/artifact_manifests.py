@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -30,7 +30,7 @@ from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest, R
 from verifywise_mlflow.persistence.rows import entity
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.artifact_sources import ServedFiles
-from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_settled
+from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_settled, next_baseline
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 VERSIONS_A_BATCH = 20
@@ -202,12 +202,16 @@ def _write(
 ) -> None:
     tenant_id = context.tenant.tenant_id
     with context.store.begin() as connection:
-        kept = manifests.kept_by_key(connection, tenant_id, [item.due.key for item in read])
+        former = manifests.baselines(connection, tenant_id, [item.due.key for item in read])
         events = [
             event
-            for version, item in zip(linked, read, strict=True)
-            if item.due.key in kept
-            for event in integrity_events(item.due, version.version, version.run, item.manifest, kept[item.due.key])
+            for of, item in zip(linked, read, strict=True)
+            if item.due.key in former
+            for event in integrity_events(item.due, of.version, of.run, item.manifest, former[item.due.key])
+        ]
+        read = [
+            replace(item, baseline=next_baseline(of.version, former.get(item.due.key), item.manifest))
+            for of, item in zip(linked, read, strict=True)
         ]
         integrity.append(connection, tenant_id, context.sync_id, events, context.now)
         changed = manifests.write_manifests(connection, tenant_id, read, context.now)

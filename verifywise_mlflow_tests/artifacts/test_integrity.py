@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.artifacts.integrity import changes_in_place
+from verifywise_mlflow.artifacts.integrity import baseline_after, changes_in_place
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -62,3 +62,29 @@ def test_a_reading_that_did_not_see_everything_proves_no_loss(statuses: tuple[Ma
 
 def test_manifests_of_two_places_are_not_compared() -> None:
     assert found(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
+
+
+@pytest.mark.parametrize("lost", [manifest(status="unreachable"), manifest(file("a", None), status="partial")])
+def test_a_reading_that_saw_nothing_does_not_make_the_next_one_forget(lost: ArtifactManifest) -> None:
+    first = baseline_after(None, manifest(file("a"), file("b")))
+
+    after_the_outage = baseline_after(first, lost)
+
+    assert found(after_the_outage, manifest(file("a", NEW), file("b"))) == [("changed", "model", "a")]
+    assert found(after_the_outage, manifest(file("a"))) == [("removed", "model", "b")]
+
+
+def test_what_a_partial_reading_hashed_is_known_from_then_on() -> None:
+    partial = manifest(file("a", NEW), file("b", None), status="partial")
+
+    known = baseline_after(manifest(file("a"), file("b")), partial)
+
+    assert found(known, manifest(file("a", NEW), file("b"))) == []
+    assert found(known, manifest(file("a", NEW), file("b", NEW))) == [("changed", "model", "b")]
+
+
+def test_a_complete_reading_is_the_new_measure_also_at_another_place() -> None:
+    moved = manifest(file("a", NEW), location="s3://b/other")
+
+    assert baseline_after(manifest(file("a")), moved) is moved
+    assert baseline_after(manifest(file("a")), replace(moved, files=(), status="unreachable")).location == "s3://b/m"

@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.proxy import proxy_before
+from verifywise_mlflow_tests.proxy import always, proxy_before, saying
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 OTHER_BYTES = b"\x80\x05 other bytes"
@@ -73,6 +73,22 @@ def test_the_bytes_that_were_changed_back_still_fail(registry: Registry, tenant:
 
     assert len(rows(store, "integrity_events")) == 2
     assert verdict(store, "artifact-integrity") == "fail"
+
+
+def test_an_outage_of_the_store_does_not_hide_a_change(registry: Registry, tenant: Tenant, store: Store) -> None:
+    version = registry.trained_version("churn")
+    with proxy_before(tenant.tracking_uri) as proxy:
+        through = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        sync(through, store)
+        proxy.fault = always(saying(500), "artifacts/list")
+        sync(through, store, SyncOptions(rehash=True))
+        assert manifest(store)["status"] == "unreachable"
+        overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
+        proxy.fault = lambda _: None
+
+        sync(through, store, SyncOptions(rehash=True))
+
+    assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
 
 
 def test_a_file_that_is_put_into_a_registered_model_is_an_event(
