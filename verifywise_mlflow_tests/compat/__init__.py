@@ -1,1 +1,1 @@
-"""The same stories on servers of several MLflow versions: ``make compat`` installs and runs them."""
+"""The same stories on servers of several MLflow versions: ``make compat`` installs them and runs both folders."""

@@ -19,8 +19,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow_tests.compat.environments import EVERY, before, since
-from verifywise_mlflow_tests.compat.guarded import ADMIN, GuardedServer, guarded
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
+from verifywise_mlflow_tests.compat.own_servers.guarded import ADMIN, GuardedServer, guarded
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import IS_PROMPT
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync

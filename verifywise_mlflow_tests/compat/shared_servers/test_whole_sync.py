@@ -9,8 +9,8 @@ from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import CompatServer
-from verifywise_mlflow_tests.compat.test_registered_models import NAMES
-from verifywise_mlflow_tests.compat.test_runs import CUSTOMERS
+from verifywise_mlflow_tests.compat.shared_servers.test_registered_models import NAMES
+from verifywise_mlflow_tests.compat.shared_servers.test_runs import CUSTOMERS
 from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
 
 
