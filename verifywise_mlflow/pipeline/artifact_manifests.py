@@ -13,14 +13,15 @@ from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import (
     LoggedModelFiles,
     ModelLocation,
-    NoFiles,
     RunFiles,
+    StoredFiles,
     UnreachableFiles,
     allowed,
     locate,
 )
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+from verifywise_mlflow.artifacts.stores.stores import ArtifactStores, DirectSource
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.connector.readers import Reader
@@ -29,7 +30,7 @@ from verifywise_mlflow.persistence import integrity, manifests, registry, tracki
 from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.rows import entity
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
-from verifywise_mlflow.pipeline.artifact_sources import ServedFiles
+from verifywise_mlflow.pipeline.artifact_sources import files_at, files_of_run, open_stores, stored_location
 from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_settled, next_baseline
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
@@ -52,8 +53,10 @@ def refresh(context: StageContext) -> Progress:
             rehash_before=_rehash_before(context),
             retry_failed=progress.reconciled,
         )
-    with Sandbox(SandboxLimits(file_bytes=settings.max_file_bytes)) as sandbox:
-        _build_all(context, due, sandbox, progress)
+    limits = SandboxLimits(file_bytes=settings.max_file_bytes)
+    with Sandbox(limits) as sandbox, open_stores(context.tenant) as stores:
+        _build_all(context, due, _Means(sandbox, stores), progress)
+        progress.store_requests = stores.requests
     progress.protections = sandbox.protections
     if sandbox.openings:
         progress.notes.append(
@@ -70,11 +73,19 @@ def _rehash_before(context: StageContext) -> RehashBefore:
     return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_others)
 
 
-def _build_all(context: StageContext, due: Sequence[DueManifest], sandbox: Sandbox, progress: Progress) -> None:
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What files are read with, for as long as the stage lasts."""
+
+    sandbox: Sandbox
+    stores: ArtifactStores
+
+
+def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means, progress: Progress) -> None:
     done = 0
     for _, of_one_run in groupby(due, key=attrgetter("run_id")):
         # Versions of one run share its tree: it is listed and hashed once for all of them.
-        shared = _SharedTrees(sandbox)
+        shared = _SharedTrees(means)
         versions = list(of_one_run)
         for start in range(0, len(versions), VERSIONS_A_BATCH):
             batch = versions[start : start + VERSIONS_A_BATCH]
@@ -86,11 +97,19 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], sandbox: Sandb
 
 @dataclass(slots=True)
 class _SharedTrees:
-    sandbox: Sandbox
-    trees: dict[str, tuple[SharedTree, ServedFiles]] = field(default_factory=dict)
+    means: _Means
+    trees: dict[str, _Root] = field(default_factory=dict)
 
-    def of(self, name: str, files: ServedFiles) -> tuple[SharedTree, ServedFiles]:
-        return self.trees.setdefault(name, (SharedTree(files, self.sandbox), files))
+    def of(self, name: str, files: DirectSource) -> _Root:
+        return self.trees.setdefault(name, _Root(SharedTree(files, self.means.sandbox), files))
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A root of files, remembered, and as it is read."""
+
+    tree: SharedTree
+    source: DirectSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +149,14 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
     location = linked.location
     if isinstance(location, LoggedModelFiles | RunFiles) and not allowed(location.uri, settings.allowed_locations):
         location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
+    location = stored_location(location, shared.means.stores)
     roots = _roots(context.reader(), linked, location, shared)
     hashed_at = _take_over(context, linked, location, roots)
     manifest = build_manifest(
         location,
-        roots.model[0] if roots.model else None,
-        roots.run[0] if roots.run else None,
-        model_path=location.path if isinstance(location, RunFiles) else "",
+        roots.model.tree if roots.model else None,
+        roots.run.tree if roots.run else None,
+        model_path=location.path if isinstance(location, RunFiles | StoredFiles) else "",
         limits=Limits(
             files=settings.max_files,
             depth=settings.max_depth,
@@ -145,17 +165,38 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
             seconds=settings.max_version_seconds,
         ),
         hash_files=settings.hash,
-        sandbox=shared.sandbox,
+        sandbox=shared.means.sandbox,
         kinds=settings.kinds,
     )
-    sources = [root[1] for root in (roots.model, roots.run) if root]
     return ReadManifest(
         due=linked.due,
         manifest=manifest,
         fingerprint=fingerprint(manifest),
-        retry=any(source.failed_in_passing for source in sources),
-        hashed_at=hashed_at if hashed_at and roots.model and roots.model[0].took_over else context.now,
+        retry=any(root.source.failed_in_passing for root in (roots.model, roots.run) if root),
+        hashed_at=hashed_at if hashed_at and roots.model and roots.model.tree.took_over else context.now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    model: _Root | None
+    run: _Root | None
+
+
+def _roots(reader: Reader, linked: _LinkedVersion, location: ModelLocation, shared: _SharedTrees) -> _Roots:
+    """Return where the model's files and the run's other files are read from."""
+    stores, of_run = shared.means.stores, linked.run
+    run = None
+    if of_run and not isinstance(location, UnreachableFiles):
+        run = shared.of(of_run.run_id, files_of_run(reader, of_run.run_id, of_run.artifact_uri, stores))
+    files = files_at(location, reader, stores)
+    if files is None:
+        return _Roots(None, run)
+    match location:
+        case LoggedModelFiles(model_id=name) | RunFiles(run_id=name) | StoredFiles(uri=name):
+            return _Roots(shared.of(name, files), run)
+        case _:
+            return _Roots(None, run)
 
 
 def _take_over(
@@ -170,31 +211,8 @@ def _take_over(
         )
     if kept is None or not is_settled(location, linked.run, linked.logged_model, kept.read_at):
         return None
-    roots.model[0].take_over(former_hashes(location, kept))
+    roots.model.tree.take_over(former_hashes(location, kept))
     return kept.hashed_at
-
-
-@dataclass(frozen=True, slots=True)
-class _Roots:
-    model: tuple[SharedTree, ServedFiles] | None
-    run: tuple[SharedTree, ServedFiles] | None
-
-
-def _roots(reader: Reader, linked: _LinkedVersion, location: ModelLocation, shared: _SharedTrees) -> _Roots:
-    """Return where the model's files and the run's other files are read from."""
-    allowed_run = isinstance(location, LoggedModelFiles | RunFiles | NoFiles)
-    run = (
-        shared.of(linked.run.run_id, ServedFiles.of_run(reader, linked.run.run_id))
-        if linked.run and allowed_run
-        else None
-    )
-    match location:
-        case LoggedModelFiles(model_id=model_id):
-            return _Roots(shared.of(model_id, ServedFiles.of_logged_model(reader, model_id)), run)
-        case RunFiles(run_id=run_id):
-            return _Roots(shared.of(run_id, ServedFiles.of_run(reader, run_id)), run)
-        case _:
-            return _Roots(None, run)
 
 
 def _write(

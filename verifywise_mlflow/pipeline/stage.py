@@ -64,6 +64,8 @@ class Progress:
     """Sentences for people: why a listing is incomplete, what was held back."""
     reconciled: bool = False
     """Whether everything was read anew."""
+    store_requests: int = 0
+    """Sent to object stores and other servers than the tenant's MLflow."""
     protections: tuple[str, ...] = ()
     """What was in force in the sandbox; empty where nothing had to be hashed or parsed."""
 
@@ -89,6 +91,7 @@ class StageReport:
             "requests": self.requests,
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
+            **({"store_requests": progress.store_requests} if progress.store_requests else {}),
             **({"integrity_events": len(progress.integrity)} if progress.integrity else {}),
             **({"notes": progress.notes} if progress.notes else {}),
             **({"sandbox": list(progress.protections)} if progress.protections else {}),

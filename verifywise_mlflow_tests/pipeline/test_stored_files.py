@@ -1,0 +1,106 @@
+"""Files that the tracking server does not serve are read where they lie, if the tenant says so, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.artifacts.stores import backends, servers
+from verifywise_mlflow_tests.artifacts.stores.backends import Backend
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.s3_server(tmp_path_factory.mktemp("s3") / "log") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """A bucket with a model in it, and another one beside it."""
+    monkeypatch.setenv("STORE_KEY_ID", "anybody")
+    monkeypatch.setenv("STORE_SECRET", "anything")
+    bucket = backends.s3(s3_endpoint)
+    bucket.fill({f"models/churn/{name}": content for name, content in MODEL_FILES.items()})
+    bucket.fill({"models/churn-2/model.pkl": b"of another model"})
+    return bucket
+
+
+def with_store(tenant: Tenant, description: Mapping[str, object], **artifacts: object) -> Tenant:
+    described = Artifacts.model_validate({"stores": [dict(description)], **artifacts})
+    return tenant.model_copy(update={"artifacts": described})
+
+
+def in_bucket(tenant: Tenant, bucket: Backend, prefix: str = "models", **artifacts: object) -> Tenant:
+    return with_store(tenant, {"prefix": f"{bucket.uri}/{prefix}", **bucket.description}, **artifacts)
+
+
+def manifest(store: Store) -> Mapping[str, object]:
+    found = record(store, "churn")["artifact_manifest"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_model_in_a_bucket_of_the_tenants_is_hashed_there(
+    registry: Registry, tenant: Tenant, store: Store, bucket: Backend
+) -> None:
+    registry.version("churn", source=f"{bucket.uri}/models/churn")
+    sync(tenant, store)
+    without_leave = manifest(store)
+
+    run = sync(in_bucket(tenant, bucket), store)
+
+    hashes = {file["path"]: file["sha256"] for file in manifest(store)["files"]}  # type: ignore[attr-defined]
+    assert without_leave["status"] == "unreachable"
+    assert manifest(store)["status"] == "complete"
+    assert hashes == {name: hashlib.sha256(content).hexdigest() for name, content in MODEL_FILES.items()}
+    assert record(store, "churn")["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
+    assert run.reports[3].counts()["store_requests"] == 1 + len(MODEL_FILES), "one listing, then the bytes"
+
+
+@pytest.mark.parametrize("artifacts", [{}, {"allowed_locations": ["s3://elsewhere"]}])
+def test_what_lies_outside_of_the_tenants_places_is_never_asked_for(
+    registry: Registry, tenant: Tenant, store: Store, bucket: Backend, artifacts: Mapping[str, object]
+) -> None:
+    registry.version("churn", source=f"{bucket.uri}/models/churn")
+    prefix = "models" if artifacts else "models/chur"
+
+    run = sync(in_bucket(tenant, bucket, prefix, **artifacts), store)
+
+    assert manifest(store)["status"] == "unreachable"
+    assert "store_requests" not in run.reports[3].counts()
+
+
+def test_bytes_changed_in_a_bucket_are_an_integrity_event(
+    registry: Registry, tenant: Tenant, store: Store, bucket: Backend
+) -> None:
+    registry.version("churn", source=f"{bucket.uri}/models/churn")
+    described = in_bucket(tenant, bucket)
+    sync(described, store)
+
+    bucket.put("models/churn/model.pkl", b"\x80\x05 other bytes of the same place")
+    sync(described, store, SyncOptions(rehash=True))
+
+    assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
+
+
+def test_a_source_of_a_kind_that_nobody_can_read_says_so_and_stops_nothing_else(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn", source="dbfs:/databricks/models/churn")
+    registry.trained_version("fraud")
+
+    sync(tenant, store)
+
+    fraud = record(store, "fraud")["artifact_manifest"]
+    assert manifest(store)["status"] == "unreachable"
+    assert "dbfs:/databricks/models/churn" in str(manifest(store)["reason"])
+    assert isinstance(fraud, dict)
+    assert fraud["status"] == "complete"
