@@ -1,0 +1,72 @@
+"""A whole sync where the tracking server cannot read its own store, and where the tenant would rather not ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.artifacts.stores.backends import Backend
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES
+
+
+@pytest.fixture
+def server(s3: Backend, tmp_path: Path) -> Iterator[MlflowServer]:
+    """A server whose artifacts lie in a bucket that it was given no credentials for, nor anybody to ask for them."""
+    with MlflowServer(
+        backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "mlflow.log",
+        arguments=["--no-serve-artifacts", "--default-artifact-root", f"{s3.uri}/mlflow"],
+        environment={
+            "MLFLOW_S3_ENDPOINT_URL": str(s3.description["endpoint"]),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        },
+    ) as server:
+        client = MlflowClient(server.uri)
+        run = client.create_run(client.create_experiment("churn"))
+        client.set_terminated(run.info.run_id)
+        folder = f"{run.info.artifact_uri.removeprefix(s3.uri).strip('/')}/model"
+        s3.fill({f"{folder}/{name}": content for name, content in MODEL_FILES.items()})
+        client.create_registered_model("churn")
+        client.create_model_version("churn", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+        yield server
+
+
+def tenant_of(server: MlflowServer, *stores: dict[str, object]) -> Tenant:
+    artifacts = Artifacts.model_validate({"stores": stores})
+    return Tenant(tenant_id="acme", tracking_uri=server.uri, allow_private_network=True, artifacts=artifacts)
+
+
+def status_and_reason(store: Store) -> tuple[object, object]:
+    (row,) = rows(store, "artifact_manifests")
+    manifest = row["manifest"]
+    assert isinstance(manifest, dict)
+    return manifest["status"], manifest["reason"]
+
+
+def test_a_server_that_cannot_read_its_own_store_is_read_past(server: MlflowServer, s3: Backend, store: Store) -> None:
+    sync(tenant_of(server), store)
+    status, reason = status_and_reason(store)
+    sync(tenant_of(server, {"prefix": s3.uri, **s3.description}), store)
+
+    assert status == "unreachable"
+    assert "could not read its artifact store" in str(reason)
+    assert status_and_reason(store) == ("complete", None)
+
+
+def test_a_store_that_is_preferred_is_read_without_asking_the_server(
+    server: MlflowServer, s3: Backend, store: Store
+) -> None:
+    run = sync(tenant_of(server, {"prefix": s3.uri, "prefer": "direct", **s3.description}), store)
+
+    assert status_and_reason(store) == ("complete", None)
+    assert run.reports[3].requests == 0
