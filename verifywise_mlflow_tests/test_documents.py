@@ -18,7 +18,7 @@ from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 
 ROOT = Path(__file__).parents[1]
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
@@ -55,6 +55,27 @@ def test_the_reference_of_tenants_is_one_that_loads(tmp_path: Path) -> None:
     named = set(re.findall(r"`(\w+)`", TENANTS))
     assert tenant.workspace == "team-a"
     assert set(Tenant.model_fields) - {"tenant_id"} <= named
+
+
+def test_the_stores_in_the_page_on_artifacts_are_some(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "tenants.yaml"
+    path.write_text(example)
+
+    artifacts = load_tenants(path)["acme"].artifacts
+
+    assert [type(store).__name__ for store in artifacts.stores] == [
+        "S3Store",
+        "S3Store",
+        "GcsStore",
+        "AzureStore",
+        "FolderStore",
+        "WebStore",
+    ]
+    assert {"max_file_bytes": artifacts.max_file_bytes, "max_files": artifacts.max_files} == {
+        name: field.default for name, field in Artifacts.model_fields.items() if name in ("max_file_bytes", "max_files")
+    }
 
 
 @pytest.mark.parametrize("auth", re.findall(r"^\| `(\{kind: .*?\})` \|", TENANTS, re.MULTILINE))
