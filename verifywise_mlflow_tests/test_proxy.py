@@ -1,0 +1,111 @@
+"""The proxy is the witness of other tests, so it has to be a true one."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
+
+import pytest
+import urllib3
+from urllib3.exceptions import ProtocolError
+
+from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, hostile_server, json_answer
+from verifywise_mlflow_tests.proxy import (
+    Fault,
+    Proxy,
+    always,
+    gzip_bomb,
+    late,
+    once_for_each_kind,
+    proxy_before,
+    reset_before_answer,
+    reset_within_answer,
+    saying,
+    truncated,
+)
+
+
+def echo(_server: HostileServer, asked: Asked) -> bytes:
+    return json_answer({"target": asked.target, "body": asked.body.decode(), "key": asked.headers.get("x-key")})
+
+
+@pytest.fixture
+def upstream() -> Iterator[HostileServer]:
+    with hostile_server(echo) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(upstream: HostileServer) -> Iterator[Proxy]:
+    with proxy_before(upstream.uri) as proxy:
+        yield proxy
+
+
+def get(proxy: Proxy, path: str) -> urllib3.BaseHTTPResponse:
+    return urllib3.request("GET", proxy.uri + path, retries=False, redirect=False)
+
+
+def test_a_request_arrives_as_it_was_sent_and_is_counted(proxy: Proxy, upstream: HostileServer) -> None:
+    sent = urllib3.request("POST", f"{proxy.uri}/runs/search?a=%27%20b", body=b"{}", headers={"X-Key": "k"})
+
+    assert sent.json() == {"target": "/runs/search?a=%27%20b", "body": "{}", "key": "k"}
+    assert (proxy.requests, len(upstream.asked)) == (1, 1)
+    (seen,) = proxy.exchanges
+    assert (seen.method, seen.path, seen.query["a"], seen.body) == ("POST", "/runs/search", ["' b"], b"{}")
+    assert (seen.status, seen.answer_bytes) == (200, len(sent.data))
+
+
+def test_requests_that_are_under_way_together_are_noticed(proxy: Proxy) -> None:
+    proxy.fault = always(late(0.3))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda number: get(proxy, f"/{number}"), range(3)))
+
+    assert (proxy.requests, proxy.most_at_once) == (3, 3)
+
+
+def test_each_kind_of_request_is_spoilt_once(proxy: Proxy) -> None:
+    proxy.fault = once_for_each_kind(saying(503))
+    paths = ["/a", "/a", "/logged-models/m-1/files", "/logged-models/m-2/files", "/b"]
+
+    assert [get(proxy, path).status for path in paths] == [503, 200, 503, 200, 503]
+
+
+def test_what_is_to_happen_before_a_request_has_happened_when_it_arrives(proxy: Proxy, upstream: HostileServer) -> None:
+    arrived: list[int] = []
+    proxy.before = lambda exchange: arrived.append(len(upstream.asked)) if exchange.is_later_page else None
+
+    get(proxy, "/search")
+    get(proxy, "/search?page_token=x")
+
+    assert arrived == [1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (reset_before_answer, ConnectionResetError),
+        (reset_within_answer, ConnectionResetError),
+        (truncated, IncompleteRead),
+    ],
+)
+def test_an_answer_is_broken_off_as_it_should_be(fault: Fault, error: type[Exception], proxy: Proxy) -> None:
+    proxy.fault = always(fault)
+
+    with pytest.raises(ProtocolError) as caught:
+        get(proxy, "/a")
+
+    assert isinstance(caught.value, error) or any(isinstance(part, error) for part in caught.value.args)
+    assert proxy.exchanges[0].status is None
+
+
+def test_a_gzip_bomb_is_small_on_the_line_and_large_beyond_it(proxy: Proxy) -> None:
+    proxy.fault = always(gzip_bomb(64 * 1024**2))
+
+    packed = urllib3.request("GET", f"{proxy.uri}/a", decode_content=False).data
+
+    assert len(packed) < 1024**2
+    unpacked = zlib.decompressobj(31).decompress(packed)
+    assert len(unpacked) > 60 * 1024**2
