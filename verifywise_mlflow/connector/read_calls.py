@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+_AJAX = "ajax-"
 _ID = "[A-Za-z0-9_-]{1,128}"
 
 _UC_NAME = r"[^ ./\x00-\x1f\x7f\ud800-\udfff]{1,255}"
@@ -33,11 +34,17 @@ class Call(Enum):
         self.method = method
         """``GET`` or ``POST``."""
         self._template = template
-        self._pattern = re.compile(re.escape(template).replace(r"\{id\}", identifier))
+        pattern = re.escape(template).replace(r"\{id\}", identifier)
+        self._pattern = re.compile(rf"(?:{_AJAX})?{pattern}" if template.startswith("api/") else pattern)
 
     def path(self, identifier: str | None = None) -> str:
         """Return the path with the identifier in its place."""
         return self._template if identifier is None else self._template.replace("{id}", identifier)
+
+    def ajax_path(self, identifier: str | None = None) -> str:
+        """Return the path that MLflow's own pages take to the same answer."""
+        path = self.path(identifier)
+        return _AJAX + path if path.startswith("api/") else path
 
     def admits(self, method: str, path: str) -> bool:
         """Whether the method and the path, not yet percent-encoded, are this call, to the letter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
@@ -62,9 +63,9 @@ class MlflowReader(TrackingReader):
     def __init__(self, settings: ConnectionSettings) -> None:
         super().__init__(settings)
         self._models: _Models | None = None
-        self.server = self._probe(settings.workspace)
+        self.server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
 
-    def _probe(self, workspace: str | None) -> ServerInfo:
+    def _probe(self, workspace: str | None, *, has_prefix: bool) -> ServerInfo:
         row = parsing.Row({})
         # Before 3.17 there is no such route.
         with suppress(NoSuchRouteError, NotFoundError, ProtocolError):
@@ -77,8 +78,17 @@ class MlflowReader(TrackingReader):
                 "Take it out of the tenant's description, or start the server with --enable-workspaces."
             )
         version = self._version()
+        if not row.fields and version is None and has_prefix:
+            self._find_the_prefixed_calls()
         logged_models = None if version is None else int(version.partition(".")[0]) >= 3
         return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
+
+    def _find_the_prefixed_calls(self) -> None:
+        """Before 3.17, ``--static-prefix`` moves MLflow's pages and what they ask, and leaves the API where it was."""
+        try:
+            self._transport.probe(ReadCall.SEARCH_MODELS, {"max_results": 1})
+        except NoSuchRouteError:
+            self._transport.take_the_pages_way()
 
     def _version(self) -> str | None:
         try:

@@ -92,8 +92,16 @@ class Transport:
         self._pool = open_pool(settings)
         self._slots = server_slots(settings)
         self._patience = Patience(settings.bounds, self._host)
+        self._is_ajax = False
         self._lock = threading.Lock()
         self.traffic = Traffic()
+
+    def take_the_pages_way(self) -> None:
+        """From now on, ask as MLflow's own pages do: before 3.17, only their calls lie below ``--static-prefix``."""
+        self._is_ajax = True
+
+    def _path(self, call: Call, identifier: str | None = None) -> str:
+        return call.ajax_path(identifier) if self._is_ajax else call.path(identifier)
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,7 +123,7 @@ class Transport:
         """Send a GET call that any living server answers at once; return its short plain text."""
 
         def once() -> str:
-            with self._exchange(call.method, call.path(), (), None, self._probes) as response:
+            with self._exchange(call.method, self._path(call), (), None, self._probes) as response:
                 return self._body(response, self._probes).decode("utf-8", "replace")
 
         return self._patiently(once)
@@ -125,7 +133,7 @@ class Transport:
         self, call: Call, params: Params, *, max_bytes: int, identifier: str | None = None
     ) -> Iterator[Iterator[bytes]]:
         """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
-        path = call.path(identifier)
+        path = self._path(call, identifier)
         with ExitStack() as opened:
             response = self._patiently(
                 lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files))
@@ -140,7 +148,7 @@ class Transport:
         question: Mapping[str, object] | None,
         limit: _Limit,
     ) -> dict[str, object]:
-        path = call.path(identifier)
+        path = self._path(call, identifier)
 
         def once() -> dict[str, object]:
             with self._exchange(call.method, path, params, question, limit) as response:
