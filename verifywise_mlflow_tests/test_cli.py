@@ -95,7 +95,7 @@ def test_check_tells_an_empty_registry_from_one_that_is_forbidden_as_far_as_mlfl
     tried = json.loads(result.stdout)["tried"][0]
     assert result.exit_code == 0
     assert tried["outcome"] == "nothing there"
-    assert tried["mend"] == "if the server has some, grant READ on the registered models"
+    assert tried["mend"] == "if the server has some, grant READ on the registered models and on prompts"
 
 
 def test_check_tells_of_a_run_that_is_gone(registry: Registry, tenants_file: Path) -> None:

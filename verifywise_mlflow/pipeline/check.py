@@ -61,8 +61,8 @@ def check(tenant: Tenant) -> CheckReport:
     reader = open_reader(tenant)
     try:
         report = CheckReport(reader.server, tenant.auth.identity())
-        models = _listed(report, "registered models", reader.registered_models, "grant READ on the registered models")
-        versions = _listed(report, "model versions", reader.model_versions, "grant READ on the registered models")
+        models = _listed(report, "registered models", reader.registered_models, _grant(reader.server))
+        versions = _listed(report, "model versions", reader.model_versions, _grant(reader.server))
         experiments = _listed(report, "experiments", reader.experiments, "grant READ on the experiments")
         report.models, report.versions, report.experiments = len(models), len(versions), len(experiments)
         newest = sorted(versions, key=lambda version: version.created_at.timestamp() if version.created_at else 0)[::-1]
@@ -74,6 +74,12 @@ def check(tenant: Tenant) -> CheckReport:
         return report
     finally:
         reader.close()
+
+
+def _grant(server: ServerInfo) -> str:
+    # From 3.17 on prompts have a permission of their own, and a model that bears their tag hides behind it.
+    prompts = " and on prompts" if server.store_type else ""
+    return f"grant READ on the registered models{prompts}"
 
 
 def _listed(report: CheckReport, what: str, read: Callable[[], Listing[T]], mend: str) -> Sequence[T]:

@@ -17,6 +17,11 @@ def refresh(context: StageContext) -> Progress:
 
     listing = reader.registered_models()
     progress.notes += listing.problems
+    if not listing.rows and context.tenant.auth.kind != "none":
+        # MLflow leaves out of a listing what the account may not see.
+        progress.notes.append(
+            "the server shows this account no registered model: if it has some, grant READ on registered models"
+        )
     models = [model for model in listing.rows if fits(model.name)]
     for model in listing.rows:
         if not fits(model.name):
