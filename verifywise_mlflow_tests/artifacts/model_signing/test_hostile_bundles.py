@@ -1,0 +1,256 @@
+"""Bundles that want to be valid, or to break whoever reads them; signed with a trusted key where they can be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.artifacts.model_signing.signed_files import MAX_FILES
+from verifywise_mlflow.artifacts.model_signing.strict_json import MAX_BYTES
+from verifywise_mlflow.artifacts.model_signing.trust import key_fingerprint
+from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
+from verifywise_mlflow_tests.artifacts.model_signing.forge import (
+    FILES,
+    KEY,
+    KEY_MATERIAL,
+    NOW,
+    TRUST,
+    Json,
+    base64_of,
+    bundle,
+    bundle_document,
+    resource,
+    sign,
+    statement,
+)
+
+A, B = "a" * 64, "b" * 64
+
+
+def check(content: bytes, files: dict[str, str] | None = None) -> SignatureCheck:
+    return verify(content, FILES if files is None else files, TRUST, NOW)
+
+
+def test_without_hostility_a_forged_bundle_is_valid() -> None:
+    assert check(bundle(statement())).status == "valid"
+
+
+SHA512_ONLY: Json = [{"name": "m", "digest": {"sha512": A}}]
+REPEATED = json.dumps(statement()).replace('"predicateType"', '"predicateType": "first", "predicateType"').encode()
+
+
+@pytest.mark.parametrize(
+    ("signed", "says"),
+    [
+        (b"", "the payload is no text"),
+        (b"no json", "no JSON"),
+        (b"[]", "the statement is no object"),
+        (b"\xff\xfe", "the bytes are no text"),
+        (b"[" * 400_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b"[" + b"9" * 5_000 + b"]", "a number that is too long"),
+        (b'{"a": NaN}', "no JSON: NaN"),
+        (b"[" + b"{}," * 300_000 + b"{}]", "more than 500000 values"),
+        (REPEATED, "an object names something twice"),
+        ({**statement(), "_type": "https://in-toto.io/Statement/v0.1"}, "no in-toto statement v1"),
+        ({**statement(), "subject": []}, "the subject is no list of 1"),
+        ({**statement(), "subject": SHA512_ONLY}, "the root digest is not that"),
+        ({**statement(), "predicate": None}, "the predicate is no object"),
+        (statement(root=A), "the root digest is not that of the files"),
+        (statement([]), "no list of 1 to 50000"),
+        (statement([resource("f", A)] * 2), "a file is named twice"),
+        (statement([resource(str(number), A) for number in range(MAX_FILES + 1)]), "no list of 1 to 50000"),
+        (statement([resource("f", A[:-2])]), "no SHA-256"),
+        (statement([resource("f", A.upper())]), "no SHA-256"),
+        (statement([resource("f", A + "\n")]), "no SHA-256"),
+        (statement([resource("f", "xyz")], root=A), "no hexadecimal"),
+        (statement([{"name": "f", "digest": {"sha256": A}, "algorithm": "sha256"}], root=A), "digest is no text"),
+        (statement([{"digest": A, "algorithm": "sha256"}]), "name is no text"),
+        (statement([None], root=A), "a resource is no object"),
+        (statement(allow_symlinks="false"), "symbolic links"),
+        (statement(ignore_paths=["."]), "an ignored path"),
+        (statement(ignore_paths=["data/.."]), "an ignored path"),
+        (statement(ignore_paths=["/"]), "an ignored path"),
+        (statement(ignore_paths=[""]), "an ignored path"),
+        (statement(ignore_paths=["x"] * 1_001), "what it ignores"),
+        (statement(ignore_paths="data"), "what it ignores"),
+    ],
+)
+def test_a_broken_statement_is_invalid_though_a_trusted_key_signed_it(
+    signed: dict[str, Json] | bytes, says: str
+) -> None:
+    result = check(bundle(signed))
+
+    assert result.status == "invalid"
+    assert says in (result.reason or "")
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a/", "a/.", "..", "nul\0", "\ud800", "x" * 5_000]
+)
+def test_a_statement_on_paths_that_no_model_has_is_invalid_though_our_files_had_them(name: str) -> None:
+    result = check(bundle(statement([resource(name, A), resource("f", B)])), {name: A, "f": B})
+
+    assert result.status == "invalid"
+    assert result.reason == "a file's name is absolute, leads out of the model or is not normalized"
+
+
+@pytest.mark.parametrize(
+    ("signed", "says"),
+    [
+        (statement([resource("MLmodel", A, "md5"), resource("data/model.pkl", B)]), "other than SHA-256"),
+        (statement(hash_type="blake2b"), "other than SHA-256"),
+        (statement(method="shards", shard_size=10), "parts of files"),
+        (statement(method="tensors"), "a way that we do not know"),
+        (statement([resource(".", A)]), "a single file"),
+        ({**statement(), "predicateType": "https://slsa.dev/provenance/v1"}, "something else"),
+        ({**statement(), "predicateType": "https://model_signing/Digests/v0.1"}, "model-signing 0.2"),
+    ],
+)
+def test_a_sound_statement_that_our_hashes_cannot_tell_is_not_verified(signed: dict[str, Json], says: str) -> None:
+    result = check(bundle(signed))
+
+    assert result.status == "not verified"
+    assert says in (result.reason or "")
+
+
+def edited(edit: Callable[[dict[str, Json], dict[str, Json]], object]) -> bytes:
+    """A valid bundle after ``edit`` has had the bundle and its envelope."""
+    document = bundle_document(statement())
+    envelope = document["dsseEnvelope"]
+    assert isinstance(envelope, dict)
+    edit(document, envelope)
+    return json.dumps(document).encode()
+
+
+PAYLOAD = json.dumps(statement()).encode()
+OTHER = json.dumps(statement([resource("MLmodel", B), resource("data/model.pkl", B)])).encode()
+GOOD: Json = {"sig": base64_of(sign(PAYLOAD)), "keyid": ""}
+LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda _, envelope: envelope.update(signatures=[]), "no list of 1"),
+        (lambda _, envelope: envelope.update(signatures=[GOOD, GOOD]), "no list of 1"),
+        (lambda _, envelope: envelope.update(signatures={"0": GOOD}), "no list of 1"),
+        (lambda _, envelope: envelope.update(signatures=["MEUC"]), "the signature is no object"),
+        (lambda _, envelope: envelope.update(signatures=[{"sig": "AAAA"}]), "the signature is not by"),
+        (lambda _, envelope: envelope.update(signatures=[{"sig": "A" * 4_000}]), "more than 1024 bytes"),
+        (lambda _, envelope: envelope.update(payload=base64_of(OTHER)), "the signature is not by"),
+        (lambda _, envelope: envelope.update(payload=base64_of(PAYLOAD) + "!"), "no base64"),
+        (lambda _, envelope: envelope.update(payload="\n" + base64_of(PAYLOAD)), "no base64"),
+        (lambda _, envelope: envelope.update(payload="ä" + base64_of(PAYLOAD)), "no base64"),
+        (lambda _, envelope: envelope.pop("payload"), "the payload is no text"),
+        (lambda document, _: document.pop("dsseEnvelope"), "the envelope is no object"),
+        (lambda document, _: document.update(messageSignature={}), "two signatures"),
+        (lambda document, _: document.update(verificationMaterial=[]), "the verification material is no object"),
+        (lambda document, _: document.update(verificationMaterial={}), "0 kinds of key material"),
+        (lambda document, _: document.update(verificationMaterial={**KEY_MATERIAL, **_dict(LOG)}), "2 kinds"),
+        (lambda document, _: document.update(verificationMaterial={"publicKey": {}}), "which key signed it"),
+        (lambda document, _: document.update(verificationMaterial={"publicKey": {"hint": 7}}), "the hint"),
+        (
+            lambda document, _: document.update(verificationMaterial={"certificate": {"rawBytes": "AAAA"}}),
+            "log's entry",
+        ),
+        (lambda document, _: document.update(verificationMaterial=_chain()), "no list of 1 to 10"),
+        (lambda document, _: document.update(verificationMaterial=_chain(*["AAAA"] * 11)), "no list of 1 to 10"),
+        (lambda document, _: document.update(verificationMaterial=_chain("A" * 400_000)), "more than 65536 bytes"),
+        (lambda document, _: document.update(verificationMaterial=_chain("AAAA")), "cannot be read"),
+    ],
+)
+def test_a_broken_bundle_is_invalid(edit: Callable[[dict[str, Json], dict[str, Json]], object], says: str) -> None:
+    # Signed by a key that the hint names: else a bad signature could also be one of somebody unknown.
+    result = check(_naming_the_trusted_key(edited(edit)))
+
+    assert result.status == "invalid"
+    assert says in (result.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "no JSON"),
+        (b"\x89PGP", "the bytes are no text"),
+        (b"untrusted comment: signature from minisign", "no JSON"),
+        (b" " * (MAX_BYTES + 1), "larger than"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"{}", "does not say that it is one"),
+        (edited(lambda document, _: document.update(mediaType=["x"])), "does not say that it is one"),
+        (
+            edited(lambda document, _: document.update(mediaType="application/vnd.dev.sigstore.bundle.v9+json")),
+            "version",
+        ),
+        (edited(lambda document, _: document.update(messageSignature=document.pop("dsseEnvelope"))), "one file"),
+        (edited(lambda _, envelope: envelope.update(payloadType="text/plain")), "no in-toto statement"),
+        (edited(lambda document, _: document.update(verificationMaterial=LOG)), "keyless"),
+    ],
+)
+def test_what_is_no_bundle_or_one_of_another_kind_is_not_verified(content: bytes, says: str) -> None:
+    result = check(content)
+
+    assert result.status == "not verified"
+    assert says in (result.reason or "")
+
+
+DOCUMENT = bundle(statement())
+
+
+@given(st.integers(0, len(DOCUMENT) - 1), st.binary(max_size=3), st.integers(0, 40))
+def test_a_bundle_with_bytes_exchanged_is_never_valid_unless_it_says_the_same(
+    start: int, inserted: bytes, removed: int
+) -> None:
+    changed = DOCUMENT[:start] + inserted + DOCUMENT[start + removed :]
+
+    result = check(changed)
+
+    assert result.status != "valid" or _said(changed) == _said(DOCUMENT)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES = ["_type", "subject", "predicateType", "predicate", "resources", "serialization", "digest", "hash_type"]
+
+
+@given(st.sampled_from(PLACES), json_values)
+def test_whatever_stands_at_a_place_of_a_statement_it_is_refused_with_a_reason(place: str, value: Json) -> None:
+    result = check(bundle(_with(statement(), place, value)))
+
+    assert result.status in ("invalid", "not verified", "mismatch")
+    assert result.reason
+
+
+def _with(value: Json, place: str, instead: Json) -> dict[str, Json]:
+    def replaced(value: Json) -> Json:
+        if isinstance(value, dict):
+            return {name: instead if name == place else replaced(inner) for name, inner in value.items()}
+        return [replaced(inner) for inner in value] if isinstance(value, list) else value
+
+    return _dict(replaced(value))
+
+
+def _said(content: bytes) -> object:
+    """What of a bundle counts: the payload and its signature, and not how the key is named."""
+    envelope = json.loads(content)["dsseEnvelope"]
+    return envelope["payload"], envelope["payloadType"], [signature["sig"] for signature in envelope["signatures"]]
+
+
+def _naming_the_trusted_key(content: bytes) -> bytes:
+    return content.replace(b"0" * 64, key_fingerprint(KEY.public_key()).encode())
+
+
+def _dict(value: Json) -> dict[str, Json]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _chain(*certificates: str) -> dict[str, Json]:
+    return {"x509CertificateChain": {"certificates": [{"rawBytes": encoded} for encoded in certificates]}}
