@@ -68,6 +68,8 @@ def read_environment(contents: Mapping[str, bytes], unreadable: Mapping[str, str
         mlflow_version=mlmodel.mlflow_version,
         flavors=mlmodel.flavors,
         serialization_format=mlmodel.serialization_format,
+        model_size_bytes=mlmodel.model_size_bytes,
+        signature=mlmodel.signature,
         reproducible=not missing,
         missing_pins=tuple(missing),
         problems=shortened(

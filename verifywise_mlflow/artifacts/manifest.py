@@ -71,6 +71,11 @@ class RuntimeEnvironment:
     reproducible: bool
     missing_pins: tuple[str, ...]
     """Why it is not reproducible: ``python``, package names, or ``no environment file``."""
+    model_size_bytes: int | None = None
+    """As MLmodel claims it; the files' own sizes are in the manifest."""
+    signature: tuple[str, ...] | None = None
+    """Which of ``inputs``, ``outputs`` and ``params`` the model declares; null without a signature. Their names and
+    types may tell of people's data, and stay where they are."""
     problems: tuple[str, ...] = ()
     """Environment files that could not be read, and why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.artifacts.environment_file import python_version_in
@@ -10,6 +11,7 @@ from verifywise_mlflow.artifacts.untrusted_yaml import RefusedYamlError, YamlVal
 MAX_TEXT = 200
 """Characters. Versions and format names are short; anything longer is not one."""
 MAX_FLAVORS = 50
+SIGNATURE_PARTS = ("inputs", "outputs", "params")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class MLmodel:
     flavors: dict[str, str | None] = field(default_factory=dict)
     """Flavor to the version of its library; null where the flavor names none, as python_function."""
     serialization_format: str | None = None
+    model_size_bytes: int | None = None
+    signature: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -45,8 +49,20 @@ def read_mlmodel(content: bytes, name: str) -> MLmodel:
         python_version=python_version_in(_first_text(flavors, ordered, "python_version") or ""),
         flavors={flavor: _library_version(flavor, flavors[flavor]) for flavor in sorted(flavors)},
         serialization_format=_first_text(flavors, ordered, "serialization_format"),
+        model_size_bytes=_size(document.get("model_size_bytes")),
+        signature=_signature(document.get("signature")),
         problems=problems,
     )
+
+
+def _size(value: YamlValue | None) -> int | None:
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+
+
+def _signature(value: YamlValue | None) -> tuple[str, ...] | None:
+    if not isinstance(value, dict):
+        return None
+    return tuple(part for part in SIGNATURE_PARTS if value.get(part) not in (None, "", "null", "~", "[]", {}, []))
 
 
 def _library_version(flavor: str, options: dict[str, YamlValue]) -> str | None:

@@ -38,6 +38,8 @@ def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
         "mlflow_version": environment.mlflow_version,
         "flavors": dict(environment.flavors),
         "serialization_format": environment.serialization_format,
+        "model_size_bytes": environment.model_size_bytes,
+        "signature": None if environment.signature is None else list(environment.signature),
         "reproducible": environment.reproducible,
         "missing_pins": list(environment.missing_pins),
         "problems": list(environment.problems),

@@ -46,6 +46,11 @@ flavors:
     sklearn_version: 1.3.2
   xgboost: {xgb_version: 2.0.3}
 mlflow_version: 2.9.2
+model_size_bytes: 1024
+signature:
+  inputs: '[{"type": "double", "name": "salary", "required": true}]'
+  outputs: '[{"type": "long"}]'
+  params: null
 """
 REQUIREMENTS = "mlflow==2.9.2\nscikit-learn==1.3.2\n"
 
@@ -73,6 +78,9 @@ def test_what_mlflow_writes_with_exact_versions_is_reproducible() -> None:
     assert environment.mlflow_version == "2.9.2"
     assert environment.flavors == {"python_function": None, "sklearn": "1.3.2", "xgboost": "2.0.3"}
     assert environment.serialization_format == "cloudpickle"
+    assert environment.model_size_bytes == 1024
+    assert environment.signature == ("inputs", "outputs")
+    assert "salary" not in str(environment), "what the columns are called stays where it is"
     assert Requirement("pip", "<=23.0", "conda.yaml", pinned=False) in environment.packages
     assert Requirement("mlflow", "==2.9.2", "conda.yaml", pinned=True) in environment.packages
     assert Requirement("mlflow", "==2.9.2", "requirements.txt", pinned=True) in environment.packages
@@ -286,3 +294,21 @@ def test_environments_that_strangers_wrote_are_understood() -> None:
         assert environment.python_version, folder
         assert environment.flavors["sklearn"], folder
         assert environment.reproducible, (folder, environment.missing_pins)
+
+
+@pytest.mark.parametrize(
+    ("lines", "size", "signature"),
+    [
+        ("", None, None),
+        ("model_size_bytes: many\nsignature: none\n", None, None),
+        ("model_size_bytes: -1\nsignature: []\n", None, None),
+        (f"model_size_bytes: {'9' * 30}\nsignature: {{}}\n", None, ()),
+        ("signature: {inputs: null, outputs: '[]', params: '[{}]', more: x}\n", None, ("params",)),
+    ],
+)
+def test_a_size_and_a_signature_are_taken_only_where_they_are_some(
+    lines: str, size: int | None, signature: tuple[str, ...] | None
+) -> None:
+    environment = read_environment(files(mlmodel="flavors: {}\n" + lines))
+
+    assert (environment.model_size_bytes, environment.signature) == (size, signature)

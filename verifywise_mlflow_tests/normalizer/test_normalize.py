@@ -238,6 +238,8 @@ def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
         "mlflow_version": "3.17.2",
         "flavors": {"sklearn": "1.9.1"},
         "serialization_format": "cloudpickle",
+        "model_size_bytes": None,
+        "signature": None,
         "reproducible": True,
         "missing_pins": [],
         "problems": [],

@@ -16,7 +16,7 @@ from verifywise_mlflow.artifacts.environment_file import MAX_PACKAGES
 from verifywise_mlflow.artifacts.hashing import HashedBytes
 from verifywise_mlflow.artifacts.listing import MAX_PROBLEMS
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
-from verifywise_mlflow.artifacts.mlmodel import MAX_FLAVORS
+from verifywise_mlflow.artifacts.mlmodel import MAX_FLAVORS, SIGNATURE_PARTS
 from verifywise_mlflow.artifacts.requirements import MAX_LINE
 
 MAX_HASH_ANSWER = 100
@@ -61,6 +61,8 @@ def environment_in(answer: bytes, given: Collection[str]) -> RuntimeEnvironment:
         or environment.reproducible != (not environment.missing_pins)
         or len(environment.packages) > MAX_PACKAGES * len(sources)
         or len(environment.flavors) > MAX_FLAVORS
+        or not set(environment.signature or ()) <= set(SIGNATURE_PARTS)
+        or len(environment.signature or ()) > len(SIGNATURE_PARTS)
         or len(environment.problems) > MAX_PROBLEMS + 1
         or any(len(text) > MAX_TEXT for text in _texts(environment))
     ):
