@@ -16,9 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from verifywise_mlflow.artifacts.model_signing.statement import NotExportableError, export
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
+from verifywise_mlflow.persistence.manifests import manifest_of
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.check import CheckReport
@@ -94,6 +96,33 @@ def check(tenant: TenantName, as_json: AsJson = False) -> None:
         _print_check(report)
     if not report.is_readable:
         raise typer.Exit(1)
+
+
+@app.command()
+def manifest(
+    tenant: TenantName,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)],
+) -> None:
+    """Print a version's files and hashes as the statement that OpenSSF Model Signing signs.
+
+    It is taken from the store: nothing is read anew. Exit code 1 if there is none, or if not every file was hashed.
+    """
+    with _errors_as_sentences(as_json=False):
+        described = _tenant(tenant)
+        store = Store(database_url())
+        try:
+            with store.begin() as connection:
+                kept = manifest_of(connection, described.tenant_id, (model, version))
+        finally:
+            store.close()
+    if kept is None:
+        _fail(f"there is no manifest of {model!r} version {version}: sync the tenant first", 1, as_json=False)
+    try:
+        statement = export(kept)
+    except NotExportableError as error:
+        _fail(str(error), 1, as_json=False)
+    sys.stdout.buffer.write(statement + b"\n")
 
 
 @app.command()

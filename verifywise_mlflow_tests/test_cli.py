@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 runner = CliRunner()
 
@@ -114,3 +114,17 @@ def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert "revision 0002" in result.output
+
+
+def test_manifest_prints_the_statement_that_a_signer_would_sign(registry: Registry, tenants_file: Path) -> None:
+    registry.trained_version("churn")
+    before = runner.invoke(app, ["manifest", "acme", "churn", "1"])
+    runner.invoke(app, ["sync", "acme"])
+
+    result = runner.invoke(app, ["manifest", "acme", "churn", "1"])
+    off = runner.invoke(app, ["manifest", "acme", "churn", "2"])
+
+    statement = json.loads(result.stdout)
+    assert (before.exit_code, result.exit_code, off.exit_code) == (1, 0, 1)
+    assert "sync the tenant first" in before.output
+    assert {entry["name"] for entry in statement["predicate"]["resources"]} == set(MODEL_FILES)

@@ -18,14 +18,20 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
     ManifestStatus,
+    ModelSignature,
     Root,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.artifacts.model_signing.format import is_bundle_name
+from verifywise_mlflow.artifacts.sandbox.question import Question
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import RemoteFile
 
+MAX_BUNDLES = 5
+"""Signatures of one version that are verified."""
+MAX_BUNDLE_BYTES = 16 * 1024**2
 HASHING_IS_OFF = "not hashed: hashing is switched off"
 
 
@@ -39,6 +45,7 @@ def build_manifest(
     hash_files: bool,
     sandbox: Sandbox,
     kinds: Sequence[Pattern] = (),
+    trusted: TrustedSigners | None = None,
     exclude_run_paths: Collection[str] = (),
 ) -> ArtifactManifest:
     """Look at every file of a version. Failures to read are part of the manifest, never errors.
@@ -53,6 +60,7 @@ def build_manifest(
         hash_files: If false, only environment files are read.
         sandbox: Where bytes are hashed and environment files parsed; a ``SharedTree`` hashes in its own.
         kinds: The tenant's own rows for what a file is, before the default ones.
+        trusted: Whose signatures beside the model are believed; without it, none is.
         exclude_run_paths: More of the run's tree to leave out.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
@@ -91,7 +99,53 @@ def build_manifest(
         files=ordered,
         environment=environment,
         digest=digest_of(ordered) if status == "complete" else None,
+        signatures=_signatures(trees, ordered, model_path, sandbox, trusted or TrustedSigners()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedSigners:
+    """Whose signatures a tenant trusts, as PEM, and at which time certificates are judged."""
+
+    public_keys: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    now: float = 0.0
+    """Seconds since 1970."""
+
+
+def _signatures(
+    trees: Sequence[_Tree], files: Sequence[ArtifactFile], model_path: str, sandbox: Sandbox, trusted: TrustedSigners
+) -> tuple[ModelSignature, ...]:
+    """Verify the bundles at the top of the model's folder, and those right beside it in its run."""
+    model = next((tree for tree in trees if tree.root == "model"), None)
+    if model is None:
+        return ()
+    hashes = {file.path: file.sha256 for file in files if file.root == "model"}
+    inside = [(path, model.source, f"{model.base}/{path}" if model.base else path) for path in hashes]
+    around = model_path.rpartition("/")[0]
+    beside = [
+        (f"../{file.path.rpartition('/')[2]}", tree.source, file.path)
+        for tree in trees
+        if tree.root == "run" and model_path
+        for file in tree.listing.files
+        if file.path.rpartition("/")[0] == around
+    ]
+    bundles = [found for found in (*inside, *beside) if is_bundle_name(found[0].removeprefix("../"))]
+    checked = []
+    for path, source, place in sorted(bundles, key=lambda found: found[0])[:MAX_BUNDLES]:
+        if model.listing.problems:
+            # A file that is missing cannot be told from one that was not listed.
+            reason = "not every file of the model could be listed"
+            checked.append(ModelSignature(path, "not verified", reason, None, None))
+            continue
+        try:
+            bundle = source.content_of(place, MAX_BUNDLE_BYTES)
+        except ArtifactUnreadable as error:
+            checked.append(ModelSignature(path, "not verified", f"it could not be read: {error}", None, None))
+            continue
+        question = Question(path, hashes, trusted.public_keys, trusted.authorities, trusted.now)
+        checked.append(sandbox.signature(bundle, question))
+    return tuple(checked)
 
 
 def digest_of(files: Iterable[ArtifactFile]) -> str | None:

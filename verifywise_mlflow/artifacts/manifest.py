@@ -80,6 +80,32 @@ class RuntimeEnvironment:
     """Environment files that could not be read, and why."""
 
 
+SignatureStatus = Literal["valid", "mismatch", "untrusted", "invalid", "not verified"]
+"""``valid``: by a signer that the tenant trusts, on every file of the model but those that the signer left out.
+``mismatch``: by a trusted signer, but on other files. ``untrusted``: by a signer that the tenant does not trust.
+``invalid``: a bundle that is broken, or a signature that is none. ``not verified``: it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSignature:
+    """What an OpenSSF model signature beside a model is worth."""
+
+    path: str
+    """Of the bundle: below the model's folder, or with ``../`` beside it."""
+    status: SignatureStatus
+    reason: str | None
+    """A clause for people; null where ``valid``."""
+    signer: str | None
+    """The fingerprint of the key or certificate, with the certificate's subject; null where it is nobody's."""
+    signed_count: int | None
+    """Files in the statement; null where it could not be read."""
+    differences: tuple[str, ...] = ()
+    """Files that are not as they were signed, in words; at most 100 of them."""
+    difference_count: int = 0
+    left_out_count: int = 0
+    """Files of the model that the signer left out."""
+
+
 ManifestStatus = Literal["complete", "partial", "unreachable", "none"]
 """``complete``: every file is listed and, where hashing is on, hashed. ``partial``: some are not, ``reason``
 says which. ``unreachable``: no listing could be had. ``none``: MLflow shows no place where files could lie."""
@@ -98,3 +124,5 @@ class ArtifactManifest:
     environment: RuntimeEnvironment | None
     digest: str | None
     """SHA-256 over the sorted entries (root, path, size, sha256); null unless complete and hashed."""
+    signatures: tuple[ModelSignature, ...] = ()
+    """Sorted by path."""

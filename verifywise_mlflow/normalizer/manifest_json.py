@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from verifywise_mlflow.artifacts.integrity import SeenChange
 from verifywise_mlflow.artifacts.kinds import EVIDENCE
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, Requirement, RuntimeEnvironment
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    ModelSignature,
+    Requirement,
+    RuntimeEnvironment,
+)
 from verifywise_mlflow.normalizer.record import Json
 
 CHANGES_SHOWN = 100
@@ -24,6 +30,7 @@ def manifest_json(manifest: ArtifactManifest, changes: Sequence[SeenChange]) -> 
         "total_bytes": sum(file.size or 0 for file in manifest.files),
         "hashed_count": sum(1 for file in manifest.files if file.sha256),
         "files": [{**_file_json(file), "note": file.note} for file in manifest.files],
+        "signatures": [_signature_json(signature) for signature in manifest.signatures],
         "changed_in_place_count": len(changes),
         "changed_in_place": [_change_json(seen) for seen in changes[-CHANGES_SHOWN:]],
     }
@@ -72,6 +79,19 @@ def _change_json(seen: SeenChange) -> dict[str, Json]:
         "former_sha256": change.former_sha256,
         "sha256": change.sha256,
         "seen_at": seen.seen_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def _signature_json(signature: ModelSignature) -> dict[str, Json]:
+    return {
+        "path": signature.path,
+        "status": signature.status,
+        "reason": signature.reason,
+        "signer": signature.signer,
+        "signed_count": signature.signed_count,
+        "differences": list(signature.differences),
+        "difference_count": signature.difference_count,
+        "left_out_count": signature.left_out_count,
     }
 
 

@@ -225,6 +225,13 @@ def _baseline_columns(item: ReadManifest) -> dict[str, object]:
     return {"baseline": kept, "baseline_at": baseline.read_at if baseline else None}
 
 
+def manifest_of(connection: Connection, tenant_id: str, key: Key) -> ArtifactManifest | None:
+    """Return one version's manifest, or none."""
+    row = manifests_by_key(connection, tenant_id, [key]).get(key)
+    stored = row["manifest"] if row else None
+    return manifest_from_json(stored) if isinstance(stored, Mapping) else None
+
+
 def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
     """Return the rows of the given versions' manifests."""
     table = artifact_manifests

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 
-from verifywise_mlflow.artifacts.inspection import build_manifest
+from verifywise_mlflow.artifacts.inspection import TrustedSigners, build_manifest
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import (
     LoggedModelFiles,
@@ -19,11 +20,13 @@ from verifywise_mlflow.artifacts.location import (
     allowed,
     locate,
 )
+from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys, UnusableTrustError
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.stores.stores import ArtifactStores, DirectSource
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.connector.errors import UnusableSettingsError
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import integrity, manifests, registry, tracking
@@ -55,7 +58,7 @@ def refresh(context: StageContext) -> Progress:
         )
     limits = SandboxLimits(file_bytes=settings.max_file_bytes)
     with Sandbox(limits) as sandbox, open_stores(context.tenant) as stores:
-        _build_all(context, due, _Means(sandbox, stores), progress)
+        _build_all(context, due, _Means(sandbox, stores, _trusted(context)), progress)
         progress.store_requests = stores.requests
     progress.protections = sandbox.protections
     if sandbox.openings:
@@ -63,6 +66,29 @@ def refresh(context: StageContext) -> Progress:
             f"this system leaves open to the processes that hash and parse: {', '.join(sandbox.openings)}"
         )
     return progress
+
+
+def _trusted(context: StageContext) -> TrustedSigners:
+    signers = context.tenant.artifacts.trusted_signers
+    keys, authorities = (
+        tuple(_pem(path, field) for path in paths)
+        for field, paths in (("public_keys", signers.public_keys), ("authorities", signers.authorities))
+    )
+    if keys or authorities:
+        try:
+            # Once here, for the sentence; what is verified with them is verified in the sandbox.
+            TrustedKeys.from_pem([key.encode() for key in keys], [one.encode() for one in authorities])
+        except UnusableTrustError as error:
+            raise UnusableSettingsError(f"artifacts.trusted_signers: {error}") from None
+    return TrustedSigners(keys, authorities, context.now.timestamp())
+
+
+def _pem(path: Path, field: str) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no PEM file"
+        raise UnusableSettingsError(f"artifacts.trusted_signers.{field}: {path} cannot be read: {reason}") from None
 
 
 def _rehash_before(context: StageContext) -> RehashBefore:
@@ -79,6 +105,7 @@ class _Means:
 
     sandbox: Sandbox
     stores: ArtifactStores
+    trusted: TrustedSigners
 
 
 def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means, progress: Progress) -> None:
@@ -167,6 +194,7 @@ def _read(context: StageContext, linked: _LinkedVersion, shared: _SharedTrees) -
         hash_files=settings.hash,
         sandbox=shared.means.sandbox,
         kinds=settings.kinds,
+        trusted=shared.means.trusted,
     )
     return ReadManifest(
         due=linked.due,

@@ -94,6 +94,14 @@ class Proxy(_Section):
         return self
 
 
+class Signers(_Section):
+    """Whose signatures of models are believed. PEM files."""
+
+    public_keys: tuple[AbsolutePath, ...] = ()
+    authorities: tuple[AbsolutePath, ...] = ()
+    """Certificates of authorities, which vouch for the certificates of signers."""
+
+
 class Artifacts(_Section):
     """What is read of a version's files. Sizes are bytes."""
 
@@ -111,6 +119,7 @@ class Artifacts(_Section):
     max_depth: int = Field(default=12, gt=0)
     max_version_seconds: int = Field(default=3_600, gt=0)
     """No file of a version is begun to be hashed after this."""
+    trusted_signers: Signers = Signers()
     kinds: tuple[Pattern, ...] = ()
     """What files are, told by names and places: the customer's words for evidence, before the default ones."""
 

@@ -38,6 +38,7 @@ def test_it_holds_these_rules() -> None:
         "reproducible-environment",
         "production-baseline-metrics",
         "artifact-integrity",
+        "model-signature",
     ]
 
 

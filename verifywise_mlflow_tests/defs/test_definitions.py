@@ -60,4 +60,5 @@ def test_every_rule_is_a_check_on_the_verdicts() -> None:
         ("compliance_results", "reproducible_environment"),
         ("compliance_results", "production_baseline_metrics"),
         ("compliance_results", "artifact_integrity"),
+        ("compliance_results", "model_signature"),
     }

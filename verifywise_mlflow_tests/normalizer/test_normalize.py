@@ -228,6 +228,7 @@ def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
         "total_bytes": 10,
         "hashed_count": 1,
         "files": [{**card_json, "note": None}, {**binary_json, "note": "too large"}],
+        "signatures": [],
         "changed_in_place_count": 0,
         "changed_in_place": [],
     }

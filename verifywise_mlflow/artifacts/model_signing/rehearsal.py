@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from verifywise_mlflow.artifacts.manifest import SignatureStatus
 from verifywise_mlflow.artifacts.model_signing.format import (
     MEDIA_TYPE,
     PAYLOAD_TYPE,
@@ -20,7 +21,7 @@ from verifywise_mlflow.artifacts.model_signing.format import (
 )
 from verifywise_mlflow.artifacts.model_signing.signer import signed_bytes
 from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureStatus, verify
+from verifywise_mlflow.artifacts.model_signing.verification import verify
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _FILES = {"ä": "0" * 64}

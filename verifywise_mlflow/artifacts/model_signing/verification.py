@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from verifywise_mlflow.artifacts.manifest import SignatureStatus
 from verifywise_mlflow.artifacts.model_signing.bundle import BrokenBundleError, NoModelSignatureError, read_bundle
 from verifywise_mlflow.artifacts.model_signing.signed_files import (
     BrokenStatementError,
@@ -26,11 +27,6 @@ from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
 
 MAX_PATHS = 100
 """As many are kept; the count tells how many there are."""
-
-SignatureStatus = Literal["valid", "mismatch", "untrusted", "invalid", "not verified"]
-"""``valid``: by a signer that the tenant trusts, on every file of the model but those that the signer left out.
-``mismatch``: by a trusted signer, but on other files. ``untrusted``: by a signer that the tenant does not trust.
-``invalid``: a bundle that is broken, or a signature that is none. ``not verified``: it cannot be told."""
 
 DifferenceKind = Literal["changed", "missing", "unsigned"]
 _SAID: Mapping[DifferenceKind, str] = {

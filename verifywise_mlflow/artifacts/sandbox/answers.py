@@ -15,17 +15,19 @@ from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES
 from verifywise_mlflow.artifacts.environment_file import MAX_PACKAGES
 from verifywise_mlflow.artifacts.hashing import HashedBytes
 from verifywise_mlflow.artifacts.listing import MAX_PROBLEMS
-from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
+from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
 from verifywise_mlflow.artifacts.mlmodel import MAX_FLAVORS, SIGNATURE_PARTS
 from verifywise_mlflow.artifacts.requirements import MAX_LINE
 
 MAX_HASH_ANSWER = 100
 """Bytes: a size, a blank and 64 hexadecimal digits."""
+MAX_DIFFERENCES = 100
 MAX_TEXT = 2 * MAX_LINE
 """Characters of any one text. None of ours is longer than a line of requirements and a sentence around it."""
 
 _HASH = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{64})")
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
+_SIGNATURE = TypeAdapter(ModelSignature)
 
 
 class SenselessAnswerError(ValueError):
@@ -68,6 +70,25 @@ def environment_in(answer: bytes, given: Collection[str]) -> RuntimeEnvironment:
     ):
         raise SenselessAnswerError
     return environment
+
+
+def signature_in(answer: bytes, path: str) -> ModelSignature:
+    """Take what the signature at a path is worth.
+
+    Raises:
+        SenselessAnswerError: it is no such thing, or of another path.
+    """
+    try:
+        signature = _SIGNATURE.validate_json(answer, strict=True)
+    except ValidationError as error:
+        raise SenselessAnswerError from error  # without its text, which quotes the answer
+    if (
+        signature.path != path
+        or len(signature.differences) > MAX_DIFFERENCES
+        or (signature.status == "valid" and (signature.signer is None or signature.difference_count))
+    ):
+        raise SenselessAnswerError
+    return signature
 
 
 def _texts(environment: RuntimeEnvironment) -> Iterator[str]:

@@ -6,23 +6,26 @@ that crashes, is killed or hangs costs the file it had in hand; the next file ge
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from verifywise_mlflow.artifacts.environment import read_environment
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
-from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
+from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
 from verifywise_mlflow.artifacts.sandbox import frames
 from verifywise_mlflow.artifacts.sandbox.answers import (
     MAX_HASH_ANSWER,
     SenselessAnswerError,
     environment_in,
     hash_in,
+    signature_in,
 )
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.lock_in import ATTEMPTS
-from verifywise_mlflow.artifacts.sandbox.worker_process import HASHING, PARSING, Worker, WorkerLostError
+from verifywise_mlflow.artifacts.sandbox.question import Question
+from verifywise_mlflow.artifacts.sandbox.worker_process import HASHING, PARSING, VERIFYING, Worker, WorkerLostError
 
 ALWAYS_IN_FORCE = ("separate-process", "empty-environment")
 """What holds on every system, because it is how the processes are started."""
@@ -50,11 +53,19 @@ class Sandbox:
     Not for use from several threads at once: each thread opens its own, and has to outlive it.
     """
 
-    def __init__(self, limits: SandboxLimits | None = None, *, hashing: str = HASHING, parsing: str = PARSING) -> None:
+    def __init__(
+        self,
+        limits: SandboxLimits | None = None,
+        *,
+        hashing: str = HASHING,
+        parsing: str = PARSING,
+        verifying: str = VERIFYING,
+    ) -> None:
         self.limits = limits or SandboxLimits()
         self._reports: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self._hashing = _Post(self, hashing, self.limits.hashing_cpu_seconds)
         self._parsing = _Post(self, parsing, PARSING_CPU_SECONDS)
+        self._verifying = _Post(self, verifying, PARSING_CPU_SECONDS)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -68,6 +79,7 @@ class Sandbox:
         """End its processes."""
         self._hashing.dismiss()
         self._parsing.dismiss()
+        self._verifying.dismiss()
 
     @property
     def protections(self) -> tuple[str, ...]:
@@ -128,6 +140,26 @@ class Sandbox:
             lost = {**dict.fromkeys(contents, str(error)), **lost}
             environment = None
         return ReadEnvironment(environment or read_environment({}, {**unreadable, **lost}), lost)
+
+    def signature(self, bundle: bytes, question: Question) -> ModelSignature:
+        """Verify a model's signature. Never raises: what happens to the process inside is a reason."""
+        seconds = self.limits.parse_seconds
+        try:
+            worker = self._verifying.worker()
+            worker.send(frames.DATA, json.dumps(asdict(question)).encode(), seconds)
+            worker.send(frames.FILE, b"", seconds)
+            worker.send(frames.DATA, bundle, seconds)
+            verified = signature_in(worker.answer(self.limits.answer_bytes, seconds), question.path)
+        except (WorkerLostError, SenselessAnswerError) as error:
+            self._verifying.dismiss()
+            return ModelSignature(question.path, "not verified", _what_happened(error), None, None)
+        except BaseException:
+            self._verifying.dismiss()
+            raise
+        self._verifying.tasks += 1
+        if self._verifying.tasks >= VERSIONS_A_PARSER:
+            self._verifying.dismiss()
+        return verified
 
     def _deadly(self, contents: Mapping[str, bytes]) -> dict[str, str]:
         lost: dict[str, str] = {}

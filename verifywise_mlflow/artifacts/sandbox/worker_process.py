@@ -21,7 +21,8 @@ from verifywise_mlflow.artifacts.sandbox import frames
 
 HASHING = "verifywise_mlflow.artifacts.sandbox.hash_worker"
 PARSING = "verifywise_mlflow.artifacts.sandbox.parse_worker"
-"""The two programs, by their module."""
+VERIFYING = "verifywise_mlflow.artifacts.sandbox.verify_worker"
+"""The programs, by their module."""
 
 START_SECONDS = 30.0
 """It takes a tenth of one on an idle machine."""

@@ -1,0 +1,114 @@
+"""A signature that lies beside a model is verified, against the hashes of this very reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.artifacts.model_signing.statement import oms_statement
+from verifywise_mlflow.connector.errors import UnusableSettingsError
+from verifywise_mlflow.persistence import manifests
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import FILES, bundle, payload, pem
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.registry import Registry
+
+
+def register(registry: Registry, files: Mapping[str, bytes]) -> None:
+    run_id = registry.run(files={f"model/{path}": content for path, content in files.items()})
+    registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+
+
+def trusting(tenant: Tenant, folder: Path, *keys: bytes) -> Tenant:
+    paths = []
+    for number, key in enumerate(keys):
+        path = folder / f"key-{number}.pem"
+        path.write_bytes(key)
+        paths.append(str(path))
+    artifacts = Artifacts.model_validate({"trusted_signers": {"public_keys": paths}})
+    return tenant.model_copy(update={"artifacts": artifacts})
+
+
+def signature(store: Store) -> Mapping[str, object]:
+    found = record(store, "churn")["artifact_manifest"]
+    assert isinstance(found, dict)
+    (only,) = found["signatures"]
+    assert isinstance(only, dict)
+    return only
+
+
+def verdict(store: Store) -> str:
+    (found,) = [row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == "model-signature"]
+    return str(found)
+
+
+SIGNED = {**FILES, "model.sig": bundle("key-p256")}
+
+
+def test_a_model_that_is_as_a_trusted_signer_signed_it_passes(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    register(registry, SIGNED)
+
+    sync(trusting(tenant, tmp_path, pem("key-p256")), store)
+
+    assert (signature(store)["path"], signature(store)["status"]) == ("model.sig", "valid")
+    assert str(signature(store)["signer"]).startswith("key sha256:")
+    assert verdict(store) == "pass"
+
+
+def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, tenant: Tenant, store: Store) -> None:
+    register(registry, SIGNED)
+    sync(tenant, store)
+
+    with store.begin() as connection:
+        kept = manifests.manifest_of(connection, "acme", ("churn", 1))
+
+    assert kept is not None
+    theirs = payload(bundle("key-p256"))["subject"]
+    assert isinstance(theirs, list)
+    assert oms_statement(kept)["subject"][0]["digest"] == theirs[0]["digest"]
+
+
+def test_a_model_with_other_bytes_than_were_signed_fails(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    register(registry, {**SIGNED, "data/weights.bin": b"other weights"})
+
+    sync(trusting(tenant, tmp_path, pem("key-p256")), store)
+
+    assert signature(store)["status"] == "mismatch"
+    assert signature(store)["differences"] == ["data/weights.bin (changed)"]
+    assert verdict(store) == "fail"
+
+
+def test_a_signature_by_somebody_whom_the_tenant_does_not_trust_is_no_evidence(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    register(registry, SIGNED)
+
+    sync(tenant, store)
+
+    assert signature(store)["status"] == "untrusted"
+    assert verdict(store) == "not evidenced"
+
+
+def test_a_model_without_a_signature_is_not_judged_by_it(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+
+    sync(tenant, store)
+
+    assert verdict(store) == "not applicable"
+
+
+def test_a_signer_that_cannot_be_used_is_told_by_its_file(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    registry.trained_version("churn")
+
+    with pytest.raises(UnusableSettingsError, match="trusted_signers"):
+        sync(trusting(tenant, tmp_path, json.dumps({"no": "key"}).encode()), store)
