@@ -58,6 +58,7 @@ compat-%:
 # basic-auth needs Flask-WTF, which that environment has.
 bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.hashing
 
 .compat/current/.ready: constraints.txt
 

@@ -1,0 +1,121 @@
+"""``python -m benchmarks.hashing``: the sandbox beside a plain read with ``sha256sum``, on few files and on many."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from verifywise_mlflow.artifacts.hashing import HashedBytes
+from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
+from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+
+CHUNK = 256 * 1024
+LARGE, SMALL = (3, 512 * MIB), (5_000, 4 * 1024)
+"""How many files, and of how many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one contender did with one folder."""
+
+    files: str
+    contender: str
+    seconds: tuple[float, ...]
+    bytes_a_second: float
+    """Of the median round."""
+    files_a_second: float
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """Read a file as it is read from a server: in chunks."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def in_the_sandbox(files: Sequence[Path]) -> list[str]:
+    """Hash in the process that is locked in, its start included."""
+    with Sandbox(SandboxLimits(file_bytes=4 * GIB)) as sandbox:
+        hashed = [sandbox.hash(chunks(path), 4 * GIB) for path in files]
+    assert all(isinstance(one, HashedBytes) for one in hashed), hashed
+    return [one.sha256 for one in hashed if isinstance(one, HashedBytes)]
+
+
+def by_sha256sum(files: Sequence[Path]) -> list[str]:
+    """Read in the same chunks, and pipe them into ``sha256sum``: a process for each file."""
+    hashes = []
+    for path in files:
+        with subprocess.Popen(["sha256sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S607
+            assert process.stdin
+            assert process.stdout
+            for chunk in chunks(path):
+                process.stdin.write(chunk)
+            process.stdin.close()
+            hashes.append(process.stdout.read().split()[0].decode())
+    return hashes
+
+
+CONTENDERS: dict[str, Callable[[Sequence[Path]], list[str]]] = {
+    "sandbox": in_the_sandbox,
+    "plain read + sha256sum": by_sha256sum,
+}
+
+
+def measure(folder: Path, rounds: int) -> list[Figure]:
+    """Write the files, hash them by turns, and see that all say the same."""
+    figures = []
+    for count, size in (LARGE, SMALL):
+        files = [folder / f"{size}-{number}" for number in range(count)]
+        for path in files:
+            path.write_bytes(os.urandom(min(size, MIB)) * max(size // MIB, 1))
+        seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+        expected: list[str] | None = None
+        for _ in range(rounds):
+            for name, hash_all in CONTENDERS.items():
+                began = time.monotonic()
+                hashes = hash_all(files)
+                seconds[name].append(time.monotonic() - began)
+                assert expected in (None, hashes)
+                expected = hashes
+        for name, taken in seconds.items():
+            median = statistics.median(taken)
+            what = f"{count:,} of {size // 1024:,} KiB"
+            figures.append(Figure(what, name, tuple(taken), count * size / median, count / median))
+        for path in files:
+            path.unlink()
+    return figures
+
+
+def main() -> int:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hashing", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each hashes (3)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/hashing.json"), help="where the figures go")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
+        figures = measure(Path(folder), arguments.rounds)
+    table = Table("files", "with", "MB a second", "files a second", "seconds (least to most)")
+    for figure in figures:
+        rates = (f"{figure.bytes_a_second / 1e6:,.0f}", f"{figure.files_a_second:,.1f}")
+        span = f"{statistics.median(figure.seconds):.2f} ({min(figure.seconds):.2f} to {max(figure.seconds):.2f})"
+        table.add_row(figure.files, figure.contender, *rates, span)
+    Console(width=110).print(table)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
