@@ -44,7 +44,7 @@ def over_the_limit(max_bytes: int) -> NotHashed:
     return NotHashed(f"not hashed: over the limit of {max_bytes} bytes")
 
 
-def size_note(listed: int | None, counted: int) -> str | None:
+def size_difference(listed: int | None, counted: int) -> str | None:
     """What to say where the listing and the bytes disagree on a file's size; both are in bytes."""
     if listed is None or listed == counted:
         return None

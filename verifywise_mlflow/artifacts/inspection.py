@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_note
+from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_difference
 from verifywise_mlflow.artifacts.kinds import Pattern, classify
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.listing import Listing, walk
@@ -99,6 +99,7 @@ def build_manifest(
         files=ordered,
         environment=environment,
         digest=digest_of(ordered) if status == "complete" else None,
+        all_listed=bool(trees) and not any(tree.listing.problems for tree in trees),
         signatures=_signatures(trees, ordered, model_path, sandbox, trusted or TrustedSigners()),
     )
 
@@ -215,10 +216,14 @@ class _Inspector:
             if name not in ENVIRONMENT_FILES:
                 continue
             try:
-                contents[name] = tree.source.content_of(file.path, MAX_FILE_BYTES)
+                content = tree.source.content_of(file.path, MAX_FILE_BYTES)
             except ArtifactUnreadable as error:
                 unreadable[name] = str(error)
+                continue
+            if difference := size_difference(file.size, len(content)):
+                unreadable[name] = difference
             else:
+                contents[name] = content
                 self.environment_hashes[name] = tree.source.hash_of(file.path, MAX_FILE_BYTES)
         read = self.sandbox.environment(contents, unreadable)
         self.lost = read.lost
@@ -234,7 +239,7 @@ class _Inspector:
                 self.unread.append(f"{tree.root}: {path} {hashed.reason}")
             return ArtifactFile(tree.root, path, file.size, None, kind, hashed.reason)
         self.bytes_hashed += hashed.size
-        note = size_note(file.size, hashed.size)
+        note = None
         if tree.root == "model" and path in self.lost:
             note = f"not understood: {self.lost[path]}"
             self.unread.append(f"{tree.root}: {path} {note}")

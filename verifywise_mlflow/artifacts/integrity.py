@@ -7,7 +7,7 @@ nothing in the registry moves. Only the hashes of an earlier reading show it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -63,21 +63,6 @@ def changes_in_place(former: ArtifactManifest, current: ArtifactManifest) -> tup
     return tuple(sorted(_changes(former, current), key=lambda change: (change.root, change.path)))
 
 
-def baseline_after(baseline: ArtifactManifest | None, current: ArtifactManifest) -> ArtifactManifest:
-    """Return what the next reading is to be compared with: of each file, the last hash that is known.
-
-    A reading that saw only a part, or nothing since the store did not answer, must not make the next one forget what
-    was there: else an outage would be all that is needed to change bytes unnoticed.
-    """
-    if baseline is None or current.status == "complete":
-        return current
-    if current.location != baseline.location:
-        return current if current.files else baseline
-    known = {(file.root, file.path): file for file in baseline.files}
-    known |= {(file.root, file.path): file for file in current.files if file.sha256}
-    return replace(baseline, files=tuple(known[key] for key in sorted(known)))
-
-
 def _changes(former: ArtifactManifest, current: ArtifactManifest) -> Iterator[ByteChange]:
     before = {(file.root, file.path): file for file in former.files}
     after = {(file.root, file.path): file for file in current.files}
@@ -85,7 +70,7 @@ def _changes(former: ArtifactManifest, current: ArtifactManifest) -> Iterator[By
         old = before.get(key)
         if old and old.sha256 and new.sha256 and old.sha256 != new.sha256:
             yield ByteChange("changed", new.root, new.path, old.sha256, new.sha256, old.size, new.size)
-    if former.status == current.status == "complete":
+    if former.all_listed and current.all_listed:
         for key in _models(after) - before.keys():
             new = after[key]
             yield ByteChange("added", new.root, new.path, None, new.sha256, None, new.size)

@@ -126,3 +126,5 @@ class ArtifactManifest:
     """SHA-256 over the sorted entries (root, path, size, sha256); null unless complete and hashed."""
     signatures: tuple[ModelSignature, ...] = ()
     """Sorted by path."""
+    all_listed: bool = True
+    """Whether what is not among the files is not there."""

@@ -6,13 +6,16 @@ MLflow 2 runs often hold several registered models: each version's manifest cove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
+from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_difference
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
 from verifywise_mlflow.connector.entities import RemoteFile
+
+T = TypeVar("T")
 
 
 class SharedTree:
@@ -65,6 +68,9 @@ class SharedTree:
                 self._hashes[path] = known
         if isinstance(known, HashedBytes) and known.size > max_bytes:
             return over_the_limit(max_bytes)
+        if isinstance(known, HashedBytes) and (difference := size_difference(listed_size, known.size)):
+            # A gateway's page in the place of the file, say. Its hash would be that of something else.
+            return NotHashed(f"not hashed: {difference}")
         return known
 
     def content_of(self, path: str, max_bytes: int) -> bytes:
@@ -73,22 +79,39 @@ class SharedTree:
         Raises:
             ArtifactUnreadable: It cannot be read, or is larger than ``max_bytes``.
         """
-        content = bytearray()
-        with self._source.read(path, max_bytes + 1) as chunks:
-            for chunk in chunks:
-                content += chunk
-                if len(content) > max_bytes:
-                    break
+        content = self._once_more(lambda chunks: _joined(chunks, max_bytes), path, max_bytes)
         # Raised out here: an adapter that turns the OSErrors of its `with` block into its own would take this one too.
         if len(content) > max_bytes:
             raise ArtifactUnreadable(f"larger than {max_bytes} bytes")
-        self._hashes[path] = self._sandbox.hash([bytes(content)], max_bytes)
-        return bytes(content)
+        self._hashes[path] = self._sandbox.hash([content], max_bytes)
+        return content
 
     def _hash(self, path: str, max_bytes: int) -> HashedBytes | NotHashed:
         """Read one file and hash it. Failures to read are values, not errors."""
         try:
-            with self._source.read(path, max_bytes + 1) as chunks:
-                return self._sandbox.hash(chunks, max_bytes)
+            return self._once_more(lambda chunks: self._sandbox.hash(chunks, max_bytes), path, max_bytes)
         except ArtifactUnreadable as error:
             return NotHashed(f"not hashed: {error}")
+
+    def _once_more(self, take: Callable[[Iterator[bytes]], T], path: str, max_bytes: int) -> T:
+        """Read a file; once more from its beginning where it broke off in passing, which no opening can know."""
+        is_open = False
+        try:
+            with self._source.read(path, max_bytes + 1) as chunks:
+                is_open = True
+                return take(chunks)
+        except ArtifactUnreadable as error:
+            if not is_open or not getattr(error.__cause__, "passing", False):
+                raise
+        with self._source.read(path, max_bytes + 1) as chunks:
+            return take(chunks)
+
+
+def _joined(chunks: Iterator[bytes], max_bytes: int) -> bytes:
+    """Join the chunks, to no more than one byte beyond the limit."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > max_bytes:
+            break
+    return bytes(content)

@@ -22,6 +22,10 @@ class UnreachableError(ConnectorError):
     passing = True
 
 
+class ServerAtRestError(UnreachableError):
+    """The server was not asked, since it had left several requests in a row without an answer."""
+
+
 class UnusableSettingsError(ConnectorError):
     """A connection cannot be opened as described: a TLS file that is none, a secret that no header can carry."""
 

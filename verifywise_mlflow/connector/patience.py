@@ -15,6 +15,7 @@ import time
 from verifywise_mlflow.connector.errors import (
     ConnectorError,
     GatewayError,
+    ServerAtRestError,
     ThrottledError,
     TooSlowError,
     UnreachableError,
@@ -34,20 +35,20 @@ class Patience:
         self._lock = threading.Lock()
         self._spent = 0.0
         self._failures = 0
+        self._last_words = ""
         self._rests_until = 0.0
 
     def check(self) -> None:
         """Say whether the server may be asked.
 
         Raises:
-            UnreachableError: it is being let be.
+            ServerAtRestError: it is being let be. Its words hold no time that is left: they may be kept.
         """
         with self._lock:
-            left = self._rests_until - time.monotonic()
-            if left > 0:
-                raise UnreachableError(
-                    f"{self._host} was not asked: it left {self._failures} requests in a row without an answer, and "
-                    f"is let be for another {left:.0f} seconds (rest_seconds)"
+            if time.monotonic() < self._rests_until:
+                raise ServerAtRestError(
+                    f"{self._host} was not asked: {self._failures} requests in a row failed, and it is let be for "
+                    f"{self._bounds.rest_seconds:g} seconds (rest_seconds); the last one: {self._last_words}"
                 )
 
     def answered(self) -> None:
@@ -62,6 +63,7 @@ class Patience:
                 self._failures = 0
                 return
             self._failures += 1
+            self._last_words = str(error)
             if self._failures >= self._bounds.failures_in_a_row:
                 self._rests_until = time.monotonic() + self._bounds.rest_seconds
 

@@ -15,7 +15,6 @@ from verifywise_mlflow.connector.errors import (
     ForbiddenError,
     NoSuchRouteError,
     NotFoundError,
-    ProtocolError,
     RejectedError,
 )
 from verifywise_mlflow.connector.hiding import PROMPT_SOURCE, ListedModel, listed_model, unlisted, without_versions
@@ -68,7 +67,7 @@ class MlflowReader(TrackingReader):
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> ServerInfo:
         row = parsing.Row({})
         # Before 3.17 there is no such route.
-        with suppress(NoSuchRouteError, NotFoundError, ProtocolError):
+        with suppress(NoSuchRouteError, NotFoundError):
             row = parsing.Row(self._transport.probe(ReadCall.SERVER_INFO))
         workspaces = row.fields.get("workspaces_enabled") is True
         if workspace and not workspaces:

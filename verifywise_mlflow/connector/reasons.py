@@ -11,4 +11,10 @@ def reason(error: BaseException) -> str:
         return str(error).partition(": ")[2] or "no connection"
     if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
         return "no answer in time"
-    return " ".join(str(error).split())[:200]
+    if isinstance(error, urllib3.exceptions.IncompleteRead):
+        return f"it ended after {error.partial:,} bytes"
+    # A ProtocolError carries a sentence and what it is about, and would show both as Python writes them.
+    words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    if words.startswith("Connection broken"):
+        return "the connection ended before it did"
+    return " ".join(words.split())[:200]

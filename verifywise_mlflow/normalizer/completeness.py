@@ -22,6 +22,8 @@ def unread(inputs: RecordInputs) -> Iterator[str]:
         yield f"the training run {quoted(version.run_id)} was not read"
     if inputs.logged_model_problem:
         yield f"the logged model could not be read: {inputs.logged_model_problem}"
+    if inputs.manifest_problem:
+        yield inputs.manifest_problem
     if inputs.manifest and inputs.manifest.status in {"partial", "unreachable"}:
         yield f"the artifact manifest is {inputs.manifest.status}: {inputs.manifest.reason or 'no reason is known'}"
     for name, problems in (

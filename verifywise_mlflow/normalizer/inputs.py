@@ -27,6 +27,8 @@ class RecordInputs:
     dangling_aliases: tuple[str, ...] = ()
     """Aliases of the model that point to a version that there is not, sorted."""
     manifest: ArtifactManifest | None = None
-    """None where manifests are switched off for the tenant."""
+    """None where manifests are switched off for the tenant, and where none could be had yet."""
+    manifest_problem: str | None = None
+    """Why there is none."""
     changes_in_place: tuple[SeenChange, ...] = ()
     """Bytes that changed under the version, the oldest first."""

@@ -55,7 +55,7 @@ def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
 
 def evidence_json(manifest: ArtifactManifest) -> list[Json] | None:
     """Return the files that speak about the model; None where no listing could be had to look through."""
-    if manifest.status == "unreachable":
+    if manifest.status == "unreachable" and not manifest.files:
         return None
     return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, case, func, or_, select, tuple_, update
@@ -115,14 +115,6 @@ def due_manifests(
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """Of each file of a version, the last hash that is known."""
-
-    manifest: ArtifactManifest
-    read_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ReadManifest:
     """A manifest as it was just read."""
 
@@ -133,8 +125,6 @@ class ReadManifest:
     retry: bool
     hashed_at: datetime
     """When the oldest of its hashes was made."""
-    baseline: Baseline | None = None
-    """What the next reading is to be compared with, where it is not this manifest."""
 
 
 def write_manifests(
@@ -157,7 +147,6 @@ def write_manifests(
                 "retry": item.retry,
                 "read_at": now,
                 "hashed_at": item.hashed_at,
-                **_baseline_columns(item),
                 "fingerprint": item.fingerprint,
                 "changed_at": now,
             }
@@ -204,25 +193,18 @@ def kept_at(connection: Connection, tenant_id: str, location: str, since: dateti
     return kept if kept and kept.manifest.location == location else None
 
 
-def baselines(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Baseline]:
-    """Return what the next readings of the given versions are to be compared with."""
+def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, KeptManifest]:
+    """Return the given versions' manifests."""
     table = artifact_manifests
     rows = connection.execute(
-        select(
-            table.c.model_name,
-            table.c.version_number,
-            func.coalesce(table.c.baseline, table.c.manifest).label("manifest"),
-            func.coalesce(table.c.baseline_at, table.c.read_at).label("read_at"),
-        ).where(table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys))
+        select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
+            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+        )
     )
-    return {(name, number): Baseline(manifest_from_json(manifest), read_at) for name, number, manifest, read_at in rows}
-
-
-def _baseline_columns(item: ReadManifest) -> dict[str, object]:
-    baseline = item.baseline
-    # What a model needs to run is not compared, and is a good part of a small manifest.
-    kept = manifest_to_json(replace(baseline.manifest, environment=None)) if baseline else None
-    return {"baseline": kept, "baseline_at": baseline.read_at if baseline else None}
+    return {
+        (name, number): KeptManifest(manifest_from_json(manifest), read_at, hashed_at)
+        for name, number, manifest, read_at, hashed_at in rows
+    }
 
 
 def manifest_of(connection: Connection, tenant_id: str, key: Key) -> ArtifactManifest | None:

@@ -173,8 +173,6 @@ artifact_manifests = Table(
     Column("retry", Boolean, nullable=False),
     _time("read_at", nullable=False),
     _time("hashed_at", nullable=False),
-    Column("baseline", Json),
-    _time("baseline_at"),
     *_written(),
     Index("artifact_manifests_by_location", "tenant_id", text("md5(manifest ->> 'location')")),
 )

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
+from verifywise_mlflow.artifacts.former import with_former
 from verifywise_mlflow.artifacts.inspection import TrustedSigners, build_manifest
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import (
@@ -26,15 +27,15 @@ from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.stores.stores import ArtifactStores, DirectSource
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
-from verifywise_mlflow.connector.errors import UnusableSettingsError
+from verifywise_mlflow.connector.errors import ServerAtRestError, UnusableSettingsError
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import integrity, manifests, registry, tracking
-from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.manifests import DueManifest, KeptManifest, ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.rows import entity
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.artifact_sources import files_at, files_of_run, open_stores, stored_location
-from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_settled, next_baseline
+from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_of_another, is_settled
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 VERSIONS_A_BATCH = 20
@@ -115,11 +116,25 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means,
         shared = _SharedTrees(means)
         versions = list(of_one_run)
         for start in range(0, len(versions), VERSIONS_A_BATCH):
-            batch = versions[start : start + VERSIONS_A_BATCH]
-            linked = [_linked(context, item) for item in batch]
-            _write(context, progress, linked, [_read(context, item, shared) for item in linked])
-            done += len(batch)
+            linked = [_linked(context, item) for item in versions[start : start + VERSIONS_A_BATCH]]
+            read: list[ReadManifest] = []
+            try:
+                for item in linked:
+                    read.append(_read(context, item, shared))  # noqa: PERF401  # what was read before a failure is kept
+            except ServerAtRestError as error:
+                _write(context, progress, linked[: len(read)], read)
+                _leave(progress, linked[len(read)].due, len(due) - done - len(read), error)
+                return
+            _write(context, progress, linked, read)
+            done += len(read)
             context.show(done, len(due))
+
+
+def _leave(progress: Progress, first: DueManifest, left: int, error: ServerAtRestError) -> None:
+    """Say that the rest is for the next sync. What is known of it stays as it is."""
+    progress.unreadable.append(Unreadable("artifacts", f"{first.key[0]} version {first.key[1]}", str(error)))
+    progress.notes.append(f"the artifacts of {left} versions are left to the next sync: {error}")
+    progress.incomplete += left
 
 
 @dataclass(slots=True)
@@ -243,22 +258,29 @@ def _take_over(
     return kept.hashed_at
 
 
+def _with_former(read: ReadManifest, version: ModelVersion, kept: KeptManifest | None) -> ReadManifest:
+    """Keep what was known where it could not be read again: failing to read is not losing."""
+    if kept is None or is_of_another(version, kept):
+        return read
+    manifest = with_former(read.manifest, kept.manifest)
+    if manifest is read.manifest:
+        return read
+    return replace(read, manifest=manifest, fingerprint=fingerprint(manifest), hashed_at=kept.hashed_at)
+
+
 def _write(
     context: StageContext, progress: Progress, linked: Sequence[_LinkedVersion], read: Sequence[ReadManifest]
 ) -> None:
     tenant_id = context.tenant.tenant_id
     with context.store.begin() as connection:
-        former = manifests.baselines(connection, tenant_id, [item.due.key for item in read])
+        former = manifests.kept_by_key(connection, tenant_id, [item.due.key for item in read])
         events = [
             event
             for of, item in zip(linked, read, strict=True)
             if item.due.key in former
             for event in integrity_events(item.due, of.version, of.run, item.manifest, former[item.due.key])
         ]
-        read = [
-            replace(item, baseline=next_baseline(of.version, former.get(item.due.key), item.manifest))
-            for of, item in zip(linked, read, strict=True)
-        ]
+        read = [_with_former(item, of.version, former.get(item.due.key)) for of, item in zip(linked, read, strict=True)]
         integrity.append(connection, tenant_id, context.sync_id, events, context.now)
         changed = manifests.write_manifests(connection, tenant_id, read, context.now)
     progress.integrity += events

@@ -24,6 +24,7 @@ from verifywise_mlflow.connector.errors import (
     ConnectorError,
     GatewayError,
     NoSuchRouteError,
+    ServerAtRestError,
     UnauthenticatedError,
 )
 from verifywise_mlflow.connector.readers import Reader
@@ -85,8 +86,8 @@ class ServedFiles:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: ConnectorError) -> Exception:
-        """Return what the artifacts' room is told; refused credentials end the stage instead."""
-        if isinstance(error, UnauthenticatedError):
+        """Return what the artifacts' room is told; refused credentials and a dead server are the stage's matter."""
+        if isinstance(error, UnauthenticatedError | ServerAtRestError):
             return error
         self.failed_in_passing = self.failed_in_passing or error.passing
         return ArtifactUnreadable(str(error))

@@ -20,8 +20,11 @@ from verifywise_mlflow.persistence.rows import BATCH, Key, entity
 from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.stage import Progress, StageContext
+from verifywise_mlflow.tenants.tenant import Tenant
 
 Row = Mapping[str, object]
+
+_NO_MANIFEST = "the artifacts could not be read yet"
 
 
 def refresh(context: StageContext) -> Progress:
@@ -39,7 +42,7 @@ def refresh(context: StageContext) -> Progress:
             if not due:
                 return progress
             built = []
-            for item, inputs in zip(due, _inputs(connection, context.tenant.tenant_id, due), strict=True):
+            for item, inputs in zip(due, _inputs(connection, context.tenant, due), strict=True):
                 normalized = normalize(inputs, mapping)
                 built.append(BuiltRecord(item, normalized, fingerprint([normalized, item.version["gone_at"]])))
             changed = records.write_records(connection, context.tenant.tenant_id, built, context.now)
@@ -59,11 +62,13 @@ class _Linked:
     logged_models: Mapping[str, Row]
     manifests: Mapping[Key, Row]
     changes: Mapping[Key, Sequence[SeenChange]]
+    are_manifests_on: bool
     numbers: Mapping[str, set[int]]
     """Of the living versions of the models that have aliases."""
 
 
-def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) -> list[RecordInputs]:
+def _inputs(connection: Connection, tenant: Tenant, due: Sequence[DueRecord]) -> list[RecordInputs]:
+    tenant_id = tenant.tenant_id
     run_ids = {item.run_id for item in due if item.run_id}
     model_ids = {item.logged_model_id for item in due if item.logged_model_id}
     models = registry.models_by_name(connection, tenant_id, {item.key[0] for item in due})
@@ -72,6 +77,7 @@ def _inputs(connection: Connection, tenant_id: str, due: Sequence[DueRecord]) ->
         runs=tracking.rows_by_id(connection, tenant_id, RUNS, run_ids),
         logged_models=tracking.rows_by_id(connection, tenant_id, LOGGED_MODELS, model_ids),
         manifests=manifests_by_key(connection, tenant_id, [item.key for item in due]),
+        are_manifests_on=tenant.artifacts.manifests,
         changes=integrity.changes_by_key(connection, tenant_id, [item.key for item in due]),
         numbers=registry.living_numbers(
             connection, tenant_id, {name for name, row in models.items() if row["aliases"]}
@@ -91,6 +97,7 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
     logged_model = linked.logged_models.get(due.logged_model_id or "") if is_linked else None
     manifest = linked.manifests.get(due.key)
     stored = manifest["manifest"] if manifest else None
+    is_manifest_missing = stored is None and linked.are_manifests_on and due.version["gone_at"] is None
     incarnation = due.version["incarnation"]
     assert isinstance(incarnation, int)  # the column's type
     return RecordInputs(
@@ -104,6 +111,7 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
         incarnation=incarnation,
         dangling_aliases=_dangling(model, linked.numbers.get(name, set())) if model else (),
         changes_in_place=tuple(linked.changes.get(due.key, ())),
+        manifest_problem=_NO_MANIFEST if is_manifest_missing else None,
         manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
     )
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from verifywise_mlflow.artifacts.hashing import HashedBytes
-from verifywise_mlflow.artifacts.integrity import baseline_after, changes_in_place
+from verifywise_mlflow.artifacts.integrity import changes_in_place
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, RunFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.persistence.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.manifests import Baseline, DueManifest, KeptManifest
+from verifywise_mlflow.persistence.manifests import DueManifest, KeptManifest
 
 
 def is_settled(
@@ -42,32 +42,25 @@ def former_hashes(location: ModelLocation, kept: KeptManifest) -> Mapping[str, H
 
 
 def integrity_events(
-    due: DueManifest, version: ModelVersion, run: TrainingRun | None, manifest: ArtifactManifest, baseline: Baseline
+    due: DueManifest, version: ModelVersion, run: TrainingRun | None, manifest: ArtifactManifest, kept: KeptManifest
 ) -> list[IntegrityEvent]:
     """Return which bytes changed under a version since the reading before.
 
     A version that is not ready yet may still get its files, and so may a run that has not ended. What was read before
     the version was created was another version's of the same name and number.
     """
-    if version.status not in (None, "READY") or _is_of_another(version, baseline):
+    if version.status not in (None, "READY") or is_of_another(version, kept):
         return []
     return [
-        IntegrityEvent(due.key, due.incarnation, manifest.location, change, baseline.read_at)
-        for change in changes_in_place(baseline.manifest, manifest)
-        if change.root == "model" or _has_ended(run, baseline.read_at)
+        IntegrityEvent(due.key, due.incarnation, manifest.location, change, kept.hashed_at)
+        for change in changes_in_place(kept.manifest, manifest)
+        if change.root == "model" or _has_ended(run, kept.hashed_at)
     ]
 
 
-def next_baseline(version: ModelVersion, baseline: Baseline | None, manifest: ArtifactManifest) -> Baseline | None:
-    """Return what the reading after this one is to be compared with; null where it is this one."""
-    if baseline is None or _is_of_another(version, baseline):
-        return None
-    following = baseline_after(baseline.manifest, manifest)
-    return None if following is manifest else Baseline(following, baseline.read_at)
-
-
-def _is_of_another(version: ModelVersion, baseline: Baseline) -> bool:
-    return version.created_at is not None and baseline.read_at < version.created_at
+def is_of_another(version: ModelVersion, kept: KeptManifest) -> bool:
+    """Whether it was read before the version was created: of another one of the same name and number."""
+    return version.created_at is not None and kept.hashed_at < version.created_at
 
 
 def _has_ended(run: TrainingRun | None, by: datetime) -> bool:

@@ -181,8 +181,10 @@ class Sync:
 
     def _entry_of_sync(self) -> AuditEntry:
         reasons = [note for report in self.reports for note in report.progress.notes]
-        incomplete = any(report.progress.incomplete for report in self.reports)
+        incomplete = [f"{n:,} of {report.stage}" for report in self.reports if (n := report.progress.incomplete)]
         outcome: Outcome = "incomplete" if incomplete else "complete"
+        if incomplete:
+            reasons.append(f"not read in full: {', '.join(incomplete)}")
         if self._failure:
             stage, error = self._failure
             outcome = "failed"

@@ -168,11 +168,18 @@ def test_files_over_a_limit_are_listed_and_say_so(run_tree: LocalTree, limits: L
     assert "model/model.pkl" not in run_tree.opened
 
 
-def test_a_listed_size_that_lies_is_noted() -> None:
-    manifest = built(LOGGED, HostileTree({"": [file("model.pkl", 3)]}, b"12345"))
+def test_bytes_that_are_not_as_many_as_were_listed_are_not_taken_for_the_file() -> None:
+    listed = {"": [file("model.pkl", 3), file("requirements.txt", 4)]}
+    manifest = built(LOGGED, HostileTree(listed, b"12345"))
 
-    assert manifest.files[0].size == 5
-    assert manifest.files[0].note == "listed with 3 bytes, but 5 were served"
+    assert [(found.path, found.size, found.sha256) for found in manifest.files] == [
+        ("model.pkl", 3, None),
+        ("requirements.txt", 4, None),
+    ]
+    assert manifest.files[0].note == "not hashed: listed with 3 bytes, but 5 were served"
+    assert manifest.status == "partial"
+    assert manifest.environment is not None
+    assert manifest.environment.packages == ()
 
 
 def test_a_small_listed_size_does_not_lead_past_the_limit() -> None:

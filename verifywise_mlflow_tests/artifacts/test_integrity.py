@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.artifacts.integrity import baseline_after, changes_in_place
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
+from verifywise_mlflow.artifacts.integrity import changes_in_place
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, Root
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -14,8 +14,8 @@ def file(path: str, sha256: str | None = OLD, root: Root = "model") -> ArtifactF
     return ArtifactFile(root, path, 10, sha256, FileKind.OTHER)
 
 
-def manifest(*files: ArtifactFile, status: ManifestStatus = "complete", location: str = "s3://b/m") -> ArtifactManifest:
-    return ArtifactManifest(location, status, None, files, None, None)
+def manifest(*files: ArtifactFile, all_listed: bool = True, location: str = "s3://b/m") -> ArtifactManifest:
+    return ArtifactManifest(location, "complete", None, files, None, None, all_listed=all_listed)
 
 
 def found(former: ArtifactManifest, current: ArtifactManifest) -> list[tuple[str, str, str]]:
@@ -52,39 +52,13 @@ def test_a_run_may_get_more_files_and_lose_some_but_not_change_one() -> None:
     assert found(former, current) == [("changed", "run", "report")]
 
 
-@pytest.mark.parametrize("statuses", [("partial", "complete"), ("complete", "partial"), ("complete", "unreachable")])
-def test_a_reading_that_did_not_see_everything_proves_no_loss(statuses: tuple[ManifestStatus, ManifestStatus]) -> None:
-    former = manifest(file("a"), file("b"), status=statuses[0])
-    current = manifest(file("b", NEW), file("c"), status=statuses[1])
+@pytest.mark.parametrize(("before", "now"), [(False, True), (True, False)])
+def test_a_reading_that_did_not_list_everything_proves_no_loss(before: bool, now: bool) -> None:
+    former = manifest(file("a"), file("b"), all_listed=before)
+    current = manifest(file("b", NEW), file("c"), all_listed=now)
 
     assert found(former, current) == [("changed", "model", "b")]
 
 
 def test_manifests_of_two_places_are_not_compared() -> None:
     assert found(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
-
-
-@pytest.mark.parametrize("lost", [manifest(status="unreachable"), manifest(file("a", None), status="partial")])
-def test_a_reading_that_saw_nothing_does_not_make_the_next_one_forget(lost: ArtifactManifest) -> None:
-    first = baseline_after(None, manifest(file("a"), file("b")))
-
-    after_the_outage = baseline_after(first, lost)
-
-    assert found(after_the_outage, manifest(file("a", NEW), file("b"))) == [("changed", "model", "a")]
-    assert found(after_the_outage, manifest(file("a"))) == [("removed", "model", "b")]
-
-
-def test_what_a_partial_reading_hashed_is_known_from_then_on() -> None:
-    partial = manifest(file("a", NEW), file("b", None), status="partial")
-
-    known = baseline_after(manifest(file("a"), file("b")), partial)
-
-    assert found(known, manifest(file("a", NEW), file("b"))) == []
-    assert found(known, manifest(file("a", NEW), file("b", NEW))) == [("changed", "model", "b")]
-
-
-def test_a_complete_reading_is_the_new_measure_also_at_another_place() -> None:
-    moved = manifest(file("a", NEW), location="s3://b/other")
-
-    assert baseline_after(manifest(file("a")), moved) is moved
-    assert baseline_after(manifest(file("a")), replace(moved, files=(), status="unreachable")).location == "s3://b/m"

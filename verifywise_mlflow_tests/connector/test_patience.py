@@ -8,7 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from verifywise_mlflow.connector.errors import ConnectorError, GatewayError, ServerFaultError, UnreachableError
+from verifywise_mlflow.connector.errors import (
+    ConnectorError,
+    GatewayError,
+    ServerAtRestError,
+    ServerFaultError,
+    UnreachableError,
+)
 from verifywise_mlflow.connector.read_calls import ReadCall
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
@@ -40,9 +46,11 @@ def test_a_server_that_leaves_three_requests_in_a_row_without_an_answer_is_let_b
         transport = transport_to(server.uri, Bounds(attempts=1))
         errors = [ask(transport) for _ in range(20)]
 
-    assert [type(error) for error in errors] == [GatewayError] * 3 + [UnreachableError] * 17
+    assert [type(error) for error in errors] == [GatewayError] * 3 + [ServerAtRestError] * 17
     assert len(server.asked) == transport.traffic.requests == 3
-    assert "was not asked: it left 3 requests in a row without an answer" in str(errors[-1])
+    assert "was not asked: 3 requests in a row failed" in str(errors[-1])
+    assert "answered 503" in str(errors[-1])
+    assert len({str(error) for error in errors[3:]}) == 1, "no seconds that count down: the words may be kept"
     assert "rest_seconds" in str(errors[-1])
 
 

@@ -139,7 +139,10 @@ def test_prompts_count_like_models_and_cost_no_more(
     sync(tenant, store)
 
     assert len(rows(store, "canonical_records")) == models
-    assert proxy.requests <= whole(Sizes(models + prompts, models + prompts, runs=200))
+    # Later pages of models bring 999 new ones. Without prompts, the search for their versions that is not made then
+    # pays for the page that this may cost.
+    one_more = max(ceil((models - 1) / 999), 1) - max(ceil((models + prompts) / 1_000), 1)
+    assert proxy.requests <= whole(Sizes(models + prompts, models + prompts, runs=200)) + max(one_more, 0)
 
 
 def test_a_reconcile_costs_no_more_than_a_first_sync(

@@ -1,8 +1,4 @@
-"""What a rehash is measured by: when the oldest of a manifest's hashes was made, and what it is compared with.
-
-A manifest that takes hashes over from another is not newer for it. And one that saw only a part of the files is not
-what the next reading is compared with: ``baseline`` is, where it is not the manifest itself.
-"""
+"""When the oldest of a manifest's hashes was made: one that takes some over from another is not newer for it."""
 
 from alembic import op
 
@@ -15,8 +11,6 @@ def upgrade() -> None:
     op.execute("ALTER TABLE verifywise.artifact_manifests ADD COLUMN hashed_at TIMESTAMP WITH TIME ZONE")
     op.execute("UPDATE verifywise.artifact_manifests SET hashed_at = read_at")
     op.execute("ALTER TABLE verifywise.artifact_manifests ALTER COLUMN hashed_at SET NOT NULL")
-    op.execute("ALTER TABLE verifywise.artifact_manifests ADD COLUMN baseline JSONB")
-    op.execute("ALTER TABLE verifywise.artifact_manifests ADD COLUMN baseline_at TIMESTAMP WITH TIME ZONE")
     # Of its hash: an entry of an index ends at 2,704 bytes, and a URI may be longer.
     op.execute("""
         CREATE INDEX artifact_manifests_by_location
