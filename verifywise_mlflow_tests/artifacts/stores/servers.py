@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +16,8 @@ START_SECONDS = 60.0
 AZURITE = Path(__file__).parents[3] / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 """Where ``make test`` puts it."""
 AZURITE_ACCOUNT = "devstoreaccount1"
-# Every Azurite has this key; Microsoft publishes it.
-AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+AZURITE_KEY = base64.b64encode(os.urandom(64)).decode()
+"""Of this session's Azurite."""
 
 
 @contextmanager
@@ -50,13 +52,16 @@ def azure_server(log: Path) -> Iterator[str]:
         str(port),
         "--inMemoryPersistence",
     ]
-    with _serving("Azurite", [*command, "--disableTelemetry"], port, log):
+    accounts = {"AZURITE_ACCOUNTS": f"{AZURITE_ACCOUNT}:{AZURITE_KEY}"}
+    with _serving("Azurite", [*command, "--disableTelemetry"], port, log, accounts):
         yield f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
 
 
 @contextmanager
-def _serving(name: str, command: Sequence[str], port: int, log: Path) -> Iterator[ChildProcess]:
-    process = ChildProcess(name, command, log=log, env=child_environment())
+def _serving(
+    name: str, command: Sequence[str], port: int, log: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[ChildProcess]:
+    process = ChildProcess(name, command, log=log, env=child_environment(**(variables or {})))
     try:
         wait_for_port(process, port, seconds=START_SECONDS)
         yield process
