@@ -11,6 +11,8 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from verifywise_mlflow.connector.errors import (
     ConnectorError,
@@ -18,9 +20,12 @@ from verifywise_mlflow.connector.errors import (
     ServerAtRestError,
     ThrottledError,
     TooSlowError,
+    UnauthenticatedError,
     UnreachableError,
 )
 from verifywise_mlflow.connector.settings import Bounds
+
+T = TypeVar("T")
 
 _NO_ANSWER = (UnreachableError, GatewayError, ThrottledError, TooSlowError)
 """A 500 is an answer: the next object may well be readable."""
@@ -37,6 +42,40 @@ class Patience:
         self._failures = 0
         self._last_words = ""
         self._rests_until = 0.0
+
+    def persist(self, once: Callable[[], T], renew: Callable[[], bool]) -> T:
+        """Try, again where that can help and as long as the patience lasts; return what a try came to.
+
+        Args:
+            once: one try.
+            renew: gets new credentials after a 401; returns whether another try may help.
+
+        Raises:
+            ConnectorError: the last try's.
+        """
+        self.check()
+        began = time.monotonic()
+        attempt, renewed = 1, False
+        while True:
+            try_began = time.monotonic()
+            try:
+                found = once()
+            except UnauthenticatedError as error:
+                if renewed or not renew():
+                    self.gave_up(error)
+                    raise
+                renewed = True
+            except ConnectorError as error:
+                now = time.monotonic()
+                pause = self.pause(error, attempt=attempt, took=now - began, last_took=now - try_began)
+                if pause is None:
+                    self.gave_up(error)
+                    raise
+                attempt += 1
+                time.sleep(pause)
+            else:
+                self.answered()
+                return found
 
     def check(self) -> None:
         """Say whether the server may be asked.

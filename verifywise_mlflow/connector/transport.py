@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -28,7 +28,6 @@ from verifywise_mlflow.connector.errors import (
     ConnectorError,
     NotAReadCallError,
     TooSlowError,
-    UnauthenticatedError,
     UnreachableError,
     UnusableSettingsError,
 )
@@ -126,7 +125,7 @@ class Transport:
             with self._exchange(call.method, self._path(call), (), None, self._probes) as response:
                 return self._body(response, self._probes).decode("utf-8", "replace")
 
-        return self._patiently(once)
+        return self._patience.persist(once, self._credentials.renew)
 
     @contextmanager
     def stream(
@@ -135,8 +134,9 @@ class Transport:
         """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
         path = self._path(call, identifier)
         with ExitStack() as opened:
-            response = self._patiently(
-                lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files))
+            response = self._patience.persist(
+                lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files)),
+                self._credentials.renew,
             )
             yield _first(self._read(response, self._files), max_bytes)
 
@@ -155,33 +155,7 @@ class Transport:
                 answer = Answer(path, response.status, response.headers, self._body(response, limit))
             return json_object(answer, self._bounds.depth)
 
-        return self._patiently(once)
-
-    def _patiently(self, once: Callable[[], T]) -> T:
-        """Try, again where that can help, and as long as this connection's patience lasts."""
-        self._patience.check()
-        began = time.monotonic()
-        attempt, renewed = 1, False
-        while True:
-            try_began = time.monotonic()
-            try:
-                found = once()
-            except UnauthenticatedError as error:
-                if renewed or not self._credentials.renew():
-                    self._patience.gave_up(error)
-                    raise
-                renewed = True
-            except ConnectorError as error:
-                now = time.monotonic()
-                pause = self._patience.pause(error, attempt=attempt, took=now - began, last_took=now - try_began)
-                if pause is None:
-                    self._patience.gave_up(error)
-                    raise
-                attempt += 1
-                time.sleep(pause)
-            else:
-                self._patience.answered()
-                return found
+        return self._patience.persist(once, self._credentials.renew)
 
     @contextmanager
     def _exchange(

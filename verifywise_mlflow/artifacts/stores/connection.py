@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -88,7 +88,7 @@ class StoreConnection:
             with self._exchange(url, self._bounds.request_seconds) as response:
                 return self._body(response, max_bytes, self._bounds.request_seconds)
 
-        return self._patiently(once)
+        return self._patience.persist(once, self._credentials.renew)
 
     @contextmanager
     def stream(self, url: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
@@ -98,33 +98,10 @@ class StoreConnection:
             ConnectorError: It could not be had, or breaks off.
         """
         with ExitStack() as opened:
-            response = self._patiently(lambda: opened.enter_context(self._exchange(url, self._bounds.file_seconds)))
+            response = self._patience.persist(
+                lambda: opened.enter_context(self._exchange(url, self._bounds.file_seconds)), self._credentials.renew
+            )
             yield _first(self._read(response, self._bounds.file_seconds), max_bytes)
-
-    def _patiently(self, once: Callable[[], T]) -> T:
-        self._patience.check()
-        began = time.monotonic()
-        attempt, renewed = 1, False
-        while True:
-            try_began = time.monotonic()
-            try:
-                found = once()
-            except UnauthenticatedError as error:
-                if renewed or not self._credentials.renew():
-                    self._patience.gave_up(error)
-                    raise
-                renewed = True
-            except ConnectorError as error:
-                now = time.monotonic()
-                pause = self._patience.pause(error, attempt=attempt, took=now - began, last_took=now - try_began)
-                if pause is None:
-                    self._patience.gave_up(error)
-                    raise
-                attempt += 1
-                time.sleep(pause)
-            else:
-                self._patience.answered()
-                return found
 
     @contextmanager
     def _exchange(self, url: str, seconds: float) -> Iterator[BaseHTTPResponse]:
