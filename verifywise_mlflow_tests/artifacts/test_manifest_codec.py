@@ -10,6 +10,7 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
     FileKind,
+    ModelSignature,
     Requirement,
     RuntimeEnvironment,
 )
@@ -29,7 +30,18 @@ environments = st.builds(
     serialization_format=maybe,
     reproducible=st.booleans(),
     missing_pins=texts,
+    model_size_bytes=st.none() | st.integers(0, 2**53),
+    signature=st.none() | texts,
     problems=texts,
+)
+signatures = st.builds(
+    ModelSignature,
+    path=text,
+    status=st.sampled_from(["valid", "mismatch", "untrusted", "invalid", "not verified"]),
+    reason=maybe,
+    signer=maybe,
+    signed_count=st.none() | st.integers(0, 2**53),
+    differences=texts,
 )
 entries = st.builds(
     ArtifactFile,
@@ -48,6 +60,8 @@ manifests = st.builds(
     files=st.lists(entries, max_size=3).map(tuple),
     environment=st.none() | environments,
     digest=maybe,
+    signatures=st.lists(signatures, max_size=2).map(tuple),
+    all_listed=st.booleans(),
 )
 
 
@@ -75,6 +89,8 @@ def test_the_words_are_the_manifests_own() -> None:
         ],
         "environment": None,
         "digest": None,
+        "signatures": [],
+        "all_listed": True,
     }
 
 
