@@ -18,24 +18,22 @@ def with_former(current: ArtifactManifest, former: ArtifactManifest) -> Artifact
     """
     if current.status == "complete" or current.status == "none":
         return current
-    if not current.files:
+    if not current.files and "model" in current.not_listed:
         return replace(
             former,
             status=current.status,
             reason=current.reason,
             files=tuple(_noted(file) for file in former.files),
             digest=None,
-            all_listed=former.all_listed,
         )
     if former.location != current.location:
         return current
     before = {(file.root, file.path): file for file in former.files}
     unread = {(file.root, file.path) for file in current.files if file.sha256 is None}
     files = {(file.root, file.path): _known(file, before.get((file.root, file.path))) for file in current.files}
-    if not current.all_listed:
-        files = {key: _noted(file) for key, file in before.items()} | files
-    lacks_environment = any(("model", name) in unread for name in ENVIRONMENT_FILES) or current.environment is None
-    lacks_model = any(root == "model" for root, _ in unread)
+    files = {key: _noted(file) for key, file in before.items() if file.root in current.not_listed} | files
+    lacks_environment = current.environment is None or any(("model", name) in unread for name in ENVIRONMENT_FILES)
+    lacks_model = "model" in current.not_listed or any(root == "model" for root, _ in unread)
     return replace(
         current,
         files=tuple(files[key] for key in sorted(files)),

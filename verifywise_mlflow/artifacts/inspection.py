@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_difference
@@ -29,7 +30,7 @@ from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadabl
 from verifywise_mlflow.artifacts.tree import SharedTree
 from verifywise_mlflow.connector.entities import RemoteFile
 
-MAX_BUNDLES = 5
+MAX_BUNDLES = 20
 """Signatures of one version that are verified."""
 MAX_BUNDLE_BYTES = 16 * 1024**2
 HASHING_IS_OFF = "not hashed: hashing is switched off"
@@ -46,7 +47,6 @@ def build_manifest(
     sandbox: Sandbox,
     kinds: Sequence[Pattern] = (),
     trusted: TrustedSigners | None = None,
-    exclude_run_paths: Collection[str] = (),
 ) -> ArtifactManifest:
     """Look at every file of a version. Failures to read are part of the manifest, never errors.
 
@@ -61,7 +61,6 @@ def build_manifest(
         sandbox: Where bytes are hashed and environment files parsed; a ``SharedTree`` hashes in its own.
         kinds: The tenant's own rows for what a file is, before the default ones.
         trusted: Whose signatures beside the model are believed; without it, none is.
-        exclude_run_paths: More of the run's tree to leave out.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
@@ -81,7 +80,7 @@ def build_manifest(
         elif tree.listing.files:
             environment = inspector.read_environment(tree)
     if run_files is not None:
-        excluded = {*exclude_run_paths, *([model_path] if run_files is model_files and trees else [])}
+        excluded = {model_path} if run_files is model_files and trees else set()
         if "" not in excluded:  # else the model is the whole run
             shared = SharedTree.of(run_files, sandbox)
             trees.append(_Tree("run", shared, "", walk(shared, "", limits, excluded)))
@@ -99,9 +98,15 @@ def build_manifest(
         files=ordered,
         environment=environment,
         digest=digest_of(ordered) if status == "complete" else None,
-        all_listed=bool(trees) and not any(tree.listing.problems for tree in trees),
-        signatures=_signatures(trees, ordered, model_path, sandbox, trusted or TrustedSigners()),
+        not_listed=_not_listed(trees),
+        is_limited=status == "partial" and not _not_listed(trees) and inspector.is_limited,
+        signatures=_signatures(trees, ordered, model_path, sandbox, trusted or TrustedSigners(), hash_files=hash_files),
     )
+
+
+def _not_listed(trees: Sequence[_Tree]) -> tuple[Root, ...]:
+    listed = {tree.root for tree in trees if tree.listing.reached and not tree.listing.problems}
+    return tuple(root for root in get_args(Root) if root not in listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,13 @@ class TrustedSigners:
 
 
 def _signatures(
-    trees: Sequence[_Tree], files: Sequence[ArtifactFile], model_path: str, sandbox: Sandbox, trusted: TrustedSigners
+    trees: Sequence[_Tree],
+    files: Sequence[ArtifactFile],
+    model_path: str,
+    sandbox: Sandbox,
+    trusted: TrustedSigners,
+    *,
+    hash_files: bool,
 ) -> tuple[ModelSignature, ...]:
     """Verify the bundles at the top of the model's folder, and those right beside it in its run."""
     model = next((tree for tree in trees if tree.root == "model"), None)
@@ -132,8 +143,12 @@ def _signatures(
         if file.path.rpartition("/")[0] == around
     ]
     bundles = [found for found in (*inside, *beside) if is_bundle_name(found[0].removeprefix("../"))]
-    checked = []
-    for path, source, place in sorted(bundles, key=lambda found: found[0])[:MAX_BUNDLES]:
+    checked: list[ModelSignature] = []
+    for path, source, place in sorted(bundles, key=lambda found: found[0]):
+        if len(checked) >= MAX_BUNDLES or not hash_files:
+            reason = f"it is one of more than {MAX_BUNDLES}" if hash_files else "hashing is switched off"
+            checked.append(ModelSignature(path, "not verified", reason, None, None))
+            continue
         if model.listing.problems:
             # A file that is missing cannot be told from one that was not listed.
             reason = "not every file of the model could be listed"
@@ -244,6 +259,11 @@ class _Inspector:
             note = f"not understood: {self.lost[path]}"
             self.unread.append(f"{tree.root}: {path} {note}")
         return ArtifactFile(tree.root, path, hashed.size, hashed.sha256, kind, note)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether all that was not read is over a limit of the tenant's."""
+        return all(" not hashed: over the limit" in unread for unread in self.unread)
 
     def reasons(self) -> list[str]:
         """What was listed but not read, as one sentence: each file's own note says more."""

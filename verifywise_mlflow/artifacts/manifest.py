@@ -126,5 +126,7 @@ class ArtifactManifest:
     """SHA-256 over the sorted entries (root, path, size, sha256); null unless complete and hashed."""
     signatures: tuple[ModelSignature, ...] = ()
     """Sorted by path."""
-    all_listed: bool = True
-    """Whether what is not among the files is not there."""
+    not_listed: tuple[Root, ...] = ()
+    """Roots of which not every file could be listed: what is not among the files may be there all the same."""
+    is_limited: bool = False
+    """Whether it is partial by the tenant's limits alone, so that reading it again shows no more."""

@@ -26,6 +26,12 @@ class ServerAtRestError(UnreachableError):
     """The server was not asked, since it had left several requests in a row without an answer."""
 
 
+class ServerBusyError(ConnectorError):
+    """The server was not asked, since as many requests of ours as it is to have at once did not end in time."""
+
+    passing = True
+
+
 class UnusableSettingsError(ConnectorError):
     """A connection cannot be opened as described: a TLS file that is none, a secret that no header can carry."""
 

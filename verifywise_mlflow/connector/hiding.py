@@ -7,8 +7,9 @@ all versions of the model out, even after that one is deleted; and both can be d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
@@ -55,8 +56,8 @@ def unlisted(
     prompts: Sequence[ListedModel],
     shown: Iterable[ModelVersion],
     tagged: Iterable[ModelVersion],
-) -> list[tuple[str, int]]:
-    """Return the versions that there may be and that no search shows, as (model name, number), the newest first.
+) -> Iterator[tuple[str, int]]:
+    """Yield the versions that there may be and that no search shows, as (model name, number), the newest first.
 
     Args:
         models: all models that are not prompts, those that hide too.
@@ -71,18 +72,19 @@ def unlisted(
         # A version that bears the tag and is none of a prompt's makes its model one that hides.
         if name in newest:
             newest[name] = max(number, newest[name])
-    hidden = [
+    # Lazily: a server may claim two thousand million versions.
+    yield from (
         (name, number)
         for name, last in sorted(newest.items())
         if name not in with_shown
         for number in range(last, 0, -1)
         if (name, number) not in known
-    ]
-    gaps = [
+    )
+    gaps = (
         (listed.model.name, number)
         for listed in prompts
         if listed.model.name not in with_shown
         for number in range(listed.newest, 0, -1)
         if (listed.model.name, number) not in known
-    ]
-    return hidden + gaps[:GAPS_ASKED]
+    )
+    yield from islice(gaps, GAPS_ASKED)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from verifywise_mlflow.connector.errors import (
@@ -43,12 +43,13 @@ class Patience:
         self._last_words = ""
         self._rests_until = 0.0
 
-    def persist(self, once: Callable[[], T], renew: Callable[[], bool]) -> T:
+    def persist(self, once: Callable[[], T], renew: Callable[[], bool], *, is_whole: bool = True) -> T:
         """Try, again where that can help and as long as the patience lasts; return what a try came to.
 
         Args:
             once: one try.
             renew: gets new credentials after a 401; returns whether another try may help.
+            is_whole: whether a try that ends well has read the answer; else ``to_the_end`` has to see to that.
 
         Raises:
             ConnectorError: the last try's.
@@ -74,8 +75,18 @@ class Patience:
                 attempt += 1
                 time.sleep(pause)
             else:
-                self.answered()
+                if is_whole:
+                    self.answered()
                 return found
+
+    def to_the_end(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass an answer's body on, and take note of whether it came to its end."""
+        try:
+            yield from chunks
+        except ConnectorError as error:
+            self.gave_up(error)
+            raise
+        self.answered()
 
     def check(self) -> None:
         """Say whether the server may be asked.

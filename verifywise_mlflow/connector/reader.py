@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.connector import parsing
@@ -62,7 +63,11 @@ class MlflowReader(TrackingReader):
     def __init__(self, settings: ConnectionSettings) -> None:
         super().__init__(settings)
         self._models: _Models | None = None
-        self.server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
+        try:
+            self.server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
+        except BaseException:
+            self.close()
+            raise
 
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> ServerInfo:
         row = parsing.Row({})
@@ -136,7 +141,8 @@ class MlflowReader(TrackingReader):
             if version.source != PROMPT_SOURCE and version.model_name not in with_shown
         }
         problems = [*shown.problems, *tagged.problems]
-        missing = unlisted(models.rows, models.prompts, shown.rows, tagged.rows)
+        unseen = unlisted(models.rows, models.prompts, shown.rows, tagged.rows)
+        missing = list(islice(unseen, HIDDEN_ASKED_A_LISTING + 1))
         for name, number in missing[:HIDDEN_ASKED_A_LISTING]:
             try:
                 version = self.model_version(name, number)
@@ -151,7 +157,8 @@ class MlflowReader(TrackingReader):
                     found[name, number] = version
         if len(missing) > HIDDEN_ASKED_A_LISTING:
             problems.append(
-                f"model_versions: {len(missing) - HIDDEN_ASKED_A_LISTING} hidden versions were not asked for"
+                f"model_versions: there may be more than {HIDDEN_ASKED_A_LISTING:,} hidden versions; the others were "
+                "not asked for"
             )
         hiding = tuple(replace(version, hidden_from_search=True) for _, version in sorted(found.items()))
         return Listing(shown.rows + hiding, tuple(problems))

@@ -27,6 +27,7 @@ from verifywise_mlflow.connector.errors import (
     BoundExceededError,
     ConnectorError,
     NotAReadCallError,
+    ServerBusyError,
     TooSlowError,
     UnreachableError,
     UnusableSettingsError,
@@ -137,8 +138,9 @@ class Transport:
             response = self._patience.persist(
                 lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files)),
                 self._credentials.renew,
+                is_whole=False,
             )
-            yield _first(self._read(response, self._files), max_bytes)
+            yield _first(self._patience.to_the_end(self._read(response, self._files)), max_bytes)
 
     def _json(
         self,
@@ -172,7 +174,7 @@ class Transport:
             headers = headers | {"Content-Type": "application/json"}
         signed = self._signed(Outgoing(method, url, headers, body))
         if not self._slots.acquire(timeout=limit.seconds):
-            raise UnreachableError(f"{self._host} was not asked {path}: other requests to it did not end in time")
+            raise ServerBusyError(f"{self._host} was not asked {path}: other requests to it did not end in time")
         try:
             response = self._open(method, url, path, signed, body, limit)
             try:

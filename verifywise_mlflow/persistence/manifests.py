@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, case, func, or_, select, tuple_, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
@@ -49,6 +49,8 @@ def due_manifests(
     retry_failed: bool,
 ) -> list[DueManifest]:
     """Return the versions whose manifest is missing, made of another place, failed in passing, or old.
+
+    With ``retry_failed``, also those that are not complete for another reason than the tenant's limits.
 
     ``settings_digest`` stands for the tenant's settings that change what a manifest holds.
     """
@@ -97,7 +99,12 @@ def due_manifests(
         manifests.c.hashed_at < oldest,
     ]
     if retry_failed:
-        is_due.append(manifests.c.manifest["status"].as_string() != "complete")
+        is_due.append(
+            and_(
+                manifests.c.manifest["status"].as_string() != "complete",
+                manifests.c.manifest["is_limited"].as_boolean().is_not(True),
+            )
+        )
     rows = connection.execute(
         select(
             versions.c.model_name,

@@ -21,6 +21,7 @@ from verifywise_mlflow.artifacts.location import (
     allowed,
     locate,
 )
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys, UnusableTrustError
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
@@ -265,7 +266,13 @@ def _with_former(read: ReadManifest, version: ModelVersion, kept: KeptManifest |
     manifest = with_former(read.manifest, kept.manifest)
     if manifest is read.manifest:
         return read
-    return replace(read, manifest=manifest, fingerprint=fingerprint(manifest), hashed_at=kept.hashed_at)
+    carried = _hashed(manifest) - _hashed(read.manifest)
+    hashed_at = min(read.hashed_at, kept.hashed_at) if carried else read.hashed_at
+    return replace(read, manifest=manifest, fingerprint=fingerprint(manifest), hashed_at=hashed_at)
+
+
+def _hashed(manifest: ArtifactManifest) -> set[tuple[str, str]]:
+    return {(file.root, file.path) for file in manifest.files if file.sha256}
 
 
 def _write(

@@ -60,7 +60,7 @@ def integrity_events(
 
 def is_of_another(version: ModelVersion, kept: KeptManifest) -> bool:
     """Whether it was read before the version was created: of another one of the same name and number."""
-    return version.created_at is not None and kept.hashed_at < version.created_at
+    return version.created_at is not None and kept.read_at < version.created_at
 
 
 def _has_ended(run: TrainingRun | None, by: datetime) -> bool:

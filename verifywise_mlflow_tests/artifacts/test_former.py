@@ -7,7 +7,7 @@ import pytest
 from verifywise_mlflow.artifacts.environment import read_environment
 from verifywise_mlflow.artifacts.former import with_former
 from verifywise_mlflow.artifacts.integrity import changes_in_place
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
 
 OLD, NEW = "a" * 64, "b" * 64
 ENVIRONMENT = read_environment({"requirements.txt": b"numpy==2.0\n"})
@@ -18,16 +18,19 @@ def file(path: str, sha256: str | None = OLD, size: int | None = 10, note: str |
 
 
 def manifest(
-    *files: ArtifactFile, status: ManifestStatus = "complete", all_listed: bool = True, location: str = "s3://b/m"
+    *files: ArtifactFile,
+    status: ManifestStatus = "complete",
+    not_listed: tuple[Root, ...] = (),
+    location: str = "s3://b/m",
 ) -> ArtifactManifest:
     reason = None if status == "complete" else "the store is down"
     environment = ENVIRONMENT if status == "complete" else None
     digest = "d" * 64 if status == "complete" else None
-    return ArtifactManifest(location, status, reason, files, environment, digest, all_listed=all_listed)
+    return ArtifactManifest(location, status, reason, files, environment, digest, not_listed=not_listed)
 
 
 KNOWN = manifest(file("MLmodel"), file("model.pkl"))
-NOTHING = manifest(status="unreachable", all_listed=False)
+NOTHING = manifest(status="unreachable", not_listed=("model", "run"))
 
 
 def hashes(found: ArtifactManifest) -> dict[str, str | None]:
@@ -60,9 +63,14 @@ def test_a_file_of_another_size_is_not_the_one_that_was_hashed() -> None:
     assert hashes(kept) == {"MLmodel": OLD, "model.pkl": None}
 
 
-@pytest.mark.parametrize(("all_listed", "paths"), [(True, {"MLmodel"}), (False, {"MLmodel", "model.pkl"})])
-def test_a_file_that_is_not_listed_is_gone_only_if_everything_was_listed(all_listed: bool, paths: set[str]) -> None:
-    kept = with_former(manifest(file("MLmodel", None), status="partial", all_listed=all_listed), KNOWN)
+@pytest.mark.parametrize(
+    ("not_listed", "paths"),
+    [((), {"MLmodel"}), (("run",), {"MLmodel"}), (("model",), {"MLmodel", "model.pkl"})],
+)
+def test_a_file_that_is_not_listed_is_gone_only_if_its_root_was_listed(
+    not_listed: tuple[Root, ...], paths: set[str]
+) -> None:
+    kept = with_former(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), KNOWN)
 
     assert set(hashes(kept)) == paths
 
@@ -82,3 +90,9 @@ def test_a_complete_reading_and_one_of_another_place_stand_for_themselves() -> N
 
     assert with_former(complete, KNOWN) is complete
     assert with_former(elsewhere, KNOWN) is elsewhere
+
+
+def test_a_folder_that_was_emptied_is_not_filled_again() -> None:
+    emptied = manifest(status="partial")
+
+    assert with_former(emptied, KNOWN).files == ()

@@ -14,8 +14,8 @@ def file(path: str, sha256: str | None = OLD, root: Root = "model") -> ArtifactF
     return ArtifactFile(root, path, 10, sha256, FileKind.OTHER)
 
 
-def manifest(*files: ArtifactFile, all_listed: bool = True, location: str = "s3://b/m") -> ArtifactManifest:
-    return ArtifactManifest(location, "complete", None, files, None, None, all_listed=all_listed)
+def manifest(*files: ArtifactFile, not_listed: tuple[Root, ...] = (), location: str = "s3://b/m") -> ArtifactManifest:
+    return ArtifactManifest(location, "complete", None, files, None, None, not_listed=not_listed)
 
 
 def found(former: ArtifactManifest, current: ArtifactManifest) -> list[tuple[str, str, str]]:
@@ -52,13 +52,26 @@ def test_a_run_may_get_more_files_and_lose_some_but_not_change_one() -> None:
     assert found(former, current) == [("changed", "run", "report")]
 
 
-@pytest.mark.parametrize(("before", "now"), [(False, True), (True, False)])
-def test_a_reading_that_did_not_list_everything_proves_no_loss(before: bool, now: bool) -> None:
-    former = manifest(file("a"), file("b"), all_listed=before)
-    current = manifest(file("b", NEW), file("c"), all_listed=now)
+@pytest.mark.parametrize(("before", "now"), [(("model",), ()), ((), ("model",))])
+def test_a_reading_that_did_not_list_everything_proves_no_loss(before: tuple[Root, ...], now: tuple[Root, ...]) -> None:
+    former = manifest(file("a"), file("b"), not_listed=before)
+    current = manifest(file("b", NEW), file("c"), not_listed=now)
 
     assert found(former, current) == [("changed", "model", "b")]
 
 
 def test_manifests_of_two_places_are_not_compared() -> None:
     assert found(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
+
+
+def test_a_run_that_could_not_be_listed_hides_no_loss_in_the_model() -> None:
+    assert found(manifest(file("a")), manifest(not_listed=("run",))) == [("removed", "model", "a")]
+
+
+def test_another_size_is_a_change_though_the_bytes_could_not_be_hashed() -> None:
+    grown = replace(file("model.pkl", None), size=20)
+
+    (change,) = changes_in_place(manifest(file("model.pkl")), manifest(grown))
+
+    assert (change.kind, change.former_sha256, change.sha256, change.size) == ("changed", OLD, None, 20)
+    assert "has 20 bytes now" in change.sentence

@@ -61,7 +61,8 @@ manifests = st.builds(
     environment=st.none() | environments,
     digest=maybe,
     signatures=st.lists(signatures, max_size=2).map(tuple),
-    all_listed=st.booleans(),
+    not_listed=st.sampled_from([(), ("model",), ("model", "run")]),
+    is_limited=st.booleans(),
 )
 
 
@@ -90,7 +91,8 @@ def test_the_words_are_the_manifests_own() -> None:
         "environment": None,
         "digest": None,
         "signatures": [],
-        "all_listed": True,
+        "not_listed": [],
+        "is_limited": False,
     }
 
 

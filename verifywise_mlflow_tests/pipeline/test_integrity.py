@@ -10,7 +10,7 @@ import pytest
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
-from verifywise_mlflow.tenants.tenant import Intervals, Tenant
+from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.proxy import always, proxy_before, saying
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
@@ -170,3 +170,30 @@ def test_a_copy_of_a_version_takes_the_hashes_over_and_reads_no_model_again(
     assert "model/model.pkl" not in read
     assert kept["churn-prod"] == kept["churn"], "a hash that is taken over is no newer for it"
     assert version.version == "1"
+
+
+def test_bytes_that_change_under_a_version_and_its_copy_are_an_event_of_each(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    registry.client.copy_model_version("models:/churn/1", "churn-prod")
+    sync(tenant, store)
+
+    overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
+    sync(tenant, store, SyncOptions(rehash=True))
+
+    assert {row["model_name"] for row in rows(store, "integrity_events")} == {"churn", "churn-prod"}
+
+
+def test_what_is_beyond_a_limit_is_not_read_again_at_each_reconcile(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("churn")
+    small = tenant.model_copy(update={"artifacts": Artifacts.model_validate({"max_file_bytes": 20})})
+    sync(small, store)
+    assert manifest(store)["status"] == "partial"
+
+    again = sync(small, store, SyncOptions(reconcile=True))
+
+    assert again.reports[3].progress.read == 0

@@ -99,9 +99,11 @@ class StoreConnection:
         """
         with ExitStack() as opened:
             response = self._patience.persist(
-                lambda: opened.enter_context(self._exchange(url, self._bounds.file_seconds)), self._credentials.renew
+                lambda: opened.enter_context(self._exchange(url, self._bounds.file_seconds)),
+                self._credentials.renew,
+                is_whole=False,
             )
-            yield _first(self._read(response, self._bounds.file_seconds), max_bytes)
+            yield _first(self._patience.to_the_end(self._read(response, self._bounds.file_seconds)), max_bytes)
 
     @contextmanager
     def _exchange(self, url: str, seconds: float) -> Iterator[BaseHTTPResponse]:
