@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
     result = runner.invoke(app, ["db", "upgrade"])
 
     assert result.exit_code == 0, result.output
-    assert "revision 0002" in result.output
+    assert re.search(r"at revision 0\d{3}\.", result.output)
 
 
 def test_manifest_prints_the_statement_that_a_signer_would_sign(registry: Registry, tenants_file: Path) -> None:
