@@ -91,8 +91,8 @@ def _read_through(pages: Pages[T, K], bounds: Bounds) -> _Reading[T, K]:
         keys = [pages.identify(found) for found in objects]
         if token is not None and (overlapping is None or keys[:1] != [last]):
             reading.is_proven = False
-        repeated = objects[1:] if overlapping and keys[:1] == [last] else objects
-        for found in repeated:
+        fresh = objects[1:] if overlapping and keys[:1] == [last] else objects
+        for found in fresh:
             _keep(reading, pages.identify(found), found, pages.key)
         last = keys[-1] if keys else None
         if len(reading.rows) > bounds.rows:

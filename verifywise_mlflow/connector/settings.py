@@ -25,10 +25,11 @@ class Bounds:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
 
     connect_seconds: Seconds = 5.0
+    """For each address that the server's name has."""
     probe_seconds: Seconds = 10.0
     """For the first question of a connection, which any living server answers at once."""
     request_seconds: Seconds = 60.0
-    """From the first byte sent to the last byte received, for one try. A busy MLflow takes ten for 500 runs."""
+    """From the request to the last byte of its answer, for one try. A busy MLflow takes ten for 500 runs."""
     file_seconds: Seconds = 1_800.0
     """The same for a file, which may be large."""
     token_seconds: Seconds = 10.0
@@ -42,7 +43,7 @@ class Bounds:
     connection_retry_seconds: Seconds = 120.0
     """What the failed tries of a connection, and the waits after them, may take in all: in a sync, of the sync."""
     failures_in_a_row: Count = 3
-    """After so many requests without any answer the server is left alone ..."""
+    """After so many requests that came to nothing (no answer, 429, 502 to 504) the server is left alone ..."""
     rest_seconds: Seconds = 30.0
     """... for so long. What is asked meanwhile fails at once."""
     requests_at_once: Count = 2

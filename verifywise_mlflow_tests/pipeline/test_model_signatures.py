@@ -112,3 +112,15 @@ def test_a_signer_that_cannot_be_used_is_told_by_its_file(
 
     with pytest.raises(UnusableSettingsError, match="trusted_signers"):
         sync(trusting(tenant, tmp_path, json.dumps({"no": "key"}).encode()), store)
+
+
+def test_decoys_do_not_hide_a_signature_that_fails(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    decoys = {f"a{number}.sig": bundle("key-p384") for number in range(6)}
+    register(registry, {**SIGNED, **decoys})
+
+    sync(trusting(tenant, tmp_path, pem("key-p256")), store)
+
+    # The decoys are files that were not signed, too.
+    assert verdict(store) == "fail"
