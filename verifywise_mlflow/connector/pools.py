@@ -9,6 +9,7 @@ import ssl
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import certifi
 from urllib3 import PoolManager, ProxyManager
@@ -99,7 +100,8 @@ def _trust_the_system(context: ssl.SSLContext) -> None:
         context.load_verify_locations(certifi.where())
 
 
-_slots: dict[tuple[str, int | None], threading.BoundedSemaphore] = {}
+_slots: WeakValueDictionary[tuple[str, int | None], threading.BoundedSemaphore] = WeakValueDictionary()
+"""For as long as a connection has them: a port may be another server's later on."""
 _slots_lock = threading.Lock()
 
 
