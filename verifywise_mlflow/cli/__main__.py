@@ -1,0 +1,5 @@
+"""``python -m verifywise_mlflow.cli``."""
+
+from verifywise_mlflow.cli import app
+
+app()

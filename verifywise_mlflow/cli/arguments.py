@@ -1,0 +1,27 @@
+"""What several commands are told: a tenant, a model, a version."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
+
+TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Its name in tenants.yaml.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
+VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
+
+
+def described_tenant(name: str) -> Tenant:
+    """Return the tenant that tenants.yaml describes under the name.
+
+    Raises:
+        TenantsFileError: it describes none.
+    """
+    described = load_tenants()
+    if name not in described:
+        known = ", ".join(described) or "none at all"
+        raise TenantsFileError(f"there is no tenant {name!r} in tenants.yaml; there are: {known}")
+    return described[name]

@@ -1,0 +1,43 @@
+"""How the command line speaks: tables for people, one JSON object for programs, and errors as sentences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.tenants.loading import TenantsFileError
+from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and nothing else.")]
+
+
+@contextmanager
+def errors_as_sentences(as_json: bool) -> Iterator[None]:
+    """End the command with a sentence and its exit code where something could not be done."""
+    try:
+        yield
+    except (TenantsFileError, SecretUnavailableError) as error:
+        fail(str(error), 2, as_json)
+    except (ConnectorError, DatabaseError) as error:
+        fail(str(error), 1, as_json)
+
+
+def fail(sentence: str, code: int, as_json: bool) -> NoReturn:
+    """Say why, and end the command with the exit code."""
+    if as_json:
+        sys.stdout.write(json.dumps({"outcome": "failed", "error": sentence}) + "\n")
+    else:
+        err.print(escape(sentence), style="red", highlight=False)
+    raise typer.Exit(code)

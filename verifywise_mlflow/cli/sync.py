@@ -1,0 +1,130 @@
+"""``verifywise-mlflow sync``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.arguments import TenantName, described_tenant
+from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.overview import Overview, overview
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import Stage, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+
+
+@app.command()
+def sync(
+    tenant: TenantName,
+    as_json: AsJson = False,
+    reconcile: Annotated[bool, typer.Option(help="Read all linked runs again, not only what is due.")] = False,
+    rehash: Annotated[bool, typer.Option(help="List and hash all artifacts again, not only what is due.")] = False,
+) -> None:
+    """Sync one tenant through all six stages, without Dagster."""
+    with errors_as_sentences(as_json):
+        described = described_tenant(tenant)
+        store = Store(database_url())
+        try:
+            with _progress(show=not as_json) as bars:
+                options = SyncOptions(reconcile=reconcile, rehash=rehash)
+                with Sync(described, store, options, show=bars.show) as run:
+                    for stage in Stage:
+                        bars.begin(stage)
+                        bars.end(run.run(stage))
+            glance = overview(store.engine, tenant)
+        finally:
+            store.close()
+        if as_json:
+            sys.stdout.write(json.dumps(_as_json(run, glance), ensure_ascii=False) + "\n")
+        else:
+            _print_reports(run.reports)
+            _print_overview(tenant, glance)
+
+
+class _Bars:
+    """A progress bar a stage; none where a program reads the output."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None) if progress else None
+
+    def begin(self, stage: Stage) -> None:
+        if self._progress and self._task is not None:
+            self._progress.reset(self._task, description=stage.value.replace("_", " "), total=None)
+
+    def show(self, _stage: Stage, done: int, total: int) -> None:
+        if self._progress and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def end(self, report: StageReport) -> None:
+        if self._progress and self._task is not None:
+            read = max(report.progress.read, 1)
+            self._progress.update(self._task, completed=read, total=read)
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[_Bars]:
+    if not show:
+        yield _Bars(None)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as progress:
+        yield _Bars(progress)
+
+
+def _print_reports(reports: list[StageReport]) -> None:
+    table = Table("stage", "read", "changed", "removed", "incomplete", "requests", "seconds")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for report in reports:
+        found = report.progress
+        figures = (found.read, found.changed, found.removed, found.incomplete, report.requests)
+        table.add_row(
+            report.stage.value.replace("_", " "), *(f"{figure:,}" for figure in figures), f"{report.seconds:.2f}"
+        )
+    out.print(table)
+    for report in reports:
+        for note in report.progress.notes:
+            out.print(f"{report.stage.value}: {escape(note)}", style="yellow", highlight=False)
+        for item in report.progress.unreadable[:10]:
+            out.print(
+                f"could not be read: {item.kind} {escape(item.name)}: {escape(item.reason)}",
+                style="yellow",
+                highlight=False,
+            )
+        if len(report.progress.unreadable) > 10:
+            out.print(f"… and {len(report.progress.unreadable) - 10} more, all in the audit trail", style="yellow")
+
+
+def _print_overview(tenant: str, glance: Overview) -> None:
+    badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
+    out.print(f"{escape(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
+    for verdict in glance.worst:
+        out.print(
+            f"  {escape(verdict.model_name)} {verdict.version_number}: {verdict.verdict}: {escape(verdict.reason)}",
+            highlight=False,
+        )
+
+
+def _as_json(run: Sync, glance: Overview) -> dict[str, object]:
+    incomplete = any(report.progress.incomplete for report in run.reports)
+    return {
+        "tenant": run.tenant.tenant_id,
+        "sync_id": run.sync_id,
+        "outcome": "incomplete" if incomplete else "complete",
+        "requests": sum(report.requests for report in run.reports),
+        "stages": {report.stage.value: report.counts() for report in run.reports},
+        "models": glance.models,
+        "versions": glance.versions,
+        "badges": glance.badges,
+    }
