@@ -25,12 +25,8 @@ def manifest(
     """
     with errors_as_sentences(as_json=False):
         described = described_tenant(tenant)
-        store = Store(database_url())
-        try:
-            with store.begin() as connection:
-                kept = manifest_of(connection, described.tenant_id, (model, version))
-        finally:
-            store.close()
+        with Store(database_url()) as store, store.begin(described.tenant_id) as connection:
+            kept = manifest_of(connection, described.tenant_id, (model, version))
     if kept is None:
         fail(f"there is no manifest of {model!r} version {version}: sync the tenant first", 1, as_json=False)
     try:

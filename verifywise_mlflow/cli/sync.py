@@ -33,17 +33,14 @@ def sync(
     """Sync one tenant through all six stages, without Dagster."""
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
-        store = Store(database_url())
-        try:
+        with Store(database_url()) as store:
             with _progress(show=not as_json) as bars:
                 options = SyncOptions(reconcile=reconcile, rehash=rehash)
                 with Sync(described, store, options, show=bars.show) as run:
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
-            glance = overview(store.engine, tenant)
-        finally:
-            store.close()
+            glance = overview(store, tenant)
         if as_json:
             sys.stdout.write(json.dumps(_as_json(run, glance), ensure_ascii=False) + "\n")
         else:

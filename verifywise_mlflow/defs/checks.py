@@ -38,7 +38,7 @@ def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
 
 def evaluate_checks(store: Store, tenant_id: str) -> Iterator[dg.AssetCheckResult]:
     """Fold the tenant's verdicts into one result a rule: a gap is a warning, never an error of the pipeline."""
-    with store.begin() as connection:
+    with store.begin(tenant_id) as connection:
         counts: dict[str, Counter[str]] = {}
         for counted in rule_counts(connection, tenant_id):
             counts.setdefault(counted.rule_id, Counter())[counted.verdict] = counted.versions

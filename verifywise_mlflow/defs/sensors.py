@@ -94,7 +94,7 @@ def _poll(context: dg.SensorEvaluationContext, store: Store) -> dg.SensorResult:
 
     requests = []
     for poll in polls.answered:
-        with store.begin() as connection:
+        with store.begin(poll.tenant_id) as connection:
             is_noted, noted = tenancy.newest_version_time(connection, poll.tenant_id)
             if is_noted and noted == poll.newest_version_time:
                 continue

@@ -24,6 +24,7 @@ from verifywise_mlflow.demo.summary import print_addresses, print_failures, prin
 from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_syncs
 from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.overview import Overview, overview
+from verifywise_mlflow.persistence.store import Store
 
 INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
@@ -182,11 +183,8 @@ class _Demo:
 
 
 def _overviews(url: str) -> dict[str, Overview]:
-    engine = database.connect(url)
-    try:
-        return {tenant: overview(engine, tenant, worst=20) for tenant in TENANTS}
-    finally:
-        engine.dispose()
+    with Store(url) as store:
+        return {tenant: overview(store, tenant, worst=20) for tenant in TENANTS}
 
 
 def _short(path: Path) -> str:

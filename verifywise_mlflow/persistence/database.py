@@ -20,11 +20,28 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 VARIABLE = "VERIFYWISE_DATABASE_URL"
 """The environment variable that holds the database's URL."""
 
-_UPGRADE_LOCK = 0x76776D6C  # any number that no other program on the server uses for an advisory lock
+SCHEMA_LOCK = 0x76776D6C
+"""The advisory lock of the schema: any number that no other program on the server uses."""
 
 
 class DatabaseError(Exception):
     """The database cannot be used. The message says what to do; it holds no password."""
+
+    passing = False
+    """Whether trying again later may help without anybody's doing."""
+
+
+class DatabaseFailedError(DatabaseError):
+    """The database was lost, or could not do what it was asked for: its disk is full, it is being shut down."""
+
+    passing = True
+
+    def __init__(self, error: OperationalError) -> None:
+        """Take what the driver said, without the statement and its values."""
+        said = " ".join(str(error.orig).split()) or "the connection was lost"
+        super().__init__(
+            f"the database failed: {said}. What was kept until then stays, and the next sync takes up from there"
+        )
 
 
 def database_url() -> str:
@@ -74,7 +91,7 @@ def upgrade(url: str) -> str:
     try:
         with _begin(engine) as connection:
             _upgrade(connection)
-            return _newest()
+            return newest_revision()
     finally:
         engine.dispose()
 
@@ -87,12 +104,21 @@ def ensure_schema(engine: Engine) -> None:
     Raises:
         DatabaseError: the schema is not this code's, or the database cannot be reached.
     """
-    newest = _newest()
+    newest = newest_revision()
     with _begin(engine) as connection:
         if not inspect(connection).get_table_names(schema=SCHEMA):
             _upgrade(connection)
             return
         current = current_revision(connection)
+    refuse_other_revision(current, newest)
+
+
+def refuse_other_revision(current: str | None, newest: str) -> None:
+    """Refuse a schema that is at another revision than the one that this code was written for.
+
+    Raises:
+        DatabaseError: it is older or newer.
+    """
     if current == newest:
         return
     if current is None or current in _known():
@@ -125,7 +151,7 @@ def _begin(engine: Engine) -> Iterator[Connection]:
 
 
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     current = current_revision(connection)
     if current is not None and current not in _known():
@@ -150,5 +176,6 @@ def _known() -> set[str]:
     return {revision.revision for revision in _scripts().walk_revisions()}
 
 
-def _newest() -> str:
+def newest_revision() -> str:
+    """Return the revision of the schema that this code was written for."""
     return str(_scripts().get_current_head())

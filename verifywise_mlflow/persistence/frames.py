@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import pandas as pd
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Table, select
 
 from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 
-def records(engine: Engine, tenant_id: str) -> pd.DataFrame:
+def records(store: Store, tenant_id: str) -> pd.DataFrame:
     """Return the canonical records of a tenant's living versions: a row a version, a column a field."""
-    return _frame(engine, canonical_records, [*FIELDS, "incomplete", "findings"], tenant_id).sort_values(
+    return _frame(store, canonical_records, [*FIELDS, "incomplete", "findings"], tenant_id).sort_values(
         ["model_name", "version_number"], ignore_index=True
     )
 
 
-def verdicts(engine: Engine, tenant_id: str) -> pd.DataFrame:
+def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
     """Return the verdicts on a tenant's living versions: a row a version and rule."""
     columns = ["model_name", "version_number", "rule_id", "verdict", "reason", "policy_version", "evaluated_at"]
-    judged = _frame(engine, compliance_results, columns, tenant_id)
-    living = records(engine, tenant_id)[["model_name", "version_number"]]
+    judged = _frame(store, compliance_results, columns, tenant_id)
+    living = records(store, tenant_id)[["model_name", "version_number"]]
     return judged.merge(living).sort_values(["model_name", "version_number", "rule_id"], ignore_index=True)
 
 
-def _frame(engine: Engine, table: Table, columns: list[str], tenant_id: str) -> pd.DataFrame:
+def _frame(store: Store, table: Table, columns: list[str], tenant_id: str) -> pd.DataFrame:
     query = select(*(table.c[name] for name in columns)).where(table.c.tenant_id == tenant_id)
     if "gone_at" in table.c:
         query = query.where(table.c.gone_at.is_(None))
-    with engine.connect() as connection:
+    with store.begin(tenant_id) as connection:
         # Through SQLAlchemy rather than read_sql, so that texts and JSON come as the columns' types give them.
         return pd.DataFrame([dict(row) for row in connection.execute(query).mappings()], columns=columns)

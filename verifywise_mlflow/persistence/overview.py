@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, registered_models
 from verifywise_mlflow.persistence.verdicts import Offender, offenders
 
@@ -20,10 +21,10 @@ class Overview:
     worst: list[Offender]
 
 
-def overview(engine: Engine, tenant_id: str, *, worst: int = 5) -> Overview:
+def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
     """Return a tenant at a glance, with up to ``worst`` verdicts that need a person."""
     models, records, badges = registered_models, canonical_records, compliance_badges
-    with engine.connect() as connection:
+    with store.begin(tenant_id) as connection:
         counted = connection.execute(
             select(badges.c.badge, func.count())
             .select_from(

@@ -110,7 +110,7 @@ class BuiltRecord:
 
 
 def write_records(
-    connection: Connection, tenant_id: str, built: Sequence[BuiltRecord], now: datetime
+    connection: Connection, tenant_id: str, built: Sequence[BuiltRecord], sync_id: str, now: datetime
 ) -> list[BuiltRecord]:
     """Write the records that differ, and for all what they were built from; return those that differed."""
     before = fingerprints(connection, canonical_records, tenant_id, [record.due.key for record in built])
@@ -125,6 +125,7 @@ def write_records(
             "gone_at": record.gone_at,
             "fingerprint": record.fingerprint,
             "changed_at": now,
+            "sync_id": sync_id,
         }
         for record in changed
     ]

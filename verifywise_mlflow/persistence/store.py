@@ -1,17 +1,35 @@
-"""The store: transactions, and one writer a tenant at a time."""
+"""The store: transactions of one tenant, and one writer a tenant at a time."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from types import TracebackType
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from verifywise_mlflow.persistence.database import DatabaseError, connect, ensure_schema
+from verifywise_mlflow.persistence.database import (
+    SCHEMA_LOCK,
+    DatabaseError,
+    DatabaseFailedError,
+    connect,
+    ensure_schema,
+    newest_revision,
+    refuse_other_revision,
+)
+from verifywise_mlflow.persistence.tables import SCHEMA
 
 __all__ = ["Connection", "Store", "TenantBusyError"]  # other rooms name a connection, too, but no SQL
+
+# Two statements in one round trip. The lock is shared with all other transactions and not with `db upgrade`, which so
+# waits for those that have begun; whoever begins later finds the new revision. The second statement has to begin after
+# the lock was granted: within one, the revision would be seen as it was before the upgrade.
+_BEGIN = f"""
+    SELECT pg_advisory_xact_lock_shared(%(schema_lock)s);
+    SELECT version_num, set_config('verifywise.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
+"""  # noqa: S608  # the schema's name is a constant
 
 
 class TenantBusyError(DatabaseError):
@@ -19,7 +37,7 @@ class TenantBusyError(DatabaseError):
 
 
 class Store:
-    """Our tables in one Postgres database."""
+    """Our tables in one Postgres database. A context: it closes its connections at the end."""
 
     def __init__(self, url: str) -> None:
         """Connect, and make sure that the schema is this code's.
@@ -28,20 +46,45 @@ class Store:
             DatabaseError: there is no such database, or its schema is another.
         """
         self._engine = connect(url)
+        self._revision = newest_revision()
         ensure_schema(self._engine)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def engine(self) -> Engine:
-        """The connections, for reading in the ways of SQLAlchemy and pandas."""
+        """The connections, for what belongs to no tenant."""
         return self._engine
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
-    def begin(self) -> AbstractContextManager[Connection]:
-        """Open a transaction; it is kept when the block ends well, and undone otherwise."""
-        return self._engine.begin()
+    @contextmanager
+    def begin(self, tenant_id: str | None) -> Iterator[Connection]:
+        """Open a transaction of a tenant; it is kept when the block ends well, and undone otherwise.
+
+        Row-level security lets a pipeline's role see and write that tenant's rows alone; without a tenant, only which
+        tenants there are. A schema that was upgraded since this process began is refused.
+
+        Raises:
+            DatabaseFailedError: the database was lost, or could not do what it was asked for.
+            DatabaseError: the schema is no longer this code's.
+        """
+        try:
+            with self._engine.begin() as connection:
+                parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id or ""}
+                row = connection.exec_driver_sql(_BEGIN, parameters).first()
+                refuse_other_revision(row.version_num if row else None, self._revision)
+                yield connection
+        except OperationalError as error:
+            raise DatabaseFailedError(error) from error
 
     @contextmanager
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
@@ -51,10 +94,15 @@ class Store:
 
         Raises:
             TenantBusyError: another sync held it for all of ``wait_seconds``.
+            DatabaseFailedError: the database was lost.
         """
         lock = {"lock": f"verifywise {tenant_id}"}
         deadline = time.monotonic() + wait_seconds
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            connected = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except OperationalError as error:
+            raise DatabaseFailedError(error) from error
+        with connected as connection:
             while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:lock, 0))"), lock):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     text,
 )
+from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.codec import Json, Text
 
@@ -48,6 +49,10 @@ def _time(name: str, *, nullable: bool = True) -> Column[Any]:
 
 def _incarnation() -> Column[Any]:
     return Column("incarnation", Integer, nullable=False, server_default=text("1"))
+
+
+def _redactions() -> Column[Any]:
+    return Column("redactions", Json, nullable=False, server_default=text("'[]'::jsonb"))
 
 
 def _written() -> tuple[Column[Any], ...]:
@@ -80,6 +85,7 @@ registered_models = Table(
     _time("last_updated_at"),
     Column("hidden_from_search", Boolean, nullable=False),
     Column("problems", Json, nullable=False),
+    _redactions(),
     _incarnation(),
     _time("gone_at"),
     *_written(),
@@ -106,6 +112,7 @@ model_versions = Table(
     Column("tags", Json, nullable=False),
     Column("hidden_from_search", Boolean, nullable=False),
     Column("problems", Json, nullable=False),
+    _redactions(),
     _incarnation(),
     _time("gone_at"),
     *_written(),
@@ -133,6 +140,7 @@ training_runs = Table(
     Column("datasets", Json, nullable=False),
     Column("logged_model_ids", Json, nullable=False),
     Column("problems", Json, nullable=False),
+    _redactions(),
     Column("unreadable", Text),
     Column("retry", Boolean, nullable=False),
     Column("read_for_revision", BigInteger, nullable=False),
@@ -156,6 +164,7 @@ logged_models = Table(
     Column("metrics", Json, nullable=False),
     Column("tags", Json, nullable=False),
     Column("problems", Json, nullable=False),
+    _redactions(),
     Column("unreadable", Text),
     Column("retry", Boolean, nullable=False),
     Column("read_for_revision", BigInteger, nullable=False),
@@ -199,55 +208,81 @@ integrity_events = Table(
     Index("integrity_events_by_version", "tenant_id", "model_name", "version_number"),
 )
 
+
+def _record_columns() -> tuple[Column[Any], ...]:
+    return (
+        _key("tenant_id"),
+        # Identity
+        _key("model_name"),
+        Column("description", Text),
+        Column("business_purpose", Text),
+        Column("owner", Text),
+        # Version and lifecycle
+        _key("version_number", Integer),
+        Column("lifecycle_stage", Text),
+        _time("created_at"),
+        _time("last_updated_at"),
+        Column("deployment_status", Text),
+        Column("source_run_id", Text),
+        Column("source_artifact_uri", Text),
+        # Training and evaluation
+        Column("training_status", Text),
+        _time("training_started_at"),
+        _time("training_ended_at"),
+        Column("metrics", Json),
+        Column("hyperparameters", Json),
+        Column("evaluation_tags", Json),
+        # Lineage
+        Column("experiment_id", Text),
+        Column("experiment_name", Text),
+        Column("code_commit", Text),
+        Column("training_entrypoint", Text),
+        Column("dataset_reference", Json),
+        Column("artifact_uri", Text),
+        # Risk and compliance
+        Column("risk_category", Text),
+        Column("regulatory_scope", Text),
+        Column("data_sensitivity", Text),
+        Column("privacy_assessment_status", Text),
+        Column("compliance_approver", Text),
+        Column("security_assessment_version", Text),
+        # Artifacts and environment
+        Column("runtime_environment", Json),
+        Column("artifact_manifest", Json),
+        Column("evidence_files", Json),
+        # How we know
+        Column("origins", Json, nullable=False),
+        Column("incomplete", Json, nullable=False),
+        Column("findings", Json, nullable=False),
+        _time("gone_at"),
+        Column("fingerprint", Text, nullable=False),
+    )
+
+
+def _ended() -> tuple[Column[Any], ...]:
+    return (_time("held_until", nullable=False), Column("ended_by_sync_id", Text, nullable=False))
+
+
 canonical_records = Table(
     "canonical_records",
     metadata,
-    _key("tenant_id"),
-    # Identity
-    _key("model_name"),
-    Column("description", Text),
-    Column("business_purpose", Text),
-    Column("owner", Text),
-    # Version and lifecycle
-    _key("version_number", Integer),
-    Column("lifecycle_stage", Text),
-    _time("created_at"),
-    _time("last_updated_at"),
-    Column("deployment_status", Text),
-    Column("source_run_id", Text),
-    Column("source_artifact_uri", Text),
-    # Training and evaluation
-    Column("training_status", Text),
-    _time("training_started_at"),
-    _time("training_ended_at"),
-    Column("metrics", Json),
-    Column("hyperparameters", Json),
-    Column("evaluation_tags", Json),
-    # Lineage
-    Column("experiment_id", Text),
-    Column("experiment_name", Text),
-    Column("code_commit", Text),
-    Column("training_entrypoint", Text),
-    Column("dataset_reference", Json),
-    Column("artifact_uri", Text),
-    # Risk and compliance
-    Column("risk_category", Text),
-    Column("regulatory_scope", Text),
-    Column("data_sensitivity", Text),
-    Column("privacy_assessment_status", Text),
-    Column("compliance_approver", Text),
-    Column("security_assessment_version", Text),
-    # Artifacts and environment
-    Column("runtime_environment", Json),
-    Column("artifact_manifest", Json),
-    Column("evidence_files", Json),
-    # How we know
-    Column("origins", Json, nullable=False),
-    Column("incomplete", Json, nullable=False),
-    Column("findings", Json, nullable=False),
-    _time("gone_at"),
-    *_written(),
+    *_record_columns(),
+    Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
+    _time("changed_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
 )
+
+canonical_record_history = Table(
+    "canonical_record_history",
+    metadata,
+    *_record_columns(),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    _time("changed_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    *_ended(),
+    Index("canonical_record_history_by_end", "tenant_id", "held_until"),
+)
+"""Written by a trigger, as the other two histories are."""
 
 record_inputs = Table(
     "record_inputs",
@@ -263,6 +298,43 @@ record_inputs = Table(
     Column("mapping_digest", Text, nullable=False),
 )
 
+
+def _verdict_columns() -> tuple[Column[Any], ...]:
+    return (
+        Column("rule_version", Integer, nullable=False),
+        Column("verdict", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("values", Json, nullable=False),
+        Column("policy_id", Text, nullable=False),
+        Column("policy_version", Text, nullable=False),
+        _time("evaluated_at", nullable=False),
+        Column("sync_id", Text, nullable=False),
+    )
+
+
+def _badge_columns() -> tuple[Column[Any], ...]:
+    return (
+        Column("badge", Text, nullable=False),
+        Column("record_revision", BigInteger, nullable=False),
+        Column("policy_digest", Text, nullable=False),
+        _time("evaluated_at", nullable=False),
+        Column("sync_id", Text, nullable=False),
+        _time("changed_at", nullable=False),
+    )
+
+
+def _version_columns() -> tuple[Column[Any], ...]:
+    return (
+        Column("tenant_id", Text, nullable=False),
+        Column("model_name", Text, nullable=False),
+        Column("version_number", Integer, nullable=False),
+    )
+
+
+def _state_id() -> Column[Any]:
+    return Column("state_id", BigInteger, Identity(always=True), primary_key=True)
+
+
 compliance_results = Table(
     "compliance_results",
     metadata,
@@ -270,14 +342,20 @@ compliance_results = Table(
     _key("model_name"),
     _key("version_number", Integer),
     _key("rule_id"),
-    Column("rule_version", Integer, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("values", Json, nullable=False),
-    Column("policy_id", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    _time("evaluated_at", nullable=False),
+    *_verdict_columns(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
+)
+
+compliance_result_history = Table(
+    "compliance_result_history",
+    metadata,
+    _state_id(),
+    *_version_columns(),
+    Column("rule_id", Text, nullable=False),
+    *_verdict_columns(),
+    *_ended(),
+    Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
+    Index("compliance_result_history_by_end", "tenant_id", "held_until"),
 )
 
 compliance_badges = Table(
@@ -286,10 +364,18 @@ compliance_badges = Table(
     _key("tenant_id"),
     _key("model_name"),
     _key("version_number", Integer),
-    Column("badge", Text, nullable=False),
-    Column("record_revision", BigInteger, nullable=False),
-    Column("policy_digest", Text, nullable=False),
-    _time("evaluated_at", nullable=False),
+    *_badge_columns(),
+)
+
+compliance_badge_history = Table(
+    "compliance_badge_history",
+    metadata,
+    _state_id(),
+    *_version_columns(),
+    *_badge_columns(),
+    *_ended(),
+    Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
+    Index("compliance_badge_history_by_end", "tenant_id", "held_until"),
 )
 
 stage_refreshes = Table(
@@ -310,23 +396,65 @@ version_polls = Table(
     _time("noted_at", nullable=False),
 )
 
+lifecycle_events = Table(
+    "lifecycle_events",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("version_number", Integer),
+    Column("incarnation", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("alias", Text),
+    Column("previous", Text),
+    Column("value", Text),
+    _time("happened_at"),
+    _time("seen_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Index("lifecycle_events_by_version", "tenant_id", "model_name", "version_number", "event_id"),
+    Index("lifecycle_events_by_time", "tenant_id", "seen_at"),
+)
+
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("adoption_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("document", Json, nullable=False),
+    _time("adopted_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Index("adoptions_by_kind", "tenant_id", "kind", "adoption_id"),
+)
+"""Which mapping, policy and description of a tenant held from when on."""
+
 audit_trail = Table(
     "audit_trail",
     metadata,
-    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Text, nullable=False),
-    _time("occurred_at", nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("sync_id", Text, nullable=False),
-    Column("dagster_run_id", Text),
-    Column("source_uri", Text, nullable=False),
-    Column("credential_identity", Text),
-    Column("server_version", Text),
-    Column("code_version", Text, nullable=False),
-    Column("object_kind", Text),
-    Column("object_name", Text),
-    Column("outcome", Text, nullable=False),
-    Column("reason", Text),
-    Column("counts", Json, nullable=False, server_default=text("'{}'::jsonb")),
-    Index("audit_trail_by_tenant", "tenant_id", "entry_id"),
+    _key("tenant_id"),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", PlainText, nullable=False),
+    Column("entry_hash", PlainText, nullable=False),
+    Index("audit_trail_by_kind", "tenant_id", text("(entry::jsonb ->> 'kind')"), "sequence"),
 )
+"""``entry`` is canonical JSON, the very bytes that were hashed; the view ``audit_entries`` shows its parts."""
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    _key("tenant_id"),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("checkpoint", PlainText, nullable=False),
+    Column("signature", PlainText, primary_key=True),
+)
+
+access = Table(
+    "access",
+    metadata,
+    Column("role_name", PlainText, primary_key=True),
+    Column("kind", PlainText, nullable=False),
+    Column("tenant_id", Text),
+    _time("granted_at", nullable=False),
+)
+"""Which database roles may do what: the policies of row-level security ask it."""

@@ -86,7 +86,12 @@ class PolicyIdentity:
 
 
 def write_verdicts(
-    connection: Connection, tenant_id: str, policy: PolicyIdentity, judged: Sequence[Judged], now: datetime
+    connection: Connection,
+    tenant_id: str,
+    policy: PolicyIdentity,
+    judged: Sequence[Judged],
+    sync_id: str,
+    now: datetime,
 ) -> None:
     """Put the verdicts in the place of the records' former ones."""
     keys = [item.due.key for item in judged]
@@ -109,6 +114,7 @@ def write_verdicts(
             "policy_id": policy.policy_id,
             "policy_version": policy.version,
             "evaluated_at": now,
+            "sync_id": sync_id,
         }
         for item in judged
         for result in item.results
@@ -127,6 +133,8 @@ def write_verdicts(
                 "record_revision": item.due.revision,
                 "policy_digest": policy.digest,
                 "evaluated_at": now,
+                "sync_id": sync_id,
+                "changed_at": now,
             }
             for item in judged
         ],

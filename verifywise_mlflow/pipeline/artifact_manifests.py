@@ -50,7 +50,7 @@ def refresh(context: StageContext) -> Progress:
     if not settings.manifests:
         progress.notes.append("manifests are switched off for this tenant (artifacts.manifests: false)")
         return progress
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         due = manifests.due_manifests(
             connection,
             tenant_id,
@@ -168,7 +168,7 @@ class _LinkedVersion:
 
 def _linked(context: StageContext, due: DueManifest) -> _LinkedVersion:
     tenant_id = context.tenant.tenant_id
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         version = registry.version_at(connection, tenant_id, *due.key)
         assert version is not None  # it was due a moment ago, and no sync deletes rows
         runs = tracking.rows_by_id(connection, tenant_id, RUNS, [due.run_id] if due.run_id else [])
@@ -249,7 +249,7 @@ def _take_over(
     """Let hashes that an earlier reading made at the same place stand; return when they were made."""
     if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
         return None
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         kept = manifests.kept_at(
             connection, context.tenant.tenant_id, location.uri, since=_rehash_before(context).production
         )
@@ -279,7 +279,7 @@ def _write(
     context: StageContext, progress: Progress, linked: Sequence[_LinkedVersion], read: Sequence[ReadManifest]
 ) -> None:
     tenant_id = context.tenant.tenant_id
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         former = manifests.kept_by_key(connection, tenant_id, [item.due.key for item in read])
         events = [
             event

@@ -35,7 +35,7 @@ def refresh(context: StageContext) -> Progress:
     digest = fingerprint([mapping.digest(), __version__])
     after: Key | None = None
     while True:
-        with context.store.begin() as connection:
+        with context.begin() as connection:
             due = records.due_records(
                 connection, context.tenant.tenant_id, mapping_digest=digest, after=after, limit=BATCH
             )
@@ -45,7 +45,7 @@ def refresh(context: StageContext) -> Progress:
             for item, inputs in zip(due, _inputs(connection, context.tenant, due), strict=True):
                 normalized = normalize(inputs, mapping)
                 built.append(BuiltRecord(item, normalized, fingerprint([normalized, item.version["gone_at"]])))
-            changed = records.write_records(connection, context.tenant.tenant_id, built, context.now)
+            changed = records.write_records(connection, context.tenant.tenant_id, built, context.sync_id, context.now)
         after = due[-1].key
         progress.read += len(built)
         progress.changed += len(changed)

@@ -22,7 +22,7 @@ def refresh(context: StageContext) -> Progress:
     identity = PolicyIdentity(policy.id, str(policy.version), digest)
     after: Key | None = None
     while True:
-        with context.store.begin() as connection:
+        with context.begin() as connection:
             due = verdicts.due_verdicts(
                 connection, context.tenant.tenant_id, policy_digest=digest, after=after, limit=BATCH
             )
@@ -32,7 +32,9 @@ def refresh(context: StageContext) -> Progress:
             for item in due:
                 results = evaluator.evaluate(item.record, item.incomplete)
                 judged.append(Judged(item, results, badge(results, complete=not item.incomplete)))
-            verdicts.write_verdicts(connection, context.tenant.tenant_id, identity, judged, context.now)
+            verdicts.write_verdicts(
+                connection, context.tenant.tenant_id, identity, judged, context.sync_id, context.now
+            )
         after = due[-1].key
         progress.read += len(judged)
         progress.changed += len(judged)

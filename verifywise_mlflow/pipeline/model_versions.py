@@ -17,11 +17,11 @@ from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 def refresh(context: StageContext) -> Progress:
     """List all versions, join their aliases from the models; write those that differ, entomb those that are gone."""
     progress = Progress(reconciled=True)
-    reader, store, tenant_id = context.reader(), context.store, context.tenant.tenant_id
+    reader, tenant_id = context.reader(), context.tenant.tenant_id
 
     listing = reader.model_versions()
     progress.notes += listing.problems
-    with store.begin() as connection:
+    with context.begin() as connection:
         known = registry.known_versions(connection, tenant_id)
         aliases = registry.aliases_by_version(connection, tenant_id)
 
@@ -38,7 +38,7 @@ def refresh(context: StageContext) -> Progress:
         listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
         changes.compare(_name(key), listed, version.created_at, known.get(key))
     for start in range(0, len(changes.seen), BATCH):
-        with store.begin() as connection:
+        with context.begin() as connection:
             registry.write_versions(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
         context.show(start, len(changes.seen))
 
@@ -52,10 +52,10 @@ def refresh(context: StageContext) -> Progress:
         what="model versions",
     )
     if removal.gone:
-        with store.begin() as connection:
+        with context.begin() as connection:
             registry.entomb_versions(connection, tenant_id, removal.gone, context.now)
     if listing.is_complete:
-        with store.begin() as connection:
+        with context.begin() as connection:
             tenancy.note_newest_version_time(connection, tenant_id, _newest(listing.rows), context.now)
     progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.notes += removal.notes

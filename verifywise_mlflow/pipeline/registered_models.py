@@ -13,7 +13,7 @@ from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 def refresh(context: StageContext) -> Progress:
     """List all registered models; write those that differ, entomb those that are gone."""
     progress = Progress(reconciled=True)
-    reader, store, tenant_id = context.reader(), context.store, context.tenant.tenant_id
+    reader, tenant_id = context.reader(), context.tenant.tenant_id
 
     listing = reader.registered_models()
     progress.notes += listing.problems
@@ -29,14 +29,14 @@ def refresh(context: StageContext) -> Progress:
             progress.unreadable.append(Unreadable("registered model", f"{model.name[:80]}…", reason))
         elif model.problems:
             progress.incomplete += 1
-    with store.begin() as connection:
+    with context.begin() as connection:
         known = registry.known_models(connection, tenant_id)
 
     changes: Changes[RegisteredModel] = Changes("registered model")
     for model in models:
         changes.compare(model.name, model, model.created_at, known.get(model.name))
     for start in range(0, len(changes.seen), BATCH):
-        with store.begin() as connection:
+        with context.begin() as connection:
             registry.write_models(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
         context.show(start, len(changes.seen))
 
@@ -50,7 +50,7 @@ def refresh(context: StageContext) -> Progress:
         what="registered models",
     )
     if removal.gone:
-        with store.begin() as connection:
+        with context.begin() as connection:
             registry.entomb_models(connection, tenant_id, removal.gone, context.now)
     progress.unreadable += [Unreadable("registered model", name, reason) for name, reason in removal.unconfirmed]
     progress.notes += removal.notes

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.persistence.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.pipeline.changes import Recreated
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -113,6 +115,12 @@ class StageContext:
     """When this stage last read everything anew."""
     show: Callable[[int, int], None]
     """Takes how many objects are done, and of how many."""
+    entry: Callable[..., AuditEntry]
+    """Makes an entry of the audit trail: ``Sync.entry``. It is to be appended in the transaction that it tells of."""
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """Open a transaction of the tenant."""
+        return self.store.begin(self.tenant.tenant_id)
 
     @property
     def is_reconcile_due(self) -> bool:

@@ -70,7 +70,7 @@ class Sync:
     _failure: tuple[Stage, BaseException] | None = None
 
     def __enter__(self) -> Sync:
-        with self.store.begin() as connection:
+        with self.store.begin(self.tenant.tenant_id) as connection:
             activate(connection, self.tenant, self.now())
         return self
 
@@ -78,7 +78,7 @@ class Sync:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
         try:
-            with self.store.begin() as connection:
+            with self.store.begin(self.tenant.tenant_id) as connection:
                 trail.append(connection, [self._entry_of_sync()])
         finally:
             if self._reader:
@@ -124,7 +124,7 @@ class Sync:
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
-        with self.store.begin() as connection:
+        with self.store.begin(self.tenant.tenant_id) as connection:
             last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
         return StageContext(
             tenant=self.tenant,
@@ -135,20 +135,21 @@ class Sync:
             options=self.options,
             last_reconciled_at=last.reconciled_at if last else None,
             show=lambda done, total: self.show(stage, done, total),
+            entry=self.entry,
         )
 
     def _close_stage(self, stage: Stage, progress: Progress, now: datetime) -> None:
         unreadable = progress.unreadable[:_UNREADABLE_A_STAGE]
         if len(progress.unreadable) > len(unreadable):
             progress.notes.append(f"{len(progress.unreadable) - len(unreadable)} more objects could not be read")
-        with self.store.begin() as connection:
+        with self.store.begin(self.tenant.tenant_id) as connection:
             tenancy.note_refresh(
                 connection, self.tenant.tenant_id, stage, self.sync_id, now, reconciled=progress.reconciled
             )
             trail.append(
                 connection,
                 [
-                    self._entry(
+                    self.entry(
                         "object unreadable",
                         "incomplete",
                         object_kind=item.kind,
@@ -158,7 +159,7 @@ class Sync:
                     for item in unreadable
                 ]
                 + [
-                    self._entry(
+                    self.entry(
                         "object recreated",
                         "noted",
                         object_kind=item.kind,
@@ -168,7 +169,7 @@ class Sync:
                     for item in progress.recreated
                 ]
                 + [
-                    self._entry(
+                    self.entry(
                         "integrity event",
                         "noted",
                         object_kind="artifacts",
@@ -193,9 +194,9 @@ class Sync:
         counts["requests"] = self._traffic().requests
         if self._reader:
             counts["server"] = asdict(self._reader.server)
-        return self._entry("sync", outcome, reason="; ".join(reasons) or None, counts=counts)
+        return self.entry("sync", outcome, reason="; ".join(reasons) or None, counts=counts)
 
-    def _entry(
+    def entry(
         self,
         kind: EntryKind,
         outcome: Outcome,
@@ -205,6 +206,7 @@ class Sync:
         object_name: str | None = None,
         counts: dict[str, object] | None = None,
     ) -> AuditEntry:
+        """Return an entry of the audit trail that tells of something in this sync."""
         return AuditEntry(
             tenant_id=self.tenant.tenant_id,
             occurred_at=self.now(),

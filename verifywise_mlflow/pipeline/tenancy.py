@@ -15,11 +15,13 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
     """Activate the tenants of the file, deactivate those that left it; return the latter. Their data stays."""
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         left = sorted(tenancy.active_tenants(connection) - set(described))
-        for tenant in described.values():
+    for tenant in described.values():
+        with store.begin(tenant.tenant_id) as connection:
             activate(connection, tenant, now)
-        for tenant_id in left:
+    for tenant_id in left:
+        with store.begin(tenant_id) as connection:
             if (uri := tenancy.deactivate(connection, tenant_id, now)) is not None:
                 trail.append(connection, [_entry("tenant deactivated", tenant_id, uri, now)])
     return left

@@ -81,7 +81,7 @@ def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
 
 
 def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         return tracking.due(connection, context.tenant.tenant_id, linked, reach)
 
 
@@ -176,7 +176,7 @@ def _read(
     done = 0
     for batch, found in _ahead(batches, lambda batch: search.read([item.object_id for item in batch], experiments.ids)):
         by_id = {_id(item): item for item in found.objects}
-        with context.store.begin() as connection:
+        with context.begin() as connection:
             ids = [item.object_id for item in batch]
             kept = tracking.kept(connection, context.tenant.tenant_id, search.linked, ids)
         readings = [
@@ -252,7 +252,7 @@ def _write(
     kept: Mapping[str, Kept],
 ) -> None:
     tenant_id, linked = context.tenant.tenant_id, search.linked
-    with context.store.begin() as connection:
+    with context.begin() as connection:
         changed = []
         unchanged = []
         for reading in readings:

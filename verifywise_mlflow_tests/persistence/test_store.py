@@ -34,12 +34,12 @@ def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
 
 
 def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(store: Store) -> None:
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         trail.append(connection, [entry(1), entry(2)])
         trail.append(connection, [entry(3, "globex")])
         trail.append(connection, [])
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         assert trail.entries(connection, "acme") == [entry(2), entry(1)]
         assert trail.entries(connection, "acme", limit=1) == [entry(2)]
         assert trail.entries(connection, "globex") == [entry(3, "globex")]
@@ -48,22 +48,22 @@ def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(stor
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE verifywise.audit_trail SET outcome = 'complete'",
-        "UPDATE verifywise.audit_trail SET reason = 'x' WHERE false",
+        "UPDATE verifywise.audit_trail SET entry = '{}'",
+        "UPDATE verifywise.audit_trail SET entry = '{}' WHERE false",
         "DELETE FROM verifywise.audit_trail",
         "DELETE FROM verifywise.audit_trail WHERE false",
         "TRUNCATE verifywise.audit_trail",
-        "INSERT INTO verifywise.audit_trail (entry_id, tenant_id) VALUES (1, 'acme')",
+        "INSERT INTO verifywise.audit_trail (sequence, tenant_id) VALUES (1, 'acme')",
     ],
 )
 def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         trail.append(connection, [entry(1)])
 
-    with pytest.raises(DBAPIError), store.begin() as connection:
+    with pytest.raises(DBAPIError), store.begin(None) as connection:
         connection.execute(text(statement))
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         assert trail.entries(connection, "acme") == [entry(1)]
 
 
@@ -122,9 +122,12 @@ def test_a_sync_whose_process_is_killed_lets_the_next_one_in(store: Store, datab
 
 def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store) -> None:
     def lose_the_connection_and_fail() -> None:
-        with store.begin() as connection:
+        with store.begin(None) as connection:
             connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks "
+                    "WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+                )
             )
         raise RuntimeError("boom")
 
@@ -133,13 +136,13 @@ def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store
 
 
 def revisions(store: Store) -> dict[str, int]:
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         rows = connection.execute(select(registered_models.c.model_name, registered_models.c.revision))
         return {name: revision for name, revision in rows}  # noqa: C416  # a row is no pair to dict()
 
 
 def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         registry.write_models(connection, tenant_id, [Seen(model, f"of {model}") for model in models], NOW)
 
 
@@ -159,7 +162,7 @@ def test_a_written_row_takes_the_place_of_the_one_with_its_key(store: Store) -> 
 
     write(store, RegisteredModel("a", description="new\x00", aliases={"champion": 3}))
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         found = registry.models_by_name(connection, "acme", ["a", "b"])
         assert {name: row["description"] for name, row in found.items()} == {"a": "new\x00", "b": None}
         assert (found["a"]["tags"], found["a"]["aliases"]) == ({}, {"champion": 3})
@@ -171,7 +174,7 @@ def test_a_tenants_row_does_not_touch_another_tenants_of_the_same_name(store: St
 
     write(store, RegisteredModel("a", description="ours"))
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         assert registry.models_by_name(connection, "globex", ["a"])["a"]["description"] == "theirs"
 
 
@@ -185,15 +188,15 @@ def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
 def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(store: Store) -> None:
     write(store, RegisteredModel("a"))
     first = revisions(store)["a"]
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         registry.entomb_models(connection, "acme", ["a"], NOW)
     entombed = revisions(store)["a"]
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         was_gone = registry.known_models(connection, "acme")["a"].is_gone
 
     write(store, RegisteredModel("a"))
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         assert was_gone
         assert not registry.known_models(connection, "acme")["a"].is_gone
     assert first < entombed < revisions(store)["a"]
@@ -204,14 +207,14 @@ def test_the_last_moment_that_a_time_can_be_comes_back_in_utc_whatever_the_serve
     store: Store, database_url: str, zone: str
 ) -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         connection.execute(
             text(f"ALTER ROLE CURRENT_USER IN DATABASE {store.engine.url.database} SET timezone = '{zone}'")
         )
     elsewhere = Store(database_url)
     write(elsewhere, RegisteredModel("a", created_at=last, last_updated_at=NOW))
 
-    with elsewhere.begin() as connection:
+    with elsewhere.begin(None) as connection:
         row = registry.models_by_name(connection, "acme", ["a"])["a"]
     elsewhere.close()
 

@@ -451,7 +451,7 @@ def last_entry(store: Store, tenant_id: str) -> Row:
     """The last entry of a sync in the tenant's audit trail."""
     entries = [
         row
-        for row in rows(store, "audit_trail", "occurred_at")
+        for row in rows(store, "audit_entries", "occurred_at")
         if row["tenant_id"] == tenant_id and row["kind"] == "sync"
     ]
     return entries[-1]
@@ -489,5 +489,5 @@ def verdicts_of(store: Store) -> dict[tuple[object, object], object]:
 
 def unreadable(store: Store) -> list[str]:
     """Why objects could not be read, as the audit trail tells it."""
-    entries = rows(store, "audit_trail", "occurred_at, object_name")
+    entries = rows(store, "audit_entries", "occurred_at, object_name")
     return [str(row["reason"]) for row in entries if row["kind"] == "object unreadable"]

@@ -20,10 +20,10 @@ def test_records_and_verdicts_of_living_versions_come_as_frames(
     registry.client.delete_model_version("churn", "1")
     sync(tenant, store)
 
-    records, verdicts = frames.records(store.engine, "acme"), frames.verdicts(store.engine, "acme")
+    records, verdicts = frames.records(store, "acme"), frames.verdicts(store, "acme")
 
     assert list(records.columns[: len(FIELDS)]) == list(FIELDS)
     assert records["owner"].tolist() == ["grace"]
     assert verdicts["version_number"].unique().tolist() == [2]
     assert len(verdicts) == len(default_policy().rules)
-    assert frames.records(store.engine, "globex").empty
+    assert frames.records(store, "globex").empty

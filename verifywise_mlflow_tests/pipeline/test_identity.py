@@ -24,7 +24,7 @@ def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another
     incarnations = {row["model_name"]: row["incarnation"] for row in rows(store, "model_versions")}
     noted = [
         (row["object_kind"], row["object_name"], row["outcome"])
-        for row in rows(store, "audit_trail", "entry_id")
+        for row in rows(store, "audit_entries", "sequence")
         if row["kind"] == "object recreated"
     ]
     assert incarnations == {"churn": 2, "fraud": 1}
@@ -40,7 +40,7 @@ def test_the_sync_records_what_the_server_offers(registry: Registry, tenant: Ten
 
     sync(tenant, store)
 
-    (entry,) = [row for row in rows(store, "audit_trail", "entry_id") if row["kind"] == "sync"]
+    (entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync"]
     counts = entry["counts"]
     assert isinstance(counts, dict)
     offered = counts["server"]

@@ -51,7 +51,7 @@ def test_bytes_changed_in_place_are_an_event_a_finding_and_a_failed_verdict(
     third = sync(tenant, store, SyncOptions(rehash=True))
 
     (event,) = rows(store, "integrity_events")
-    noted = [row for row in rows(store, "audit_trail", "entry_id") if row["kind"] == "integrity event"]
+    noted = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "integrity event"]
     assert (event["kind"], event["root"], event["path"]) == ("changed", "model", "model.pkl")
     assert event["former_sha256"] == hashlib.sha256(MODEL_FILES["model.pkl"]).hexdigest()
     assert event["sha256"] == hashlib.sha256(OTHER_BYTES).hexdigest()

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows
 from verifywise_mlflow_tests.registry import Registry
 
-WHEN_AND_HOW_OFTEN = {"changed_at", "revision", "evaluated_at"}
+WHEN_AND_HOW_OFTEN = {"changed_at", "revision", "evaluated_at", "sync_id"}
 
 
 def test_a_sync_killed_anywhere_is_taken_up_by_the_next(
@@ -63,7 +63,7 @@ def _what_is_kept(store: Store) -> dict[str, list[Row]]:
 
 
 def _empty(store: Store) -> None:
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         for table in (
             "registered_models",
             "model_versions",

@@ -65,7 +65,7 @@ def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, 
     register(registry, SIGNED)
     sync(tenant, store)
 
-    with store.begin() as connection:
+    with store.begin(None) as connection:
         kept = manifests.manifest_of(connection, "acme", ("churn", 1))
 
     assert kept is not None

@@ -191,13 +191,13 @@ def test_a_second_sync_writes_nothing_but_its_audit_entry(registry: Registry, te
     # xmin is the transaction that wrote a row last: it moves with any writing, changed or not.
     tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs", "compliance_badges", "tenants"]
     before = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
-    entries = len(rows(store, "audit_trail"))
+    entries = len(rows(store, "audit_entries"))
 
     second = sync(tenant, store)
 
     after = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
     assert after == before
-    assert len(rows(store, "audit_trail")) == entries + 1
+    assert len(rows(store, "audit_entries")) == entries + 1
     assert requests(second) <= 8
     (confirmed, _) = rows(store, "record_confirmations")
     assert confirmed["version_confirmed_at"] > confirmed["changed_at"]  # type: ignore[operator]
@@ -363,7 +363,7 @@ def test_a_server_that_is_down_leaves_the_records_and_one_entry(
         sync(down, store)
 
     assert rows(store, "canonical_records") == before
-    entry = rows(store, "audit_trail", "entry_id DESC")[0]
+    entry = rows(store, "audit_entries", "sequence DESC")[0]
     assert (entry["kind"], entry["outcome"], entry["source_uri"]) == ("sync", "failed", "http://127.0.0.1:9")
     assert "registered_models" in str(entry["reason"])
 
@@ -374,7 +374,7 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
     sync(tenant, store)
     sync(tenant, store)
 
-    entries = [row for row in rows(store, "audit_trail") if row["object_kind"] == "training run"]
+    entries = [row for row in rows(store, "audit_entries") if row["object_kind"] == "training run"]
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
 
 

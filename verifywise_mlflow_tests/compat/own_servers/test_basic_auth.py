@@ -153,7 +153,7 @@ def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Fille
     for table in ("registered_models", "canonical_records"):
         assert {row["gone_at"] for row in rows(store, table)} == {None}
     assert record(store, "churn")["metrics"] == known["metrics"] == {"accuracy": 0.93}
-    entries = [row for row in rows(store, "audit_trail") if row["object_name"] == "churn"]
+    entries = [row for row in rows(store, "audit_entries") if row["object_name"] == "churn"]
     assert [(row["object_kind"], row["outcome"]) for row in entries] == [("registered model", "incomplete")]
     assert "answered 403" in str(entries[0]["reason"])
 
@@ -185,9 +185,9 @@ def test_a_wrong_password_is_told_as_that_and_changes_nothing(filled: Filled, st
         sync(tenant, store)
 
     assert rows(store, "canonical_records") == known
-    entry = rows(store, "audit_trail", "entry_id DESC")[0]
+    entry = rows(store, "audit_entries", "sequence DESC")[0]
     assert (entry["outcome"], entry["credential_identity"]) == ("failed", tenant.auth.identity())
-    assert filled.guarded.password(account) not in str(rows(store, "audit_trail"))
+    assert filled.guarded.password(account) not in str(rows(store, "audit_entries"))
 
 
 def _listed(reader: MlflowReader) -> tuple[dict[str, bool], dict[str, bool]]:

@@ -31,7 +31,7 @@ def test_a_server_below_a_prefix_is_read_in_full(environment: str, tmp_path: Pat
 
     kept = record(store, "churn")
     assert (kept["incomplete"], hashes(kept)) == ([], hashes_of(MODEL_FILES, "model"))
-    (entry,) = (row for row in rows(store, "audit_trail") if row["outcome"] == "complete")
+    (entry,) = (row for row in rows(store, "audit_entries") if row["outcome"] == "complete")
     assert entry["server_version"] == server.version
 
 
