@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 EntryKind = Literal[
-    "sync",
+    "sync started",
+    "sync ended",
     "object unreadable",
     "object recreated",
+    "lifecycle event",
     "integrity event",
+    "policy changed",
+    "mapping changed",
+    "tenant changed",
     "tenant activated",
     "tenant deactivated",
+    "tenant erased",
 ]
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
@@ -39,3 +45,19 @@ class AuditEntry:
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
     """Per stage, what was read, changed, incomplete and removed; and the requests made."""
+
+
+class MakeEntry(Protocol):
+    """Makes an entry of a sync: who reads what on whose behalf is known already."""
+
+    def __call__(
+        self,
+        kind: EntryKind,
+        outcome: Outcome,
+        *,
+        reason: str | None,
+        object_kind: str | None = None,
+        object_name: str | None = None,
+        counts: Mapping[str, object] | None = None,
+    ) -> AuditEntry:
+        """Return what happened, to which object; why or how, in a sentence."""

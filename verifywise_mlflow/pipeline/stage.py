@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import MakeEntry
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.persistence.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.store import Connection, Store
@@ -115,7 +115,7 @@ class StageContext:
     """When this stage last read everything anew."""
     show: Callable[[int, int], None]
     """Takes how many objects are done, and of how many."""
-    entry: Callable[..., AuditEntry]
+    entry: MakeEntry
     """Makes an entry of the audit trail: ``Sync.entry``. It is to be appended in the transaction that it tells of."""
 
     def begin(self) -> AbstractContextManager[Connection]:

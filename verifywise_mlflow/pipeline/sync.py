@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -194,7 +194,7 @@ class Sync:
         counts["requests"] = self._traffic().requests
         if self._reader:
             counts["server"] = asdict(self._reader.server)
-        return self.entry("sync", outcome, reason="; ".join(reasons) or None, counts=counts)
+        return self.entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)
 
     def entry(
         self,
@@ -204,7 +204,7 @@ class Sync:
         reason: str | None,
         object_kind: str | None = None,
         object_name: str | None = None,
-        counts: dict[str, object] | None = None,
+        counts: Mapping[str, object] | None = None,
     ) -> AuditEntry:
         """Return an entry of the audit trail that tells of something in this sync."""
         return AuditEntry(

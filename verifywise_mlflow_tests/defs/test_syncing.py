@@ -49,7 +49,7 @@ def test_a_run_materializes_all_stages_and_judges(
     assert checks["reproducible_environment"].passed
     assert not checks["high_risk_category"].passed
     assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
-    (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync"]
+    (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
     assert (entry["dagster_run_id"], entry["outcome"]) == (result.run_id, "complete")
 
 
@@ -66,7 +66,7 @@ def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry
     assert not result.success
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "ABSENT_TOKEN" in str(failure.step_failure_data.error_display_string)
-    (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync"]
+    (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
     assert entry["outcome"] == "failed"
 
 

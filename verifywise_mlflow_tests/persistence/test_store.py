@@ -23,7 +23,7 @@ def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
     return AuditEntry(
         tenant_id=tenant_id,
         occurred_at=NOW + timedelta(seconds=number),
-        kind="sync",
+        kind="sync ended",
         sync_id=f"s{number}",
         source_uri="https://a.example",
         outcome="complete",

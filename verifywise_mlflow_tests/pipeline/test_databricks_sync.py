@@ -41,7 +41,7 @@ def test_every_version_of_a_databricks_registry_gets_its_record_and_a_second_syn
         second = sync(tenant, store)
 
     found = rows(store, "canonical_records")
-    entries = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync"]
+    entries = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     assert {(row["model_name"], row["version_number"]) for row in found} >= names
     assert first.reports[-1].progress.read == len(found)
     assert [report.progress.changed for report in second.reports] == [0] * 6

@@ -452,7 +452,7 @@ def last_entry(store: Store, tenant_id: str) -> Row:
     entries = [
         row
         for row in rows(store, "audit_entries", "occurred_at")
-        if row["tenant_id"] == tenant_id and row["kind"] == "sync"
+        if row["tenant_id"] == tenant_id and row["kind"] == "sync ended"
     ]
     return entries[-1]
 

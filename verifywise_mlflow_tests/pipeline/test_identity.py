@@ -40,7 +40,7 @@ def test_the_sync_records_what_the_server_offers(registry: Registry, tenant: Ten
 
     sync(tenant, store)
 
-    (entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync"]
+    (entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     counts = entry["counts"]
     assert isinstance(counts, dict)
     offered = counts["server"]

@@ -28,7 +28,7 @@ def test_both_end_well_and_leave_what_one_alone_leaves(
 
     assert [row["model_name"] for row in rows(store, "canonical_records")] == ["a", "b", "c"]
     assert len(rows(store, "compliance_results")) == 3 * len(default_policy().rules)
-    outcomes = [row["outcome"] for row in rows(store, "audit_entries") if row["kind"] == "sync"]
+    outcomes = [row["outcome"] for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
     assert outcomes == ["complete", "complete"]
 
 

@@ -364,7 +364,7 @@ def test_a_server_that_is_down_leaves_the_records_and_one_entry(
 
     assert rows(store, "canonical_records") == before
     entry = rows(store, "audit_entries", "sequence DESC")[0]
-    assert (entry["kind"], entry["outcome"], entry["source_uri"]) == ("sync", "failed", "http://127.0.0.1:9")
+    assert (entry["kind"], entry["outcome"], entry["source_uri"]) == ("sync ended", "failed", "http://127.0.0.1:9")
     assert "registered_models" in str(entry["reason"])
 
 

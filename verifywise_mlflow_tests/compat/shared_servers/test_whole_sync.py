@@ -50,7 +50,7 @@ def test_a_record_says_what_mlflow_shows(
     assert [dataset["digest"] for dataset in kept["dataset_reference"]] == ["abc123"]  # type: ignore[attr-defined]
     assert kept["artifact_uri"] == shown.artifact_uri
     assert [report.progress.notes for report in run.reports] == [[]] * 6
-    (entry,) = (row for row in rows(store, "audit_entries") if row["kind"] == "sync")
+    (entry,) = (row for row in rows(store, "audit_entries") if row["kind"] == "sync ended")
     assert entry["server_version"] == server.version
 
 
