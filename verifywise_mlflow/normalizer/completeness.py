@@ -1,11 +1,11 @@
-"""What could not be read of a version, and what was read but looks wrong, in sentences."""
+"""What could not be read of a version, and what was read but looks wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifywise_mlflow.normalizer.findings import Finding, quoted
 from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.normalizer.resolution import quoted
 
 CHANGES_TOLD = 10
 """Of the files that changed in place, the newest; the record's manifest lists more."""
@@ -36,23 +36,40 @@ def unread(inputs: RecordInputs) -> Iterator[str]:
             yield f"{name}: {problem}"
 
 
-def oddities(inputs: RecordInputs) -> Iterator[str]:
+def oddities(inputs: RecordInputs) -> Iterator[Finding]:
     """Yield what is strange about the objects themselves, apart from their tags."""
-    run = inputs.run
+    version, model, run = inputs.version, inputs.model, inputs.run
     if run and run.lifecycle_stage == "deleted":
-        yield f"the training run {quoted(run.run_id)} is deleted in MLflow: the server may remove its data at any time"
-    version = inputs.version
+        yield Finding(
+            "deleted run",
+            None,
+            f"the training run {quoted(run.run_id)} is deleted in MLflow: the server may remove its data at any time",
+        )
     if version.status not in (None, "READY"):
         message = f": {quoted(version.status_message)}" if version.status_message else ""
-        yield f"MLflow's status of this version is {quoted(version.status)}{message}"
-    if inputs.version.hidden_from_search or (inputs.model and inputs.model.hidden_from_search):
-        yield "a prompt tag hides this version or its model from MLflow's own search"
+        yield Finding("not ready", None, f"MLflow's status of this version is {quoted(version.status)}{message}")
+    if version.hidden_from_search or (model and model.hidden_from_search):
+        yield Finding(
+            "hidden from search", None, "a prompt tag hides this version or its model from MLflow's own search"
+        )
     if inputs.incarnation > 1:
-        yield f"the model was deleted and created anew: this version is of incarnation {inputs.incarnation} of the name"
+        yield Finding(
+            "recreated",
+            None,
+            f"the model was deleted and created anew: this version is of incarnation {inputs.incarnation} of the name",
+        )
     for seen in inputs.changes_in_place[-CHANGES_TOLD:]:
-        yield f"{seen.change.sentence} (seen {seen.seen_at:%Y-%m-%d %H:%M} UTC)"
+        yield Finding("changed in place", None, f"{seen.change.sentence} (seen {seen.seen_at:%Y-%m-%d %H:%M} UTC)")
     if len(inputs.changes_in_place) > CHANGES_TOLD:
-        yield f"{len(inputs.changes_in_place) - CHANGES_TOLD} more files changed in place before"
+        yield Finding(
+            "changed in place",
+            None,
+            f"{len(inputs.changes_in_place) - CHANGES_TOLD} more files changed in place before",
+        )
     for alias in inputs.dangling_aliases:
-        number = inputs.model.aliases[alias] if inputs.model else 0
-        yield f"the model's alias {quoted(alias)} points to version {number}, which does not exist"
+        number = model.aliases[alias] if model else 0
+        yield Finding(
+            "dangling alias",
+            None,
+            f"the model's alias {quoted(alias)} points to version {number}, which does not exist",
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from verifywise_mlflow.normalizer.completeness import oddities, unread
 from verifywise_mlflow.normalizer.declarations import Declarations
 from verifywise_mlflow.normalizer.evaluation import evaluation_tags
@@ -14,7 +16,10 @@ from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Normali
 from verifywise_mlflow.normalizer.resolution import resolve
 from verifywise_mlflow.normalizer.vocabulary import vocabulary
 
-__all__ = ["RecordInputs", "normalize"]
+__all__ = ["REVISION", "RecordInputs", "normalize"]
+
+REVISION: Final = 2
+"""Goes up whenever the same inputs and mapping make another record: all records are then built anew."""
 
 
 def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:

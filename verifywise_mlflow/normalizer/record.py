@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from verifywise_mlflow.normalizer.findings import Finding
+
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
@@ -89,5 +91,5 @@ class NormalizedRecord:
     """Field to origin, for every field that is not null and was taken from MLflow as one value."""
     incomplete: tuple[str, ...]
     """What could not be read, as sentences; empty for a record that holds all that MLflow shows."""
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     """What was read but looks wrong: a value that is no known form of its field, a dangling alias, a deleted run."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verifywise_mlflow.normalizer.findings import Finding, quoted
 from verifywise_mlflow.normalizer.keys import fold
 from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
-
-_LONGEST_QUOTE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Resolution:
 
     value: str | None = None
     origin: Origin | None = None
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
@@ -41,7 +40,11 @@ def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
     free texts can differ in wording alone.
     """
     findings = [
-        f"{field}: {_place(declaration.origin)} is {quoted(declaration.value)}, which is no known form"
+        Finding(
+            "unknown value",
+            field,
+            f"{field}: {_place(declaration.origin)} is {quoted(declaration.value)}, which is no known form",
+        )
         for declaration in declarations
         if not declaration.is_known
     ]
@@ -61,7 +64,7 @@ def _asks_for_stage(origin: Origin) -> bool:
     return origin.source == "version tag" and ("stage" in key or "lifecycle" in key)
 
 
-def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration]) -> list[str]:
+def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration]) -> list[Finding]:
     said = [
         f"{_place(other.origin)} says {other.value}"
         for other in others
@@ -69,12 +72,8 @@ def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration
     ]
     if not said:
         return []
-    return [f"{field}: {_place(taken.origin)} says {taken.value} and was taken, but {', '.join(said)}"]
-
-
-def quoted(text: str) -> str:
-    """Return a text for use in a sentence: in quotes, shortened, control characters and surrogates escaped."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
+    sentence = f"{field}: {_place(taken.origin)} says {taken.value} and was taken, but {', '.join(said)}"
+    return [Finding("ambiguous stage" if field == "lifecycle_stage" else "conflict", field, sentence)]
 
 
 def _place(origin: Origin) -> str:

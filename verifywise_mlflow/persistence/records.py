@@ -121,7 +121,7 @@ def write_records(
             "tenant_id": tenant_id,
             "origins": {field: columns_of(origin) for field, origin in record.normalized.origins.items()},
             "incomplete": record.normalized.incomplete,
-            "findings": record.normalized.findings,
+            "findings": [columns_of(finding) for finding in record.normalized.findings],
             "gone_at": record.gone_at,
             "fingerprint": record.fingerprint,
             "changed_at": now,

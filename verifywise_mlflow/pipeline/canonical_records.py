@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, Regi
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.mapping import default_mapping
-from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.normalizer.normalize import REVISION, normalize
 from verifywise_mlflow.persistence import integrity, records, registry, tracking
 from verifywise_mlflow.persistence.manifests import manifests_by_key
 from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
@@ -32,7 +32,7 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress(reconciled=True)
     mapping = default_mapping().extended_by(context.tenant.mapping)
     # A new release may read the same tags in another way, so it builds all records anew.
-    digest = fingerprint([mapping.digest(), __version__])
+    digest = fingerprint([mapping.digest(), __version__, REVISION])
     after: Key | None = None
     while True:
         with context.begin() as connection:

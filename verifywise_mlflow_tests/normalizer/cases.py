@@ -29,3 +29,8 @@ def inputs(
 
 def normalized(given: RecordInputs) -> NormalizedRecord:
     return normalize(given, default_mapping())
+
+
+def sentences(result: NormalizedRecord) -> list[str]:
+    """What is found, for people."""
+    return [finding.sentence for finding in result.findings]

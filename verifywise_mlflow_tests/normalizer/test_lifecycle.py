@@ -8,7 +8,7 @@ from verifywise_mlflow.connector.entities import RegisteredModel
 from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized
+from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_unknown_stage_is_kept_as_written_and_reported() -> None:
 
     assert result.record.lifecycle_stage == "blue"
     assert result.origins["lifecycle_stage"] == Origin("version tag", "stage", "blue")
-    assert result.findings == ("lifecycle_stage: version tag 'stage' is 'blue', which is no known form",)
+    assert sentences(result) == ["lifecycle_stage: version tag 'stage' is 'blue', which is no known form"]
 
 
 def test_a_word_that_is_no_stage_elsewhere_says_nothing_about_it() -> None:
@@ -97,15 +97,15 @@ def test_a_tenants_own_alias_is_read_as_alias_and_in_a_tag() -> None:
 def test_aliases_of_several_stages_show_which_one_was_taken() -> None:
     result = normalized(inputs(aliases=("staging", "champion")))
 
-    assert result.findings == (
+    assert sentences(result) == [
         "lifecycle_stage: alias 'champion' says production and was taken, but alias 'staging' says staging",
-    )
+    ]
 
 
 def test_an_archived_champion_is_a_finding() -> None:
     result = normalized(inputs(stage="Archived", aliases=("champion",)))
 
     assert result.record.lifecycle_stage == "archived"
-    assert result.findings == (
+    assert sentences(result) == [
         "lifecycle_stage: version 'current_stage' says archived and was taken, but alias 'champion' says production",
-    )
+    ]

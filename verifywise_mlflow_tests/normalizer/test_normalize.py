@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs
 from verifywise_mlflow.normalizer.places import ATTRIBUTES
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized
+from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
 TAG_TEXT = st.text(st.characters(exclude_categories=()))
@@ -292,16 +292,16 @@ def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
     result = normalized(replace(inputs(), run=TrainingRun("r1", lifecycle_stage="deleted", status="FINISHED")))
 
     assert result.record.training_status == "FINISHED"
-    assert result.findings == (
+    assert sentences(result) == [
         "the training run 'r1' is deleted in MLflow: the server may remove its data at any time",
-    )
+    ]
     assert result.incomplete == ()
 
 
 def test_a_hidden_version_is_a_finding() -> None:
     given = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
 
-    assert normalized(given).findings == ("a prompt tag hides this version or its model from MLflow's own search",)
+    assert sentences(normalized(given)) == ["a prompt tag hides this version or its model from MLflow's own search"]
 
 
 def test_every_attribute_that_a_place_may_name_is_looked_up() -> None:
@@ -359,15 +359,15 @@ def test_no_text_can_stop_a_version_from_becoming_a_record(
 def test_an_alias_that_points_to_no_version_is_a_finding_of_each_version() -> None:
     given = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
 
-    assert normalized(given).findings == ("the model's alias 'champion' points to version 3, which does not exist",)
+    assert sentences(normalized(given)) == ["the model's alias 'champion' points to version 3, which does not exist"]
 
 
 def test_a_version_of_a_model_that_was_created_anew_says_so() -> None:
     given = replace(inputs(), incarnation=2)
 
-    assert normalized(given).findings == (
+    assert sentences(normalized(given)) == [
         "the model was deleted and created anew: this version is of incarnation 2 of the name",
-    )
+    ]
 
 
 def test_bytes_that_changed_in_place_are_in_the_manifest_and_among_the_findings() -> None:
@@ -386,5 +386,5 @@ def test_bytes_that_changed_in_place_are_in_the_manifest_and_among_the_findings(
         "sha256": "b" * 64,
         "seen_at": "2026-03-01T12:30:00.000+00:00",
     }
-    assert result.findings[0].endswith(f"{'a' * 64} is now {'b' * 64} (seen 2026-03-01 12:30 UTC)")
-    assert result.findings[10:] == ("2 more files changed in place before",)
+    assert result.findings[0].sentence.endswith(f"{'a' * 64} is now {'b' * 64} (seen 2026-03-01 12:30 UTC)")
+    assert sentences(result)[10:] == ["2 more files changed in place before"]

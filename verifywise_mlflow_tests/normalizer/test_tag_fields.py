@@ -7,7 +7,7 @@ import pytest
 from verifywise_mlflow.connector.entities import TrainingRun
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized
+from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
     {"purpose": f"of the {name}"} for name in ("version", "model", "run", "files")
@@ -78,7 +78,7 @@ def test_an_unknown_value_is_kept_as_written_and_reported() -> None:
     result = normalized(inputs(version_tags={"risk": " tier-1 "}, model_tags={"risk": "high"}))
 
     assert result.record.risk_category == "tier-1"
-    assert result.findings == ("risk_category: version tag 'risk' is 'tier-1', which is no known form",)
+    assert sentences(result) == ["risk_category: version tag 'risk' is 'tier-1', which is no known form"]
 
 
 def test_a_long_or_strange_value_is_shortened_and_escaped_in_the_finding_only() -> None:
@@ -86,17 +86,17 @@ def test_a_long_or_strange_value_is_shortened_and_escaped_in_the_finding_only() 
     result = normalized(inputs(version_tags={"risk": value}))
 
     assert result.record.risk_category == value
-    assert "'\\x00\\ud800xxx" in result.findings[0]
-    assert len(result.findings[0]) < 200
+    assert "'\\x00\\ud800xxx" in result.findings[0].sentence
+    assert len(result.findings[0].sentence) < 200
 
 
 def test_contradicting_tags_are_a_finding() -> None:
     result = normalized(inputs(version_tags={"risk": "Low"}, run_tags={"risk_level": "HIGH"}))
 
     assert result.record.risk_category == "low"
-    assert result.findings == (
+    assert sentences(result) == [
         "risk_category: version tag 'risk' says low and was taken, but run tag 'risk_level' says high",
-    )
+    ]
 
 
 def test_two_ways_to_write_one_value_are_no_contradiction() -> None:
