@@ -270,6 +270,7 @@ canonical_records = Table(
     Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
     _time("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
+    Index("canonical_records_by_change", "tenant_id", "changed_at"),
 )
 
 canonical_record_history = Table(
@@ -280,6 +281,7 @@ canonical_record_history = Table(
     _time("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     *_ended(),
+    Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
     Index("canonical_record_history_by_end", "tenant_id", "held_until"),
 )
 """Written by a trigger, as the other two histories are."""
