@@ -3,7 +3,8 @@
 Every time is UTC with the millisecond precision that MLflow has. ``None`` means that MLflow shows
 nothing there; MLflow's own ways of saying so (an empty string, a missing key, the stage ``"None"``)
 are folded into it while parsing. ``problems`` names what in the server's answer could not be used;
-the usable rest of the object is kept.
+the usable rest of the object is kept. ``redactions`` names what was taken out by the tenant's settings: the connector
+itself takes nothing out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """That something was taken out of an object before anybody saw it; never what it was, nor a hash of it."""
+
+    place: str
+    """``tag``, ``param``, ``metric``, ``data set``, or the name of the object's field."""
+    key: str | None
+    """The tag's, param's or metric's; null for a field, and for what is not kept at all."""
+    what: Literal["secret", "personal data", "not kept"]
+    kind: str
+    """Of a secret or personal data, in words: ``password``, ``github pat``, ``email``; else ``denied``."""
+    count: int = 1
+    """How many there were in this place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,7 @@ class RegisteredModel:
     hidden_from_search: bool = False
     """True for a model that only the prompt filter shows although it is none (see ``reader``)."""
     problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,7 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     hidden_from_search: bool = False
     problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,7 @@ class TrainingRun:
     logged_model_ids: tuple[str, ...] = ()
     """The logged models that this run put out (MLflow 3)."""
     problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +140,7 @@ class LoggedModel:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Table, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from verifywise_mlflow.connector.entities import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.entities import (
+    DatasetInput,
+    LoggedModel,
+    ModelVersion,
+    Redaction,
+    RegisteredModel,
+    TrainingRun,
+)
 
 Row: TypeAlias = dict[str, object]
 Key: TypeAlias = tuple[str, int]
@@ -22,8 +29,14 @@ E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
 
 def columns_of(entity: object) -> Row:
-    """Return a dataclass's fields by name, one level deep."""
-    return {field.name: getattr(entity, field.name) for field in fields(entity)}  # type: ignore[arg-type]  # any dataclass
+    """Return a dataclass's fields by name; what is a tuple of dataclasses becomes a list of such rows."""
+    return {field.name: _column(getattr(entity, field.name)) for field in fields(entity)}  # type: ignore[arg-type]  # any dataclass
+
+
+def _column(value: object) -> object:
+    return (
+        [columns_of(item) for item in value] if isinstance(value, tuple) and value and is_dataclass(value[0]) else value
+    )
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -60,6 +73,10 @@ def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
         values["metrics"] = numbers(values["metrics"])
     if "datasets" in values:
         values["datasets"] = tuple(DatasetInput(**item) for item in _list(values["datasets"]) if isinstance(item, dict))
+    if "redactions" in values:
+        values["redactions"] = tuple(
+            Redaction(**item) for item in _list(values["redactions"]) if isinstance(item, dict)
+        )
     return kind(**values, **other)  # type: ignore[arg-type]  # the columns are the entity's fields
 
 
