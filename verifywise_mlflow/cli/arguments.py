@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,6 +13,15 @@ from verifywise_mlflow.tenants.tenant import Tenant
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Its name in tenants.yaml.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
+
+
+def moment(written: str) -> datetime:
+    """Return a time as people write it: ISO 8601, a day or a day with its hour; UTC where no zone is named."""
+    try:
+        time = datetime.fromisoformat(written)
+    except ValueError:
+        raise typer.BadParameter(f"{written!r} is no time: write 2026-03-03 or 2026-03-03T14:30+01:00") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def described_tenant(name: str) -> Tenant:
