@@ -12,10 +12,30 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
+from verifywise_mlflow.persistence import access
 from verifywise_mlflow.persistence.codec import dumps, loads
+from verifywise_mlflow.persistence.errors import (
+    DatabaseError,
+    DatabaseFailedError,
+    DatabaseUnreachableError,
+    failures_as_sentences,
+)
 from verifywise_mlflow.persistence.tables import SCHEMA
+
+__all__ = [
+    "DatabaseError",
+    "DatabaseFailedError",
+    "connect",
+    "current_revision",
+    "database_url",
+    "ensure_schema",
+    "newest_revision",
+    "opened",
+    "refuse_other_revision",
+    "upgrade",
+]
 
 VARIABLE = "VERIFYWISE_DATABASE_URL"
 """The environment variable that holds the database's URL."""
@@ -23,25 +43,14 @@ VARIABLE = "VERIFYWISE_DATABASE_URL"
 SCHEMA_LOCK = 0x76776D6C
 """The advisory lock of the schema: any number that no other program on the server uses."""
 
-
-class DatabaseError(Exception):
-    """The database cannot be used. The message says what to do; it holds no password."""
-
-    passing = False
-    """Whether trying again later may help without anybody's doing."""
+_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"
 
 
-class DatabaseFailedError(DatabaseError):
-    """The database was lost, or could not do what it was asked for: its disk is full, it is being shut down."""
+OLDEST_SERVER = (15,)
+"""Postgres 15 is the first whose views can be read with the rights of who reads them (``security_invoker``)."""
 
-    passing = True
-
-    def __init__(self, error: OperationalError) -> None:
-        """Take what the driver said, without the statement and its values."""
-        said = " ".join(str(error.orig).split()) or "the connection was lost"
-        super().__init__(
-            f"the database failed: {said}. What was kept until then stays, and the next sync takes up from there"
-        )
+UPGRADE_WAIT = "120s"
+"""How long an upgrade waits for the transactions that have begun; whoever begins meanwhile waits behind it."""
 
 
 def database_url() -> str:
@@ -73,6 +82,8 @@ def connect(url: str) -> Engine:
     # 'postgres://' is what many hosts print; and the driver is named, since SQLAlchemy 2.1 will mean another one.
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
+        # An error would quote the values of its statement, and errors are shown and kept by Dagster.
+        hide_parameters=True,
         json_serializer=dumps,
         json_deserializer=loads,
         # Without this, psycopg2 sends the rows of an upsert one by one.
@@ -86,11 +97,18 @@ def connect(url: str) -> Engine:
 
 
 def upgrade(url: str) -> str:
-    """Bring the schema to the newest revision, from nothing if need be; return that revision."""
+    """Bring the schema to the newest revision, from nothing if need be; return that revision.
+
+    It waits for the transactions that have begun. Whoever has access keeps it, and gets what it needs of new tables.
+
+    Raises:
+        DatabaseError: the schema is newer than this code or belongs to another role, or it was held for too long.
+    """
     engine = connect(url)
     try:
         with _begin(engine) as connection:
             _upgrade(connection)
+            access.grant_again(connection)
             return newest_revision()
     finally:
         engine.dispose()
@@ -141,24 +159,76 @@ def current_revision(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _begin(engine: Engine) -> Iterator[Connection]:
+def opened(engine: Engine) -> Iterator[Connection]:
+    """Open a connection to a server that is new enough.
+
+    Raises:
+        DatabaseUnreachableError: there is none to be had.
+        DatabaseError: the server is too old.
+    """
     try:
         connection = engine.connect()
     except OperationalError as error:
-        raise DatabaseError(f"the database cannot be reached: {' '.join(str(error.orig).split())}") from None
-    with connection, connection.begin():
+        raise DatabaseUnreachableError(error) from None
+    with connection:
+        refuse_old_server(connection.dialect.server_version_info or ())
+        yield connection
+
+
+def refuse_old_server(version: tuple[int, ...]) -> None:
+    """Refuse a server that cannot keep tenants apart in views.
+
+    Raises:
+        DatabaseError: it is older than Postgres 15.
+    """
+    if version < OLDEST_SERVER:
+        raise DatabaseError(
+            f"the server is Postgres {'.'.join(map(str, version))}; Postgres {OLDEST_SERVER[0]} or newer is needed"
+        )
+
+
+@contextmanager
+def _begin(engine: Engine) -> Iterator[Connection]:
+    with opened(engine) as connection, failures_as_sentences(engine.url.username), connection.begin():
         yield connection
 
 
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_WAIT}'"))
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+    except OperationalError as error:
+        if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise DatabaseError(
+            f"a transaction of another verifywise-mlflow has been open for more than {UPGRADE_WAIT}: "
+            "wait for it or end it, and upgrade again. Nothing was changed"
+        ) from None
+    if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
+        _create_schema(connection)
+    elif not access.is_owner(connection):
+        raise DatabaseError(
+            f"the schema {SCHEMA} belongs to the database role {access.owner(connection)!r}, "
+            "which alone can upgrade it: run verifywise-mlflow db upgrade with its URL"
+        )
     current = current_revision(connection)
     if current is not None and current not in _known():
         raise _newer(current)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _create_schema(connection: Connection) -> None:
+    try:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        raise DatabaseError(
+            f"the database has no schema {SCHEMA}, and the role {connection.engine.url.username!r} may not create it: "
+            "run verifywise-mlflow db upgrade with the URL of a role that may, which will own it"
+        ) from None
 
 
 def _config() -> Config:

@@ -12,13 +12,13 @@ from sqlalchemy.exc import OperationalError
 
 from verifywise_mlflow.persistence.database import (
     SCHEMA_LOCK,
-    DatabaseError,
-    DatabaseFailedError,
     connect,
     ensure_schema,
     newest_revision,
+    opened,
     refuse_other_revision,
 )
+from verifywise_mlflow.persistence.errors import DatabaseError, failures_as_sentences
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 __all__ = ["Connection", "Store", "TenantBusyError"]  # other rooms name a connection, too, but no SQL
@@ -74,17 +74,15 @@ class Store:
         tenants there are. A schema that was upgraded since this process began is refused.
 
         Raises:
+            DatabaseUnreachableError: there is no connection to be had.
             DatabaseFailedError: the database was lost, or could not do what it was asked for.
-            DatabaseError: the schema is no longer this code's.
+            DatabaseError: the schema is no longer this code's, or the role in use may not do what was asked for.
         """
-        try:
-            with self._engine.begin() as connection:
-                parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id or ""}
-                row = connection.exec_driver_sql(_BEGIN, parameters).first()
-                refuse_other_revision(row.version_num if row else None, self._revision)
-                yield connection
-        except OperationalError as error:
-            raise DatabaseFailedError(error) from error
+        with opened(self._engine) as connection, failures_as_sentences(self._engine.url.username), connection.begin():
+            parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id or ""}
+            row = connection.exec_driver_sql(_BEGIN, parameters).first()
+            refuse_other_revision(row.version_num if row else None, self._revision)
+            yield connection
 
     @contextmanager
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
@@ -94,15 +92,13 @@ class Store:
 
         Raises:
             TenantBusyError: another sync held it for all of ``wait_seconds``.
+            DatabaseUnreachableError: there is no connection to be had.
             DatabaseFailedError: the database was lost.
         """
         lock = {"lock": f"verifywise {tenant_id}"}
         deadline = time.monotonic() + wait_seconds
-        try:
-            connected = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        except OperationalError as error:
-            raise DatabaseFailedError(error) from error
-        with connected as connection:
+        with opened(self._engine) as connection, failures_as_sentences(self._engine.url.username):
+            connection.execution_options(isolation_level="AUTOCOMMIT")
             while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:lock, 0))"), lock):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(

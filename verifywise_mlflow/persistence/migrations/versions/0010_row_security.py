@@ -45,8 +45,11 @@ def upgrade() -> None:
     """)
     op.execute("ALTER TABLE verifywise.access ENABLE ROW LEVEL SECURITY")
     op.execute("CREATE POLICY own_row ON verifywise.access FOR SELECT USING (role_name = current_user)")
+    # With the rights of who asks, whose own row it is. Its search path is fixed, or a reader could put an operator = of
+    # its own before Postgres' and be taken for a pipeline.
     op.execute("""
-        CREATE FUNCTION verifywise.current_tenant() RETURNS text LANGUAGE sql STABLE AS $$
+        CREATE FUNCTION verifywise.current_tenant() RETURNS text
+        LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             SELECT CASE kind
                 WHEN 'reader' THEN tenant_id
                 ELSE nullif(current_setting('verifywise.tenant', true), '')
@@ -71,3 +74,6 @@ def upgrade() -> None:
         USING ((SELECT kind = 'pipeline' FROM verifywise.access WHERE role_name = current_user))
     """)
     op.execute("ALTER VIEW verifywise.record_confirmations SET (security_invoker = true)")
+    # Whoever may execute a trigger's function may put it on a table of its own, and so write a history with the owner's
+    # rights. Postgres lets everybody execute a new function.
+    op.execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA verifywise FROM PUBLIC")

@@ -1,0 +1,264 @@
+"""Who may do what in the database: the schema's owner, pipelines that write for one tenant at a time, readers of one.
+
+Privileges say which tables a role may touch and how; row-level security (migration 0010) says which rows. Both are
+given by ``grant`` and never by hand; ``verifywise-mlflow db upgrade`` gives them again, for a new release's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select, text
+
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.tables import SCHEMA, access, tenants
+
+Kind = Literal["pipeline", "reader"]
+
+_READ = ("SELECT",)
+_APPEND = (*_READ, "INSERT")
+_WRITE = (*_APPEND, "UPDATE")
+
+PIPELINE: Mapping[str, tuple[str, ...]] = {
+    "tenants": _WRITE,
+    "registered_models": _WRITE,
+    "model_versions": _WRITE,
+    "training_runs": _WRITE,
+    "logged_models": _WRITE,
+    "artifact_manifests": _WRITE,
+    "canonical_records": _WRITE,
+    "record_inputs": _WRITE,
+    # The one table that something is deleted from: verdicts of rules that are no longer asked. A trigger keeps them.
+    "compliance_results": (*_WRITE, "DELETE"),
+    "compliance_badges": _WRITE,
+    "stage_refreshes": _WRITE,
+    "version_polls": _WRITE,
+    # What happened stays as it was told.
+    "lifecycle_events": _APPEND,
+    "integrity_events": _APPEND,
+    "adoptions": _APPEND,
+    "audit_trail": _APPEND,
+    "audit_checkpoints": _APPEND,
+    # Triggers write them with the owner's rights.
+    "canonical_record_history": _READ,
+    "compliance_result_history": _READ,
+    "compliance_badge_history": _READ,
+    # A role sees its own row there; the policies ask it.
+    "access": _READ,
+}
+"""What a pipeline does with each table. A new table has to be named here: a test compares this with the tables."""
+
+REVISION_TABLE = "alembic_version"
+"""Everybody reads it, to refuse a schema of another release. It belongs to no tenant."""
+
+
+def grant(connection: Connection, role: str, kind: Kind, tenant_id: str | None, now: datetime) -> None:
+    """Let a role in. Granting what it has already gives it its privileges anew.
+
+    Raises:
+        DatabaseError: there is no such role, it would not be kept to one tenant, or it has another access.
+    """
+    _lock(connection)
+    _refuse_missing(connection, role)
+    if reason := _bypass_of(connection, role):
+        raise DatabaseError(
+            f"the role {role!r} {reason}, so row-level security would not hold it: grant access to one that is none of "
+            "superuser, BYPASSRLS, the schema's owner and its member"
+        )
+    held = connection.execute(select(access.c.kind, access.c.tenant_id).where(access.c.role_name == role)).first()
+    if held is None:
+        connection.execute(insert(access).values(role_name=role, kind=kind, tenant_id=tenant_id, granted_at=now))
+    elif tuple(held) != (kind, tenant_id):
+        of = f" of {held.tenant_id}" if held.tenant_id else ""
+        raise DatabaseError(
+            f"the role {role!r} is {held.kind}{of} already: take that away first, with verifywise-mlflow db revoke"
+        )
+    _give_privileges(connection, role, kind)
+
+
+def revoke(connection: Connection, role: str) -> None:
+    """Shut a role out, also one that is no more.
+
+    Raises:
+        DatabaseError: it has no access.
+    """
+    _lock(connection)
+    was_in = connection.execute(delete(access).where(access.c.role_name == role)).rowcount
+    if _exists(connection, role):
+        if not was_in and role not in _privileged(connection):
+            raise DatabaseError(f"the role {role!r} has no access to revoke")
+        _take_privileges(connection, role)
+    elif not was_in:
+        raise DatabaseError(f"the role {role!r} has no access to revoke, and does not exist")
+
+
+def grant_again(connection: Connection) -> None:
+    """Give all who have access their privileges anew: there may be tables that they know nothing of."""
+    for role, kind in connection.execute(select(access.c.role_name, access.c.kind).order_by(access.c.role_name)).all():
+        if _exists(connection, role):
+            _give_privileges(connection, role, kind)
+
+
+def readers_of(connection: Connection, tenant_id: str) -> list[str]:
+    """Return the roles that read the tenant."""
+    query = select(access.c.role_name).where(access.c.tenant_id == tenant_id).order_by(access.c.role_name)
+    return list(connection.scalars(query))
+
+
+def is_known_tenant(connection: Connection, tenant_id: str) -> bool:
+    """Return whether the tenant was ever synced."""
+    return connection.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAccess:
+    """What a role is to the schema."""
+
+    role: str
+    kind: Literal["owner", "unbound", "pipeline", "reader", "none"]
+    """``unbound`` is a role that row-level security does not hold; ``none`` has privileges and sees no rows."""
+    tenant_id: str | None = None
+    granted_at: datetime | None = None
+    remark: str | None = None
+
+
+def roles(connection: Connection) -> list[RoleAccess]:
+    """Return who has access, those first whom row-level security does not hold."""
+    schema_owner = owner(connection)
+    found = [RoleAccess(schema_owner, "owner", remark="sees and may change all tenants; for upgrades and erasure")]
+    unbound = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"))
+    reasons = {role: reason for role in unbound.all() if (reason := _bypass_of(connection, role))}
+    granted = connection.execute(select(access).order_by(access.c.kind, access.c.tenant_id, access.c.role_name)).all()
+    names = {row.role_name for row in granted}
+    found += [
+        RoleAccess(role, "unbound", remark=f"{reason}: row-level security does not hold it")
+        for role, reason in reasons.items()
+        if role != schema_owner and role not in names
+    ]
+    for row in granted:
+        remark = None if _exists(connection, row.role_name) else "there is no such role any more: revoke it"
+        if row.role_name in reasons:
+            remark = f"{reasons[row.role_name]}: row-level security does not hold it"
+        found.append(RoleAccess(row.role_name, row.kind, row.tenant_id, row.granted_at, remark))
+    others = _privileged(connection) - names - reasons.keys() - {schema_owner}
+    remark = "privileges that db grant did not give; it sees no tenant's rows: revoke it"
+    found += [RoleAccess(role, "none", remark=remark) for role in sorted(others)]
+    return found
+
+
+def owner(connection: Connection) -> str:
+    """Return the role that owns the schema."""
+    return str(connection.scalar(_OF_SCHEMA, {"schema": SCHEMA}))
+
+
+def is_owner(connection: Connection) -> bool:
+    """Return whether the role in use has the rights of the schema's owner."""
+    query = text("SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
+    return bool(connection.scalar(query, {"schema": SCHEMA}))
+
+
+def refuse_all_but_the_owner(connection: Connection, what: str) -> None:
+    """Refuse a role that has not the rights of the schema's owner.
+
+    Raises:
+        DatabaseError: it has not.
+    """
+    if not is_owner(connection):
+        used = connection.scalar(text("SELECT current_user"))
+        raise DatabaseError(
+            f"{what} takes the rights of the schema's owner, the database role {owner(connection)!r}; this is {used!r}"
+        )
+
+
+def bypass(connection: Connection) -> str | None:
+    """Return why row-level security does not hold the role in use; none if it does."""
+    return _bypass_of(connection, str(connection.scalar(text("SELECT current_user"))))
+
+
+_OF_SCHEMA = text("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = :schema")
+
+
+def _bypass_of(connection: Connection, role: str) -> str | None:
+    row = connection.execute(
+        text("""
+            SELECT rolsuper, rolbypassrls, r.oid = nspowner AS owns, pg_has_role(r.oid, nspowner, 'MEMBER') AS member
+            FROM pg_roles AS r, pg_namespace WHERE rolname = :role AND nspname = :schema
+        """),
+        {"role": role, "schema": SCHEMA},
+    ).one()
+    if row.rolsuper:
+        return "is a superuser"
+    if row.rolbypassrls:
+        return "has BYPASSRLS"
+    if row.owns:
+        return "owns the schema"
+    return "is a member of the schema's owner" if row.member else None
+
+
+def _privileged(connection: Connection) -> set[str]:
+    """Return the roles that have privileges on anything in the schema, beside its owner."""
+    return set(
+        connection.scalars(
+            text("""
+                SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END
+                FROM pg_class, aclexplode(relacl)
+                WHERE relnamespace = CAST(:schema AS regnamespace) AND grantee <> relowner
+            """),
+            {"schema": SCHEMA},
+        )
+    )
+
+
+def _lock(connection: Connection) -> None:
+    refuse_all_but_the_owner(connection, "to grant and to revoke access")
+    # Two at once would change the same privileges' row in the catalogue, which Postgres refuses.
+    connection.execute(text(f"LOCK TABLE {SCHEMA}.access IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _exists(connection: Connection, role: str) -> bool:
+    return bool(connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": role}))
+
+
+def _refuse_missing(connection: Connection, role: str) -> None:
+    if not _exists(connection, role):
+        raise DatabaseError(
+            f"there is no database role {role!r}: create it first, with CREATE ROLE {_quoted(role)} LOGIN PASSWORD '…'"
+        )
+
+
+def _give_privileges(connection: Connection, role: str, kind: Kind) -> None:
+    _take_privileges(connection, role)  # what an earlier release gave, too
+    name = _quoted(role)
+    by_table = PIPELINE if kind == "pipeline" else dict.fromkeys(PIPELINE, _READ)
+    for privileges in dict.fromkeys(by_table.values()):
+        tables = [f"{SCHEMA}.{table}" for table, given in by_table.items() if given == privileges]
+        _execute(connection, f"GRANT {', '.join(privileges)} ON {', '.join(tables)} TO {name}")
+    _execute(connection, f"GRANT SELECT ON {', '.join([f'{SCHEMA}.{REVISION_TABLE}', *_views(connection)])} TO {name}")
+    if kind == "pipeline":
+        _execute(connection, f"GRANT USAGE ON SEQUENCE {SCHEMA}.revisions TO {name}")
+    _execute(connection, f"GRANT EXECUTE ON FUNCTION {SCHEMA}.current_tenant() TO {name}")
+    _execute(connection, f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
+
+
+def _take_privileges(connection: Connection, role: str) -> None:
+    name = _quoted(role)
+    for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        _execute(connection, f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM {name}")
+    _execute(connection, f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {name}")
+
+
+def _views(connection: Connection) -> list[str]:
+    query = text("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = CAST(:schema AS regnamespace)")
+    return sorted(f"{SCHEMA}.{_quoted(view)}" for view in connection.scalars(query, {"schema": SCHEMA}))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    # GRANT takes no parameters, and without any the driver looks for none: a role's name may hold a %.
+    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
