@@ -13,20 +13,19 @@ from verifywise_mlflow.persistence.tables import stage_refreshes, tenants, versi
 
 def activate(connection: Connection, tenant_id: str, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
     """Note a tenant as one that is synced; return whether it was none before."""
-    statement = insert(tenants).values(
-        tenant_id=tenant_id, tracking_uri=tracking_uri, workspace=workspace, first_seen_at=now
+    described = {"tracking_uri": tracking_uri, "workspace": workspace}
+    row = {"tenant_id": tenant_id, "first_seen_at": now, **described}
+    # Of two that do this at once, the second waits here for the first, and then finds it done.
+    is_new = connection.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
+    is_back = connection.scalar(
+        update(tenants)
+        .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_not(None))
+        .values(deactivated_at=None)
+        .returning(tenants.c.tenant_id)
     )
-    was_active = connection.scalar(
-        select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
-    )
-    replaced = {"tracking_uri": tracking_uri, "workspace": workspace, "deactivated_at": None}
-    differs = (
-        tenants.c.tracking_uri.is_distinct_from(tracking_uri)
-        | tenants.c.workspace.is_distinct_from(workspace)
-        | tenants.c.deactivated_at.is_not(None)
-    )
-    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))
-    return was_active is None
+    differs = tenants.c.tracking_uri.is_distinct_from(tracking_uri) | tenants.c.workspace.is_distinct_from(workspace)
+    connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id, differs).values(described))
+    return (is_new or is_back) is not None
 
 
 def deactivate(connection: Connection, tenant_id: str, now: datetime) -> str | None:
