@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, insert, select, tuple_
+from sqlalchemy import Connection, and_, insert, select
 
 from verifywise_mlflow.artifacts.integrity import ByteChange, SeenChange
-from verifywise_mlflow.persistence.rows import Key, columns_of
+from verifywise_mlflow.persistence.rows import Key, columns_of, of_versions
 from verifywise_mlflow.persistence.tables import integrity_events, model_versions
 
 
@@ -60,7 +60,7 @@ def changes_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]
     rows = connection.execute(
         select(events)
         .join(versions, same_version)
-        .where(events.c.tenant_id == tenant_id, tuple_(events.c.model_name, events.c.version_number).in_(keys))
+        .where(events.c.tenant_id == tenant_id, of_versions(events, keys))
         .order_by(events.c.event_id)
     ).mappings()
     found: dict[Key, list[SeenChange]] = {}

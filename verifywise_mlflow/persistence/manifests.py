@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
-from verifywise_mlflow.persistence.rows import Key, fingerprints, upsert
+from verifywise_mlflow.persistence.rows import Key, fingerprints, of_versions, upsert
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -205,7 +205,7 @@ def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -
     table = artifact_manifests
     rows = connection.execute(
         select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+            table.c.tenant_id == tenant_id, of_versions(table, keys)
         )
     )
     return {
@@ -224,9 +224,5 @@ def manifest_of(connection: Connection, tenant_id: str, key: Key) -> ArtifactMan
 def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
     """Return the rows of the given versions' manifests."""
     table = artifact_manifests
-    rows = connection.execute(
-        select(table).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
-        )
-    ).mappings()
+    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, of_versions(table, keys))).mappings()
     return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Table, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Integer, Table, cast, column, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.connector.entities import (
@@ -17,6 +17,7 @@ from verifywise_mlflow.connector.entities import (
     RegisteredModel,
     TrainingRun,
 )
+from verifywise_mlflow.persistence.codec import Text
 
 Row: TypeAlias = dict[str, object]
 Key: TypeAlias = tuple[str, int]
@@ -53,11 +54,27 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(keyed, rows[start : start + BATCH])
 
 
+def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
+    """Whether a row is of one of the given versions.
+
+    As two arrays: of 500 pairs Postgres makes 500 conditions, and planning those takes ten times as long as reading.
+    """
+    wanted = (
+        func.unnest(
+            cast([name for name, _ in keys], ARRAY(Text)),
+            cast([number for _, number in keys], ARRAY(Integer)),
+        )
+        .table_valued(column("model_name", Text), column("version_number", Integer))
+        .render_derived()
+    )
+    return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
+
+
 def fingerprints(connection: Connection, table: Table, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
     """Return the fingerprints of a table's rows for the given versions."""
     rows = connection.execute(
         select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+            table.c.tenant_id == tenant_id, of_versions(table, keys)
         )
     )
     return {(name, number): fingerprint for name, number, fingerprint in rows}
