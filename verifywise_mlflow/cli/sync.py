@@ -29,13 +29,21 @@ def sync(
     as_json: AsJson = False,
     reconcile: Annotated[bool, typer.Option(help="Read all linked runs again, not only what is due.")] = False,
     rehash: Annotated[bool, typer.Option(help="List and hash all artifacts again, not only what is due.")] = False,
+    accept_removals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO_AND_WHY",
+            help="Let a large loss pass that was held back: who has looked at the server and why, for the audit trail. "
+            "The server is still asked for each object.",
+        ),
+    ] = None,
 ) -> None:
     """Sync one tenant through all six stages, without Dagster."""
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
         with Store(database_url()) as store:
             with _progress(show=not as_json) as bars:
-                options = SyncOptions(reconcile=reconcile, rehash=rehash)
+                options = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
                 with Sync(described, store, options, show=bars.show) as run:
                     for stage in Stage:
                         bars.begin(stage)

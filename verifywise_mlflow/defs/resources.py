@@ -21,6 +21,9 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
 
     reconcile: bool = Field(default=False, description="Read all linked runs again, not only what is due.")
     rehash: bool = Field(default=False, description="List and hash all artifacts again, not only what is due.")
+    accept_removals: str | None = Field(
+        default=None, description="Let a large loss pass that was held back: who has looked at the server, and why."
+    )
     _sync: Sync | None = PrivateAttr(default=None)
 
     def of(self, context: dg.AssetExecutionContext) -> Sync:
@@ -32,7 +35,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
             self._sync = Sync(
                 tenant=tenants[context.partition_key],
                 store=Store(database_url()),
-                options=SyncOptions(reconcile=self.reconcile, rehash=self.rehash),
+                options=SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals),
                 dagster_run_id=context.run.run_id,
             )
             self._sync.__enter__()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, tuple_, update
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, upsert
@@ -33,6 +33,23 @@ class Seen(Generic[T]):
     found: T
     fingerprint: str
     incarnation: int = 1
+    known: Known | None = None
+    """What the store held of it until now."""
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the name was that of another object until now."""
+        return self.known is not None and self.known.incarnation != self.incarnation
+
+
+@dataclass(frozen=True, slots=True)
+class Entombed:
+    """An object that has just got its tombstone."""
+
+    model_name: str
+    version_number: int | None
+    """None for a model."""
+    incarnation: int
 
 
 def known_models(connection: Connection, tenant_id: str) -> dict[str, Known]:
@@ -117,25 +134,33 @@ def _written(tenant_id: str, seen: Seen[T], now: datetime) -> Row:
     }
 
 
-def entomb_models(connection: Connection, tenant_id: str, names: Collection[str], now: datetime) -> None:
-    """Mark models as gone, and their versions with them; what is known of them stays."""
-    for table in (registered_models, model_versions):
-        _entomb(connection, table, and_(table.c.tenant_id == tenant_id, table.c.model_name.in_(names)), now)
+def entomb_models(connection: Connection, tenant_id: str, names: Collection[str], now: datetime) -> list[Entombed]:
+    """Mark models as gone, and their versions with them; what is known of them stays. Return the living among them."""
+    return [
+        entombed
+        for table in (registered_models, model_versions)
+        for entombed in _entomb(
+            connection, table, and_(table.c.tenant_id == tenant_id, table.c.model_name.in_(names)), now
+        )
+    ]
 
 
-def entomb_versions(connection: Connection, tenant_id: str, keys: Collection[Key], now: datetime) -> None:
-    """Mark versions as gone; what is known of them stays."""
+def entomb_versions(connection: Connection, tenant_id: str, keys: Collection[Key], now: datetime) -> list[Entombed]:
+    """Mark versions as gone; what is known of them stays. Return the living among them."""
     table = model_versions
     these = tuple_(table.c.model_name, table.c.version_number).in_(keys)
-    _entomb(connection, table, and_(table.c.tenant_id == tenant_id, these), now)
+    return _entomb(connection, table, and_(table.c.tenant_id == tenant_id, these), now)
 
 
-def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], now: datetime) -> None:
-    connection.execute(
+def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], now: datetime) -> list[Entombed]:
+    number = table.c.version_number if "version_number" in table.c else null()
+    rows = connection.execute(
         update(table)
         .where(these, table.c.gone_at.is_(None))
         .values(gone_at=now, changed_at=now, revision=revisions.next_value())
+        .returning(table.c.model_name, number, table.c.incarnation)
     )
+    return sorted((Entombed(*row) for row in rows), key=lambda one: (one.model_name, one.version_number or 0))
 
 
 def models_by_name(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, Mapping[str, object]]:
@@ -159,16 +184,24 @@ def living_numbers(connection: Connection, tenant_id: str, names: Collection[str
     return numbers
 
 
+def count_living_versions(connection: Connection, tenant_id: str) -> int:
+    """Return how many versions the tenant has in MLflow."""
+    table = model_versions
+    living = select(func.count()).select_from(table).where(table.c.tenant_id == tenant_id, table.c.gone_at.is_(None))
+    return connection.execute(living).scalar_one()
+
+
+def versions_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, ModelVersion]:
+    """Return the versions as last seen, tombstones too."""
+    table = model_versions
+    rows = connection.execute(
+        select(table).where(
+            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
+        )
+    )
+    return {(row["model_name"], row["version_number"]): entity(ModelVersion, dict(row)) for row in rows.mappings()}
+
+
 def version_at(connection: Connection, tenant_id: str, name: str, number: int) -> ModelVersion | None:
     """Return one version, or none."""
-    table = model_versions
-    row = (
-        connection.execute(
-            select(table).where(
-                table.c.tenant_id == tenant_id, table.c.model_name == name, table.c.version_number == number
-            )
-        )
-        .mappings()
-        .first()
-    )
-    return None if row is None else entity(ModelVersion, dict(row))
+    return versions_by_key(connection, tenant_id, [(name, number)]).get((name, number))

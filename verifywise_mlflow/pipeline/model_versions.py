@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from verifywise_mlflow.artifacts.location import logged_model_id_in
 from verifywise_mlflow.connector.entities import ModelVersion
 from verifywise_mlflow.persistence import registry, tenancy
-from verifywise_mlflow.persistence.registry import ListedVersion
-from verifywise_mlflow.persistence.rows import BATCH, fits
+from verifywise_mlflow.persistence.registry import ListedVersion, Seen
+from verifywise_mlflow.persistence.rows import Key, fits
+from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.pipeline.changes import Changes
-from verifywise_mlflow.pipeline.removal import confirm_removal
+from verifywise_mlflow.pipeline.lifecycle import events_of_version
+from verifywise_mlflow.pipeline.removal import Loss, confirm_removal
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
+from verifywise_mlflow.pipeline.telling import bury, tell
 
 
 def refresh(context: StageContext) -> Progress:
@@ -25,7 +28,7 @@ def refresh(context: StageContext) -> Progress:
         known = registry.known_versions(connection, tenant_id)
         aliases = registry.aliases_by_version(connection, tenant_id)
 
-    changes: Changes[ListedVersion] = Changes("model version")
+    changes: Changes[ListedVersion] = Changes()
     for version in listing.rows:
         key = (version.model_name, version.version_number)
         if not fits(version.model_name, version.run_id):
@@ -36,33 +39,59 @@ def refresh(context: StageContext) -> Progress:
             progress.incomplete += 1
         logged_model_id = logged_model_id_in(version.source) if version.source else None
         listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
-        changes.compare(_name(key), listed, version.created_at, known.get(key))
-    for start in range(0, len(changes.seen), BATCH):
+        changes.compare(listed, version.created_at, known.get(key))
+    for batch in changes.batches():
         with context.begin() as connection:
-            registry.write_versions(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
-        context.show(start, len(changes.seen))
+            _write(context, connection, progress, batch)
+        context.show(progress.changed, len(changes.seen))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
     living = [key for key, before in known.items() if not before.is_gone]
+    missing = [key for key in living if key not in listed_keys]
     removal = confirm_removal(
-        [key for key in living if key not in listed_keys],
-        known=len(living),
+        missing,
+        losses=[Loss("model versions", len(missing), len(living))],
         listing_is_complete=listing.is_complete,
+        is_accepted=context.options.accept_removals is not None,
         ask=lambda key: reader.model_version(*key),
-        what="model versions",
     )
-    if removal.gone:
-        with context.begin() as connection:
-            registry.entomb_versions(connection, tenant_id, removal.gone, context.now)
+    bury(
+        context,
+        progress,
+        removal,
+        lambda connection, keys: registry.entomb_versions(connection, tenant_id, keys, context.now),
+    )
     if listing.is_complete:
         with context.begin() as connection:
             tenancy.note_newest_version_time(connection, tenant_id, _newest(listing.rows), context.now)
     progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
-    progress.notes += removal.notes
-    progress.recreated = changes.recreated
-    progress.read, progress.changed, progress.removed = len(listing.rows), len(changes.seen), len(removal.gone)
+    progress.read = len(listing.rows)
     progress.incomplete += len(progress.unreadable)
     return progress
+
+
+def _write(
+    context: StageContext, connection: Connection, progress: Progress, batch: Sequence[Seen[ListedVersion]]
+) -> None:
+    tenant_id = context.tenant.tenant_id
+    former = registry.versions_by_key(connection, tenant_id, [_key(seen) for seen in batch if seen.known])
+    registry.write_versions(connection, tenant_id, batch, context.now)
+    is_plain_mlflow = context.tenant.server.kind == "mlflow"
+    tell(
+        context,
+        connection,
+        progress,
+        (
+            event
+            for seen in batch
+            for event in events_of_version(seen, former.get(_key(seen)), is_plain_mlflow=is_plain_mlflow)
+        ),
+    )
+    progress.changed += len(batch)
+
+
+def _key(seen: Seen[ListedVersion]) -> Key:
+    return seen.found.version.model_name, seen.found.version.version_number
 
 
 def _newest(versions: Sequence[ModelVersion]) -> int | None:

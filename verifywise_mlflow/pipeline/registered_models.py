@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from verifywise_mlflow.connector.entities import RegisteredModel
 from verifywise_mlflow.persistence import registry
-from verifywise_mlflow.persistence.rows import BATCH, NAME_BYTES, fits
+from verifywise_mlflow.persistence.registry import Seen
+from verifywise_mlflow.persistence.rows import NAME_BYTES, entity, fits
+from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.pipeline.changes import Changes
-from verifywise_mlflow.pipeline.removal import confirm_removal
+from verifywise_mlflow.pipeline.lifecycle import events_of_model
+from verifywise_mlflow.pipeline.removal import Loss, confirm_removal
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
+from verifywise_mlflow.pipeline.telling import bury, tell
 
 
 def refresh(context: StageContext) -> Progress:
@@ -32,29 +38,58 @@ def refresh(context: StageContext) -> Progress:
     with context.begin() as connection:
         known = registry.known_models(connection, tenant_id)
 
-    changes: Changes[RegisteredModel] = Changes("registered model")
+    changes: Changes[RegisteredModel] = Changes()
     for model in models:
-        changes.compare(model.name, model, model.created_at, known.get(model.name))
-    for start in range(0, len(changes.seen), BATCH):
+        changes.compare(model, model.created_at, known.get(model.name))
+    for batch in changes.batches():
         with context.begin() as connection:
-            registry.write_models(connection, tenant_id, changes.seen[start : start + BATCH], context.now)
-        context.show(start, len(changes.seen))
+            _write(context, connection, progress, batch)
+        context.show(progress.changed, len(changes.seen))
 
     listed = {model.name for model in listing.rows}
     living = [name for name, before in known.items() if not before.is_gone]
+    missing = [name for name in living if name not in listed]
     removal = confirm_removal(
-        [name for name in living if name not in listed],
-        known=len(living),
+        missing,
+        losses=_losses(context, missing, len(living)),
         listing_is_complete=listing.is_complete,
+        is_accepted=context.options.accept_removals is not None,
         ask=reader.registered_model,
-        what="registered models",
     )
-    if removal.gone:
-        with context.begin() as connection:
-            registry.entomb_models(connection, tenant_id, removal.gone, context.now)
+    bury(
+        context,
+        progress,
+        removal,
+        lambda connection, names: registry.entomb_models(connection, tenant_id, names, context.now),
+    )
     progress.unreadable += [Unreadable("registered model", name, reason) for name, reason in removal.unconfirmed]
-    progress.notes += removal.notes
-    progress.recreated = changes.recreated
-    progress.read, progress.changed, progress.removed = len(listing.rows), len(changes.seen), len(removal.gone)
+    progress.read = len(listing.rows)
     progress.incomplete += len(progress.unreadable)
     return progress
+
+
+def _write(
+    context: StageContext, connection: Connection, progress: Progress, batch: Sequence[Seen[RegisteredModel]]
+) -> None:
+    tenant_id = context.tenant.tenant_id
+    rows = registry.models_by_name(connection, tenant_id, [seen.found.name for seen in batch if seen.known])
+    former = {name: entity(RegisteredModel, row, name=name) for name, row in rows.items()}
+    registry.write_models(connection, tenant_id, batch, context.now)
+    tell(
+        context,
+        connection,
+        progress,
+        (event for seen in batch for event in events_of_model(seen, former.get(seen.found.name))),
+    )
+    progress.changed += len(batch)
+
+
+def _losses(context: StageContext, missing: Sequence[str], known: int) -> list[Loss]:
+    """Return how much is missing: a model takes its versions with it, so they count, too."""
+    if not missing:
+        return []
+    tenant_id = context.tenant.tenant_id
+    with context.begin() as connection:
+        versions = sum(map(len, registry.living_numbers(connection, tenant_id, missing).values()))
+        known_versions = registry.count_living_versions(connection, tenant_id)
+    return [Loss("registered models", len(missing), known), Loss("model versions", versions, known_versions)]

@@ -12,7 +12,6 @@ from verifywise_mlflow.audit.entry import MakeEntry
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.persistence.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.changes import Recreated
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -35,6 +34,8 @@ class SyncOptions:
     """Read all linked runs and failed manifests again, whatever the tenant's interval says."""
     rehash: bool = False
     """List and hash all artifacts again, whatever the tenant's interval says."""
+    accept_removals: str | None = None
+    """Who has looked at the server, and why a large loss may pass that is held back otherwise; for the trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ class Progress:
     """Objects that were found gone."""
     incomplete: int = 0
     """Objects that could not be read, or only in part."""
+    events: int = 0
+    """Lifecycle events that were told."""
     unreadable: list[Unreadable] = field(default_factory=list)
-    recreated: list[Recreated] = field(default_factory=list)
+    told: int = 0
+    """How many of these the trail was told of."""
     integrity: list[IntegrityEvent] = field(default_factory=list)
     """Bytes that changed under versions that did not."""
     notes: list[str] = field(default_factory=list)
@@ -94,6 +98,7 @@ class StageReport:
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             **({"store_requests": progress.store_requests} if progress.store_requests else {}),
+            **({"lifecycle_events": progress.events} if progress.events else {}),
             **({"integrity_events": len(progress.integrity)} if progress.integrity else {}),
             **({"notes": progress.notes} if progress.notes else {}),
             **({"sandbox": list(progress.protections)} if progress.protections else {}),

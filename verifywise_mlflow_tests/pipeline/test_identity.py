@@ -25,7 +25,7 @@ def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another
     noted = [
         (row["object_kind"], row["object_name"], row["outcome"])
         for row in rows(store, "audit_entries", "sequence")
-        if row["kind"] == "object recreated"
+        if row["kind"] == "lifecycle event" and "recreated" in str(row["reason"])
     ]
     assert incarnations == {"churn": 2, "fraud": 1}
     assert record(store, "churn")["owner"] == "second"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from verifywise_mlflow.persistence import lifecycle
+from verifywise_mlflow.persistence.lifecycle import EventKind, LifecycleEvent
+from verifywise_mlflow.persistence.store import Store
+
+MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
+TUESDAY = MONDAY + timedelta(days=1)
+
+HOSTILE = "O'Brien \x00 \"; DROP TABLE"
+SEEN = LifecycleEvent(EventKind.FIRST_SEEN, HOSTILE, 2, 1, happened_at=MONDAY)
+MOVED = LifecycleEvent(EventKind.ALIAS, HOSTILE, 3, 1, alias="l'été\x00", previous="2", value="3")
+SET = LifecycleEvent(EventKind.ALIAS, HOSTILE, 12, 1, alias="new", value="12")
+STAGED = LifecycleEvent(EventKind.STAGE, "fraud", 2, 1, value="Production")
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    for tenant_id, sync_id, events, seen_at in (
+        ("acme", "s1", [SEEN, STAGED], MONDAY),
+        ("acme", "s2", [MOVED, SET], TUESDAY),
+        ("globex", "s3", [SEEN], TUESDAY),
+    ):
+        with store.begin(tenant_id) as connection:
+            lifecycle.append(connection, tenant_id, sync_id, events, seen_at)
+    return store
+
+
+def found(store: Store, *of: str | int, kind: EventKind | None = None, **span: datetime | int) -> list[LifecycleEvent]:
+    with store.begin("acme") as connection:
+        return [one.event for one in lifecycle.events_of(connection, "acme", *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
+
+
+def test_events_come_back_as_they_were_told_in_their_order(filled: Store) -> None:
+    assert found(filled) == [SEEN, STAGED, MOVED, SET]
+    with filled.begin("acme") as connection:
+        last = lifecycle.events_of(connection, "acme")[-1]
+    assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
+
+
+def test_a_version_shows_the_aliases_that_came_to_it_and_left_it(filled: Store) -> None:
+    assert found(filled, HOSTILE, 2) == [SEEN, MOVED]
+    assert found(filled, HOSTILE, 3) == [MOVED]
+    assert found(filled, HOSTILE, 1) == []
+
+
+def test_events_can_be_asked_for_by_model_kind_and_span(filled: Store) -> None:
+    assert found(filled, "fraud") == [STAGED]
+    assert found(filled, kind=EventKind.ALIAS) == [MOVED, SET]
+    assert found(filled, since=TUESDAY) == [MOVED, SET]
+    assert found(filled, until=TUESDAY) == [SEEN, STAGED]
+    assert found(filled, limit=2) == [MOVED, SET]
+
+
+def test_an_event_is_never_changed(filled: Store) -> None:
+    with pytest.raises(DBAPIError, match="append"), filled.begin("acme") as connection:
+        connection.execute(text("UPDATE verifywise.lifecycle_events SET kind = 'stage'"))
+
+
+def test_a_sentence_tells_all_that_is_known() -> None:
+    assert SEEN.sentence == "first seen, by MLflow's clock at 2026-03-02T09:00:00+00:00"
+    assert MOVED.sentence == "alias \"l'été\\x00\": '2' → '3'"
+    assert STAGED.sentence == "stage: none → 'Production'"
