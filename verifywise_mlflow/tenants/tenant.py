@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from verifywise_mlflow.artifacts.kinds import Pattern
 from verifywise_mlflow.connector.settings import Bounds
+from verifywise_mlflow.minimisation.settings import Minimisation
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
@@ -156,6 +157,8 @@ class Tenant(_Section):
     artifacts: Artifacts = Artifacts()
     mapping: TagMapping = TagMapping()
     """Words of this customer, added to the default mapping."""
+    minimisation: Minimisation = Minimisation()
+    """What is taken out of the customer's texts before anything is stored."""
     intervals: Intervals = Intervals()
     bounds: Bounds = Bounds()
     """How much of a server's time and ours its answers may take."""
