@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
+from verifywise_mlflow.normalizer.dates import DateReading, read_date
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.lifecycle import declared_by_aliases
 from verifywise_mlflow.normalizer.places import TAGGED, Place, PlaceKind
@@ -14,6 +16,10 @@ from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 from verifywise_mlflow.normalizer.vocabulary import Meaning, Vocabulary
 
 _Order: TypeAlias = tuple[int, bool, int, str]
+_DATED = ("privacy_assessment_status", "compliance_approver")
+"""The fields whose text is looked through for the date of what it tells."""
+_STATED = "stated in the tenant's description for all versions, not taken from MLflow"
+
 _LOGGED_MODEL_URI = "models:/m-"
 
 
@@ -34,6 +40,10 @@ class Declarations:
     def _at(self, place: Place, field: str) -> Iterator[Declaration]:
         if place.source == "alias":
             yield from self._aliases
+        elif place.source == "config":
+            if field in self._vocabulary.defaults:
+                stated = self._vocabulary.defaults[field]
+                yield Declaration(stated, Origin("config", f"mapping.defaults.{field}", stated, rule=_STATED))
         elif place.key is None:
             yield from self._by_synonym[place.source].get(field, ())
         elif place.source in TAGGED:
@@ -77,7 +87,12 @@ class Declarations:
 
     def _declared(self, field: str, origin: Origin, value: str) -> Declaration:
         form = self._vocabulary.form(field, value)
-        return Declaration(form or value, origin, is_known=form is not None or field not in NORMAL_FORMS)
+        is_known = form is not None or field not in NORMAL_FORMS
+        # The date in a text that is not understood could be anything's: a deadline's, for one.
+        reading = read_date(value, years_alone=field in NORMAL_FORMS) if field in _DATED and is_known else DateReading()
+        return Declaration(
+            form or value, replace(origin, dated=reading.dated) if reading.dated else origin, is_known, reading.doubt
+        )
 
 
 def _named(source: PlaceKind) -> SourceKind:

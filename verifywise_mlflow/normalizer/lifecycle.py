@@ -6,7 +6,11 @@ run. That order is data: ``precedence`` in mapping.yaml.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from verifywise_mlflow.normalizer.findings import quoted
 from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.places import Place
 from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow.normalizer.resolution import Declaration
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
@@ -33,3 +37,24 @@ def declared_by_aliases(inputs: RecordInputs, vocabulary: Vocabulary) -> list[De
     staged = [(vocabulary.stage(alias), alias) for alias in aliases_of(inputs)]
     declarations = [Declaration(stage, Origin("alias", alias, alias)) for stage, alias in staged if stage]
     return sorted(declarations, key=lambda declaration: _RANK[declaration.value])
+
+
+_TOLD = 10
+"""Of the declarations, those that the rule names; a version may have any number of aliases."""
+
+
+def shown_rule(places: Sequence[Place], declarations: Sequence[Declaration]) -> str | None:
+    """Return why the first of several declarations is the version's stage, in a sentence; None where there is one.
+
+    Args:
+        places: the precedence of ``lifecycle_stage``.
+        declarations: what was said of the stage, the one that counts first.
+    """
+    if len(declarations) < 2:
+        return None
+    said = [f"{one.origin.source} {quoted(one.origin.key)} says {one.value}" for one in declarations[:_TOLD]]
+    if len(declarations) > _TOLD:
+        said.append(f"{len(declarations) - _TOLD} more say something")
+    aliases = {one.value for one in declarations if one.origin.source == "alias"}
+    among = f"; of aliases, {' before '.join(_RANK)}" if len(aliases) > 1 else ""
+    return f"{', '.join(said)}: the first counts, in the order {', '.join(map(str, places))}{among}"

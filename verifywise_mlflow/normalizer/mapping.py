@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from verifywise_mlflow.normalizer.keys import fold, is_system_key
-from verifywise_mlflow.normalizer.places import PLACED_FIELDS, TAG_FIELDS, Place
+from verifywise_mlflow.normalizer.places import DEFAULTED_FIELDS, PLACED_FIELDS, TAG_FIELDS, Place
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 
 
@@ -48,6 +48,7 @@ Word = Annotated[str, BeforeValidator(_text), AfterValidator(_comparable)]
 TagKey = Annotated[Word, AfterValidator(_tag_key)]
 TagField = Annotated[str, _one_of(TAG_FIELDS, "field that tags fill")]
 PlacedField = Annotated[str, _one_of(PLACED_FIELDS, "field whose place can be chosen")]
+DefaultedField = Annotated[str, _one_of(DEFAULTED_FIELDS, "field that can be stated for all versions")]
 ClosedField = Annotated[str, _one_of(tuple(NORMAL_FORMS), "field with normal forms")]
 Stage = Annotated[str, _one_of(NORMAL_FORMS["lifecycle_stage"], "lifecycle stage")]
 
@@ -78,8 +79,13 @@ class TagMapping(_Part):
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
+    key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
     precedence: Mapping[PlacedField, tuple[Place, ...]] = Field(default_factory=dict)
+    replace_precedence: Mapping[PlacedField, tuple[Place, ...]] = Field(default_factory=dict)
+    """Places that are looked at instead of those of the mapping that this one extends, not before them."""
+    defaults: Mapping[DefaultedField, Word] = Field(default_factory=dict)
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
+    value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
     questions: Mapping[ClosedField, Mapping[TagKey, Question]] = Field(default_factory=dict)
     answers: Answers = Answers()
@@ -90,11 +96,20 @@ class TagMapping(_Part):
 
     @model_validator(mode="after")
     def _uses_known_forms(self) -> TagMapping:
-        for field, forms in self.values.items():
+        for field, forms in (*self.values.items(), *self.value_patterns.items()):
             _check_forms(field, forms)
+        for field, stated in self.defaults.items():
+            if field in NORMAL_FORMS:
+                _check_forms(field, [stated])
         for field, questions in self.questions.items():
             for question in questions.values():
                 _check_forms(field, filter(None, (question.affirmative, question.negative)))
+        return self
+
+    @model_validator(mode="after")
+    def _says_once_where_to_look(self) -> TagMapping:
+        if both := sorted(set(self.precedence) & set(self.replace_precedence)):
+            raise ValueError(f"{both[0]} stands under both precedence and replace_precedence: choose one")
         return self
 
     @model_validator(mode="after")
@@ -117,13 +132,20 @@ class TagMapping(_Part):
         return TagMapping(
             namespaces=_joined(other.namespaces, self.namespaces),
             synonyms=_merged(other.synonyms, self.synonyms, claimed),
+            key_patterns=_merged(other.key_patterns, self.key_patterns, ()),
             precedence={
                 field: _joined(other.precedence.get(field, ()), self.precedence.get(field, ()))
                 for field in _joined(other.precedence, self.precedence)
-            },
+            }
+            | dict(other.replace_precedence),
+            defaults={**self.defaults, **other.defaults},
             values={
                 field: _merged(other.values.get(field, {}), self.values.get(field, {}))
                 for field in _joined(other.values, self.values)
+            },
+            value_patterns={
+                field: _merged(other.value_patterns.get(field, {}), self.value_patterns.get(field, {}))
+                for field in _joined(other.value_patterns, self.value_patterns)
             },
             fillers=_merged(other.fillers, self.fillers, ()),
             questions={

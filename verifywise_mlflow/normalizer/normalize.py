@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from verifywise_mlflow.normalizer.completeness import oddities, unread
 from verifywise_mlflow.normalizer.declarations import Declarations
 from verifywise_mlflow.normalizer.evaluation import evaluation_tags
 from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.lifecycle import shown_rule
 from verifywise_mlflow.normalizer.lineage import dataset_reference
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
 from verifywise_mlflow.normalizer.mapping import TagMapping
@@ -20,6 +23,8 @@ __all__ = ["REVISION", "RecordInputs", "normalize"]
 
 REVISION: Final = 2
 """Goes up whenever the same inputs and mapping make another record: all records are then built anew."""
+
+_EVALUATION_RULE = "the tags of the version and of its run; of two with one key, the version's counts"
 
 
 def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
@@ -34,7 +39,9 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     version, run, manifest = inputs.version, inputs.run, inputs.manifest
     words = vocabulary(mapping)
     declarations = Declarations(inputs, words)
-    resolved = {field: resolve(field, declarations.of(field)) for field in PLACED_FIELDS}
+    declared = {field: declarations.of(field) for field in PLACED_FIELDS}
+    resolved = {field: resolve(field, of_field) for field, of_field in declared.items()}
+    evaluation = evaluation_tags(version.tags, run.tags if run else {}, words)
     text = {field: resolution.value for field, resolution in resolved.items()}
     record = CanonicalRecord(
         model_name=version.model_name,
@@ -53,7 +60,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         training_ended_at=run.ended_at if run else None,
         metrics=dict(run.metrics) if run else None,
         hyperparameters=dict(run.params) if run else None,
-        evaluation_tags=evaluation_tags(version.tags, run.tags if run else {}, words),
+        evaluation_tags={key: origin.raw or "" for key, origin in evaluation.items()},
         experiment_id=text["experiment_id"],
         experiment_name=text["experiment_name"],
         code_commit=text["code_commit"],
@@ -72,9 +79,14 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     )
     origins = {field: resolution.origin for field, resolution in resolved.items() if resolution.origin}
     origins |= _origins_of_whole_values(inputs)
+    if "lifecycle_stage" in origins:
+        stages = [declaration for declaration in declared["lifecycle_stage"] if declaration.is_known]
+        rule = shown_rule(words.places("lifecycle_stage"), stages)
+        origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
+    members = {f"evaluation_tags.{key}": origin for key, origin in evaluation.items()}
     return NormalizedRecord(
         record=record,
-        origins={field: origins[field] for field in FIELDS if field in origins and getattr(record, field) is not None},
+        origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | members,
         incomplete=tuple(unread(inputs)),
         findings=(*(finding for resolution in resolved.values() for finding in resolution.findings), *oddities(inputs)),
     )
@@ -82,23 +94,25 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
 
 def _origins_of_whole_values(inputs: RecordInputs) -> dict[str, Origin]:
     """Return the origins of what is copied as it is, in the words of MLflow's REST API."""
+    version, run = inputs.version, inputs.run
     origins = {
-        "model_name": Origin("version", "name", inputs.version.model_name),
-        "version_number": Origin("version", "version", None),
-        "created_at": Origin("version", "creation_timestamp", None),
-        "last_updated_at": Origin("version", "last_updated_timestamp", None),
+        "model_name": Origin("version", "name", version.model_name),
+        "version_number": Origin("version", "version", str(version.version_number)),
+        "created_at": Origin("version", "creation_timestamp", _milliseconds(version.created_at)),
+        "last_updated_at": Origin("version", "last_updated_timestamp", _milliseconds(version.last_updated_at)),
+        "evaluation_tags": Origin("version", "tags", None, rule=_EVALUATION_RULE if run else None),
     }
-    if inputs.run:
+    if run:
         origins |= {
-            "training_started_at": Origin("run", "start_time", None),
-            "training_ended_at": Origin("run", "end_time", None),
+            "training_started_at": Origin("run", "start_time", _milliseconds(run.started_at)),
+            "training_ended_at": Origin("run", "end_time", _milliseconds(run.ended_at)),
             "metrics": Origin("run", "metrics", None),
             "hyperparameters": Origin("run", "params", None),
         }
-        if inputs.run.datasets:
+        if run.datasets:
             origins["dataset_reference"] = Origin("run", "dataset_inputs", None)
     if inputs.manifest:
-        location = inputs.manifest.location or ""
+        location = inputs.manifest.location or version.source or "no location is known"
         origins |= {
             "artifact_manifest": Origin("artifact", location, None),
             "evidence_files": Origin("artifact", location, None),
@@ -107,3 +121,8 @@ def _origins_of_whole_values(inputs: RecordInputs) -> dict[str, Origin]:
             sources = ", ".join(inputs.manifest.environment.sources)
             origins["runtime_environment"] = Origin("artifact", sources or location, None)
     return origins
+
+
+def _milliseconds(time: datetime | None) -> str | None:
+    """Return a time as MLflow's REST API writes it."""
+    return None if time is None else str(round(time.timestamp() * 1000))

@@ -18,8 +18,12 @@ PlaceKind: TypeAlias = Literal[
     "experiment",
     "logged model",
     "logged model tag",
+    "config",
 ]
-"""What can be looked at. An origin calls both what a logged model says and its tags ``logged model``."""
+"""What can be looked at; ``config`` is ``mapping.defaults`` in the tenant's description.
+
+An origin calls both what a logged model says and its tags ``logged model``.
+"""
 
 TAG_FIELDS: Final = (
     "business_purpose",
@@ -37,6 +41,10 @@ TAG_FIELDS: Final = (
     "security_assessment_version",
 )
 """The record's fields that a tag can fill."""
+
+DEFAULTED_FIELDS: Final = ("business_purpose", "owner", "risk_category", "regulatory_scope", "data_sensitivity")
+"""The fields that a tenant's description may state for all versions at once. Not those that vouch for one version, as
+an approval does, nor those that tell what became of one, as its stage does."""
 
 PLACED_FIELDS: Final = (
     *TAG_FIELDS,
@@ -65,8 +73,8 @@ TAGGED: Final[tuple[PlaceKind, ...]] = ("version tag", "model tag", "run tag", "
 class Place(BaseModel):
     """Where to look for a value.
 
-    Written ``version tag`` (any synonym of the field), ``alias``, ``{run tag: mlflow.user}`` (exactly that key) or
-    ``{run: user_id}`` (an attribute).
+    Written ``version tag`` (any synonym of the field), ``alias``, ``config``, ``{run tag: mlflow.user}`` (exactly that
+    key) or ``{run: user_id}`` (an attribute).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -86,10 +94,13 @@ class Place(BaseModel):
 
     @model_validator(mode="after")
     def _exists(self) -> Place:
-        if self.source in TAGGED or (self.source == "alias" and self.key is None):
+        if self.source in TAGGED or (self.source in ("alias", "config") and self.key is None):
             return self
         known = ATTRIBUTES.get(self.source, ())
         if self.key not in known:
             ways = ", ".join(f"{{{self.source}: {name}}}" for name in known)
             raise ValueError(f"no value can be taken from here; write {ways or 'another source'}")
         return self
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.key}" if self.key else self.source

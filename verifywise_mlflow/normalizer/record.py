@@ -67,8 +67,19 @@ FIELDS: tuple[str, ...] = tuple(field.name for field in fields(CanonicalRecord))
 """The record's fields in their canonical order."""
 
 SourceKind = Literal[
-    "version", "version tag", "model", "model tag", "alias", "run", "run tag", "experiment", "logged model", "artifact"
+    "version",
+    "version tag",
+    "model",
+    "model tag",
+    "alias",
+    "run",
+    "run tag",
+    "experiment",
+    "logged model",
+    "artifact",
+    "config",
 ]
+"""``config`` is what the tenant's description states: MLflow does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +88,13 @@ class Origin:
 
     source: SourceKind
     key: str
-    """The tag, alias or attribute, as the customer wrote it."""
+    """The tag, alias or attribute, as the customer wrote it; of an artifact its path; of ``config`` the setting."""
     raw: str | None
-    """What stood there before it was brought to its normal form; null for what is no text."""
+    """What stood there before it was brought to its normal form; null for what is no text and was taken as it is."""
+    dated: str | None = None
+    """The date that the text carries: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
+    rule: str | None = None
+    """Why this one was taken, where more than one place had something to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,8 @@ class NormalizedRecord:
 
     record: CanonicalRecord
     origins: Mapping[str, Origin]
-    """Field to origin, for every field that is not null and was taken from MLflow as one value."""
+    """Field to origin, for every field that is not null; where one was put together from several tags, the members'
+    origins stand beside it, under ``evaluation_tags.KEY``."""
     incomplete: tuple[str, ...]
     """What could not be read, as sentences; empty for a record that holds all that MLflow shows."""
     findings: tuple[Finding, ...]

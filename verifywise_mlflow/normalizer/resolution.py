@@ -20,6 +20,8 @@ class Declaration:
     origin: Origin
     is_known: bool = True
     """False for a value that should have a normal form, and has none that is known."""
+    doubt: str | None = None
+    """Why the date in the text could not be read for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,12 @@ class Resolution:
 
 
 def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
-    """Take the first declaration, and report unknown values and contradictions.
+    """Take the first declaration, and report unknown values, contradictions, and a date that cannot be read.
 
     An unknown value is kept as written, so that a person can judge it. An unknown lifecycle stage counts only where
     nothing else tells the stage, and only where a version's tag asks for a stage: ``environment: py311`` on a run
-    is none. Contradictions are looked for where values have normal forms: two
-    free texts can differ in wording alone.
+    is none. Contradictions are looked for where values have normal forms: two free texts can differ in wording alone.
+    What the tenant's description states for all versions contradicts nothing: it is there for where MLflow is silent.
     """
     findings = [
         Finding(
@@ -54,6 +56,9 @@ def resolve(field: str, declarations: Sequence[Declaration]) -> Resolution:
     if not declarations:
         return Resolution(findings=tuple(findings))
     taken = declarations[0]
+    if taken.doubt:
+        sentence = f"{field}: the date in {_place(taken.origin)} cannot be read for certain: {taken.doubt}"
+        findings.append(Finding("unreadable date", field, sentence))
     if field in NORMAL_FORMS and taken.is_known:
         findings += _contradictions(field, taken, declarations[1:])
     return Resolution(taken.value, taken.origin, tuple(findings))
@@ -68,7 +73,7 @@ def _contradictions(field: str, taken: Declaration, others: Sequence[Declaration
     said = [
         f"{_place(other.origin)} says {other.value}"
         for other in others
-        if other.is_known and other.value != taken.value
+        if other.is_known and other.value != taken.value and other.origin.source != "config"
     ]
     if not said:
         return []

@@ -6,10 +6,11 @@ to write a form; a part of it is never enough, since `not done`, `incomplete` an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from verifywise_mlflow.normalizer.dates import without_dates
+from verifywise_mlflow.normalizer.globs import Globs
 from verifywise_mlflow.normalizer.keys import fold, words
 
 NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -23,26 +24,17 @@ NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 _LONGEST_VALUE = 200
 """Characters. Nobody writes a category in more; a tag may hold 100,000."""
 
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
-_DATE = re.compile(
-    rf"""
-    \b\d{{4}}([-./])\d{{1,2}}\1\d{{1,2}}                              # 2026-03-01
-      (?:[T ]\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d{{1,9}})?)?\s?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?
-    | \b\d{{1,2}}([-./])\d{{1,2}}\2\d{{2,4}}\b                        # 01/03/2026
-    | \b\d{{1,2}}(?:\.|st|nd|rd|th)?\s{_MONTH}\s\d{{4}}\b             # 1 March 2026
-    | \b{_MONTH}\s(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s)?\d{{4}}\b         # March 1, 2026; March 2026
-    | \bq[1-4][\s/-]?\d{{4}}\b                                        # Q1 2026
-    | \b\d{{4}}-\d{{2}}\b                                             # 2026-03
-    | \b(?:19|20)\d{{2}}\b                                            # 2026
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-
 
 class Forms:
     """The known ways to write one field's values."""
 
-    def __init__(self, written: Mapping[str, Sequence[str]], fillers: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        written: Mapping[str, Sequence[str]],
+        fillers: Collection[str] = (),
+        patterns: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._patterns = Globs(patterns or {})
         self._fillers = frozenset(map(fold, fillers))
         self._form_of: dict[str, str] = {}
         # A form written in full goes before one that only fits once its fillers are taken away.
@@ -58,9 +50,12 @@ class Forms:
         """Return the normal form of a value, or None where it is none that is known."""
         if len(value) > _LONGEST_VALUE:
             return None
-        undated = _DATE.sub(" ", value)
+        undated = without_dates(value)
         candidates = (fold(value), fold(undated), self._without_fillers(undated))
-        return next((self._form_of[candidate] for candidate in candidates if candidate in self._form_of), None)
+        for candidate in candidates:
+            if candidate in self._form_of:
+                return self._form_of[candidate]
+        return self._patterns.match(words(value))
 
     def _without_fillers(self, text: str) -> str:
         return "".join(word for word in words(text) if word not in self._fillers)

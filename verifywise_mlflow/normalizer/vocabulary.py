@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
+from verifywise_mlflow.normalizer.globs import Globs
 from verifywise_mlflow.normalizer.keys import fold, spellings, words
 from verifywise_mlflow.normalizer.mapping import Question, TagMapping
 from verifywise_mlflow.normalizer.places import Place
@@ -34,12 +35,18 @@ class Vocabulary:
         self._precedence = dict(mapping.precedence)
         self._namespaces = frozenset(map(fold, mapping.namespaces))
         self._meanings = dict(_meanings(mapping))
+        self._key_patterns = Globs(mapping.key_patterns)
+        self._last_rank = max(map(len, mapping.synonyms.values()), default=0)
+        self.defaults = dict(mapping.defaults)
         self._stages = {fold(alias): stage for stage, aliases in mapping.aliases.items() for alias in aliases}
         self._qualifiers = frozenset(map(fold, mapping.alias_qualifiers))
         self._yes = frozenset(map(fold, mapping.answers.affirmative))
         self._no = frozenset(map(fold, mapping.answers.negative))
         self._forms = {
-            field: Forms(mapping.values.get(field, {}), mapping.fillers.get(field, ())) for field in NORMAL_FORMS
+            field: Forms(
+                mapping.values.get(field, {}), mapping.fillers.get(field, ()), mapping.value_patterns.get(field)
+            )
+            for field in NORMAL_FORMS
         }
         # A tag may tell the stage by the name of the alias; the words for tags go first.
         self._alias_forms = Forms(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
@@ -80,6 +87,10 @@ class Vocabulary:
             meaning = self._meanings.get("".join(spelling))
             if meaning is not None:
                 return meaning
+        for spelling in spellings(key, self._namespaces):
+            field = self._key_patterns.match(spelling)
+            if field is not None:
+                return Meaning(field, self._last_rank)
         return None
 
     def _tells_of_evaluation(self, key: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, or_, select, tuple_
 
-from verifywise_mlflow.normalizer.record import NormalizedRecord
+from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
 from verifywise_mlflow.persistence.rows import Key, Row, columns_of, fingerprints, upsert
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -119,7 +119,7 @@ def write_records(
         {
             **columns_of(record.normalized.record),
             "tenant_id": tenant_id,
-            "origins": {field: columns_of(origin) for field, origin in record.normalized.origins.items()},
+            "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
             "incomplete": record.normalized.incomplete,
             "findings": [columns_of(finding) for finding in record.normalized.findings],
             "gone_at": record.gone_at,
@@ -144,3 +144,8 @@ def write_records(
         ],
     )
     return changed
+
+
+def _origin_json(origin: Origin) -> Row:
+    """Return an origin's columns; a date and a rule only where there is one, since most have neither."""
+    return {name: value for name, value in columns_of(origin).items() if value is not None or name == "raw"}

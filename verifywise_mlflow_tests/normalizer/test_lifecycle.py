@@ -40,7 +40,39 @@ def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
     result = normalized(given)
 
     assert result.record.lifecycle_stage == stage
-    assert result.origins["lifecycle_stage"] == origin
+    assert replace(result.origins["lifecycle_stage"], rule=None) == origin
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        (inputs(aliases=("champion",)), None),
+        (inputs(aliases=("champion", "v3"), version_tags={"stage": "blue"}), None),
+        (
+            inputs(stage="Archived", aliases=("champion",)),
+            "version 'current_stage' says archived, alias 'champion' says production: the first counts, "
+            "in the order version current_stage, alias, version tag, run tag",
+        ),
+        (
+            inputs(aliases=("staging", "champion"), run_tags={"env": "prod"}),
+            "alias 'champion' says production, alias 'staging' says staging, run tag 'env' says production: "
+            "the first counts, in the order version current_stage, alias, version tag, run tag; "
+            "of aliases, production before staging before development before archived",
+        ),
+    ],
+)
+def test_where_several_places_tell_the_stage_the_rule_is_shown(given: RecordInputs, rule: str | None) -> None:
+    assert normalized(given).origins["lifecycle_stage"].rule == rule
+
+
+def test_the_rule_names_no_more_than_ten_of_many_aliases() -> None:
+    aliases = tuple(f"champion-{number}" for number in range(100))
+
+    rule = normalized(inputs(aliases=aliases)).origins["lifecycle_stage"].rule
+
+    assert rule is not None
+    assert "90 more say something" in rule
+    assert len(rule) < 700
 
 
 def test_a_models_tag_does_not_stamp_all_of_its_versions() -> None:

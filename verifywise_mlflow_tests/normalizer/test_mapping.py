@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import ValidationError
 
@@ -7,6 +9,7 @@ from verifywise_mlflow.normalizer.keys import fold
 from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.places import PLACED_FIELDS, TAG_FIELDS, Place
+from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 from verifywise_mlflow.normalizer.vocabulary import vocabulary
 from verifywise_mlflow_tests.normalizer.cases import inputs
@@ -60,6 +63,15 @@ def test_every_default_key_means_the_field_it_stands_under() -> None:
         ({"precedence": {"owner": [{"alias": "champion"}]}}, "write another source"),
         ({"precedence": {"metrics": ["run tag"]}}, "'metrics' is no field whose place can be chosen"),
         ({"synonym": {}}, "Extra inputs are not permitted"),
+        ({"key_patterns": {"owner": ["*"]}}, "'*' has no letter or digit to compare"),
+        ({"value_patterns": {"risk_category": {"grave": ["x*"]}}}, "'grave' is no form of risk_category"),
+        ({"defaults": {"lifecycle_stage": "production"}}, "is no field that can be stated for all versions; there are"),
+        ({"defaults": {"compliance_approver": "dpo"}}, "is no field that can be stated for all versions"),
+        ({"defaults": {"risk_category": "High-Risk"}}, "'High-Risk' is no form of risk_category; there are prohibited"),
+        (
+            {"precedence": {"owner": ["run tag"]}, "replace_precedence": {"owner": ["run tag"]}},
+            "owner stands under both precedence and replace_precedence",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_mend(written: dict[str, object], sentence: str) -> None:
@@ -83,6 +95,72 @@ def test_a_tenants_words_go_first_and_are_taken_from_where_the_default_had_them(
     assert "critical" not in extended.values["risk_category"]["high"]
     assert vocabulary(extended).stage("candidate") == "production"
     assert [place.source for place in extended.precedence["owner"]][:2] == ["run tag", "version tag"]
+
+
+def test_a_tenant_can_say_that_other_places_do_not_count() -> None:
+    tenant = of(replace_precedence={"owner": ["version tag", "run tag"]})
+    trained_by_ann = inputs(run_tags={"mlflow.user": "ann"}, model_tags={"owner": "bob"})
+
+    assert normalize(trained_by_ann, default_mapping().extended_by(tenant)).record.owner is None
+    assert normalize(trained_by_ann, default_mapping()).record.owner == "bob"
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("acme-Tier.Of-Risk", "risk_category"),
+        ("fraud_OWNER", "owner"),
+        ("gov.fraud_owner", "owner"),
+        ("fraud_owner_since", None),
+        ("mlflow.fraud_owner", None),
+        ("model_owner", "owner"),
+        ("risk_owner", "compliance_approver"),
+    ],
+)
+def test_a_tenants_patterns_read_keys_that_are_no_synonyms_and_the_longest_counts(key: str, field: str | None) -> None:
+    patterns = {"owner": ["*-owner"], "compliance_approver": ["risk_own*"], "risk_category": ["acme tier ?f risk"]}
+
+    meaning = vocabulary(default_mapping().extended_by(of(key_patterns=patterns))).meaning(key)
+
+    assert (meaning.field if meaning else None) == field
+
+
+def test_a_tenants_patterns_read_values_that_are_no_known_form() -> None:
+    tenant = of(value_patterns={"risk_category": {"high": ["tier 1*"], "low": ["Tier-3*", "high*"]}})
+    words = vocabulary(default_mapping().extended_by(tenant))
+
+    assert [words.form("risk_category", value) for value in ("Tier-1b (credit)", "tier 3", "tier 2", "high")] == [
+        "high",
+        "low",
+        None,
+        "high",
+    ]
+
+
+def test_a_hostile_key_is_matched_with_a_pattern_of_many_stars_at_once() -> None:
+    words = vocabulary(of(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
+
+    started = time.monotonic()
+    assert words.meaning("a" * 250) is None
+    assert time.monotonic() - started < 1
+
+
+def test_what_a_tenant_states_for_all_versions_stands_only_where_mlflow_is_silent() -> None:
+    tenant = of(defaults={"regulatory_scope": "EU AI Act", "risk_category": "high"})
+    mapping = default_mapping().extended_by(tenant)
+
+    silent = normalize(inputs(), mapping)
+    tagged = normalize(inputs(model_tags={"risk": "low"}), mapping)
+
+    assert (silent.record.regulatory_scope, silent.record.risk_category) == ("EU AI Act", "high")
+    assert silent.origins["regulatory_scope"] == Origin(
+        "config",
+        "mapping.defaults.regulatory_scope",
+        "EU AI Act",
+        rule="stated in the tenant's description for all versions, not taken from MLflow",
+    )
+    assert (tagged.record.risk_category, tagged.origins["risk_category"].source) == ("low", "model tag")
+    assert (silent.findings, tagged.findings) == ((), ())
 
 
 def test_a_tenant_can_give_a_question_key_another_meaning() -> None:

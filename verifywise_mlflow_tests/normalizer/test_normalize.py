@@ -82,7 +82,10 @@ def test_everything_that_mlflow_shows_stands_in_the_record_with_its_origin() -> 
         {"name": "payments", "digest": "d1", "source_type": "s3", "source": "s3://b/k", "context": "training"}
     ]
     assert [field for field in FIELDS if getattr(record, field) is None] == []
-    assert list(result.origins) == [field for field in FIELDS if field != "evaluation_tags"]
+    assert list(result.origins) == [*FIELDS, "evaluation_tags.rmse_candidate"]
+    assert result.origins["evaluation_tags.rmse_candidate"] == Origin("version tag", "rmse_candidate", "2.5")
+    assert result.origins["runtime_environment"] == Origin("artifact", "conda.yaml, requirements.txt", None)
+    assert result.origins["created_at"].raw == "1772352000000"
     assert result.origins["training_status"] == Origin("run", "status", "FINISHED")
     assert result.origins["deployment_status"] == Origin("version", "deployment_job_state", "DEPLOYED")
     assert (result.incomplete, result.findings) == ((), ())
@@ -94,7 +97,7 @@ def test_a_version_of_which_nothing_is_known_has_gaps_and_no_error() -> None:
     filled = {field for field in FIELDS if getattr(result.record, field) is not None}
     assert filled == {"model_name", "version_number", "evaluation_tags"}
     assert result.record.evaluation_tags == {}
-    assert list(result.origins) == ["model_name", "version_number"]
+    assert list(result.origins) == ["model_name", "version_number", "evaluation_tags"]
     assert (result.incomplete, result.findings) == ((), ())
 
 
@@ -351,8 +354,10 @@ def test_no_text_can_stop_a_version_from_becoming_a_record(
     stage_origin = result.origins.get("lifecycle_stage")
     if not (stage_origin and stage_origin.source == "version tag"):  # which is kept as written where it is unknown
         assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
-    for field, origin in result.origins.items():
-        assert getattr(result.record, field) is not None
+    fields = {field for field in FIELDS if getattr(result.record, field) is not None}
+    members = {f"evaluation_tags.{key}" for key in result.record.evaluation_tags or ()}
+    assert set(result.origins) == fields | members
+    for origin in result.origins.values():
         assert origin.raw is None or origin.raw.strip()
 
 

@@ -7,6 +7,7 @@ import pytest
 from verifywise_mlflow.connector.entities import TrainingRun
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
@@ -97,6 +98,26 @@ def test_contradicting_tags_are_a_finding() -> None:
     assert sentences(result) == [
         "risk_category: version tag 'risk' says low and was taken, but run tag 'risk_level' says high",
     ]
+
+
+SAID_IN_TWO_WAYS = {
+    "risk_category": ("risk", "high", "low"),
+    "data_sensitivity": ("data_classification", "public", "personal"),
+    "privacy_assessment_status": ("dpia", "completed", "expired"),
+    "lifecycle_stage": ("stage", "production", "archived"),
+}
+
+
+@pytest.mark.parametrize("field", NORMAL_FORMS)
+def test_a_conflict_about_any_field_with_normal_forms_names_both_places(field: str) -> None:
+    key, of_version, of_run = SAID_IN_TWO_WAYS[field]
+
+    (found,) = normalized(inputs(version_tags={key: of_version}, run_tags={key: of_run})).findings
+
+    assert (found.kind, found.field) == ("ambiguous stage" if field == "lifecycle_stage" else "conflict", field)
+    assert found.sentence == (
+        f"{field}: version tag '{key}' says {of_version} and was taken, but run tag '{key}' says {of_run}"
+    )
 
 
 def test_two_ways_to_write_one_value_are_no_contradiction() -> None:

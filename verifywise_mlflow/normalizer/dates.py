@@ -1,0 +1,113 @@
+"""Dates in people's words: `DPIA done 2026-03-01`, `approved Q1 2026`, and those that cannot be read for certain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_LONGEST_TEXT = 200
+"""Characters that are looked through for a date; a tag may hold 100,000."""
+
+_MONTH = rf"(?:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
+_DATE = re.compile(
+    rf"""
+    \b(?P<y1>\d{{4}})(?P<s1>[-./])(?P<m1>\d{{1,2}})(?P=s1)(?P<d1>\d{{1,2}})(?!\d)                # 2026-03-01
+      (?:[T ]\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d{{1,9}})?)?\s?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?
+    | \b(?P<n1>\d{{1,2}})(?P<s2>[-./])(?P<n2>\d{{1,2}})(?P=s2)(?P<y2>\d{{2,4}})\b                # 01/03/2026
+    | \b(?P<d3>\d{{1,2}})(?:\.|st|nd|rd|th)?\s(?P<m3>{_MONTH})\s(?P<y3>\d{{4}})\b                # 1 March 2026
+    | \b(?P<m4>{_MONTH})\s(?:(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?,?\s)?(?P<y4>\d{{4}})\b            # March 1, 2026
+    | \bq(?P<q5>[1-4])[\s/-]?(?P<y5>\d{{4}})\b                                                   # Q1 2026
+    | \b(?P<y6>\d{{4}})[\s/-]?q(?P<q6>[1-4])\b                                                   # 2026-Q1
+    | \b(?P<y7>\d{{4}})-(?P<m7>\d{{2}})\b                                                        # 2026-03
+    | \b(?P<y8>(?:19|20)\d{{2}})\b                                                               # 2026
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DateReading:
+    """What a text says of a date."""
+
+    dated: str | None = None
+    """As exact as the text is: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; null where none is certain."""
+    doubt: str | None = None
+    """Why a date that stands there could not be read; null where there is none, or it could."""
+
+
+def without_dates(text: str) -> str:
+    """Return the text with a blank in the place of each date."""
+    return _DATE.sub(" ", text)
+
+
+def read_date(text: str, *, years_alone: bool) -> DateReading:
+    """Return the date in a text.
+
+    Args:
+        text: as the customer wrote it; its first 200 characters are looked through.
+        years_alone: whether ``2026`` is a date. In free text it is as likely a part of a name.
+    """
+    found = [
+        (match[0], _iso(match)) for match in _DATE.finditer(text[:_LONGEST_TEXT]) if years_alone or match["y8"] is None
+    ]
+    doubts = list(dict.fromkeys(f"{written!r} {iso.doubt}" for written, iso in found if iso.doubt))
+    dates = {iso.dated for _, iso in found}
+    if doubts:
+        return DateReading(doubt="; ".join(doubts))
+    if len(dates) > 1:
+        return DateReading(doubt=f"it holds several dates: {', '.join(written for written, _ in found)}")
+    return DateReading(dated=next(iter(dates), None))
+
+
+def _iso(match: re.Match[str]) -> DateReading:
+    if match["y1"]:
+        return _day(match["y1"], int(match["m1"]), int(match["d1"]))
+    if match["y2"]:
+        return _day_of_numbers(match["y2"], int(match["n1"]), int(match["n2"]))
+    if match["y3"]:
+        return _day(match["y3"], _number(match["m3"]), int(match["d3"]))
+    if match["y4"]:
+        month = _number(match["m4"])
+        return _day(match["y4"], month, int(match["d4"])) if match["d4"] else DateReading(f"{match['y4']}-{month:02}")
+    if match["y5"] or match["y6"]:
+        return DateReading(f"{match['y5'] or match['y6']}-Q{match['q5'] or match['q6']}")
+    if match["y7"]:
+        if not 1 <= int(match["m7"]) <= 12:
+            return DateReading(doubt="is no month")
+        return DateReading(f"{match['y7']}-{match['m7']}")
+    return DateReading(match["y8"])
+
+
+def _day(year: str, month: int, day: int) -> DateReading:
+    try:
+        return DateReading(date(int(year), month, day).isoformat())
+    except ValueError:
+        return DateReading(doubt="is no day of the calendar")
+
+
+def _day_of_numbers(year: str, first: int, second: int) -> DateReading:
+    """Read 13/03/2026 and 03/13/2026; 01/03/2026 is January in one country and March in another."""
+    if len(year) != 4:
+        return DateReading(doubt="has no year of four digits")
+    readings = {reading.dated for reading in _possible(year, first, second)}
+    if len(readings) > 1:
+        return DateReading(doubt="can be read in two ways: write year-month-day")
+    return DateReading(readings.pop()) if readings else DateReading(doubt="is no day of the calendar")
+
+
+def _possible(year: str, first: int, second: int) -> Iterator[DateReading]:
+    for day, month in ((first, second), (second, first)):
+        reading = _day(year, month, day)
+        if reading.dated:
+            yield reading
+
+
+def _number(month: str) -> int:
+    begin = month[:3].casefold()
+    return next(number for number, name in enumerate(_MONTHS, start=1) if name.startswith(begin))
