@@ -17,7 +17,7 @@ from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.transport import Traffic
-from verifywise_mlflow.persistence import tenancy, trail
+from verifywise_mlflow.persistence import minimisation, tenancy, trail
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline import (
     artifact_manifests,
@@ -27,6 +27,7 @@ from verifywise_mlflow.pipeline import (
     registered_models,
     training_runs,
 )
+from verifywise_mlflow.pipeline.minimised_reader import MinimisedReader
 from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.tenancy import activate
 from verifywise_mlflow.tenants.connection import open_reader
@@ -72,6 +73,7 @@ class Sync:
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
             activate(connection, self.tenant, self.now())
+            minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, self.now(), self.sync_id)
         return self
 
     def __exit__(
@@ -120,12 +122,13 @@ class Sync:
     def reader(self) -> Reader:
         """Return the connection; open it the first time."""
         if self._reader is None:
-            self._reader = open_reader(self.tenant)
+            self._reader = MinimisedReader(open_reader(self.tenant), self.tenant.minimisation)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as connection:
             last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
+            minimised_since = minimisation.in_force_since(connection, self.tenant.tenant_id)
         return StageContext(
             tenant=self.tenant,
             store=self.store,
@@ -133,7 +136,7 @@ class Sync:
             reader=self.reader,
             now=now,
             options=self.options,
-            last_reconciled_at=last.reconciled_at if last else None,
+            last_reconciled_at=_since(minimised_since, last.reconciled_at if last else None),
             show=lambda done, total: self.show(stage, done, total),
             entry=self.entry,
         )
@@ -228,6 +231,13 @@ class Sync:
         # A copy: the connection's own figures go on moving.
         traffic = self._reader.traffic if self._reader else Traffic()
         return Traffic(traffic.requests, traffic.bytes_read)
+
+
+def _since(minimised_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:
+    """Return when all was last read anew; what was read under other settings for minimisation counts as not read."""
+    if reconciled_at and minimised_since and reconciled_at < minimised_since:
+        return None
+    return reconciled_at
 
 
 def _identity(tenant: Tenant) -> str:
