@@ -20,7 +20,13 @@ from verifywise_mlflow_tests.registry import Registry
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the shell says about Dagster, MLflow and us must not reach the tests."""
-    for name in ("DAGSTER_HOME", "VERIFYWISE_TENANTS", "VERIFYWISE_DATABASE_URL", "MLFLOW_TRACKING_URI"):
+    for name in (
+        "DAGSTER_HOME",
+        "VERIFYWISE_TENANTS",
+        "VERIFYWISE_DATABASE_URL",
+        "VERIFYWISE_AUDIT_SIGNING_KEY",
+        "MLFLOW_TRACKING_URI",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

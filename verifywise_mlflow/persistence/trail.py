@@ -1,25 +1,30 @@
-"""The audit trail's table: entries are added and read, never changed."""
+"""The audit trail's tables: entries and checkpoints are added and read, never changed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 
 from verifywise_mlflow.audit.chain import Link, linked
+from verifywise_mlflow.audit.checkpoint import Checkpoint, claim_of
 from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.verification import Placed
 from verifywise_mlflow.persistence.codec import from_stored, to_stored
 from verifywise_mlflow.persistence.rows import columns_of
-from verifywise_mlflow.persistence.tables import audit_trail
+from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
+
+READ_AT_ONCE = 2_000
+"""Rows that a cursor on the server hands out at a time: memory holds no more of a trail, however long it is."""
 
 
 def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
     """Add entries in their order, each to the end of its tenant's chain.
 
     Who appends holds the tenant's chain until the transaction ends, so that two processes do not both write the same
-    next link.
+    next link. So it comes last in its transaction: what else would be locked afterwards could wait for the chain.
     """
     by_tenant: dict[str, list[AuditEntry]] = {}
     for entry in entries:
@@ -28,7 +33,7 @@ def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
         connection.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": f"verifywise trail {tenant_id}"}
         )
-        link = last_link(connection, tenant_id)
+        link = head(connection, tenant_id)
         rows = []
         for entry in of_tenant:
             link = linked(_told(entry), link)
@@ -38,8 +43,22 @@ def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
         connection.execute(insert(audit_trail), rows)
 
 
-def last_link(connection: Connection, tenant_id: str) -> Link | None:
-    """Return the end of the tenant's chain."""
+def append_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+    """Keep a checkpoint beside the chain that it speaks of."""
+    claim = claim_of(checkpoint)
+    connection.execute(
+        insert(audit_checkpoints),
+        {
+            "tenant_id": claim.tenant_id,
+            "sequence": claim.sequence,
+            "checkpoint": checkpoint.text,
+            "signature": checkpoint.signature,
+        },
+    )
+
+
+def head(connection: Connection, tenant_id: str) -> Link | None:
+    """Return the last link of the tenant's chain."""
     table = audit_trail
     row = connection.execute(
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
@@ -50,13 +69,66 @@ def last_link(connection: Connection, tenant_id: str) -> Link | None:
     return None if row is None else Link(*row)
 
 
-def entries(connection: Connection, tenant_id: str, *, limit: int = 100) -> list[AuditEntry]:
-    """Return the tenant's newest entries, the newest first."""
+def links(connection: Connection, tenant_id: str) -> Iterator[Link]:
+    """Go through the tenant's chain from its beginning. The query runs when the first link is asked for."""
     table = audit_trail
-    rows = connection.scalars(
-        select(table.c.entry).where(table.c.tenant_id == tenant_id).order_by(table.c.sequence.desc()).limit(limit)
+    rows = connection.execute(
+        select(table.c.sequence, table.c.entry, table.c.entry_hash)
+        .where(table.c.tenant_id == tenant_id)
+        .order_by(table.c.sequence)
+        .execution_options(yield_per=READ_AT_ONCE)
     )
-    return [_entry(row) for row in rows]
+    for sequence, entry, entry_hash in rows:
+        yield Link(sequence, entry, entry_hash)
+
+
+def checkpoints(connection: Connection, tenant_id: str) -> Iterator[Placed]:
+    """Go through the tenant's checkpoints in the order of what they speak of.
+
+    The query runs at once: those that are found speak of entries that a later query finds, too.
+    """
+    table = audit_checkpoints
+    rows = connection.execute(
+        select(table.c.sequence, table.c.checkpoint, table.c.signature)
+        .where(table.c.tenant_id == tenant_id)
+        .order_by(table.c.sequence, table.c.signature)
+        .execution_options(yield_per=READ_AT_ONCE)
+    )
+    return (Placed(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
+
+
+def is_expected(connection: Connection, tenant_id: str) -> bool:
+    """Whether there is to be a trail: the first thing that is written of a tenant has its entry."""
+    known = select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)
+    return connection.scalar(known) is not None
+
+
+def entries(
+    connection: Connection,
+    tenant_id: str,
+    *,
+    limit: int = 100,
+    since: datetime | None = None,
+    kind: str | None = None,
+) -> list[tuple[int, AuditEntry]]:
+    """Return the tenant's newest entries with their sequence, the newest first.
+
+    Entries that an older release wrote may be of its kinds: ``sync``, where this one writes ``sync ended``.
+    """
+    table = audit_trail
+    query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == tenant_id)
+    if kind is not None:
+        query = query.where(text("entry::jsonb ->> 'kind' = :kind").bindparams(kind=kind))
+    if since is not None:
+        query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
+    rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))
+    return [(sequence, _entry(written)) for sequence, written in rows]
+
+
+def length(connection: Connection, tenant_id: str) -> int:
+    """Return the last sequence of the tenant's chain."""
+    last = select(func.max(audit_trail.c.sequence)).where(audit_trail.c.tenant_id == tenant_id)
+    return connection.scalar(last) or 0
 
 
 def _told(entry: AuditEntry) -> dict[str, object]:

@@ -27,16 +27,19 @@ from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.stores.stores import ArtifactStores, DirectSource
 from verifywise_mlflow.artifacts.tree import SharedTree
+from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.connector.errors import ServerAtRestError, UnusableSettingsError
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence import integrity, manifests, registry, tracking
+from verifywise_mlflow.persistence import integrity, manifests, registry, tracking, trail
+from verifywise_mlflow.persistence.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.manifests import DueManifest, KeptManifest, ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.rows import entity
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.pipeline.artifact_sources import files_at, files_of_run, open_stores, stored_location
 from verifywise_mlflow.pipeline.former_readings import former_hashes, integrity_events, is_of_another, is_settled
+from verifywise_mlflow.pipeline.object_failures import tell_unreadable
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 VERSIONS_A_BATCH = 20
@@ -133,7 +136,7 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means,
 
 def _leave(progress: Progress, first: DueManifest, left: int, error: ServerAtRestError) -> None:
     """Say that the rest is for the next sync. What is known of it stays as it is."""
-    progress.unreadable.append(Unreadable("artifacts", f"{first.key[0]} version {first.key[1]}", str(error)))
+    progress.unreadable.append(Unreadable("artifacts", _name(first), str(error)))
     progress.notes.append(f"the artifacts of {left} versions are left to the next sync: {error}")
     progress.incomplete += left
 
@@ -290,11 +293,28 @@ def _write(
         read = [_with_former(item, of.version, former.get(item.due.key)) for of, item in zip(linked, read, strict=True)]
         integrity.append(connection, tenant_id, context.sync_id, events, context.now)
         changed = manifests.write_manifests(connection, tenant_id, read, context.now)
+        progress.unreadable += [
+            Unreadable("artifacts", _name(item.due), item.manifest.reason or item.manifest.status)
+            for item in changed
+            if item.manifest.status != "complete"
+        ]
+        trail.append(connection, [_entry(context, event) for event in events])
+        tell_unreadable(context, connection, progress)
     progress.integrity += events
-    for item in changed:
-        if item.manifest.status != "complete":
-            name = f"{item.due.key[0]} version {item.due.key[1]}"
-            progress.unreadable.append(Unreadable("artifacts", name, item.manifest.reason or item.manifest.status))
     progress.read += len(read)
     progress.changed += len(changed)
     progress.incomplete += sum(1 for item in read if item.manifest.status != "complete")
+
+
+def _entry(context: StageContext, event: IntegrityEvent) -> AuditEntry:
+    return context.entry(
+        "integrity event",
+        "noted",
+        object_kind="artifacts",
+        object_name=f"{event.key[0]} version {event.key[1]}",
+        reason=event.change.sentence,
+    )
+
+
+def _name(due: DueManifest) -> str:
+    return f"{due.key[0]} version {due.key[1]}"

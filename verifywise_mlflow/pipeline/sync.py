@@ -1,4 +1,4 @@
-"""One sync of one tenant: runs stages, and leaves an entry in the audit trail whatever becomes of it.
+"""One sync of one tenant: runs stages, and tells the audit trail of its start and its end, whatever becomes of it.
 
 The command line and Dagster both come through here. A sync may run all six stages or a single one.
 """
@@ -15,6 +15,7 @@ from typing import Literal
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.transport import Traffic
 from verifywise_mlflow.persistence import minimisation, tenancy, trail
@@ -27,7 +28,9 @@ from verifywise_mlflow.pipeline import (
     registered_models,
     training_runs,
 )
+from verifywise_mlflow.pipeline.checkpoints import sign_head, signing_key
 from verifywise_mlflow.pipeline.minimised_reader import MinimisedReader
+from verifywise_mlflow.pipeline.object_failures import TOLD_A_STAGE, tell_unreadable
 from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.tenancy import activate
 from verifywise_mlflow.tenants.connection import open_reader
@@ -43,9 +46,6 @@ _STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
     Stage.COMPLIANCE_RESULTS: compliance_results.refresh,
 }
 
-_UNREADABLE_A_STAGE = 1_000
-"""Objects of one stage that get an entry of their own; a note says how many more there are."""
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -57,7 +57,7 @@ def _show_nothing(stage: Stage, done: int, total: int) -> None:
 
 @dataclass(slots=True)
 class Sync:
-    """A sync, as a context: it opens the connection at first need, and ends with its audit entry."""
+    """A sync, as a context: it opens the connection at first need, and ends with its entry and a checkpoint."""
 
     tenant: Tenant
     store: Store
@@ -68,12 +68,14 @@ class Sync:
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
     _reader: Reader | None = None
+    _key: SigningKey | None = None
     _failure: tuple[Stage, BaseException] | None = None
 
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
             activate(connection, self.tenant, self.now())
             minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, self.now(), self.sync_id)
+            trail.append(connection, [self._entry_of_start()])
         return self
 
     def __exit__(
@@ -81,7 +83,9 @@ class Sync:
     ) -> Literal[False]:
         try:
             with self.store.begin(self.tenant.tenant_id) as connection:
-                trail.append(connection, [self._entry_of_sync()])
+                trail.append(connection, [self._entry_of_end()])
+                if self._key:
+                    sign_head(connection, self.tenant.tenant_id, self._key, self.now())
         finally:
             if self._reader:
                 self._reader.close()
@@ -92,15 +96,18 @@ class Sync:
 
         Raises:
             ConnectorError: the server cannot be read at all. What is known stays as it was.
-            SecretUnavailableError: a credential's reference points to nothing.
+            SecretUnavailableError: a credential's reference points to nothing, or the signing key's does.
             TenantBusyError: another sync of the tenant did not end.
         """
         started, before = time.monotonic(), self._traffic()
         try:
             with self.store.exclusive(self.tenant.tenant_id):
-                now = self.now()
-                progress = _STAGES[stage](self._context(stage, now))
-                self._close_stage(stage, progress, now)
+                if self._key is None:
+                    # Before anything is read: who wants signatures is to have no sync without one.
+                    self._key = signing_key()
+                context = self._context(stage, self.now())
+                progress = _STAGES[stage](context)
+                self._close_stage(context, stage, progress)
         except BaseException as error:
             self._failure = (stage, error)
             raise
@@ -141,49 +148,19 @@ class Sync:
             entry=self.entry,
         )
 
-    def _close_stage(self, stage: Stage, progress: Progress, now: datetime) -> None:
-        unreadable = progress.unreadable[:_UNREADABLE_A_STAGE]
-        if len(progress.unreadable) > len(unreadable):
-            progress.notes.append(f"{len(progress.unreadable) - len(unreadable)} more objects could not be read")
-        with self.store.begin(self.tenant.tenant_id) as connection:
+    def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
+        if (more := len(progress.unreadable) - TOLD_A_STAGE) > 0:
+            progress.notes.append(f"{more:,} more objects could not be read")
+        with context.begin() as connection:
             tenancy.note_refresh(
-                connection, self.tenant.tenant_id, stage, self.sync_id, now, reconciled=progress.reconciled
+                connection, self.tenant.tenant_id, stage, self.sync_id, context.now, reconciled=progress.reconciled
             )
-            trail.append(
-                connection,
-                [
-                    self.entry(
-                        "object unreadable",
-                        "incomplete",
-                        object_kind=item.kind,
-                        object_name=item.name,
-                        reason=item.reason,
-                    )
-                    for item in unreadable
-                ]
-                + [
-                    self.entry(
-                        "object recreated",
-                        "noted",
-                        object_kind=item.kind,
-                        object_name=item.name,
-                        reason=item.sentence,
-                    )
-                    for item in progress.recreated
-                ]
-                + [
-                    self.entry(
-                        "integrity event",
-                        "noted",
-                        object_kind="artifacts",
-                        object_name=f"{event.key[0]} version {event.key[1]}",
-                        reason=event.change.sentence,
-                    )
-                    for event in progress.integrity
-                ],
-            )
+            tell_unreadable(context, connection, progress)
 
-    def _entry_of_sync(self) -> AuditEntry:
+    def _entry_of_start(self) -> AuditEntry:
+        return self.entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})
+
+    def _entry_of_end(self) -> AuditEntry:
         reasons = [note for report in self.reports for note in report.progress.notes]
         incomplete = [f"{n:,} of {report.stage}" for report in self.reports if (n := report.progress.incomplete)]
         outcome: Outcome = "incomplete" if incomplete else "complete"
@@ -194,7 +171,8 @@ class Sync:
             outcome = "failed"
             reasons.insert(0, f"{stage}: {_sentence(error)}")
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
-        counts["requests"] = self._traffic().requests
+        traffic = self._traffic()
+        counts["requests"], counts["bytes_read"] = traffic.requests, traffic.bytes_read
         if self._reader:
             counts["server"] = asdict(self._reader.server)
         return self.entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)

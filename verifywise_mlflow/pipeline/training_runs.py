@@ -29,6 +29,7 @@ from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import tracking
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Due, Kept, Linked, Reach, Reading
+from verifywise_mlflow.pipeline.object_failures import tell_unreadable
 from verifywise_mlflow.pipeline.stage import Progress, StageContext, Unreadable
 
 T = TypeVar("T", TrainingRun, LoggedModel)
@@ -266,6 +267,7 @@ def _write(
         tracking.write_readings(connection, tenant_id, linked, changed, context.now)
         if unchanged:
             tracking.mark_read(connection, tenant_id, linked, unchanged)
+        tell_unreadable(context, connection, progress)
     progress.read += len(readings)
     progress.changed += len(changed)
     progress.incomplete += sum(1 for reading in readings if reading.unreadable)

@@ -40,9 +40,9 @@ def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(stor
         trail.append(connection, [])
 
     with store.begin(None) as connection:
-        assert trail.entries(connection, "acme") == [entry(2), entry(1)]
-        assert trail.entries(connection, "acme", limit=1) == [entry(2)]
-        assert trail.entries(connection, "globex") == [entry(3, "globex")]
+        assert trail.entries(connection, "acme") == [(2, entry(2)), (1, entry(1))]
+        assert trail.entries(connection, "acme", limit=1) == [(2, entry(2))]
+        assert trail.entries(connection, "globex") == [(1, entry(3, "globex"))]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str
         connection.execute(text(statement))
 
     with store.begin(None) as connection:
-        assert trail.entries(connection, "acme") == [entry(1)]
+        assert trail.entries(connection, "acme") == [(1, entry(1))]
 
 
 def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store, database_url: str) -> None:
