@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from verifywise_mlflow.normalizer.findings import Finding, quoted
 from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.redactions import redacted
 
 CHANGES_TOLD = 10
 """Of the files that changed in place, the newest; the record's manifest lists more."""
@@ -73,3 +74,4 @@ def oddities(inputs: RecordInputs) -> Iterator[Finding]:
             None,
             f"the model's alias {quoted(alias)} points to version {number}, which does not exist",
         )
+    yield from redacted(inputs)
