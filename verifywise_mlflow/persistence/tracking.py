@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import IntEnum
 from typing import Generic, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Table, and_, case, cast, func, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Select, Table, and_, case, cast, func, or_, select
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.connector.entities import LoggedModel, TrainingRun
@@ -59,8 +59,8 @@ class Due:
     revision: int
 
 
-class Reach(Enum):
-    """How many of the objects that living versions link to are to be read."""
+class Reach(IntEnum):
+    """How many of the objects that living versions link to are to be read; each holds those before it."""
 
     CHANGED = 1
     """Those of new and changed versions, and those whose reading failed in passing."""
@@ -73,6 +73,29 @@ class Reach(Enum):
 
 def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach) -> list[Due]:
     """Return the ids to read, sorted."""
+    objects = _linked_objects(tenant_id, linked).subquery()
+    query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= reach.value)
+    return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
+
+
+def due_up_to(connection: Connection, tenant_id: str, linked: Linked[T], at_most: int) -> list[Due]:
+    """Return the ids of the widest reach that has no more than so many; of the narrowest, however many it has."""
+    # In one question: to fetch all ids of a reach, only to see that they are too many, cost more than all the rest.
+    objects = _linked_objects(tenant_id, linked).cte("objects")
+    fits = {reach: func.count().filter(objects.c.reach <= reach.value) <= at_most for reach in Reach}
+    widest = select(
+        case(
+            (fits[Reach.READABLE], Reach.READABLE.value),
+            (fits[Reach.PENDING], Reach.PENDING.value),
+            else_=Reach.CHANGED.value,
+        )
+    ).select_from(objects)
+    query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= widest.scalar_subquery())
+    return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
+
+
+def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int, int]]:
+    """Return what living versions link to, each with the narrowest reach that it is in."""
     versions, table = model_versions, linked.table
     newest = (
         select(linked.link.label("object_id"), func.max(versions.c.revision).label("revision"))
@@ -82,19 +105,17 @@ def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach)
         .subquery()
     )
     known = (table.c.tenant_id == tenant_id) & (table.c[linked.id_column] == newest.c.object_id)
-    query = select(newest.c.object_id, newest.c.revision).select_from(newest.outerjoin(table, known))
-    changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
-    readable = table.c.unreadable.is_(None)
-    match reach:
-        case Reach.CHANGED:
-            query = query.where(changed)
-        case Reach.PENDING:
-            query = query.where(or_(changed, and_(readable, table.c.status.in_(_UNFINISHED))))
-        case Reach.READABLE:
-            query = query.where(or_(changed, readable))
-        case Reach.ALL:
-            pass
-    return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
+    is_changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
+    is_readable = table.c.unreadable.is_(None)
+    reach = case(
+        (is_changed, Reach.CHANGED.value),
+        (and_(is_readable, table.c.status.in_(_UNFINISHED)), Reach.PENDING.value),
+        (is_readable, Reach.READABLE.value),
+        else_=Reach.ALL.value,
+    )
+    return select(newest.c.object_id, newest.c.revision, reach.label("reach")).select_from(
+        newest.outerjoin(table, known)
+    )
 
 
 @dataclass(frozen=True, slots=True)

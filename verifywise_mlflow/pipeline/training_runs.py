@@ -70,15 +70,12 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
-    if not progress.reconciled:
-        # As much as one request holds. Runs that were never ended, of which some registries have thousands, wait for
-        # the reconcile like the others, if there are too many.
-        for reach in (Reach.READABLE, Reach.PENDING):
-            runs = _due(context, RUNS, reach)
-            if len(runs) <= RUNS_A_REQUEST:
-                return runs
-        return _due(context, RUNS, Reach.CHANGED)
-    return _due(context, RUNS, Reach.ALL)
+    if progress.reconciled:
+        return _due(context, RUNS, Reach.ALL)
+    # As much as one request holds. Runs that were never ended, of which some registries have thousands, wait for the
+    # reconcile like the others, if there are too many.
+    with context.begin() as connection:
+        return tracking.due_up_to(connection, context.tenant.tenant_id, RUNS, RUNS_A_REQUEST)
 
 
 def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
