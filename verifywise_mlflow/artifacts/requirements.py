@@ -26,6 +26,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one blank, not `\s+`: that is quadrati
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: a marker or URL never has ` --`
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(.*)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]+(.*)")
+_USER = re.compile(r"//[^/]*@")
 _URL = re.compile(r"(?:[a-z][a-z0-9]*\+)?(?:https?|ssh|git|file|ftp|s3|gs)://|(?:git|hg|svn|bzr)\+", re.IGNORECASE)
 _LOCAL_PATH = re.compile(r"\.{0,2}[/\\]|\.{1,2}$|[A-Za-z]:[\\/]|.*\.(?:whl|tar\.gz|zip)$")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(?=$|#|\?)")
@@ -69,11 +70,17 @@ def add_requirement(file: EnvironmentFile, line: str, place: str) -> None:
         file.add(_linked_package(editable[1].strip(), file.name))
     elif line.startswith("-"):
         # An index or a constraints file chooses among versions; it names no package.
-        file.note(f"{place}: {re.split(r'[ =]', line)[0][:40]} is not followed")
+        file.note(f"{place}: {_option_in(line)} is not followed")
     elif _URL.match(line) or (_LOCAL_PATH.match(_OPTION_AT_END.sub("", line)) and "@" not in line):
         file.add(_linked_package(line, file.name))
     else:
         _add_named(file, _OPTION_AT_END.sub("", line), place)
+
+
+def _option_in(line: str) -> str:
+    """Return an option without its value, which pip also takes without a blank: ``-ihttps://user:password@host``."""
+    option = re.match(r"--[\w-]{1,38}|-.?", line)
+    return option[0] if option else "an option"
 
 
 def _add_named(file: EnvironmentFile, line: str, place: str) -> None:
@@ -113,7 +120,7 @@ def _linked_package(link: str, source: str) -> NamedPackage:
     link = link.split(" ", 1)[0]
     is_url = _URL.match(link) is not None
     egg = _EGG.search(link)
-    name = egg[1] if egg else _name_in(unquote(link.split("#", 1)[0].split("?", 1)[0]))
+    name = egg[1] if egg else _name_in(unquote(_USER.sub("//", link.split("#", 1)[0].split("?", 1)[0])))
     specifier = _shown_link(link) if is_url else "@ local path"
     # Bytes on somebody's disk are pinned by nothing, whatever their file name says.
     return NamedPackage(Requirement(canonicalize_name(name), specifier, source, is_url and _is_pinned_link(link)))

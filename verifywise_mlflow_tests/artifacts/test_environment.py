@@ -153,6 +153,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ("numpy==1.2 \\\n  --hash=sha256:" + "a" * 64, "numpy", "==1.2", True),
         ("a @ https://u:secret@x.org/a.zip?token=secret", "a", "@ https://x.org/a.zip", False),
         ("a @ https://x.org/a.zip#sha256=" + "a" * 64, "a", "@ https://x.org/a.zip", True),
+        ("https://u:secret@x.org", "x-org", "@ https://x.org", False),
         (f"git+https://secret@x.org/g/a.git@{SHA}#egg=a", "a", f"@ git+https://x.org/g/a.git@{SHA}", True),
         ("git+https://x.org/g/a.git@main", "a", "@ git+https://x.org/g/a.git@main", False),
         ("-e git+ssh://git@x.org/a@" + SHA, "a", f"@ git+ssh://x.org/a@{SHA}", True),
@@ -180,6 +181,7 @@ def test_a_requirement_line(line: str, name: str, specifier: str, pinned: bool) 
     ("line", "problem", "in_full"),
     [
         ("--index-url https://u:secret@x.org/simple", "requirements.txt: line 2: --index-url is not followed", True),
+        ("-ihttps://u:secret@x.org/simple", "requirements.txt: line 2: -i is not followed", True),
         ("-c constraints.txt", "requirements.txt: line 2: -c is not followed", True),
         ("token=secret !", "requirements.txt: line 2 is no requirement", False),
         ("a==" + "9" * 4500, "requirements.txt: line 2 is longer than 4000 characters", False),
