@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.rows import BATCH, Key, entity
 from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
+from verifywise_mlflow.pipeline.adoption import adopt_mapping
 from verifywise_mlflow.pipeline.stage import Progress, StageContext
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -33,6 +34,7 @@ def refresh(context: StageContext) -> Progress:
     mapping = default_mapping().extended_by(context.tenant.mapping)
     # A new release may read the same tags in another way, so it builds all records anew.
     digest = fingerprint([mapping.digest(), __version__, REVISION])
+    adopt_mapping(context, mapping, digest)
     after: Key | None = None
     while True:
         with context.begin() as connection:

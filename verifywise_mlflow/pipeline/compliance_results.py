@@ -10,6 +10,7 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import verdicts
 from verifywise_mlflow.persistence.rows import BATCH, Key
 from verifywise_mlflow.persistence.verdicts import Judged, PolicyIdentity
+from verifywise_mlflow.pipeline.adoption import adopt_policy
 from verifywise_mlflow.pipeline.stage import Progress, StageContext
 
 
@@ -20,6 +21,7 @@ def refresh(context: StageContext) -> Progress:
     evaluator = Evaluator(policy)
     digest = fingerprint([policy.digest, __version__])
     identity = PolicyIdentity(policy.id, str(policy.version), digest)
+    adopt_policy(context, policy, digest)
     after: Key | None = None
     while True:
         with context.begin() as connection:

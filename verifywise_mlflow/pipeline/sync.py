@@ -73,7 +73,7 @@ class Sync:
 
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
-            activate(connection, self.tenant, self.now())
+            activate(connection, self.tenant, self.now(), sync_id=self.sync_id)
             minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, self.now(), self.sync_id)
             trail.append(connection, [self._entry_of_start()])
         return self

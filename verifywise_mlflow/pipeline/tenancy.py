@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from verifywise_mlflow import __version__
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.persistence import tenancy, trail
 from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.pipeline.adoption import adopt_tenant
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -27,15 +28,23 @@ def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -
     return left
 
 
-def activate(connection: Connection, tenant: Tenant, now: datetime) -> None:
-    """Note a tenant as one that is synced; the trail tells when it was none before."""
+def activate(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
+    """Note a tenant as one that is synced, and how it is described; the trail tells when that was different before."""
+
+    def tell(
+        kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None
+    ) -> AuditEntry:
+        told = _entry(kind, tenant.tenant_id, tenant.tracking_uri, now)
+        return replace(told, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
+
+    entries = []
     if tenancy.activate(connection, tenant.tenant_id, tenant.tracking_uri, tenant.workspace, now):
-        trail.append(connection, [_entry("tenant activated", tenant.tenant_id, tenant.tracking_uri, now)])
+        entries.append(tell("tenant activated", "noted", reason=None))
+    entries += adopt_tenant(connection, tenant, sync_id, now, tell)
+    trail.append(connection, entries)
 
 
-def _entry(
-    kind: Literal["tenant activated", "tenant deactivated"], tenant_id: str, uri: str, now: datetime
-) -> AuditEntry:
+def _entry(kind: EntryKind, tenant_id: str, uri: str, now: datetime) -> AuditEntry:
     return AuditEntry(
         tenant_id=tenant_id,
         occurred_at=now,
