@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, update
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, upsert
+from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, of_versions, upsert
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
 
 T = TypeVar("T")
@@ -148,8 +148,7 @@ def entomb_models(connection: Connection, tenant_id: str, names: Collection[str]
 def entomb_versions(connection: Connection, tenant_id: str, keys: Collection[Key], now: datetime) -> list[Entombed]:
     """Mark versions as gone; what is known of them stays. Return the living among them."""
     table = model_versions
-    these = tuple_(table.c.model_name, table.c.version_number).in_(keys)
-    return _entomb(connection, table, and_(table.c.tenant_id == tenant_id, these), now)
+    return _entomb(connection, table, and_(table.c.tenant_id == tenant_id, of_versions(table, keys)), now)
 
 
 def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], now: datetime) -> list[Entombed]:
@@ -194,11 +193,7 @@ def count_living_versions(connection: Connection, tenant_id: str) -> int:
 def versions_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, ModelVersion]:
     """Return the versions as last seen, tombstones too."""
     table = model_versions
-    rows = connection.execute(
-        select(table).where(
-            table.c.tenant_id == tenant_id, tuple_(table.c.model_name, table.c.version_number).in_(keys)
-        )
-    )
+    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, of_versions(table, keys)))
     return {(row["model_name"], row["version_number"]): entity(ModelVersion, dict(row)) for row in rows.mappings()}
 
 
