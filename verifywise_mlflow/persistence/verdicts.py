@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 
 from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
-from verifywise_mlflow.persistence.rows import Key, numbers, upsert
+from verifywise_mlflow.persistence.codec import dumps, loads
+from verifywise_mlflow.persistence.rows import Key, Row, numbers, upsert
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 
@@ -93,15 +94,24 @@ def write_verdicts(
     sync_id: str,
     now: datetime,
 ) -> None:
-    """Put the verdicts in the place of the records' former ones."""
-    keys = [item.due.key for item in judged]
-    connection.execute(
-        delete(compliance_results).where(
-            compliance_results.c.tenant_id == tenant_id,
-            tuple_(compliance_results.c.model_name, compliance_results.c.version_number).in_(keys),
+    """Write the verdicts that differ from the present ones, and drop those of rules that are no longer asked.
+
+    A verdict that is the same again keeps the time, the sync and the policy that gave it first; the badge tells which
+    policy judged last, and when. What ends is kept as history, by triggers, which are told here who writes, and when.
+    """
+    if not judged:
+        return
+    told = {"now": now.isoformat(), "sync_id": sync_id}
+    connection.execute(select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items())))
+    present = _present(connection, tenant_id, judged)
+    asked = {(item.due.key, result.rule_id) for item in judged for result in item.results}
+    dropped = [(*key, rule_id) for key, rule_id in present.keys() - asked]
+    if dropped:
+        identity = tuple_(*(compliance_results.c[name] for name in ("model_name", "version_number", "rule_id")))
+        connection.execute(
+            delete(compliance_results).where(compliance_results.c.tenant_id == tenant_id, identity.in_(dropped))
         )
-    )
-    rows = [
+    rows: list[Row] = [
         {
             "tenant_id": tenant_id,
             "model_name": item.due.key[0],
@@ -118,9 +128,9 @@ def write_verdicts(
         }
         for item in judged
         for result in item.results
+        if not present.get((item.due.key, result.rule_id))
     ]
-    if rows:
-        connection.execute(insert(compliance_results), rows)
+    upsert(connection, compliance_results, rows)
     upsert(
         connection,
         compliance_badges,
@@ -139,6 +149,35 @@ def write_verdicts(
             for item in judged
         ],
     )
+
+
+def _present(connection: Connection, tenant_id: str, judged: Sequence[Judged]) -> dict[tuple[Key, str], bool]:
+    """Return which verdicts there are, by version and rule, and whether each is the one that was given again."""
+    results = compliance_results
+    given = {(item.due.key, result.rule_id): result for item in judged for result in item.results}
+    query = select(
+        results.c.model_name,
+        results.c.version_number,
+        results.c.rule_id,
+        results.c.rule_version,
+        results.c.verdict,
+        results.c.reason,
+        results.c["values"],
+    ).where(
+        results.c.tenant_id == tenant_id,
+        tuple_(results.c.model_name, results.c.version_number).in_([item.due.key for item in judged]),
+    )
+    present = {}
+    # A few at a time: the values may hold whole manifests.
+    for name, number, rule_id, *state in connection.execute(query.execution_options(yield_per=100)):
+        result = given.get(((name, number), rule_id))
+        present[((name, number), rule_id)] = result is not None and state == [
+            result.rule_version,
+            result.verdict.value,
+            result.reason,
+            loads(dumps(result.values)),  # as they would come back
+        ]
+    return present
 
 
 @dataclass(frozen=True, slots=True)
