@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import orjson
@@ -28,6 +28,7 @@ from verifywise_mlflow.connector.errors import (
     UnauthenticatedError,
 )
 from verifywise_mlflow.connector.read_calls import ARTIFACT_PATH
+from verifywise_mlflow.connector.sent_secrets import INSTEAD, repeats_a_secret
 
 _NESTING = frozenset((dict, list))
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -42,6 +43,13 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    let_in_by: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The headers of the request that let us in. What quotes them is not passed on."""
+
+    def words(self, said: bytes | str) -> str:
+        """Return the first of some words of this answer, for an error."""
+        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        return INSTEAD if repeats_a_secret(text, self.let_in_by) else excerpt(text.encode("utf-8", "replace"))
 
     @property
     def is_json(self) -> bool:
@@ -55,17 +63,17 @@ def json_object(answer: Answer, depth: int) -> dict[str, object]:
     A login page with status 200 is HTML, and an empty body would read as an empty registry: neither is an answer.
     """
     if not answer.is_json:
-        kind = answer.headers.get("Content-Type") or "no content type"
-        raise ProtocolError(f"{answer.path} answered with {kind}, not JSON: {excerpt(answer.body)}")
+        kind = answer.words(answer.headers["Content-Type"]) if "Content-Type" in answer.headers else "no content type"
+        raise ProtocolError(f"{answer.path} answered with {kind}, not JSON: {answer.words(answer.body)}")
     too_deep = BoundExceededError(f"{answer.path} answered with JSON nested deeper than the depth={depth} allowed here")
     try:
         found = _parsed(answer.body)
     except RecursionError:
         raise too_deep from None
     except ValueError:
-        raise ProtocolError(f"{answer.path} answered with what is no JSON: {excerpt(answer.body)}") from None
+        raise ProtocolError(f"{answer.path} answered with what is no JSON: {answer.words(answer.body)}") from None
     if not isinstance(found, dict):
-        raise ProtocolError(f"{answer.path} answered with JSON that is no object: {excerpt(answer.body)}")
+        raise ProtocolError(f"{answer.path} answered with JSON that is no object: {answer.words(answer.body)}")
     if _brackets_deep(answer.body) > depth and _is_deeper(found, depth):
         raise too_deep
     return found
@@ -110,7 +118,9 @@ _NO_SUCH_CALL = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_
 def error_of(answer: Answer, host: str) -> ConnectorError:
     """Return the error that an answer other than 200 stands for."""
     code, message = _mlflows_words(answer)
-    words = f"{code}, {excerpt(message.encode('utf-8', 'replace'))}" if code else excerpt(answer.body)
+    if code and repeats_a_secret(code, answer.let_in_by):
+        code = None
+    words = f"{code}, {answer.words(message)}" if code else answer.words(answer.body)
     error = _error(answer, host, code, f"{answer.path} answered {answer.status}: {words}")
     error.code = code
     error.retry_after = retry_after(answer.headers)

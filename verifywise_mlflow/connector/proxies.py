@@ -11,6 +11,7 @@ import http.client
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -34,6 +35,7 @@ from verifywise_mlflow.connector.errors import (
     UnreachableError,
 )
 from verifywise_mlflow.connector.reasons import reason
+from verifywise_mlflow.connector.sent_secrets import INSTEAD, repeats_a_secret
 
 _PERMISSION = "If the tenant's proxy is meant to be there, set allow_private_network: true under proxy."
 _LOCAL_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
@@ -69,6 +71,8 @@ def _written_address(host: str) -> str | None:
 class _ThroughProxy(HTTPConnection):
     """Whatever goes wrong on the way to the proxy, and at it, is said to be the proxy's."""
 
+    _let_in_by: Mapping[str, str] = {}  # never changed: each connection gets its own
+
     def _new_conn(self) -> socket.socket:
         try:
             return super()._new_conn()
@@ -85,15 +89,28 @@ class _ForwardedConnection(_ThroughProxy):
     Two can: 407, and whatever bears Squid's mark. The others stay what they would be from the server.
     """
 
+    def putheader(self, header: str | bytes, *values: str | bytes) -> None:  # type: ignore[override]  # fewer types
+        """Remember what the proxy was told, and send it."""
+        if isinstance(header, str) and header.lower() == "proxy-authorization":
+            self._let_in_by = {header: str(values[0])}
+        super().putheader(header, *values)  # type: ignore[arg-type]  # as it came
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3, which returns its own
         response = super().getresponse()
         if response.status == 407 or (response.status >= 400 and "X-Squid-Error" in response.headers):
-            raise _refusal(self._proxy(), "the server", response.status, response.reason or "")
+            raise _refusal(self._proxy(), "the server", response.status, response.reason or "", self._let_in_by)
         return response
 
 
 class _TunnelledConnection(_ThroughProxy, HTTPSConnection):
     """The proxy opens a way to the server's port and sees nothing of what goes through."""
+
+    def set_tunnel(
+        self, host: str, port: int | None = None, headers: Mapping[str, str] | None = None, scheme: str = "http"
+    ) -> None:
+        """Remember what the proxy will be told."""
+        self._let_in_by = dict(headers or {})
+        super().set_tunnel(host, port, headers, scheme)
 
     def _tunnel(self) -> None:
         proxy, target = self._proxy(), f"{self._tunnel_host}:{self._tunnel_port}"
@@ -109,11 +126,11 @@ class _TunnelledConnection(_ThroughProxy, HTTPSConnection):
                 raise UnreachableError(
                     f"the tenant's proxy {proxy} opened no way to {target}: {reason(error)}"
                 ) from None
-            raise _refusal(proxy, target, int(answered[1]), answered[2]) from None
+            raise _refusal(proxy, target, int(answered[1]), answered[2], self._let_in_by) from None
 
 
-def _refusal(proxy: str, target: str, status: int, words: str) -> ConnectorError:
-    said = f"{status}, {excerpt(words.encode())}"
+def _refusal(proxy: str, target: str, status: int, words: str, let_in_by: Mapping[str, str]) -> ConnectorError:
+    said = f"{status}, {INSTEAD if repeats_a_secret(words, let_in_by) else excerpt(words.encode())}"
     if status in {401, 407}:  # tinyproxy says 401
         return ProxyRefusedError(
             f"the tenant's proxy {proxy} does not accept us ({said}). Check username and password under proxy."

@@ -89,6 +89,7 @@ class Transport:
         except ConnectorError as error:
             if not error.passing:  # a token's issuer that hiccups is asked again with the first request
                 raise
+        self._let_through_by = settings.proxy.headers() if settings.proxy else {}
         self._pool = open_pool(settings)
         self._slots = server_slots(settings)
         self._patience = Patience(settings.bounds, self._host)
@@ -123,7 +124,7 @@ class Transport:
         """Send a GET call that any living server answers at once; return its short plain text."""
 
         def once() -> str:
-            with self._exchange(call.method, self._path(call), (), None, self._probes) as response:
+            with self._exchange(call.method, self._path(call), (), None, self._probes) as (response, _):
                 return self._body(response, self._probes).decode("utf-8", "replace")
 
         return self._patience.persist(once, self._credentials.renew)
@@ -135,7 +136,7 @@ class Transport:
         """Send a GET call; give the answer's first ``max_bytes`` bytes in chunks while the context is open."""
         path = self._path(call, identifier)
         with ExitStack() as opened:
-            response = self._patience.persist(
+            response, _ = self._patience.persist(
                 lambda: opened.enter_context(self._exchange(call.method, path, params, None, self._files)),
                 self._credentials.renew,
                 is_whole=False,
@@ -153,8 +154,8 @@ class Transport:
         path = self._path(call, identifier)
 
         def once() -> dict[str, object]:
-            with self._exchange(call.method, path, params, question, limit) as response:
-                answer = Answer(path, response.status, response.headers, self._body(response, limit))
+            with self._exchange(call.method, path, params, question, limit) as (response, let_in_by):
+                answer = Answer(path, response.status, response.headers, self._body(response, limit), let_in_by)
             return json_object(answer, self._bounds.depth)
 
         return self._patience.persist(once, self._credentials.renew)
@@ -162,8 +163,11 @@ class Transport:
     @contextmanager
     def _exchange(
         self, method: str, path: str, params: Params, question: Mapping[str, object] | None, limit: _Limit
-    ) -> Iterator[BaseHTTPResponse]:
-        """Send one request; give the response while the context is open, if it is a successful one."""
+    ) -> Iterator[tuple[BaseHTTPResponse, Mapping[str, str]]]:
+        """Send one request; give the response while the context is open, if it is a successful one.
+
+        Beside it come the request's headers that let us in: words of the server's that repeat them are not passed on.
+        """
         if not is_read_call(method, path):
             raise NotAReadCallError(f"{method} {path} is not a read call: it was not sent")
         url = f"{self._base}/{quote(path)}" + (f"?{_query(params)}" if params else "")
@@ -173,14 +177,15 @@ class Transport:
             body = json.dumps(question).encode("ascii")
             headers = headers | {"Content-Type": "application/json"}
         signed = self._signed(Outgoing(method, url, headers, body))
+        let_in_by = {name: value for name, value in signed.items() if name not in headers} | dict(self._let_through_by)
         if not self._slots.acquire(timeout=limit.seconds):
             raise ServerBusyError(f"{self._host} was not asked {path}: other requests to it did not end in time")
         try:
             response = self._open(method, url, path, signed, body, limit)
             try:
                 if response.status != 200:
-                    raise self._error_of(response, path)
-                yield response
+                    raise self._error_of(response, path, let_in_by)
+                yield response, let_in_by
             finally:
                 response.close()
                 # Closing alone does not give an answer's place in the pool back unless it was read to its end.
@@ -251,13 +256,13 @@ class Transport:
                 raise too_slow from None
             raise UnreachableError(f"{self._host} broke off its answer: {reason(error)}") from None
 
-    def _error_of(self, response: BaseHTTPResponse, path: str) -> ConnectorError:
+    def _error_of(self, response: BaseHTTPResponse, path: str, let_in_by: Mapping[str, str]) -> ConnectorError:
         limit = _Limit(self._bounds.request_seconds, "request_seconds", _TEXT_BYTES, "an error's text")
         try:
             body = self._body(response, limit)
         except ConnectorError:
             body = b""  # the status says enough
-        return error_of(Answer(path, response.status, response.headers, body), self._host)
+        return error_of(Answer(path, response.status, response.headers, body, let_in_by), self._host)
 
 
 def _query(params: Params) -> str:

@@ -66,7 +66,7 @@ def error_of(transport: Transport) -> ConnectorError:
 
 
 BAD_ANSWERS = {
-    "a login page": (answer("<html>log in</html>", content_type="text/html"), ProtocolError, "text/html, not JSON"),
+    "a login page": (answer("<html>log in</html>", content_type="text/html"), ProtocolError, "'text/html', not JSON"),
     "no content type": (answer(b"{}", content_type=None), ProtocolError, "no content type"),
     "an empty body": (answer(b""), ProtocolError, "an empty body"),
     "a list": (answer("[1]"), ProtocolError, "JSON that is no object"),
