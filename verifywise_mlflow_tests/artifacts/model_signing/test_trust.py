@@ -50,6 +50,8 @@ def test_files_may_hold_several_keys_and_text_around_them() -> None:
         (public_pem(ec.generate_private_key(ec.SECP256K1())), "not on the curve P-256, P-384 or P-521"),
         (PEM * 101, "101 public keys are more than 100"),
     ],
+    # The keys are new each time: names made of them would differ between the processes that share the tests.
+    ids=("nothing", "DER", "private", "both", "certificate", "four letters", "RSA", "another curve", "too many"),
 )
 def test_what_is_no_public_key_of_oms_is_refused(public_key: bytes, says: str) -> None:
     with pytest.raises(UnusableTrustError, match=says) as refusal:
