@@ -1,16 +1,30 @@
-"""``verifywise-mlflow db``: the schema in the database."""
+"""``verifywise-mlflow db``: the schema in the database, and who may use it."""
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.output import errors_as_sentences, out
-from verifywise_mlflow.persistence import database
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
+from verifywise_mlflow.persistence import access, database
+from verifywise_mlflow.persistence.access import RoleAccess
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
 
-db = typer.Typer(help="The schema in the database.", no_args_is_help=True)
+db = typer.Typer(help="The schema in the database, and who may use it.", no_args_is_help=True)
 app.add_typer(db, name="db")
+grant = typer.Typer(help="Let a database role in. Takes the owner's URL.", no_args_is_help=True)
+db.add_typer(grant, name="grant")
+
+Role = Annotated[str, typer.Argument(metavar="ROLE", help="A database role, which is there already.")]
 
 
 @db.command()
@@ -19,3 +33,70 @@ def upgrade() -> None:
     with errors_as_sentences(as_json=False):
         revision = database.upgrade(database_url())
     out.print(f"The schema verifywise is at revision {revision}.")
+
+
+@grant.command()
+def pipeline(role: Role) -> None:
+    """Let a role sync: it writes for the tenant that it is set to, one at a time."""
+    _grant(role, "pipeline", None)
+    out.print(f"{escape(role)} may sync.", highlight=False)
+
+
+@grant.command()
+def reader(
+    role: Role, tenant: Annotated[str, typer.Option(metavar="TENANT", help="The one tenant that it reads.")]
+) -> None:
+    """Let a role read one tenant, and nothing else."""
+    if not _grant(role, "reader", tenant):
+        out.print(f"{escape(tenant)} was never synced here: is its name right?", style="yellow", highlight=False)
+    out.print(f"{escape(role)} may read {escape(tenant)}.", highlight=False)
+
+
+@db.command()
+def revoke(role: Role) -> None:
+    """Shut a database role out. Takes the owner's URL."""
+    with errors_as_sentences(as_json=False), Store(database_url()) as store, store.begin(None) as connection:
+        access.revoke(connection, role)
+    out.print(f"{escape(role)} has no access any more.", highlight=False)
+
+
+@db.command()
+def roles(as_json: AsJson = False) -> None:
+    """List who has access, and warn if row-level security does not hold the role in use."""
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(None) as connection:
+        listed = access.roles(connection)
+        bypass = access.bypass(connection)
+        used = access.role_in_use(connection)
+    if as_json:
+        rows = [{**asdict(role), "granted_at": role.granted_at and role.granted_at.isoformat()} for role in listed]
+        sys.stdout.write(json.dumps({"role_in_use": used, "held_by_row_security": not bypass, "roles": rows}) + "\n")
+        return
+    out.print(_table(listed))
+    if bypass:
+        out.print(
+            f"This URL's role {escape(used)} {bypass}: row-level security does not hold it. Syncs need no more than "
+            "verifywise-mlflow db grant pipeline gives.",
+            style="yellow",
+            highlight=False,
+        )
+
+
+def _grant(role: str, kind: access.Kind, tenant_id: str | None) -> bool:
+    """Return whether the tenant is known, if one is given."""
+    with errors_as_sentences(as_json=False), Store(database_url()) as store, store.begin(None) as connection:
+        access.grant(connection, role, kind, tenant_id, datetime.now(UTC))
+        return tenant_id is None or access.is_known_tenant(connection, tenant_id)
+
+
+def _table(listed: list[RoleAccess]) -> Table:
+    table = Table("role", "is", "tenant", "since", "remark")
+    for role in listed:
+        tenant = role.tenant_id or ("-" if role.kind == "none" else "all, one at a time")
+        table.add_row(
+            escape(role.role),
+            role.kind,
+            escape(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
+            f"{role.granted_at:%Y-%m-%d %H:%M}" if role.granted_at else "-",
+            escape(role.remark or ""),
+        )
+    return table

@@ -167,15 +167,20 @@ def refuse_all_but_the_owner(connection: Connection, what: str) -> None:
         DatabaseError: it has not.
     """
     if not is_owner(connection):
-        used = connection.scalar(text("SELECT current_user"))
         raise DatabaseError(
-            f"{what} takes the rights of the schema's owner, the database role {owner(connection)!r}; this is {used!r}"
+            f"{what} takes the rights of the schema's owner, the database role {owner(connection)!r}; "
+            f"this is {role_in_use(connection)!r}"
         )
 
 
 def bypass(connection: Connection) -> str | None:
     """Return why row-level security does not hold the role in use; none if it does."""
-    return _bypass_of(connection, str(connection.scalar(text("SELECT current_user"))))
+    return _bypass_of(connection, role_in_use(connection))
+
+
+def role_in_use(connection: Connection) -> str:
+    """Return the role whose rights the connection has."""
+    return str(connection.scalar(text("SELECT current_user")))
 
 
 _OF_SCHEMA = text("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = :schema")

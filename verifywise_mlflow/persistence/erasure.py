@@ -1,0 +1,68 @@
+"""Erasure of a tenant: everything that is kept of it goes, but the trail, which tells that it was and by whom it went.
+
+Nothing else in this package deletes what was read: what is gone from MLflow gets a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, Table, delete, func, select
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.persistence import access, trail
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, metadata, tenants
+
+KEPT = (audit_trail, audit_checkpoints)
+"""Append-only, and the proof of the erasure."""
+
+
+def erased_tables() -> list[Table]:
+    """Return every table that holds rows of tenants, in the order in which they are emptied."""
+    of_tenants = [table for table in metadata.tables.values() if "tenant_id" in table.c and table not in KEPT]
+    # The histories last: deleting a verdict puts it there.
+    return sorted(of_tenants, key=lambda table: (table.name.endswith("_history"), table.name))
+
+
+def kept_of(connection: Connection, tenant_id: str) -> dict[str, int]:
+    """Return how many rows of a tenant an erasure would delete, table by table."""
+    counted = {
+        table.name: connection.scalar(select(func.count()).where(table.c.tenant_id == tenant_id)) or 0
+        for table in erased_tables()
+    }
+    return {name: count for name, count in counted.items() if count}
+
+
+def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
+    """Erase a tenant, and tell so in its trail; return how many rows went, table by table.
+
+    Who may read the tenant is shut out, so that another one of its name is not theirs to read.
+
+    Raises:
+        TenantBusyError: a sync of the tenant is at work.
+        DatabaseError: the role in use is not the schema's owner.
+    """
+    with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as connection:
+        access.refuse_all_but_the_owner(connection, "to erase a tenant")
+        counts = kept_of(connection, tenant_id)
+        uri = connection.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
+        for role in access.readers_of(connection, tenant_id):
+            access.revoke(connection, role)
+        for table in erased_tables():
+            connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
+        entry = AuditEntry(
+            tenant_id=tenant_id,
+            occurred_at=now,
+            kind="tenant erased",
+            sync_id="",
+            source_uri=uri or "",
+            outcome="complete",
+            code_version=__version__,
+            reason=f"by the database role {access.role_in_use(connection)}",
+            counts=counts,
+        )
+        trail.append(connection, [entry])
+    return counts

@@ -1,0 +1,86 @@
+"""Rows for every table that there is, found in the catalogue: a new table has some without anybody's doing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import psycopg2.extensions
+from psycopg2 import sql
+from psycopg2.extras import Json
+
+from verifywise_mlflow.audit.chain import Link, linked
+
+HOSTILE = '\'; DROP SCHEMA verifywise CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛ ü 模型 🙂\n\t<b>'
+ROWS = 2
+"""Of each tenant in each table."""
+REVISION_TABLE = "alembic_version"
+
+PgConnection: TypeAlias = psycopg2.extensions.connection
+
+
+def relations(connection: PgConnection, *kinds: str) -> list[str]:
+    """Return the names of the schema's tables (``r``) and views (``v``), but for the one of Alembic."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise'::regnamespace AND relkind::text = ANY(%s)"
+            " AND relname <> %s ORDER BY 1",
+            [list(kinds), REVISION_TABLE],
+        )
+        return [str(name) for (name,) in cursor.fetchall()]
+
+
+def fill(connection: PgConnection, tenant_id: str) -> None:
+    """Insert rows of a tenant into every table."""
+    for table in relations(connection, "r"):
+        insert(connection, table, tenant_id)
+
+
+def insert(connection: PgConnection, table: str, tenant_id: str) -> None:
+    """Insert rows of a tenant into a table; of those with the same key the first."""
+    for row in _rows(table, _columns(connection, table), tenant_id):
+        statement = sql.SQL("INSERT INTO verifywise.{} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, row)),
+            sql.SQL(", ").join(sql.Placeholder() * len(row)),
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(statement, list(row.values()))
+
+
+def _columns(connection: PgConnection, table: str) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass"
+            " AND attnum > 0 AND NOT attisdropped AND attidentity = '' ORDER BY attnum",
+            [f"verifywise.{table}"],
+        )
+        return dict(cursor.fetchall())
+
+
+def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[str, object]]:
+    link: Link | None = None
+    for number in range(1, ROWS + 1):
+        row = {name: _value(name, type_, number) for name, type_ in columns.items()} | {"tenant_id": tenant_id}
+        if table == "audit_trail" and "entry" in columns:
+            told = {"occurred_at": _TIME, "kind": f"kind {number}", "counts": {"n": number}, "reason": HOSTILE}
+            link = linked({**told, "tenant_id": tenant_id}, link)
+            row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
+        if table == "canonical_record_history":
+            row["revision"] = 1_000_000 + number  # not those of the records, which come here when they change
+        if table == "access":
+            row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}
+        yield row
+
+
+_TIME = "2026-01-02 03:04:05.678901+00:00"
+
+
+def _value(name: str, type_: str, number: int) -> object:
+    if type_ == "text":
+        return f"{name} {number} {HOSTILE}"
+    if type_ == "jsonb":
+        return Json({HOSTILE: [number, None, True, 1e300, {"location": HOSTILE}], "location": f"s3://{number}"})
+    if type_ == "timestamp with time zone":
+        return _TIME
+    return {"integer": number, "bigint": number, "boolean": number % 2 == 0}[type_]
