@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -81,15 +81,19 @@ def ask(connection: PgConnection, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def tenants_seen(connection: PgConnection) -> dict[str, dict[str, int]]:
-    """Return how many rows of which tenants each table and view shows; ``access`` shows roles."""
+def tenants_seen(connection: PgConnection, shown: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
+    """Return how many rows of which tenants each table and view shows."""
     return {
         relation: dict(
             ask(connection, f"SELECT tenant_id, count(*) FROM verifywise.{relation} GROUP BY 1")  # type: ignore[arg-type]
         )
-        for relation in relations(connection, "r", "v")
-        if relation != "access"
+        for relation in shown or of_tenants(connection)
     }
+
+
+def of_tenants(connection: PgConnection) -> list[str]:
+    """Return the tables and views that show rows of tenants; ``access`` shows roles."""
+    return [relation for relation in relations(connection, "r", "v") if relation != "access"]
 
 
 def rows_of(connection: PgConnection, relation: str, tenant: str) -> int:
@@ -173,11 +177,12 @@ STILL_OURS = {
 @pytest.mark.parametrize("way", STILL_OURS)
 def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(house: House, way: str) -> None:
     with logged_in(house.reader.url) as reader:
+        known = of_tenants(reader)  # its own operators would mislead this question, too
         for statement in STILL_OURS[way]:
             ask(reader, statement)
 
-        assert {name: set(seen) for name, seen in tenants_seen(reader).items()} == {
-            name: {OURS} for name in relations(reader, "r", "v") if name != "access"
+        assert {name: set(seen) for name, seen in tenants_seen(reader, known).items()} == {
+            name: {OURS} for name in known
         }
         assert ask(reader, "SELECT verifywise.current_tenant()") == [(OURS,)]
 
