@@ -52,6 +52,7 @@ def verify(
     stored: Iterable[Placed],
     kept_elsewhere: Sequence[Checkpoint] = (),
     keys: Sequence[PublicKey] = (),
+    is_expected: bool = False,
     show: Callable[[int], None] = _show_nothing,
 ) -> TrailReport:
     """Return whether a tenant's chain is whole, and else the first entry that is not as it was written.
@@ -62,13 +63,14 @@ def verify(
         stored: the checkpoints that lie beside the chain, by rising sequence.
         kept_elsewhere: checkpoints from outside the database.
         keys: whose signatures count. Without any, checkpoints are compared, and their signatures left unjudged.
+        is_expected: whether something must have been written, so that no entry at all is not right.
         show: takes how many entries were read.
 
     Raises:
         NotACheckpointError: one that was kept elsewhere is none.
     """
     kept = sorted((Placed(claim_of(one).sequence, one) for one in kept_elsewhere), key=_place)
-    walk = _Walk(tenant_id, keys, iter(heapq.merge(stored, kept, key=_place)))
+    walk = _Walk(tenant_id, keys, iter(heapq.merge(stored, kept, key=_place)), is_expected)
     damage = walk.along(iter(links), show)
     return TrailReport(
         tenant_id=tenant_id,
@@ -90,6 +92,7 @@ class _Walk:
     tenant_id: str
     keys: Sequence[PublicKey]
     checkpoints: Iterator[Placed]
+    is_expected: bool
     end: Link | None = None
     """The last link that fits."""
     agreeing: int = 0
@@ -158,7 +161,9 @@ class _Walk:
     def _beyond(self) -> Damage | None:
         """Look at the checkpoints of entries that are not there."""
         if self._due is None:
-            return None
+            if self.end or not self.is_expected:
+                return None
+            return Damage("truncation", 1, "there is not one entry, though there must have been some")
         claim = self._claim(self._due)
         if isinstance(claim, Damage):
             return claim
