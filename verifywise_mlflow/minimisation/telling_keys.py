@@ -34,13 +34,13 @@ _BEFORE_PASS = frozenset(("db", "database", "user", "admin", "root", "ssh", "smt
 
 _SAYS_NOTHING = re.compile(
     r"(?i)none|null|nil|n/?a|true|false|yes|no|on|off|unset|empty|default|unknown|required|optional|basic|bearer|"
-    r"enabled|disabled|\*+|x{3,}|\.{3}|…|<[^<>]*>|\[redacted[^\]]*\]|redacted|hidden|masked"
+    r"enabled|disabled|\*+|x{3,}|\.{3}|…|<[^<>]*>|redacted|hidden|masked"
 )
 _REFERENCE = re.compile(
-    r"(?i)\$\{?\w|\{\{|%\w+%|env:|file:|vault:|secret:|secrets/|dbutils\.|os\.|arn:aws:(?:secretsmanager|ssm):|"
+    r"(?i)\[redacted\b|\$\{?\w|\{\{|%\w+%|env:|file:|vault:|secret:|secrets/|dbutils\.|os\.|arn:aws:(?:secretsmanager|ssm):|"
     r"projects/[^/]+/secrets/|https://[\w-]+\.vault\.azure\.net/|azurekeyvault|keyvault:|op://|sm://"
 )
-"""Where the secret lies is not the secret."""
+"""Where the secret lies, or lay, is not the secret."""
 
 _TOKEN = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[\w.~+/=:-]{16,4096}", re.ASCII)
 _KEY = re.compile(r"[!-~]{8,8192}")

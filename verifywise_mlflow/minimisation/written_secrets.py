@@ -15,7 +15,7 @@ _USER_AND_PASSWORD = re.compile(r"://[^/\s:@?#\"'<>]{0,256}:([^/\s\"'<>]{1,1024}
 _USER_ALONE = re.compile(r"(?i)\b(?:https?|git\+https?)://([\w.~-]{20,512})@", re.ASCII)
 _IN_QUERY = re.compile(
     r"(?i)[?&;](sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature|token|access_token|auth_token|"
-    r"refresh_token|id_token|api_?key|subscription-key|password|passwd|pwd|secret|client_secret)=([^&#\s\"'<>;]{4,4096})"
+    r"refresh_token|id_token|api_?key|subscription-key|password|passwd|pwd|secret|client_secret)=([^&#\s\"'<>;\[]{4,4096})"
 )
 _IN_HEADER = re.compile(
     r"(?i)\b(?:bearer|authorization:\s{0,4}(?:basic|token))[ \t]{1,4}([\w.~+/=-]{8,8192})", re.ASCII
@@ -56,7 +56,8 @@ def written_secrets(text: str) -> Iterator[Span]:
 
 def _in_addresses(text: str) -> Iterator[Span]:
     for match in _USER_AND_PASSWORD.finditer(text):
-        yield _span(match, 1, "password")
+        if is_secret("password", match[1]):
+            yield _span(match, 1, "password")
     for match in _USER_ALONE.finditer(text):
         if _looks_made(match[1]):
             yield _span(match, 1, "token")
@@ -75,12 +76,12 @@ def _assigned(text: str) -> Iterator[Span]:
                 yield _span(match, 2, kind)
     read = 0  # each character is read as part of one value only, however many keys a text claims to have
     for match in _ASSIGNED.finditer(text):
-        if match.end() < read or not told_by(match[1]):
-            continue
-        if value := _ASSIGNABLE.match(text, match.end()):
+        telling = told_by(match[1])
+        value = _ASSIGNABLE.match(text, match.end()) if telling and match.end() >= read else None
+        if telling and value:
             read = value.end()
-            telling = told_by(match[1])
-            if telling and not text.startswith(_EXPRESSION, read) and is_secret(telling, value[0]):
+            is_code = text.startswith(_EXPRESSION, read) or told_by(value[0])  # secret=client_secret
+            if not is_code and is_secret(telling, value[0]):
                 yield _span(value, 0, telling)
 
 
