@@ -19,6 +19,7 @@ from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.transport import Traffic
 from verifywise_mlflow.persistence import minimisation, tenancy, trail
+from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline import (
     artifact_manifests,
@@ -86,6 +87,11 @@ class Sync:
                 trail.append(connection, [self._entry_of_end()])
                 if self._key:
                     sign_head(connection, self.tenant.tenant_id, self._key, self.now())
+        except DatabaseError as failure:
+            # Why the sync failed must not be hidden by this. A sync that has begun and not ended shows in the trail.
+            if error is None:
+                raise
+            error.add_note(f"nor could its end be noted in the audit trail: {failure}")
         finally:
             if self._reader:
                 self._reader.close()
