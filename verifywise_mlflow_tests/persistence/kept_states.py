@@ -1,0 +1,68 @@
+"""Records and verdicts written straight to the store, as the last two stages write them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from verifywise_mlflow.compliance.verdict import RuleResult, Verdict, badge
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.persistence import records, verdicts
+from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.rows import Key
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.verdicts import DueVerdict, Judged, PolicyIdentity
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def day(number: int) -> datetime:
+    """Noon of a day in March."""
+    return NOON + timedelta(days=number - 1)
+
+
+def write_record(
+    store: Store,
+    given: RecordInputs,
+    now: datetime,
+    *,
+    sync_id: str | None = None,
+    tenant_id: str = "acme",
+    gone_at: datetime | None = None,
+    metrics: dict[str, float] | None = None,
+) -> int:
+    """Write the record of what MLflow shows; return how many states that added. The sync is named after its day."""
+    normalized = normalize(given, default_mapping())
+    if metrics is not None:
+        normalized = replace(normalized, record=replace(normalized.record, metrics=metrics))
+    key = (normalized.record.model_name, normalized.record.version_number)
+    revisions = {"version_revision": 1, "mapping_digest": "m"}
+    due = DueRecord(key, {"gone_at": gone_at}, None, None, revisions)
+    built = BuiltRecord(due, normalized, fingerprint([normalized, gone_at]))
+    with store.begin(tenant_id) as connection:
+        return len(records.write_records(connection, tenant_id, [built], sync_id or f"sync of day {now.day}", now))
+
+
+def write_verdicts(
+    store: Store,
+    words: dict[str, Verdict],
+    now: datetime,
+    *,
+    key: Key = ("fraud", 3),
+    policy_version: str = "1",
+    reason: str = "Because.",
+) -> None:
+    """Write the verdicts of some rules on a version whose record is there."""
+    with store.begin("acme") as connection:
+        (due,) = [
+            item
+            for item in verdicts.due_verdicts(connection, "acme", policy_digest="", after=None, limit=100)
+            if item.key == key
+        ]
+        results = [RuleResult(rule, 1, word, reason, {"owner": None}) for rule, word in words.items()]
+        judged = Judged(DueVerdict(due.record, (), due.revision), results, badge(results, complete=True))
+        policy = PolicyIdentity("p", policy_version, f"digest {policy_version}")
+        verdicts.write_verdicts(connection, "acme", policy, [judged], f"sync of day {now.day}", now)

@@ -1,0 +1,230 @@
+"""Every state that a record, a verdict or a badge has had can be had again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.persistence import frames, history
+from verifywise_mlflow.persistence.history import Period, Span
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.normalizer.cases import inputs
+from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record, write_verdicts
+
+KEY = ("fraud", 3)
+
+
+def owners(store: Store) -> list[tuple[str | None, Span]]:
+    with store.begin("acme") as connection:
+        return [(state.record.owner, state.span) for state in history.states_of(connection, "acme", KEY)]
+
+
+def owner_as_of(store: Store, at: datetime) -> str | None:
+    with store.begin("acme") as connection:
+        state = history.record_as_of(connection, "acme", KEY, at)
+        return state.record.owner if state else "unknown then"
+
+
+def change_by_hand(store: Store, statement: str) -> None:
+    with store.begin(None) as connection:
+        connection.execute(text(statement))
+
+
+def test_a_record_is_had_as_it_was_at_any_time_with_the_syncs_that_made_and_ended_it(store: Store) -> None:
+    for number, owner in ((1, "ada"), (2, "grace"), (5, "ada")):
+        write_record(store, inputs(version_tags={"owner": owner}), day(number))
+
+    moment = timedelta(microseconds=1)
+    assert [owner_as_of(store, at) for at in (day(1) - moment, day(1), day(2) - moment, day(2), day(4), day(9))] == [
+        "unknown then",
+        "ada",
+        "ada",
+        "grace",
+        "grace",
+        "ada",
+    ]
+    assert owners(store) == [
+        ("ada", Span(day(1), "sync of day 1", day(2), "sync of day 2")),
+        ("grace", Span(day(2), "sync of day 2", day(5), "sync of day 5")),
+        ("ada", Span(day(5), "sync of day 5", None, None)),
+    ]
+
+
+def test_a_former_state_is_whole(store: Store) -> None:
+    write_record(
+        store, inputs(version_tags={"team": "Ada\x00", "risk": "dunno"}), day(1), metrics={"loss": float("nan")}
+    )
+    with store.begin("acme") as connection:
+        (before,) = history.states_of(connection, "acme", KEY)
+
+    write_record(store, inputs(), day(2))
+
+    with store.begin("acme") as connection:
+        after = history.record_as_of(connection, "acme", KEY, day(1))
+    assert after is not None
+    assert repr(after.record) == repr(before.record)  # NaN is not equal to itself
+    assert (after.origins, after.incomplete, after.findings) == (before.origins, before.incomplete, before.findings)
+    assert after.origins["owner"]["key"] == "team"
+    assert after.findings
+
+
+def test_the_same_record_again_adds_no_state(store: Store) -> None:
+    added = [write_record(store, inputs(version_tags={"owner": "ada"}), day(number)) for number in (1, 2)]
+
+    assert added == [1, 0]
+    assert len(owners(store)) == 1
+
+
+def test_a_tombstone_is_a_state_and_so_is_coming_back(store: Store) -> None:
+    given = inputs(version_tags={"owner": "ada"})
+    for number, gone_at in ((1, None), (2, day(2)), (3, None)):
+        write_record(store, given, day(number), gone_at=gone_at)
+
+    living = [len(frames.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
+    gone = frames.record_states(store, "acme", *KEY)["gone_at"].notna().tolist()
+    assert living == [1, 0, 1]
+    assert gone == [False, True, False]
+
+
+def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> None:
+    for number, owner in ((1, "ada"), (5, "grace"), (3, "edsger"), (7, "barbara")):
+        write_record(store, inputs(version_tags={"owner": owner}), day(number))
+
+    assert [(owner, span.held_from, span.held_until) for owner, span in owners(store)] == [
+        ("ada", day(1), day(5)),
+        ("grace", day(5), day(5)),
+        ("edsger", day(5), day(7)),
+        ("barbara", day(7), None),
+    ]
+    assert [owner_as_of(store, day(number)) for number in (4, 5, 7)] == ["ada", "edsger", "barbara"]
+
+
+def test_a_change_by_hand_is_a_state_of_its_own_that_no_sync_made_and_the_next_change_mends(store: Store) -> None:
+    write_record(store, inputs(version_tags={"owner": "ada"}), NOON)
+    change_by_hand(store, "UPDATE verifywise.canonical_records SET owner = owner")
+    change_by_hand(store, "UPDATE verifywise.canonical_records SET owner = 'mallory'")
+
+    mended = write_record(store, inputs(version_tags={"owner": "ada"}), day(1), sync_id="mending")
+
+    assert mended == 1
+    assert [(owner, span.sync_id, span.ended_by_sync_id) for owner, span in owners(store)] == [
+        ("ada", "sync of day 1", ""),
+        ("mallory", "", "mending"),
+        ("ada", "mending", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE verifywise.compliance_results SET verdict = 'pass'",
+        "DELETE FROM verifywise.compliance_results",
+        "UPDATE verifywise.compliance_badges SET badge = 'compliant'",
+        "DELETE FROM verifywise.compliance_badges",
+        "DELETE FROM verifywise.canonical_records",
+    ],
+)
+def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, statement: str) -> None:
+    write_record(store, inputs(), NOON)
+    write_verdicts(store, {"a": Verdict.FAIL}, NOON)
+
+    change_by_hand(store, statement)
+
+    table = statement.split(".")[1].split()[0]
+    query = f"SELECT sync_id, ended_by_sync_id, held_until FROM verifywise.{table[:-1]}_history"
+    with store.begin(None) as connection:
+        (former,) = connection.execute(text(query))
+    assert former[:2] == ("sync of day 1", "")
+    assert former[2] >= NOON
+
+
+def test_a_verdict_that_is_given_again_keeps_its_beginning_and_its_policy(store: Store) -> None:
+    write_record(store, inputs(), day(1))
+    write_verdicts(store, {"a": Verdict.PASS, "b": Verdict.PASS}, day(1))
+
+    write_verdicts(store, {"a": Verdict.PASS, "b": Verdict.FAIL}, day(2), policy_version="2")
+
+    with store.begin("acme") as connection:
+        states = history.verdict_states_of(connection, "acme", KEY)
+    assert [(one.rule_id, one.verdict, one.policy_version, one.span) for one in states] == [
+        ("b", "pass", "1", Span(day(1), "sync of day 1", day(2), "sync of day 2")),
+        ("a", "pass", "1", Span(day(1), "sync of day 1", None, None)),
+        ("b", "fail", "2", Span(day(2), "sync of day 2", None, None)),
+    ]
+
+
+def test_another_reason_is_another_state_of_a_verdict(store: Store) -> None:
+    write_record(store, inputs(), day(1))
+    write_verdicts(store, {"a": Verdict.PASS}, day(1))
+
+    write_verdicts(store, {"a": Verdict.PASS}, day(2), reason="Otherwise.")
+
+    with store.begin("acme") as connection:
+        states = history.verdict_states_of(connection, "acme", KEY)
+    assert [one.reason for one in states] == ["Because.", "Otherwise."]
+
+
+def test_a_rule_that_is_no_longer_asked_leaves_its_verdict_in_the_history(store: Store) -> None:
+    write_record(store, inputs(), day(1))
+    write_verdicts(store, {"a": Verdict.PASS, "dropped": Verdict.FAIL}, day(1))
+
+    write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
+
+    with store.begin("acme") as connection:
+        ended = [one for one in history.verdict_states_of(connection, "acme", KEY) if one.span.held_until]
+        now = history.verdicts_as_of(connection, "acme", KEY, day(2))
+    assert [(one.rule_id, one.span) for one in ended] == [
+        ("dropped", Span(day(1), "sync of day 1", day(2), "sync of day 2"))
+    ]
+    assert [one.rule_id for one in now] == ["a"]
+
+
+def test_a_badge_has_a_new_state_only_with_another_word_whatever_judged_it(store: Store) -> None:
+    write_record(store, inputs(), day(1))
+    write_verdicts(store, {"a": Verdict.PASS}, day(1))
+    write_record(store, inputs(version_tags={"owner": "ada"}), day(2))
+    write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
+    write_verdicts(store, {"a": Verdict.FAIL}, day(3), policy_version="3")
+
+    with store.begin("acme") as connection:
+        states = history.badge_states_of(connection, "acme", KEY)
+        digest = connection.scalar(text("SELECT policy_digest FROM verifywise.compliance_badges"))
+    assert [(one.badge, one.evaluated_at, one.span) for one in states] == [
+        ("compliant", day(2), Span(day(1), "sync of day 1", day(3), "sync of day 3")),
+        ("non-compliant", day(3), Span(day(3), "sync of day 3", None, None)),
+    ]
+    assert digest == "digest 3"
+
+
+def test_frames_show_what_was_and_what_changed_between_two_times(store: Store) -> None:
+    write_record(store, inputs(version_tags={"owner": "ada"}), day(1))
+    write_verdicts(store, {"a": Verdict.FAIL}, day(1))
+    for number, owner in ((2, "grace"), (3, "ada"), (4, "edsger")):
+        write_record(store, inputs(version_tags={"owner": owner}), day(number))
+    write_verdicts(store, {"a": Verdict.PASS}, day(4))
+    write_record(store, inputs(version_tags={"owner": "theirs"}), day(2), tenant_id="globex")
+
+    assert frames.records_as_of(store, "acme", day(2))[["owner", "sync_id"]].values.tolist() == [
+        ["grace", "sync of day 2"]
+    ]
+    assert frames.verdicts_as_of(store, "acme", day(3))["verdict"].tolist() == ["fail"]
+    assert frames.record_states(store, "acme", *KEY)["owner"].tolist() == ["ada", "grace", "ada", "edsger"]
+    changes = frames.record_changes(store, "acme", day(1), day(3))
+    assert changes[["field", "before", "after", "changed_at"]].values.tolist() == [
+        ["owner", "ada", "grace", day(2)],
+        ["owner", "grace", "ada", day(3)],
+    ]
+    assert frames.record_differences(store, "acme", day(1), day(3)).empty
+    since_ever = frames.record_differences(store, "acme", day(1) - timedelta(days=1), day(9), "fraud", 3)
+    assert since_ever[["field", "before", "after"]].values.tolist() == [["record", None, "kept"]]
+    assert frames.record_changes(store, "acme", day(1), day(9), "other").empty
+
+
+def test_a_time_without_a_zone_and_a_period_that_ends_before_it_begins_are_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="has no zone: write datetime"):
+        frames.records_as_of(store, "acme", datetime(2026, 3, 3))
+    with pytest.raises(ValueError, match="does not come after"):
+        Period(day(3), day(3))
