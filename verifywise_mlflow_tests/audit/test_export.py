@@ -1,0 +1,158 @@
+"""An export is verified by a script that shares nothing with us."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.audit.chain import Link
+from verifywise_mlflow.audit.export import lines
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, signed
+
+SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
+HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]
+
+
+@dataclass
+class Export:
+    """An export in files, and what else an auditor holds."""
+
+    folder: Path
+    options: list[str] = field(default_factory=list)
+
+    def verified(self, written: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
+        """Run the script; return its exit code and what it said."""
+        path = self.folder / "export.jsonl"
+        path.write_text("".join(f"{line}\n" for line in written), encoding="utf-8")
+        # -S leaves out installed packages, -O asserts.
+        flags = ["-I", "-S"] if isolated else ["-I", "-O"]
+        done = subprocess.run(
+            [sys.executable, *flags, SCRIPT, path, *self.options], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def give(self, option: str, content: str) -> None:
+        """Hand a file to the auditor."""
+        path = self.folder / f"given-{len(self.options)}"
+        path.write_text(content)
+        self.options += [option, str(path)]
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Export:
+    return Export(tmp_path)
+
+
+def test_the_script_can_be_read_in_a_minute_and_knows_nothing_of_us() -> None:
+    source = SCRIPT.read_text()
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+    assert len(source.splitlines()) <= 60
+    assert imported == {"argparse", "hashlib", "json", "pathlib", "sys", "cryptography"}
+
+
+def test_a_whole_export_is_found_whole_whatever_its_entries_tell(export: Export) -> None:
+    links = chain(HOSTILE)
+    export.give("--public-key", KEY.public.pem())
+    export.give("--checkpoint", signed(links[3]).checkpoint.as_line() + "\n")
+
+    code, said = export.verified(list(lines(links, [signed(links[1]), signed(links[-1])])))
+
+    assert (code, f"6 entries in one unbroken chain that ends with {links[-1].hash}" in said) == (0, True), said
+    assert "3 checkpoints agree, the last at entry 6; signatures judged" in said
+
+
+def test_without_cryptography_the_chain_is_judged_and_the_signatures_are_said_not_to_be(export: Export) -> None:
+    links = chain_of(3)
+    written = list(lines(links, [signed(links[1])]))
+
+    code, said = export.verified(written, isolated=True)
+    assert (code, "signatures NOT judged" in said) == (0, True)
+
+    export.give("--public-key", KEY.public.pem())
+    code, said = export.verified(written, isolated=True)
+    assert (code, "cryptography" in said) == (2, True)
+
+
+def damaged(links: list[Link], what: str) -> list[str]:
+    written = list(lines(links, [signed(links[3])]))
+    match what:
+        case "edit":
+            written[1] = written[1].replace("reason 2", "reason 9")
+        case "gap":
+            del written[1]
+        case "reorder":
+            written[1], written[2] = written[2], written[1]
+        case "insertion":
+            written.insert(2, written[1])
+        case "truncation before a checkpoint":
+            del written[3]
+        case "a checkpoint of a stranger":
+            written[4] = signed(links[3], SigningKey.new()).checkpoint.as_line()
+        case "another tenant's":
+            written[1] = chain_of(2)[1].text.replace("acme", "globex")
+        case "half a line":
+            written[-1] = written[-1][:40]
+    return written
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("edit", 3),
+        ("gap", 2),
+        ("reorder", 2),
+        ("insertion", 3),
+        ("truncation before a checkpoint", 4),
+        ("a checkpoint of a stranger", 5),
+        ("another tenant's", 2),
+        ("half a line", 6),
+    ],
+)
+def test_the_first_line_that_does_not_fit_is_told(export: Export, what: str, line: int) -> None:
+    export.give("--public-key", KEY.public.pem())
+
+    code, said = export.verified(damaged(chain_of(5), what))
+
+    assert (code, said.startswith(f"DAMAGED at line {line}:")) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    "forge", [lambda links: links[:3], lambda _: chain(["reason 1", "another", "reason 3", "reason 4"])]
+)
+def test_a_checkpoint_that_was_kept_elsewhere_shows_what_the_export_hides(
+    export: Export, forge: Callable[[list[Link]], list[Link]]
+) -> None:
+    links = chain_of(4)
+    export.give("--checkpoint", signed(links[3]).checkpoint.as_line())
+
+    code, said = export.verified(list(lines(forge(links), [])))
+
+    assert (code, "DAMAGED" in said) == (1, True), said
+
+
+def test_each_line_of_an_entry_is_the_text_that_was_hashed() -> None:
+    links = chain(HOSTILE)
+    written = list(lines(links, [signed(links[0]), signed(links[-1])]))
+
+    assert [line for line in written if "checkpoint" not in json.loads(line)] == [link.text for link in links]
+    assert [line.count("\n") for line in written] == [0] * len(written)
+    assert json.loads(written[1])["checkpoint"] == signed(links[0]).checkpoint.text

@@ -1,0 +1,65 @@
+"""Keys are what openssl makes of them, and one that cannot sign is refused without being shown."""
+
+from __future__ import annotations
+
+import subprocess
+from hashlib import sha256
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from verifywise_mlflow.audit.checkpoint import claim_of, signed_claim
+from verifywise_mlflow.audit.keys import PublicKey, SigningKey, UnusableKeyError
+from verifywise_mlflow_tests.audit.chains import KEY, chain_of, signed
+
+RSA = generate_private_key(65_537, 2_048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+LOCKED = load_pem_private_key(KEY.pem(), None).private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")
+)
+
+
+def test_a_key_survives_being_written_and_verifies_what_it_signed() -> None:
+    again = SigningKey.from_pem(KEY.pem())
+    public = PublicKey.from_pem(again.public.pem().encode())
+
+    checkpoint = signed(chain_of(1)[0], again).checkpoint
+
+    assert signed_claim(checkpoint, [public]) == claim_of(checkpoint)
+    assert claim_of(checkpoint).key_id == public.key_id == KEY.key_id
+
+
+def test_a_keys_id_is_the_hash_that_openssl_gives() -> None:
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-outform", "DER"],
+        input=KEY.public.pem().encode(),
+        capture_output=True,
+        check=True,
+    ).stdout
+
+    assert KEY.key_id == f"sha256:{sha256(der).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        (b"", "not a private key in PEM"),
+        (KEY.public.pem().encode(), "not a private key in PEM"),
+        (LOCKED, "without a password"),
+        (RSA, "another kind than Ed25519"),
+    ],
+)
+def test_what_cannot_sign_is_refused(pem: bytes, reason: str) -> None:
+    with pytest.raises(UnusableKeyError, match=reason):
+        SigningKey.from_pem(pem)
+
+
+def test_a_private_key_is_no_public_one() -> None:
+    with pytest.raises(UnusableKeyError, match="not a public key"):
+        PublicKey.from_pem(KEY.pem())
