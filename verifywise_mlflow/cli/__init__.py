@@ -1,6 +1,20 @@
 """The command line: ``verifywise-mlflow --help``. A module a command; the order here is the order of the help."""
 
-from verifywise_mlflow.cli import audit, check, db, demo, events, manifest, sync, tenants
+from verifywise_mlflow.cli import audit, check, db, demo, diff, events, history, manifest, show, sync, tenants
 from verifywise_mlflow.cli.app import app
 
-__all__ = ["app", "audit", "check", "db", "demo", "events", "manifest", "sync", "tenants"]
+__all__ = [
+    "app",
+    "audit",
+    "check",
+    "db",
+    "demo",
+    "diff",
+    "events",
+    "history",
+    "manifest",
+    "show",
+    "sync",
+    "tags",
+    "tenants",
+]

@@ -11,6 +11,9 @@ from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Its name in tenants.yaml.")]
+StoredTenantName = Annotated[
+    str, typer.Argument(metavar="TENANT", help="Its name in the database, where it stays when tenants.yaml drops it.")
+]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
 
@@ -19,9 +22,9 @@ def moment(written: str) -> datetime:
     """Return a time as people write it: ISO 8601, a day or a day with its hour; UTC where no zone is named."""
     try:
         time = datetime.fromisoformat(written)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{written!r} is no time: write 2026-03-03 or 2026-03-03T14:30+01:00") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def described_tenant(name: str) -> Tenant:

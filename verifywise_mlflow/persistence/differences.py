@@ -45,15 +45,16 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
     found: list[Difference] = []
     for field in FIELDS:
         found += _differences((field,), getattr(before.record, field), getattr(after.record, field))
-    changed = {difference.path[0] for difference in found}
-    for field in FIELDS:
-        was_from, is_from = before.origins.get(field), after.origins.get(field)
-        if field in changed:  # what stood there says the same as the values
-            was_from, is_from = _without_raw(was_from), _without_raw(is_from)
-            if was_from is None or is_from is None:
+    changed = {name for difference in found for name in (difference.path[0], difference.field)}
+    for name in dict.fromkeys([*before.origins, *after.origins]):
+        was_from, is_from = _known(before.origins.get(name)), _known(after.origins.get(name))
+        if name in changed:  # what stood there says the same as the values do
+            was_from.pop("raw", None)
+            is_from.pop("raw", None)
+            if not was_from or not is_from:
                 continue  # the value itself came or went
-        if not _is_same(was_from, is_from):
-            found.append(Difference(("origins", field), before.origins.get(field), after.origins.get(field)))
+        if was_from != is_from:
+            found.append(Difference(("origins", name), before.origins.get(name), after.origins.get(name)))
     for name in ("incomplete", "findings"):
         found += _differences((name,), getattr(before, name), getattr(after, name))
     found += _differences(("gone_at",), before.gone_at, after.gone_at)
@@ -114,5 +115,5 @@ def _is_same(before: object, after: object) -> bool:
     return before == after or (before != before and after != after)  # only NaN differs from itself
 
 
-def _without_raw(origin: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    return None if origin is None else {key: value for key, value in origin.items() if key != "raw"}
+def _known(origin: Mapping[str, object] | None) -> dict[str, object]:
+    return {key: value for key, value in (origin or {}).items() if value is not None}
