@@ -16,6 +16,7 @@ from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
 from verifywise_mlflow.persistence import access, erasure
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.checkpoints import sign_head, signing_key
 from verifywise_mlflow.tenants.loading import load_tenants
 
 tenants = typer.Typer(help="Check tenants.yaml, and list who is in it; or erase who is no longer.")
@@ -60,6 +61,7 @@ def erase(
     with errors_as_sentences(as_json):
         if tenant in load_tenants():
             fail(f"{tenant} is in tenants.yaml: take it out first, or the next sync brings it back", 2, as_json)
+        key = signing_key()
         with Store(database_url()) as store:
             with store.begin(tenant) as connection:
                 access.refuse_all_but_the_owner(connection, "to erase a tenant")
@@ -69,6 +71,9 @@ def erase(
             if not yes:
                 _ask(tenant, kept, as_json)
             counts = erasure.erase(store, tenant, datetime.now(UTC))
+            if key:  # no later sync will sign the end of this trail
+                with store.begin(tenant) as connection:
+                    sign_head(connection, tenant, key, datetime.now(UTC))
     if as_json:
         sys.stdout.write(json.dumps({"tenant": tenant, "outcome": "erased", "rows": dict(counts)}) + "\n")
     else:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.tables import stage_refreshes, tenants, version_polls
 
 
@@ -37,6 +38,20 @@ def deactivate(connection: Connection, tenant_id: str, now: datetime) -> str | N
         .returning(tenants.c.tracking_uri)
     )
     return uri
+
+
+class TenantErasedError(DatabaseError):
+    """A tenant was erased while it was being synced."""
+
+
+def refuse_erased(connection: Connection, tenant_id: str) -> None:
+    """Refuse to go on with a sync whose tenant is no longer kept.
+
+    Raises:
+        TenantErasedError: it was erased since the sync began, which noted it.
+    """
+    if connection.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)) is None:
+        raise TenantErasedError(f"{tenant_id} was erased while it was being synced: nothing more of it is kept")
 
 
 def active_tenants(connection: Connection) -> set[str]:

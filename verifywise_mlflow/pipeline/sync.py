@@ -140,6 +140,7 @@ class Sync:
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as connection:
+            tenancy.refuse_erased(connection, self.tenant.tenant_id)
             last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
             minimised_since = minimisation.in_force_since(connection, self.tenant.tenant_id)
         return StageContext(

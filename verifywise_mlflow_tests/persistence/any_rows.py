@@ -11,7 +11,7 @@ from psycopg2.extras import Json
 
 from verifywise_mlflow.audit.chain import Link, linked
 
-HOSTILE = '\'; DROP SCHEMA verifywise CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛ ü 模型 🙂\n\t<b>'
+HOSTILE = '\'; DROP SCHEMA verifywise CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛␛ ␛d800 ü 模型 🙂\n\t<b>'
 ROWS = 2
 """Of each tenant in each table."""
 REVISION_TABLE = "alembic_version"
@@ -52,7 +52,7 @@ def _columns(connection: PgConnection, table: str) -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass"
-            " AND attnum > 0 AND NOT attisdropped AND attidentity = '' ORDER BY attnum",
+            " AND attnum > 0 AND NOT attisdropped AND attidentity = '' AND attgenerated = '' ORDER BY attnum",
             [f"verifywise.{table}"],
         )
         return dict(cursor.fetchall())

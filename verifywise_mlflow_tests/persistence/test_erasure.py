@@ -1,0 +1,201 @@
+"""Erasing a tenant: all of it goes but the trail, all of the others stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from typer.testing import CliRunner, Result
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence import access, erasure
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.store import Store, TenantBusyError
+from verifywise_mlflow.persistence.tables import metadata
+from verifywise_mlflow.pipeline.checkpoints import VARIABLE
+from verifywise_mlflow_tests.persistence.any_rows import ROWS, PgConnection, fill, relations
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.test_store import NOW
+from verifywise_mlflow_tests.pipeline.syncing import Row
+
+KEPT = {"audit_trail", "audit_checkpoints"}
+
+
+@pytest.fixture
+def filled(database_url: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PgConnection]:
+    """Rows of two tenants in every table; tenants.yaml has only the other one."""
+    (tmp_path / "tenants.yaml").write_text("tenants:\n  globex: {tracking_uri: 'https://mlflow.example'}\n")
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    with closing(psycopg2.connect(database_url)) as connection:
+        connection.autocommit = True
+        fill(connection, "acme")
+        fill(connection, "globex")
+        yield connection
+
+
+def run(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["tenants", *arguments], input=typed)
+
+
+def kept(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
+    """Return a tenant's rows of each table, as JSON."""
+    found = {}
+    with connection.cursor() as cursor:
+        for table in relations(connection, "r"):
+            cursor.execute(
+                f"SELECT to_jsonb(t) FROM verifywise.{table} AS t WHERE tenant_id = %s "
+                "ORDER BY (to_jsonb(t) ->> 'sequence')::int, to_jsonb(t)",
+                [tenant_id],
+            )
+            found[table] = [row for (row,) in cursor.fetchall()]
+    return found
+
+
+def test_erasing_a_tenant_leaves_its_trail_and_the_other_tenants(filled: PgConnection, store: Store) -> None:
+    before, theirs = kept(filled, "acme"), kept(filled, "globex")
+    assert all(before.values())
+
+    result = run("erase", "acme", "--yes", "--json")
+
+    assert result.exit_code == 0, result.output
+    after = kept(filled, "acme")
+    assert {table for table, rows in after.items() if rows} == KEPT
+    assert after["audit_checkpoints"] == before["audit_checkpoints"]
+    assert after["audit_trail"][:-1] == before["audit_trail"]
+    assert kept(filled, "globex") == theirs
+    told = json.loads(str(after["audit_trail"][-1]["entry"]))
+    counts = {table: len(rows) for table, rows in before.items() if table not in KEPT}
+    assert told["counts"] == counts == json.loads(result.stdout)["rows"]
+    assert (told["kind"], told["outcome"], told["reason"]) == (
+        "tenant erased",
+        "complete",
+        f"by the database role {store.engine.url.username}",
+    )
+    assert told["source_uri"] == before["tenants"][0]["tracking_uri"]
+
+
+def test_the_trail_of_an_erased_tenant_is_signed_where_there_is_a_key(
+    filled: PgConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "key.pem"
+    assert CliRunner().invoke(app, ["audit", "new-key", str(key)]).exit_code == 0
+    monkeypatch.setenv(VARIABLE, f"file:{key}")
+
+    assert run("erase", "acme", "--yes").exit_code == 0
+
+    after = kept(filled, "acme")
+    assert after["audit_checkpoints"][-1]["sequence"] == after["audit_trail"][-1]["sequence"] == ROWS + 1
+
+
+def test_every_table_of_tenants_is_erased_or_known_to_be_kept() -> None:
+    erased = {table.name for table in erasure.erased_tables()}
+
+    assert erased | KEPT == {table.name for table in metadata.tables.values()}
+    assert not erased & KEPT
+
+
+def test_a_tenant_that_is_still_described_is_not_erased(filled: PgConnection) -> None:
+    before = kept(filled, "globex")
+
+    result = run("erase", "globex", "--yes")
+
+    assert result.exit_code == 2
+    assert "globex is in tenants.yaml: take it out first" in result.output
+    assert kept(filled, "globex") == before
+
+
+def test_without_tenants_yaml_nobody_knows_who_left_so_nothing_is_erased(
+    filled: PgConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VERIFYWISE_TENANTS")
+    before = kept(filled, "acme")
+
+    assert run("erase", "acme", "--yes").exit_code == 2
+    assert kept(filled, "acme") == before
+
+
+@pytest.mark.parametrize("typed", ["globex\n", "yes\n", "Acme\n", ""])
+def test_whoever_does_not_type_the_name_erases_nothing(filled: PgConnection, typed: str) -> None:
+    before = kept(filled, "acme")
+
+    result = run("erase", "acme", typed=typed)
+
+    assert result.exit_code == 1
+    assert "canonical_records" in result.output
+    assert kept(filled, "acme") == before
+
+
+def test_whoever_types_the_name_is_shown_what_goes_and_erases_it(filled: PgConnection) -> None:
+    result = run("erase", "acme", typed="acme\n")
+
+    assert result.exit_code == 0, result.output
+    shown = dict(line.split("│")[1:3] for line in result.output.splitlines() if line.count("│") == 3)
+    assert {name.strip(): int(count) for name, count in shown.items()}["canonical_record_history"] == ROWS
+    assert "The audit trail and its checkpoints stay" in result.output
+    assert not kept(filled, "acme")["tenants"]
+
+
+def test_a_program_cannot_be_asked(filled: PgConnection) -> None:
+    result = run("erase", "acme", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (2, "failed")
+    assert kept(filled, "acme")["tenants"]
+
+
+def test_a_tenant_of_whom_nothing_is_kept_is_told(filled: PgConnection) -> None:
+    result = run("erase", "acmee", "--yes")
+
+    assert result.exit_code == 1
+    assert "nothing is kept of a tenant 'acmee'" in result.output
+
+
+def test_a_tenant_that_is_being_synced_is_not_erased(filled: PgConnection, store: Store, database_url: str) -> None:
+    with Store(database_url) as other, other.exclusive("acme"), pytest.raises(TenantBusyError):
+        erasure.erase(store, "acme", NOW)
+
+    assert kept(filled, "acme")["tenants"]
+
+
+def test_only_the_owner_erases_and_a_pipeline_is_told_so(
+    filled: PgConnection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with login_role(database_url, new_name("pipeline")) as role:
+        with store.begin(None) as connection:
+            access.grant(connection, role.name, "pipeline", None, NOW)
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", role.url)
+
+        result = run("erase", "acme", "--yes")
+        with Store(role.url) as restricted, pytest.raises(DatabaseError, match="the schema's owner"):
+            erasure.erase(restricted, "acme", NOW)
+
+    assert result.exit_code == 1
+    assert "to erase a tenant takes the rights of the schema's owner" in " ".join(result.output.split())
+    assert kept(filled, "acme")["tenants"]
+
+
+def test_who_read_the_tenant_does_not_read_another_of_its_name(
+    filled: PgConnection, database_url: str, store: Store
+) -> None:
+    with login_role(database_url, new_name("reader")) as role:
+        with store.begin(None) as connection:
+            access.grant(connection, role.name, "reader", "acme", NOW)
+
+        erasure.erase(store, "acme", NOW)
+        fill(filled, "acme")
+
+        with (
+            closing(psycopg2.connect(role.url)) as connection,
+            connection.cursor() as cursor,
+            pytest.raises(psycopg2.errors.InsufficientPrivilege),
+        ):
+            cursor.execute("SELECT * FROM verifywise.canonical_records")
+
+
+def test_the_list_of_tenants_is_still_a_command_of_its_own(filled: PgConnection) -> None:
+    assert "https://mlflow.example" in run().output
+    assert list(json.loads(run("--json").stdout)) == ["globex"]

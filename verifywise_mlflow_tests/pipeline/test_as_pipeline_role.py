@@ -1,0 +1,89 @@
+"""A tenant's life as the database role that only syncs, which production has: not as the schema's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from verifywise_mlflow.persistence import access, tenancy
+from verifywise_mlflow.persistence.erasure import erase
+from verifywise_mlflow.persistence.overview import overview
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tenancy import TenantErasedError
+from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.pipeline.tenancy import keep_in_step
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.pipeline.syncing import Row, rows, sync
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.fixture
+def as_pipeline(database_url: str, store: Store) -> Iterator[Store]:
+    """The store as a pipeline's role has it; ``store`` is the owner's, who sees everything."""
+    with login_role(database_url, new_name("pipeline")) as role:
+        with store.begin(None) as connection:
+            access.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
+        with Store(role.url) as restricted:
+            yield restricted
+
+
+def of(store: Store, table: str, tenant_id: str) -> list[Row]:
+    return [row for row in rows(store, table, "1, 2") if row["tenant_id"] == tenant_id]
+
+
+def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
+    registry: Registry, tenant: Tenant, store: Store, as_pipeline: Store
+) -> None:
+    now = datetime.now(UTC)
+    trained = registry.trained_version("churn")
+    registry.version("churn", tags={"owner": "ada"})
+    registry.version("fraud")
+    other = tenant.model_copy(update={"tenant_id": "globex"})
+    keep_in_step(as_pipeline, {"acme": tenant, "globex": other}, now)
+    sync(other, as_pipeline)
+    theirs = {table: of(store, table, "globex") for table in ("canonical_records", "audit_trail")}
+
+    sync(tenant, as_pipeline)
+    registry.client.set_model_version_tag("churn", "2", "owner", "grace")
+    registry.client.set_registered_model_alias("churn", "champion", "2")
+    registry.client.delete_registered_model("fraud")
+    path = registry.scratch / "model.pkl"
+    path.write_bytes(b"other bytes")
+    registry.client.log_artifact(trained.run_id, str(path), "model")
+    sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))
+    left = keep_in_step(as_pipeline, {"globex": other}, now)
+
+    with as_pipeline.begin("acme") as connection:
+        tenancy.note_newest_version_time(connection, "acme", 1, now)
+        assert tenancy.newest_version_time(connection, "acme") == (True, 1)
+    assert left == ["acme"]
+    assert overview(as_pipeline, "acme").versions == 2
+    # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
+    assert [table for table in access.PIPELINE if not of(store, table, "acme")] == [
+        "logged_models",
+        "audit_checkpoints",
+        "access",
+    ]
+    assert {table: of(store, table, "globex") for table in theirs} == theirs
+
+
+def test_a_sync_under_way_does_not_bring_back_a_tenant_that_was_erased(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn")
+
+    def erase_between_two_stages() -> None:
+        with Sync(tenant, store) as run:
+            run.run(Stage.REGISTERED_MODELS)
+            erase(store, "acme", datetime.now(UTC))
+            run.run(Stage.MODEL_VERSIONS)
+
+    with pytest.raises(TenantErasedError, match="acme was erased"):
+        erase_between_two_stages()
+
+    assert rows(store, "registered_models") == rows(store, "model_versions") == rows(store, "tenants", "1") == []
+    assert [row["kind"] for row in rows(store, "audit_entries")][-2:] == ["tenant erased", "sync ended"]
