@@ -1,0 +1,55 @@
+"""The tag-hygiene report of a tenant, from our store alone, and as a frame for notebooks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene, fields_with_forms, hygiene
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.vocabulary import vocabulary
+from verifywise_mlflow.persistence.hygiene import MOST_DISTINCT, key_uses, value_uses
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+
+COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "example_model", "example_version")
+
+
+def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
+    """Return what could be mended in the tags of a tenant's living models, versions, runs and logged models."""
+    mapping = default_mapping().extended_by(tenant.mapping)
+    words = vocabulary(mapping)
+    with store.begin(tenant.tenant_id) as connection:
+        keys = key_uses(connection, tenant.tenant_id)
+        asked = fields_with_forms({use.key for use in keys}, words)
+        values = value_uses(connection, tenant.tenant_id, asked)
+    is_cut = max(len(keys), len(values)) > MOST_DISTINCT
+    return hygiene(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, words, is_cut=is_cut)
+
+
+def frame(report: TagHygiene) -> pd.DataFrame:
+    """Return the report as a frame: a row a problem, the columns of ``COLUMNS``."""
+    rows = [
+        *(
+            _row("misspelt key", unknown.use, probably=unknown.probably, field=unknown.field)
+            for unknown in report.misspelt
+        ),
+        *(
+            _row("unknown value", unknown.found.use, value=unknown.found.value, field=unknown.field)
+            for unknown in report.unknown_values
+        ),
+        *(_row("unmapped key", unknown.use) for unknown in report.unmapped),
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(problem: str, use: KeyUse, **other: str | None) -> dict[str, str | int | None]:
+    model, version = use.example
+    return {
+        "problem": problem,
+        "where": use.source,
+        "key": use.key,
+        "uses": use.uses,
+        "example_model": model,
+        "example_version": version,
+        **other,
+    }

@@ -1,0 +1,85 @@
+"""`verifywise-mlflow tags` and `mapping`: what an auditor and a tenant's data team are shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.pipeline.test_tag_hygiene import version
+
+
+@pytest.fixture
+def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with one tenant, whose server is never asked."""
+    path = tmp_path / "tenants.yaml"
+    path.write_text(
+        "tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n    mapping:\n"
+        "      replace_precedence: {owner: [version tag, config]}\n"
+        "      key_patterns: {owner: ['*_lead']}\n"
+        "      defaults: {owner: risk office}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    return path
+
+
+@pytest.mark.usefixtures("tenants")
+def test_the_report_shows_each_problem_and_a_mapping_that_mends_it(store: Store) -> None:
+    version(store, 1, {"onwer": "ann", "[red]colour": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
+
+    shown = CliRunner().invoke(app, ["tags", "acme"])
+
+    assert shown.exit_code == 0, shown.output
+    for words in ("'onwer'", "'[red]colour'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are read"):
+        assert words in shown.output
+    snippet = (
+        shown.output[shown.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
+    )
+    suggested = TagMapping.model_validate(yaml.safe_load(snippet)["mapping"])
+    assert suggested.synonyms == {"owner": ("onwer",), "business_purpose": ("[red]colour",)}
+    assert suggested.values == {"risk_category": {"high": ("tier-1",)}}
+
+
+@pytest.mark.usefixtures("tenants")
+def test_programs_get_the_whole_report_as_one_object(store: Store) -> None:
+    version(store, 1, {"onwer": "ann"})
+
+    report = json.loads(CliRunner().invoke(app, ["tags", "acme", "--json"]).stdout)
+
+    (misspelt,) = report["misspelt"]
+    assert (misspelt["use"]["key"], misspelt["probably"], misspelt["use"]["example"]) == (
+        "onwer",
+        "owner",
+        ["fraud", 1],
+    )
+    assert report["is_cut"] is False
+
+
+@pytest.mark.usefixtures("tenants")
+def test_an_auditor_sees_by_which_rule_a_field_is_filled() -> None:
+    rule = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
+
+    assert rule["first_place_that_has_one"] == ["version tag", "config"]
+    assert rule["keys"][:2] == ["owner", "model_owner"]
+    assert rule["key_patterns"] == ["*_lead"]
+    assert rule["stated_for_all_versions"] == ["risk office"]
+
+    stages = CliRunner().invoke(app, ["mapping", "acme", "lifecycle_stage"]).output
+    assert "version current_stage" in stages
+    assert "production: production, prod" in stages
+
+
+@pytest.mark.usefixtures("tenants")
+def test_a_field_that_no_rule_fills_is_told_with_those_that_one_does() -> None:
+    refused = CliRunner().invoke(app, ["mapping", "acme", "metrics"])
+
+    assert refused.exit_code == 2
+    assert "'metrics' is no field whose place is chosen; there are business_purpose" in " ".join(refused.output.split())
