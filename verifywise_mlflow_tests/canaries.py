@@ -1,0 +1,129 @@
+"""Secrets that are easy to find again: planted where credentials stand, looked for wherever something is written."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import psycopg2
+from psycopg2 import sql
+from pydantic import BaseModel
+
+from verifywise_mlflow.tenants.secrets import SecretReference
+
+
+@dataclass(slots=True)
+class Canaries:
+    """The secrets by what they are for, each with a part of it that stands nowhere else."""
+
+    told_by: dict[str, str] = field(default_factory=dict)
+
+    def new(self, what: str) -> str:
+        """Return a new secret: letters and digits alone, so that no escape hides it."""
+        self.told_by[what] = f"canary{secrets.token_hex(12)}"
+        return self.told_by[what]
+
+    def key(self, what: str, pem: str) -> str:
+        """Take a key that was made elsewhere; its longest line is what tells it."""
+        self.told_by[what] = max(pem.splitlines(), key=len)[8:56]
+        return pem
+
+    def found_in(self, written: bytes) -> set[str]:
+        """Return whose secrets are in there: as they are, in base64 at any place, in hex, or compressed."""
+        return {
+            what
+            for what, part in self.told_by.items()
+            if any(form in readable for readable in _readable(written) for form in _forms(part.encode()))
+        }
+
+
+def _forms(part: bytes) -> Iterator[bytes]:
+    yield part
+    yield binascii.hexlify(part)
+    yield binascii.hexlify(part).upper()
+    for before in range(3):
+        # The letters that hang on what stands before and after it are left out.
+        yield base64.b64encode(b"." * before + part)[4 if before else 0 : -4]
+        yield base64.urlsafe_b64encode(b"." * before + part)[4 if before else 0 : -4]
+
+
+def _readable(written: bytes) -> Iterator[bytes]:
+    yield written
+    if written[:1] == b"\x78":
+        try:
+            yield zlib.decompress(written)
+        except zlib.error:
+            return
+
+
+def fields_for_secrets(model: type[BaseModel]) -> set[str]:
+    """Return the fields of a model, and of the models in it, that take a reference to a secret."""
+    found = set()
+    for name, described in model.model_fields.items():
+        for kind in _kinds(described.annotation):
+            if kind is SecretReference:
+                found.add(f"{model.__name__}.{name}")
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= fields_for_secrets(kind)
+    return found
+
+
+def fields_with_secrets(value: object, name: str = "") -> set[str]:
+    """Return those fields of a model's instance that refer to one."""
+    if isinstance(value, SecretReference):
+        return {name}
+    if isinstance(value, BaseModel):
+        inner = [(f"{type(value).__name__}.{field}", getattr(value, field)) for field in type(value).model_fields]
+    elif isinstance(value, dict):
+        inner = [(name, item) for item in value.values()]
+    elif isinstance(value, list | tuple):
+        inner = [(name, item) for item in value]
+    else:
+        return set()
+    return {found for field, item in inner for found in fields_with_secrets(item, field)}
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _kinds(argument)
+
+
+def all_of_a_database(url: str) -> Iterator[bytes]:
+    """Yield every value of every table, those of the system's catalogue that hold texts of users, too."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+            "AND table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY 1, 2"
+        )
+        for place in [*cursor.fetchall(), ("pg_catalog", "pg_description"), ("pg_catalog", "pg_db_role_setting")]:
+            cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*place)))
+            for row in cursor:
+                yield from (_bytes(value) for value in row if value is not None)
+
+
+def all_below(directory: Path) -> Iterator[bytes]:
+    """Yield every file, with its name."""
+    for path in directory.rglob("*"):
+        yield str(path).encode()
+        if path.is_file():
+            yield path.read_bytes()
+
+
+def found(canaries: Canaries, written: Iterable[bytes]) -> set[str]:
+    """Return whose secrets were written."""
+    return {what for one in written for what in canaries.found_in(one)}
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, memoryview | bytes):
+        return bytes(value)
+    return (value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)).encode()
