@@ -1,78 +1,119 @@
-"""A sync that is killed loses nothing: the next one ends where an undisturbed one would."""
+"""A sync that is killed loses nothing and doubles nothing: the next ones end where an undisturbed one would."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
+import uuid
 from pathlib import Path
 
-from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.pipeline.syncing import Row, rows
-from verifywise_mlflow_tests.registry import Registry
+import pytest
 
-WHEN_AND_HOW_OFTEN = {"changed_at", "revision", "evaluated_at", "sync_id"}
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow_tests.pipeline.what_is_kept import differences, everything, outcomes
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+READ_ALL = ("--reconcile", "--rehash")
 
 
-def test_a_sync_killed_anywhere_is_taken_up_by_the_next(
-    registry: Registry, tenants_file: Path, database_url: str, store: Store
+def test_syncs_killed_around_every_commit_leave_what_an_undisturbed_one_leaves(
+    registry: Registry,
+    tenants_file: Path,
+    database_url: str,
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_id = registry.run(files={"model/MLmodel": b"flavors: {}"}, metrics={"auc": 0.5})
-    for _ in range(40):
-        registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model", tags={"owner": "ada"})
-    began = time.monotonic()
-    assert _start().wait() == 0
-    whole = time.monotonic() - began
-    undisturbed = _what_is_kept(store)
-    assert len(undisturbed["canonical_records"]) == 40
+    killed_url = postgres.create_database(f"killed_{uuid.uuid4().hex}")
+    fill(registry)
+    kills = []
+    for options in ((), READ_ALL):
+        if options:
+            change(registry)
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+        sync(*options)
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", killed_url)
+        kills += sync_with_kills(*options)
 
-    _empty(store)
-    ended_by_itself = 0
-    for part in range(1, 9):
-        process = _start()
-        time.sleep(whole * part / 9)
-        process.send_signal(signal.SIGKILL)
-        ended_by_itself += process.wait() == 0
-    assert ended_by_itself < 8  # else nothing was disturbed
-    assert _start().wait() == 0
+        assert differences(killed_url, database_url) == {}
 
-    assert _what_is_kept(store) == undisturbed
+    # Every stage's boundary: right after the transaction that closes it.
+    closed = [kill.split()[1] for kill in kills if kill.startswith("after") and "._close_stage" in kill]
+    assert {*closed} == {stage.value for stage in Stage}
+    # And inside of every stage, before and after what it writes itself.
+    for moment in ("before", "after"):
+        inside = [kill.split()[1] for kill in kills if kill.startswith(moment) and "sync._" not in kill]
+        assert {*inside} >= {stage.value for stage in Stage}
+    assert len(kills) > 60
+    assert outcomes(killed_url) == outcomes(database_url)
 
 
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"],
+def test_after_kills_nothing_is_left_to_do(registry: Registry, tenants_file: Path, database_url: str) -> None:
+    fill(registry)
+    sync_with_kills()
+    before = everything(database_url, exactly=True)
+
+    sync()
+
+    assert everything(database_url, exactly=True) == before
+
+
+def fill(registry: Registry) -> None:
+    """Register models of every sort: trained, copied, of a run that is gone, of a logged model, without anything."""
+    client = registry.client
+    trained = registry.trained_version("churn")
+    registry.trained_version("churn")
+    registry.version("fraud", run_id=trained.run_id, source="models:/churn/1", tags={"owner": "ada", "risk": "high"})
+    registry.version("fraud", run_id="f" * 32)
+    run = registry.run(metrics={"auc": 0.7}, tags={"privacy_assessment": "done"})
+    logged = client.create_logged_model(client.get_run(run).info.experiment_id, "model", run)
+    registry.version("scoring", tags={"owner": "bob"})
+    client.create_model_version("scoring", f"models:/{logged.model_id}", model_id=logged.model_id, await_creation_for=0)
+    registry.version("doomed")
+    registry.version("reborn", tags={"owner": "first"})
+    registry.version("reborn")
+    client.set_registered_model_alias("churn", "champion", "1")
+    client.transition_model_version_stage("fraud", "1", "Staging")
+
+
+def change(registry: Registry) -> None:
+    """Change what can change: tags, aliases, stages, runs, bytes; delete, create anew, add."""
+    client = registry.client
+    client.set_registered_model_alias("churn", "champion", "2")
+    client.set_model_version_tag("fraud", "1", "risk", "low")
+    client.transition_model_version_stage("fraud", "1", "Production")
+    run_id = client.get_model_version("churn", "1").run_id
+    assert run_id
+    client.set_tag(run_id, "privacy_assessment", "done")
+    pickle = registry.scratch / "model.pkl"
+    pickle.write_bytes(MODEL_FILES["model.pkl"] + b"changed")
+    client.log_artifact(run_id, str(pickle), "model")
+    client.delete_model_version("scoring", "1")
+    client.delete_registered_model("doomed")
+    client.delete_registered_model("reborn")
+    registry.version("reborn", tags={"owner": "second"})
+    registry.version("fraud", run_id="e" * 32)
+    registry.trained_version("latecomer")
+
+
+def sync(*options: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json", *options],
         env=os.environ.copy(),
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _what_is_kept(store: Store) -> dict[str, list[Row]]:
-    return {
-        table: [
-            {name: value for name, value in row.items() if name not in WHEN_AND_HOW_OFTEN}
-            for row in rows(store, table, order)
-        ]
-        for table, order in (
-            ("canonical_records", "model_name, version_number"),
-            ("compliance_results", "model_name, version_number, rule_id"),
-        )
-    }
-
-
-def _empty(store: Store) -> None:
-    with store.begin(None) as connection:
-        for table in (
-            "registered_models",
-            "model_versions",
-            "training_runs",
-            "artifact_manifests",
-            "canonical_records",
-            "record_inputs",
-            "compliance_results",
-            "compliance_badges",
-            "stage_refreshes",
-        ):
-            connection.exec_driver_sql(f"TRUNCATE verifywise.{table}")
+def sync_with_kills(*options: str) -> list[str]:
+    """Sync until a sync ends by itself; return where the others were killed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "verifywise_mlflow_tests.pipeline.killing", *options],
+        env=os.environ.copy(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()

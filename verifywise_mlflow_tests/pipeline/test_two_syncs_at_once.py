@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_both_end_well_and_leave_what_one_alone_leaves(
-    registry: Registry, tenant: Tenant, store: Store, database_url: str
+def test_two_processes_at_once_leave_what_one_sync_leaves(
+    registry: Registry,
+    tenant: Tenant,
+    tenants_file: Path,
+    database_url: str,
+    postgres: EmbeddedPostgres,
 ) -> None:
     for model in ("a", "b", "c"):
         registry.trained_version(model)
-    other = Store(database_url)
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            for running in [pool.submit(sync, tenant, one) for one in (store, other)]:
-                running.result()
-    finally:
-        other.close()
+        registry.version(model, run_id="f" * 32)
+    with Store(postgres.create_database(f"alone_{uuid.uuid4().hex}")) as alone:
+        sync(tenant, alone)
+        alone_url = alone.engine.url.render_as_string(hide_password=False)
 
-    assert [row["model_name"] for row in rows(store, "canonical_records")] == ["a", "b", "c"]
-    assert len(rows(store, "compliance_results")) == 3 * len(default_policy().rules)
-    outcomes = [row["outcome"] for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
-    assert outcomes == ["complete", "complete"]
+    # No schema is there yet: they meet in making it, too.
+    command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"]
+    both = [subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.DEVNULL) for _ in range(2)]
+
+    assert [process.wait() for process in both] == [0, 0]
+    assert differences(database_url, alone_url) == {}
+    assert outcomes(database_url) == ["incomplete", "incomplete"]
 
 
-def test_a_second_one_steps_back_when_the_first_does_not_end(store: Store, database_url: str) -> None:
-    other = Store(database_url)
-    try:
-        with (
-            store.exclusive("acme"),
-            pytest.raises(TenantBusyError, match="acme"),
-            other.exclusive("acme", wait_seconds=0.3),
-        ):
+def test_a_second_one_steps_back_when_the_first_does_not_end(tenant: Tenant, store: Store, database_url: str) -> None:
+    with _Hasty(database_url) as other:
+        with store.exclusive("acme"), pytest.raises(TenantBusyError, match="another sync of acme"):
+            sync(tenant, other)
+        with store.exclusive("acme"), other.exclusive("globex"):
             pass
-        with store.exclusive("acme"), other.exclusive("globex", wait_seconds=0.3):
-            pass
-    finally:
-        other.close()
+
+    (ended,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
+    assert (ended["outcome"], "wait for it, or end it" in str(ended["reason"])) == ("failed", True)
+    assert rows(store, "registered_models") == []
+
+
+class _Hasty(Store):
+    """A store that does not wait for ten minutes."""
+
+    @contextmanager
+    def exclusive(self, tenant_id: str, *, wait_seconds: float = 0.3) -> Iterator[None]:
+        with super().exclusive(tenant_id, wait_seconds=wait_seconds):
+            yield

@@ -1,0 +1,117 @@
+"""Syncs a tenant by the command line, and kills each sync at a place where none was killed before.
+
+``python -m verifywise_mlflow_tests.pipeline.killing [options of sync]``. A place is a stage and the line that opened a
+transaction which wrote something; each is killed right before the commit, and in a later sync right after it. A sync
+that passes all places ends by itself, and it is the last. Each kill is printed, a line each.
+
+A sync is a fork of this process, which has everything imported: hundreds of starts would cost minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.pipeline import (
+    artifact_manifests,
+    canonical_records,
+    compliance_results,
+    model_versions,
+    registered_models,
+    training_runs,
+)
+from verifywise_mlflow.pipeline.stage import Stage
+
+BATCH = 2
+"""So that a registry of a few versions takes several batches a stage."""
+MOST_KILLS = 200
+BEFORE, AFTER = "before", "after"
+
+_begin = Store.begin
+
+
+def main(options: list[str]) -> int:
+    """Kill syncs until one ends; return its exit code."""
+    _take_small_batches()
+    spent: set[str] = set()
+    while len(spent) < MOST_KILLS:
+        killed_at, status = _sync(spent, options)
+        if not killed_at:
+            return os.waitstatus_to_exitcode(status)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert killed_at not in spent
+        spent.add(killed_at)
+        print(killed_at, flush=True)  # noqa: T201  # the answer
+    return 3
+
+
+def _sync(spent: set[str], options: list[str]) -> tuple[str, int]:
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(told)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        Store.begin = _begin_that_kills(spent, tell)  # type: ignore[method-assign,assignment]  # for that it is a fork
+        app(["sync", "acme", "--json", *options])
+        os._exit(0)
+    os.close(tell)
+    with os.fdopen(told) as answer:
+        killed_at = answer.read()
+    return killed_at, os.waitpid(pid, 0)[1]
+
+
+def _begin_that_kills(spent: set[str], tell: int) -> Callable[[Store, str | None], AbstractContextManager[Connection]]:
+    def end(place: str) -> None:
+        if place not in spent:
+            os.write(tell, place.encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextmanager
+    def begin(store: Store, tenant_id: str | None) -> Iterator[Connection]:
+        place = _place()
+        transaction: AbstractContextManager[Connection] = _begin(store, tenant_id)
+        with transaction as connection:
+            yield connection
+            writes = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").scalar()
+            if writes:
+                end(f"{BEFORE} {place}")
+        if writes:
+            end(f"{AFTER} {place}")
+
+    return begin
+
+
+def _place() -> str:
+    """Return the stage that runs, if any does, and the function and line that opens a transaction."""
+    frame = sys._getframe(2)
+    passed_on = {"__enter__", "begin", "enter_context"}
+    while frame.f_code.co_name in passed_on and not frame.f_code.co_filename.endswith("sync.py"):
+        assert frame.f_back is not None
+        frame = frame.f_back
+    opened = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}"
+    caller = frame
+    while caller.f_back is not None:
+        stage = caller.f_locals.get("stage")
+        if isinstance(stage, Stage):
+            return f"{stage} {opened}"
+        caller = caller.f_back
+    return f"- {opened}"
+
+
+def _take_small_batches() -> None:
+    for module in (registered_models, model_versions, canonical_records, compliance_results):
+        module.BATCH = BATCH  # type: ignore[attr-defined]  # a name that it imports
+    artifact_manifests.VERSIONS_A_BATCH = BATCH
+    training_runs.RUNS_A_REQUEST = BATCH  # type: ignore[attr-defined]
+    training_runs.LOGGED_MODELS_A_REQUEST = BATCH  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,114 @@
+"""A Postgres whose disk is small and can be filled to the last byte.
+
+``python -m verifywise_mlflow_tests.pipeline.small_disk`` prints its URL, then does what it reads, a word a line:
+``fill`` the disk, ``free`` it again. It answers each with a line, and ends with its input. The disk is a tmpfs in a
+mount namespace of this process: nobody else sees it, and it goes with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+
+DISK_BYTES = 192 * 1024**2
+"""A new data directory takes some 60 MB."""
+
+# As root, Postgres runs as nobody, whom a namespace of users would not know; others become nobody else by theirs.
+IN_A_NAMESPACE = ("unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-current-user", "--keep-caps")))
+
+
+class SmallDisk:
+    """The program from the side of who uses it."""
+
+    def __init__(self, process: Popen[str]) -> None:
+        """Take the running program, and wait until its Postgres takes connections."""
+        self._process = process
+        self.url = self._line()
+
+    def fill(self) -> None:
+        """Leave no byte free."""
+        self._do("fill")
+
+    def free(self) -> None:
+        """Give the bytes back."""
+        self._do("free")
+
+    def _do(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        assert self._line() == f"{word}: done"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        assert line, "this machine lets nobody mount a small disk in a namespace of one's own, or it has no unshare(1)"
+        return line
+
+
+@contextmanager
+def postgres_on_a_small_disk() -> Iterator[SmallDisk]:
+    """Start the program; end it with the block."""
+    command = [*IN_A_NAMESPACE, sys.executable, "-m", __name__]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        try:
+            yield SmallDisk(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+
+
+def main() -> None:
+    """Be the program."""
+    place = Path(tempfile.mkdtemp(prefix="verifywise-small-disk-"))
+    try:
+        _mount(place)
+        with EmbeddedPostgres(place / "data", databases=["small"], log=place / "postgres.log") as server:
+            print(server.url("small"), flush=True)  # noqa: T201  # the answer
+            for line in sys.stdin:
+                {"fill": _fill, "free": _free}[line.strip()](place / "ballast")
+                print(f"{line.strip()}: done", flush=True)  # noqa: T201
+    finally:
+        os.chdir("/")
+        place.rmdir() if not any(place.iterdir()) else _unmount(place)
+
+
+def _fill(ballast: Path) -> None:
+    try:
+        with ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+def _free(ballast: Path) -> None:
+    ballast.unlink()
+
+
+def _mount(place: Path) -> None:
+    # Not mount(8): it refuses whoever is not root, even where the namespace allows it.
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"size={DISK_BYTES},mode=0755".encode()
+    if libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, options):
+        raise OSError(ctypes.get_errno(), "mount")
+
+
+def _unmount(place: Path) -> None:
+    ctypes.CDLL(None).umount2(os.fsencode(place), 2)  # lazily: it goes with the last file
+    place.rmdir()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A Postgres whose disk is full: the sync ends with a sentence, nothing is half-written, and the next one goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.small_disk import postgres_on_a_small_disk
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
+from verifywise_mlflow_tests.proxy import Exchange, proxy_before
+from verifywise_mlflow_tests.registry import Registry
+
+
+def test_a_full_disk_is_a_sentence_undoes_what_was_begun_and_is_made_good(
+    registry: Registry,
+    tenant: Tenant,
+    tenants_file: Path,
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.trained_version("churn")
+    registry.version("fraud", run_id="f" * 32, tags={"owner": "ada"})
+    with postgres_on_a_small_disk() as disk, proxy_before(tenant.tracking_uri) as proxy:
+        tenants_file.write_text(tenants_file.read_text().replace(tenant.tracking_uri, proxy.uri))
+        sync(tenant.model_copy(update={"tracking_uri": proxy.uri}), store)
+        filled: list[Exchange] = []
+
+        def fill_when_versions_are_asked_for(exchange: Exchange) -> None:
+            if exchange.path.endswith("model-versions/search") and not filled:
+                filled.append(exchange)
+                disk.fill()
+
+        proxy.before = fill_when_versions_are_asked_for
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", disk.url)
+        cut_off = CliRunner().invoke(app, ["sync", "acme"])
+        again = CliRunner().invoke(app, ["sync", "acme"])
+
+        said = " ".join(cut_off.output.split())
+        assert (cut_off.exit_code, again.exit_code) == (1, 1), said
+        assert isinstance(cut_off.exception, SystemExit)
+        assert "No space left on device" in said
+        assert "the next sync takes up from there" in said
+        assert "Traceback" not in said
+        with Store(disk.url) as full:
+            assert len(rows(full, "registered_models")) == 2, "the stage before was kept"
+            assert rows(full, "model_versions") == [], "the stage that failed was undone"
+
+        disk.free()
+        resumed = CliRunner().invoke(app, ["sync", "acme"])
+
+        assert resumed.exit_code == 0, resumed.output
+        assert differences(disk.url, database_url) == {}
+        # Those that failed are told as far as there was room for an entry.
+        assert outcomes(disk.url)[-1] == "incomplete"
+        assert {*outcomes(disk.url)[:-1]} <= {"failed"}

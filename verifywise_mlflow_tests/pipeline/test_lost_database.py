@@ -1,0 +1,151 @@
+"""A Postgres that is restarted in the middle of a sync: the sync ends with a sentence, and the next one goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, remove_postgres
+from verifywise_mlflow.demo.postgres_home import prepare_home
+from verifywise_mlflow.persistence import records, tracking
+from verifywise_mlflow.persistence.errors import DatabaseFailedError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
+from verifywise_mlflow_tests.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPostgres:
+    """A server of this test alone, which it may shut down."""
+
+    server: EmbeddedPostgres
+    data: Path
+
+    def restart(self, mode: str) -> None:
+        """Shut it down, ``immediate`` (as a crash) or ``fast``, and start it again on the same port."""
+        self.control("restart", "--mode", mode, "--log", str(prepare_home(self.data).data / "restarted.log"))
+
+    def stop(self) -> None:
+        """Shut it down as a crash would."""
+        self.control("stop", "--mode", "immediate")
+
+    def control(self, *arguments: str) -> None:
+        """Let pg_ctl do something to it."""
+        home = prepare_home(self.data)
+        done = home.run("pg_ctl", *arguments, "--wait", "--silent", "--pgdata", home.data)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[OwnPostgres]:
+    data = tmp_path / "own-postgres"
+    try:
+        with EmbeddedPostgres(data, databases=["lost"]) as server:
+            yield OwnPostgres(server, data)
+    finally:
+        remove_postgres(data)  # stops it, too, where pg_ctl has started it anew
+
+
+@pytest.fixture
+def lost_url(own_postgres: OwnPostgres) -> str:
+    return own_postgres.server.url("lost")
+
+
+PLACES: dict[str, tuple[object, str]] = {
+    "between two transactions": (tracking, "due"),
+    "inside of one": (records, "write_records"),
+}
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_restart_in_the_middle_of_a_sync_is_a_sentence_and_the_next_sync_goes_on(
+    mode: str,
+    place: str,
+    registry: Registry,
+    tenant: Tenant,
+    tenants_file: Path,
+    store: Store,
+    database_url: str,
+    own_postgres: OwnPostgres,
+    lost_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.trained_version("churn")
+    registry.version("fraud", run_id="f" * 32, tags={"owner": "ada"})
+    sync(tenant, store)
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", lost_url)
+
+    with monkeypatch.context() as patched:
+        before_first_call(patched, *PLACES[place], act=lambda: own_postgres.restart(mode))
+        cut_off = CliRunner().invoke(app, ["sync", "acme"])
+    resumed = CliRunner().invoke(app, ["sync", "acme"])
+
+    said = " ".join(cut_off.output.split())
+    assert cut_off.exit_code == 1, said
+    assert isinstance(cut_off.exception, SystemExit)
+    assert "the database failed: " in said
+    assert "the next sync takes up from there" in said
+    assert "Traceback" not in said
+    assert own_postgres.server.password not in said
+    assert resumed.exit_code == 0, resumed.output
+    assert differences(lost_url, database_url) == {}
+    # The restarted server took the entry of the sync that it had cut off.
+    assert outcomes(lost_url) == ["failed", "incomplete"]
+
+
+def test_a_store_that_lives_long_outlives_restarts(own_postgres: OwnPostgres, lost_url: str) -> None:
+    with Store(lost_url) as store:
+        for mode in ("immediate", "fast"):
+            with store.exclusive("acme"), store.begin("acme") as connection:
+                assert connection.scalar(text("SELECT 1")) == 1
+            own_postgres.restart(mode)
+        with store.exclusive("acme"), store.begin("acme") as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+
+
+def test_a_database_that_stays_away_does_not_hide_why_a_sync_failed(
+    tenant: Tenant, own_postgres: OwnPostgres, lost_url: str
+) -> None:
+    first = ValueError("the first thing that went wrong")
+
+    def fail() -> None:
+        own_postgres.stop()
+        raise first
+
+    with Store(lost_url) as store, pytest.raises(ValueError, match="the first thing") as raised, Sync(tenant, store):
+        fail()
+
+    assert raised.value is first
+    assert any("the database" in note for note in getattr(first, "__notes__", []))
+
+
+def test_a_database_that_is_away_is_a_sentence(own_postgres: OwnPostgres, lost_url: str) -> None:
+    with Store(lost_url) as store:
+        own_postgres.stop()
+        for act in (lambda: store.begin("acme"), lambda: store.exclusive("acme")):
+            with pytest.raises(DatabaseFailedError, match="the database failed") as raised, act():
+                pass
+            assert own_postgres.server.password not in str(raised.value)
+
+
+def before_first_call(patched: pytest.MonkeyPatch, module: object, name: str, *, act: Callable[[], None]) -> None:
+    """Act once, right before a function is called for the first time."""
+    real = getattr(module, name)
+    acts = [act]
+
+    def called(*arguments: object, **named: object) -> object:
+        if acts:
+            acts.pop()()
+        return real(*arguments, **named)
+
+    patched.setattr(module, name, called)
