@@ -190,7 +190,7 @@ def kept_at(connection: Connection, tenant_id: str, location: str, since: dateti
         select(table.c.manifest, table.c.read_at, table.c.hashed_at)
         .where(
             table.c.tenant_id == tenant_id,
-            func.md5(table.c.manifest["location"].as_string()) == func.md5(location),
+            table.c.location_md5 == func.md5(location),
             table.c.hashed_at >= since,
         )
         .order_by(table.c.hashed_at.desc())

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Identity,
     Index,
@@ -183,7 +184,8 @@ artifact_manifests = Table(
     _time("read_at", nullable=False),
     _time("hashed_at", nullable=False),
     *_written(),
-    Index("artifact_manifests_by_location", "tenant_id", text("md5(manifest ->> 'location')")),
+    Column("location_md5", PlainText, Computed("md5(manifest ->> 'location')", persisted=True)),
+    Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
 )
 
 integrity_events = Table(
@@ -438,7 +440,8 @@ audit_trail = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("entry", PlainText, nullable=False),
     Column("entry_hash", PlainText, nullable=False),
-    Index("audit_trail_by_kind", "tenant_id", text("(entry::jsonb ->> 'kind')"), "sequence"),
+    Column("kind", PlainText, Computed("entry::jsonb ->> 'kind'", persisted=True)),
+    Index("audit_trail_by_kind", "tenant_id", "kind", "sequence"),
 )
 """``entry`` is canonical JSON, the very bytes that were hashed; the view ``audit_entries`` shows its parts."""
 

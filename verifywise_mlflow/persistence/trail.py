@@ -118,7 +118,7 @@ def entries(
     table = audit_trail
     query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == tenant_id)
     if kind is not None:
-        query = query.where(text("entry::jsonb ->> 'kind' = :kind").bindparams(kind=kind))
+        query = query.where(table.c.kind == kind)
     if since is not None:
         query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
     rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))

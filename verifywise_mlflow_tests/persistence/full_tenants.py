@@ -1,0 +1,132 @@
+"""Three tenants with thousands of versions each, at rest: nothing is due. Written by the database in seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+
+TENANTS = ("acme", "globex", "initech")
+VERSIONS = 5_000
+VERSIONS_A_MODEL = 10
+RULES = 3
+
+SETTINGS, MAPPING, POLICY = "settings", "mapping", "policy"
+"""The digests that everything was made with."""
+MODEL, NUMBER = "model-000123", 4
+"""One of the versions, the same of each tenant."""
+LOCATION = "s3://bucket/1233"
+"""Where its files lie."""
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+# $tenant, $versions and $rules are put in; n is a version's number in the tenant.
+_ROWS = """
+INSERT INTO registered_models (tenant_id, model_name, tags, aliases, hidden_from_search, problems, fingerprint,
+                               changed_at)
+SELECT $tenant, model, '{}', '{"champion": 4}', false, '[]', 'f', $now FROM of_models;
+
+INSERT INTO model_versions (tenant_id, model_name, version_number, source, run_id, logged_model_id, aliases, tags,
+                            hidden_from_search, problems, fingerprint, changed_at)
+SELECT $tenant, model, number, CASE WHEN n % 2 = 0 THEN 'models:/m-' || n ELSE 's3://bucket/' || n END, 'run-' || n,
+       CASE WHEN n % 2 = 0 THEN 'm-' || n END, '[]', jsonb_build_object('team', repeat('words ', 50)), false, '[]',
+       md5(n::text), $now
+FROM of_versions;
+
+INSERT INTO training_runs (tenant_id, run_id, status, artifact_uri, metrics, params, tags, datasets, logged_model_ids,
+                           problems, retry, read_for_revision, fingerprint, changed_at)
+SELECT $tenant, 'run-' || n, 'FINISHED', 's3://bucket/' || n, '{}', jsonb_build_object('words', repeat('words ', 100)),
+       '{}', '[]', '[]', '[]', false, 1000000000, 'f', $now
+FROM of_versions;
+
+INSERT INTO logged_models (tenant_id, model_id, source_run_id, status, params, metrics, tags, problems, retry,
+                           read_for_revision, fingerprint, changed_at)
+SELECT $tenant, 'm-' || n, 'run-' || n, 'READY', jsonb_build_object('words', repeat('words ', 50)), '{}', '{}', '[]',
+       false, 1000000000, 'f', $now
+FROM of_versions WHERE n % 2 = 0;
+
+INSERT INTO artifact_manifests (tenant_id, model_name, version_number, location_key, manifest, retry, read_at,
+                                hashed_at, fingerprint, changed_at)
+SELECT $tenant, v.model_name, v.version_number,
+       md5(concat('settings', jsonb_build_array(v.source, v.run_id, r.artifact_uri, r.status, l.artifact_uri))),
+       jsonb_build_object('location', r.artifact_uri, 'status', 'complete', 'files', '[]'::jsonb, 'reason', NULL,
+                          'environment', NULL, 'digest', repeat('words ', 100)),
+       false, $now, $now, 'f', $now
+FROM model_versions AS v
+JOIN training_runs AS r ON r.tenant_id = v.tenant_id AND r.run_id = v.run_id
+LEFT JOIN logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
+WHERE v.tenant_id = $tenant;
+
+INSERT INTO canonical_records (tenant_id, model_name, version_number, lifecycle_stage, origins, incomplete, findings,
+                               fingerprint, changed_at, sync_id)
+SELECT $tenant, model, number, CASE WHEN number = 1 THEN 'production' END,
+       jsonb_build_object('words', repeat('words ', 100)), '[]', '[]', 'f', $now, 'sync-2'
+FROM of_versions;
+
+INSERT INTO canonical_record_history (tenant_id, model_name, version_number, origins, incomplete, findings, fingerprint,
+                                      revision, changed_at, sync_id, held_until, ended_by_sync_id)
+SELECT $tenant, model, number, jsonb_build_object('words', repeat('words ', 100)), '[]', '[]', 'f', state,
+       $now - state * interval '1 day', 'sync-1', $now - (state - 1) * interval '1 day', 'sync-2'
+FROM of_versions, generate_series(1, 3) AS state;
+
+INSERT INTO record_inputs
+SELECT $tenant, v.model_name, v.version_number, m.revision, v.revision, r.revision, l.revision, a.revision, 'mapping'
+FROM model_versions AS v
+JOIN registered_models AS m USING (tenant_id, model_name)
+JOIN training_runs AS r USING (tenant_id, run_id)
+JOIN artifact_manifests AS a USING (tenant_id, model_name, version_number)
+LEFT JOIN logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
+WHERE v.tenant_id = $tenant;
+
+INSERT INTO compliance_results
+SELECT $tenant, model, number, 'rule-' || rule, 1, CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END, 'reason',
+       '{}', 'policy', '1', $now, 'sync-2'
+FROM of_versions, generate_series(1, $rules) AS rule;
+
+INSERT INTO compliance_result_history (tenant_id, model_name, version_number, rule_id, rule_version, verdict, reason,
+                                       values, policy_id, policy_version, evaluated_at, sync_id, held_until,
+                                       ended_by_sync_id)
+SELECT $tenant, model, number, 'rule-' || rule, 1, 'fail', 'reason', '{}', 'policy', '1', $now - interval '2 days',
+       'sync-1', $now, 'sync-2'
+FROM of_versions, generate_series(1, $rules) AS rule;
+
+INSERT INTO compliance_badges
+SELECT tenant_id, model_name, version_number, 'green', revision, 'policy', $now, 'sync-2', $now
+FROM canonical_records WHERE tenant_id = $tenant;
+
+INSERT INTO compliance_badge_history (tenant_id, model_name, version_number, badge, record_revision, policy_digest,
+                                      evaluated_at, sync_id, changed_at, held_until, ended_by_sync_id)
+SELECT $tenant, model, number, 'red', 1, 'policy', $now - interval '2 days', 'sync-1', $now - interval '2 days', $now,
+       'sync-2'
+FROM of_versions;
+
+INSERT INTO lifecycle_events (tenant_id, model_name, version_number, incarnation, kind, value, seen_at, sync_id)
+SELECT $tenant, model, number, 1, kind, 'Production', $now - n * interval '1 minute', 'sync-1'
+FROM of_versions, unnest(ARRAY['first seen', 'stage']) AS kind;
+
+INSERT INTO integrity_events (tenant_id, model_name, version_number, incarnation, kind, root, path, former_read_at,
+                              seen_at, sync_id)
+SELECT $tenant, model, number, 1, 'changed', 'model', 'model.pkl', $now, $now, 'sync-1' FROM of_versions;
+
+INSERT INTO audit_trail (tenant_id, sequence, entry, entry_hash)
+SELECT $tenant, n, jsonb_build_object('kind', CASE WHEN n % 500 = 0 THEN 'erasure' ELSE 'sync ended' END, 'sequence', n,
+                                      'reason', repeat('words ', 20))::text, md5(n::text)
+FROM of_versions;
+"""
+
+_OF_VERSIONS = """
+CREATE TEMP VIEW of_versions AS
+SELECT n, 'model-' || lpad((n / {per_model})::text, 6, '0') AS model, n % {per_model} + 1 AS number
+FROM generate_series(0, {versions} - 1) AS n;
+CREATE TEMP VIEW of_models AS SELECT DISTINCT model FROM of_versions;
+"""
+
+
+def fill(connection: Connection) -> None:
+    """Write the tenants, and have the planner know how many rows there are."""
+    connection.execute(text("SET LOCAL search_path = verifywise, pg_temp"))
+    connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=VERSIONS)))
+    for tenant in TENANTS:
+        written = _ROWS.replace("$tenant", f"'{tenant}'").replace("$rules", str(RULES))
+        connection.exec_driver_sql(written.replace("$now", f"'{NOW.isoformat()}'::timestamptz").replace("%", "%%"))
+    connection.execute(text("DROP VIEW of_models, of_versions"))
+    connection.execute(text("ANALYZE"))

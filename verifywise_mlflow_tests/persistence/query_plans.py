@@ -1,0 +1,54 @@
+"""What Postgres does for a question: the plans of the very statements that our functions send, as they were run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan that reads a table."""
+
+    table: str
+    index: str | None
+    """Null for a scan of the whole table."""
+    rows: float
+    """Rows looked at, those thrown away included, over all times that the step was run."""
+
+
+def steps_of(connection: Connection, ask: Callable[[Connection], object]) -> list[Step]:
+    """Return what reads tables in the plans of all statements that a question sends, each run once more."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    ask(connection)
+    event.remove(connection, "before_cursor_execute", note)
+    assert sent
+    return [step for statement, parameters in sent for step in _explained(connection, statement, parameters)]
+
+
+def _explained(connection: Connection, statement: str, parameters: Mapping[str, object]) -> Iterator[Step]:
+    explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
+    waiting = [plan["Plan"] for plan in explained]
+    while waiting:
+        node = waiting.pop()
+        children = node.get("Plans", [])
+        waiting += children
+        if "Relation Name" in node:
+            # Of a bitmap, the index is named a step below, and so is what it was asked for.
+            indexes = [child["Index Name"] for child in _below(node) if "Index Name" in child]
+            looked_at = sum(
+                value for name, value in node.items() if name == "Actual Rows" or name.startswith("Rows Rem")
+            )
+            yield Step(node["Relation Name"], ",".join(indexes) or None, looked_at * node["Actual Loops"])
+
+
+def _below(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(found for child in node.get("Plans", []) for found in _below(child))]

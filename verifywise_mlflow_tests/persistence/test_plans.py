@@ -1,0 +1,160 @@
+"""The hot questions go through indexes, whichever role asks: what they read does not grow with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, text
+
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence import (
+    access,
+    integrity,
+    lifecycle,
+    manifests,
+    records,
+    registry,
+    rows,
+    tracking,
+    trail,
+    verdicts,
+)
+from verifywise_mlflow.persistence.manifests import RehashBefore
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import canonical_records
+from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Reach
+from verifywise_mlflow_tests.persistence.full_tenants import (
+    LOCATION,
+    MAPPING,
+    MODEL,
+    NOW,
+    NUMBER,
+    POLICY,
+    RULES,
+    SETTINGS,
+    TENANTS,
+    VERSIONS,
+    fill,
+)
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_database, new_name
+from verifywise_mlflow_tests.persistence.query_plans import steps_of
+
+Question = Callable[[Connection], object]
+KEY = (MODEL, NUMBER)
+LONG_AGO = NOW - timedelta(days=400)
+
+
+@pytest.fixture(scope="module")
+def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
+    """The full tenants, as the owner and as the two kinds of roles see them."""
+    with new_database(postgres) as owner, Store(owner) as store:
+        with store.engine.begin() as connection:
+            fill(connection)
+        with (
+            login_role(owner, new_name("pipeline")) as pipeline,
+            login_role(owner, new_name("reader")) as reader,
+        ):
+            with store.engine.begin() as connection:
+                access.grant(connection, pipeline.name, "pipeline", None, NOW)
+                access.grant(connection, reader.name, "reader", "acme", NOW)
+            with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
+                yield {"owner": store, "pipeline": of_pipeline, "reader": of_reader}
+
+
+@pytest.fixture(params=["owner", "pipeline", "reader"])
+def connection(stores: Mapping[str, Store], request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A transaction of the tenant acme, as one of the roles."""
+    with stores[request.param].begin("acme") as connection:
+        yield connection
+
+
+def sql(query: str) -> Question:
+    """A question that people ask in SQL."""
+    told = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
+    return lambda connection: connection.execute(
+        text(f"SELECT * FROM verifywise.{query}").bindparams(**{k: v for k, v in told.items() if f":{k}" in query})
+    ).all()
+
+
+OF_ONE_VERSION = "WHERE tenant_id = 'acme' AND model_name = :model AND version_number = :number"
+AS_OF = "held_from <= :at AND (held_until > :at OR held_until IS NULL)"
+
+NARROW: Mapping[str, Question] = {
+    "a record": sql(f"canonical_records {OF_ONE_VERSION}"),
+    "a record as of a time": sql(f"canonical_record_states {OF_ONE_VERSION} AND {AS_OF}"),
+    "all states of a record": sql(f"canonical_record_states {OF_ONE_VERSION}"),
+    "the verdicts on a version over time": sql(f"compliance_result_states {OF_ONE_VERSION}"),
+    "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
+    "the fingerprints of some versions": lambda c: rows.fingerprints(c, canonical_records, "acme", [KEY]),
+    "a version": lambda c: registry.version_at(c, "acme", *KEY),
+    "the models of some names": lambda c: registry.models_by_name(c, "acme", [MODEL]),
+    "some runs": lambda c: tracking.rows_by_id(c, "acme", RUNS, ["run-17"]),
+    "some logged models": lambda c: tracking.kept(c, "acme", LOGGED_MODELS, ["m-18"]),
+    "the manifests of some versions": lambda c: manifests.manifests_by_key(c, "acme", [KEY]),
+    "the newest manifest at a place": lambda c: manifests.kept_at(c, "acme", LOCATION, LONG_AGO),
+    "what changed in place under a version": lambda c: integrity.changes_by_key(c, "acme", [KEY]),
+    "the events of a version": lambda c: lifecycle.events_of(c, "acme", *KEY),
+    "the events of an hour": lambda c: lifecycle.events_of(
+        c, "acme", since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
+    ),
+    "the end of the trail": lambda c: trail.head(c, "acme"),
+    "the trail's newest entries": sql("audit_entries WHERE tenant_id = 'acme' ORDER BY sequence DESC LIMIT 20"),
+    "the trail's entries of a rare kind": sql(
+        "audit_entries WHERE tenant_id = 'acme' AND kind = 'erasure' ORDER BY sequence DESC LIMIT 20"
+    ),
+}
+
+
+@pytest.mark.parametrize("question", NARROW)
+def test_a_narrow_question_reads_few_rows(connection: Connection, question: str) -> None:
+    steps = [step for step in steps_of(connection, NARROW[question]) if step.table not in {"access", "tenants"}]
+
+    assert steps
+    assert [step for step in steps if step.index is None] == []
+    assert sum(step.rows for step in steps) <= 200, steps
+
+
+OLD = RehashBefore(LONG_AGO, LONG_AGO)
+WIDE: Mapping[str, Question] = {
+    "known versions": lambda c: registry.known_versions(c, "acme"),
+    "due runs": lambda c: tracking.due(c, "acme", RUNS, Reach.CHANGED),
+    "due runs, as many as fit": lambda c: tracking.due_up_to(c, "acme", RUNS, 200),
+    "due logged models": lambda c: tracking.due(c, "acme", LOGGED_MODELS, Reach.CHANGED),
+    "due manifests": lambda c: manifests.due_manifests(
+        c, "acme", settings_digest=SETTINGS, rehash_before=OLD, retry_failed=True
+    ),
+    "due records": lambda c: records.due_records(c, "acme", mapping_digest=MAPPING, after=None, limit=500),
+    "due verdicts": lambda c: verdicts.due_verdicts(c, "acme", policy_digest=POLICY, after=None, limit=500),
+    "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
+    "how often each rule failed": lambda c: verdicts.rule_counts(c, "acme"),
+    "the offenders": lambda c: verdicts.offenders(c, "acme"),
+}
+
+
+@pytest.mark.parametrize("question", WIDE)
+def test_a_wide_question_looks_at_each_row_once(connection: Connection, question: str) -> None:
+    if question != "known versions" and question.startswith("due"):
+        assert WIDE[question](connection) == []
+
+    by_table: dict[str, float] = {}
+    for step in steps_of(connection, WIDE[question]):
+        by_table[step.table] = by_table.get(step.table, 0) + step.rows
+
+    states = {"compliance_results": RULES, "canonical_record_history": 3}
+    too_many = {
+        table: count for table, count in by_table.items() if count > VERSIONS * len(TENANTS) * states.get(table, 1)
+    }
+    assert too_many == {}
+
+
+def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(connection: Connection) -> None:
+    # Row-level security lets no expression that could fail be asked before it: an index on one would not be used.
+    used = [
+        step.index
+        for question in ("the newest manifest at a place", "the trail's entries of a rare kind")
+        for step in steps_of(connection, NARROW[question])
+    ]
+
+    assert {"artifact_manifests_by_location", "audit_trail_by_kind"} <= set(used)
