@@ -1,0 +1,142 @@
+"""``python -m benchmarks.audit``: how fast a long trail is verified, from the database, and with how much memory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.verification import verify
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.checkpoints import sign_head
+
+A_TRANSACTION = 1_000
+"""Entries; each transaction ends with a checkpoint, as a sync does."""
+
+VERIFYING = "import sys; from benchmarks.audit import verify_alone; verify_alone(*sys.argv[1:])"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What verifying a trail took."""
+
+    entries: int
+    entry_bytes: float
+    """Of the mean entry."""
+    append_seconds: float
+    verify_seconds: float
+    entries_a_second: float
+    peak_mib: float
+    """Of the process that verified, and that of its memory which it had before it began."""
+    before_mib: float
+
+
+def entry(number: int) -> AuditEntry:
+    """Return an entry like those that are written most: an object that could not be read."""
+    return AuditEntry(
+        tenant_id="acme",
+        occurred_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+        kind="object unreadable",
+        sync_id="3f1f6f0e-5d1c-4d4e-9b64-5f8f0a8c9d11",
+        source_uri="https://mlflow.example",
+        outcome="incomplete",
+        code_version="0",
+        credential_identity="basic svc-governance (password from env:ACME_MLFLOW_PASSWORD)",
+        server_version="3.17.0",
+        object_kind="training run",
+        object_name=f"{number:032x}",
+        reason=f"training run {number:032x} does not exist on the server",
+    )
+
+
+def write(url: str, entries: int, key: SigningKey) -> float:
+    """Write a trail; return the seconds that it took."""
+    began = time.monotonic()
+    with Store(url) as store:
+        for start in range(0, entries, A_TRANSACTION):
+            with store.begin("acme") as connection:
+                trail.append(connection, [entry(number) for number in range(start, start + A_TRANSACTION)])
+                sign_head(connection, "acme", key, datetime(2026, 1, 1, tzinfo=UTC))
+    return time.monotonic() - began
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def verify_alone(url: str, private_key: str) -> None:
+    """Verify the trail, in a process that does nothing else, and print what it took."""
+    key = SigningKey.from_pem(Path(private_key).read_bytes())
+    with Store(url) as store, store.begin("acme") as connection:
+        before, began = peak_mib(), time.monotonic()
+        stored = trail.checkpoints(connection, "acme")
+        report = verify("acme", trail.links(connection, "acme"), stored, keys=[key.public])
+        seconds = time.monotonic() - began
+    assert report.damage is None, report.damage
+    assert report.vouched == report.entries
+    told = {"entries": report.entries, "seconds": seconds, "peak_mib": peak_mib(), "before_mib": before}
+    sys.stdout.write(json.dumps(told))
+
+
+def measure(entries: int, folder: Path) -> Figures:
+    """Write a trail into a Postgres of its own, and verify it."""
+    key = SigningKey.new()
+    private_key = folder / "signing.pem"
+    private_key.write_bytes(key.pem())
+    with temporary_postgres() as postgres:
+        url = postgres.url("postgres")
+        append_seconds = write(url, entries, key)
+        with Store(url) as store, store.begin("acme") as connection:
+            head = trail.head(connection, "acme")
+        done = subprocess.run(  # noqa: S603  # our own code, told what we made
+            [sys.executable, "-c", VERIFYING, url, str(private_key)],
+            check=True,
+            capture_output=True,
+            env={**os.environ},
+        )
+    told = json.loads(done.stdout)
+    assert head
+    return Figures(
+        entries=told["entries"],
+        entry_bytes=len(head.text),
+        append_seconds=append_seconds,
+        verify_seconds=told["seconds"],
+        entries_a_second=told["entries"] / told["seconds"],
+        peak_mib=told["peak_mib"],
+        before_mib=told["before_mib"],
+    )
+
+
+def main() -> int:
+    """Measure, print, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="how long the trail is (1,000,000)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/audit.json"), help="where the figures go")
+    arguments = parser.parse_args()
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    figures = measure(arguments.entries, arguments.json.parent)
+    Console(width=110).print(
+        f"{figures.entries:,} entries of {figures.entry_bytes:,.0f} bytes: appended in {figures.append_seconds:.0f} s; "
+        f"verified in {figures.verify_seconds:.1f} s, {figures.entries_a_second:,.0f} a second, with at most "
+        f"{figures.peak_mib:.0f} MiB of memory, of which {figures.before_mib:.0f} before it began",
+        highlight=False,
+    )
+    arguments.json.write_text(json.dumps(asdict(figures), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
