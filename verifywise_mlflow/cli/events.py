@@ -6,15 +6,15 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import TenantName, moment
+from verifywise_mlflow.cli.arguments import StoredTenantName, moment
+from verifywise_mlflow.cli.inert import plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
 from verifywise_mlflow.persistence import lifecycle
 from verifywise_mlflow.persistence.database import database_url
@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.store import Store
 
 @app.command()
 def events(
-    tenant: TenantName,
+    tenant: StoredTenantName,
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Of this registered model alone.")] = None,
     version: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Of this version alone.", min=1)] = None,
     kind: Annotated[EventKind | None, typer.Option(help="Only events of this kind.")] = None,
@@ -50,7 +50,8 @@ def events(
             limit=limit,
         )
     if as_json:
-        sys.stdout.write(json.dumps({"tenant": tenant, "events": [_as_json(one) for one in found]}) + "\n")
+        told = [{**asdict(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
+        sys.stdout.write(json.dumps(plain({"tenant": tenant, "events": told})) + "\n")
     elif found:
         _print_events(found)
     else:
@@ -61,22 +62,14 @@ def _print_events(found: Sequence[SeenEvent]) -> None:
     table = Table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
     for one in found:
         event = one.event
+        told = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
         table.add_row(
-            _time(one.seen_at),
-            escape(event.model_name),
-            "" if event.version_number is None else str(event.version_number),
-            escape(event.kind.value if event.alias is None else f"{event.kind} {event.alias}"),
-            escape(event.previous or ""),
-            escape(event.value or ""),
-            _time(event.happened_at),
+            shown(one.seen_at),
+            shown(event.model_name),
+            shown(event.version_number),
+            shown(told),
+            shown(event.previous),
+            shown(event.value),
+            shown(event.happened_at),
         )
     out.print(table)
-
-
-def _time(time: datetime | None) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if time else ""
-
-
-def _as_json(one: SeenEvent) -> dict[str, object]:
-    told = {**asdict(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
+from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence import lifecycle
 from verifywise_mlflow.persistence.lifecycle import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.store import Store
@@ -56,6 +61,38 @@ def test_events_can_be_asked_for_by_model_kind_and_span(filled: Store) -> None:
     assert found(filled, since=TUESDAY) == [MOVED, SET]
     assert found(filled, until=TUESDAY) == [SEEN, STAGED]
     assert found(filled, limit=2) == [MOVED, SET]
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"SELECT .*?;", "".join(re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)), re.DOTALL)
+COMMANDS = re.findall(r"^verifywise-mlflow (events .*?)(?: *#.*)?$", DOCUMENT, re.MULTILINE)
+
+
+def test_the_documents_questions_have_their_answers(store: Store) -> None:
+    moves = [
+        LifecycleEvent(EventKind.ALIAS, "churn", 3, 1, alias="champion", value="3"),
+        LifecycleEvent(EventKind.ALIAS, "churn", 4, 1, alias="champion", previous="3", value="4"),
+    ]
+    with store.begin("acme") as connection:
+        lifecycle.append(connection, "acme", "s1", moves[:1], MONDAY)
+        lifecycle.append(connection, "acme", "s2", moves[1:], TUESDAY)
+        answers = [connection.execute(text(question)).all() for question in QUESTIONS]
+
+    assert [len(answer) for answer in answers] == [2, 1, 0, 0]
+    assert (answers[1][0].model_name, answers[1][0].version_number) == ("churn", "3")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_documents_commands_print_events_whatever_their_names_are(
+    command: str, filled: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+
+    ran = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "200"})
+
+    assert ran.exit_code == 0, ran.output
+    assert ("There is no such event." in ran.output) == ("churn" in command)
+    assert "\x00" not in ran.output
 
 
 def test_an_event_is_never_changed(filled: Store) -> None:

@@ -1,0 +1,75 @@
+"""Which events lie between two readings, and which would claim more than MLflow shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from verifywise_mlflow.connector.entities import ModelVersion, Redaction, RegisteredModel
+from verifywise_mlflow.persistence.lifecycle import LifecycleEvent
+from verifywise_mlflow.persistence.registry import Known, ListedVersion, Seen
+from verifywise_mlflow.pipeline.lifecycle import events_of_model, events_of_version
+
+CREATED = datetime(2026, 3, 2, 9, tzinfo=UTC)
+LATER = CREATED + timedelta(hours=1)
+KNOWN = Known("", is_gone=False, created_at=CREATED, incarnation=1)
+BEFORE = ModelVersion("churn", 1, created_at=CREATED, last_updated_at=CREATED, stage="Staging", status="READY")
+PROMOTED = replace(BEFORE, stage="Production", last_updated_at=LATER)
+
+
+def between(before: ModelVersion, after: ModelVersion, *, is_plain_mlflow: bool = True) -> list[LifecycleEvent]:
+    seen = Seen(ListedVersion(after, (), None), "", known=KNOWN)
+    return list(events_of_version(seen, before, is_plain_mlflow=is_plain_mlflow))
+
+
+def told(events: list[LifecycleEvent]) -> list[tuple[str, str | None, str | None]]:
+    return [(event.kind.value, event.previous, event.value) for event in events]
+
+
+def test_a_transition_has_mlflows_time_where_only_it_can_have_moved_that() -> None:
+    (event,) = between(BEFORE, PROMOTED)
+
+    assert (event.previous, event.value, event.happened_at) == ("Staging", "Production", LATER)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_plain_mlflow"),
+    [
+        (replace(PROMOTED, description="and described"), True),
+        (replace(PROMOTED, last_updated_at=CREATED), True),
+        (replace(PROMOTED, redactions=(Redaction("description", None, "secret", "password"),)), True),
+        (PROMOTED, False),
+    ],
+    ids=["the description changed, too", "no time moved", "the description is not known", "Databricks"],
+)
+def test_a_transition_has_no_time_where_something_else_may_have_moved_it(
+    after: ModelVersion, is_plain_mlflow: bool
+) -> None:
+    (event,) = between(BEFORE, after, is_plain_mlflow=is_plain_mlflow)
+
+    assert (event.value, event.happened_at) == ("Production", None)
+
+
+def test_status_and_deployment_job_are_told_when_they_move() -> None:
+    failed = replace(BEFORE, status="FAILED_REGISTRATION", deployment_job_state="RUNNING")
+
+    assert told(between(BEFORE, failed)) == [
+        ("status", "READY", "FAILED_REGISTRATION"),
+        ("deployment", None, "RUNNING"),
+    ]
+
+
+def test_what_could_not_be_read_is_not_taken_for_a_move() -> None:
+    unread = replace(BEFORE, stage=None, problems=("current_stage could not be used: []",))
+    champion = RegisteredModel("churn", aliases={"champion": 1})
+    no_aliases = RegisteredModel("churn", problems=("aliases could not be used: 7",))
+
+    assert between(BEFORE, unread) == between(unread, BEFORE) == []
+    assert list(events_of_model(Seen(no_aliases, "", known=KNOWN), champion)) == []
+    assert list(events_of_model(Seen(champion, "", known=KNOWN), no_aliases)) == []
+
+
+def test_a_tag_a_description_and_a_later_time_are_no_events() -> None:
+    assert between(BEFORE, replace(BEFORE, tags={"owner": "ada"}, description="new", last_updated_at=LATER)) == []
