@@ -93,4 +93,4 @@ def _said(error: DBAPIError) -> str:
     # The first line of it alone: the details may quote a row.
     diagnostics = getattr(error.orig, "diag", None)
     said = getattr(diagnostics, "message_primary", None) or str(error.orig)
-    return " ".join(str(said).split()) or "the connection was lost"
+    return " ".join(str(said).split()).rstrip(".") or "the connection was lost"

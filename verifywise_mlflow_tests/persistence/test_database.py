@@ -1,22 +1,37 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
+from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.database import (
+    SCHEMA_LOCK,
     VARIABLE,
-    DatabaseError,
     connect,
     current_revision,
     database_url,
     ensure_schema,
+    newest_revision,
+    refuse_old_server,
     upgrade,
 )
+from verifywise_mlflow.persistence.errors import DatabaseError, DatabaseUnreachableError
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.test_migrations import REVISIONS, build
+from verifywise_mlflow_tests.persistence.test_store import NOW
+
+OLDER = REVISIONS[-2]
 
 
 @pytest.fixture
@@ -144,3 +159,164 @@ def test_without_the_variable_the_error_says_which_to_set(monkeypatch: pytest.Mo
 
     with pytest.raises(DatabaseError, match=VARIABLE):
         database_url()
+
+
+def test_a_server_that_is_too_old_to_keep_tenants_apart_is_refused() -> None:
+    with pytest.raises(DatabaseError, match=r"the server is Postgres 14\.11; Postgres 15 or newer is needed"):
+        refuse_old_server((14, 11))
+    refuse_old_server((15, 0))
+
+
+def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(database_url: str) -> None:
+    with login_role(database_url, new_name("pipeline")) as role:
+        for start in (upgrade, Store):
+            with pytest.raises(
+                DatabaseError, match=f"'{role.name}' may not create it: run verifywise-mlflow db upgrade"
+            ):
+                start(role.url)
+
+
+def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(database_url: str) -> None:
+    upgrade(database_url)
+    with (
+        login_role(database_url, new_name("nobody")) as role,
+        pytest.raises(DatabaseError, match=r"permission denied for schema verifywise.*verifywise-mlflow db grant"),
+    ):
+        Store(role.url)
+
+
+FIRST_START = "import sys; from verifywise_mlflow.persistence.store import Store; Store(sys.argv[1]).close()"
+
+
+def test_first_starts_of_several_processes_at_once_make_one_schema(database_url: str, engine: Engine) -> None:
+    starts = [
+        subprocess.Popen([sys.executable, "-c", FIRST_START, database_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+
+    assert [(start.communicate(timeout=120)[1], start.returncode) for start in starts] == [("", 0)] * 3
+    with engine.connect() as connection:
+        assert current_revision(connection) == newest_revision()
+
+
+UPGRADE = "import sys; from verifywise_mlflow.persistence.database import upgrade; print(upgrade(sys.argv[1]))"
+
+
+def test_an_upgrade_waits_for_what_has_begun_and_older_code_is_refused_afterwards(
+    database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older code is this one: it is made to take the revision before the newest for its own."""
+    build(database_url, OLDER)
+    monkeypatch.setattr("verifywise_mlflow.persistence.database.newest_revision", lambda: OLDER)
+    monkeypatch.setattr("verifywise_mlflow.persistence.store.newest_revision", lambda: OLDER)
+    with Store(database_url) as older, Store(database_url) as other:
+        with older.begin("acme") as connection:
+            tenancy.activate(connection, "acme", "https://a.example", None, NOW)
+            upgrading = subprocess.Popen(
+                [sys.executable, "-c", UPGRADE, database_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            wait_until_somebody_waits_for_the_schema(engine)
+            assert upgrading.poll() is None
+        said, wrong = upgrading.communicate(timeout=120)
+
+        assert (upgrading.returncode, said.strip(), wrong) == (0, REVISIONS[-1], "")
+        for store in (older, other):
+            with (
+                pytest.raises(DatabaseError, match=f"at revision {REVISIONS[-1]}, this code needs {OLDER}"),
+                store.begin("acme") as connection,
+            ):
+                tenancy.deactivate(connection, "acme", NOW)
+    with engine.connect() as connection:
+        kept = connection.execute(text(f"SELECT tenant_id, deactivated_at FROM {SCHEMA}.tenants")).all()
+        assert [tuple(row) for row in kept] == [("acme", None)], (
+            "what had begun was kept, and nothing was written afterwards"
+        )
+
+
+def wait_until_somebody_waits_for_the_schema(engine: Engine) -> None:
+    deadline = time.monotonic() + 60
+    with engine.connect() as connection:
+        while not connection.scalar(
+            text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :lock AND NOT granted"),
+            {"lock": SCHEMA_LOCK},
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_an_upgrade_that_waits_too_long_for_a_transaction_gives_up_and_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifywise_mlflow.persistence.database.UPGRADE_WAIT", "200ms")
+    with (
+        Store(database_url) as store,
+        store.begin(None),
+        pytest.raises(DatabaseError, match=r"has been open for more than 200ms.*Nothing was changed"),
+    ):
+        upgrade(database_url)
+
+
+def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(database_url: str) -> None:
+    upgrade(database_url)
+    with (
+        login_role(database_url, new_name("somebody")) as role,
+        pytest.raises(DatabaseError, match="belongs to the database role 'postgres', which alone can upgrade it"),
+    ):
+        upgrade(role.url)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said", "passing"),
+    [
+        ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", "canceling statement due to statement timeout", True),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "terminating connection|closed the connection", True),
+        ("SET LOCAL idle_in_transaction_session_timeout = 1; SELECT 1", "", True),
+        ("SET LOCAL transaction_read_only = on; CREATE TABLE a (b int)", "takes no writes: cannot execute", False),
+        ("SELECT rpad('a', 1100000000)", "requested length too large", False),
+        (
+            "CREATE TEMP TABLE a (b text PRIMARY KEY); "
+            "INSERT INTO a SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) AS i",
+            "index row",
+            False,
+        ),
+    ],
+    ids=["time-out", "lost", "idle", "read only", "too large", "too large for an index"],
+)
+def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
+    store: Store, statement: str, said: str, passing: bool
+) -> None:
+    def ask_and_idle() -> None:
+        with store.begin(None) as connection:
+            connection.execute(text(statement))
+            time.sleep(0.3)
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(DatabaseError) as caught:
+        ask_and_idle()
+
+    assert re.search(said, str(caught.value))
+    assert ".." not in str(caught.value)
+    assert caught.value.passing is passing
+
+
+def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Store) -> None:
+    with pytest.raises(DBAPIError) as caught, store.begin(None) as connection:
+        connection.execute(text("SELECT 1 / length(CAST(:value AS text)) - 1 / 0"), {"value": "hunter2"})
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("use", ["begin", "exclusive"])
+def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(database_url: str, use: str) -> None:
+    with Store(database_url) as store:
+        store.engine.dispose()
+        for change, passing in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):
+            url = store.engine.url.set(**change)
+            store._engine = connect(url.render_as_string(hide_password=False))
+            with (
+                pytest.raises(DatabaseUnreachableError, match="cannot be reached") as caught,
+                store.begin(None) if use == "begin" else store.exclusive("acme"),
+            ):
+                pytest.fail("it was let in")
+            assert (caught.value.passing, "hunter2" in str(caught.value)) == (passing, False)
+            store._engine = connect(database_url)
