@@ -81,7 +81,7 @@ def test_no_secret_of_a_customer_gets_into_the_store(
         "the run's param 'db_password' held a secret (password), which is not kept: replace it, and take it out of "
         "MLflow, where it is"
     ) in told
-    assert len(told) == 11
+    assert len(told) == 12
     assert [row["changed_at"] for row in rows(store, "training_runs")] == changed_before
 
 
