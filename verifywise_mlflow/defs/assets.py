@@ -15,9 +15,11 @@ from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.defs.checks import check_specs, evaluate_checks
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
+from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 
@@ -104,7 +106,11 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
             # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
             raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
-        yield dg.MaterializeResult(metadata=_figures(report))
+        figures = _figures(report)
+        # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
+        if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
+            figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
+        yield dg.MaterializeResult(metadata=figures)
         if stage is Stage.COMPLIANCE_RESULTS:
             yield from evaluate_checks(sync.store, context.partition_key)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import pandas as pd
 
 from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene, fields_with_forms, hygiene
@@ -10,6 +12,8 @@ from verifywise_mlflow.normalizer.vocabulary import vocabulary
 from verifywise_mlflow.persistence.hygiene import MOST_DISTINCT, key_uses, value_uses
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+
+Row: TypeAlias = dict[str, str | int | None]
 
 COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "example_model", "example_version")
 
@@ -28,7 +32,12 @@ def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
 
 def frame(report: TagHygiene) -> pd.DataFrame:
     """Return the report as a frame: a row a problem, the columns of ``COLUMNS``."""
-    rows = [
+    return pd.DataFrame(problems(report), columns=list(COLUMNS))
+
+
+def problems(report: TagHygiene) -> list[Row]:
+    """Return the report as rows with the names of ``COLUMNS``: misspelt keys, unknown values, unmapped keys."""
+    return [
         *(
             _row("misspelt key", unknown.use, probably=unknown.probably, field=unknown.field)
             for unknown in report.misspelt
@@ -39,12 +48,12 @@ def frame(report: TagHygiene) -> pd.DataFrame:
         ),
         *(_row("unmapped key", unknown.use) for unknown in report.unmapped),
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(problem: str, use: KeyUse, **other: str | None) -> dict[str, str | int | None]:
+def _row(problem: str, use: KeyUse, **other: str | None) -> Row:
     model, version = use.example
     return {
+        **dict.fromkeys(COLUMNS),
         "problem": problem,
         "where": use.source,
         "key": use.key,

@@ -38,6 +38,7 @@ def test_a_run_materializes_all_stages_and_judges(
 ) -> None:
     registry.trained_version("churn")
     registry.client.set_registered_model_alias("churn", "champion", "1")
+    registry.client.set_model_version_tag("churn", "1", "onwer", "ann")
     instance.add_dynamic_partitions("tenants", ["acme"])
 
     result = run(instance)
@@ -45,6 +46,12 @@ def test_a_run_materializes_all_stages_and_judges(
     assert result.success
     materialized = {event.asset_key.to_user_string(): event for event in result.get_asset_materialization_events()}  # type: ignore[union-attr]
     assert len(materialized) == 6
+    hygiene = materialized["canonical_records"].step_materialization_data.materialization.metadata["tag_hygiene"]
+    assert isinstance(hygiene, dg.TableMetadataValue)
+    misspelt = [row.data for row in hygiene.records if row.data["problem"] == "misspelt key"]
+    assert [(row["key"], row["probably"], row["example"]) for row in misspelt] == [
+        ("'onwer'", "owner", "'churn' version 1")
+    ]
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert checks["reproducible_environment"].passed
     assert not checks["high_risk_category"].passed
