@@ -52,7 +52,7 @@ def refresh(context: StageContext) -> Progress:
         missing,
         losses=[Loss("model versions", len(missing), len(living))],
         listing_is_complete=listing.is_complete,
-        is_accepted=context.options.accept_removals is not None,
+        is_accepted=bool(context.options.accept_removals),
         ask=lambda key: reader.model_version(*key),
     )
     bury(

@@ -53,7 +53,7 @@ def refresh(context: StageContext) -> Progress:
         missing,
         losses=_losses(context, missing, len(living)),
         listing_is_complete=listing.is_complete,
-        is_accepted=context.options.accept_removals is not None,
+        is_accepted=bool(context.options.accept_removals),
         ask=reader.registered_model,
     )
     bury(
