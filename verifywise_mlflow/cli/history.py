@@ -62,6 +62,7 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
         answer = {"tenant": tenant, "model_name": model, "version_number": version, "history": told}
         sys.stdout.write(json.dumps(plain(answer)) + "\n")
         return
+    out.print(Text(f"{inert(model)} version {version}", style="bold"))
     table = Table("seen (UTC)", "what", "how it changed", "sync")
     for one in happenings:
         table.add_row(shown(one.at), one.what, one.text, shown(one.sync_id or "none: by hand, or older", 40))
@@ -83,7 +84,7 @@ def _of_records(states: Sequence[RecordState]) -> Iterator[Happening]:
 
 
 def _of_verdicts(states: Sequence[VerdictState]) -> Iterator[Happening]:
-    for rule_id in dict.fromkeys(state.rule_id for state in states):
+    for rule_id in sorted({state.rule_id for state in states}):
         before: VerdictState | None = None
         for state in (state for state in states if state.rule_id == rule_id):
             if before and before.span.held_until and before.span.held_until < state.span.held_from:

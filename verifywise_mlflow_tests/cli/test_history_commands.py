@@ -1,0 +1,143 @@
+"""What is kept of a version can be read from the command line, by whoever may read the store."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.inert import inert, shown
+from verifywise_mlflow.cli.show import GROUPS
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.connector.entities import ModelVersion
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.normalizer.cases import inputs
+from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
+
+runner = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.fixture
+def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Two states of a record and three of its verdicts; no tenants.yaml, as a reader has none."""
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    write_record(store, inputs(version_tags={"owner": "ada"}, run_tags={}), day(1), metrics={"auc": 0.91})
+    write_verdicts(store, {"a": Verdict.FAIL, "dropped": Verdict.PASS}, day(1))
+    write_record(store, inputs(model_tags={"team": "grace"}, run_tags={}), day(3), metrics={"auc": float("nan")})
+    write_verdicts(store, {"a": Verdict.PASS}, day(3), reason="Owned [red]now[/red].")
+    return store
+
+
+def test_show_prints_the_record_as_of_a_time_with_where_each_value_came_from(kept: Store) -> None:
+    then = runner.invoke(app, ["show", "acme", "fraud", "3", "--as-of", "2026-03-03"])
+    now = runner.invoke(app, ["show", "acme", "fraud", "3"])
+
+    assert (then.exit_code, now.exit_code) == (0, 0), then.output
+    assert re.search(r"owner +│ ada +│ version tag owner: 'ada'", then.stdout)
+    assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in then.stdout
+    assert "non-compliant: badge held from 2026-03-01" in then.stdout
+    assert re.search(r"owner +│ grace +│ model tag team: 'grace'", now.stdout)
+    assert re.search(r"a +│ pass +│ Owned \[red\]now\[/red\]\.", now.stdout)
+    assert "verifywise-mlflow history acme fraud 3" in now.stdout
+
+
+def test_show_tells_programs_the_same(kept: Store) -> None:
+    result = runner.invoke(app, ["show", "acme", "fraud", "3", "--json"])
+
+    answer = json.loads(result.stdout)
+    assert (answer["record"]["owner"], answer["record"]["metrics"]) == ("grace", {"auc": "NaN"})
+    assert answer["origins"]["owner"]["key"] == "team"
+    assert [(one["rule_id"], one["verdict"]) for one in answer["verdicts"]] == [("a", "pass")]
+    assert answer["badge"]["span"] == {
+        "held_from": "2026-03-03T12:00:00+00:00",
+        "sync_id": "sync of day 3",
+        "held_until": None,
+        "ended_by_sync_id": None,
+    }
+
+
+def test_diff_prints_what_differs_between_two_times_value_by_value(kept: Store) -> None:
+    arguments = ["diff", "acme", "--from", "2026-03-02", "--to", "2026-03-04T00:00+01:00"]
+
+    table, programs = runner.invoke(app, arguments), runner.invoke(app, [*arguments, "--json"])
+    before = runner.invoke(app, ["diff", "acme", "--from", "2026-03-02", "--to", "2026-03-03"])
+
+    assert table.exit_code == 0, table.output
+    assert "fraud version 3\n  owner: ada → grace\n  metrics.auc: 0.91 → nan\n  origins.owner: " in table.stdout
+    (version,) = json.loads(programs.stdout)["versions"]
+    assert {"path": ["metrics", "auc"], "before": 0.91, "after": "NaN"} in version["differences"]
+    assert "No record differs." in before.stdout
+
+
+def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: Store) -> None:
+    result = runner.invoke(app, ["history", "acme", "fraud", "3", "--json"])
+    table = runner.invoke(app, ["history", "acme", "fraud", "3"])
+
+    told = [
+        (one["at"][8:10], one["what"], one.get("before"), one.get("after"))
+        for one in json.loads(result.stdout)["history"]
+    ]
+    assert told == [
+        ("01", "record", None, None),
+        ("01", "verdict", None, "fail"),
+        ("01", "verdict", None, "pass"),
+        ("01", "badge", None, "non-compliant"),
+        ("03", "record", None, None),
+        ("03", "verdict", "fail", "pass"),
+        ("03", "verdict", "pass", None),
+        ("03", "badge", "non-compliant", "compliant"),
+    ]
+    assert "first seen" in table.stdout
+    assert "owner: ada → grace" in table.stdout
+    assert "dropped: pass → no longer asked" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["show", "acme", "fraud", "4"], 1, "there is no record of 'fraud' version 4 of the tenant 'acme'"),
+        (["show", "acme", "fraud", "3", "--as-of", "2026-02-01"], 1, "as of 2026-02-01T00:00:00+00:00"),
+        (["show", "globex", "fraud", "3"], 1, "there is no record"),
+        (["history", "acme", "other", "3"], 1, "there is no record of 'other'"),
+        (["show", "acme", "fraud", "3", "--as-of", "yesterday"], 2, "write 2026-03-03"),
+        (["diff", "acme", "--from", "0001-01-01T00:00+23:00"], 2, "write 2026-03-03"),
+        (["diff", "acme", "--from", "2026-03-03", "--to", "2026-03-02"], 2, "does not come after"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_sentence(kept: Store, arguments: list[str], code: int, sentence: str) -> None:
+    result = runner.invoke(app, arguments)
+
+    assert result.exit_code == code
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+
+
+def test_hostile_names_are_shown_and_do_nothing(kept: Store) -> None:
+    name = "[bold red]x[/]\x1b[31m\u202egnp\n"
+    write_record(kept, RecordInputs(version=ModelVersion(name, 1)), day(1))
+
+    outputs = [
+        runner.invoke(app, arguments).output
+        for arguments in (
+            ["show", "acme", name, "1"],
+            ["history", "acme", name, "1"],
+            ["diff", "acme", "--from", "2026-02-01"],
+        )
+    ]
+
+    assert all("\x1b" not in output and "\u202e" not in output for output in outputs)
+    assert "[bold red]x[/]\\x1b[31m\\u202egnp\\n version 1" in outputs[2]
+
+
+def test_what_no_eye_can_see_is_written_out_and_what_is_long_is_cut() -> None:
+    assert inert("Größe 模型 \ud800\u200b\u2028") == "Größe 模型 \\ud800\\u200b\\u2028"
+    assert shown("x" * 400).plain == f"{'x' * 300}… (400 characters)"
+
+
+def test_the_groups_hold_every_field_of_the_record() -> None:
+    assert tuple(field for fields in GROUPS.values() for field in fields) == FIELDS

@@ -1,0 +1,36 @@
+"""What a customer changes in MLflow stays known as it was before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from verifywise_mlflow.persistence import frames
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.registry import Registry
+
+
+def test_a_changed_tag_leaves_the_former_record_and_verdict_with_their_spans_and_syncs(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.version("churn", tags={"team": "risk"})
+    first = sync(tenant, store)
+    then = datetime.now(UTC)
+    registry.client.delete_model_version_tag("churn", "1", "team")
+    second = sync(tenant, store)
+    sync(tenant, store)
+    now = datetime.now(UTC)
+
+    before, after = (frames.records_as_of(store, "acme", at) for at in (then, now))
+    assert (before["owner"].tolist(), after["owner"].tolist()) == (["risk"], [None])
+    states = frames.record_states(store, "acme", "churn", 1)
+    assert states["sync_id"].tolist() == [first.sync_id, second.sync_id]
+    assert states["ended_by_sync_id"].dropna().tolist() == [second.sync_id]
+    changes = frames.record_changes(store, "acme", then, now)
+    assert changes[["field", "before", "after", "sync_id"]].values.tolist() == [["owner", "risk", None, second.sync_id]]
+    was, became = (frames.verdicts_as_of(store, "acme", at) for at in (then, now))
+    changed = was.merge(became, on="rule_id").query("verdict_x != verdict_y")
+    assert changed[["rule_id", "verdict_x", "verdict_y"]].values.tolist() == [["owner", "pass", "not evidenced"]]
+    kept = became[became["sync_id"] == first.sync_id]
+    assert len(kept) == len(became) - 1
