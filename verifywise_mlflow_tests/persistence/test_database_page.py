@@ -1,0 +1,67 @@
+"""What docs/database.md says works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import make_url
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence import access
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import metadata
+from verifywise_mlflow_tests.persistence.login_roles import execute
+
+PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+ROLES = ("verifywise_owner", "verifywise_pipeline", "acme_auditor")
+
+
+@pytest.fixture
+def server(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The administrator's URL; what the page creates is taken away again."""
+    yield postgres.url("postgres")
+    execute(postgres.url("postgres"), "DROP DATABASE verifywise WITH (FORCE)", f"DROP ROLE {', '.join(ROLES)}")
+
+
+def test_the_roles_are_set_up_as_the_page_says(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sql,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    first, _ = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+
+    execute(server, *filter(None, map(str.strip, sql.split(";"))))
+    passwords = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(.*?)'", sql))
+    urls = {
+        role: make_url(server).set(username=role, password=word, database="verifywise").render_as_string(False)
+        for role, word in passwords.items()
+    }
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", urls["verifywise_owner"])
+    for line in first.splitlines():
+        result = CliRunner().invoke(app, line.split()[1:])
+        assert result.exit_code == 0, result.output
+
+    assert "row-level security does not hold it" in " ".join(result.output.split())  # of the owner, who was asked
+    with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as connection:
+        assert access.bypass(connection) is None
+    with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as connection:
+        assert access.bypass(connection) is None
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        execute(urls["acme_auditor"], "CREATE TEMP TABLE mine (id int)")
+
+
+def test_the_page_says_what_each_table_and_view_holds() -> None:
+    section = PAGE.split("## Which tables hold what")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+
+    assert {table.name for table in metadata.tables.values()} <= named
+
+
+def test_the_commands_of_the_page_exist() -> None:
+    commands = re.findall(r"^verifywise-mlflow (\w+ \w+)", PAGE, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
