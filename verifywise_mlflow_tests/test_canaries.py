@@ -18,8 +18,6 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 import psycopg2
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from dagster_shared.serdes import serialize_value
 from psycopg2 import sql
 from typer.testing import CliRunner
@@ -38,6 +36,7 @@ from verifywise_mlflow_tests.canaries import (
     fields_with_secrets,
     found,
 )
+from verifywise_mlflow_tests.canary_tenants import described, prefixes
 from verifywise_mlflow_tests.connector.authorities import make_authority
 from verifywise_mlflow_tests.connector.hostile_server import HostileServer, hostile_server
 from verifywise_mlflow_tests.echoing_server import echoing, heard
@@ -117,101 +116,6 @@ def world(
         yield World(canaries, echo, tenants, ours, dagsters, home)
 
 
-def described(
-    secret: Callable[..., str], canaries: Canaries, echo: HostileServer, private: HostileServer, directory: Path
-) -> dict[str, dict[str, object]]:
-    """Return tenants that together have a secret in each field that takes one."""
-    bearer = {"kind": "bearer", "token": secret("bearer token")}
-    oauth2 = {"kind": "oauth2", "client_id": "us", "client_secret": secret("oauth2 client_secret")}
-    sigv4 = {name: secret(f"sigv4 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
-    client = directory / "authority-client.pem"
-    canaries.key("tls client_key", client.read_text().partition("-----BEGIN PRIVATE")[2])
-    return {
-        "acme": {
-            "auth": bearer,
-            "headers": {"X-Key": secret("header")},
-            "artifacts": {"stores": stores(secret, canaries, echo)},
-        },
-        **{
-            f"bearer-{way}": {
-                "tracking_uri": f"{echo.uri}/{way}",
-                "auth": bearer,
-                "headers": {"X-Key": "env:SECRET_HEADER"},
-            }
-            for way in ("refusing", "naming", "forbidding", "misled", "tripping")
-        },
-        "basic": {
-            "tracking_uri": f"{echo.uri}/refusing",
-            "auth": {"kind": "basic", "username": "us", "password": secret("basic password")},
-        },
-        "issued": {"tracking_uri": f"{echo.uri}/refusing", "auth": oauth2 | {"token_uri": f"{echo.uri}/granting"}},
-        **{
-            f"issuer-{place}": {
-                "tracking_uri": f"{echo.uri}/refusing",
-                "auth": oauth2 | {"token_uri": f"{echo.uri}/issuing", "client_authentication": place},
-            }
-            for place in ("basic", "post")
-        },
-        "sigv4": {
-            "tracking_uri": f"{echo.uri}/refusing",
-            "auth": {"kind": "sigv4", "region": "eu-west-1", **sigv4},
-        },
-        "proxied": {
-            "tracking_uri": "http://mlflow.example",
-            "proxy": {
-                "uri": echo.uri,
-                "username": "us",
-                "password": secret("proxy password"),
-                "allow_private_network": True,
-            },
-        },
-        "tls": {
-            "tracking_uri": f"{private.uri}/refusing",
-            "tls": {"ca_bundle": str(directory / "authority-authority.pem"), "client_certificate": str(client)},
-        },
-    }
-
-
-def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) -> list[dict[str, object]]:
-    """Return a store of each kind with each kind of credential; all lie at the server that echoes."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    account = {
-        "type": "service_account",
-        "client_email": "us@project.example",
-        "token_uri": f"{echo.uri}/granting",
-        "private_key": canaries.key("gcs service_account", pem),
-    }
-    s3 = {name: secret(f"s3 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
-    azure_key = canaries.new("azure account_key") + "=="
-    azure = "abfss://box@{}.dfs.core.windows.net"
-    described: list[dict[str, object]] = [
-        {"prefix": "s3://bucket", "endpoint": echo.uri, **s3},
-        {"prefix": "gs://bucket", "endpoint": echo.uri, "service_account": secret("gcs", json.dumps(account))},
-        {"prefix": azure.format("one"), "endpoint": echo.uri, "account_key": secret("azure", azure_key)},
-        {"prefix": azure.format("two"), "endpoint": echo.uri, "sas_token": secret("azure sas_token")},
-        {
-            "prefix": azure.format("three"),
-            "endpoint": echo.uri,
-            "authority": f"{echo.uri}/issuing",
-            "tenant_id": "directory",
-            "client_id": "us",
-            "client_secret": secret("azure client_secret"),
-        },
-        {
-            "prefix": f"{echo.uri}/one/mlflow-artifacts/artifacts",
-            "auth": {"kind": "basic", "username": "us", "password": secret("web password")},
-        },
-        {
-            "prefix": f"{echo.uri}/two/mlflow-artifacts/artifacts",
-            "auth": {"kind": "bearer", "token": secret("web token")},
-        },
-    ]
-    return [{**store, "allow_private_network": True, "prefer": "direct"} for store in described]
-
-
 def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
     """Create a database and its owner, whose password is a canary; return its URL."""
     name = f"canary_{uuid.uuid4().hex}"
@@ -253,12 +157,6 @@ def test_no_secret_gets_into_the_store_dagster_logs_outputs_or_the_process_list(
         "outputs": world.said,
     }
     assert {place: secrets for place, written in places.items() if (secrets := found(world.canaries, written))} == {}
-
-
-def prefixes(tenants: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return where the stores of the tenant acme lie."""
-    artifacts = cast("Mapping[str, list[dict[str, str]]]", tenants["acme"]["artifacts"])
-    return [store["prefix"] for store in artifacts["stores"]]
 
 
 def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:

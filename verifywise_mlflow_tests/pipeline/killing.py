@@ -1,8 +1,8 @@
 """Syncs a tenant by the command line, and kills each sync at a place where none was killed before.
 
-``python -m verifywise_mlflow_tests.pipeline.killing [options of sync]``. A place is a stage and the line that opened a
-transaction which wrote something; each is killed right before the commit, and in a later sync right after it. A sync
-that passes all places ends by itself, and it is the last. Each kill is printed, a line each.
+``python -m verifywise_mlflow_tests.pipeline.killing [options of sync]`` reads places to spare, a line each. A place is
+a stage and the line that opened a transaction which wrote something; each is killed right before the commit, and in a
+later sync right after it. A sync that passes all places ends by itself, and it is the last. Each kill is printed.
 
 A sync is a fork of this process, which has everything imported: hundreds of starts would cost minutes.
 """
@@ -39,8 +39,8 @@ _begin = Store.begin
 def main(options: list[str]) -> int:
     """Kill syncs until one ends; return its exit code."""
     _take_small_batches()
-    spent: set[str] = set()
-    while len(spent) < MOST_KILLS:
+    spent = {*sys.stdin.read().splitlines()}
+    for _ in range(MOST_KILLS):
         killed_at, status = _sync(spent, options)
         if not killed_at:
             return os.waitstatus_to_exitcode(status)
