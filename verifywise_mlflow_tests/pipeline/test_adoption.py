@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
 from verifywise_mlflow.compliance.policy import Policy, default_policy
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import compliance_results
+from verifywise_mlflow.pipeline import canonical_records, compliance_results
 from verifywise_mlflow.pipeline.adoption import changed_settings
 from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tenancy import keep_in_step
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.pipeline.syncing import record, rows
+from verifywise_mlflow_tests.pipeline.test_tag_hygiene import version
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOLD = ("tenant changed", "mapping changed", "policy changed")
@@ -92,6 +94,25 @@ def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_re
         "intervals.reconcile": {"previous": "PT1H", "new": "PT2H"},
     }
     assert "sesame" not in str(rows(store, "adoptions")) + str(rows(store, "audit_entries"))
+
+
+def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(store, 1, {"risk": "tier-1"})
+    offline(tenant, store)
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("UPDATE verifywise.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
+        )
+    monkeypatch.setattr(canonical_records, "REVISION", 99)
+
+    entries = told(store, offline(tenant, store))
+
+    findings = record(store, "fraud")["findings"]
+    assert isinstance(findings, list)
+    assert [(found["kind"], found["field"]) for found in findings] == [("unknown value", "risk_category")]
+    assert list(entries) == ["mapping changed"]
 
 
 def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
