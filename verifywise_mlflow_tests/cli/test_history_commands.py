@@ -15,9 +15,13 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.entities import ModelVersion
 from verifywise_mlflow.normalizer.inputs import RecordInputs
 from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.persistence import access
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+
+SINCE_EVER = ("--from", "2026-02-01")
 
 runner = CliRunner(env={"COLUMNS": "200"})
 
@@ -95,6 +99,26 @@ def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: St
     assert "first seen" in table.stdout
     assert "owner: ada → grace" in table.stdout
     assert "dropped: pass → no longer asked" in table.stdout
+
+
+def test_a_reader_is_shown_its_own_tenant_and_no_other(
+    kept: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(kept, inputs(), day(1), tenant_id="globex")
+    commands = (["show", "TENANT", "fraud", "3"], ["history", "TENANT", "fraud", "3"], ["diff", "TENANT", *SINCE_EVER])
+    with login_role(database_url, new_name("reader")) as reader:
+        with kept.begin(None) as connection:
+            access.grant(connection, reader.name, "reader", "acme", day(1))
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", reader.url)
+        ours, theirs = (
+            [runner.invoke(app, [tenant if word == "TENANT" else word for word in command]) for command in commands]
+            for tenant in ("acme", "globex")
+        )
+
+    assert [result.exit_code for result in ours] == [0, 0, 0], [result.output for result in ours]
+    assert [result.exit_code for result in theirs] == [1, 1, 0]
+    assert all("fraud version 3" in result.output for result in ours)
+    assert "No record differs." in theirs[2].output
 
 
 @pytest.mark.parametrize(
