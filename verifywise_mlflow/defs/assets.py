@@ -16,9 +16,11 @@ from verifywise_mlflow.defs.checks import check_specs, evaluate_checks
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
+from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
+from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
@@ -110,6 +112,8 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
+        if stage is Stage.COMPLIANCE_RESULTS:
+            figures |= _end_of_trail(sync)
         yield dg.MaterializeResult(metadata=figures)
         if stage is Stage.COMPLIANCE_RESULTS:
             yield from evaluate_checks(sync.store, context.partition_key)
@@ -151,6 +155,13 @@ def _figures(report: StageReport) -> dict[str, int | float | str | dg.TableMetad
         ]
         figures["newly_unreadable"] = dg.MetadataValue.table(records)
     return figures
+
+
+def _end_of_trail(sync: Sync) -> dict[str, int | str]:
+    """Return how far the tenant's audit trail has come: kept in Dagster, it shows one that is cut off later."""
+    with sync.store.begin(sync.tenant.tenant_id) as connection:
+        head = trail.head(connection, sync.tenant.tenant_id)
+    return {"audit_trail_entries": head.sequence, "audit_trail_hash": head.hash} if head else {}
 
 
 stage_assets = [_asset(described) for described in _STAGES]

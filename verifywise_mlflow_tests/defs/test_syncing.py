@@ -58,6 +58,10 @@ def test_a_run_materializes_all_stages_and_judges(
     assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
     (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
     assert (entry["dagster_run_id"], entry["outcome"]) == (result.run_id, "complete")
+    shown = materialized["compliance_results"].step_materialization_data.materialization.metadata
+    last_but_one = rows(store, "audit_entries", "sequence")[-2]  # the sync ended after its assets
+    assert shown["audit_trail_entries"].value == last_but_one["sequence"]
+    assert shown["audit_trail_hash"].value == last_but_one["entry_hash"]
 
 
 def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(

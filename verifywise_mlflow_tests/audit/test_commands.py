@@ -1,0 +1,136 @@
+"""``verifywise-mlflow audit``, as docs/audit.md has it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner, Result
+
+from verifywise_mlflow.audit.damage import DamageKind
+from verifywise_mlflow.audit.entry import EntryKind
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.checkpoints import VARIABLE
+from verifywise_mlflow_tests.audit.chains import KEY
+from verifywise_mlflow_tests.persistence.test_trail import append, entry
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["audit", *arguments])
+
+
+@pytest.fixture
+def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with a trail of 8 entries; its commands run in a folder of their own, with a key."""
+    append(store, *(entry(number, "[red]why[/red]\n") for number in range(8)))
+    (tmp_path / "given.pem").write_bytes(KEY.pem())
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    monkeypatch.setenv(VARIABLE, f"file:{tmp_path}/given.pem")
+    monkeypatch.chdir(tmp_path)
+    return store
+
+
+def test_each_command_of_the_document_does_what_it_says(filled: Store) -> None:
+    commands = re.findall(
+        r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", DOCUMENT, re.MULTILINE
+    )
+    assert len(commands) == 9
+    for written in commands:
+        program, *arguments = shlex.split(written)
+        if program == "python3":
+            script = ROOT / arguments.pop(0)
+            assert subprocess.run([sys.executable, script, *arguments], check=False).returncode == 0
+            continue
+        done = run(*arguments[1:])
+        assert done.exit_code == 0, done.output
+        if arguments[1] == "checkpoint":
+            Path("kept.jsonl").write_text(done.stdout)
+            Path("public.pem").write_text(KEY.public.pem())
+
+
+def test_the_document_names_each_kind_of_entry_and_of_damage() -> None:
+    assert [kind for kind in EntryKind.__args__ if f"`{kind}`" not in DOCUMENT] == []  # type: ignore[attr-defined]
+    assert [kind for kind in DamageKind.__args__ if f"`{kind}`" not in DOCUMENT] == []  # type: ignore[attr-defined]
+
+
+def test_a_trail_cut_off_with_its_checkpoints_is_shown_by_one_kept_elsewhere(filled: Store) -> None:
+    Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
+    with filled.begin("acme") as connection:
+        for table in ("audit_trail", "audit_checkpoints"):
+            connection.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
+            connection.execute(text(f"DELETE FROM verifywise.{table} WHERE sequence > 5"))
+
+    assert run("verify", "acme").exit_code == 0
+    shown = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
+    told = json.loads(shown.stdout)
+
+    assert (shown.exit_code, told["outcome"], told["damage"]["kind"]) == (1, "damaged", "truncation")
+    assert (told["damage"]["sequence"], told["entries"], told["signatures_judged"]) == (6, 5, False)
+    assert "DAMAGED (truncation)" in run("verify", "acme", "--checkpoint", "kept.jsonl").stdout
+
+
+def test_without_a_public_key_the_report_says_that_signatures_were_not_judged(filled: Store) -> None:
+    assert "NOT judged" in run("verify", "acme").stdout
+    Path("public.pem").write_text(KEY.public.pem())
+    assert "their signatures were verified" in run("verify", "acme", "--public-key", "public.pem").stdout
+
+
+def test_entries_are_listed_as_they_were_told_and_can_be_chosen(filled: Store) -> None:
+    shown = run("show", "acme")
+    assert shown.stdout.count("[red]why") == 8, "no text of a server is taken for a colour"
+
+    told = json.loads(run("show", "acme", "--since", "2026-01-02T03:04:10Z", "--limit", "2", "--json").stdout)
+    assert [one["sequence"] for one in told["entries"]] == [7, 8]
+    assert json.loads(run("show", "acme", "--kind", "sync ended", "--json").stdout)["entries"] == []
+    assert json.loads(run("show", "acme", "--since", "2026-01-02T03:04:13Z", "--json").stdout)["entries"] == []
+
+
+def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("new-key", "signing.pem")
+    path = Path("signing.pem").absolute()
+    Path("public.pem").write_text(made.stdout)
+    monkeypatch.setenv(VARIABLE, f"file:{path}")
+    run("checkpoint", "acme")
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("verify", "acme", "--public-key", "public.pem").exit_code == 0
+    assert run("new-key", "signing.pem").exit_code == 2
+    assert "PRIVATE" not in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["verify", "nobody"], "no trail of a tenant 'nobody'"),
+        (["export", "nobody"], "no trail of a tenant 'nobody'"),
+        (["checkpoint", "nobody"], "no trail of a tenant 'nobody'"),
+        (["verify", "acme", "--public-key", "given.pem"], "given.pem: it is not a public key"),
+        (["verify", "acme", "--public-key", "absent.pem"], "absent.pem: No such file"),
+        (["verify", "acme", "--checkpoint", "given.pem"], "given.pem: it is not JSON"),
+        (["export", "acme", "--output", "absent/a.jsonl"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], reason: str) -> None:
+    done = run(*arguments)
+
+    assert (done.exit_code, reason in done.stderr) == (2, True), done.output
+
+
+def test_signing_without_a_key_says_which_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    done = run("checkpoint", "acme")
+    assert (done.exit_code, VARIABLE in done.stderr) == (2, True)
+
+    monkeypatch.setenv(VARIABLE, "env:ABSENT_KEY")
+    done = run("checkpoint", "acme")
+    assert (done.exit_code, "ABSENT_KEY" in done.stderr) == (2, True)
