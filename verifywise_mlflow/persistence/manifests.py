@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import ARRAY, Connection, and_, case, cast, column, func, or_, select, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
@@ -160,18 +160,34 @@ def write_manifests(
             for item in changed
         ],
     )
-    table = artifact_manifests
-    for item in same:
-        connection.execute(
-            update(table)
-            .where(
-                table.c.tenant_id == tenant_id,
-                table.c.model_name == item.due.key[0],
-                table.c.version_number == item.due.key[1],
-            )
-            .values(read_at=now, hashed_at=item.hashed_at, location_key=item.due.location_key, retry=item.retry)
-        )
+    if same:
+        _note_reading(connection, tenant_id, same, now)
     return changed
+
+
+def _note_reading(connection: Connection, tenant_id: str, same: Sequence[ReadManifest], now: datetime) -> None:
+    table = artifact_manifests
+    columns = {
+        "model_name": [item.due.key[0] for item in same],
+        "version_number": [item.due.key[1] for item in same],
+        "location_key": [item.due.location_key for item in same],
+        "hashed_at": [item.hashed_at for item in same],
+        "retry": [item.retry for item in same],
+    }
+    read = (
+        func.unnest(*(cast(values, ARRAY(table.c[name].type)) for name, values in columns.items()))
+        .table_valued(*(column(name, table.c[name].type) for name in columns))
+        .render_derived()
+    )
+    connection.execute(
+        update(table)
+        .where(
+            table.c.tenant_id == tenant_id,
+            table.c.model_name == read.c.model_name,
+            table.c.version_number == read.c.version_number,
+        )
+        .values(read_at=now, hashed_at=read.c.hashed_at, location_key=read.c.location_key, retry=read.c.retry)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,10 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         written.add("revision")  # the sequence gives it as the column's default
     replaced = {name: statement.excluded[name] for name in written}
     keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
+    # Of an upsert that returns nothing, SQLAlchemy makes a statement for each row (its issue 13130).
+    batched = keyed.returning(table.c.tenant_id)
     for start in range(0, len(rows), BATCH):
-        connection.execute(keyed, rows[start : start + BATCH])
+        connection.execute(batched, rows[start : start + BATCH])
 
 
 def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:

@@ -1,0 +1,114 @@
+"""Many rows cost few statements, and what is read of a large tenant is only what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, event
+
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.connector.entities import ModelVersion, TrainingRun
+from verifywise_mlflow.persistence import manifests, registry, tracking
+from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest
+from verifywise_mlflow.persistence.registry import ListedVersion, Seen
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tracking import RUNS, Reach, Reading
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@contextmanager
+def counted(connection: Connection) -> Iterator[list[str]]:
+    """The statements that we send."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(connection, "after_cursor_execute", note)
+    yield sent
+    event.remove(connection, "after_cursor_execute", note)
+
+
+COUNTING = """
+    CREATE TABLE statements (at timestamptz);
+    CREATE FUNCTION note_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO statements VALUES (clock_timestamp());
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER note AFTER INSERT ON verifywise.model_versions FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
+"""
+
+
+def seen(number: int, run_id: str | None = None) -> Seen[ListedVersion]:
+    return Seen(ListedVersion(ModelVersion("credit", number, run_id=run_id), [], None), "f")
+
+
+def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> Reading[TrainingRun]:
+    return Reading(run_id, revision, TrainingRun(run_id, status=status), "f")
+
+
+def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: Store) -> None:
+    # Counted by the database: the driver may make a statement of each row of what we send as one.
+    with store.begin("acme") as connection:
+        connection.exec_driver_sql(COUNTING)
+        registry.write_versions(connection, "acme", [seen(number) for number in range(1_000)], NOW)
+
+        assert connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
+        assert len(registry.known_versions(connection, "acme")) == 1_000
+
+
+def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statement(store: Store) -> None:
+    manifest = ArtifactManifest(None, "none", None, (), None, None)
+    read = [
+        ReadManifest(DueManifest(("credit", number), None, None, 1, "key"), manifest, "f", retry=False, hashed_at=NOW)
+        for number in range(20)
+    ]
+    with store.begin("acme") as connection:
+        assert manifests.write_manifests(connection, "acme", read, NOW) == read
+
+        later = NOW.replace(year=2027)
+        with counted(connection) as sent:
+            assert manifests.write_manifests(connection, "acme", read, later) == []
+
+        assert len(sent) == 2
+        kept = manifests.kept_by_key(connection, "acme", [item.due.key for item in read])
+        assert {item.read_at for item in kept.values()} == {later}
+
+
+def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) -> None:
+    with store.begin("acme") as connection:
+        registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(6)], NOW)
+        known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
+        late = [reading("run-4", revision=0)]
+        tracking.write_readings(connection, "acme", RUNS, known + late, NOW)
+
+        def due(at_most: int) -> list[str]:
+            return [item.object_id for item in tracking.due_up_to(connection, "acme", RUNS, at_most)]
+
+        assert due(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
+        assert due(5) == ["run-0", "run-1", "run-4", "run-5"]
+        assert due(4) == ["run-0", "run-1", "run-4", "run-5"]
+        assert due(3) == ["run-4", "run-5"]
+        assert due(0) == ["run-4", "run-5"]
+
+
+def test_each_reach_holds_those_before_it(store: Store) -> None:
+    with store.begin("acme") as connection:
+        registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(4)], NOW)
+        unreadable = Reading("run-3", 10**9, None, "f", unreadable="it does not exist")
+        tracking.write_readings(
+            connection, "acme", RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW
+        )
+
+        found = {reach: tracking.due(connection, "acme", RUNS, reach) for reach in Reach}
+
+    assert {reach: [item.object_id for item in items] for reach, items in found.items()} == {
+        Reach.CHANGED: ["run-0"],
+        Reach.PENDING: ["run-0", "run-1"],
+        Reach.READABLE: ["run-0", "run-1", "run-2"],
+        Reach.ALL: ["run-0", "run-1", "run-2", "run-3"],
+    }
