@@ -13,7 +13,7 @@ from pathlib import Path
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.postgres import remove_postgres
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when a demo that an older release left can no longer be resumed."""
 
 

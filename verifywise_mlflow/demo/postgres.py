@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +44,14 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A role and its password."""
+
+    role: str
+    password: str = field(repr=False)
 
 
 class EmbeddedPostgres:
@@ -83,9 +92,10 @@ class EmbeddedPostgres:
         """The superuser's password: without one, every user of this machine would be superuser here."""
         return self._password
 
-    def url(self, database: str) -> str:
-        """Return a database's URL, ``postgresql://user:password@host:port/database``."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+    def url(self, database: str, login: Login | None = None) -> str:
+        """Return a database's URL, ``postgresql://user:password@host:port/database``; the superuser's by default."""
+        login = login or Login(USER, self._password)
+        return f"postgresql://{login.role}:{login.password}@127.0.0.1:{self._port}/{database}"
 
     def create_database(self, name: str) -> str:
         """Create a database, if it is not there; return its URL."""
@@ -96,6 +106,18 @@ class EmbeddedPostgres:
                 if cursor.fetchone() is None:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
+
+    def create_login(self, role: str, *, owns: str) -> Login:
+        """Create a role without any rights but on the database that it owns; one that is there gets a new password."""
+        login = Login(role, secrets.token_hex(24))
+        name, password = sql.Identifier(role), sql.Literal(login.password)
+        with closing(psycopg2.connect(self.url("postgres"))) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
+            verb = sql.SQL("CREATE" if cursor.fetchone() is None else "ALTER")
+            cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, name, password))
+            cursor.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(owns), name))
+            connection.commit()
+        return login
 
     def __enter__(self) -> EmbeddedPostgres:
         home = prepare_home(self._data)

@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -16,15 +17,18 @@ from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.home import DemoHome, Ports
 from verifywise_mlflow.demo.interruption import interruptible
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import USER, EmbeddedPostgres
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
 from verifywise_mlflow.demo.process import ChildProcess
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
 from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary
 from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_syncs
-from verifywise_mlflow.persistence import database
+from verifywise_mlflow.persistence import access, database
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+
+PIPELINE = "verifywise_pipeline"
+"""The database role that the demo's Dagster runs as."""
 
 INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
@@ -82,10 +86,10 @@ class _Demo:
             with self._progress.step("Training and registering models for two tenants") as tell:
                 fill_registries(mlflow.uri, self._home.logs, tell)
         self._write_tenants_file(mlflow)
-        database.upgrade(postgres.url("verifywise"))
+        login = let_in(postgres)
 
         began = time.time()
-        dagster = self._start_dagster(stack, postgres, ports)
+        dagster = self._start_dagster(stack, postgres, login, ports)
         self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port))
         outcomes = self._sync(dagster, since=began)
         self._show(outcomes, postgres, mlflow, dagster)
@@ -138,16 +142,18 @@ class _Demo:
         }
         self._home.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}, sort_keys=False))
 
-    def _start_dagster(self, stack: ExitStack, postgres: EmbeddedPostgres, ports: Ports | None) -> DagsterServers:
+    def _start_dagster(
+        self, stack: ExitStack, postgres: EmbeddedPostgres, login: Login, ports: Ports | None
+    ) -> DagsterServers:
         with self._progress.step("Starting Dagster"):
             dagster = DagsterServers(
                 self._home.dagster,
                 environment={
                     "VERIFYWISE_TENANTS": str(self._home.tenants_file),
-                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise"),
+                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
                     "DAGSTER_PG_PORT": str(postgres.port),
-                    "DAGSTER_PG_USERNAME": USER,
-                    "DAGSTER_PG_PASSWORD": postgres.password,
+                    "DAGSTER_PG_USERNAME": login.role,
+                    "DAGSTER_PG_PASSWORD": login.password,
                     "DAGSTER_PG_DB": "dagster",
                 },
                 logs=self._home.logs,
@@ -180,6 +186,19 @@ class _Demo:
         for child in self._children:
             if not child.is_alive():
                 raise child.failure("ended by itself, so all else is stopped")
+
+
+def let_in(postgres: EmbeddedPostgres) -> Login:
+    """Migrate the schema as its owner, and return who Dagster is: a role that may sync, and has Dagster's own database.
+
+    So row-level security is in force here, as in production.
+    """
+    login = postgres.create_login(PIPELINE, owns="dagster")
+    owners = postgres.url("verifywise")
+    database.upgrade(owners)
+    with Store(owners) as store, store.begin(None) as connection:
+        access.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
+    return login
 
 
 def _overviews(url: str) -> dict[str, Overview]:

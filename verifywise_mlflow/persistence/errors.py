@@ -29,23 +29,25 @@ class DatabaseError(Exception):
 class DatabaseFailedError(DatabaseError):
     """The database was lost, or could not do what it was asked for: its disk is full, it is being shut down."""
 
+    what = "the database failed"
+
     def __init__(self, error: DBAPIError) -> None:
-        """Take what the driver said, without the statement and its values."""
+        """Take what the driver said, without the statement and its values; it never says the password."""
         super().__init__(
-            f"the database failed: {_said(error)}. "
-            "What was kept until then stays, and the next sync takes up from there"
+            f"{self.what}: {_said(error)}. What was kept until then stays, and the next sync takes up from there"
         )
         self.passing = _passes(error)
 
 
-class DatabaseUnreachableError(DatabaseError):
+class DatabaseUnreachableError(DatabaseFailedError):
     """There was no connection to the database to begin with."""
 
+    what = "the database cannot be reached"
+
     def __init__(self, error: DBAPIError) -> None:
-        """Take what the driver said; it never says the password."""
-        said = _said(error)
-        super().__init__(f"the database cannot be reached: {said}")
-        self.passing = not _NOT_LET_IN.search(said)
+        """Take what the driver said; who is not let in will not be later."""
+        super().__init__(error)
+        self.passing = not _NOT_LET_IN.search(_said(error))
 
 
 @contextmanager
