@@ -59,6 +59,7 @@ compat-%:
 bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.hashing
+	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.audit
 
 .compat/current/.ready: constraints.txt

@@ -58,14 +58,14 @@ def main() -> None:
 
     began = time.perf_counter()
     read = prepared(Contender(sys.argv[1]), task)
-    _tell(answers.write, asdict(Ready(time.perf_counter() - began, _peak_bytes())))
+    _tell(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
     answers.flush()
     sys.stdin.readline()
 
-    began, cpu_before = time.perf_counter(), _cpu_seconds()
+    began, cpu_before = time.perf_counter(), cpu_seconds()
     found = read()
-    seconds, cpu = time.perf_counter() - began, _cpu_seconds() - cpu_before
-    _tell(answers.write, asdict(Outcome(seconds, cpu, _peak_bytes(), found)))
+    seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu_before
+    _tell(answers.write, asdict(Outcome(seconds, cpu, peak_bytes(), found)))
     answers.flush()
 
 
@@ -73,12 +73,13 @@ def _tell(write: Callable[[str], object], answer: dict[str, object]) -> None:
     write(json.dumps(answer) + "\n")
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """Return what this process has taken of the processor so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Return the most memory that was in use so far.
 
     Not getrusage's figure: Linux hands that one down from the process that started this one, which is larger.

@@ -1,0 +1,229 @@
+"""``python -m benchmarks.store``: what a sync costs in the store, with the objects made on the spot (``synthetic``).
+
+Each sync runs in a process of its own, through the real stages, into a real Postgres. What is not the store's is
+shown apart: making the objects, in place of a server, and, of the first sync, the reading of files. Hashing what was
+read, to see whether it changed, is ours but needs no store, so it is measured by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import event, text
+
+from benchmarks.contender import cpu_seconds, peak_bytes
+from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence import manifests
+from verifywise_mlflow.persistence.manifests import ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.artifact_manifests import VERSIONS_A_BATCH
+from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+
+RETAGGED = 10_000
+
+
+class Round(StrEnum):
+    """The syncs, in their order."""
+
+    FIRST = "first sync"
+    UNCHANGED = "nothing changed"
+    RETAGGED = "10,000 versions retagged"
+    RECONCILE = "nothing changed, all runs read"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one stage of one sync took."""
+
+    versions: int
+    round: str
+    stage: str
+    seconds: float
+    """Without the making of objects."""
+    cpu_seconds: float
+    """Ours, without the making of objects."""
+    postgres_cpu_seconds: float
+    statements: int
+    rows_fetched: int
+    changed: int
+    peak_bytes: int
+    """Of the process up to the end of the stage, its imports included."""
+
+
+@dataclass(slots=True)
+class _Traffic:
+    """What goes to Postgres and what comes back."""
+
+    statements: int = 0
+    rows: int = 0
+
+    def watch(self, store: Store) -> None:
+        """Count from now on."""
+
+        def count(_connection: object, cursor: object, *_: object) -> None:
+            self.statements += 1
+            if getattr(cursor, "description", None):
+                self.rows += max(getattr(cursor, "rowcount", 0), 0)
+
+        event.listen(store.engine, "after_cursor_execute", count)
+
+
+def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
+    """Run one sync in this process."""
+    reader = SyntheticReader(versions, retagged=RETAGGED if round_ in {Round.RETAGGED, Round.RECONCILE} else 0)
+    options = SyncOptions(reconcile=round_ is Round.RECONCILE)
+    traffic, figures = _Traffic(), []
+    with Store(url) as store, Sync(TENANT, store, options, _reader=reader) as sync:
+        traffic.watch(store)
+        for stage in Stage:
+            made, cpu, postgres_cpu = reader.seconds, cpu_seconds(), _postgres_cpu_seconds(postgres)
+            before = _Traffic(traffic.statements, traffic.rows)
+            began = time.perf_counter()
+            if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
+                changed = _write_manifests(sync)
+            else:
+                changed = sync.run(stage).progress.changed
+            made = reader.seconds - made
+            figures.append(
+                Figure(
+                    versions,
+                    round_,
+                    stage,
+                    time.perf_counter() - began - made,
+                    cpu_seconds() - cpu - made,
+                    _postgres_cpu_seconds(postgres) - postgres_cpu,
+                    traffic.statements - before.statements,
+                    traffic.rows - before.rows,
+                    changed,
+                    peak_bytes(),
+                )
+            )
+    return figures
+
+
+def _write_manifests(sync: Sync) -> int:
+    """Write a manifest for each version, as the stage does, but for the reading of files."""
+    now = sync.now()
+    with sync.store.begin(TENANT.tenant_id) as connection:
+        due = manifests.due_manifests(
+            connection,
+            TENANT.tenant_id,
+            settings_digest=fingerprint(TENANT.artifacts.model_dump(mode="json")),
+            rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
+            retry_failed=False,
+        )
+    for start in range(0, len(due), VERSIONS_A_BATCH):
+        built = [(item, manifest(int(item.run_id or "0", 16))) for item in due[start : start + VERSIONS_A_BATCH]]
+        read = [ReadManifest(item, found, fingerprint(found), retry=False, hashed_at=now) for item, found in built]
+        with sync.store.begin(TENANT.tenant_id) as connection:
+            manifests.write_manifests(connection, TENANT.tenant_id, read, now)
+    return len(due)
+
+
+def _postgres_cpu_seconds(pid: int) -> float:
+    server = psutil.Process(pid)
+    times = [process.cpu_times() for process in (server, *server.children())]
+    ended = times[0].children_user + times[0].children_system
+    return float(sum(taken.user + taken.system for taken in times) + ended)
+
+
+def hashing_seconds(versions: int) -> float:
+    """Return what it takes to hash the listing of versions, which every sync does."""
+    listing = SyntheticReader(versions).model_versions()
+    began = time.process_time()
+    for version in listing.rows:
+        fingerprint(version)
+    return time.process_time() - began
+
+
+def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
+    """Fill a database, and sync it again and again."""
+    figures: list[Figure] = []
+    with temporary_postgres(["store"]) as postgres:
+        for round_ in Round:
+            show(f"{versions:,} versions: {round_} …")
+            told = subprocess.run(  # noqa: S603  # our own command, no shell
+                [sys.executable, "-m", "benchmarks.store", "--round", round_, str(versions)],
+                env=os.environ | {"BENCHMARK_DATABASE_URL": postgres.url("store")},
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                input=str(postgres.process.pid),
+                cwd=Path(__file__).parents[1],
+            ).stdout
+            figures += [Figure(**figure) for figure in json.loads(told)]
+        with Store(postgres.url("store")) as store, store.begin(None) as connection:
+            size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+        show(f"{versions:,} versions take {size / 1e6:,.0f} MB in the database at the end")
+    return figures
+
+
+def table(figures: list[Figure]) -> Table:
+    """Return a row for each stage, and one for each sync."""
+    shown = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
+    for heading in ("versions", "sync", "stage"):
+        shown.add_column(heading, no_wrap=True)
+    for heading in ("seconds", "our CPU s", "Postgres CPU s", "statements", "rows fetched", "changed", "peak MB"):
+        shown.add_column(heading, justify="right")
+    for versions, round_ in dict.fromkeys((figure.versions, figure.round) for figure in figures):
+        of_round = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
+        for figure in of_round:
+            shown.add_row(f"{versions:,}", round_, figure.stage, *_cells([figure]))
+        shown.add_row(f"{versions:,}", round_, "all", *_cells(of_round), style="bold", end_section=True)
+    return shown
+
+
+def _cells(figures: list[Figure]) -> list[str]:
+    return [
+        f"{sum(figure.seconds for figure in figures):.2f}",
+        f"{sum(figure.cpu_seconds for figure in figures):.2f}",
+        f"{sum(figure.postgres_cpu_seconds for figure in figures):.2f}",
+        f"{sum(figure.statements for figure in figures):,}",
+        f"{sum(figure.rows_fetched for figure in figures):,}",
+        f"{sum(figure.changed for figure in figures):,}",
+        f"{max(figure.peak_bytes for figure in figures) / 1e6:.0f}",
+    ]
+
+
+def main() -> int:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
+    parser.add_argument(
+        "versions", nargs="*", type=int, default=[10_000], help="how many versions (10,000; 100,000 take ten minutes)"
+    )
+    parser.add_argument("--json", type=Path, default=Path("build/bench/store.json"), help="where the figures go")
+    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # what the processes of the syncs are told
+    arguments = parser.parse_args()
+    if arguments.round:
+        postgres, url = int(sys.stdin.read()), os.environ["BENCHMARK_DATABASE_URL"]
+        figures = run(arguments.round, arguments.versions[0], url, postgres)
+        sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
+        return 0
+    console = Console(width=150)
+    figures = [figure for versions in arguments.versions for figure in measure(versions, console.print)]
+    console.print(table(figures))
+    for versions in arguments.versions:
+        console.print(f"hashing the listing of {versions:,} versions: {hashing_seconds(versions):.2f} s of our CPU")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""A tenant of any size, in place of a server: its objects are made on the spot, as large as people's are.
+
+It stands for the tracking server, whose time is not the store's: the store's stages are driven with it, and the time
+that making the objects takes is counted apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, Requirement
+from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment as Environment
+from verifywise_mlflow.connector.entities import Experiment, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.listing import Listing
+from verifywise_mlflow.connector.reader import MlflowReader, ServerInfo
+from verifywise_mlflow.connector.transport import Traffic
+from verifywise_mlflow.tenants.tenant import Tenant
+
+T = TypeVar("T")
+
+VERSIONS_A_MODEL = 10
+TAGS, PARAMS, METRICS, FILES = 10, 20, 10, 8
+_LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+_GOVERNANCE = ("owner", "risk_category", "regulatory_scope", "data_sensitivity", "business_purpose")
+_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "cloudpickle", "psutil", "pyarrow")
+
+TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:5000", allow_private_network=True)
+
+
+class SyntheticReader(MlflowReader):
+    """Answers as a server would: every object anew, with texts of its own, as they come out of JSON."""
+
+    def __init__(self, versions: int, *, retagged: int = 0) -> None:
+        """Hold so many versions, of which so many have got another tag."""
+        self.versions, self.retagged = versions, retagged
+        self.server = ServerInfo("3.17.0", "SqlStore", workspaces=False, logged_models=True)
+        self.seconds = 0.0
+        """What making the objects has taken."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """Nothing is sent."""
+        return Traffic()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def registered_models(self) -> Listing[RegisteredModel]:
+        """Return a model for every ten versions."""
+        return self._made(_model, range(-(-self.versions // VERSIONS_A_MODEL)))
+
+    def model_versions(self) -> Listing[ModelVersion]:
+        """Return all versions."""
+        return self._made(lambda number: _version(number, is_retagged=number < self.retagged), range(self.versions))
+
+    def experiments(self) -> Listing[Experiment]:
+        """Return the one experiment."""
+        return Listing((Experiment("1", "credit-risk"),))
+
+    def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:  # noqa: ARG002
+        """Return the runs that were asked for."""
+        return self._made(_run, [int(run_id, 16) for run_id in run_ids])
+
+    def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
+        """Return the logged models that were asked for."""
+        return self._made(_logged_model, [int(model_id.removeprefix("m-"), 16) for model_id in model_ids])
+
+    def _made(self, make: Callable[[int], T], numbers: Sequence[int]) -> Listing[T]:
+        began = time.perf_counter()
+        rows = tuple(map(make, numbers))
+        self.seconds += time.perf_counter() - began
+        return Listing(rows)
+
+
+def manifest(number: int) -> ArtifactManifest:
+    """Return a version's manifest, as the stage would build it from its files."""
+    names = ("MLmodel", "conda.yaml", "model.pkl", "python_env.yaml", "requirements.txt", "model_card.md", "shap.html")
+    return ArtifactManifest(
+        location=f"mlflow-artifacts:/1/models/m-{number:032x}/artifacts",
+        status="complete",
+        reason=None,
+        files=tuple(
+            ArtifactFile("model", name, 1_000 + number, f"{number * FILES + index:064x}", FileKind.OTHER)
+            for index, name in enumerate((*names, "evaluation.json"))
+        ),
+        environment=Environment(
+            python_version="3.11.9",
+            packages=tuple(Requirement(name, "==1.2.3", "requirements.txt", pinned=True) for name in _PACKAGES),
+            sources=("requirements.txt",),
+            mlflow_version="3.17.0",
+            flavors={"sklearn": "1.9.1"},
+            serialization_format="cloudpickle",
+            reproducible=True,
+            missing_pins=(),
+        ),
+        digest=f"{number:064x}",
+    )
+
+
+def _at(number: int) -> datetime:
+    return _LONG_AGO + timedelta(minutes=number)
+
+
+def _model(number: int) -> RegisteredModel:
+    return RegisteredModel(
+        name=_name(number),
+        description=f"What model {number} is for, in a sentence or two of the team that built it.",
+        tags={f"team.tag_{index}": f"some words of team {number}" for index in range(TAGS // 2)},
+        aliases={"champion": number * VERSIONS_A_MODEL % VERSIONS_A_MODEL + 1},
+        created_at=_at(number),
+        last_updated_at=_at(number),
+    )
+
+
+def _name(model: int) -> str:
+    return f"team-{model % 97:02d}-credit-risk-{model:06d}"
+
+
+def _version(number: int, *, is_retagged: bool) -> ModelVersion:
+    model, index = divmod(number, VERSIONS_A_MODEL)
+    tags = {name: f"{name.replace('_', ' ')} {number}" for name in _GOVERNANCE}
+    tags |= {f"team.tag_{index}": f"some words of version {number}" for index in range(TAGS - len(tags))}
+    if is_retagged:
+        tags["owner"] = f"another owner {number}"
+    # Half of them were registered as MLflow 3 does it, from a logged model.
+    source = f"models:/m-{number:032x}" if number % 2 else f"mlflow-artifacts:/1/{number:032x}/artifacts/model"
+    return ModelVersion(
+        model_name=_name(model),
+        version_number=index + 1,
+        created_at=_at(number),
+        last_updated_at=_at(number),
+        stage="Production" if index == 0 else None,
+        description=f"Version {index + 1}, trained again in the round of {number}.",
+        source=source,
+        run_id=f"{number:032x}",
+        status="READY",
+        tags=tags,
+    )
+
+
+def _run(number: int) -> TrainingRun:
+    return TrainingRun(
+        run_id=f"{number:032x}",
+        experiment_id="1",
+        run_name=f"clever-hound-{number}",
+        user_id="data-scientist",
+        status="FINISHED",
+        lifecycle_stage="active",
+        started_at=_at(number),
+        ended_at=_at(number + 5),
+        artifact_uri=f"mlflow-artifacts:/1/{number:032x}/artifacts",
+        metrics={f"metric_{index}": number / (7 + index) for index in range(METRICS)},
+        params={f"parameter_{index}": f"0.0123456{number}" for index in range(PARAMS)},
+        tags={f"team.tag_{index}": f"some words of run {number}" for index in range(TAGS)},
+    )
+
+
+def _logged_model(number: int) -> LoggedModel:
+    return LoggedModel(
+        model_id=f"m-{number:032x}",
+        experiment_id="1",
+        name="model",
+        source_run_id=f"{number:032x}",
+        artifact_uri=f"mlflow-artifacts:/1/models/m-{number:032x}/artifacts",
+        status="READY",
+        created_at=_at(number),
+        last_updated_at=_at(number),
+        params={f"parameter_{index}": f"0.0123456{number}" for index in range(PARAMS // 2)},
+        tags={f"team.tag_{index}": f"some words of run {number}" for index in range(TAGS // 2)},
+    )
