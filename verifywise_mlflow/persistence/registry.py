@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, update
 
 from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.persistence.rows import Key, Row, columns_of, entity, of_versions, upsert
+from verifywise_mlflow.persistence.rows import BATCH, Key, Row, columns_of, entity, of_versions, upsert
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
 
 T = TypeVar("T")
@@ -63,7 +63,10 @@ def known_versions(connection: Connection, tenant_id: str) -> dict[Key, Known]:
     """Return what is known of every version by its key, tombstones too."""
     table = model_versions
     rows = connection.execute(
-        select(table.c.model_name, table.c.version_number, *_known(table)).where(table.c.tenant_id == tenant_id)
+        select(table.c.model_name, table.c.version_number, *_known(table))
+        .where(table.c.tenant_id == tenant_id)
+        # In pieces: the driver would hold the whole answer beside what is made of it.
+        .execution_options(yield_per=10 * BATCH)
     )
     return {(name, number): Known(*known) for name, number, *known in rows}
 
