@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -137,7 +138,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("build/bench/audit.json"), help="where the figures go")
     arguments = parser.parse_args()
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    figures = measure(arguments.entries, arguments.json.parent)
+    with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
+        figures = measure(arguments.entries, Path(folder))
     Console(width=110).print(
         f"{figures.entries:,} entries of {figures.entry_bytes:,.0f} bytes: appended in {figures.append_seconds:.0f} s; "
         f"verified in {figures.verify_seconds:.1f} s, {figures.entries_a_second:,.0f} a second "
