@@ -17,6 +17,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.normalizer.mapping import default_mapping
 from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.pipeline import (
     artifact_manifests,
@@ -39,6 +41,7 @@ _begin = Store.begin
 def main(options: list[str]) -> int:
     """Kill syncs until one ends; return its exit code."""
     _take_small_batches()
+    default_policy(), default_mapping()  # read once, for all forks
     spent = {*sys.stdin.read().splitlines()}
     for _ in range(MOST_KILLS):
         killed_at, status = _sync(spent, options)

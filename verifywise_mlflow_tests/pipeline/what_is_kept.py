@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,6 +28,8 @@ WHEN = {
 """Our clock's times: of these only whether there is one is compared. MLflow's own times are compared as they are."""
 DRAWN = {"event_id", "state_id", "adoption_id"}
 """From a sequence, which a transaction that is undone moves on, too. Revisions are drawn as well."""
+_SEEN = re.compile(r"\(seen [^)]*\)")
+"""As findings tell it."""
 OF_THE_SYNC = {"sync started", "sync ended"}
 """Entries of the trail that tell of a sync as such: one that was killed has begun and not ended."""
 
@@ -106,14 +109,24 @@ def _told(row: Row, *, exactly: bool) -> str:
     if exactly:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
     left_out = WHICH_SYNC | DRAWN
-    if "gone_at" in row:
-        left_out |= {"fingerprint"} if row["gone_at"] else set()  # a record's holds that time
+    if "origins" in row:
+        left_out |= {"fingerprint"}  # of a record: over all that is compared here, and over our clock's times in it
     told = {
-        name: value is not None if name in WHEN else value
+        name: _without_times(name, value)
         for name, value in row.items()
         if name not in left_out and name != "revision" and not name.endswith("_revision")
     }
     return json.dumps(told, sort_keys=True, default=_plain)
+
+
+def _without_times(name: str, value: object) -> object:
+    if name in WHEN:
+        return value is not None
+    if isinstance(value, dict):
+        return {inner: _without_times(inner, of) for inner, of in value.items()}
+    if isinstance(value, list):
+        return [_without_times("", of) for of in value]
+    return _SEEN.sub("(seen)", value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> str:
