@@ -112,8 +112,12 @@ def dumps(value: object) -> str:
     return _STRING_OR_LARGE.sub(_large, written) if "e+" in written else written
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""Made once: json.dumps would make one for each value."""
+
+
 def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _large(match: re.Match[str]) -> str:

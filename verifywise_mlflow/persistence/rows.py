@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Integer, Table, cast, column, func, select, tuple_
@@ -31,7 +32,12 @@ E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
 def columns_of(entity: object) -> Row:
     """Return a dataclass's fields by name; what is a tuple of dataclasses becomes a list of such rows."""
-    return {field.name: _column(getattr(entity, field.name)) for field in fields(entity)}  # type: ignore[arg-type]  # any dataclass
+    return {name: _column(getattr(entity, name)) for name in _names(type(entity))}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _column(value: object) -> object:
