@@ -32,7 +32,8 @@ E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
 def columns_of(entity: object) -> Row:
     """Return a dataclass's fields by name; what is a tuple of dataclasses becomes a list of such rows."""
-    return {name: _column(getattr(entity, name)) for name in _names(type(entity))}
+    kind: type = type(entity)
+    return {name: _column(getattr(entity, name)) for name in _names(kind)}
 
 
 @cache
