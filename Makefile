@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+TEST_PROCESSES ?= 3
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
@@ -33,8 +34,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
 
+# A file's tests stay together, since they share servers. One process more than two cores: tests wait for servers.
 test: $(READY) azurite
-	$(BIN)/pytest $(TEST_ARGS)
+	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(TEST_ARGS)
 
 azurite: .azurite/.ready
 
