@@ -16,9 +16,11 @@ from verifywise_mlflow.defs.in_flight import tenants_in_flight
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.polling import PollCursor, is_turn, rotated
+from verifywise_mlflow.minimisation.minimiser import Minimiser
 from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.minimised_reader import errors_minimised
 from verifywise_mlflow.pipeline.tenancy import keep_in_step
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -133,7 +135,8 @@ def _newest_version_time(tenant: Tenant) -> int | None:
         request_seconds=min(settings.bounds.request_seconds, POLL_SECONDS),
         attempts=1,
     )
-    return newest_version_time(replace(settings, bounds=bounds))
+    with errors_minimised(Minimiser(tenant.minimisation)):
+        return newest_version_time(replace(settings, bounds=bounds))
 
 
 def _newest_version_times(tenants: Sequence[Tenant]) -> Polls:

@@ -29,13 +29,25 @@ from verifywise_mlflow.minimisation.settings import Minimisation
 T = TypeVar("T")
 
 
+@contextmanager
+def errors_minimised(minimiser: Minimiser) -> Iterator[None]:
+    """Take out of an error's sentence, which may quote the server's answer, what must not get into the trail."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.args = tuple(minimiser.sentence(str(part)) for part in error.args)
+        raise
+
+
 class MinimisedReader:
     """A reader with the tenant's settings applied to whatever it says, errors included."""
 
-    def __init__(self, reader: Reader, settings: Minimisation) -> None:
-        self._reader = reader
+    def __init__(self, open_reader: Callable[[], Reader], settings: Minimisation) -> None:
+        """Open a connection: a server may refuse it in words that hold a secret, too."""
         self._minimiser = Minimiser(settings)
-        self.server: ServerInfo = reader.server
+        with errors_minimised(self._minimiser):
+            self._reader = open_reader()
+        self.server: ServerInfo = self._reader.server
 
     @property
     def traffic(self) -> Traffic:
@@ -56,12 +68,12 @@ class MinimisedReader:
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._minimiser.registered_model(self._reader.registered_model(name))
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._minimiser.model_version(self._reader.model_version(name, number))
 
     def experiments(self) -> Listing[Experiment]:
@@ -70,7 +82,7 @@ class MinimisedReader:
 
     def experiment(self, experiment_id: str) -> Experiment:
         """Read one experiment by its id."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._minimiser.experiment(self._reader.experiment(experiment_id))
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
@@ -79,7 +91,7 @@ class MinimisedReader:
 
     def run(self, run_id: str) -> TrainingRun:
         """Read one run by its id, wherever it lies."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._minimiser.training_run(self._reader.run(run_id))
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
@@ -88,19 +100,19 @@ class MinimisedReader:
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, wherever it lies."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._minimiser.logged_model(self._reader.logged_model(model_id))
 
     # -- artifacts: names of files are keys, and bytes are hashed
 
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._reader.run_artifacts(run_id, path)
 
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts."""
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             return self._reader.logged_model_artifacts(model_id, path)
 
     @contextmanager
@@ -116,7 +128,7 @@ class MinimisedReader:
             yield chunks
 
     def _listed(self, read: Callable[[], Listing[T]], minimised: Callable[[T], T]) -> Listing[T]:
-        with self._errors_minimised():
+        with errors_minimised(self._minimiser):
             listing = read()
         return Listing(
             tuple(minimised(row) for row in listing.rows),
@@ -125,14 +137,5 @@ class MinimisedReader:
 
     @contextmanager
     def _streamed(self, opened: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
-        with self._errors_minimised(), opened as chunks:
+        with errors_minimised(self._minimiser), opened as chunks:
             yield chunks
-
-    @contextmanager
-    def _errors_minimised(self) -> Iterator[None]:
-        """Take out of an error's sentence, which may quote the server's answer, what must not get into the trail."""
-        try:
-            yield
-        except ConnectorError as error:
-            error.args = tuple(self._minimiser.sentence(str(part)) for part in error.args)
-            raise

@@ -75,7 +75,6 @@ class Sync:
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
             activate(connection, self.tenant, self.now(), sync_id=self.sync_id)
-            minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, self.now(), self.sync_id)
             trail.append(connection, [self._entry_of_start()])
         return self
 
@@ -135,13 +134,15 @@ class Sync:
     def reader(self) -> Reader:
         """Return the connection; open it the first time."""
         if self._reader is None:
-            self._reader = MinimisedReader(open_reader(self.tenant), self.tenant.minimisation)
+            self._reader = MinimisedReader(lambda: open_reader(self.tenant), self.tenant.minimisation)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as connection:
             tenancy.refuse_erased(connection, self.tenant.tenant_id)
             last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
+            # By each stage: a sync with other settings may have had its turn since the stage before.
+            minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, now, self.sync_id)
             minimised_since = minimisation.in_force_since(connection, self.tenant.tenant_id)
         return StageContext(
             tenant=self.tenant,

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from mlflow.entities import Dataset
 from sqlalchemy import text
 
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.defs import sensors
 from verifywise_mlflow.minimisation.settings import Minimisation
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 from verifywise_mlflow_tests.minimisation.made_secrets import HEX, some
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
@@ -83,6 +89,57 @@ def test_no_secret_of_a_customer_gets_into_the_store(
     ) in told
     assert len(told) == 12
     assert [row["changed_at"] for row in rows(store, "training_runs")] == changed_before
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """A gateway that tells in its refusal what it would have asked the server for."""
+
+    says = ""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"error_code": "BAD_REQUEST", "message": self.says}).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_into_the_trail(store: Store) -> None:
+    password = f"pw{some(24, HEX)}"
+    handler = type("Handler", (_Refusing,), {"says": f"no route to postgresql://mlflow:{password}@db/x"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tenant = Tenant.model_validate(
+            {
+                "tenant_id": "acme",
+                "tracking_uri": f"http://127.0.0.1:{server.server_port}",
+                "allow_private_network": True,
+            }
+        )
+        with pytest.raises(ConnectorError) as refused:
+            sync(tenant, store)
+        polls = sensors._newest_version_times([tenant])
+        server.shutdown()
+
+    kept = everything(store)
+    assert "mlflow:[redacted: password]@db" in kept
+    assert password not in kept + str(refused.value) + str(polls.failed)
+    assert "[redacted: password]" in str(polls.failed)
+
+
+def test_a_sync_with_other_settings_in_between_does_not_count_as_one_with_these(
+    tenant: Tenant, registry: Registry, store: Store
+) -> None:
+    registry.version("credit", run_id=registry.run(params={"reviewer": "anna@acme.example"}))
+    seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
+    stricter = Minimisation.model_validate({"personal_data": {"redact": ["email"]}})
+    with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"minimisation": stricter}), store) as after:
+        for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
+            # The one that began first has its turn first, and so reads by the settings that the other has replaced.
+            before.run(stage)
+            after.run(stage)
+
+    assert after.reports[-1].progress.reconciled
 
 
 def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Registry, store: Store) -> None:
