@@ -32,6 +32,14 @@ _BEFORE_KEY = frozenset(
 _BEFORE_PASS = frozenset(("db", "database", "user", "admin", "root", "ssh", "smtp", "mysql", "postgres", "redis"))
 """``first_pass`` and ``forward_pass`` are none."""
 
+_WHICH_ONE = frozenset(
+    (
+        *("prod", "production", "prd", "staging", "stage", "stg", "dev", "development", "uat", "qa"),
+        *("old", "new", "previous", "next", "primary", "secondary", "backup", "value", "v"),
+    )
+)
+"""Words behind the telling one that say which one it is, as numbers do: ``db_password_prod``, ``apiKey2``."""
+
 _SAYS_NOTHING = re.compile(
     r"(?i)none|null|nil|n/?a|true|false|yes|no|on|off|unset|empty|default|unknown|required|optional|basic|bearer|"
     r"enabled|disabled|\*+|x{3,}|\.{3}|…|<[^<>]*>|redacted|hidden|masked"
@@ -52,7 +60,9 @@ def told_by(key: str) -> Telling | None:
     """Return what a key says that its value is; null for one that says nothing of the kind."""
     if len(key) > LONGEST_KEY or is_system_key(key):
         return None
-    parts = words(key)
+    parts = [word.rstrip("0123456789") for word in words(key)]
+    while parts and (not parts[-1] or parts[-1] in _WHICH_ONE):
+        parts.pop()
     if not parts:
         return None
     last, before = parts[-1], parts[-2] if len(parts) > 1 else ""

@@ -34,6 +34,12 @@ _ESCAPED_QUOTED = re.compile(r"\\\"([A-Za-z][\w.-]{1,63})\\\"\s{0,4}:\s{0,4}\\\"
 _ON_A_LINE = re.compile(r"(?m)^[ \t]{0,40}(?:- )?([A-Za-z][\w.-]{1,63}):[ \t]{1,4}([^\s\"'{\[]{4,4096})[ \t\r]{0,8}$")
 _OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{1,63})[ \t]{1,4}([\"']?)([^\s\"'-][^\s\"']{3,4095})")
 
+_CUT_KEY = re.compile(
+    r"(?s)-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----).){32,20000}"
+    r"(?:-----END [A-Z0-9 ]{1,60}-----)?"
+)
+"""MLflow cuts long params off: of such a key, the catalogue misses the end."""
+
 _HAS_DIGIT = re.compile(r"[0-9]")
 _HAS_LETTER = re.compile(r"[A-Za-z]")
 
@@ -46,6 +52,9 @@ def written_secrets(text: str) -> Iterator[Span]:
         yield from _assigned(text)
     if ":" in text:
         yield from _listed(text)
+    if "-----BEGIN" in text:
+        for match in _CUT_KEY.finditer(text):
+            yield _span(match, 0, "private key")
     if "-" in text:
         for match in _OPTION.finditer(text):
             yield from _told(match[1], match, 3)

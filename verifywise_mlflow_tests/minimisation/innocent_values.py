@@ -93,6 +93,8 @@ INNOCENT: tuple[tuple[str, str], ...] = (
     ("secret_name", "prod/mlflow/db"),
     ("secret_scope", "dbutils.secrets.get('scope', 'key')"),
     ("secretary", "Anna Smith"),
+    ("sort_key_2", "customer_id_and_region"),
+    ("note", "a key begins with -----BEGIN PRIVATE KEY-----"),
     ("auth_type", "basic"),
     ("code", 'connect(password=os.environ["DB_PASSWORD"], user="sa")'),
     ("more_code", "Client(client_secret=client_secret, token=tokenizer.eos_token)"),

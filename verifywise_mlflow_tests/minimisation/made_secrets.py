@@ -89,6 +89,8 @@ def _tokens() -> list[tuple[str, str]]:
         ("rsa key", private_key("RSA ")),
         ("openssh key", private_key("OPENSSH ")),
         ("pkcs8 key", private_key("")),
+        ("pkcs8 key, cut off", private_key("")[:500]),
+        ("rsa key, cut off with its lines in one", private_key("RSA ").replace("\n", "\\n")[:500]),
     ]
 
 
@@ -112,6 +114,9 @@ def _under_telling_keys() -> list[Made]:
         ("wandb_api_key", some(40, HEX)),
         ("encryption_key", base64_of(32)),
         ("service_credentials", some(30)),
+        ("db_password_prod", some(10)),
+        ("password1", some(10)),
+        ("api_key_v2_old", some(32)),
     ]
     return [Made(f"under {key}", value, value, key) for key, value in named]
 
