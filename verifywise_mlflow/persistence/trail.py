@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as insert_if_new
+from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.chain import Link, linked
 from verifywise_mlflow.audit.checkpoint import Checkpoint, claim_of
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.verification import Placed
 from verifywise_mlflow.persistence.codec import from_stored, to_stored
+from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.rows import columns_of
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
 READ_AT_ONCE = 2_000
 """Rows that a cursor on the server hands out at a time: memory holds no more of a trail, however long it is."""
+
+
+_REQUIRED = [one.name for one in fields(AuditEntry) if one.default is MISSING and one.default_factory is MISSING]
+
+
+class DamagedEntryError(DatabaseError):
+    """An entry is none that this program wrote."""
 
 
 def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
@@ -44,17 +55,15 @@ def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
 
 
 def append_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
-    """Keep a checkpoint beside the chain that it speaks of."""
+    """Keep a checkpoint beside the chain that it speaks of. Two of the same second are one: they are the same text."""
     claim = claim_of(checkpoint)
-    connection.execute(
-        insert(audit_checkpoints),
-        {
-            "tenant_id": claim.tenant_id,
-            "sequence": claim.sequence,
-            "checkpoint": checkpoint.text,
-            "signature": checkpoint.signature,
-        },
-    )
+    kept = {
+        "tenant_id": claim.tenant_id,
+        "sequence": claim.sequence,
+        "checkpoint": checkpoint.text,
+        "signature": checkpoint.signature,
+    }
+    connection.execute(insert_if_new(audit_checkpoints).values(kept).on_conflict_do_nothing())
 
 
 def head(connection: Connection, tenant_id: str) -> Link | None:
@@ -114,6 +123,9 @@ def entries(
     """Return the tenant's newest entries with their sequence, the newest first.
 
     Entries that an older release wrote may be of its kinds: ``sync``, where this one writes ``sync ended``.
+
+    Raises:
+        DamagedEntryError: somebody changed one, so that it can no longer be read.
     """
     table = audit_trail
     query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == tenant_id)
@@ -121,8 +133,11 @@ def entries(
         query = query.where(table.c.kind == kind)
     if since is not None:
         query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
-    rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))
-    return [(sequence, _entry(written)) for sequence, written in rows]
+    try:
+        rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))
+    except DataError:
+        raise _damaged(tenant_id, "an entry's time") from None
+    return [(sequence, _entry(tenant_id, sequence, written)) for sequence, written in rows]
 
 
 def length(connection: Connection, tenant_id: str) -> int:
@@ -138,9 +153,19 @@ def _told(entry: AuditEntry) -> dict[str, object]:
     return {name: to_stored(value) for name, value in told.items()}
 
 
-def _entry(written: str) -> AuditEntry:
+def _entry(tenant_id: str, sequence: int, written: str) -> AuditEntry:
     told = from_stored(json.loads(written))
-    assert isinstance(told, dict)  # only append writes them
-    del told["sequence"], told["previous_hash"]
-    told["occurred_at"] = datetime.fromisoformat(str(told["occurred_at"]))  # type: ignore[assignment]  # a time again
-    return AuditEntry(**told)  # type: ignore[arg-type]  # the names are the entry's fields
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), str) for name in _REQUIRED):
+        raise _damaged(tenant_id, f"entry {sequence}")
+    try:
+        del told["sequence"], told["previous_hash"]
+        told["occurred_at"] = datetime.fromisoformat(str(told["occurred_at"]))  # type: ignore[assignment]  # a time again
+        return AuditEntry(**told)  # type: ignore[arg-type]  # the names are the entry's fields
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(tenant_id, f"entry {sequence}") from None
+
+
+def _damaged(tenant_id: str, what: str) -> DamagedEntryError:
+    return DamagedEntryError(
+        f"{what} in the trail of {tenant_id!r} is not as it was written: see verifywise-mlflow audit verify"
+    )
