@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from verifywise_mlflow.audit.verification import TrailReport
 from verifywise_mlflow.audit.verification import verify as verify_trail
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import moment
+from verifywise_mlflow.cli.inert import inert_markup
 from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import database_url
@@ -93,9 +93,13 @@ def show(
 ) -> None:
     """Print a tenant's entries, the newest last."""
     with errors_as_sentences(as_json), _trail(tenant) as connection:
+        _refuse_unknown(connection, tenant, False, as_json)
         found = trail.entries(connection, tenant, limit=limit, since=since, kind=kind)[::-1]
     if as_json:
         sys.stdout.write(json.dumps({"tenant": tenant, "entries": [_as_json(*one) for one in found]}) + "\n")
+        return
+    if not found:
+        out.print("There is no such entry.")
         return
     table = Table("#", "when (UTC)", "what", "outcome", "of", "reason")
     for sequence, entry in found:
@@ -103,10 +107,10 @@ def show(
         table.add_row(
             str(sequence),
             f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            escape(entry.kind),
-            entry.outcome,
-            escape(what),
-            escape(entry.reason or ""),
+            inert_markup(entry.kind),
+            inert_markup(entry.outcome),
+            inert_markup(what),
+            inert_markup(entry.reason or ""),
         )
     out.print(table)
 
@@ -214,13 +218,13 @@ def _print_report(report: TrailReport) -> None:
     if report.damage:
         damage = report.damage
         out.print(
-            f"{escape(report.tenant_id)}: DAMAGED ({damage.kind}): {escape(damage.sentence)}",
+            f"{inert_markup(report.tenant_id)}: DAMAGED ({damage.kind}): {inert_markup(damage.sentence)}",
             style="red",
             highlight=False,
         )
         out.print(f"{whole} fit together", highlight=False)
     else:
-        out.print(f"{escape(report.tenant_id)}: {whole} are one unbroken chain", style="green", highlight=False)
+        out.print(f"{inert_markup(report.tenant_id)}: {whole} are one unbroken chain", style="green", highlight=False)
         out.print(f"its end is {report.head}", highlight=False, soft_wrap=True)
     judged = "their signatures were verified" if report.signatures_judged else "their signatures were NOT judged"
     out.print(

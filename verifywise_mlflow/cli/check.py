@@ -7,11 +7,11 @@ import sys
 from dataclasses import asdict
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import TenantName, described_tenant
+from verifywise_mlflow.cli.inert import inert_markup
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
 from verifywise_mlflow.pipeline.check import CheckReport
 from verifywise_mlflow.pipeline.check import check as check_tenant
@@ -44,15 +44,15 @@ def _print_check(report: CheckReport) -> None:
         if offered
     ]
     out.print(
-        f"MLflow {escape(server.version or 'of unknown version')}"
-        f"{', with ' + ' and '.join(features) if features else ''}; we are {escape(report.identity)}; "
+        f"MLflow {inert_markup(server.version or 'of unknown version')}"
+        f"{', with ' + ' and '.join(features) if features else ''}; we are {inert_markup(report.identity)}; "
         f"{report.requests} requests",
         highlight=False,
     )
     table = Table("what", "outcome", "found")
     colours = {"readable": "green", "nothing there": "yellow"}
     for tried in report.tried:
-        mend = f"\n[yellow]{escape(tried.mend)}[/yellow]" if tried.mend else ""
+        mend = f"\n[yellow]{inert_markup(tried.mend)}[/yellow]" if tried.mend else ""
         colour = colours.get(tried.outcome, "red")
-        table.add_row(tried.what, f"[{colour}]{tried.outcome}[/{colour}]", escape(tried.found) + mend)
+        table.add_row(tried.what, f"[{colour}]{tried.outcome}[/{colour}]", inert_markup(tried.found) + mend)
     out.print(table)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from rich.markup import escape
 from rich.text import Text
 
 _LONGEST = 300
@@ -18,6 +19,11 @@ def inert(written: str) -> str:
     if written.isprintable():
         return written
     return "".join(_escaped(character) for character in written)
+
+
+def inert_markup(written: str) -> str:
+    """Return a text as part of a line that has rich's markup: inert, and no markup itself."""
+    return escape(inert(written))
 
 
 def _escaped(character: str) -> str:

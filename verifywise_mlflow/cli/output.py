@@ -10,8 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from verifywise_mlflow.cli.inert import inert
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.tenants.loading import TenantsFileError
@@ -39,5 +40,6 @@ def fail(sentence: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
         sys.stdout.write(json.dumps({"outcome": "failed", "error": sentence}) + "\n")
     else:
-        err.print(escape(sentence), style="red", highlight=False)
+        # Line by line: some errors have several. What a server said in one can neither colour nor overwrite it.
+        err.print(Text("\n".join(map(inert, sentence.split("\n"))), style="red"), soft_wrap=True)
     raise typer.Exit(code)

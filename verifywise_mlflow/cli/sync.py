@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import TenantName, described_tenant
+from verifywise_mlflow.cli.inert import inert_markup
 from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.overview import Overview, overview
@@ -100,10 +100,10 @@ def _print_reports(reports: list[StageReport]) -> None:
     out.print(table)
     for report in reports:
         for note in report.progress.notes:
-            out.print(f"{report.stage.value}: {escape(note)}", style="yellow", highlight=False)
+            out.print(f"{report.stage.value}: {inert_markup(note)}", style="yellow", highlight=False)
         for item in report.progress.unreadable[:10]:
             out.print(
-                f"could not be read: {item.kind} {escape(item.name)}: {escape(item.reason)}",
+                f"could not be read: {item.kind} {inert_markup(item.name)}: {inert_markup(item.reason)}",
                 style="yellow",
                 highlight=False,
             )
@@ -113,10 +113,11 @@ def _print_reports(reports: list[StageReport]) -> None:
 
 def _print_overview(tenant: str, glance: Overview) -> None:
     badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
-    out.print(f"{escape(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
+    out.print(f"{inert_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
     for verdict in glance.worst:
         out.print(
-            f"  {escape(verdict.model_name)} {verdict.version_number}: {verdict.verdict}: {escape(verdict.reason)}",
+            f"  {inert_markup(verdict.model_name)} {verdict.version_number}: {verdict.verdict}: "
+            f"{inert_markup(verdict.reason)}",
             highlight=False,
         )
 

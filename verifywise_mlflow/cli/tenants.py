@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.inert import inert_markup
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
 from verifywise_mlflow.persistence import access, erasure
 from verifywise_mlflow.persistence.database import database_url
@@ -38,9 +38,9 @@ def listed(context: typer.Context, as_json: AsJson = False) -> None:
     for name, one in described.items():
         artifacts = "hashed" if one.artifacts.hash else "listed"
         table.add_row(
-            escape(name),
-            escape(one.tracking_uri),
-            escape(one.workspace or "-"),
+            inert_markup(name),
+            inert_markup(one.tracking_uri),
+            inert_markup(one.workspace or "-"),
             one.auth.kind,
             artifacts if one.artifacts.manifests else "off",
         )
@@ -77,7 +77,7 @@ def erase(
     if as_json:
         sys.stdout.write(json.dumps({"tenant": tenant, "outcome": "erased", "rows": dict(counts)}) + "\n")
     else:
-        out.print(f"{sum(counts.values()):,} rows of {escape(tenant)} are erased. Its audit trail says so.")
+        out.print(f"{sum(counts.values()):,} rows of {inert_markup(tenant)} are erased. Its audit trail says so.")
 
 
 def _ask(tenant: str, kept: dict[str, int], as_json: bool) -> None:

@@ -7,17 +7,21 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
+from verifywise_mlflow.audit.checkpoint import FORMAT, Checkpoint
 from verifywise_mlflow.audit.damage import DamageKind
 from verifywise_mlflow.audit.entry import EntryKind
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.checkpoints import VARIABLE
+from verifywise_mlflow.pipeline.checkpoints import VARIABLE, sign_head
 from verifywise_mlflow_tests.audit.chains import KEY
 from verifywise_mlflow_tests.persistence.test_trail import append, entry
 
@@ -95,6 +99,54 @@ def test_entries_are_listed_as_they_were_told_and_can_be_chosen(filled: Store) -
     assert json.loads(run("show", "acme", "--since", "2026-01-02T03:04:13Z", "--json").stdout)["entries"] == []
 
 
+def test_no_name_or_reason_moves_the_terminal_or_the_eye(filled: Store) -> None:
+    hostile = "\x1b[31mred\x07\u202egnp\n9 | forged"
+    append(filled, replace(entry(9, hostile), object_kind="model version", object_name=hostile))
+
+    shown = run("show", "acme").stdout
+
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert not any(line.startswith("9 | forged") for line in shown.splitlines())
+
+
+def test_no_error_moves_the_terminal(filled: Store) -> None:
+    assert "\x1b" not in run("verify", "acme", "--public-key", "\x1b[2Jabsent").stderr
+
+
+def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
+    claim = {"format": FORMAT, "tenant_id": "acme", "sequence": 8, "entry_hash": "0", "signed_at": "\x1b[32m\ud800"}
+    Path("forged.jsonl").write_text(Checkpoint(json.dumps(claim), "00").as_line())
+
+    done = run("verify", "acme", "--checkpoint", "forged.jsonl")
+
+    assert (done.exit_code, "DAMAGED" in done.stdout, "\x1b" in done.stdout) == (1, True, False)
+
+
+@pytest.mark.parametrize("damaged", ["{}", "[]", '"x"', '{"occurred_at": "never", "kind": 5}'])
+def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> None:
+    with filled.begin("acme") as connection:
+        connection.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER append_only"))
+        connection.execute(
+            text("UPDATE verifywise.audit_trail SET entry = :damaged WHERE sequence = 5"), {"damaged": damaged}
+        )
+
+    for arguments in (["show", "acme"], ["show", "acme", "--since", "2026-01-01"]):
+        done = run(*arguments)
+        if done.exit_code:
+            assert (done.exit_code, "audit verify" in done.stderr) == (1, True), done.output
+    assert run("show", "acme").exit_code == 1
+    assert "DAMAGED (edit): entry 5" in run("verify", "acme").stdout
+
+
+def test_two_checkpoints_of_the_same_second_are_one(filled: Store) -> None:
+    now = datetime(2026, 3, 3, tzinfo=UTC)
+    for _ in range(2):
+        with filled.begin("acme") as connection:
+            sign_head(connection, "acme", KEY, now)
+    with filled.begin("acme") as connection:
+        assert len(list(trail.checkpoints(connection, "acme"))) == 1
+
+
 def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("new-key", "signing.pem")
     path = Path("signing.pem").absolute()
@@ -111,6 +163,7 @@ def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, mon
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["show", "nobody"], "no trail of a tenant 'nobody'"),
         (["verify", "nobody"], "no trail of a tenant 'nobody'"),
         (["export", "nobody"], "no trail of a tenant 'nobody'"),
         (["checkpoint", "nobody"], "no trail of a tenant 'nobody'"),
