@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.integrity import SeenChange
@@ -92,6 +93,8 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
     name = due.key[0]
     row = linked.models.get(name)
     model = entity(RegisteredModel, row, name=name) if row else None
+    if model and _is_older(due, model):
+        model = None  # the name is another model's now, whose tags and aliases say nothing about this version
     run = linked.runs.get(due.run_id or "")
     # Only models:/m-… is MLflow's own word for where a version came from. A path that lies in a logged model's
     # folder tells where the files are, and nothing more.
@@ -115,6 +118,18 @@ def _record_inputs(due: DueRecord, linked: _Linked) -> RecordInputs:
         changes_in_place=tuple(linked.changes.get(due.key, ())),
         manifest_problem=_NO_MANIFEST if is_manifest_missing else None,
         manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
+    )
+
+
+def _is_older(due: DueRecord, model: RegisteredModel) -> bool:
+    """Whether the version is gone, and was there before the model: it belonged to another one of its name."""
+    gone_at = due.version["gone_at"]
+    created_at = due.version["created_at"]
+    return (
+        isinstance(gone_at, datetime)
+        and isinstance(created_at, datetime)
+        and model.created_at is not None
+        and created_at < model.created_at
     )
 
 

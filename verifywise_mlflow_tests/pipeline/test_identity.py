@@ -13,22 +13,28 @@ def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", tags={"owner": "first"})
+    registry.version("churn")
     registry.version("fraud")
     sync(tenant, store)
     registry.client.delete_registered_model("churn")
     registry.version("churn", tags={"owner": "second"})
+    registry.client.set_registered_model_tag("churn", "risk", "high")
 
     sync(tenant, store)
     third = sync(tenant, store)
 
-    incarnations = {row["model_name"]: row["incarnation"] for row in rows(store, "model_versions")}
+    incarnations = {
+        (row["model_name"], row["version_number"]): row["incarnation"] for row in rows(store, "model_versions")
+    }
     noted = [
         (row["object_kind"], row["object_name"], row["outcome"])
         for row in rows(store, "audit_entries", "sequence")
         if row["kind"] == "lifecycle event" and "recreated" in str(row["reason"])
     ]
-    assert incarnations == {"churn": 2, "fraud": 1}
+    assert incarnations == {("churn", 1): 2, ("churn", 2): 1, ("fraud", 1): 1}
     assert record(store, "churn")["owner"] == "second"
+    # The second version is gone with the first model, so the tags of the one that has the name now are not its own.
+    assert (record(store, "churn")["risk_category"], record(store, "churn", 2)["risk_category"]) == ("high", None)
     assert "incarnation 2" in str(record(store, "churn")["findings"])
     assert "incarnation" not in str(record(store, "fraud")["findings"])
     assert noted == [("registered model", "churn", "noted"), ("model version", "churn version 1", "noted")]
