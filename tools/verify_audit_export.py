@@ -51,10 +51,10 @@ try:
             agrees = (one["tenant_id"], one["sequence"], one["entry_hash"]) == (tenant, sequence, previous)
             must(agrees, f"entry {one['sequence']} is missing, or is not the one signed at {one['signed_at']}")
             agreeing, signed = agreeing + 1, sequence
-    must(
-        all(one["sequence"] <= sequence for one in elsewhere), f"entries after {sequence} are cut off: see --checkpoint"
-    )
+    is_cut = any(one["sequence"] > sequence for one in elsewhere)
+    must(not is_cut, f"entries after {sequence} are cut off: see --checkpoint")
+    must(sequence, "there is not one entry")
 except Exception as error:
     must(False, f"{type(error).__name__} {error}")
-print(f"{tenant}: {sequence} entries in one unbroken chain that ends with {previous}")
+print(f"{tenant!r}: {sequence} entries in one unbroken chain that ends with {previous}")
 print(f"{agreeing} checkpoints agree, the last at entry {signed}; signatures {'judged' if keys else 'NOT judged'}")

@@ -135,6 +135,12 @@ def test_the_first_line_that_does_not_fit_is_told(export: Export, what: str, lin
     assert (code, said.startswith(f"DAMAGED at line {line}:")) == (1, True), said
 
 
+def test_an_export_without_one_entry_is_no_whole_trail(export: Export) -> None:
+    code, said = export.verified([])
+
+    assert (code, "there is not one entry" in said) == (1, True), said
+
+
 @pytest.mark.parametrize(
     "forge", [lambda links: links[:3], lambda _: chain(["reason 1", "another", "reason 3", "reason 4"])]
 )
