@@ -1,0 +1,24 @@
+"""What a sync prints of a server's words can do nothing to a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifywise_mlflow.cli.sync import _print_overview, _print_reports
+from verifywise_mlflow.persistence.overview import Overview
+from verifywise_mlflow.persistence.verdicts import Offender
+from verifywise_mlflow.pipeline.stage import Progress, Stage, StageReport, Unreadable
+
+HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
+
+
+def test_no_name_or_reason_moves_the_terminal_or_makes_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(unreadable=[Unreadable("model version", HOSTILE, HOSTILE)], notes=[HOSTILE])
+    _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
+    _print_overview("acme", Overview(1, 1, {"gaps": 1}, [Offender(HOSTILE, 1, "owner", "fail", HOSTILE)]))
+
+    shown = capsys.readouterr().out
+
+    assert "gnp[/]" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert not any(line.startswith("forged") for line in shown.splitlines())
