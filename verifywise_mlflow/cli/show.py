@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -103,7 +104,7 @@ def show(
         out.print(
             Text(
                 "What it was before, and when it changed: "
-                f"verifywise-mlflow history {inert(tenant)} {inert(model)} {version}"
+                f"verifywise-mlflow history {shlex.quote(inert(tenant))} {shlex.quote(inert(model))} {version}"
             )
         )
 

@@ -156,6 +156,9 @@ def test_hostile_names_are_shown_and_do_nothing(kept: Store) -> None:
 
     assert all("\x1b" not in output and "\u202e" not in output for output in outputs)
     assert "[bold red]x[/]\\x1b[31m\\u202egnp\\n version 1" in outputs[2]
+    assert "verifywise-mlflow history acme '[bold red]x" in " ".join(outputs[0].split()), (
+        "a shell takes it for one word"
+    )
 
 
 def test_what_no_eye_can_see_is_written_out_and_what_is_long_is_cut() -> None:
