@@ -86,8 +86,9 @@ class Line:
 
     def reply(self, whole: Answer) -> None:
         """Send a whole answer to the client."""
-        self.send([whole.encoded()])
+        # Noted first: the client may look as soon as it has the answer.
         self.exchange.status, self.exchange.answer_bytes = whole.status, len(whole.body)
+        self.send([whole.encoded()])
 
     def send(self, pieces: Iterable[bytes], pause: float = 0.0) -> None:
         """Send bytes to the client, with a pause after each piece, until it hangs up or the test is over."""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.inert import inert, shown
+from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.cli.show import GROUPS
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.entities import ModelVersion
@@ -24,6 +25,12 @@ from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 SINCE_EVER = ("--from", "2026-02-01")
 
 runner = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of one width: under xdist, COLUMNS was set when the console was made, and holds from then on."""
+    monkeypatch.setattr(out, "width", 200)
 
 
 @pytest.fixture
