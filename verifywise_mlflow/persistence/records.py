@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, text, tuple_
 
 from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
 from verifywise_mlflow.persistence.rows import Key, Row, columns_of, fingerprints, upsert
@@ -92,6 +92,17 @@ def due_records(
         key = (row["model_name"], row["version_number"])
         due.append(DueRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
     return due
+
+
+def count_incomplete(connection: Connection, tenant_id: str) -> int:
+    """Return how many living versions have a record that does not hold all that MLflow shows."""
+    table = canonical_records
+    count = connection.scalar(
+        select(func.count()).where(
+            table.c.tenant_id == tenant_id, table.c.gone_at.is_(None), text("incomplete <> '[]'::jsonb")
+        )
+    )
+    return count or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,11 @@ canonical_records = Table(
     _time("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
+    Index(
+        "canonical_records_incomplete",
+        "tenant_id",
+        postgresql_where=text("gone_at IS NULL AND incomplete <> '[]'::jsonb"),
+    ),
 )
 
 canonical_record_history = Table(

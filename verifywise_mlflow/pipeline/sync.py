@@ -18,7 +18,7 @@ from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.connector.readers import Reader
 from verifywise_mlflow.connector.transport import Traffic
-from verifywise_mlflow.persistence import minimisation, tenancy, trail
+from verifywise_mlflow.persistence import minimisation, records, tenancy, trail
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline import (
@@ -83,7 +83,8 @@ class Sync:
     ) -> Literal[False]:
         try:
             with self.store.begin(self.tenant.tenant_id) as connection:
-                trail.append(connection, [self._entry_of_end()])
+                still_incomplete = records.count_incomplete(connection, self.tenant.tenant_id)
+                trail.append(connection, [self._entry_of_end(still_incomplete)])
                 if self._key:
                     sign_head(connection, self.tenant.tenant_id, self._key, self.now())
         except DatabaseError as failure:
@@ -168,12 +169,15 @@ class Sync:
     def _entry_of_start(self) -> AuditEntry:
         return self.entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})
 
-    def _entry_of_end(self) -> AuditEntry:
+    def _entry_of_end(self, still_incomplete: int) -> AuditEntry:
         reasons = [note for report in self.reports for note in report.progress.notes]
         incomplete = [f"{n:,} of {report.stage}" for report in self.reports if (n := report.progress.incomplete)]
         outcome: Outcome = "incomplete" if incomplete else "complete"
         if incomplete:
             reasons.append(f"not read in full: {', '.join(incomplete)}")
+        if still_incomplete:
+            # The outcome is that of this sync; what none before it could read either must not go unsaid.
+            reasons.append(f"records of living versions that do not hold all that MLflow shows: {still_incomplete:,}")
         if self._failure:
             stage, error = self._failure
             outcome = "failed"
@@ -181,6 +185,7 @@ class Sync:
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
         traffic = self._traffic()
         counts["requests"], counts["bytes_read"] = traffic.requests, traffic.bytes_read
+        counts["incomplete_records"] = still_incomplete
         if self._reader:
             counts["server"] = asdict(self._reader.server)
         return self.entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)

@@ -378,6 +378,10 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
 
     entries = [row for row in rows(store, "audit_entries") if row["object_kind"] == "training run"]
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
+    ends = [entry for entry in rows(store, "audit_entries") if entry["kind"] == "sync ended"]
+    for end in ends:  # though the second had nothing to read anew
+        assert "that do not hold all that MLflow shows: 1" in str(end["reason"])
+        assert end["counts"]["incomplete_records"] == 1  # type: ignore[index]  # a JSON object
 
 
 def _time(milliseconds: int | None) -> datetime:

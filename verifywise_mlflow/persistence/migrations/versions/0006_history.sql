@@ -12,6 +12,9 @@ ALTER TABLE verifywise.compliance_badges ALTER COLUMN changed_at SET NOT NULL;
 
 -- What people ask of the present states: which are newer than some time.
 CREATE INDEX canonical_records_by_change ON verifywise.canonical_records (tenant_id, changed_at);
+-- Few, and counted by each sync.
+CREATE INDEX canonical_records_incomplete ON verifywise.canonical_records (tenant_id)
+WHERE gone_at IS NULL AND incomplete <> '[]'::jsonb;
 
 -- Former states: when and by which sync one ended, and then the row as it was. The end comes first, so that a column
 -- which is added to both tables, behind the others, leaves the triggers below as they are.
