@@ -1,308 +1,34 @@
-"""Roles that log in, and try to cross from the tenant that they have to one that they have not."""
+"""Who is let in, by which commands, and what each kind of role may do."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 
 import psycopg2
 import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import access, database, tenancy
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.overview import overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow_tests.persistence.any_rows import HOSTILE, ROWS, PgConnection, fill, insert, relations
-from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_database, new_name
+from verifywise_mlflow_tests.persistence.any_rows import HOSTILE, ROWS, PgConnection, relations
+from verifywise_mlflow_tests.persistence.house import (
+    OURS,
+    THEIRS,
+    House,
+    ask,
+    logged_in,
+    rows_of,
+    tenants_seen,
+)
+from verifywise_mlflow_tests.persistence.login_roles import execute, login_role, new_name
 from verifywise_mlflow_tests.persistence.test_store import NOW
 
-OURS, THEIRS = "acme", "globex"
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A database with rows of two tenants in every table, and who logs in to it."""
-
-    owner: str
-    pipeline: LoginRole
-    reader: LoginRole
-    """Of the tenant acme. It has a schema of its own, where it may create what it likes."""
-    stranger: LoginRole
-    """Has every privilege on the tables, but no access."""
-
-
-@pytest.fixture(scope="module")
-def house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    with ExitStack() as stack:
-        owner = stack.enter_context(new_database(postgres))
-        database.upgrade(owner)
-        with closing(psycopg2.connect(owner)) as connection:
-            for tenant in (OURS, THEIRS):
-                fill(connection, tenant)
-            connection.commit()
-        pipeline, reader, stranger = (
-            stack.enter_context(login_role(owner, new_name(kind))) for kind in ("pipeline", "reader", "stranger")
-        )
-        with Store(owner) as store, store.begin(None) as begun:
-            access.grant(begun, pipeline.name, "pipeline", None, NOW)
-            access.grant(begun, reader.name, "reader", OURS, NOW)
-        execute(
-            owner,
-            f"CREATE SCHEMA den AUTHORIZATION {reader.name}",
-            f"GRANT USAGE ON SCHEMA verifywise TO {stranger.name}",
-            f"GRANT ALL ON ALL TABLES IN SCHEMA verifywise TO {stranger.name}",
-            f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA verifywise TO {stranger.name}",
-            "ANALYZE",
-        )
-        yield House(owner, pipeline, reader, stranger)
-
-
-@contextmanager
-def logged_in(url: str, tenant: str | None = None) -> Iterator[PgConnection]:
-    """A transaction that is undone, set to a tenant as ``Store.begin`` sets it."""
-    with closing(psycopg2.connect(url)) as connection:
-        if tenant:
-            ask(connection, f"SELECT set_config('verifywise.tenant', '{tenant}', true)")
-        yield connection
-
-
-def ask(connection: PgConnection, statement: str) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall() if cursor.description else []
-
-
-def tenants_seen(connection: PgConnection, shown: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
-    """Return how many rows of which tenants each table and view shows."""
-    return {
-        relation: dict(
-            ask(connection, f"SELECT tenant_id, count(*) FROM verifywise.{relation} GROUP BY 1")  # type: ignore[arg-type]
-        )
-        for relation in shown or of_tenants(connection)
-    }
-
-
-def of_tenants(connection: PgConnection) -> list[str]:
-    """Return the tables and views that show rows of tenants; ``access`` shows roles."""
-    return [relation for relation in relations(connection, "r", "v") if relation != "access"]
-
-
-def rows_of(connection: PgConnection, relation: str, tenant: str) -> int:
-    ((count,),) = ask(connection, f"SELECT count(*) FROM verifywise.{relation} WHERE tenant_id = '{tenant}'")
-    assert isinstance(count, int)
-    return count
-
-
-def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_and_view(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in tenants_seen(owner).items()}
-
-    with logged_in(house.reader.url) as reader:
-        seen = tenants_seen(reader)
-        own = ask(reader, "SELECT role_name, tenant_id FROM verifywise.access")
-
-    assert len(expected) > 20
-    assert seen == expected
-    assert own == [(house.reader.name, OURS)]
-
-
-def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in tenants_seen(owner).items()}
-
-    with logged_in(house.pipeline.url, OURS) as pipeline:
-        assert tenants_seen(pipeline) == expected | {"tenants": {OURS: 1, THEIRS: 1}}
-
-
-@pytest.mark.parametrize("tenant", [None, "", "nobody", "%", "acme' OR true --"])
-def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(house: House, tenant: str | None) -> None:
-    with closing(psycopg2.connect(house.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
-        if tenant is not None:
-            cursor.execute("SELECT set_config('verifywise.tenant', %s, true)", [tenant])
-        seen = tenants_seen(pipeline)
-
-    assert {name for name, rows in seen.items() if rows} == {"tenants"}
-
-
-def test_who_has_privileges_but_no_access_sees_no_row(house: House) -> None:
-    with logged_in(house.stranger.url, OURS) as stranger:
-        assert {name for name, rows in tenants_seen(stranger).items() if rows} == set()
-        assert ask(stranger, "SELECT * FROM verifywise.access") == []
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-            insert(stranger, "registered_models", OURS)
-
-
-def test_who_was_let_in_by_nobody_may_not_even_look(house: House) -> None:
-    with login_role(house.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
-        for relation in ("audit_trail", "audit_entries", "alembic_version", "access"):
-            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                ask(connection, f"SELECT * FROM verifywise.{relation}")
-            connection.rollback()
-
-
-STILL_OURS = {
-    "the setting of pipelines": ["SET verifywise.tenant = 'globex'"],
-    "the setting, for this transaction": ["SELECT set_config('verifywise.tenant', 'globex', true)"],
-    # Were the policy's function to look for = where its caller says, no role would be a reader.
-    "an operator of its own": [
-        "CREATE FUNCTION den.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
-        "CREATE OPERATOR den.= (LEFTARG = text, RIGHTARG = text, FUNCTION = den.never)",
-        "CREATE FUNCTION den.always(text, name) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
-        "CREATE OPERATOR den.= (LEFTARG = text, RIGHTARG = name, FUNCTION = den.always)",
-        "SET search_path = den, pg_catalog",
-        "SET verifywise.tenant = 'globex'",
-    ],
-    "a table access of its own": [
-        "CREATE TEMP TABLE access (role_name text, kind text, tenant_id text)",
-        "INSERT INTO access VALUES (current_user, 'pipeline', NULL), (current_user, 'reader', 'globex')",
-        "SET search_path = pg_temp, den",
-        "SET verifywise.tenant = 'globex'",
-    ],
-    "a view of its own": [
-        "CREATE VIEW den.all_entries AS SELECT * FROM verifywise.audit_trail",
-        "SET verifywise.tenant = 'globex'",
-    ],
-}
-
-
-@pytest.mark.parametrize("way", STILL_OURS)
-def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(house: House, way: str) -> None:
-    with logged_in(house.reader.url) as reader:
-        known = of_tenants(reader)  # its own operators would mislead this question, too
-        for statement in STILL_OURS[way]:
-            ask(reader, statement)
-
-        assert {name: set(seen) for name, seen in tenants_seen(reader, known).items()} == {
-            name: {OURS} for name in known
-        }
-        assert ask(reader, "SELECT verifywise.current_tenant()") == [(OURS,)]
-
-
-REFUSED_TO_READERS = [
-    "SET row_security = off; SELECT * FROM verifywise.audit_trail",
-    "SET ROLE {owner}",
-    "SET ROLE {pipeline}",
-    "SET SESSION AUTHORIZATION {pipeline}",
-    "GRANT {pipeline} TO CURRENT_USER",
-    "UPDATE verifywise.access SET tenant_id = 'globex'",
-    "UPDATE verifywise.access SET kind = 'pipeline', tenant_id = NULL",
-    "DELETE FROM verifywise.access",
-    "INSERT INTO verifywise.canonical_records SELECT * FROM verifywise.canonical_records",
-    "UPDATE verifywise.compliance_results SET verdict = 'pass'",
-    "DELETE FROM verifywise.compliance_results",
-    "SELECT * FROM verifywise.canonical_records FOR UPDATE",
-    "SELECT nextval('verifywise.revisions')",
-    "SELECT last_value FROM verifywise.revisions",
-    "COPY verifywise.audit_trail FROM '/dev/null'",
-    "COPY verifywise.audit_trail TO '/tmp/trail'",
-    "COPY verifywise.audit_trail TO PROGRAM 'cat'",
-    "SELECT pg_read_file('postgresql.conf')",
-    "CREATE TABLE verifywise.mine (id int)",
-    "CREATE POLICY mine ON verifywise.audit_trail USING (true)",
-    "CREATE TABLE den.child () INHERITS (verifywise.audit_trail)",
-    "CREATE TABLE den.child (id text REFERENCES verifywise.tenants (tenant_id))",
-    "CREATE TRIGGER mine AFTER INSERT ON verifywise.audit_trail EXECUTE FUNCTION den.anything()",
-]
-
-
-@pytest.mark.parametrize("statement", REFUSED_TO_READERS)
-def test_a_reader_is_refused(house: House, statement: str) -> None:
-    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
-    with logged_in(house.reader.url) as reader, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        ask(reader, statement.format(owner=owner, pipeline=house.pipeline.name))
-
-
-def test_a_copy_holds_only_the_readers_rows(house: House) -> None:
-    copied = io.StringIO()
-    with logged_in(house.reader.url) as reader, reader.cursor() as cursor:
-        cursor.copy_expert("COPY verifywise.audit_trail TO STDOUT", copied)
-
-    assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OURS] * ROWS
-
-
-def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_statistics(house: House) -> None:
-    with logged_in(house.reader.url) as reader:
-        ask(
-            reader,
-            "CREATE FUNCTION den.tell(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS "
-            "$$ BEGIN RAISE NOTICE 'told %', $1; RETURN true; END $$",
-        )
-        ask(reader, "SELECT * FROM verifywise.audit_entries WHERE den.tell(tenant_id)")
-        told = {notice.split("told ")[1].strip() for notice in reader.notices}
-        statistics = ask(reader, "SELECT * FROM pg_stats WHERE schemaname = 'verifywise' AND attname = 'tenant_id'")
-
-    assert told == {OURS}
-    assert statistics == []
-
-
-# One with the rights of the owner behind it: what it would write is no history of anything.
-BORROWED = """
-    CREATE TEMP TABLE borrowed (LIKE verifywise.compliance_results);
-    CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed FOR EACH ROW EXECUTE FUNCTION verifywise.keep_former_verdict();
-"""
-
-REFUSED_TO_PIPELINES = [
-    BORROWED,
-    "ALTER TABLE verifywise.audit_trail DISABLE TRIGGER ALL",
-    "ALTER TABLE verifywise.audit_trail DISABLE ROW LEVEL SECURITY",
-    "ALTER TABLE verifywise.canonical_records DISABLE TRIGGER keep_former_record",
-    "DROP TRIGGER append_only ON verifywise.audit_trail",
-    "DROP TABLE verifywise.audit_trail",
-    "DROP POLICY of_one_tenant ON verifywise.audit_trail",
-    "DROP SCHEMA verifywise CASCADE",
-    "SET session_replication_role = replica",
-    "SET row_security = off; SELECT * FROM verifywise.audit_trail",
-    "CREATE TABLE verifywise.mine (id int)",
-    "CREATE OR REPLACE FUNCTION verifywise.current_tenant() RETURNS text LANGUAGE sql AS $$ SELECT 'globex' $$",
-    "SELECT setval('verifywise.revisions', 1)",
-    "UPDATE verifywise.alembic_version SET version_num = '0001'",
-    "UPDATE verifywise.access SET kind = 'reader', tenant_id = 'globex'",
-    "INSERT INTO verifywise.access VALUES ('mine', 'pipeline', NULL, now())",
-]
-
-
-@pytest.mark.parametrize("statement", REFUSED_TO_PIPELINES)
-def test_a_pipeline_is_refused(house: House, statement: str) -> None:
-    with logged_in(house.pipeline.url, OURS) as pipeline, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        ask(pipeline, statement)
-
-
-def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(house: House) -> None:
-    tried = 0
-    for table, privileges in access.PIPELINE.items():
-        with logged_in(house.pipeline.url, "initech") as pipeline:
-            if "INSERT" in privileges:
-                tried += 1
-                with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-                    insert(pipeline, table, "hooli")
-    assert tried > 15
-
-
-def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(house: House) -> None:
-    for table, privileges in access.PIPELINE.items():
-        if "UPDATE" not in privileges:
-            continue
-        with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
-            cursor.execute(f"UPDATE verifywise.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
-            assert cursor.rowcount == 0
-            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-                cursor.execute(f"UPDATE verifywise.{table} SET tenant_id = 'hooli'")
-
-
-def test_a_verdict_that_a_pipeline_deletes_is_kept_and_another_tenants_is_out_of_reach(house: House) -> None:
-    with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
-        cursor.execute("DELETE FROM verifywise.compliance_results")
-        assert cursor.rowcount == ROWS
-        assert rows_of(pipeline, "compliance_result_history", OURS) == 2 * ROWS
 
 
 def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
