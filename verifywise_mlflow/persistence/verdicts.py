@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.codec import dumps, loads
-from verifywise_mlflow.persistence.rows import Key, Row, numbers, upsert
+from verifywise_mlflow.persistence.rows import Key, Row, numbers, of_versions, upsert
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 
@@ -165,7 +165,7 @@ def _present(connection: Connection, tenant_id: str, judged: Sequence[Judged]) -
         results.c["values"],
     ).where(
         results.c.tenant_id == tenant_id,
-        tuple_(results.c.model_name, results.c.version_number).in_([item.due.key for item in judged]),
+        of_versions(results, [item.due.key for item in judged]),
     )
     present = {}
     # A few at a time: the values may hold whole manifests.
