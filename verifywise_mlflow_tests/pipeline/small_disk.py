@@ -15,9 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, run
+
+import pytest
 
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+
+FORBIDDEN = "this machine lets nobody mount a small disk in a namespace of one's own"
 
 DISK_BYTES = 192 * 1024**2
 """A new data directory takes some 60 MB."""
@@ -33,6 +37,8 @@ class SmallDisk:
         """Take the running program, and wait until its Postgres takes connections."""
         self._process = process
         self.url = self._line()
+        if self.url == FORBIDDEN:
+            pytest.skip(f"a full disk is NOT shown here: {FORBIDDEN}")
 
     def fill(self) -> None:
         """Leave no byte free."""
@@ -51,13 +57,15 @@ class SmallDisk:
     def _line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
-        assert line, "this machine lets nobody mount a small disk in a namespace of one's own, or it has no unshare(1)"
+        assert line, "the program of the small disk ended by itself"
         return line
 
 
 @contextmanager
 def postgres_on_a_small_disk() -> Iterator[SmallDisk]:
     """Start the program; end it with the block."""
+    if run([*IN_A_NAMESPACE, "true"], check=False).returncode:
+        pytest.skip(f"a full disk is NOT shown here: {FORBIDDEN}")
     command = [*IN_A_NAMESPACE, sys.executable, "-m", __name__]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
         try:
@@ -72,7 +80,11 @@ def main() -> None:
     """Be the program."""
     place = Path(tempfile.mkdtemp(prefix="verifywise-small-disk-"))
     try:
-        _mount(place)
+        try:
+            _mount(place)
+        except PermissionError:
+            print(FORBIDDEN)  # noqa: T201  # the answer
+            return
         with EmbeddedPostgres(place / "data", databases=["small"], log=place / "postgres.log") as server:
             print(server.url("small"), flush=True)  # noqa: T201  # the answer
             for line in sys.stdin:
