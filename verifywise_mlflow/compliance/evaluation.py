@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Final
+from typing import Final, cast
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.evidence import Evidence, Subject, evidence_of
+from verifywise_mlflow.compliance.evidence import Evidence, Shown, Subject, evidence_of
 from verifywise_mlflow.compliance.expressions import EvaluationError, Expression, compiled
-from verifywise_mlflow.compliance.paths import STATED, THRESHOLDS, TODAY, Path, at, dotted, selection_of
+from verifywise_mlflow.compliance.paths import THRESHOLDS, TODAY, Path, at, dotted, selection_of
 from verifywise_mlflow.compliance.policy import Policy
 from verifywise_mlflow.compliance.reasons import missing, seen
 from verifywise_mlflow.compliance.rules import Rule
@@ -38,11 +38,10 @@ class _CompiledRule:
     applies: Expression
     evidenced: Expression
     requires: Expression
-    kept: tuple[tuple[str, Path], ...]
-    """What is kept beside its verdict, by its key, in the order of the keys."""
-    origins: tuple[str, ...]
-    """Whose origins are kept, in the order of the names."""
-    thresholds: Mapping[str, float]
+    kept: tuple[tuple[str, int], ...]
+    """What is kept beside its verdict: the beginning of its JSON, and its place among the evaluator's paths."""
+    origins: tuple[int, ...]
+    """Whose origins are kept: places among the evaluator's names."""
     thresholds_json: str
     uses_today: bool
 
@@ -54,9 +53,35 @@ class Evaluator:
         """Compile it. Without a day, what looks at ``today`` is not evidenced."""
         rules = policy if isinstance(policy, RuleSet) else merged([policy])
         self._thresholds, self._today = rules.thresholds, today
-        self._rules = tuple(_compiled_rule(rule, rules.thresholds) for rule in rules.rules)
-        self.selection = selection_of(path for rule in self._rules for one in _expressions(rule) for path in one.paths)
+        self._paths: dict[Path, int] = {}
+        """Every value that is kept beside some verdict, with its place: each is written once a record."""
+        self._names: dict[str, int] = {}
+        """The same of every origin."""
+        self._rules = tuple(self._compiled(rule) for rule in rules.rules)
+        expressions = (one for rule in self._rules for one in (rule.applies, rule.evidenced, rule.requires))
+        self.selection = selection_of(path for one in expressions for path in one.paths)
         """What the rules look at, together."""
+
+    def _compiled(self, rule: Rule) -> _CompiledRule:
+        expressions = [compiled(text) for text in (rule.applies, rule.evidenced, rule.requires)]
+        applies, evidenced, requires = expressions
+        paths = dict.fromkeys(path for one in expressions for path in one.paths)
+        fields = {path[0] for path in paths} & set(FIELDS)
+        names = sorted({*fields, *(".".join(path[:2]) for path in paths if path[0] in fields and path[1:])})
+        # In the order of canonical JSON.
+        kept = sorted((dotted(path), path) for path in paths if path[0] not in (THRESHOLDS, TODAY))
+        used = {name: self._thresholds[name] for one in expressions for name in one.thresholds}
+        return _CompiledRule(
+            rule=rule,
+            digest=rule_digest(rule),
+            applies=applies,
+            evidenced=evidenced,
+            requires=requires,
+            kept=tuple((f"{quoted(key)}:", self._paths.setdefault(path, len(self._paths))) for key, path in kept),
+            origins=tuple(self._names.setdefault(name, len(self._names)) for name in names),
+            thresholds_json=json.dumps(used, sort_keys=True, separators=(",", ":")),
+            uses_today=any(one.uses_today for one in expressions),
+        )
 
     def evaluate(
         self,
@@ -77,62 +102,62 @@ class Evaluator:
 
     def judge(self, subject: Subject) -> list[Judgement]:
         """Return the same, with all that is only needed of a verdict that is new still to be made."""
-        of_record = _OfRecord(
-            subject, evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today), self._today
-        )
+        evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
+        of_record = _OfRecord(subject, evidence, self._today, self._paths, self._names)
         return [of_record.judgement(rule) for rule in self._rules]
 
 
 class _OfRecord:
     """One record while it is judged. Rules share expressions and values: each is looked at once."""
 
-    __slots__ = ("_activation", "_holding", "_kept", "_origins", "day", "evidence", "subject", "unread")
+    __slots__ = ("_activation", "_holding", "_kept", "_origins", "day", "evidence", "unread")
 
-    def __init__(self, subject: Subject, evidence: Evidence, day: date | None) -> None:
-        self.subject, self.evidence, self.day = subject, evidence, day
+    def __init__(
+        self, subject: Subject, evidence: Evidence, day: date | None, paths: Iterable[Path], names: Iterable[str]
+    ) -> None:
+        self.evidence, self.day = evidence, day
         incomplete = subject.incomplete
         self.unread = f" Part of the record could not be read: {incomplete[0].rstrip('.')}." if incomplete else ""
         self._activation: cel.Activation = evidence.activation()
-        self._holding: dict[str, bool | EvaluationError | None] = {}
-        self._kept: dict[Path, str | None] = {}
-        self._origins: dict[str, str] = {}
+        self._holding: dict[str, bool | EvaluationError | None] = {_ALWAYS: True}
+        self._kept = [_kept_json(path, evidence.shown) for path in paths]
+        origins = subject.origins or {}
+        self._origins = [_origin_json(name, origins.get(name)) for name in names]
 
     def judgement(self, rule: _CompiledRule) -> Judgement:
         verdict, decisive, error = self._judged(rule)
-        values = ",".join(
-            [f"{key}:{written}" for key, path in rule.kept if (written := self._kept_json(path)) is not None]
-        )
-        origins = ",".join(filter(None, [self._origin_json(name) for name in rule.origins]))
-        body = input_body(rule.digest, rule.thresholds_json, f"{{{values}}}")
-        return Judgement(self, rule, verdict, decisive, error, f"{{{values}}}", f"{{{origins}}}", body)
+        kept, origins = self._kept, self._origins
+        values_json = "{" + ",".join([key + value for key, at in rule.kept if (value := kept[at])]) + "}"
+        origins_json = "{" + ",".join([origin for at in rule.origins if (origin := origins[at])]) + "}"
+        body = input_body(rule.digest, rule.thresholds_json, values_json)
+        return Judgement(self, rule, verdict, decisive, error, values_json, origins_json, body)
 
     def _judged(self, rule: _CompiledRule) -> tuple[Verdict, Expression, EvaluationError | None]:
         """Return the verdict, and the expression that decided it."""
         decisive = rule.applies
         try:
-            applies = self._holds(decisive)
+            applies = self.holds(decisive)
             if not applies:
                 return Verdict.NOT_EVIDENCED if applies is None else Verdict.NOT_APPLICABLE, decisive, None
             decisive = rule.evidenced
-            if not self._holds(decisive):
+            if not self.holds(decisive):
                 return Verdict.NOT_EVIDENCED, decisive, None
             decisive = rule.requires
-            met = self._holds(decisive)
+            met = self.holds(decisive)
         except EvaluationError as error:
             return Verdict.ERROR, decisive, error
         return Verdict.NOT_EVIDENCED if met is None else Verdict.PASS if met else Verdict.FAIL, decisive, None
 
     def holds(self, expression: Expression) -> bool | None:
-        """Return whether an expression holds; it was looked at before."""
-        return self._holds(expression)
+        """Return whether an expression holds.
 
-    def _holds(self, expression: Expression) -> bool | None:
+        Raises:
+            EvaluationError: it cannot be evaluated on this record.
+        """
         text = expression.text
-        if text == _ALWAYS:
-            return True
-        try:
+        if text in self._holding:
             held = self._holding[text]
-        except KeyError:
+        else:
             try:
                 held = expression.holds(self._activation)
             except EvaluationError as error:
@@ -142,29 +167,20 @@ class _OfRecord:
             raise held
         return held
 
-    def _kept_json(self, path: Path) -> str | None:
-        try:
-            return self._kept[path]
-        except KeyError:
-            pass
-        if path[0] == STATED:  # not a member that may be missing: it is known, or it is not
-            written: str | None = kept_json(at(path, self.evidence.shown)[1])  # type: ignore[arg-type]  # a truth value
-        else:
-            found, value = at(path, self.evidence.shown)
-            written = kept_json(value) if found else None  # type: ignore[arg-type]  # what is shown is Shown
-        self._kept[path] = written
-        return written
 
-    def _origin_json(self, name: str) -> str:
-        written = self._origins.get(name)
-        if written is None:
-            origin = (self.subject.origins or {}).get(name)
-            written = ""
-            if origin is not None:
-                key, source = str(origin.get("key"))[:_LONGEST_KEY], str(origin.get("source"))
-                written = f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
-            self._origins[name] = written
-        return written
+def _kept_json(path: Path, shown: Mapping[str, Shown]) -> str:
+    """Return what is kept of the value at a path; nothing where there is none, which is not the same as a null."""
+    if len(path) == 1:
+        return kept_json(shown[path[0]])
+    found, value = at(path, shown)
+    return kept_json(cast("Shown", value)) if found else ""
+
+
+def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
+    if origin is None:
+        return ""
+    key, source = str(origin.get("key"))[:_LONGEST_KEY], str(origin.get("source"))
+    return f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
 
 
 @dataclass(slots=True)
@@ -201,7 +217,7 @@ class Judgement:
             reason=self._reason(),
             values_json=self.values_json,
             origins_json=self.origins_json,
-            thresholds=rule.thresholds,
+            thresholds_json=rule.thresholds_json,
             day=day,
             input_hash=input_hash(self._body, day),
         )
@@ -225,27 +241,3 @@ class Judgement:
                 else:
                     told = f"Not evidenced: {missing(decisive, evidence)}."
                 return told + self._record.unread
-
-
-def _expressions(rule: _CompiledRule) -> tuple[Expression, ...]:
-    return (rule.applies, rule.evidenced, rule.requires)
-
-
-def _compiled_rule(rule: Rule, thresholds: Mapping[str, float]) -> _CompiledRule:
-    applies, evidenced, requires = (compiled(text) for text in (rule.applies, rule.evidenced, rule.requires))
-    paths = dict.fromkeys(path for one in (applies, evidenced, requires) for path in one.paths)
-    names = {path[0] for path in paths}
-    kept = sorted((dotted(path), path) for path in paths if path[0] not in (THRESHOLDS, TODAY))
-    used = {name: thresholds[name] for one in (applies, evidenced, requires) for name in one.thresholds}
-    return _CompiledRule(
-        rule=rule,
-        digest=rule_digest(rule),
-        applies=applies,
-        evidenced=evidenced,
-        requires=requires,
-        kept=tuple((json.dumps(key), path) for key, path in kept),
-        origins=tuple(sorted({*(names & set(FIELDS)), *(".".join(path[:2]) for path in paths if path[1:])})),
-        thresholds=used,
-        thresholds_json=json.dumps(used, sort_keys=True, separators=(",", ":")),
-        uses_today=TODAY in names,
-    )

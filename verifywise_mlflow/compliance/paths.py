@@ -74,10 +74,10 @@ def _member(written: str) -> str:
 
 
 def at(path: Path, values: Mapping[str, object]) -> tuple[bool, object]:
-    """Return whether there is a value at a path, and the value."""
-    value: object = values
+    """Return whether there is a value at a path, and the value. Within values, only a dict has members."""
+    value: object = values if isinstance(values, dict) else dict(values)
     for name in path:
-        if not isinstance(value, Mapping) or name not in value:
+        if not isinstance(value, dict) or name not in value:
             return False, None
         value = value[name]
     return True, value

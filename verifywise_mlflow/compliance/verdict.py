@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Protocol
@@ -47,8 +47,7 @@ class RuleResult:
     values_json: str
     """``values`` in canonical JSON, as they were hashed."""
     origins_json: str = "{}"
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    """The figures that the rule compared with."""
+    thresholds_json: str = "{}"
     day: date | None = None
     """The day of the evaluation, UTC, where the rule looks at it."""
     input_hash: str = ""
@@ -65,6 +64,12 @@ class RuleResult:
         """Where the values came from: field to ``{source, key}``."""
         origins: dict[str, dict[str, Json]] = json.loads(self.origins_json)
         return origins
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The figures that the rule compared with."""
+        thresholds: dict[str, float] = json.loads(self.thresholds_json)
+        return thresholds
 
 
 class HasVerdict(Protocol):

@@ -21,11 +21,11 @@ ROWS: Final = 5_000
 
 
 class VerdictRow(NamedTuple):
-    """A verdict as it is kept. What is JSON is written already, as ``codec.dumps`` would."""
+    """A verdict as it is kept, all as text: JSON as ``codec.dumps`` writes it. The order is that of ``_COLUMNS``."""
 
     key: Key
     rule_id: str
-    rule_version: int
+    rule_version: str
     verdict: str
     reason: str
     values: str
@@ -92,13 +92,14 @@ def write(connection: Connection, tenant_id: str, rows: Sequence[VerdictRow], no
     """Insert verdicts, or put them in the place of those of the same version and rule."""
     for start in range(0, len(rows), ROWS):
         batch = rows[start : start + ROWS]
-        places = {key: place for place, key in enumerate(dict.fromkeys(row.key for row in batch), start=1)}
-        columns = {name: _joined([str(getattr(row, name)) for row in batch]) for name in _COLUMNS}
+        keys, *cells = zip(*batch, strict=True)
+        columns = {name: _joined(cells[place]) for place, name in enumerate(_COLUMNS)}
+        places = {key: str(place) for place, key in enumerate(dict.fromkeys(keys), start=1)}
         connection.execute(
             _UPSERT,
             {
                 **columns,
-                "at": _joined([str(places[row.key]) for row in batch]),
+                "at": _joined([places[key] for key in keys]),
                 "tenant_id": escape(tenant_id),
                 "names": [escape(name) for name, _ in places],
                 "numbers": [number for _, number in places],

@@ -11,7 +11,8 @@ from verifywise_mlflow.compliance.verdict import Badge, badge
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence import verdicts
 from verifywise_mlflow.persistence.rows import BATCH, Key
-from verifywise_mlflow.persistence.verdicts import Judged, PolicyIdentity
+from verifywise_mlflow.persistence.verdicts import Judging, PolicyIdentity, Writing
+from verifywise_mlflow.pipeline import waivers
 from verifywise_mlflow.pipeline.adoption import adopt_policy
 from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.pipeline.stage import Progress, StageContext
@@ -19,7 +20,11 @@ from verifywise_mlflow.pipeline.stage import Progress, StageContext
 
 def refresh(context: StageContext) -> Progress:
     """Judge the records that are new, changed, or not yet judged by these policies; daily where a rule asks the day."""
-    return judge_due(context, rules_of(context.tenant))
+    rules = rules_of(context.tenant)
+    notes = waivers.keep_in_step(context, rules)
+    progress = judge_due(context, rules)
+    progress.notes += notes
+    return progress
 
 
 def judge_due(context: StageContext, rules: RuleSet) -> Progress:
@@ -29,6 +34,7 @@ def judge_due(context: StageContext, rules: RuleSet) -> Progress:
     evaluator = Evaluator(rules, today=day)
     digest = judging_digest(rules)
     policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in rules.policy_of.items()}
+    judging = Judging(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
     adopt_policy(context, rules, digest)
     judged_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
     after: Key | None = None
@@ -45,17 +51,16 @@ def judge_due(context: StageContext, rules: RuleSet) -> Progress:
             )
             if not due:
                 return progress
-            judged = []
+            writing = Writing(connection, judging, [item.key for item in due])
             for item in due:
                 results = evaluator.judge(item.subject)
-                judged.append(Judged(item, results, badge(results, complete=not item.subject.incomplete)))
-            verdicts.write_verdicts(
-                connection, context.tenant.tenant_id, policy_of, digest, judged, context.sync_id, context.now
-            )
+                word = badge(results, complete=not item.subject.incomplete)
+                writing.take(item, results, word)
+                progress.incomplete += word is Badge.INCOMPLETE
+            writing.write()
         after = due[-1].key
-        progress.read += len(judged)
-        progress.changed += len(judged)
-        progress.incomplete += sum(1 for item in judged if item.badge is Badge.INCOMPLETE)
+        progress.read += len(due)
+        progress.changed += len(due)
         context.show(progress.read, progress.read)
 
 

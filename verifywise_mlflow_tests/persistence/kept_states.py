@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence import records, verdicts
 from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.rows import Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import Judged, PolicyIdentity
+from verifywise_mlflow.persistence.verdicts import Judging, PolicyIdentity, Writing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -63,10 +63,11 @@ def write_verdicts(
             if item.key == key
         ]
         results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
-        judged = Judged(due, results, badge((one.given for one in results), complete=True))
         policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
-        digest, sync_id = f"digest {policy_version}", f"sync of day {now.day}"
-        verdicts.write_verdicts(connection, "acme", policy_of, digest, [judged], sync_id, now)
+        judging = Judging("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
+        writing = Writing(connection, judging, [key])
+        writing.take(due, results, badge((one.given for one in results), complete=True))
+        writing.write()
 
 
 @dataclass(frozen=True, slots=True)

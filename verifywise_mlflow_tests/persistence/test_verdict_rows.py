@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.seen_values import input_hash_of, rule_digest
 from verifywise_mlflow.compliance.verdict import badge
 from verifywise_mlflow.persistence import history, verdicts
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import Judged, PolicyIdentity
+from verifywise_mlflow.persistence.verdicts import Judging, PolicyIdentity, Writing
 from verifywise_mlflow_tests.compliance.test_evaluation import rule
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
@@ -48,11 +48,14 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
             connection, "acme", policy_digest="none", after=None, limit=2, selection=evaluator.selection
         )
         results = evaluator.judge(due.subject)
-        judged = Judged(due, results, badge(results, complete=True))
         policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
-        return verdicts.write_verdicts(
-            connection, "acme", policy_of, policy.digest, [judged], sync_id or f"sync of day {number}", now
+        writing = Writing(
+            connection,
+            Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now),
+            [due.key],
         )
+        writing.take(due, results, badge(results, complete=True))
+        return writing.write()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
