@@ -65,7 +65,7 @@ class Expression:
         try:
             result = self._compiled.eval(activation)
             value: Shown = result.value()
-        except RuntimeError as error:  # how the library refuses a value that it cannot convert
+        except (RuntimeError, ValueError, OverflowError) as error:  # how the library refuses what it cannot convert
             raise EvaluationError(str(error)) from error
         if value is None or isinstance(value, bool):
             return value

@@ -86,9 +86,14 @@ def _digest_json(written: str) -> str:
 
 
 def _time(value: object) -> str:
-    if isinstance(value, datetime):
-        return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat()
-    raise TypeError(f"{type(value).__name__} has no canonical JSON")
+    if not isinstance(value, datetime):
+        raise TypeError(f"{type(value).__name__} has no canonical JSON")
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC).isoformat()
+    try:
+        return value.astimezone(UTC).isoformat()
+    except OverflowError:  # the first and the last hours that Python knows, which UTC puts out of reach
+        return value.isoformat()
 
 
 def _finite(value: Shown) -> Shown:

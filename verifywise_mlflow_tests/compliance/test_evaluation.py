@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -147,6 +147,22 @@ def test_a_result_holds_what_the_rule_names_as_it_stands_and_nothing_else() -> N
         "lifecycle_stage": None,
         "stated.description": False,
     }
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3))),
+        datetime(1, 1, 1, 0, 0, 0, 1),  # the store gives a zone to each, but nothing may raise
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-3))),
+    ],
+    ids=str,
+)
+def test_a_time_at_the_end_of_the_calendar_is_kept_and_makes_nothing_raise(edge: datetime) -> None:
+    result = judge(rule("created_at == created_at"), record_with(created_at=edge))
+
+    assert result.verdict in (Verdict.PASS, Verdict.ERROR)
+    assert str(result.values["created_at"]).startswith(edge.isoformat())
 
 
 def test_a_customers_map_cannot_pass_for_a_digest() -> None:
