@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, and_, delete, false, func, or_, select, text, tuple_
 
 from verifywise_mlflow.compliance.evidence import Subject
 from verifywise_mlflow.compliance.paths import Selection
@@ -20,6 +20,7 @@ from verifywise_mlflow.persistence.codec import Text, dumps, escape
 from verifywise_mlflow.persistence.rows import Key, Row, numbers, of_versions, upsert
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 from verifywise_mlflow.persistence.verdict_rows import VerdictRow
+from verifywise_mlflow.persistence.waivers import holding, is_waived
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,61 @@ def due_verdicts(
     return [
         DueVerdict((row["model_name"], row["version_number"]), subject(dict(row)), row["revision"])
         for row in connection.execute(query).mappings()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRecord:
+    """A living record with the verdicts that it has."""
+
+    due: DueVerdict
+    verdicts: Mapping[str, str]
+    """Rule's id to verdict."""
+    badge: str | None
+    is_current: bool
+    """Whether the record is as it was when it was judged."""
+
+
+def judged_records(
+    connection: Connection, tenant_id: str, *, after: Key | None, limit: int, selection: Selection
+) -> list[JudgedRecord]:
+    """Return the next living records, in the order of their keys, with the verdicts that they have."""
+    records, badges, results = canonical_records, compliance_badges, compliance_results
+    same_version = and_(
+        badges.c.tenant_id == records.c.tenant_id,
+        badges.c.model_name == records.c.model_name,
+        badges.c.version_number == records.c.version_number,
+    )
+    query = (
+        select(
+            *_shown(selection),
+            *(records.c.incomplete, records.c.findings, records.c.origins, records.c.revision),
+            *(badges.c.badge, badges.c.record_revision),
+        )
+        .select_from(records.outerjoin(badges, same_version))
+        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .order_by(records.c.model_name, records.c.version_number)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
+    rows = connection.execute(query).mappings().all()
+    keys = [(row["model_name"], row["version_number"]) for row in rows]
+    pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
+    given = connection.execute(
+        select(results.c.model_name, results.c.version_number, pairs)
+        .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
+        .group_by(results.c.model_name, results.c.version_number)
+    )
+    verdicts = {(name, number): words for name, number, words in given}
+    return [
+        JudgedRecord(
+            DueVerdict(key, subject(dict(row)), row["revision"]),
+            verdicts.get(key, {}),
+            row["badge"],
+            is_current=row["record_revision"] == row["revision"],
+        )
+        for key, row in zip(keys, rows, strict=True)
     ]
 
 
@@ -258,6 +314,10 @@ def _present(connection: Connection, tenant_id: str, keys: Sequence[Key]) -> dic
     return {(name, number): set(verdicts) for name, number, verdicts in connection.execute(query)}
 
 
+OPEN: Final = ("fail", "error", "not evidenced")
+"""The verdicts that are gaps."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuleCount:
     """How often a rule gave a verdict, over the living versions of a tenant."""
@@ -265,18 +325,30 @@ class RuleCount:
     rule_id: str
     verdict: str
     versions: int
+    waived: int
+    """Of those, the gaps that a waiver covers."""
 
 
-def rule_counts(connection: Connection, tenant_id: str) -> list[RuleCount]:
-    """Return the verdicts of each rule, counted over the tenant's living versions."""
+def rule_counts(connection: Connection, tenant_id: str, at: datetime | None = None) -> list[RuleCount]:
+    """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
     results = compliance_results
-    rows = connection.execute(
-        select(results.c.rule_id, results.c.verdict, func.count())
-        .select_from(results.join(canonical_records, _same_version()))
-        .where(results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None))
-        .group_by(results.c.rule_id, results.c.verdict)
-    )
-    return [RuleCount(*row) for row in rows]
+    of_living = (results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None))
+
+    def counted(*wanted: ColumnElement[bool]) -> dict[tuple[str, str], int]:
+        rows = connection.execute(
+            select(results.c.rule_id, results.c.verdict, func.count())
+            .select_from(results.join(canonical_records, _same_version()))
+            .where(*of_living, *wanted)
+            .group_by(results.c.rule_id, results.c.verdict)
+        )
+        return {(rule_id, verdict): count for rule_id, verdict, count in rows}
+
+    # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
+    rules = {one.waiver.rule for one in holding(connection, tenant_id, at)} if at else set()
+    waived = {}
+    if at and rules:
+        waived = counted(results.c.verdict.in_(OPEN), results.c.rule_id.in_(rules), is_waived(results, at))
+    return [RuleCount(*of, count, waived.get(of, 0)) for of, count in counted().items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,11 +360,18 @@ class Offender:
     rule_id: str
     verdict: str
     reason: str
+    is_waived: bool = False
 
 
-def offenders(connection: Connection, tenant_id: str, *, rule_id: str | None = None, limit: int = 20) -> list[Offender]:
-    """Return living versions that failed, erred or lack evidence: production first, failures first."""
+def offenders(
+    connection: Connection, tenant_id: str, *, rule_id: str | None = None, limit: int = 20, at: datetime | None = None
+) -> list[Offender]:
+    """Return living versions that failed, erred or lack evidence: production first, failures first.
+
+    With a time, those that a waiver covers then come last, and say so.
+    """
     results, records = compliance_results, canonical_records
+    waived: ColumnElement[bool] = is_waived(results, at) if at else false()
     query = (
         select(
             results.c.model_name,
@@ -300,14 +379,12 @@ def offenders(connection: Connection, tenant_id: str, *, rule_id: str | None = N
             results.c.rule_id,
             results.c.verdict,
             results.c.reason,
+            waived.label("is_waived"),
         )
         .select_from(results.join(records, _same_version()))
-        .where(
-            results.c.tenant_id == tenant_id,
-            records.c.gone_at.is_(None),
-            results.c.verdict.in_(("fail", "error", "not evidenced")),
-        )
+        .where(results.c.tenant_id == tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
         .order_by(
+            *([text("is_waived")] if at else []),
             (records.c.lifecycle_stage == "production").desc().nulls_last(),
             (results.c.verdict == "fail").desc(),
             results.c.model_name,
