@@ -17,9 +17,9 @@ from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence import verdict_rows
 from verifywise_mlflow.persistence.codec import Text, dumps, escape
-from verifywise_mlflow.persistence.rows import Key, Row, numbers, of_versions, upsert
+from verifywise_mlflow.persistence.rows import Key, numbers, of_versions
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
-from verifywise_mlflow.persistence.verdict_rows import VerdictRow
+from verifywise_mlflow.persistence.verdict_rows import BadgeRow, VerdictRow
 from verifywise_mlflow.persistence.waivers import holding, is_waived
 
 
@@ -63,11 +63,7 @@ def due_verdicts(
         selection: what the rules look at; by default, all.
     """
     records, badges = canonical_records, compliance_badges
-    same_version = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same_version = _badge_of_record(after)
     is_due = [
         badges.c.record_revision.is_distinct_from(records.c.revision),
         badges.c.policy_digest.is_distinct_from(policy_digest),
@@ -89,6 +85,20 @@ def due_verdicts(
     ]
 
 
+def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
+    """Return how a badge is joined to its record; behind a key, if one is given.
+
+    The key has to be said of the badges, too: else each batch walks through all badges before it once more.
+    """
+    records, badges = canonical_records, compliance_badges
+    same = and_(
+        badges.c.tenant_id == records.c.tenant_id,
+        badges.c.model_name == records.c.model_name,
+        badges.c.version_number == records.c.version_number,
+    )
+    return same if after is None else and_(same, tuple_(badges.c.model_name, badges.c.version_number) > after)
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedRecord:
     """A living record with the verdicts that it has."""
@@ -106,11 +116,7 @@ def judged_records(
 ) -> list[JudgedRecord]:
     """Return the next living records, in the order of their keys, with the verdicts that they have."""
     records, badges, results = canonical_records, compliance_badges, compliance_results
-    same_version = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same_version = _badge_of_record(after)
     query = (
         select(
             *_shown(selection),
@@ -232,7 +238,7 @@ class Writing:
         )
         self._present = _present(connection, judging.tenant_id, keys)
         self._verdicts: list[VerdictRow] = []
-        self._badges: list[Row] = []
+        self._badges: list[BadgeRow] = []
         self._dropped: list[tuple[str, int, str]] = []
 
     def take(self, due: DueVerdict, results: Sequence[Given], badge: Badge) -> None:
@@ -248,19 +254,7 @@ class Writing:
             asked = {one.rule_id for one in results}
             of_rules = (said.rpartition(" ")[0] for said in kept)
             self._dropped += [(*due.key, rule_id) for rule_id in of_rules if rule_id not in asked]
-        self._badges.append(
-            {
-                "tenant_id": judging.tenant_id,
-                "model_name": due.key[0],
-                "version_number": due.key[1],
-                "badge": badge.value,
-                "record_revision": due.revision,
-                "policy_digest": judging.digest,
-                "evaluated_at": judging.now,
-                "sync_id": judging.sync_id,
-                "changed_at": judging.now,
-            }
-        )
+        self._badges.append(BadgeRow(*due.key, badge.value, due.revision))
 
     def write(self) -> int:
         """Write what was taken; return how many verdicts were written or dropped."""
@@ -271,7 +265,9 @@ class Writing:
                 delete(results).where(results.c.tenant_id == judging.tenant_id, identity.in_(self._dropped))
             )
         verdict_rows.write(self._connection, judging.tenant_id, self._verdicts, judging.now, judging.sync_id)
-        upsert(self._connection, compliance_badges, self._badges)
+        verdict_rows.write_badges(
+            self._connection, judging.tenant_id, self._badges, judging.digest, judging.now, judging.sync_id
+        )
         return len(self._verdicts) + len(self._dropped)
 
 

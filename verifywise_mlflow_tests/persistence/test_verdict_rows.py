@@ -21,6 +21,7 @@ from verifywise_mlflow_tests.compliance.test_evaluation import rule
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record
+from verifywise_mlflow_tests.pipeline.judging import keep
 
 KEY = ("fraud", 3)
 TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=30) | st.sampled_from(
@@ -154,3 +155,34 @@ def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Sto
             for since in (None, day(2), day(2) + timedelta(hours=12))
         ]
     assert due == [0, 0, 1]
+
+
+def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judged_or_not(store: Store) -> None:
+    names = [f"model-{number}" for number in range(5)]
+    for name in names:
+        keep(store, name, 1, NOON)
+        keep(store, name, 2, NOON)
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("""
+                INSERT INTO verifywise.compliance_badges
+                SELECT tenant_id, model_name, version_number, 'gaps', revision, 'digest', now(), '', now()
+                FROM verifywise.canonical_records WHERE model_name IN ('model-1', 'model-3')
+            """)
+        )
+
+    def pages(digest: str) -> list[list[tuple[str, int]]]:
+        found: list[list[tuple[str, int]]] = []
+        with store.begin("acme") as connection:
+            while page := verdicts.due_verdicts(
+                connection, "acme", policy_digest=digest, after=found[-1][-1] if found else None, limit=3
+            ):
+                found.append([one.key for one in page])
+        return found
+
+    everything = [(name, number) for name in names for number in (1, 2)]
+    assert [len(page) for page in pages("another")] == [3, 3, 3, 1]
+    assert [key for page in pages("another") for key in page] == everything
+    assert [key for page in pages("digest") for key in page] == [
+        key for key in everything if key[0] not in ("model-1", "model-3")
+    ]
