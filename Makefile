@@ -63,6 +63,7 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.hashing
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.compliance
 
 .compat/current/.ready: constraints.txt
 

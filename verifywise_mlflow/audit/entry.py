@@ -17,6 +17,9 @@ EntryKind = Literal[
     "policy changed",
     "mapping changed",
     "tenant changed",
+    "waiver granted",
+    "waiver withdrawn",
+    "waiver expired",
     "tenant activated",
     "tenant deactivated",
     "tenant erased",
@@ -40,7 +43,7 @@ class AuditEntry:
     credential_identity: str | None = None
     server_version: str | None = None
     object_kind: str | None = None
-    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``."""
+    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``, ``waiver``."""
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)

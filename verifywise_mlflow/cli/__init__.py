@@ -1,11 +1,27 @@
 """The command line: ``verifywise-mlflow --help``. A module a command; the order here is the order of the help."""
 
-from verifywise_mlflow.cli import audit, check, db, demo, diff, events, history, manifest, show, sync, tags, tenants
+from verifywise_mlflow.cli import (
+    audit,
+    badge,
+    check,
+    db,
+    demo,
+    diff,
+    events,
+    history,
+    manifest,
+    policy,
+    show,
+    sync,
+    tags,
+    tenants,
+)
 from verifywise_mlflow.cli.app import app
 
 __all__ = [
     "app",
     "audit",
+    "badge",
     "check",
     "db",
     "demo",
@@ -13,6 +29,7 @@ __all__ = [
     "events",
     "history",
     "manifest",
+    "policy",
     "show",
     "sync",
     "tags",

@@ -18,10 +18,14 @@ from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, moment
 from verifywise_mlflow.cli.inert import inert, plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
-from verifywise_mlflow.persistence import history
+from verifywise_mlflow.cli.waivers import waiver_as_json
+from verifywise_mlflow.persistence import history, waivers
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.history import BadgeState, RecordState, Span, VerdictState
+from verifywise_mlflow.persistence.rows import Key
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.verdicts import OPEN
+from verifywise_mlflow.persistence.waivers import KeptWaiver
 
 GROUPS = {
     "Identity": ("model_name", "description", "business_purpose", "owner"),
@@ -86,6 +90,7 @@ def show(
         state = history.record_as_of(connection, tenant, key, at)
         badge = history.badge_as_of(connection, tenant, key, at)
         verdicts = history.verdicts_as_of(connection, tenant, key, at)
+        waived = [one for one in waivers.holding(connection, tenant, at) if _is_about(one, verdicts, key)]
     if state is None:
         when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}{when}", 1, as_json)
@@ -96,11 +101,14 @@ def show(
             **asdict(state),
             "badge": badge and asdict(badge),
             "verdicts": [asdict(verdict) for verdict in verdicts],
+            "waivers": [waiver_as_json(one) for one in waived],
         }
         sys.stdout.write(json.dumps(plain(told)) + "\n")
     else:
         _print_record(state, at)
         _print_verdicts(badge, verdicts)
+        for one in waived:
+            out.print(Text("waived: ", style="cyan"), shown(f"{one.waiver.rule}: {one.waiver.sentence}"), sep="")
         out.print(
             Text(
                 "What it was before, and when it changed: "
@@ -139,6 +147,12 @@ def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState]) 
         word = Text(verdict.verdict, style=_COLOURS.get(verdict.verdict, ""))
         table.add_row(shown(verdict.rule_id), word, shown(verdict.reason), shown(verdict.span.held_from))
     out.print(table)
+
+
+def _is_about(one: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
+    """Whether a waiver covers a gap of the version."""
+    gaps = [verdict.rule_id for verdict in verdicts if verdict.verdict in OPEN]
+    return any(one.waiver.covers(rule_id, *key) for rule_id in gaps)
 
 
 def _span(span: Span) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -30,6 +31,8 @@ class Policy(Part):
     id: Identifier
     version: int = Field(ge=1)
     title: Sentence
+    thresholds: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], float] = Field(default_factory=dict)
+    """The figures that rules compare with, as ``thresholds.NAME``. A tenant may put others in their place."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

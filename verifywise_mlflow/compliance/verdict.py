@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 from verifywise_mlflow.normalizer.record import Json
 
@@ -34,18 +37,50 @@ class Badge(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """One rule's verdict on one record."""
+    """One rule's verdict on one record, and all that it rests on."""
 
     rule_id: str
     rule_version: int
     verdict: Verdict
     reason: str
     """One sentence for people."""
-    values: Mapping[str, Json]
-    """The record's fields that the rule looked at, as it saw them; absent ones are null."""
+    values_json: str
+    """``values`` in canonical JSON, as they were hashed."""
+    origins_json: str = "{}"
+    thresholds_json: str = "{}"
+    day: date | None = None
+    """The day of the evaluation, UTC, where the rule looks at it."""
+    input_hash: str = ""
+    """What the verdict follows from: see ``seen_values``."""
+
+    @property
+    def values(self) -> dict[str, Json]:
+        """What the rule looked at, by path, as it stood there; of a long one its digest and size."""
+        values: dict[str, Json] = json.loads(self.values_json)
+        return values
+
+    @property
+    def origins(self) -> dict[str, dict[str, Json]]:
+        """Where the values came from: field to ``{source, key}``."""
+        origins: dict[str, dict[str, Json]] = json.loads(self.origins_json)
+        return origins
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The figures that the rule compared with."""
+        thresholds: dict[str, float] = json.loads(self.thresholds_json)
+        return thresholds
 
 
-def badge(results: Iterable[RuleResult], *, complete: bool) -> Badge:
+class HasVerdict(Protocol):
+    """Something with a verdict."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+
+
+def badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
     """Fold a record's verdicts into one badge; the worst counts.
 
     A failed rule outweighs everything, since it rests on what was read. A record that could not be

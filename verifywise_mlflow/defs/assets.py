@@ -84,6 +84,7 @@ _STAGES = (
 
 def _asset(described: _StageAsset) -> dg.AssetsDefinition:
     stage = described.stage
+    specs = check_specs(stage.value) if stage is Stage.COMPLIANCE_RESULTS else []
 
     @dg.asset(
         name=stage.value,
@@ -97,7 +98,7 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
             "dagster/table_name": f"{SCHEMA}.{stage.value}",
             "dagster/column_schema": _column_schema(stage),
         },
-        check_specs=check_specs(stage.value) if stage is Stage.COMPLIANCE_RESULTS else None,
+        check_specs=specs,
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
@@ -116,7 +117,7 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
             figures |= _end_of_trail(sync)
         yield dg.MaterializeResult(metadata=figures)
         if stage is Stage.COMPLIANCE_RESULTS:
-            yield from evaluate_checks(sync.store, context.partition_key)
+            yield from evaluate_checks(sync.store, sync.tenant, {spec.name for spec in specs})
 
     return asset
 

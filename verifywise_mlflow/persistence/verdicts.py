@@ -2,182 +2,316 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, and_, delete, false, func, or_, select, text, tuple_
 
+from verifywise_mlflow.compliance.evidence import Subject
+from verifywise_mlflow.compliance.paths import Selection
 from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
-from verifywise_mlflow.persistence.codec import dumps, loads
-from verifywise_mlflow.persistence.rows import Key, Row, numbers, of_versions, upsert
+from verifywise_mlflow.persistence import verdict_rows
+from verifywise_mlflow.persistence.codec import Text, dumps, escape
+from verifywise_mlflow.persistence.rows import Key, numbers, of_versions
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+from verifywise_mlflow.persistence.verdict_rows import BadgeRow, VerdictRow
+from verifywise_mlflow.persistence.waivers import holding, is_waived
 
 
 @dataclass(frozen=True, slots=True)
 class DueVerdict:
     """A record that is to be judged."""
 
-    record: CanonicalRecord
-    incomplete: Sequence[str]
+    key: Key
+    """The version's model name and number."""
+    subject: Subject
+    """What the rules look at; of a field that none does, null."""
     revision: int
 
-    @property
-    def key(self) -> Key:
-        """The version's model name and number."""
-        return (self.record.model_name, self.record.version_number)
+
+_LARGE: Final[Mapping[str, tuple[str, ...]]] = {
+    "artifact_manifest": ("files", "changed_in_place"),
+    "runtime_environment": ("packages",),
+}
+"""Members that take most of a record's bytes. They stay in the database where no rule looks at them."""
 
 
 def due_verdicts(
-    connection: Connection, tenant_id: str, *, policy_digest: str, after: Key | None, limit: int
+    connection: Connection,
+    tenant_id: str,
+    *,
+    policy_digest: str,
+    after: Key | None,
+    limit: int,
+    judged_since: datetime | None = None,
+    selection: Selection | None = None,
 ) -> list[DueVerdict]:
-    """Return the next records, in the order of their keys, that this policy has not judged as they are now."""
+    """Return the next records, in the order of their keys, that this policy has not judged as they are now.
+
+    Args:
+        connection: a transaction of the tenant.
+        tenant_id: whose records.
+        policy_digest: of the policy; who was judged by another one is due.
+        after: the key of the last one before.
+        limit: how many at most.
+        judged_since: who was judged earlier is due as well: for rules that look at the day.
+        selection: what the rules look at; by default, all.
+    """
     records, badges = canonical_records, compliance_badges
-    same_version = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same_version = _badge_of_record(after)
+    is_due = [
+        badges.c.record_revision.is_distinct_from(records.c.revision),
+        badges.c.policy_digest.is_distinct_from(policy_digest),
+    ]
+    if judged_since is not None:
+        is_due.append(badges.c.evaluated_at < judged_since)
     query = (
-        select(*(records.c[field] for field in FIELDS), records.c.incomplete, records.c.revision)
+        select(*_shown(selection), records.c.incomplete, records.c.findings, records.c.origins, records.c.revision)
         .select_from(records.outerjoin(badges, same_version))
-        .where(
-            records.c.tenant_id == tenant_id,
-            or_(
-                badges.c.record_revision.is_distinct_from(records.c.revision),
-                badges.c.policy_digest.is_distinct_from(policy_digest),
-            ),
-        )
+        .where(records.c.tenant_id == tenant_id, or_(*is_due))
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
     return [
-        DueVerdict(canonical_record(dict(row)), row["incomplete"], row["revision"])
+        DueVerdict((row["model_name"], row["version_number"]), subject(dict(row)), row["revision"])
         for row in connection.execute(query).mappings()
     ]
 
 
+def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
+    """Return how a badge is joined to its record; behind a key, if one is given.
+
+    The key has to be said of the badges, too: else each batch walks through all badges before it once more.
+    """
+    records, badges = canonical_records, compliance_badges
+    same = and_(
+        badges.c.tenant_id == records.c.tenant_id,
+        badges.c.model_name == records.c.model_name,
+        badges.c.version_number == records.c.version_number,
+    )
+    return same if after is None else and_(same, tuple_(badges.c.model_name, badges.c.version_number) > after)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRecord:
+    """A living record with the verdicts that it has."""
+
+    due: DueVerdict
+    verdicts: Mapping[str, str]
+    """Rule's id to verdict."""
+    badge: str | None
+    is_current: bool
+    """Whether the record is as it was when it was judged."""
+
+
+def judged_records(
+    connection: Connection, tenant_id: str, *, after: Key | None, limit: int, selection: Selection
+) -> list[JudgedRecord]:
+    """Return the next living records, in the order of their keys, with the verdicts that they have."""
+    records, badges, results = canonical_records, compliance_badges, compliance_results
+    same_version = _badge_of_record(after)
+    query = (
+        select(
+            *_shown(selection),
+            *(records.c.incomplete, records.c.findings, records.c.origins, records.c.revision),
+            *(badges.c.badge, badges.c.record_revision),
+        )
+        .select_from(records.outerjoin(badges, same_version))
+        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .order_by(records.c.model_name, records.c.version_number)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
+    rows = connection.execute(query).mappings().all()
+    keys = [(row["model_name"], row["version_number"]) for row in rows]
+    pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
+    given = connection.execute(
+        select(results.c.model_name, results.c.version_number, pairs)
+        .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
+        .group_by(results.c.model_name, results.c.version_number)
+    )
+    verdicts = {(name, number): words for name, number, words in given}
+    return [
+        JudgedRecord(
+            DueVerdict(key, subject(dict(row)), row["revision"]),
+            verdicts.get(key, {}),
+            row["badge"],
+            is_current=row["record_revision"] == row["revision"],
+        )
+        for key, row in zip(keys, rows, strict=True)
+    ]
+
+
+def _shown(selection: Selection | None) -> Iterator[ColumnElement[object]]:
+    """Yield the record's columns that rules look at, and of large values what they look at."""
+    wanted = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
+    for field in FIELDS:
+        column = canonical_records.c[field]
+        if field in wanted or column.primary_key:
+            members = (selection or {}).get(field)
+            is_stated = selection is not None and field in (selection.get("stated") or {})
+            unseen = [name for name in _LARGE.get(field, ()) if members and name not in members]
+            shown: ColumnElement[object] = column
+            for name in () if is_stated else unseen:
+                shown = shown.op("-", return_type=column.type)(name)
+            yield shown.label(field)
+
+
+def subject(row: Mapping[str, object]) -> Subject:
+    """Return what a row of ``canonical_records`` says of a version; columns that are not in it are null."""
+    return Subject(
+        canonical_record(row),
+        row["incomplete"],  # type: ignore[arg-type]  # as records.write_records wrote them
+        row["findings"],  # type: ignore[arg-type]
+        row["origins"],  # type: ignore[arg-type]
+    )
+
+
 def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
-    """Return the record that a row of ``canonical_records`` holds."""
-    values = {field: row[field] for field in FIELDS}
+    """Return the record that a row of ``canonical_records`` holds; columns that are not in it are null."""
+    values = {field: row.get(field) for field in FIELDS}
     if values["metrics"] is not None:
         values["metrics"] = numbers(values["metrics"])
     return CanonicalRecord(**values)  # type: ignore[arg-type]  # the columns are the record's fields
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A record's verdicts and badge."""
+class Given(Protocol):
+    """A verdict that was given. All that is only needed of one that is new is made at need."""
 
-    due: DueVerdict
-    results: Sequence[RuleResult]
-    badge: Badge
+    @property
+    def rule_id(self) -> str:
+        """Which rule's it is."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of what it says: the same verdict again needs no writing."""
+
+    def result(self) -> RuleResult:
+        """Return the verdict with all that it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyIdentity:
-    """The policy that judged."""
+    """The policy that a rule belongs to."""
 
     policy_id: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Who judges, by what, and when."""
+
+    tenant_id: str
+    policy_of: Mapping[str, PolicyIdentity]
+    """Rule's id to its policy."""
     digest: str
+    """Of all policies together; it stands beside the badges."""
+    sync_id: str
+    now: datetime
 
 
-def write_verdicts(
-    connection: Connection,
-    tenant_id: str,
-    policy: PolicyIdentity,
-    judged: Sequence[Judged],
-    sync_id: str,
-    now: datetime,
-) -> None:
-    """Write the verdicts that differ from the present ones, and drop those of rules that are no longer asked.
+class Writing:
+    """Writes the verdicts on some hundreds of records that differ from the present ones.
 
-    A verdict that is the same again keeps the time, the sync and the policy that gave it first; the badge tells which
-    policy judged last, and when. What ends is kept as history, by triggers, which are told here who writes, and when.
+    A verdict that is the same again keeps the time, the sync, the day and the policy that gave it first; the badge
+    tells which policy judged last, and when. Those of rules that are no longer asked are dropped. What ends is kept as
+    history, by triggers, which are told here who writes, and when.
+
+    Records are taken one by one, so that what was made to judge one is gone before the next: with all of a batch
+    around, Python's search for cycles takes two fifths of the time that judging takes.
     """
-    if not judged:
-        return
-    told = {"now": now.isoformat(), "sync_id": sync_id}
-    connection.execute(select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items())))
-    present = _present(connection, tenant_id, judged)
-    asked = {(item.due.key, result.rule_id) for item in judged for result in item.results}
-    dropped = [(*key, rule_id) for key, rule_id in present.keys() - asked]
-    if dropped:
-        identity = tuple_(*(compliance_results.c[name] for name in ("model_name", "version_number", "rule_id")))
+
+    def __init__(self, connection: Connection, judging: Judging, keys: Sequence[Key]) -> None:
+        """Look up the present verdicts of the versions that will be given."""
+        self._connection, self._judging = connection, judging
+        told = {"now": judging.now.isoformat(), "sync_id": judging.sync_id}
         connection.execute(
-            delete(compliance_results).where(compliance_results.c.tenant_id == tenant_id, identity.in_(dropped))
+            select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items()))
         )
-    rows: list[Row] = [
-        {
-            "tenant_id": tenant_id,
-            "model_name": item.due.key[0],
-            "version_number": item.due.key[1],
-            "rule_id": result.rule_id,
-            "rule_version": result.rule_version,
-            "verdict": result.verdict.value,
-            "reason": result.reason,
-            "values": result.values,
-            "policy_id": policy.policy_id,
-            "policy_version": policy.version,
-            "evaluated_at": now,
-            "sync_id": sync_id,
-        }
-        for item in judged
-        for result in item.results
-        if not present.get((item.due.key, result.rule_id))
-    ]
-    upsert(connection, compliance_results, rows)
-    upsert(
-        connection,
-        compliance_badges,
-        [
-            {
-                "tenant_id": tenant_id,
-                "model_name": item.due.key[0],
-                "version_number": item.due.key[1],
-                "badge": item.badge.value,
-                "record_revision": item.due.revision,
-                "policy_digest": policy.digest,
-                "evaluated_at": now,
-                "sync_id": sync_id,
-                "changed_at": now,
-            }
-            for item in judged
-        ],
+        self._present = _present(connection, judging.tenant_id, keys)
+        self._verdicts: list[VerdictRow] = []
+        self._badges: list[BadgeRow] = []
+        self._dropped: list[tuple[str, int, str]] = []
+
+    def take(self, due: DueVerdict, results: Sequence[Given], badge: Badge) -> None:
+        """Take a record's verdicts and badge."""
+        judging, kept = self._judging, self._present.get(due.key, set())
+        given = {f"{one.rule_id} {one.fingerprint()}": one for one in results}
+        if given.keys() != kept:
+            self._verdicts += [
+                _row(due.key, one.result(), judging.policy_of[one.rule_id], said.rpartition(" ")[2])
+                for said, one in given.items()
+                if said not in kept
+            ]
+            asked = {one.rule_id for one in results}
+            of_rules = (said.rpartition(" ")[0] for said in kept)
+            self._dropped += [(*due.key, rule_id) for rule_id in of_rules if rule_id not in asked]
+        self._badges.append(BadgeRow(*due.key, badge.value, due.revision))
+
+    def write(self) -> int:
+        """Write what was taken; return how many verdicts were written or dropped."""
+        judging, results = self._judging, compliance_results
+        if self._dropped:
+            identity = tuple_(*(results.c[name] for name in ("model_name", "version_number", "rule_id")))
+            self._connection.execute(
+                delete(results).where(results.c.tenant_id == judging.tenant_id, identity.in_(self._dropped))
+            )
+        verdict_rows.write(self._connection, judging.tenant_id, self._verdicts, judging.now, judging.sync_id)
+        verdict_rows.write_badges(
+            self._connection, judging.tenant_id, self._badges, judging.digest, judging.now, judging.sync_id
+        )
+        return len(self._verdicts) + len(self._dropped)
+
+
+_NOT_AS_IT_STANDS: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
+"""In canonical JSON: what Postgres would refuse, or hand back otherwise."""
+
+
+def stored(canonical: str) -> str:
+    """Return canonical JSON as the codec would have written it."""
+    return dumps(json.loads(canonical)) if _NOT_AS_IT_STANDS.search(canonical) else canonical
+
+
+def _row(key: Key, result: RuleResult, policy: PolicyIdentity, fingerprint: str) -> VerdictRow:
+    return VerdictRow(
+        key=key,
+        rule_id=result.rule_id,
+        rule_version=str(result.rule_version),
+        verdict=result.verdict.value,
+        reason=escape(result.reason),
+        values=stored(result.values_json),
+        policy_id=policy.policy_id,
+        policy_version=policy.version,
+        origins=stored(result.origins_json),
+        thresholds=stored(result.thresholds_json),
+        day=result.day.isoformat() if result.day else "",
+        input_hash=result.input_hash,
+        fingerprint=fingerprint,
     )
 
 
-def _present(connection: Connection, tenant_id: str, judged: Sequence[Judged]) -> dict[tuple[Key, str], bool]:
-    """Return which verdicts there are, by version and rule, and whether each is the one that was given again."""
+def _present(connection: Connection, tenant_id: str, keys: Sequence[Key]) -> dict[Key, set[str]]:
+    """Return of each version the verdicts that there are, as ``<rule's id> <fingerprint>``: a row a version."""
     results = compliance_results
-    given = {(item.due.key, result.rule_id): result for item in judged for result in item.results}
-    query = select(
-        results.c.model_name,
-        results.c.version_number,
-        results.c.rule_id,
-        results.c.rule_version,
-        results.c.verdict,
-        results.c.reason,
-        results.c["values"],
-    ).where(
-        results.c.tenant_id == tenant_id,
-        of_versions(results, [item.due.key for item in judged]),
+    said = func.array_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), type_=ARRAY(Text))
+    query = (
+        select(results.c.model_name, results.c.version_number, said)
+        .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
+        .group_by(results.c.model_name, results.c.version_number)
     )
-    present = {}
-    # A few at a time: the values may hold whole manifests.
-    for name, number, rule_id, *state in connection.execute(query.execution_options(yield_per=100)):
-        result = given.get(((name, number), rule_id))
-        present[((name, number), rule_id)] = result is not None and state == [
-            result.rule_version,
-            result.verdict.value,
-            result.reason,
-            loads(dumps(result.values)),  # as they would come back
-        ]
-    return present
+    return {(name, number): set(verdicts) for name, number, verdicts in connection.execute(query)}
+
+
+OPEN: Final = ("fail", "error", "not evidenced")
+"""The verdicts that are gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +321,30 @@ class RuleCount:
     rule_id: str
     verdict: str
     versions: int
+    waived: int
+    """Of those, the gaps that a waiver covers."""
 
 
-def rule_counts(connection: Connection, tenant_id: str) -> list[RuleCount]:
-    """Return the verdicts of each rule, counted over the tenant's living versions."""
+def rule_counts(connection: Connection, tenant_id: str, at: datetime | None = None) -> list[RuleCount]:
+    """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
     results = compliance_results
-    rows = connection.execute(
-        select(results.c.rule_id, results.c.verdict, func.count())
-        .select_from(results.join(canonical_records, _same_version()))
-        .where(results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None))
-        .group_by(results.c.rule_id, results.c.verdict)
-    )
-    return [RuleCount(*row) for row in rows]
+    of_living = (results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None))
+
+    def counted(*wanted: ColumnElement[bool]) -> dict[tuple[str, str], int]:
+        rows = connection.execute(
+            select(results.c.rule_id, results.c.verdict, func.count())
+            .select_from(results.join(canonical_records, _same_version()))
+            .where(*of_living, *wanted)
+            .group_by(results.c.rule_id, results.c.verdict)
+        )
+        return {(rule_id, verdict): count for rule_id, verdict, count in rows}
+
+    # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
+    rules = {one.waiver.rule for one in holding(connection, tenant_id, at)} if at else set()
+    waived = {}
+    if at and rules:
+        waived = counted(results.c.verdict.in_(OPEN), results.c.rule_id.in_(rules), is_waived(results, at))
+    return [RuleCount(*of, count, waived.get(of, 0)) for of, count in counted().items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +356,18 @@ class Offender:
     rule_id: str
     verdict: str
     reason: str
+    is_waived: bool = False
 
 
-def offenders(connection: Connection, tenant_id: str, *, rule_id: str | None = None, limit: int = 20) -> list[Offender]:
-    """Return living versions that failed, erred or lack evidence: production first, failures first."""
+def offenders(
+    connection: Connection, tenant_id: str, *, rule_id: str | None = None, limit: int = 20, at: datetime | None = None
+) -> list[Offender]:
+    """Return living versions that failed, erred or lack evidence: production first, failures first.
+
+    With a time, those that a waiver covers then come last, and say so.
+    """
     results, records = compliance_results, canonical_records
+    waived: ColumnElement[bool] = is_waived(results, at) if at else false()
     query = (
         select(
             results.c.model_name,
@@ -222,14 +375,12 @@ def offenders(connection: Connection, tenant_id: str, *, rule_id: str | None = N
             results.c.rule_id,
             results.c.verdict,
             results.c.reason,
+            waived.label("is_waived"),
         )
         .select_from(results.join(records, _same_version()))
-        .where(
-            results.c.tenant_id == tenant_id,
-            records.c.gone_at.is_(None),
-            results.c.verdict.in_(("fail", "error", "not evidenced")),
-        )
+        .where(results.c.tenant_id == tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
         .order_by(
+            *([text("is_waived")] if at else []),
             (records.c.lifecycle_stage == "production").desc().nulls_last(),
             (results.c.verdict == "fail").desc(),
             results.c.model_name,

@@ -33,6 +33,13 @@ def tenants_path() -> Path:
     return Path(path)
 
 
+def shared_waivers_path() -> Path | None:
+    """Return the path of ``waivers.yaml`` beside the tenants file; None where there is no such file."""
+    path = os.environ.get(VARIABLE)
+    beside = Path(path).parent / "waivers.yaml" if path else None
+    return beside if beside and beside.exists() else None
+
+
 def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     """Return the tenants of the file (default: the one the environment names) by their names.
 

@@ -101,6 +101,12 @@ NARROW: Mapping[str, Question] = {
     ),
     "the end of the trail": lambda c: trail.head(c, "acme"),
     "the trail's newest entries": sql("audit_entries WHERE tenant_id = 'acme' ORDER BY sequence DESC LIMIT 20"),
+    "due verdicts far behind": lambda c: verdicts.due_verdicts(
+        c, "acme", policy_digest="another", after=("model-000450", 1), limit=10
+    ),
+    "judged records far behind": lambda c: verdicts.judged_records(
+        c, "acme", after=("model-000450", 1), limit=10, selection={"owner": None}
+    ),
     "the trail's entries of a rare kind": sql(
         "audit_entries WHERE tenant_id = 'acme' AND kind = 'erasure' ORDER BY sequence DESC LIMIT 20"
     ),

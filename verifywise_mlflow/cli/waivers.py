@@ -1,0 +1,122 @@
+"""``verifywise-mlflow policy waivers``, ``policy waive`` and ``policy unwaive``: gaps that somebody accepts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.table import Table
+
+from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, described_tenant, moment
+from verifywise_mlflow.cli.inert import inert, plain, shown
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.waivers import KeptWaiver, kept
+from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.pipeline.waivers import UnusableWaiverError, grant_by_command, withdraw_by_command
+
+
+def waivers(
+    tenant: StoredTenantName,
+    as_of: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Those that held then; otherwise, now.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also those that do not hold.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List a tenant's waivers. What stands in the file and was not synced yet is not among them."""
+    at = as_of or datetime.now(UTC)
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
+        found = [one for one in kept(connection, tenant) if every or one.holds(at)]
+    if as_json:
+        told = [{**waiver_as_json(one), "holds": one.holds(at)} for one in found]
+        sys.stdout.write(json.dumps(plain({"tenant": tenant, "as_of": at, "waivers": told})) + "\n")
+        return
+    table = Table("#", "rule", "model", "version", "approver", "reason", "expires", "from", "holds")
+    for one in found:
+        waiver = one.waiver
+        table.add_row(
+            str(one.waiver_id),
+            *(shown(text) for text in (waiver.rule, waiver.model, waiver.version or "all")),
+            *(shown(text) for text in (waiver.approver, waiver.reason)),
+            waiver.expires.isoformat(),
+            one.source,
+            "yes" if one.holds(at) else one.ended or "no",
+        )
+    out.print(table)
+
+
+def waive(
+    tenant: TenantName,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule whose gaps are accepted.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name; * for any characters, ? for one.")],
+    approver: Annotated[str, typer.Option(help="Who accepts them.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    expires: Annotated[str, typer.Option(metavar="DAY", help="The last day on which it holds, UTC: 2026-12-31.")],
+    version: Annotated[int | None, typer.Option(min=1, help="One version alone; otherwise all, also new ones.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept a rule's gaps on a model until a day. The verdicts stay; the waiver stands beside them.
+
+    The audit trail is told. Exit code 2 if the rule is not asked, or the waiver cannot be granted.
+    """
+    try:
+        waiver = Waiver(
+            rule=rule,
+            model=model,
+            version=version,
+            approver=approver,
+            reason=reason,
+            expires=date.fromisoformat(expires),
+        )
+    except ValidationError as error:
+        detail = error.errors()[0]
+        fail(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", 2, as_json)
+    except ValueError:
+        fail(f"{expires!r} is no day: write 2026-12-31", 2, as_json)
+    with errors_as_sentences(as_json):
+        described = described_tenant(tenant)
+        asked = rules_of(described).policy_of
+        if rule not in asked:
+            fail(f"no policy of {tenant!r} asks for the rule {rule!r}; there are: {', '.join(asked)}", 2, as_json)
+        with Store(database_url()) as store:
+            try:
+                grant_by_command(store, described, waiver, datetime.now(UTC))
+            except UnusableWaiverError as error:
+                fail(str(error), 2, as_json)
+    _say("granted", waiver, as_json)
+
+
+def unwaive(
+    tenant: TenantName,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The waiver's number in policy waivers.")],
+    as_json: AsJson = False,
+) -> None:
+    """End a waiver that was granted by command. The audit trail is told."""
+    with errors_as_sentences(as_json):
+        described = described_tenant(tenant)
+        with Store(database_url()) as store:
+            try:
+                ended = withdraw_by_command(store, described, number, datetime.now(UTC))
+            except UnusableWaiverError as error:
+                fail(str(error), 2, as_json)
+    _say("withdrawn", ended.waiver, as_json)
+
+
+def waiver_as_json(one: KeptWaiver) -> dict[str, object]:
+    """Return a waiver for programs."""
+    names = ("waiver_id", "source", "granted_at", "ended_at", "ended")
+    return {**one.waiver.model_dump(mode="json"), **{name: getattr(one, name) for name in names}}
+
+
+def _say(outcome: str, waiver: Waiver, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"outcome": outcome, **waiver.model_dump(mode="json")}) + "\n")
+    else:
+        out.print(f"{outcome}: {inert(waiver.about)}; {inert(waiver.sentence)}", markup=False, highlight=False)

@@ -1,0 +1,121 @@
+"""Waivers as they are kept: granted once, ended once, so that any time's can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, cast, func, insert, literal, or_, select, update
+from sqlalchemy import Text as PlainText
+
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.tables import waivers
+
+Source = Literal["file", "command"]
+Ended = Literal["withdrawn", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWaiver:
+    """A waiver with when and how it was granted and ended."""
+
+    waiver_id: int
+    waiver: Waiver
+    source: Source
+    granted_at: datetime
+    sync_id: str
+    ended_at: datetime | None
+    """When its end was noted. It holds no longer after its day of expiry, noted or not."""
+    ended: Ended | None
+
+    def holds(self, at: datetime) -> bool:
+        """Return whether it held at a time."""
+        return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
+
+
+def grant(
+    connection: Connection, tenant_id: str, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
+) -> None:
+    """Keep waivers from now on."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "rule_id": one.rule,
+            "model": one.model,
+            "version_number": one.version,
+            "approver": one.approver,
+            "reason": one.reason,
+            "expires_on": one.expires,
+            "source": source,
+            "granted_at": now,
+            "sync_id": sync_id,
+        }
+        for one in granted
+    ]
+    if rows:
+        connection.execute(insert(waivers), rows)
+
+
+def end(connection: Connection, tenant_id: str, waiver_ids: Sequence[int], ended: Ended, now: datetime) -> None:
+    """Note that waivers hold no longer."""
+    if waiver_ids:
+        connection.execute(
+            update(waivers)
+            .where(waivers.c.tenant_id == tenant_id, waivers.c.waiver_id.in_(waiver_ids), waivers.c.ended_at.is_(None))
+            .values(ended_at=now, ended=ended)
+        )
+
+
+def kept(connection: Connection, tenant_id: str) -> list[KeptWaiver]:
+    """Return all waivers of a tenant that there ever were, the oldest first."""
+    return _kept(connection, waivers.c.tenant_id == tenant_id)
+
+
+def not_ended(connection: Connection, tenant_id: str) -> list[KeptWaiver]:
+    """Return the waivers whose end was not noted. Those among them that expired hold no longer all the same."""
+    return _kept(connection, waivers.c.tenant_id == tenant_id, waivers.c.ended_at.is_(None))
+
+
+def holding(connection: Connection, tenant_id: str, at: datetime) -> list[KeptWaiver]:
+    """Return the waivers that held at a time, the oldest first."""
+    return [one for one in kept(connection, tenant_id) if one.holds(at)]
+
+
+def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
+    """Whether a verdict is covered by a waiver that holds at a time: the same that ``Waiver.covers`` says."""
+    # LIKE knows % for any characters, _ for one, and \ before what is meant as it stands.
+    pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
+    for sign, like in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
+        pattern = func.replace(pattern, sign, like, type_=PlainText())
+    day = literal(at.astimezone(UTC).date())
+    return (
+        select(waivers.c.waiver_id)
+        .where(
+            waivers.c.tenant_id == results.c.tenant_id,
+            waivers.c.rule_id == results.c.rule_id,
+            cast(results.c.model_name, PlainText).like(pattern),
+            or_(waivers.c.version_number.is_(None), waivers.c.version_number == results.c.version_number),
+            and_(waivers.c.granted_at <= at, waivers.c.expires_on >= day),
+            or_(waivers.c.ended_at.is_(None), waivers.c.ended_at > at),
+        )
+        .exists()
+    )
+
+
+def _kept(connection: Connection, *wanted: ColumnElement[bool]) -> list[KeptWaiver]:
+    query = select(waivers).where(*wanted).order_by(waivers.c.waiver_id)
+    return [_kept_waiver(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _kept_waiver(row: Mapping[str, object]) -> KeptWaiver:
+    told = {"rule": "rule_id", "model": "model", "version": "version_number", "expires": "expires_on"}
+    # As it was granted: another release's bounds must not hide it.
+    waiver = Waiver.model_construct(
+        **{name: row[column] for name, column in told.items()},  # type: ignore[arg-type]  # the columns' types
+        approver=row["approver"],
+        reason=row["reason"],
+    )
+    names = ("waiver_id", "source", "granted_at", "sync_id", "ended_at", "ended")
+    return KeptWaiver(waiver=waiver, **{name: row[name] for name in names})  # type: ignore[arg-type]

@@ -1,0 +1,128 @@
+"""Keeps the waivers in step with their file, and tells the audit trail of each that begins or ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
+from verifywise_mlflow.compliance.ruleset import RuleSet
+from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, changes, load_waivers
+from verifywise_mlflow.persistence import trail, waivers
+from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.waivers import KeptWaiver
+from verifywise_mlflow.pipeline.stage import StageContext
+from verifywise_mlflow.tenants.loading import TenantsFileError, shared_waivers_path
+from verifywise_mlflow.tenants.tenant import Tenant
+
+
+class UnusableWaiversError(TenantsFileError):
+    """The file of waivers cannot be used. A line for each error."""
+
+
+class UnusableWaiverError(ValueError):
+    """A waiver cannot be granted or withdrawn by command. The message says why."""
+
+
+def written_waivers(tenant: Tenant) -> tuple[Waiver, ...]:
+    """Return the waivers of the tenant's file, or of the one beside ``tenants.yaml`` if there is one.
+
+    Raises:
+        UnusableWaiversError: the file says something that is no waiver, or one that the tenant names is not there.
+    """
+    own, shared = tenant.compliance.waivers, shared_waivers_path()
+    try:
+        if own is not None:
+            return load_waivers(own, tenant.tenant_id, is_own=True)
+        return load_waivers(shared, tenant.tenant_id, is_own=False) if shared else ()
+    except WaiversError as error:
+        raise UnusableWaiversError(str(error)) from error
+
+
+def keep_in_step(context: StageContext, rules: RuleSet) -> list[str]:
+    """Grant what the file has newly, end what it no longer has and what expired; return sentences for people."""
+
+    def tell(kind: EntryKind, waiver: Waiver, how: str) -> AuditEntry:
+        return context.entry(
+            kind,
+            "noted",
+            reason=f"{waiver.sentence} ({how})",
+            object_kind="waiver",
+            object_name=waiver.about,
+            counts=waiver.model_dump(mode="json"),
+        )
+
+    written = written_waivers(context.tenant)
+    tenant_id, now = context.tenant.tenant_id, context.now
+    with context.begin() as connection:
+        before = waivers.not_ended(connection, tenant_id)
+        expired = [one for one in before if one.waiver.ends_at <= now]
+        of_file = {one.waiver: one for one in before if one.source == "file" and one not in expired}
+        found = changes(of_file, written, now.astimezone(UTC).date())
+        waivers.end(connection, tenant_id, [one.waiver_id for one in expired], "expired", now)
+        waivers.end(connection, tenant_id, [of_file[one].waiver_id for one in found.withdrawn], "withdrawn", now)
+        waivers.grant(connection, tenant_id, found.granted, "file", now, context.sync_id)
+        trail.append(
+            connection,
+            [
+                *(tell("waiver expired", one.waiver, "the gap is open again") for one in expired),
+                *(tell("waiver withdrawn", one, "it is no longer in the file") for one in found.withdrawn),
+                *(tell("waiver granted", one, "it is in the file") for one in found.granted),
+            ],
+        )
+        still = waivers.not_ended(connection, tenant_id)
+    return [
+        f"a waiver is for the rule {rule!r}, which no policy asks for"
+        for rule in dict.fromkeys(one.waiver.rule for one in still)
+        if rule not in rules.policy_of
+    ]
+
+
+def grant_by_command(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) -> None:
+    """Grant a waiver, and tell so in the trail.
+
+    Raises:
+        UnusableWaiverError: it has expired already, or the same one holds.
+    """
+    if waiver.ends_at <= now:
+        raise UnusableWaiverError(f"{waiver.expires.isoformat()} is over: a waiver has to expire today or later")
+    with store.begin(tenant.tenant_id) as connection:
+        if any(one.waiver == waiver for one in waivers.holding(connection, tenant.tenant_id, now)):
+            raise UnusableWaiverError("the same waiver holds already")
+        waivers.grant(connection, tenant.tenant_id, [waiver], "command", now, "")
+        _append(connection, tenant, "waiver granted", waiver, "by command", now)
+
+
+def withdraw_by_command(store: Store, tenant: Tenant, waiver_id: int, now: datetime) -> KeptWaiver:
+    """End a waiver that was granted by command, and tell so in the trail; return it.
+
+    Raises:
+        UnusableWaiverError: there is none of this number that holds, or it stands in a file.
+    """
+    with store.begin(tenant.tenant_id) as connection:
+        found = {one.waiver_id: one for one in waivers.holding(connection, tenant.tenant_id, now)}
+        if waiver_id not in found:
+            raise UnusableWaiverError(f"there is no waiver {waiver_id} of the tenant that holds")
+        one = found[waiver_id]
+        if one.source == "file":
+            raise UnusableWaiverError("it stands in the file of waivers: take it out there")
+        waivers.end(connection, tenant.tenant_id, [waiver_id], "withdrawn", now)
+        _append(connection, tenant, "waiver withdrawn", one.waiver, "by command", now)
+    return one
+
+
+def _append(connection: Connection, tenant: Tenant, kind: EntryKind, waiver: Waiver, how: str, now: datetime) -> None:
+    entry = AuditEntry(
+        tenant_id=tenant.tenant_id,
+        occurred_at=now,
+        kind=kind,
+        sync_id="",
+        source_uri=tenant.tracking_uri,
+        outcome="noted",
+        code_version=__version__,
+        object_kind="waiver",
+        object_name=waiver.about,
+        reason=f"{waiver.sentence} ({how})",
+        counts=waiver.model_dump(mode="json"),
+    )
+    trail.append(connection, [entry])

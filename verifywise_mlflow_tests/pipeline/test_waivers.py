@@ -1,0 +1,204 @@
+"""A waiver stands beside a verdict from the moment it is granted until its day is over, and the trail tells of both."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence import verdicts as kept_verdicts
+from verifywise_mlflow.persistence import waivers
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.badges import badge_of
+from verifywise_mlflow.pipeline.waivers import (
+    UnusableWaiverError,
+    UnusableWaiversError,
+    grant_by_command,
+    withdraw_by_command,
+)
+from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, verdicts
+from verifywise_mlflow_tests.pipeline.syncing import rows
+
+WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
+
+
+def told(store: Store) -> list[tuple[object, object]]:
+    entries = rows(store, "audit_entries", "sequence")
+    return [(row["kind"], row["object_name"]) for row in entries if str(row["kind"]).startswith("waiver")]
+
+
+def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
+    with store.begin("acme") as connection:
+        counts = [one for one in kept_verdicts.rule_counts(connection, "acme", at) if one.rule_id == "owner"]
+    gaps = sum(one.versions for one in counts if one.verdict in kept_verdicts.OPEN)
+    waived = sum(one.waived for one in counts)
+    return gaps - waived, waived
+
+
+def file_of(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text("waivers:\n" + "".join(f"  - {line}\n" for line in lines) if lines else "waivers: []\n")
+    return path
+
+
+LINE = "{rule: owner, model: fraud*, approver: Ada, reason: A pilot., expires: 2026-03-03}"
+
+
+def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    keep(store, "fraud-2", 1, NOON)
+    keep(store, "churn", 1, NOON)
+    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+
+    judge(tenant, store, day(1))
+    first = verdicts(store)
+    judge(tenant, store, day(2))
+
+    assert {first[model, 1, "owner"] for model in ("fraud", "fraud-2", "churn")} == {"not evidenced"}
+    assert told(store) == [("waiver granted", "owner on fraud*")]
+    ends = datetime(2026, 3, 4, tzinfo=UTC)
+    # Without any sync, and to the moment.
+    assert open_and_waived(store, ends - timedelta(seconds=1)) == (1, 2)
+    assert open_and_waived(store, ends) == (3, 0)
+    judge(tenant, store, day(4))
+    judge(tenant, store, day(5))
+    assert verdicts(store) == first
+    assert told(store)[1:] == [("waiver expired", "owner on fraud*")]
+    (row,) = rows(store, "waivers")
+    assert (row["ended"], row["ended_at"]) == ("expired", day(4))
+
+
+def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what_it_was(
+    store: Store, tmp_path: Path
+) -> None:
+    keep(store, "fraud", 1, NOON)
+    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+    judge(tenant, store, day(1))
+    file_of(tmp_path)
+
+    judge(tenant, store, day(2))
+
+    assert told(store) == [("waiver granted", "owner on fraud*"), ("waiver withdrawn", "owner on fraud*")]
+    assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(0, 1), (1, 0)]
+
+
+def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    judge(described(), store, day(1))
+    with store.begin("acme") as connection:
+        before = badge_of(connection, "acme", "fraud", 1, day(1))
+
+    judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(2))
+
+    with store.begin("acme") as connection:
+        after, later = (badge_of(connection, "acme", "fraud", 1, at) for at in (day(2), day(4)))
+    assert before is not None
+    assert after is not None
+    assert later is not None
+    assert before.badge == after.badge == later.badge
+    assert (before.waived, after.waived, later.waived) == ({}, {"owner": 1}, {})
+    assert "(1 waived)" in after.svg()
+
+
+def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> None:
+    keep(store, "fraud", 1, NOON)
+    tenant = described()
+    judge(tenant, store, day(1))
+
+    grant_by_command(store, tenant, WAIVER, day(2))
+
+    assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(1, 0), (0, 1)]
+    with pytest.raises(UnusableWaiverError, match="holds already"):
+        grant_by_command(store, tenant, WAIVER, day(2))
+    judge(tenant, store, day(2))  # there is no file: it has no say over this one
+    assert open_and_waived(store, day(2)) == (0, 1)
+    (row,) = rows(store, "waivers")
+    withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(3))
+    assert open_and_waived(store, day(3)) == (1, 0)
+    assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
+    with pytest.raises(UnusableWaiverError, match="there is no waiver"):
+        withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(3))
+
+
+def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_path: Path) -> None:
+    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+    judge(tenant, store, day(1))
+    (row,) = rows(store, "waivers")
+
+    with pytest.raises(UnusableWaiverError, match="is over"):
+        grant_by_command(store, tenant, WAIVER, day(4))
+    with pytest.raises(UnusableWaiverError, match="take it out there"):
+        withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(2))
+
+
+def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+    (tmp_path / "waivers.yaml").write_text("waivers:\n  - " + LINE.replace("{rule", "{tenant: acme, rule") + "\n")
+
+    judge(described(), store, day(1))
+    assert [row["approver"] for row in rows(store, "waivers")] == ["Ada"]
+
+    judge(described(waivers=str(file_of(tmp_path))), store, day(2))
+    assert [row["ended"] for row in rows(store, "waivers")] == ["withdrawn"]
+
+
+def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_anything(
+    store: Store, tmp_path: Path
+) -> None:
+    path = file_of(tmp_path, LINE)
+    tenant = described(waivers=str(path))
+    judge(tenant, store, day(1))
+    path.unlink()
+
+    with pytest.raises(UnusableWaiversError, match="cannot be read"):
+        judge(tenant, store, day(2))
+
+    assert [row["ended"] for row in rows(store, "waivers")] == [None]
+
+
+def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: Path) -> None:
+    tenant = described(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
+
+    sync = judge(tenant, store, day(1))
+
+    assert sync.reports[0].progress.notes == ["a waiver is for the rule 'ownr', which no policy asks for"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
+)
+def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store, change: str) -> None:
+    grant_by_command(store, described(), WAIVER, day(1))
+    with store.begin("acme") as connection:
+        waivers.end(connection, "acme", [1], "withdrawn", day(2))
+
+    for statement in (change, "ended_at = NULL, ended = NULL"):
+        with pytest.raises(IntegrityError) as refused, store.begin("acme") as connection:
+            connection.execute(text(f"UPDATE verifywise.waivers SET {statement}"))
+        assert isinstance(refused.value.orig, psycopg2.errors.IntegrityConstraintViolation)
+
+
+@pytest.mark.parametrize("model", ["100%", "a_b", "a\\b", "fraud*", "f?", "*", "模型*", "a'b"])
+def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) -> None:
+    names = ["100%", "100x", "a_b", "axb", "a\\b", "a/b", "fraud", "fraud*", "fx", "f", "模型一", "a'b"]
+    for name in names:
+        keep(store, name, 1, NOON)
+    judge(described(), store, day(1))
+    waiver = WAIVER.model_copy(update={"model": model})
+
+    grant_by_command(store, described(), waiver, day(1))
+
+    with store.begin("acme") as connection:
+        found = kept_verdicts.offenders(connection, "acme", rule_id="owner", limit=50, at=day(1))
+    assert {one.model_name: one.is_waived for one in found} == {name: waiver.covers("owner", name, 1) for name in names}
+    # What nobody has accepted comes first.
+    assert sorted(found, key=lambda one: one.is_waived) == found
