@@ -1,27 +1,28 @@
-"""The policy that records are judged by, and how it is read from its file."""
+"""The policy that records are judged by, and how it is read from its files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.resources import as_file, files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from verifywise_mlflow.compliance.complaints import complaints
 from verifywise_mlflow.compliance.rules import Example, Identifier, Part, Reference, Rule, Sentence, Severity
-from verifywise_mlflow.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.compliance.written import NotReachedError, UnreadableError, WrittenFile, read_written
 
 __all__ = ["Example", "Policy", "PolicyError", "Reference", "Rule", "Severity", "default_policy", "load_policy"]
 
+_EXPECTED = "write id, version, title and rules at the top"
+_EXPECTED_OF_A_PART = "write rules at the top, and nothing else"
+
 
 class PolicyError(ValueError):
-    """The file holds no policy that can be used. The message has a line for each error: file, line, rule, field."""
+    """The files hold no policy that can be used. The message has a line for each error: file, line, rule, field."""
 
 
 class Policy(Part):
@@ -55,33 +56,53 @@ class Policy(Part):
 @cache
 def default_policy() -> Policy:
     """Return the policy that comes with the package, by which tenants without one of their own are judged."""
-    with as_file(files(__package__) / "policies" / "default.yaml") as path:
-        return load_policy(path)
+    with as_file(files(__package__) / "policies") as folder:
+        return load_policy(folder / "default.yaml")
 
 
 def load_policy(path: Path) -> Policy:
-    """Return the policy of a YAML file.
+    """Return the policy of a YAML file, and of the files with more rules that it names in ``files``.
 
     Raises:
-        PolicyError: the file is missing, no YAML, or says something that is no rule.
+        PolicyError: a file is missing, no YAML, or says something that is no rule.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{path}: is not UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise PolicyError(f"{path}:{line}: is not YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a character that YAML does not allow; a date such as 2026-13-01
-        raise PolicyError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-
-    if not isinstance(document, Mapping) or tree is None:
-        raise PolicyError(f"{path}: write id, version, title and rules at the top")
+        head = read_written(path, expected=_EXPECTED)
+        parts = [head, *(_part(head, named) for named in _files(head))]
+    except UnreadableError as error:
+        raise PolicyError(str(error)) from error
+    places = [(part, index) for part in parts for index in range(len(_rules(part)))]
+    document = {name: said for name, said in head.document.items() if name != "files"}
+    if places and isinstance(document.get("rules", []), list):
+        document["rules"] = [_rules(part)[index] for part, index in places]
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
-        raise PolicyError("\n".join(f"{path}:{what}" for what in complaints(error, document, tree))) from error
+        raise PolicyError("\n".join(complaints(error, head, places))) from error
+
+
+def _rules(file: WrittenFile) -> list[object]:
+    rules = file.document.get("rules")
+    return rules if isinstance(rules, list) else []
+
+
+def _files(head: WrittenFile) -> list[str]:
+    named = head.document.get("files", [])
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise UnreadableError(f"{head.path}:{head.line(('files',))}: files: write a list of paths")
+    return named
+
+
+def _part(head: WrittenFile, named: str) -> WrittenFile:
+    """Return a file that the head names. It lies beside the head or below it: a policy can be copied as one folder."""
+    place = f"{head.path}:{head.line(('files', _files(head).index(named)))}: files"
+    written = PurePosixPath(named)
+    if written.is_absolute() or ".." in written.parts:
+        raise UnreadableError(f"{place}: {named!r} has to lie beside this file, or below it")
+    try:
+        part = read_written(head.path.parent / written, expected=_EXPECTED_OF_A_PART)
+    except NotReachedError as error:
+        raise UnreadableError(f"{place}: {error}") from error
+    if set(part.document) != {"rules"} or not _rules(part):
+        raise UnreadableError(f"{part.path}:{part.line(('rules',))}: {_EXPECTED_OF_A_PART}")
+    return part

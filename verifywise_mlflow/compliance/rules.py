@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from verifywise_mlflow.compliance.expressions import compiled
+from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalogue
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 
@@ -50,14 +60,38 @@ class Part(BaseModel):
 class Reference(Part):
     """A clause that a rule gives evidence for. No claim that the clause is met by it."""
 
-    framework: Literal["EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI RMF"]
+    framework: FrameworkName
     clause: Sentence
-    confidence: Literal["high", "medium", "low"]
+    """By its number in the catalogue."""
+    confidence: Confidence
     """How sure we are that the clause asks for what the rule looks at."""
     applicable_from: date | None = None
-    """Null for standards and frameworks that are followed by choice."""
+    """The catalogue's date unless the rule states another; null for what is followed by choice."""
     source: Sentence | None = None
     """Where ``applicable_from`` was read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_dated_by_the_catalogue(cls, written: object) -> object:
+        if not isinstance(written, Mapping) or "applicable_from" in written or "source" in written:
+            return written
+        framework = catalogue().get(written.get("framework"))  # type: ignore[arg-type]  # another word finds none
+        clause = framework.by_id.get(str(written.get("clause"))) if framework else None
+        application = framework.application_of(clause) if framework and clause else None
+        return {**written, **application.model_dump()} if application else written
+
+    @field_validator("clause")
+    @classmethod
+    def _is_in_the_catalogue(cls, number: str, info: ValidationInfo) -> str:
+        framework = catalogue().get(info.data.get("framework"))  # type: ignore[arg-type]  # absent where it is wrong
+        if framework is None:
+            return number
+        clause = framework.by_id.get(number)
+        if clause is None:
+            raise ValueError(f"the catalogue has no clause {number!r} of {framework.name}")
+        if clause.obtainable is Obtainable.NOT_OBTAINABLE:
+            raise ValueError(f"MLflow shows nothing of {framework.name} {number}: {clause.blank}")
+        return number
 
     @model_validator(mode="after")
     def _gives_the_source_of_its_date(self) -> Reference:

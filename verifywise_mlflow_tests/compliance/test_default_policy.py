@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
+from verifywise_mlflow.cli.show import GROUPS
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.policy import Example, Rule, default_policy
+from verifywise_mlflow.compliance.expressions import compiled
+from verifywise_mlflow.compliance.frameworks import catalogue
+from verifywise_mlflow.compliance.policy import Example, Policy, Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 RULES = default_policy().rules
@@ -30,16 +35,79 @@ def test_a_rule_has_examples_of_meeting_it_and_of_missing_evidence(rule: Rule) -
     assert {Verdict.PASS, Verdict.NOT_EVIDENCED} <= {example.verdict for example in rule.examples}
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_examples_show_every_verdict_that_a_rule_can_give(rule: Rule) -> None:
+    """Values of one example are put together with those of others, in all ways: none gives a verdict that is new."""
+    shown: dict[str, list[object]] = {}
+    for example in rule.examples:
+        for field, value in example.record.items():
+            known = shown.setdefault(field, [None])
+            if value not in known:
+                known.append(value)
+    judge = Evaluator(Policy(id="alone", version=1, title="One rule", rules=(rule,)))
+
+    mixed = {
+        judge.evaluate(Example.model_construct(record=dict(zip(shown, values, strict=True))).canonical_record())[
+            0
+        ].verdict
+        for values in product(*shown.values())
+    }
+
+    assert mixed <= {example.verdict for example in rule.examples}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_without_an_example_of_failing_says_that_it_does_not_fail(rule: Rule) -> None:
+    if Verdict.FAIL not in {example.verdict for example in rule.examples}:
+        assert any(words in rule.rationale for words in ("cannot fail", "no failure")), rule.id
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_an_empty_record_fails_no_rule(rule: Rule) -> None:
+    # That MLflow does not show something does not show that it was not done.
+    nothing = Example(record={}, verdict=Verdict.PASS).canonical_record()
+    in_production = Example(record={"lifecycle_stage": "production"}, verdict=Verdict.PASS).canonical_record()
+
+    for record in (nothing, in_production):
+        (result,) = Evaluator(Policy(id="alone", version=1, title="One rule", rules=(rule,))).evaluate(record)
+        assert result.verdict in (Verdict.NOT_EVIDENCED, Verdict.NOT_APPLICABLE)
+
+
 def test_it_holds_these_rules() -> None:
     assert [rule.id for rule in RULES] == [
-        "production-privacy-assessment",
-        "high-risk-category",
-        "owner",
-        "reproducible-environment",
-        "production-baseline-metrics",
-        "artifact-integrity",
-        "model-signature",
+        *("owner", "business-purpose", "description"),
+        *("source-location", "production-deployment-status"),
+        *("training-finished", "production-baseline-metrics", "subgroup-metrics", "evaluation-evidence"),
+        *("code-commit", "source-unmodified", "training-entrypoint"),
+        *("dataset-reference", "dataset-digest", "production-lineage"),
+        *("high-risk-category", "prohibited-practice", "data-sensitivity"),
+        *("production-privacy-assessment", "production-approver", "production-security-assessment"),
+        *("artifact-integrity", "model-signature", "hashed-artifacts", "safe-serialization"),
+        *("reproducible-environment", "pinned-packages", "input-schema"),
     ]
+
+
+def test_each_group_of_the_record_is_asked_about() -> None:
+    asked = {field for rule in RULES for text in (rule.evidenced, rule.requires) for field in compiled(text).fields}
+
+    assert [group for group, fields in GROUPS.items() if not asked & set(fields)] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_refers_to_a_clause_whose_evidence_is_rules(rule: Rule) -> None:
+    # What the keeping of records shows needs no verdict on a version, and gets none.
+    for reference in rule.references:
+        assert catalogue()[reference.framework].by_id[reference.clause].shown_by == "rules"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_each_reference_to_a_law_has_the_catalogues_date_and_its_source(rule: Rule) -> None:
+    for reference in rule.references:
+        application = catalogue()[reference.framework].application_of(
+            catalogue()[reference.framework].by_id[reference.clause]
+        )
+        dated = (application.applicable_from, application.source) if application else (None, None)
+        assert (reference.applicable_from, reference.source) == dated
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
