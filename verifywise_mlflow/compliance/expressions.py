@@ -9,6 +9,7 @@ from functools import lru_cache
 from cel_expr_python import cel
 
 from verifywise_mlflow.compliance.evidence import Shown, environment
+from verifywise_mlflow.compliance.paths import STATED, THRESHOLDS, TODAY, Path, dotted, paths_in
 from verifywise_mlflow.normalizer.record import FIELDS
 
 
@@ -34,9 +35,6 @@ _MISSING = re.compile(
 
 _COMPLAINT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M)
 _CONTAINER = " (in container '')"
-_STRING_OR_COMMENT = re.compile(r"""[rR]?("{3}[\s\S]*?"{3}|'{3}[\s\S]*?'{3}|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')|//.*""")
-_PATH = re.compile(rf"(?<![\w.])(?:stated\.)?((?:{'|'.join(FIELDS)})\b(?:\.\w+\b(?!\s*\())*)")
-_STATED = re.compile(r"(?<![\w.])stated\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +42,19 @@ class Expression:
     """A compiled expression, and what of a record it looks at."""
 
     text: str
-    paths: tuple[str, ...]
-    """The values it names, in its order: ``owner``, ``runtime_environment.reproducible``."""
+    paths: tuple[Path, ...]
+    """The values it names, in its order: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
     _compiled: cel.Expression
 
     @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields of the record that it names."""
-        return tuple(dict.fromkeys(path.partition(".")[0] for path in self.paths))
+    def uses_today(self) -> bool:
+        """Whether what it says may differ from one day to the next."""
+        return (TODAY,) in self.paths
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """The figures that it compares with."""
+        return tuple(path[1] for path in self.paths if path[0] == THRESHOLDS)
 
     def holds(self, activation: cel.Activation) -> bool | None:
         """Return whether it is true, or None where that hangs on evidence that the record does not have.
@@ -87,11 +90,15 @@ def compiled(text: str) -> Expression:
         raise ExpressionError(_complaint(str(error))) from error
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         raise ExpressionError(f"it gives a {expression.return_type().name()}; write one that is true or false")
-    code = _STRING_OR_COMMENT.sub('""', text)
-    for member in _STATED.findall(code):
-        if member not in FIELDS:  # a map's members are beyond the compiler's check
-            raise ExpressionError(f"undeclared reference to 'stated.{member}'")
-    return Expression(text, tuple(dict.fromkeys(_PATH.findall(code))), expression)
+    paths = paths_in(text)
+    for path in paths:
+        # What such a map holds hangs on what the whole policy looks at, so only its members can be asked for; which
+        # there are is beyond the compiler's check.
+        if path[0] in (STATED, THRESHOLDS) and len(path) != 2:
+            raise ExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
+        if path[0] == STATED and path[1] not in FIELDS:
+            raise ExpressionError(f"undeclared reference to '{dotted(path)}'")
+    return Expression(text, paths, expression)
 
 
 def _complaint(message: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,6 +33,8 @@ class Policy(Part):
     id: Identifier
     version: int = Field(ge=1)
     title: Sentence
+    thresholds: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], float] = Field(default_factory=dict)
+    """The figures that rules compare with, as ``thresholds.NAME``. A tenant may put others in their place."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

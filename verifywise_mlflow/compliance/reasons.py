@@ -4,53 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 from verifywise_mlflow.compliance.evidence import Evidence, Shown
 from verifywise_mlflow.compliance.expressions import Expression
+from verifywise_mlflow.compliance.paths import CIRCUMSTANCES, STATED, Path, at, dotted
 
 _LONGEST_VALUE = 80
-"""Characters of a value that a sentence quotes; the result's ``values`` have all of it."""
+"""Characters of a value that a sentence quotes; the record has all of it."""
 
 
 def seen(expression: Expression, evidence: Evidence) -> str:
     """Return what the record shows of the values that the expression names."""
     facts = []
     for path in expression.paths:
-        value = _at(path, evidence)
-        if value is not None:
-            facts.append(f"{path} {_told(value)}")
-        elif path == "lifecycle_stage" and path not in evidence.not_understood:
+        known = _known(path, evidence)
+        if known is not None:
+            facts.append(f"{dotted(_asked(path))} {_told(known)}")
+        elif path == _STAGE and "lifecycle_stage" not in evidence.not_understood:
             facts.append("MLflow shows no lifecycle_stage")
-    return ", ".join(facts) or "it asks for nothing in the record"
+    return ", ".join(dict.fromkeys(facts)) or "it asks for nothing in the record"
 
 
 def missing(expression: Expression, evidence: Evidence) -> str:
     """Return which of the values that the expression names the record does not show."""
-    not_understood = [path for path in expression.paths if path in evidence.not_understood]
-    absent = dict.fromkeys(filter(None, (_absent(path, evidence) for path in expression.paths)))
-    facts = [f"{path} {_quoted(evidence.not_understood[path])} is not understood" for path in not_understood]
+    asked = dict.fromkeys(map(_asked, expression.paths))
+    not_understood = [name for (name, *_) in asked if name in evidence.not_understood]
+    absent = dict.fromkeys(filter(None, (_absent(path, evidence) for path in asked)))
+    facts = [f"{name} {_quoted(evidence.not_understood[name])} is not understood" for name in not_understood]
     if absent:
         facts.append(f"MLflow shows no {_listed(absent)}")
-    return ", ".join(facts) or f"{_listed(expression.fields)} shows too little"
+    return ", ".join(facts) or f"{_listed(dict.fromkeys(name for (name, *_) in asked))} shows too little"
 
 
-def _absent(path: str, evidence: Evidence) -> str | None:
+_STAGE: Path = ("lifecycle_stage",)
+
+
+def _asked(path: Path) -> Path:
+    """Return the field for ``stated.FIELD``: people are told of the field itself."""
+    return path[1:] if path[0] == STATED else path
+
+
+def _known(path: Path, evidence: Evidence) -> Shown:
+    if path[0] == STATED:  # only whether it is known is looked at, not what it is
+        return True if _is_stated(path[1], evidence) else None
+    found, value = at(path, evidence.known)
+    return cast("Shown", value) if found else None
+
+
+def _is_stated(field: str, evidence: Evidence) -> bool:
+    stated = evidence.shown.get(STATED)
+    return isinstance(stated, dict) and bool(stated.get(field))
+
+
+def _absent(path: Path, evidence: Evidence) -> str | None:
     """Return the path if the record has no value there; only the field, if that has none at all."""
-    field = path.partition(".")[0]
+    field = path[0]
     # No stage is an answer, not a gap: see STAGE_NOT_SHOWN.
-    if field == "lifecycle_stage" or field in evidence.not_understood:
+    if field in {"lifecycle_stage", *CIRCUMSTANCES} or field in evidence.not_understood:
         return None
     if field not in evidence.known:
-        return field
-    return path if _at(path, evidence) is None else None
-
-
-def _at(path: str, evidence: Evidence) -> Shown:
-    field, *members = path.split(".")
-    value = evidence.known.get(field)
-    for member in members:
-        value = value.get(member) if isinstance(value, dict) else None
-    return value
+        return None if _is_stated(field, evidence) else field
+    return dotted(path) if _known(path, evidence) is None else None
 
 
 def _told(value: Shown) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from verifywise_mlflow.normalizer.record import Json
@@ -34,7 +35,7 @@ class Badge(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """One rule's verdict on one record."""
+    """One rule's verdict on one record, and all that it rests on."""
 
     rule_id: str
     rule_version: int
@@ -42,7 +43,15 @@ class RuleResult:
     reason: str
     """One sentence for people."""
     values: Mapping[str, Json]
-    """The record's fields that the rule looked at, as it saw them; absent ones are null."""
+    """What the rule looked at, by path, as it stood there; a long one as its digest and size (``seen_values``)."""
+    origins: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Where the values came from: field to ``{source, key}``."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """The figures that the rule compared with."""
+    day: date | None = None
+    """The day of the evaluation, UTC, where the rule looks at it."""
+    input_hash: str = ""
+    """What the verdict follows from: see ``seen_values``."""
 
 
 def badge(results: Iterable[RuleResult], *, complete: bool) -> Badge:

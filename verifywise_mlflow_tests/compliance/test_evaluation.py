@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import UTC, datetime
+import hashlib
+import json
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.evidence import Subject
 from verifywise_mlflow.compliance.policy import Policy, Reference, Rule, Severity, default_policy
+from verifywise_mlflow.compliance.seen_values import LONGEST_KEPT, input_hash_of, rule_digest
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
@@ -113,21 +117,121 @@ def test_a_verdict_comes_with_what_was_seen(judged_by: Rule, verdict: Verdict, r
     assert (result.verdict, result.reason) == (verdict, reason)
 
 
-def test_a_long_value_is_quoted_in_part_and_kept_whole() -> None:
+def test_a_long_value_is_quoted_in_part_and_kept_as_its_digest() -> None:
     result = judge(rule('owner == ""'), record_with(owner="x" * 100_000))
 
     assert len(result.reason) < 120
-    assert result.values == {"owner": "x" * 100_000}
+    written = json.dumps("x" * 100_000).encode()
+    assert result.values == {"owner": {"$sha256": hashlib.sha256(written).hexdigest(), "$bytes": 100_002}}
 
 
-def test_a_result_holds_the_fields_that_the_rule_mentions_as_they_stand() -> None:
-    judged_by = rule('code_commit != ""', applies='lifecycle_stage != "archived"', evidenced="created_at == created_at")
-    record = record_with(owner="me", risk_category="high", created_at=datetime(2026, 3, 1, tzinfo=UTC))
+def test_a_result_holds_what_the_rule_names_as_it_stands_and_nothing_else() -> None:
+    judged_by = rule(
+        'code_commit != "" && artifact_manifest.file_count > 0',
+        applies='lifecycle_stage != "archived"',
+        evidenced="created_at == created_at && has(stated.description)",
+    )
+    record = record_with(
+        owner="me",
+        created_at=datetime(2026, 3, 1, tzinfo=UTC),
+        artifact_manifest={"files": [{"path": "a"}] * 5_000, "file_count": 5_000},
+    )
 
     result = judge(judged_by, record)
 
     assert (result.rule_id, result.rule_version) == ("rule", 3)
-    assert result.values == {"lifecycle_stage": None, "created_at": "2026-03-01T00:00:00+00:00", "code_commit": None}
+    assert result.values == {
+        "artifact_manifest.file_count": 5_000,
+        "code_commit": None,
+        "created_at": "2026-03-01T00:00:00+00:00",
+        "lifecycle_stage": None,
+        "stated.description": False,
+    }
+
+
+def test_a_customers_map_cannot_pass_for_a_digest() -> None:
+    forged: dict[str, Json] = {"$sha256": "0" * 64, "$bytes": 3}
+
+    result = judge(rule("size(hyperparameters) > 9"), record_with(hyperparameters=forged))
+
+    assert result.values["hyperparameters"] != forged
+
+
+def test_a_verdict_holds_where_its_values_came_from() -> None:
+    origins: dict[str, dict[str, object]] = {
+        "owner": {"source": "version tag", "key": "Owner" * 100, "raw": "me"},
+        "evaluation_tags.suite": {"source": "run tag", "key": "eval.suite", "raw": "a"},
+        "description": {"source": "version", "key": "description", "raw": None},
+    }
+    judged_by = rule('owner == "me" && evaluation_tags.suite == "a"')
+
+    policy = Policy(id="ours", version=1, title="A policy", rules=(judged_by,))
+    (result,) = Evaluator(policy).evaluate(record_with(owner="me"), origins=origins)
+
+    assert result.origins == {
+        "owner": {"source": "version tag", "key": ("Owner" * 100)[:300]},
+        "evaluation_tags.suite": {"source": "run tag", "key": "eval.suite"},
+    }
+
+
+def test_the_hash_of_the_inputs_follows_from_what_is_kept_beside_the_verdict() -> None:
+    judged_by = rule("training_ended_at < today && version_number < thresholds.most")
+    policy = Policy(id="ours", version=1, title="A policy", thresholds={"most": 5, "unused": 1}, rules=(judged_by,))
+    record = record_with(training_ended_at=datetime(2026, 3, 1, tzinfo=UTC))
+
+    (result,) = Evaluator(policy, today=date(2026, 3, 9)).evaluate(record)
+
+    decisive = {name: getattr(judged_by, name) for name in ("applies", "evidenced", "id", "requires", "version")}
+    inputs = {
+        "day": "2026-03-09",
+        "rule": hashlib.sha256(canonical(decisive)).hexdigest(),
+        "thresholds": {"most": 5.0},
+        "values": {"training_ended_at": "2026-03-01T00:00:00+00:00", "version_number": 1},
+    }
+    assert result.verdict is Verdict.PASS
+    assert (result.thresholds, result.day) == ({"most": 5.0}, date(2026, 3, 9))
+    assert result.input_hash == hashlib.sha256(canonical(inputs)).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def test_only_a_rule_that_looks_at_the_day_is_hashed_with_it() -> None:
+    policy = Policy(
+        id="ours",
+        version=1,
+        title="A policy",
+        rules=(rule("created_at < today", rule_id="dated"), rule('owner == "me"', rule_id="undated")),
+    )
+    record = record_with(owner="me", created_at=datetime(2026, 3, 1, tzinfo=UTC))
+
+    on_days = [Evaluator(policy, today=date(2026, 3, number)).judge(Subject(record)) for number in (8, 9)]
+
+    hashes = [[one.result().input_hash for one in judged] for judged in on_days]
+    assert [first == second for first, second in zip(*hashes, strict=True)] == [False, True]
+    # A day that passes is no reason to write a verdict anew.
+    assert [one.fingerprint() for one in on_days[0]] == [one.fingerprint() for one in on_days[1]]
+
+
+BEFORE = Subject(record_with(owner="me"))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(replace(BEFORE, record=record_with(owner="you")), id="value"),
+        pytest.param(replace(BEFORE, incomplete=("run 12ab: HTTP 404",)), id="what could not be read"),
+        pytest.param(replace(BEFORE, origins={"code_commit": {"source": "run tag", "key": "commit"}}), id="origin"),
+    ],
+)
+def test_a_verdict_that_says_something_else_has_another_fingerprint(after: Subject) -> None:
+    policy = Policy(id="ours", version=1, title="A policy", rules=(rule('owner == "me" && code_commit == "a"'),))
+    evaluator = Evaluator(policy)
+
+    (first,), (second,) = evaluator.judge(BEFORE), evaluator.judge(after)
+
+    assert first.fingerprint() != second.fingerprint()
 
 
 def test_where_evidence_lacks_and_something_could_not_be_read_the_reason_says_so() -> None:
@@ -198,6 +302,10 @@ def test_every_record_gets_one_verdict_a_rule(record: CanonicalRecord) -> None:
 
         assert [result.rule_id for result in results] == [rule.id for rule in policy.rules]
         assert all(result.reason.endswith(".") for result in results)
+        for judged_by, result in zip(policy.rules, results, strict=True):
+            assert len(json.dumps(result.values)) < (LONGEST_KEPT + 100) * max(1, len(result.values))
+            recomputed = input_hash_of(rule_digest(judged_by), result.values, result.thresholds, result.day)
+            assert recomputed == result.input_hash
 
 
 # Without lifecycle_stage, whose absence means something: see STAGE_NOT_SHOWN.
