@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from verifywise_mlflow.compliance.complaints import complaints
+from verifywise_mlflow.compliance.expressions import compiled
 from verifywise_mlflow.compliance.rules import Example, Identifier, Part, Reference, Rule, Sentence, Severity
 from verifywise_mlflow.compliance.written import NotReachedError, UnreadableError, WrittenFile, read_written
 
@@ -21,6 +22,10 @@ __all__ = ["Example", "Policy", "PolicyError", "Reference", "Rule", "Severity", 
 
 _EXPECTED = "write id, version, title and rules at the top"
 _EXPECTED_OF_A_PART = "write rules at the top, and nothing else"
+
+
+ThresholdName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Figure = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class PolicyError(ValueError):
@@ -33,7 +38,7 @@ class Policy(Part):
     id: Identifier
     version: int = Field(ge=1)
     title: Sentence
-    thresholds: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], float] = Field(default_factory=dict)
+    thresholds: Mapping[ThresholdName, Figure] = Field(default_factory=dict)
     """The figures that rules compare with, as ``thresholds.NAME``. A tenant may put others in their place."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
@@ -80,9 +85,29 @@ def load_policy(path: Path) -> Policy:
     if places and isinstance(document.get("rules", []), list):
         document["rules"] = [_rules(part)[index] for part, index in places]
     try:
-        return Policy.model_validate(document)
+        policy = Policy.model_validate(document)
     except ValidationError as error:
         raise PolicyError("\n".join(complaints(error, head, places))) from error
+    if wrong := list(_misused_thresholds(policy, head, places)):
+        raise PolicyError("\n".join(wrong))
+    return policy
+
+
+def _misused_thresholds(policy: Policy, head: WrittenFile, places: Sequence[tuple[WrittenFile, int]]) -> Iterator[str]:
+    """Yield what is wrong between the figures and the rules: one that no rule asks for is as likely misspelt."""
+    asked: set[str] = set()
+    for rule, (part, index) in zip(policy.rules, places, strict=True):
+        for field in ("applies", "evidenced", "requires"):
+            for name in compiled(getattr(rule, field)).thresholds:
+                asked.add(name)
+                if name not in policy.thresholds:
+                    line = part.line(("rules", index, field))
+                    known = ", ".join(policy.thresholds) or "none"
+                    yield (
+                        f"{part.path}:{line}: rule {rule.id!r}: {field}: thresholds has no {name!r}; there are: {known}"
+                    )
+    for name in policy.thresholds.keys() - asked:
+        yield f"{head.path}:{head.line(('thresholds', name))}: thresholds.{name}: no rule compares with it"
 
 
 def _rules(file: WrittenFile) -> list[object]:

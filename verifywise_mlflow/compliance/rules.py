@@ -18,9 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from verifywise_mlflow.compliance.evidence import Subject
 from verifywise_mlflow.compliance.expressions import compiled
 from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalogue
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.normalizer.findings import FindingKind
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 
 
@@ -100,16 +102,33 @@ class Reference(Part):
         return self
 
 
-class Example(Part):
-    """A record, as far as it matters, and the verdict that the rule has to give on it."""
+class ExampleFinding(Part):
+    """Something that looks wrong."""
 
-    record: Mapping[RecordField, JsonValue | datetime]
+    kind: FindingKind
+    field: RecordField | None = None
+    sentence: Sentence = "Something looks wrong."
+
+
+class Example(Part):
+    """A record, as far as it matters, what else is known of it, and the verdict that the rule has to give on it."""
+
+    record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
+    findings: tuple[ExampleFinding, ...] = ()
+    incomplete: tuple[Sentence, ...] = ()
+    """What could not be read."""
+    today: date | None = None
+    """The day of the evaluation; without one, what hangs on the day is not known."""
     verdict: Verdict
 
     def canonical_record(self) -> CanonicalRecord:
         """Return the record with every field that the example does not give at null."""
         shown = {**dict.fromkeys(FIELDS), "model_name": "example", "version_number": 1, **self.record}
         return CanonicalRecord(**shown)  # type: ignore[arg-type]  # a value of a wrong type earns the verdict ``error``
+
+    def subject(self) -> Subject:
+        """Return the record with what else is known of it, but for the day."""
+        return Subject(self.canonical_record(), self.incomplete, [one.model_dump() for one in self.findings])
 
 
 class Rule(Part):

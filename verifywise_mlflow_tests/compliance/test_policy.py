@@ -188,6 +188,36 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path / "latin.yaml")
 
 
+FIGURES = HEAD.replace("rules:\n", "thresholds: {most: 5}\nrules:\n")
+COMPARING = RULE.replace('requires: owner != ""', "requires: version_number < thresholds.most")
+
+
+def test_a_policy_gives_the_figures_that_its_rules_compare_with(tmp_path: Path) -> None:
+    assert load(tmp_path, FIGURES + COMPARING).thresholds == {"most": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            FIGURES + COMPARING.replace("thresholds.most", "thresholds.moost"),
+            "12: rule 'owner': requires: thresholds has no 'moost'; there are: most",
+        ),
+        (HEAD + COMPARING, "11: rule 'owner': requires: thresholds has no 'most'; there are: none"),
+        (FIGURES + RULE, "4: thresholds.most: no rule compares with it"),
+        (FIGURES.replace("5", "many") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (FIGURES.replace("5", "true") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (FIGURES.replace("5", ".inf") + COMPARING, "4: thresholds.most: Input should be a finite number"),
+        (FIGURES.replace("most", "Most") + COMPARING, "4: thresholds.Most: String should match"),
+    ],
+)
+def test_an_error_in_a_figure_is_told_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, text)
+
+    assert f"{tmp_path / 'ours.yaml'}:{complaint}" in str(raised.value)
+
+
 def in_two_files(tmp_path: Path, named: str, part: str) -> Policy:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "owners.yaml").write_text(part, encoding="utf-8")
