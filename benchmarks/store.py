@@ -92,7 +92,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
     with Store(url) as store, Sync(TENANT, store, options, _reader=reader) as sync:
         traffic.watch(store)
         for stage in Stage:
-            made, cpu, postgres_cpu = reader.seconds, cpu_seconds(), _postgres_cpu_seconds(postgres)
+            made, cpu, postgres_cpu = reader.seconds, cpu_seconds(), postgres_cpu_seconds(postgres)
             before = _Traffic(traffic.statements, traffic.rows)
             began = time.perf_counter()
             if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
@@ -107,7 +107,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
                     stage,
                     time.perf_counter() - began - made,
                     cpu_seconds() - cpu - made,
-                    _postgres_cpu_seconds(postgres) - postgres_cpu,
+                    postgres_cpu_seconds(postgres) - postgres_cpu,
                     traffic.statements - before.statements,
                     traffic.rows - before.rows,
                     changed,
@@ -136,7 +136,8 @@ def _write_manifests(sync: Sync) -> int:
     return len(due)
 
 
-def _postgres_cpu_seconds(pid: int) -> float:
+def postgres_cpu_seconds(pid: int) -> float:
+    """Return what a server and its processes have taken, those that ended included."""
     server = psutil.Process(pid)
     times = [process.cpu_times() for process in (server, *server.children())]
     ended = times[0].children_user + times[0].children_system

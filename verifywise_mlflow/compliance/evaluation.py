@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from cel_expr_python import cel
@@ -21,6 +22,9 @@ from verifywise_mlflow.compliance.ruleset import RuleSet, merged
 from verifywise_mlflow.compliance.seen_values import input_body, input_hash, kept_json, rule_digest
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+
+REVISION: Final = 2
+"""Raised with each change of how rules are evaluated, or of what is kept beside a verdict: all are then judged anew."""
 
 _LONGEST_KEY: Final = 300
 """Characters of an origin's key. MLflow's own limit is 250; another server may have none."""
@@ -51,9 +55,8 @@ class Evaluator:
         rules = policy if isinstance(policy, RuleSet) else merged([policy])
         self._thresholds, self._today = rules.thresholds, today
         self._rules = tuple(_compiled_rule(rule, rules.thresholds) for rule in rules.rules)
-        # The figures and the day are no evidence: they are taken whole.
-        paths = (path for rule in self._rules for one in _expressions(rule) for path in one.paths)
-        self._selection = selection_of(path for path in paths)
+        self.selection = selection_of(path for rule in self._rules for one in _expressions(rule) for path in one.paths)
+        """What the rules look at, together."""
 
     def evaluate(
         self,
@@ -75,7 +78,7 @@ class Evaluator:
     def judge(self, subject: Subject) -> list[Judgement]:
         """Return the same, with all that is only needed of a verdict that is new still to be made."""
         of_record = _OfRecord(
-            subject, evidence_of(subject, self._selection, thresholds=self._thresholds, today=self._today), self._today
+            subject, evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today), self._today
         )
         return [of_record.judgement(rule) for rule in self._rules]
 
@@ -158,8 +161,8 @@ class _OfRecord:
             origin = (self.subject.origins or {}).get(name)
             written = ""
             if origin is not None:
-                told = {"key": str(origin.get("key"))[:_LONGEST_KEY], "source": origin.get("source")}
-                written = f"{json.dumps(name)}:{json.dumps(told)}"
+                key, source = str(origin.get("key"))[:_LONGEST_KEY], str(origin.get("source"))
+                written = f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
             self._origins[name] = written
         return written
 
@@ -196,8 +199,8 @@ class Judgement:
             rule_version=rule.rule.version,
             verdict=self.verdict,
             reason=self._reason(),
-            values=json.loads(self.values_json),
-            origins=json.loads(self.origins_json),
+            values_json=self.values_json,
+            origins_json=self.origins_json,
             thresholds=rule.thresholds,
             day=day,
             input_hash=input_hash(self._body, day),

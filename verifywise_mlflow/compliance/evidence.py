@@ -160,7 +160,7 @@ def _is_known(field: str, raw: Json | datetime) -> bool:
 def _is_empty(value: Json | datetime) -> bool:
     if isinstance(value, str):
         return not value.strip()
-    return isinstance(value, Sequence | Mapping) and not value
+    return not value and isinstance(value, Sequence | Mapping)
 
 
 def _select(value: Json | datetime, wanted: Selection | None) -> Shown:

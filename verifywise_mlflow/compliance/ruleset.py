@@ -56,7 +56,8 @@ def merged(
         PolicyError: two policies have a rule or a threshold of one name, a rule compares with a threshold that no
             policy gives, or the tenant gives one that no policy has, or names a framework that no rule refers to.
     """
-    wrong: list[str] = []
+    ids = [policy.id for policy in policies]
+    wrong = [f"two policies are called {name!r}: rename one" for name in dict.fromkeys(ids) if ids.count(name) > 1]
     asked_by: dict[str, Policy] = {}
     figures: dict[str, float] = {}
     for policy in policies:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 from verifywise_mlflow.normalizer.record import Json
 
@@ -42,10 +44,9 @@ class RuleResult:
     verdict: Verdict
     reason: str
     """One sentence for people."""
-    values: Mapping[str, Json]
-    """What the rule looked at, by path, as it stood there; a long one as its digest and size (``seen_values``)."""
-    origins: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    """Where the values came from: field to ``{source, key}``."""
+    values_json: str
+    """``values`` in canonical JSON, as they were hashed."""
+    origins_json: str = "{}"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """The figures that the rule compared with."""
     day: date | None = None
@@ -53,8 +54,28 @@ class RuleResult:
     input_hash: str = ""
     """What the verdict follows from: see ``seen_values``."""
 
+    @property
+    def values(self) -> dict[str, Json]:
+        """What the rule looked at, by path, as it stood there; of a long one its digest and size."""
+        values: dict[str, Json] = json.loads(self.values_json)
+        return values
 
-def badge(results: Iterable[RuleResult], *, complete: bool) -> Badge:
+    @property
+    def origins(self) -> dict[str, dict[str, Json]]:
+        """Where the values came from: field to ``{source, key}``."""
+        origins: dict[str, dict[str, Json]] = json.loads(self.origins_json)
+        return origins
+
+
+class HasVerdict(Protocol):
+    """Something with a verdict."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+
+
+def badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
     """Fold a record's verdicts into one badge; the worst counts.
 
     A failed rule outweighs everything, since it rests on what was read. A record that could not be

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -68,6 +68,12 @@ class VerdictState:
     policy_id: str
     policy_version: str
     """Of the policy that gave this verdict first; later ones may have given it again."""
+    origins: Mapping[str, Mapping[str, object]]
+    thresholds: Mapping[str, float]
+    day: date | None
+    """On which it was given first, where the rule looks at the day."""
+    input_hash: str
+    """Of what it follows from: ``compliance.seen_values``. Empty for one that is older than these hashes."""
     span: Span
 
 
@@ -245,6 +251,10 @@ def _verdict_states(connection: Connection, *wanted: ColumnElement[bool]) -> lis
             values=row["values"],
             policy_id=row["policy_id"],
             policy_version=row["policy_version"],
+            origins=row["origins"],
+            thresholds=row["thresholds"],
+            day=row["day"],
+            input_hash=row["input_hash"],
             span=_span(row),
         )
         for row in connection.execute(query).mappings()

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Computed,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -316,6 +317,16 @@ def _verdict_columns() -> tuple[Column[Any], ...]:
     )
 
 
+def _rested_on() -> tuple[Column[Any], ...]:
+    return (
+        Column("origins", Json, nullable=False),
+        Column("thresholds", Json, nullable=False),
+        Column("day", Date),
+        Column("input_hash", PlainText, nullable=False),
+        Column("fingerprint", PlainText, nullable=False),
+    )
+
+
 def _badge_columns() -> tuple[Column[Any], ...]:
     return (
         Column("badge", Text, nullable=False),
@@ -347,6 +358,7 @@ compliance_results = Table(
     _key("version_number", Integer),
     _key("rule_id"),
     *_verdict_columns(),
+    *_rested_on(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
 )
 
@@ -357,6 +369,7 @@ compliance_result_history = Table(
     *_version_columns(),
     Column("rule_id", Text, nullable=False),
     *_verdict_columns(),
+    *_rested_on(),
     *_ended(),
     Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
     Index("compliance_result_history_by_end", "tenant_id", "held_until"),
@@ -381,6 +394,26 @@ compliance_badge_history = Table(
     Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
     Index("compliance_badge_history_by_end", "tenant_id", "held_until"),
 )
+
+waivers = Table(
+    "waivers",
+    metadata,
+    Column("waiver_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("rule_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version_number", Integer),
+    Column("approver", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    Column("source", Text, nullable=False),
+    _time("granted_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    _time("ended_at"),
+    Column("ended", Text),
+    Index("waivers_by_rule", "tenant_id", "rule_id"),
+)
+"""Accepted gaps. A row is granted once and ended once; a trigger refuses any other change."""
 
 stage_refreshes = Table(
     "stage_refreshes",

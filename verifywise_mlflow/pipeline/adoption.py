@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
-from verifywise_mlflow.compliance.policy import Policy
+from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.normalizer.normalize import REVISION
@@ -45,11 +45,14 @@ def adopt_mapping(context: StageContext, mapping: TagMapping, digest: str) -> No
     _adopt_in_stage(context, "mapping", digest, document)
 
 
-def adopt_policy(context: StageContext, policy: Policy, digest: str) -> None:
-    """Note the policy that records are judged by from now on. The digest stands beside each verdict."""
-    said = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
-    rules = {rule["id"]: rule for rule in said["rules"]}
-    _adopt_in_stage(context, "policy", digest, {"code_version": __version__, "policy": said | {"rules": rules}})
+def adopt_policy(context: StageContext, rules: RuleSet, digest: str) -> None:
+    """Note the policies that records are judged by from now on. The digest stands beside each badge."""
+    policies = {}
+    for policy in rules.policies:
+        said = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+        policies[policy.id] = said | {"rules": {rule["id"]: rule for rule in said["rules"]}}
+    document = {"code_version": __version__, "policies": policies, "thresholds": dict(rules.thresholds)}
+    _adopt_in_stage(context, "policy", digest, document)
 
 
 def adopt_tenant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from math import isfinite
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -138,6 +139,35 @@ class Intervals(_Section):
     """The same under all other versions."""
 
 
+class Compliance(_Section):
+    """What the tenant's records are judged by."""
+
+    default_policy: bool = True
+    """Whether the policy that comes with the package is asked, too."""
+    policies: tuple[AbsolutePath, ...] = ()
+    """Files with policies of the tenant's own. No two policies may have a rule of the same id."""
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """Figures in the place of the policies' own, by their names there."""
+    frameworks: tuple[str, ...] = ()
+    """Those whose references are shown, by their names in the policies. Empty: all."""
+    waivers: AbsolutePath | None = None
+    """The file of the tenant's waivers, in the place of ``waivers.yaml`` beside ``tenants.yaml``."""
+
+    @field_validator("thresholds")
+    @classmethod
+    def _are_figures(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        for name, figure in thresholds.items():
+            if not isfinite(figure):
+                raise ValueError(f"the threshold {name} has to be a number that is finite")
+        return thresholds
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Compliance:
+        if not self.default_policy and not self.policies:
+            raise ValueError("name a file under policies, or leave default_policy on: nothing would be judged")
+        return self
+
+
 class Tenant(_Section):
     """A customer whose MLflow server is read."""
 
@@ -159,6 +189,7 @@ class Tenant(_Section):
     """Words of this customer, added to the default mapping."""
     minimisation: Minimisation = Minimisation()
     """What is taken out of the customer's texts before anything is stored."""
+    compliance: Compliance = Compliance()
     intervals: Intervals = Intervals()
     bounds: Bounds = Bounds()
     """How much of a server's time and ours its answers may take."""

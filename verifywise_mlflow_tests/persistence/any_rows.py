@@ -83,4 +83,6 @@ def _value(name: str, type_: str, number: int) -> object:
         return Json({HOSTILE: [number, None, True, 1e300, {"location": HOSTILE}], "location": f"s3://{number}"})
     if type_ == "timestamp with time zone":
         return _TIME
+    if type_ == "date":
+        return "2026-01-02"
     return {"integer": number, "bigint": number, "boolean": number % 2 == 0}[type_]

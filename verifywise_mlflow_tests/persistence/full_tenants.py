@@ -79,14 +79,14 @@ WHERE v.tenant_id = $tenant;
 
 INSERT INTO compliance_results
 SELECT $tenant, model, number, 'rule-' || rule, 1, CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END, 'reason',
-       '{}', 'policy', '1', $now, 'sync-2'
+       '{}', 'policy', '1', $now, 'sync-2', '{}', '{}', NULL, 'h', 'f'
 FROM of_versions, generate_series(1, $rules) AS rule;
 
 INSERT INTO compliance_result_history (tenant_id, model_name, version_number, rule_id, rule_version, verdict, reason,
-                                       values, policy_id, policy_version, evaluated_at, sync_id, held_until,
-                                       ended_by_sync_id)
+                                       values, policy_id, policy_version, evaluated_at, sync_id, origins, thresholds,
+                                       input_hash, fingerprint, held_until, ended_by_sync_id)
 SELECT $tenant, model, number, 'rule-' || rule, 1, 'fail', 'reason', '{}', 'policy', '1', $now - interval '2 days',
-       'sync-1', $now, 'sync-2'
+       'sync-1', '{}', '{}', 'h', 'f', $now, 'sync-2'
 FROM of_versions, generate_series(1, $rules) AS rule;
 
 INSERT INTO compliance_badges

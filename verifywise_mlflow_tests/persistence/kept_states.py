@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict, badge
@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence import records, verdicts
 from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.rows import Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import DueVerdict, Judged, PolicyIdentity
+from verifywise_mlflow.persistence.verdicts import Judged, PolicyIdentity
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -62,7 +62,28 @@ def write_verdicts(
             for item in verdicts.due_verdicts(connection, "acme", policy_digest="", after=None, limit=100)
             if item.key == key
         ]
-        results = [RuleResult(rule, 1, word, reason, {"owner": None}) for rule, word in words.items()]
-        judged = Judged(DueVerdict(due.record, (), due.revision), results, badge(results, complete=True))
-        policy = PolicyIdentity("p", policy_version, f"digest {policy_version}")
-        verdicts.write_verdicts(connection, "acme", policy, [judged], f"sync of day {now.day}", now)
+        results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
+        judged = Judged(due, results, badge((one.given for one in results), complete=True))
+        policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
+        digest, sync_id = f"digest {policy_version}", f"sync of day {now.day}"
+        verdicts.write_verdicts(connection, "acme", policy_of, digest, [judged], sync_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A verdict that nothing was judged for."""
+
+    given: RuleResult
+
+    @property
+    def rule_id(self) -> str:
+        """Which rule's it is."""
+        return self.given.rule_id
+
+    def fingerprint(self) -> str:
+        """Return a hash of the verdict."""
+        return fingerprint([self.given.verdict, self.given.reason])
+
+    def result(self) -> RuleResult:
+        """Return the verdict."""
+        return self.given

@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.policy import Policy, default_policy
 from verifywise_mlflow.normalizer.mapping import TagMapping
 from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import canonical_records, compliance_results
+from verifywise_mlflow.pipeline import canonical_records, policies
 from verifywise_mlflow.pipeline.adoption import changed_settings
 from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.sync import Sync
@@ -121,14 +121,14 @@ def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pyt
     (first, *others) = policy.rules
     renamed = (*others, first.model_copy(update={"title": "New."}))
     changed = Policy(id=policy.id, version=99, title=policy.title, rules=renamed)
-    monkeypatch.setattr(compliance_results, "default_policy", lambda: changed)
+    monkeypatch.setattr(policies, "default_policy", lambda: changed)
 
     counts = told(store, offline(tenant, store))["policy changed"]["counts"]
 
     assert isinstance(counts, dict)
     assert counts["changed"] == {
-        "policy.version": {"previous": policy.version, "new": 99},
-        f"policy.rules.{first.id}.title": {"previous": first.title, "new": "New."},
+        f"policies.{policy.id}.version": {"previous": policy.version, "new": 99},
+        f"policies.{policy.id}.rules.{first.id}.title": {"previous": first.title, "new": "New."},
     }
 
 

@@ -1,0 +1,234 @@
+"""``python -m benchmarks.compliance``: what judging all records of a tenant takes, offline, in a real Postgres.
+
+Rounds, each in a process of its own: the first evaluation; the same policy in other words (nothing is written but who
+judged last); one rule of 25 changed; nothing due; all rules changed, which moves every former verdict to the history.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from benchmarks.compliance_policy import policy
+from benchmarks.contender import cpu_seconds, peak_bytes
+from benchmarks.store import postgres_cpu_seconds
+from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from verifywise_mlflow.compliance.policy import Policy
+from verifywise_mlflow.compliance.ruleset import merged
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.persistence import records
+from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.compliance_results import judge_due
+from verifywise_mlflow.pipeline.stage import StageContext, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+
+MADE = 1_000
+"""Records that are made by the normalizer; the database multiplies them, with texts of their own."""
+_NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Round(StrEnum):
+    """What is judged, in this order."""
+
+    FIRST = "first evaluation"
+    REWORDED = "policy in other words"
+    ONE_RULE = "one rule of 25 changed"
+    NOTHING = "nothing due"
+    ALL_RULES = "all 25 rules changed"
+
+    @property
+    def policy(self) -> Policy:
+        """By which it is judged."""
+        match self:
+            case Round.FIRST:
+                return policy()
+            case Round.REWORDED:
+                return policy().model_copy(update={"title": "In other words"})
+            case Round.ONE_RULE | Round.NOTHING:
+                return policy(version=2, changed=1)
+            case Round.ALL_RULES:
+                return policy(version=3, changed=25)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one round took."""
+
+    records: int
+    round: str
+    judged: int
+    written: int
+    """Verdicts whose state began in this round."""
+    seconds: float
+    cpu_seconds: float
+    postgres_cpu_seconds: float
+    memory_before: int
+    """Peak bytes of the process before the first record, its imports included."""
+    peak_bytes: int
+
+
+def fill(store: Store, count: int) -> None:
+    """Write records: each with an owner, a commit and a model of its own."""
+    reader, mapping = SyntheticReader(min(MADE, count)), default_mapping()
+    models = {model.name: model for model in reader.registered_models().rows}
+    versions = reader.model_versions().rows
+    runs = {run.run_id: run for run in reader.runs([version.run_id or "" for version in versions], ["1"]).rows}
+    built = []
+    for number, version in enumerate(versions):
+        inputs = RecordInputs(
+            version=version,
+            model=models[version.model_name],
+            run=runs[version.run_id or ""],
+            experiment_name="credit-risk",
+            manifest=manifest(number),
+        )
+        normalized = normalize(inputs, mapping)
+        due = DueRecord(
+            (version.model_name, version.version_number),
+            {"gone_at": None},
+            None,
+            None,
+            {"version_revision": 1, "mapping_digest": "m"},
+        )
+        built.append(BuiltRecord(due, normalized, fingerprint(normalized)))
+    with store.begin(TENANT.tenant_id) as connection:
+        records.write_records(connection, TENANT.tenant_id, built, "", _NOW)
+        columns = [row[0] for row in connection.execute(text(_COLUMNS))]
+        own = {
+            "model_name": "'copy-' || lpad(n::text, 4, '0') || '-' || model_name",
+            "owner": "owner || ' ' || n",
+            "description": "description || ' ' || n",
+            "code_commit": "md5(model_name || version_number || n)",
+            "revision": "nextval('verifywise.revisions')",
+        }
+        values = ", ".join(own.get(name, name) for name in columns)
+        copy = f"""
+            INSERT INTO verifywise.canonical_records ({", ".join(columns)})
+            SELECT {values} FROM verifywise.canonical_records, generate_series(1, :copies) AS n
+        """  # noqa: S608  # names of our own columns alone
+        connection.execute(text(copy), {"copies": max(0, count // MADE - 1)})
+    with store.begin(None) as connection:
+        connection.execute(text("ANALYZE"))
+
+
+_COLUMNS = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = 'verifywise.canonical_records'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+
+def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
+    """Judge all records in this process."""
+    now = _NOW + timedelta(minutes=1 + list(Round).index(round_))
+    rules = merged([round_.policy])
+    with Store(url) as store:
+        sync = Sync(TENANT, store, now=lambda: now, sync_id=round_)
+        context = StageContext(
+            tenant=TENANT,
+            store=store,
+            sync_id=round_,
+            reader=sync.reader,
+            now=now,
+            options=SyncOptions(),
+            last_reconciled_at=None,
+            show=lambda *_: None,
+            entry=sync.entry,
+        )
+        memory, cpu, postgres_cpu = peak_bytes(), cpu_seconds(), postgres_cpu_seconds(postgres)
+        began = time.perf_counter()
+        progress = judge_due(context, rules)
+        seconds = time.perf_counter() - began
+        taken = (cpu_seconds() - cpu, postgres_cpu_seconds(postgres) - postgres_cpu)
+        with store.begin(TENANT.tenant_id) as connection:
+            written = connection.scalar(
+                text("SELECT count(*) FROM verifywise.compliance_results WHERE sync_id = :sync_id"),
+                {"sync_id": round_.value},
+            )
+    return Figure(count, round_, progress.read, int(written or 0), seconds, *taken, memory, peak_bytes())
+
+
+def measure(count: int, console: Console) -> list[Figure]:
+    """Fill a database, and judge what is in it again and again."""
+    figures = []
+    with temporary_postgres(["compliance"]) as postgres:
+        url = postgres.url("compliance")
+        with Store(url) as store:
+            console.print(f"{count:,} records are written …")
+            fill(store, count)
+        for round_ in Round:
+            console.print(f"{round_} …")
+            told = subprocess.run(  # noqa: S603  # our own command, no shell
+                [sys.executable, "-m", "benchmarks.compliance", "--round", round_, str(count)],
+                env=os.environ | {"BENCHMARK_DATABASE_URL": url},
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                input=str(postgres.process.pid),
+                cwd=Path(__file__).parents[1],
+            ).stdout
+            figures.append(Figure(**json.loads(told)))
+        with Store(url) as store, store.begin(None) as connection:
+            size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+        console.print(f"{size / 1e6:,.0f} MB in the database at the end")
+    return figures
+
+
+def table(figures: list[Figure]) -> Table:
+    """Return a row for each round."""
+    shown = Table("records", "round")
+    for heading in ("judged", "written", "seconds", "ms a record", "our CPU s", "Postgres CPU s", "MB before", "peak"):
+        shown.add_column(heading, justify="right")
+    for one in figures:
+        shown.add_row(
+            f"{one.records:,}",
+            one.round,
+            f"{one.judged:,}",
+            f"{one.written:,}",
+            f"{one.seconds:.1f}",
+            f"{1000 * one.seconds / one.judged:.2f}" if one.judged else "-",
+            f"{one.cpu_seconds:.1f}",
+            f"{one.postgres_cpu_seconds:.1f}",
+            f"{one.memory_before / 1e6:.0f}",
+            f"{one.peak_bytes / 1e6:.0f}",
+        )
+    return shown
+
+
+def main() -> int:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compliance", description=__doc__)
+    parser.add_argument("records", nargs="*", type=int, default=[10_000], help="how many records, in thousands full")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/compliance.json"), help="where the figures go")
+    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # what the processes of the rounds are told
+    arguments = parser.parse_args()
+    if arguments.round:
+        figure = run(arguments.round, arguments.records[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
+        sys.stdout.write(json.dumps(asdict(figure)))
+        return 0
+    console = Console(width=150)
+    figures = [figure for count in arguments.records for figure in measure(count, console)]
+    console.print(table(figures))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""A policy of 25 rules over all groups of the record, for the benchmark: as many as the issue's bound speaks of.
+
+They are written as people would write them: most share what they apply to, some look into lists, one at the day.
+"""
+
+from __future__ import annotations
+
+from verifywise_mlflow.compliance.policy import Policy, Reference, Rule, Severity
+
+_IN_USE = 'lifecycle_stage in ["production", "staging"]'
+_IN_PRODUCTION = 'lifecycle_stage == "production"'
+_HIGH = 'risk_category in ["high", "prohibited"]'
+
+_RULES: tuple[tuple[str, str, str, str], ...] = (
+    ("owner", "true", "true", 'owner != ""'),
+    ("purpose", "true", "true", 'business_purpose != ""'),
+    ("description", "true", "true", 'description != ""'),
+    ("risk", _IN_USE, "true", 'risk_category in ["prohibited", "high", "limited", "minimal"]'),
+    ("scope", _IN_USE, "true", 'regulatory_scope != ""'),
+    ("sensitivity", _IN_USE, "true", "has(stated.data_sensitivity)"),
+    (
+        "privacy",
+        f'{_IN_PRODUCTION} && data_sensitivity in ["personal", "special_category"]',
+        'privacy_assessment_status != "not_required"',
+        'privacy_assessment_status == "completed"',
+    ),
+    ("approver", _IN_PRODUCTION, "true", 'compliance_approver != ""'),
+    ("security", _IN_PRODUCTION, "true", 'security_assessment_version != ""'),
+    ("dataset", "true", "true", 'dataset_reference.all(d, d.digest != "")'),
+    ("commit", "true", "true", 'code_commit.matches("^[0-9a-f]{7,40}$")'),
+    ("entrypoint", "true", "true", 'training_entrypoint != ""'),
+    ("subgroups", _HIGH, "size(metrics) > 0", 'metrics.exists(name, name.contains("subgroup"))'),
+    ("evaluation", _HIGH, "true", "size(evaluation_tags) > 0 || size(evidence_files) > 0"),
+    (
+        "stale",
+        _IN_PRODUCTION,
+        "true",
+        "double((today - training_ended_at).getHours()) / 24.0 < thresholds.most_days",
+    ),
+    ("deleted-run", "true", "size(incomplete) == 0", '!findings.exists(f, f.kind == "deleted run")'),
+    ("hashed", _IN_USE, "true", "artifact_manifest.hashed_count == artifact_manifest.file_count"),
+    ("tampered", "true", "artifact_manifest.hashed_count > 0", "artifact_manifest.changed_in_place_count == 0"),
+    ("pickle", _IN_USE, "true", 'runtime_environment.serialization_format != "pickle"'),
+    ("pinned", _IN_USE, "true", "runtime_environment.reproducible"),
+    ("dangling", "true", "size(incomplete) == 0", '!findings.exists(f, f.kind == "dangling alias")'),
+    ("hidden", "true", "size(incomplete) == 0", '!findings.exists(f, f.kind == "hidden from search")'),
+    ("secrets", "true", "size(incomplete) == 0", '!findings.exists(f, f.kind == "secret redacted")'),
+    ("conflict", "true", "true", '!findings.exists(f, f.kind == "conflict" && f.field == "risk_category")'),
+    ("complete", "true", "true", "size(incomplete) == 0"),
+)
+
+
+def policy(*, version: int = 1, changed: int = 0) -> Policy:
+    """Return the policy; of another version, so many of its rules ask for what nobody has."""
+    rules = tuple(
+        Rule(
+            id=name,
+            version=version if number < changed else 1,
+            title=f"The rule {name}",
+            severity=Severity.MEDIUM,
+            rationale="It is measured.",
+            remedy="None.",
+            applies=applies,
+            evidenced=evidenced,
+            requires=f'({requires}) && model_name != "version {version}"' if number < changed else requires,
+            references=(Reference(framework="NIST AI RMF", clause="GOVERN 1.1", confidence="low"),),
+        )
+        for number, (name, applies, evidenced, requires) in enumerate(_RULES)
+    )
+    return Policy(id="benchmark", version=version, title="Measured", thresholds={"most_days": 365}, rules=rules)
