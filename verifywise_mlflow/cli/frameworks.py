@@ -14,7 +14,7 @@ from rich.table import Table
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.inert import inert
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
-from verifywise_mlflow.compliance.coverage import FrameworkCoverage, Standing, State, coverage
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, Standing, State, coverage, references_of
 from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalogue
 from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.persistence.coverage import coverage_of
@@ -35,12 +35,11 @@ def frameworks(
 ) -> None:
     """Show how much a tenant's records show of each clause of each framework, with what MLflow cannot show at all."""
     chosen = _chosen(framework, as_json)
-    rules = default_policy().rules
     if tenant is None:
-        covered = coverage(chosen, rules, ())
+        covered = coverage(chosen, references_of(default_policy().rules), ())
     else:
         with errors_as_sentences(as_json), Store(database_url()) as store:
-            covered = coverage_of(store, tenant, chosen, rules)
+            covered = coverage_of(store, tenant, chosen)
         if not covered[0].versions:
             fail(f"there is no living version of the tenant {tenant!r}", 1, as_json)
     if as_json:

@@ -7,10 +7,11 @@ be shown stands in the view like any other: the blanks are what an auditor looks
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 from verifywise_mlflow.compliance.frameworks import Clause, Framework, Obtainable
 from verifywise_mlflow.compliance.rules import Rule
@@ -81,19 +82,29 @@ class FrameworkCoverage:
         return {state: counted[state] for state in State}
 
 
+References: TypeAlias = Mapping[str, Collection[tuple[str, str]]]
+"""Rule to the clauses that it gives evidence for, each as its framework's name and its number."""
+
+
+def references_of(rules: Iterable[Rule]) -> References:
+    """Return which clauses rules give evidence for."""
+    return {rule.id: {(one.framework, one.clause) for one in rule.references} for rule in rules}
+
+
 def coverage(
-    frameworks: Sequence[Framework], rules: Sequence[Rule], judged: Iterable[JudgedAlike]
+    frameworks: Sequence[Framework], references: References, judged: Iterable[JudgedAlike]
 ) -> tuple[FrameworkCoverage, ...]:
     """Return what versions show of each clause of each framework.
 
     Args:
         frameworks: what is asked about.
-        rules: of the policy by which the versions were judged; verdicts of other rules count for nothing.
+        references: of the rules by which the versions were judged; verdicts of other rules count for nothing.
         judged: the tenant's living versions. It is gone through once.
     """
     evidence = {
         (framework.name, clause.id): _Evidence(
-            tuple(rule.id for rule in rules if _refers_to(rule, framework, clause)), clause.shown_by == "records"
+            tuple(rule_id for rule_id, clauses in references.items() if (framework.name, clause.id) in clauses),
+            clause.shown_by == "records",
         )
         for framework in frameworks
         for clause in framework.clauses
@@ -126,10 +137,6 @@ class _Evidence:
 
     rules: tuple[str, ...]
     by_records: bool
-
-
-def _refers_to(rule: Rule, framework: Framework, clause: Clause) -> bool:
-    return any((one.framework, one.clause) == (framework.name, clause.id) for one in rule.references)
 
 
 def _covered(

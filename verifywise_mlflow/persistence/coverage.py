@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
+from pydantic import BaseModel, Field
 from sqlalchemy import and_, func, select
 
-from verifywise_mlflow.compliance.coverage import FrameworkCoverage, JudgedAlike, Standing, coverage
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, JudgedAlike, References, Standing, coverage
 from verifywise_mlflow.compliance.frameworks import Framework
-from verifywise_mlflow.compliance.rules import Rule
+from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.codec import Json
 from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
@@ -41,17 +42,51 @@ def judged_alike(connection: Connection, tenant_id: str) -> Iterator[JudgedAlike
         yield JudgedAlike(given or {}, count)
 
 
-def coverage_of(
-    store: Store, tenant_id: str, frameworks: Sequence[Framework], rules: Sequence[Rule]
-) -> tuple[FrameworkCoverage, ...]:
+class _Reference(BaseModel):
+    framework: str
+    clause: str
+
+
+class _Rule(BaseModel):
+    references: tuple[_Reference, ...]
+
+
+class _Policy(BaseModel):
+    rules: dict[str, _Rule]
+
+
+class _Document(BaseModel):
+    """A policy as it was adopted: only what it refers to. Releases before wrote one policy, not several."""
+
+    policies: dict[str, _Policy] = Field(default_factory=dict)
+    policy: _Policy | None = None
+
+
+def adopted_references(connection: Connection, tenant_id: str) -> References | None:
+    """Return the references of the rules that the tenant was judged by last; None where nothing was judged yet.
+
+    They come from the store, so that whoever may read it sees them as they were, whatever the files say by now.
+    """
+    adopted = adoptions.adopted(connection, tenant_id, "policy")
+    if adopted is None:
+        return None
+    document = _Document.model_validate(adopted.document)
+    policies = [*document.policies.values(), *([document.policy] if document.policy else [])]
+    return {
+        rule_id: {(one.framework, one.clause) for one in rule.references}
+        for policy in policies
+        for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
+    }
+
+
+def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
     """Return what the tenant's living versions show of each clause, by the verdicts that are kept."""
     with store.begin(tenant_id) as connection:
-        return coverage(frameworks, rules, judged_alike(connection, tenant_id))
+        references = adopted_references(connection, tenant_id)
+        return coverage(frameworks, references or {}, judged_alike(connection, tenant_id))
 
 
-def coverage_frame(
-    store: Store, tenant_id: str, frameworks: Sequence[Framework], rules: Sequence[Rule]
-) -> pd.DataFrame:
+def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
     """Return the same as a pandas frame: a row a clause, a column for each way in which versions can stand to it."""
     rows = [
         {
@@ -67,7 +102,7 @@ def coverage_frame(
             "versions": covered.versions,
             **{standing.value.replace(" ", "_"): one.versions[standing] for standing in Standing},
         }
-        for covered in coverage_of(store, tenant_id, frameworks, rules)
+        for covered in coverage_of(store, tenant_id, frameworks)
         for one in covered.clauses
     ]
     return pd.DataFrame(rows)

@@ -13,6 +13,7 @@ from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.entities import ModelVersion
 from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 
@@ -23,6 +24,10 @@ runner = CliRunner(env={"COLUMNS": "200"})
 def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two versions, one of which names its owner; no tenants.yaml, as an auditor has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
+    document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
+    with store.begin("acme") as connection:
+        adoptions.adopt(connection, "acme", "policy", "digest", document, "sync", NOON)
     for number, verdict in ((1, Verdict.PASS), (2, Verdict.NOT_EVIDENCED)):
         write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
         write_verdicts(store, {"owner": verdict}, NOON, key=("fraud", number))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from verifywise_mlflow.compliance.coverage import coverage
+from verifywise_mlflow.compliance.coverage import coverage, references_of
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
 from verifywise_mlflow.compliance.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -55,7 +55,7 @@ def annex_iv() -> Iterator[str]:
 
 def unasked() -> Iterator[str]:
     """Yield the clauses of which MLflow could show something and about which no rule of the default policy asks."""
-    for covered in coverage(tuple(catalogue().values()), default_policy().rules, ()):
+    for covered in coverage(tuple(catalogue().values()), references_of(default_policy().rules), ()):
         numbers = [
             one.clause.id
             for one in covered.clauses

@@ -6,32 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.compliance.coverage import ClauseCoverage, JudgedAlike, Standing, State, coverage
+from verifywise_mlflow.compliance.coverage import ClauseCoverage, JudgedAlike, Standing, State, coverage, references_of
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
 from verifywise_mlflow.compliance.policy import default_policy
-from verifywise_mlflow.compliance.rules import Reference, Rule, Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 
 PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applicable", "error"
 EU = catalogue()["EU AI Act"]
 
 
-def rule(rule_id: str, clause: str) -> Rule:
-    return Rule(
-        id=rule_id,
-        version=1,
-        title="A title",
-        severity=Severity.LOW,
-        rationale="A reason",
-        remedy="A remedy",
-        requires='owner != ""',
-        references=(Reference(framework="EU AI Act", clause=clause, confidence="high"),),
-    )
-
-
 def covered(clause: str, *judged: tuple[dict[str, str], int], rules: tuple[str, ...] = ("a", "b")) -> ClauseCoverage:
     (framework,) = coverage(
-        [EU], [rule(rule_id, clause) for rule_id in rules], [JudgedAlike(given, count) for given, count in judged]
+        [EU], {rule_id: [("EU AI Act", clause)] for rule_id in rules}, [JudgedAlike(*one) for one in judged]
     )
     (found,) = [one for one in framework.clauses if one.clause.id == clause]
     return found
@@ -112,7 +98,7 @@ def test_a_clause_says_from_when_on_it_applies_and_which_rules_ask() -> None:
 
 
 def test_the_states_are_counted_with_those_that_no_clause_is_in() -> None:
-    (found,) = coverage([EU], (), ())
+    (found,) = coverage([EU], {}, ())
 
     assert list(found.states) == list(State)
     assert sum(found.states.values()) == len(EU.clauses)
@@ -124,17 +110,17 @@ MOST = {
     Obtainable.DECLARED: {State.DECLARED, State.NOTHING_SHOWN},
     Obtainable.NOT_OBTAINABLE: {State.NOT_OBTAINABLE},
 }
-RULES = default_policy().rules
+REFERENCES = references_of(default_policy().rules)
 JUDGED = st.builds(
     JudgedAlike,
-    st.dictionaries(st.sampled_from([rule.id for rule in RULES]), st.sampled_from([word.value for word in Verdict])),
+    st.dictionaries(st.sampled_from(sorted(REFERENCES)), st.sampled_from([word.value for word in Verdict])),
     st.integers(1, 1000),
 )
 
 
 @given(st.lists(JUDGED, max_size=4), st.sampled_from(list(catalogue().values())))
 def test_no_verdicts_make_more_of_a_clause_than_mlflow_can_show(judged: list[JudgedAlike], asked: Framework) -> None:
-    (found,) = coverage([asked], RULES, judged)
+    (found,) = coverage([asked], REFERENCES, judged)
 
     assert found.versions == sum(one.versions for one in judged)
     for one in found.clauses:

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 from verifywise_mlflow.compliance.coverage import JudgedAlike, State
 from verifywise_mlflow.compliance.frameworks import catalogue
-from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.entities import ModelVersion
 from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.persistence import access
-from verifywise_mlflow.persistence.coverage import coverage_frame, judged_alike
+from verifywise_mlflow.persistence import access, adoptions
+from verifywise_mlflow.persistence.coverage import adopted_references, coverage_frame, judged_alike
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
@@ -23,6 +22,14 @@ NOT_OWNED = {"owner": Verdict.NOT_EVIDENCED, "high-risk-category": Verdict.NOT_E
 def judge(store: Store, number: int, verdicts: dict[str, Verdict]) -> None:
     write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
     write_verdicts(store, verdicts, NOON, key=("fraud", number))
+
+
+def adopt(store: Store, rule_id: str, framework: str, clause: str, *, in_one: bool = False) -> None:
+    """Keep a policy as the last stage does, or as releases before did, which knew of one policy alone."""
+    policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
+    document = {"policy": policy} if in_one else {"policies": {"ours": policy}}
+    with store.begin("acme") as connection:
+        adoptions.adopt(connection, "acme", "policy", clause, document, "sync", NOON)
 
 
 def counted(store: Store, tenant_id: str = "acme") -> list[JudgedAlike]:
@@ -58,10 +65,11 @@ def test_a_reader_of_one_tenant_counts_no_other(store: Store, database_url: str)
 
 
 def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
+    adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1")
     judge(store, 1, OWNED)
     judge(store, 2, NOT_OWNED)
 
-    frame = coverage_frame(store, "acme", list(catalogue().values()), default_policy().rules)
+    frame = coverage_frame(store, "acme", list(catalogue().values()))
 
     rows = {(row["framework"], row["clause"]): row for row in frame.to_dict("records")}
     assert len(rows) == sum(len(framework.clauses) for framework in catalogue().values())
@@ -73,6 +81,19 @@ def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
 
 
 def test_a_tenant_without_versions_shows_nothing_but_the_catalogue(store: Store) -> None:
-    frame = coverage_frame(store, "nobody", [catalogue()["EU AI Act"]], default_policy().rules)
+    frame = coverage_frame(store, "nobody", [catalogue()["EU AI Act"]])
 
     assert set(frame["state"]) == {State.NOTHING_SHOWN.value, State.NOT_OBTAINABLE.value}
+
+
+def test_the_references_are_those_of_the_policy_that_was_adopted_last(store: Store) -> None:
+    adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1", in_one=True)
+    with store.begin("acme") as connection:
+        before = adopted_references(connection, "acme")
+    adopt(store, "approver", "NIST AI RMF", "MANAGE 1.1")
+
+    with store.begin("acme") as connection:
+        after = adopted_references(connection, "acme")
+
+    assert before == {"owner": {("NIST AI RMF", "GOVERN 2.1")}}
+    assert after == {"approver": {("NIST AI RMF", "MANAGE 1.1")}}
