@@ -1,24 +1,27 @@
-"""Tells what is wrong with a policy file: in which line, of which rule, in which field, and how to mend it."""
+"""Tells what is wrong with a policy's files: in which file and line, of which rule, in which field, how to mend it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from verifywise_mlflow.compliance.written import WrittenFile
 
-def complaints(error: ValidationError, document: Mapping[object, object], tree: yaml.Node) -> list[str]:
-    """Return one sentence per error, each beginning with its line: ``12: rule 'owner': requires: ...``.
+Place = tuple[str | int, ...]
+
+
+def complaints(error: ValidationError, head: WrittenFile, rules: Sequence[tuple[WrittenFile, int]] = ()) -> list[str]:
+    """Return one sentence per error, each beginning with its place: ``ours.yaml:12: rule 'owner': requires: ...``.
 
     Args:
         error: what pydantic found.
-        document: what the file says.
-        tree: the same as YAML nodes, which know their lines.
+        head: the file in which everything stands that is no rule.
+        rules: of each rule, the file in which it stands, and as which of that file's rules.
     """
     details = error.errors(include_url=False)
-    return [_complaint(document, tree, detail) for detail in details if not _is_echo(detail, details)]
+    return [_complaint(head, rules, detail) for detail in details if not _is_echo(detail, details)]
 
 
 _MENDS = {
@@ -37,20 +40,24 @@ def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
     )
 
 
-def _complaint(document: Mapping[object, object], tree: yaml.Node, detail: ErrorDetails) -> str:
-    place = detail["loc"]
+def _complaint(head: WrittenFile, rules: Sequence[tuple[WrittenFile, int]], detail: ErrorDetails) -> str:
+    place: Place = detail["loc"]
     if detail["type"] == "duplicate_rule":
         place = ("rules", detail["ctx"]["index"], "id")
+    file = head
+    match place:
+        case ("rules", int(index), *rest) if index < len(rules):
+            file, index_there = rules[index]
+            place = ("rules", index_there, *rest)
     mend = _MENDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-    parts = [str(_line(tree, place)), *_named(document, place), mend]
-    return ": ".join(parts)
+    return ": ".join([f"{file.path}:{file.line(place)}", *_named(file, place), mend])
 
 
-def _named(document: Mapping[object, object], place: tuple[str | int, ...]) -> list[str]:
+def _named(file: WrittenFile, place: Place) -> list[str]:
     """Name the rule, by its id where it has one, and the field in it."""
     match place:
         case ("rules", int(index), *rest):
-            rules = document["rules"]
+            rules = file.document["rules"]
             rule = rules[index] if isinstance(rules, list) else None
             rule_id = rule.get("id") if isinstance(rule, Mapping) else None
             named = [f"rule {rule_id!r}" if rule_id else f"rule number {index + 1}"]
@@ -59,21 +66,3 @@ def _named(document: Mapping[object, object], place: tuple[str | int, ...]) -> l
     # Pydantic puts the name of a key or of a type of a union behind the field; people do not write those.
     field = ".".join(str(part) for part in rest if part not in {"[key]", "datetime", "json"})
     return [*named, field] if field else named
-
-
-def _line(tree: yaml.Node, place: tuple[str | int, ...]) -> int:
-    """Return the line in which the place stands, or of the innermost part of it that is there; the first is 1."""
-    node, line = tree, tree.start_mark.line
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == part]
-            if not found:
-                break
-            key, node = found[0]
-            line = key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    return line + 1

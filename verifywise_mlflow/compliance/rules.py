@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from verifywise_mlflow.compliance.evidence import Subject
 from verifywise_mlflow.compliance.expressions import compiled
+from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalogue
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.normalizer.findings import FindingKind
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 
 
@@ -50,14 +62,38 @@ class Part(BaseModel):
 class Reference(Part):
     """A clause that a rule gives evidence for. No claim that the clause is met by it."""
 
-    framework: Literal["EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI RMF"]
+    framework: FrameworkName
     clause: Sentence
-    confidence: Literal["high", "medium", "low"]
+    """By its number in the catalogue."""
+    confidence: Confidence
     """How sure we are that the clause asks for what the rule looks at."""
     applicable_from: date | None = None
-    """Null for standards and frameworks that are followed by choice."""
+    """The catalogue's date unless the rule states another; null for what is followed by choice."""
     source: Sentence | None = None
     """Where ``applicable_from`` was read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_dated_by_the_catalogue(cls, written: object) -> object:
+        if not isinstance(written, Mapping) or "applicable_from" in written or "source" in written:
+            return written
+        framework = catalogue().get(written.get("framework"))  # type: ignore[arg-type]  # another word finds none
+        clause = framework.by_id.get(str(written.get("clause"))) if framework else None
+        application = framework.application_of(clause) if framework and clause else None
+        return {**written, **application.model_dump()} if application else written
+
+    @field_validator("clause")
+    @classmethod
+    def _is_in_the_catalogue(cls, number: str, info: ValidationInfo) -> str:
+        framework = catalogue().get(info.data.get("framework"))  # type: ignore[arg-type]  # absent where it is wrong
+        if framework is None:
+            return number
+        clause = framework.by_id.get(number)
+        if clause is None:
+            raise ValueError(f"the catalogue has no clause {number!r} of {framework.name}")
+        if clause.obtainable is Obtainable.NOT_OBTAINABLE:
+            raise ValueError(f"MLflow shows nothing of {framework.name} {number}: {clause.blank}")
+        return number
 
     @model_validator(mode="after")
     def _gives_the_source_of_its_date(self) -> Reference:
@@ -66,16 +102,33 @@ class Reference(Part):
         return self
 
 
-class Example(Part):
-    """A record, as far as it matters, and the verdict that the rule has to give on it."""
+class ExampleFinding(Part):
+    """Something that looks wrong."""
 
-    record: Mapping[RecordField, JsonValue | datetime]
+    kind: FindingKind
+    field: RecordField | None = None
+    sentence: Sentence = "Something looks wrong."
+
+
+class Example(Part):
+    """A record, as far as it matters, what else is known of it, and the verdict that the rule has to give on it."""
+
+    record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
+    findings: tuple[ExampleFinding, ...] = ()
+    incomplete: tuple[Sentence, ...] = ()
+    """What could not be read."""
+    today: date | None = None
+    """The day of the evaluation; without one, what hangs on the day is not known."""
     verdict: Verdict
 
     def canonical_record(self) -> CanonicalRecord:
         """Return the record with every field that the example does not give at null."""
         shown = {**dict.fromkeys(FIELDS), "model_name": "example", "version_number": 1, **self.record}
         return CanonicalRecord(**shown)  # type: ignore[arg-type]  # a value of a wrong type earns the verdict ``error``
+
+    def subject(self) -> Subject:
+        """Return the record with what else is known of it, but for the day."""
+        return Subject(self.canonical_record(), self.incomplete, [one.model_dump() for one in self.findings])
 
 
 class Rule(Part):

@@ -263,21 +263,6 @@ def test_where_evidence_lacks_and_something_could_not_be_read_the_reason_says_so
     assert met.reason == "Met: owner is 'me'."
 
 
-@pytest.mark.parametrize(
-    "edge",
-    [
-        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3))),
-        datetime(1, 1, 1, 0, 0, 0, 1),  # the store gives a zone to each, but nothing may raise
-        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-3))),
-    ],
-    ids=str,
-)
-def test_a_time_at_the_end_of_the_calendar_makes_nothing_raise(edge: datetime) -> None:
-    result = judge(rule("created_at == created_at"), record_with(created_at=edge))
-
-    assert result.verdict in (Verdict.PASS, Verdict.ERROR)
-
-
 def test_a_rule_that_cannot_be_evaluated_leaves_the_others_alone() -> None:
     policy = Policy(
         id="ours",

@@ -82,6 +82,18 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
             id="ref",
         ),
         pytest.param(
+            "clause: GOVERN 9.1",
+            "clause: GOVERN 2.1",
+            "13: rule 'owner': references.0.clause: the catalogue has no clause 'GOVERN 9.1' of NIST AI RMF",
+            id="unknown clause",
+        ),
+        pytest.param(
+            "framework: EU AI Act, clause: Art. 12",
+            "framework: NIST AI RMF, clause: GOVERN 2.1",
+            "13: rule 'owner': references.0.clause: MLflow shows nothing of EU AI Act Art. 12: The logs of",
+            id="a clause that MLflow shows nothing of",
+        ),
+        pytest.param(
             "confidence: high, applicable_from: 2027-12-02}",
             "confidence: high}",
             "13: rule 'owner': references.0: say in source where applicable_from was read",
@@ -174,6 +186,103 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path / "none.yaml")
     with pytest.raises(PolicyError, match="is not UTF-8 text"):
         load_policy(tmp_path / "latin.yaml")
+
+
+FIGURES = HEAD.replace("rules:\n", "thresholds: {most: 5}\nrules:\n")
+COMPARING = RULE.replace('requires: owner != ""', "requires: version_number < thresholds.most")
+
+
+def test_a_policy_gives_the_figures_that_its_rules_compare_with(tmp_path: Path) -> None:
+    assert load(tmp_path, FIGURES + COMPARING).thresholds == {"most": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            FIGURES + COMPARING.replace("thresholds.most", "thresholds.moost"),
+            "12: rule 'owner': requires: thresholds has no 'moost'; there are: most",
+        ),
+        (HEAD + COMPARING, "11: rule 'owner': requires: thresholds has no 'most'; there are: none"),
+        (FIGURES + RULE, "4: thresholds.most: no rule compares with it"),
+        (FIGURES.replace("5", "many") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (FIGURES.replace("5", "true") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (FIGURES.replace("5", ".inf") + COMPARING, "4: thresholds.most: Input should be a finite number"),
+        (FIGURES.replace("most", "Most") + COMPARING, "4: thresholds.Most: String should match"),
+    ],
+)
+def test_an_error_in_a_figure_is_told_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, text)
+
+    assert f"{tmp_path / 'ours.yaml'}:{complaint}" in str(raised.value)
+
+
+def in_two_files(tmp_path: Path, named: str, part: str) -> Policy:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "owners.yaml").write_text(part, encoding="utf-8")
+    return load(tmp_path, HEAD.replace("rules:\n", f"files:\n  - {named}\n"))
+
+
+def test_a_policy_may_be_written_in_several_files(tmp_path: Path) -> None:
+    second = RULE.replace("id: owner", "id: second")
+
+    policy = in_two_files(tmp_path, "more/owners.yaml", "rules:\n" + RULE + second)
+
+    assert [rule.id for rule in policy.rules] == ["owner", "second"]
+    (tmp_path / "one").mkdir()
+    assert policy.digest == load(tmp_path / "one", HEAD + RULE + second).digest
+
+
+@pytest.mark.parametrize(
+    ("named", "part", "complaint"),
+    [
+        pytest.param(
+            "more/owners.yaml",
+            "rules:\n" + RULE.replace("severity: high", "severity: grave"),
+            "more/owners.yaml:5: rule 'owner': severity: Input should be",
+            id="a rule",
+        ),
+        pytest.param(
+            "more/owners.yaml",
+            "rules:\n" + RULE + RULE,
+            "more/owners.yaml:14: rule 'owner': id: the id stands here a second time",
+            id="a second rule",
+        ),
+        pytest.param("more/owners.yaml", "id: ours\n", "more/owners.yaml:1: write rules at the top", id="no part"),
+        pytest.param("more/owners.yaml", "rules: [\n", "more/owners.yaml:2: is not YAML", id="broken"),
+        pytest.param("more/none.yaml", "", "ours.yaml:5: files: ", id="not there"),
+        pytest.param("../secret.yaml", "", "ours.yaml:5: files: '../secret.yaml' has to lie beside", id="above"),
+        pytest.param("/etc/passwd", "", "ours.yaml:5: files: '/etc/passwd' has to lie beside", id="elsewhere"),
+        pytest.param("[a]", "", "ours.yaml:4: files: write a list of paths", id="no path"),
+    ],
+)
+def test_an_error_in_a_part_of_a_policy_is_told_with_that_parts_file(
+    tmp_path: Path, named: str, part: str, complaint: str
+) -> None:
+    with pytest.raises(PolicyError) as raised:
+        in_two_files(tmp_path, named, part)
+
+    assert f"{tmp_path}/{complaint}" in str(raised.value)
+
+
+def test_a_reference_is_dated_by_the_catalogue_unless_it_says_otherwise(tmp_path: Path) -> None:
+    act = RULE.replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: EU AI Act, clause: Art. 6")
+    (tmp_path / "other").mkdir()
+
+    (by_catalogue,) = load(tmp_path, HEAD + act).rules[0].references
+    (by_rule,) = (
+        load(
+            tmp_path / "other",
+            HEAD
+            + act.replace("confidence: high", "confidence: high, applicable_from: 2028-01-01, source: our counsel"),
+        )
+        .rules[0]
+        .references
+    )
+
+    assert (str(by_catalogue.applicable_from), str(by_rule.applicable_from)) == ("2027-12-02", "2028-01-01")
+    assert (by_catalogue.source or "").startswith("the Digital Omnibus")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pyt
     policy = default_policy()
     (first, *others) = policy.rules
     renamed = (*others, first.model_copy(update={"title": "New."}))
-    changed = Policy(id=policy.id, version=99, title=policy.title, rules=renamed)
+    changed = Policy(id=policy.id, version=99, title=policy.title, thresholds=policy.thresholds, rules=renamed)
     monkeypatch.setattr(policies, "default_policy", lambda: changed)
 
     counts = told(store, offline(tenant, store))["policy changed"]["counts"]

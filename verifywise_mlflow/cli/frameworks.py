@@ -1,0 +1,131 @@
+"""``verifywise-mlflow frameworks``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.inert import inert
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, Standing, State, coverage, references_of
+from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalogue
+from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.persistence.coverage import coverage_of
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+
+
+@app.command()
+def frameworks(
+    tenant: Annotated[
+        str | None,
+        typer.Argument(metavar="[TENANT]", help="Its name in the database. Without one: what MLflow can show at all."),
+    ] = None,
+    framework: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this framework alone, as 'EU AI Act'.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how much a tenant's records show of each clause of each framework, with what MLflow cannot show at all."""
+    chosen = _chosen(framework, as_json)
+    if tenant is None:
+        covered = coverage(chosen, references_of(default_policy().rules), ())
+    else:
+        with errors_as_sentences(as_json), Store(database_url()) as store:
+            covered = coverage_of(store, tenant, chosen)
+        if not covered[0].versions:
+            fail(f"there is no living version of the tenant {tenant!r}", 1, as_json)
+    if as_json:
+        sys.stdout.write(json.dumps({"tenant": tenant, "frameworks": [_told(one, tenant) for one in covered]}) + "\n")
+        return
+    for one in covered:
+        _print(one, tenant)
+
+
+def _chosen(name: str | None, as_json: bool) -> Sequence[Framework]:
+    if name is None:
+        return tuple(catalogue().values())
+    found = [one for known, one in catalogue().items() if known.casefold() == name.casefold()]
+    if not found:
+        fail(f"there is no framework {name!r}; there are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
+    return found
+
+
+def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
+    framework = covered.framework
+    return {
+        "name": framework.name,
+        "edition": framework.edition,
+        "covers": framework.covers,
+        "source": framework.source,
+        **(
+            {}
+            if tenant is None
+            else {
+                "versions": covered.versions,
+                "states": {state.value: count for state, count in covered.states.items()},
+            }
+        ),
+        "clauses": [
+            {
+                "id": one.clause.id,
+                "about": one.clause.about,
+                "obtainable": one.clause.obtainable,
+                "blank": one.clause.blank,
+                "confidence": one.clause.confidence,
+                "applicable_from": one.applicable_from.isoformat() if one.applicable_from else None,
+                "rules": one.rules,
+                **(
+                    {}
+                    if tenant is None
+                    else {
+                        "state": one.state,
+                        "versions": {standing.value: count for standing, count in one.versions.items()},
+                    }
+                ),
+            }
+            for one in covered.clauses
+        ],
+    }
+
+
+def _print(covered: FrameworkCoverage, tenant: str | None) -> None:
+    framework = covered.framework
+    if tenant is None:
+        table = Table("clause", "about", "MLflow shows", "it does not show", title=framework.name, title_justify="left")
+        for one in covered.clauses:
+            table.add_row(one.clause.id, one.clause.about, one.clause.obtainable.value, one.clause.blank)
+    else:
+        title = f"{framework.name}: {escape(inert(tenant))}, {covered.versions:,} living versions"
+        table = Table("clause", "about", "state", *_COLUMNS, "blank", title=title, title_justify="left")
+        for one in covered.clauses:
+            counts = [f"{sum(one.versions[standing] for standing in group):,}" for group in _COLUMNS.values()]
+            is_counted = any(one.versions.values())
+            table.add_row(
+                one.clause.id,
+                one.clause.about,
+                one.state.value,
+                *(counts if is_counted else [""] * len(counts)),
+                one.clause.blank if is_counted or one.state is State.NOT_OBTAINABLE else "No rule asks for it.",
+            )
+    out.print(table)
+    if tenant is not None:
+        out.print(", ".join(f"{count} {state.value}" for state, count in covered.states.items()))
+    out.print(f"It covers {framework.covers}. {framework.source[0].upper()}{framework.source[1:]}.", highlight=False)
+
+
+_COLUMNS = {
+    "shown": (Standing.SHOWN,),
+    "in part": (Standing.IN_PART,),
+    "gaps": (Standing.NOT_SHOWN, Standing.NOT_JUDGED, Standing.ERROR),
+    "failed": (Standing.FAILED,),
+    "not about": (Standing.NOT_APPLICABLE,),
+}
+"""Of the table, where there is no room for all; ``--json`` has each by itself."""

@@ -1,0 +1,79 @@
+"""``verifywise-mlflow frameworks``: what is shown of each clause, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.connector.entities import ModelVersion
+from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.persistence import adoptions
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
+
+runner = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.fixture
+def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Two versions, one of which names its owner; no tenants.yaml, as an auditor has none."""
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
+    document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
+    with store.begin("acme") as connection:
+        adoptions.adopt(connection, "acme", "policy", "digest", document, "sync", NOON)
+    for number, verdict in ((1, Verdict.PASS), (2, Verdict.NOT_EVIDENCED)):
+        write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
+        write_verdicts(store, {"owner": verdict}, NOON, key=("fraud", number))
+    return store
+
+
+def test_without_a_tenant_it_tells_what_mlflow_can_show_and_needs_no_database() -> None:
+    result = runner.invoke(app, ["frameworks", "--framework", "eu ai act"])
+
+    assert result.exit_code == 0, result.output
+    assert re.search(r"Art\. 12 +│ .*│ not obtainable from MLflow │ The logs of the system", result.stdout)
+    assert "nothing was compared with the Official Journal" in " ".join(result.stdout.split())
+
+
+def test_of_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> None:
+    result = runner.invoke(app, ["frameworks", "acme", "--framework", "NIST AI RMF"])
+
+    assert result.exit_code == 0, result.output
+    assert "NIST AI RMF: acme, 2 living versions" in result.stdout
+    assert re.search(r"GOVERN 2\.1 +│ .*│ declared only +│ 1 +│ 0 +│ 1 +│ 0 +│ 0 +│", result.stdout)
+    assert re.search(r"GOVERN 2\.2 +│ .*│ not obtainable from MLflow +│ +│ +│ +│ +│ +│ Everything\.", result.stdout)
+    assert re.search(r"MEASURE 2\.9 +│ .*│ nothing shown +│ .*No rule asks for it\.", result.stdout)
+    assert "38 not obtainable from MLflow" in result.stdout
+
+
+def test_it_tells_programs_the_same(judged: Store) -> None:
+    result = runner.invoke(app, ["frameworks", "acme", "--json"])
+
+    answer = json.loads(result.stdout)
+    assert [one["name"] for one in answer["frameworks"]] == list(FRAMEWORK_NAMES)
+    (nist,) = (one for one in answer["frameworks"] if one["name"] == "NIST AI RMF")
+    (clause,) = (one for one in nist["clauses"] if one["id"] == "GOVERN 2.1")
+    assert (clause["state"], clause["rules"]) == ("declared only", ["owner"])
+    assert (clause["versions"]["shown"], clause["versions"]["not shown"]) == (1, 1)
+    assert nist["states"]["not obtainable from MLflow"] == 38
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--framework", "HIPAA"], 2, "there is no framework 'HIPAA'; there are EU AI Act, GDPR"),
+        (["nobody"], 1, "there is no living version of the tenant 'nobody'"),
+    ],
+)
+def test_what_there_is_not_is_said_in_a_sentence(judged: Store, arguments: list[str], code: int, said: str) -> None:
+    result = runner.invoke(app, ["frameworks", *arguments])
+
+    assert result.exit_code == code
+    assert said in " ".join(result.output.split())

@@ -1,0 +1,73 @@
+"""The default policy judges what a real MLflow server shows, and what a sync found wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from verifywise_mlflow.compliance.frameworks import catalogue
+from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.persistence.coverage import coverage_frame
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Compliance, Tenant
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+OURS = """\
+id: ours
+version: 1
+title: What we ask
+rules:
+  - id: sunday
+    version: 1
+    title: Nothing is called churn
+    severity: low
+    rationale: To see that a tenant's own rule is asked.
+    remedy: Call it something else.
+    requires: model_name != "churn"
+    references: [{framework: NIST AI RMF, clause: MAP 2.1, confidence: low}]
+"""
+
+
+def verdicts(store: Store) -> dict[str, str]:
+    return {str(row["rule_id"]): str(row["verdict"]) for row in rows(store, "compliance_results")}
+
+
+def test_what_a_sync_finds_wrong_fails_its_rules(registry: Registry, tenant: Tenant, store: Store) -> None:
+    run_id = registry.run(
+        params={"password": "hunter2-Tr0ub4dor&3-correct-horse"},
+        tags={"risk_category": "minimal", "mlflow.source.git.commit": "8f3c1d2e4b5a6978-dirty"},
+        files={f"model/{path}": content for path, content in MODEL_FILES.items()},
+    )
+    registry.version(
+        "churn",
+        run_id=run_id,
+        source=f"runs:/{run_id}/model",
+        tags={"risk_category": "high", "lifecycle_stage": "production"},
+    )
+    registry.client.delete_run(run_id)
+    sync(tenant, store)
+
+    found = verdicts(store)
+
+    assert set(found) == {rule.id for rule in default_policy().rules}
+    assert {rule for rule, verdict in found.items() if verdict == "error"} == set()
+    for rule in ("no-secrets", "consistent-risk-tags", "training-run-kept", "safe-serialization", "source-unmodified"):
+        assert (rule, found[rule]) == (rule, "fail")
+    assert (found["recent-training"], found["owner"]) == ("pass", "not evidenced")
+
+
+def test_a_tenants_own_figure_and_policy_are_what_it_is_judged_and_covered_by(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text(OURS)
+    asked = Compliance(policies=(path,), thresholds={"longest_days_since_training": -1})
+    registry.version("churn", run_id=registry.run(), tags={"lifecycle_stage": "production"}, description="Leavers")
+    sync(tenant.model_copy(update={"compliance": asked}), store)
+
+    found = verdicts(store)
+    frame = coverage_frame(store, "acme", [catalogue()["NIST AI RMF"]])
+    (covered,) = [row for row in frame.to_dict("records") if row["clause"] == "MAP 2.1"]
+
+    assert (found["recent-training"], found["sunday"]) == ("fail", "fail")
+    assert (sorted(covered["rules"]), covered["failed"]) == (["description", "sunday"], 1)
