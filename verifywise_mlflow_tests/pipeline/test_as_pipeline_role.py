@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence import access, tenancy
 from verifywise_mlflow.persistence.erasure import erase
 from verifywise_mlflow.persistence.overview import overview
@@ -15,6 +16,7 @@ from verifywise_mlflow.persistence.tenancy import TenantErasedError
 from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tenancy import keep_in_step
+from verifywise_mlflow.pipeline.waivers import grant_by_command
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows, sync
@@ -53,6 +55,8 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     registry.client.delete_registered_model("fraud")
     path = registry.scratch / "model.pkl"
     path.write_bytes(b"other bytes")
+    waived = {"rule": "owner", "model": "fraud", "approver": "Ada", "reason": "A pilot.", "expires": now.date()}
+    grant_by_command(as_pipeline, tenant, Waiver.model_validate(waived), now)
     registry.client.log_artifact(trained.run_id, str(path), "model")
     sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))
     left = keep_in_step(as_pipeline, {"globex": other}, now)
