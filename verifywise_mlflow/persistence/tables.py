@@ -329,6 +329,7 @@ def _rested_on() -> tuple[Column[Any], ...]:
         Column("day", Date),
         Column("input_hash", PlainText, nullable=False),
         Column("fingerprint", PlainText, nullable=False),
+        _time("open_since"),
     )
 
 

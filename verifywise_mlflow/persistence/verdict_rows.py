@@ -55,6 +55,8 @@ _COLUMNS: Final = {
 }
 _BETWEEN: Final = "\x1e"
 """A control character, which canonical JSON has only as an escape and our sentences not at all."""
+OPEN: Final = ("fail", "error", "not evidenced")
+"""The verdicts that are gaps."""
 _KEY = ("tenant_id", "model_name", "version_number", "rule_id")
 _TOLD = ("evaluated_at", "sync_id")
 _ALL = (*_KEY, *(name for name in _COLUMNS if name != "rule_id"), *_TOLD)
@@ -77,10 +79,12 @@ _selected = ", ".join(
     ]
 )
 _replaced = ", ".join(f"{name} = excluded.{name}" for name in _ALL if name not in _KEY)
+_open = ", ".join(f"'{verdict}'" for verdict in OPEN)
+# Since when a gap is open is said of a new row alone: the trigger that keeps a former verdict looks after the others.
 _UPSERT = text(
     f"""
-    INSERT INTO {SCHEMA}.compliance_results ({", ".join(_ALL)})
-    SELECT {_selected}
+    INSERT INTO {SCHEMA}.compliance_results ({", ".join(_ALL)}, open_since)
+    SELECT {_selected}, CASE WHEN t.verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END
     FROM unnest({_given}) AS t (at, {", ".join(_COLUMNS)})
     WHERE t.at <> ''
     ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {_replaced}

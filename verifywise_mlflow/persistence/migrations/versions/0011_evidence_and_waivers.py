@@ -1,4 +1,4 @@
-"""Verdicts keep where their values came from, what they were compared with and a hash of all that; and waivers."""
+"""Verdicts keep what they rest on, a hash of it, and since when a gap is open; and waivers."""
 
 from alembic import op
 
@@ -10,21 +10,31 @@ _COLUMNS = """
     ADD COLUMN thresholds JSONB NOT NULL DEFAULT '{}',
     ADD COLUMN day DATE,
     ADD COLUMN input_hash TEXT NOT NULL DEFAULT '',
-    ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''
+    ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '',
+    ADD COLUMN open_since TIMESTAMP WITH TIME ZONE
 """
 
 _STATE = """
     tenant_id, model_name, version_number, rule_id, rule_version, verdict, reason, values, policy_id, policy_version,
-    evaluated_at AS held_from, sync_id, origins, thresholds, day, input_hash, fingerprint
+    evaluated_at AS held_from, sync_id, origins, thresholds, day, input_hash, fingerprint, open_since
 """
+_IS_OPEN = "verdict IN ('fail', 'error', 'not evidenced')"
 
 
 def upgrade() -> None:
-    """Former verdicts have no hash: what they were given for was not kept in the form that is hashed."""
+    """Former verdicts have no hash: what they were given for was not kept in the form that is hashed.
+
+    A gap that is there is open since its verdict was given, as far as is known. Written so, and not by an UPDATE, it
+    is no change that the triggers would keep as history.
+    """
     for table in ("compliance_results", "compliance_result_history"):
         op.execute(f"ALTER TABLE verifywise.{table} {_COLUMNS}")
         for column in ("origins", "thresholds", "input_hash", "fingerprint"):
             op.execute(f"ALTER TABLE verifywise.{table} ALTER COLUMN {column} DROP DEFAULT")
+        op.execute(f"""
+            ALTER TABLE verifywise.{table} ALTER COLUMN open_since TYPE TIMESTAMP WITH TIME ZONE
+            USING CASE WHEN {_IS_OPEN} THEN evaluated_at END
+        """)
     op.execute("DROP VIEW verifywise.compliance_result_states")
     op.execute(f"""
         CREATE VIEW verifywise.compliance_result_states WITH (security_invoker = true) AS
@@ -34,8 +44,8 @@ def upgrade() -> None:
         SELECT {_STATE}, held_until, ended_by_sync_id FROM verifywise.compliance_result_history
     """)  # noqa: S608  # names of our own columns alone
     # As in 0006; but the fingerprint of a row that was changed by hand no longer fits it, so that the next evaluation
-    # of the version writes it anew.
-    op.execute("""
+    # of the version writes it anew. And a gap stays open since when it was, whoever words it anew.
+    op.execute(f"""
         CREATE OR REPLACE FUNCTION verifywise.keep_former_verdict() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
         BEGIN
@@ -52,10 +62,11 @@ def upgrade() -> None:
                 NEW.fingerprint := '';
             END IF;
             NEW.evaluated_at := greatest(OLD.evaluated_at, NEW.evaluated_at);
+            NEW.open_since := CASE WHEN NEW.{_IS_OPEN} THEN coalesce(OLD.open_since, NEW.evaluated_at) END;
             INSERT INTO verifywise.compliance_result_history VALUES (DEFAULT, NEW.evaluated_at, NEW.sync_id, OLD.*);
             RETURN NEW;
         END $$
-    """)
+    """)  # noqa: S608  # a condition of our own alone
     _waivers()
 
 
