@@ -23,7 +23,6 @@ ROWS: Final = 5_000
 class VerdictRow(NamedTuple):
     """A verdict as it is kept, all as text: JSON as ``codec.dumps`` writes it. The order is that of ``_COLUMNS``."""
 
-    key: Key
     rule_id: str
     rule_version: str
     verdict: str
@@ -37,6 +36,26 @@ class VerdictRow(NamedTuple):
     """ISO 8601; empty for none."""
     input_hash: str
     fingerprint: str
+
+
+class VerdictRows:
+    """Verdicts to be written, column by column: a tuple a row would make Python's search for cycles look at each."""
+
+    def __init__(self) -> None:
+        """Begin without a row."""
+        self.keys: list[Key] = []
+        """Whose they are."""
+        self.columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.keys)
+
+    def add(self, key: Key, row: VerdictRow) -> None:
+        """Add a version's verdict."""
+        self.keys.append(key)
+        for column, cell in zip(self.columns, row, strict=True):
+            column.append(cell)
 
 
 _COLUMNS: Final = {
@@ -92,17 +111,16 @@ _UPSERT = text(
 )
 
 
-def write(connection: Connection, tenant_id: str, rows: Sequence[VerdictRow], now: datetime, sync_id: str) -> None:
+def write(connection: Connection, tenant_id: str, rows: VerdictRows, now: datetime, sync_id: str) -> None:
     """Insert verdicts, or put them in the place of those of the same version and rule."""
     for start in range(0, len(rows), ROWS):
-        batch = rows[start : start + ROWS]
-        keys, *cells = zip(*batch, strict=True)
-        columns = {name: _joined(cells[place]) for place, name in enumerate(_COLUMNS)}
+        batch = slice(start, start + ROWS)
+        keys = rows.keys[batch]
         places = {key: str(place) for place, key in enumerate(dict.fromkeys(keys), start=1)}
         connection.execute(
             _UPSERT,
             {
-                **columns,
+                **{name: _joined(column[batch]) for name, column in zip(_COLUMNS, rows.columns, strict=True)},
                 "at": _joined([places[key] for key in keys]),
                 "tenant_id": escape(tenant_id),
                 "names": [escape(name) for name, _ in places],

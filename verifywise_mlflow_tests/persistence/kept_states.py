@@ -65,9 +65,9 @@ def write_verdicts(
         results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
         policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
         judging = Judging("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
-        writing = Writing(connection, judging, [key])
+        writing = Writing(judging)
         writing.take(due, results, badge((one.given for one in results), complete=True))
-        writing.write()
+        writing.write(connection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,9 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
         )
         results = evaluator.judge(due.subject)
         policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
-        writing = Writing(
-            connection,
-            Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now),
-            [due.key],
-        )
+        writing = Writing(Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now))
         writing.take(due, results, badge(results, complete=True))
-        return writing.write()
+        return writing.write(connection)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
