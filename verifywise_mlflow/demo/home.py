@@ -36,6 +36,7 @@ class DemoHome:
         self.dagster = self.path / "dagster_home"
         self.logs = self.path / "logs"
         self.tenants_file = self.path / "tenants.yaml"
+        self.waivers_file = self.path / "waivers.yaml"
         self._lock = self.path / "demo.lock"
         self._marker = self.path / "complete.json"
 

@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -86,6 +86,7 @@ class _Demo:
             with self._progress.step("Training and registering models for two tenants") as tell:
                 fill_registries(mlflow.uri, self._home.logs, tell)
         self._write_tenants_file(mlflow)
+        self._write_waivers_file()
         login = let_in(postgres)
 
         began = time.time()
@@ -141,6 +142,20 @@ class _Demo:
             for tenant in TENANTS
         }
         self._home.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}, sort_keys=False))
+
+    def _write_waivers_file(self) -> None:
+        """One waiver, to be seen at work; whoever changed the file keeps it as it is."""
+        if self._home.waivers_file.exists():
+            return
+        waiver = {
+            "tenant": "acme-bank",
+            "rule": "owner",
+            "model": "collections-uplift",
+            "approver": "m.okafor (model risk)",
+            "reason": "Its author has left; it is retired with the quarter.",
+            "expires": datetime.now(UTC).date() + timedelta(days=30),
+        }
+        self._home.waivers_file.write_text(yaml.safe_dump({"waivers": [waiver]}, sort_keys=False))
 
     def _start_dagster(
         self, stack: ExitStack, postgres: EmbeddedPostgres, login: Login, ports: Ports | None

@@ -49,6 +49,7 @@ def _credit_scoring(registry: Registry) -> None:
         loan_applicants(2025),
         _start("credit", "a.lindqvist", "train.py"),
         model_card=_MODEL_CARD,
+        groups="age",
     )
     registry.tag(
         documented,

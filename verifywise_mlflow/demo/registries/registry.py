@@ -64,6 +64,7 @@ class Registry:
         requirements: tuple[str, ...] = PINNED,
         model_card: str = "",
         measured: bool = True,
+        groups: str = "",
     ) -> ModelVersion:
         """Train a model in a run of its own, and register what comes out as a new version.
 
@@ -75,6 +76,7 @@ class Registry:
             requirements: what the team writes into the model's environment.
             model_card: text of a ``model_card.md``, logged with the run.
             measured: false for a run whose only metric came out as NaN.
+            groups: a column of the data; those below its median and the others are also measured apart.
         """
         train_x, test_x, train_y, test_y = train_test_split(data.features, data.target, random_state=0)
         mlflow.set_experiment(start.experiment)
@@ -83,6 +85,13 @@ class Registry:
             mlflow.log_params({key: value for key, value in estimator.get_params().items() if value is not None})
             mlflow.log_input(from_pandas(train_x, name=data.name), context="training")
             mlflow.log_metrics(_metrics(estimator, test_x, test_y) if measured else {"mape": float("nan")})
+            if groups:
+                below = test_x[groups] < test_x[groups].median()
+                for side, members in (("low", below), ("high", ~below)):
+                    measures = _metrics(estimator, test_x[members], test_y[members])
+                    mlflow.log_metrics(
+                        {f"{metric}_subgroup_{groups}_{side}": value for metric, value in measures.items()}
+                    )
             if is_classifier(estimator):
                 matrix = confusion_matrix(test_y, estimator.predict(test_x)).tolist()
                 mlflow.log_dict({"labels": [0, 1], "matrix": matrix}, "evaluation/confusion_matrix.json")
