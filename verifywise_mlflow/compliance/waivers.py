@@ -7,22 +7,47 @@ stands who accepted that. It holds through its day of expiry, UTC; from then on 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from fnmatch import translate
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from verifywise_mlflow.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.compliance.written import UnreadableError, WrittenFile, read_written
 
-_Sentence = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+
+def _legible(text: str) -> str:
+    """A name that nobody can see names nobody: control characters and signs without width are none."""
+    if not any(sign.isprintable() and not sign.isspace() for sign in text):
+        raise ValueError("write something that can be read")
+    return text
+
+
+def _day(written: object) -> object:
+    """Numbers and moments are no days, though pydantic takes them for some: 20260630 would be one of 1970."""
+    try:
+        day = date.fromisoformat(written) if isinstance(written, str) else written
+    except ValueError:
+        day = None
+    if type(day) is not date:  # a datetime is a date, too
+        raise ValueError(f"{str(written)!r} is no day: write 2026-12-31")
+    return day
+
+
+_Sentence = Annotated[
+    str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(_legible)
+]
+_LARGEST = 2**31 - 1
+"""Of a version's number, in MLflow and in our tables."""
+_EXPECTED = "write one key 'waivers' at the top, and under it a list; where none hold, write waivers: []"
 
 
 class WaiversError(ValueError):
-    """The file holds no waivers that can be used. The message has a line for each error: file, waiver, field."""
+    """The file holds no waivers that can be used. The message has a line for each error: file, line, waiver, field."""
 
 
 class Waiver(BaseModel):
@@ -34,18 +59,23 @@ class Waiver(BaseModel):
     """The id of a rule. One waiver is for one rule: what is accepted has to be looked at rule by rule."""
     model: _Sentence
     """A registered model's name, in which ``*`` stands for any characters and ``?`` for one."""
-    version: int | None = Field(default=None, ge=1)
+    version: int | None = Field(default=None, ge=1, le=_LARGEST, strict=True)
     """Null: all versions, those that are still to come included."""
     approver: _Sentence
     reason: _Sentence
-    expires: date
-    """The last day on which it holds, UTC."""
+    expires: Annotated[date, BeforeValidator(_day), Field(lt=date.max)]
+    """The last day on which it holds, UTC. There has to be one behind it."""
 
     def covers(self, rule_id: str, model_name: str, version_number: int) -> bool:
         """Return whether it is about a rule's verdict on a version."""
         if rule_id != self.rule or self.version not in (None, version_number):
             return False
-        return _matches(self.model, model_name)
+        return self._pattern.fullmatch(model_name) is not None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # The library's expression never goes back over what a * has taken: no pattern takes long, whatever the name.
+        return re.compile(translate(self.model.replace("[", "[[]")))
 
     @property
     def ends_at(self) -> datetime:
@@ -61,11 +91,6 @@ class Waiver(BaseModel):
     def about(self) -> str:
         """What it is about, for people."""
         return f"{self.rule} on {self.model}" + (f" version {self.version}" if self.version else "")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    parts = (".*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in pattern)
-    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,8 @@ class _OfTenant(Waiver):
 def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, ...]:
     """Return a tenant's waivers out of a YAML file: one key ``waivers``, and under it a list.
 
+    A file that says nothing at all is refused: it is as likely half written, and would withdraw all that holds.
+
     Args:
         path: the file.
         tenant_id: whose.
@@ -103,26 +130,23 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, .
             it has to be mended all the same.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise WaiversError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise WaiversError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    listed = document.get("waivers") if isinstance(document, Mapping) and set(document) == {"waivers"} else None
-    if document is not None and not isinstance(listed, list):
-        raise WaiversError(f"{path}: write one key 'waivers' at the top, and under it a list")
+        file = read_written(path, expected=_EXPECTED)
+    except UnreadableError as error:
+        raise WaiversError(str(error)) from error
+    except RecursionError as error:
+        raise WaiversError(f"{path}: is not YAML: there is too much within one another") from error
+    listed = file.document.get("waivers")
+    if set(file.document) != {"waivers"} or not isinstance(listed, list):
+        raise WaiversError(f"{path}: {_EXPECTED}")
     found: dict[Waiver, None] = {}
     wrong: list[str] = []
-    for number, written in enumerate(listed or [], start=1):
-        place = f"{path}: waiver {number}"
+    for index, written in enumerate(listed):
         try:
             one = _OfTenant.model_validate(written)
         except ValidationError as error:
-            wrong += [
-                f"{place}: {'.'.join(map(str, detail['loc'])) or 'the waiver'}: {detail['msg']}"
-                for detail in error.errors(include_url=False)
-            ]
+            wrong += _complaints(error, file, index)
             continue
+        place = f"{path}:{file.line(('waivers', index))}: waiver {index + 1}"
         if one.tenant is None and not is_own:
             wrong.append(f"{place}: tenant: say whose it is: the file is for all tenants")
         elif one.tenant not in (None, tenant_id):
@@ -136,3 +160,14 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, .
     if wrong:
         raise WaiversError("\n".join(wrong))
     return tuple(found)
+
+
+def _complaints(error: ValidationError, file: WrittenFile, index: int) -> Iterator[str]:
+    for detail in error.errors(include_url=False):
+        line = file.line(("waivers", index, *detail["loc"]))
+        yield f"{file.path}:{line}: waiver {index + 1}: {waiver_complaint(detail['loc'], detail['msg'])}"
+
+
+def waiver_complaint(place: tuple[int | str, ...], message: str) -> str:
+    """Return what is wrong with a field of a waiver, for people."""
+    return f"{'.'.join(map(str, place)) or 'the waiver'}: {message.removeprefix('Value error, ')}"

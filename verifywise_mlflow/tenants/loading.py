@@ -34,10 +34,13 @@ def tenants_path() -> Path:
 
 
 def shared_waivers_path() -> Path | None:
-    """Return the path of ``waivers.yaml`` beside the tenants file; None where there is no such file."""
+    """Return the path of ``waivers.yaml`` beside the tenants file; None where there is no such file.
+
+    A link that leads nowhere is one: who reads it is to fail, and not to take it that no waivers hold.
+    """
     path = os.environ.get(VARIABLE)
     beside = Path(path).parent / "waivers.yaml" if path else None
-    return beside if beside and beside.exists() else None
+    return beside if beside and os.path.lexists(beside) else None
 
 
 def load_tenants(path: Path | None = None) -> dict[str, Tenant]:

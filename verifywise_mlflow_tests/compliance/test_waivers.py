@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def waiver(**said: object) -> Waiver:
         ({"model": "Fraud"}, False),
         ({"model": "fr.*"}, False),
         ({"model": "[f]raud"}, False),
+        ({"model": "*[*"}, False),
     ],
     ids=str,
 )
@@ -82,13 +84,36 @@ def test_in_a_file_of_its_own_a_tenant_need_not_be_named(tmp_path: Path) -> None
     [
         ("waivers:\n  - {rule: owner}\n", True, "waiver 1: model: Field required"),
         ("waivers:\n  - {rule: owner, modle: a}\n", True, "waiver 1: modle: Extra inputs are not permitted"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='soon')}\n", True, "waiver 1: expires: Input should be"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='soon')}\n", True, "expires: 'soon' is no day"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='20260309')}\n", True, "expires: '20260309' is no day"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09T10:00:00Z')}\n", True, "is no day"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='9999-12-31')}\n", True, "expires: Input should be less"),
+        (f"waivers:\n  - {LINE.format(tenant='version: yes, ', expires='2026-03-09')}\n", True, "version: Input"),
+        (
+            f"waivers:\n  - {LINE.format(tenant='version: 2147483648, ', expires='2026-03-09')}\n",
+            True,
+            "version: Input",
+        ),
+        (
+            f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09')}\n  - a\n",
+            True,
+            "yaml:3: waiver 2: the waiver",
+        ),
+        ("# none yet\n", True, "where none hold, write waivers: \\[\\]"),
+        ("", True, "where none hold"),
+        ("waivers:\n", True, "where none hold"),
+        ("[" * 5_000, True, "too much within one another"),
         (f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09')}\n", False, "say whose it is"),
         (f"waivers:\n  - {LINE.format(tenant='tenant: globex, ', expires='2026-03-09')}\n", True, "'acme''s alone"),
         (f"waivers:\n{2 * ('  - ' + LINE.format(tenant='', expires='2026-03-09') + chr(10))}", True, "a second time"),
         ("waivers: [\n", True, "is not YAML"),
         ("- owner\n", True, "write one key 'waivers'"),
         ("waivers:\n  - {rule: owner, model: a, approver: ' ', reason: b, expires: 2026-03-09}\n", True, "approver"),
+        (
+            'waivers:\n  - {rule: owner, model: a, approver: "\\u200b\\x07", reason: b, expires: 2026-03-09}\n',
+            True,
+            "approver: write something that can be read",
+        ),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(tmp_path: Path, written: str, is_own: bool, complaint: str) -> None:
@@ -99,8 +124,17 @@ def test_a_file_that_says_something_else_is_refused(tmp_path: Path, written: str
         load_waivers(path, "acme", is_own=is_own)
 
 
-def test_an_empty_file_has_no_waivers(tmp_path: Path) -> None:
+def test_a_list_of_none_has_no_waivers(tmp_path: Path) -> None:
     path = tmp_path / "waivers.yaml"
-    path.write_text("# none yet\n")
+    path.write_text("waivers: []  # none yet\n")
 
     assert load_waivers(path, "acme", is_own=True) == ()
+
+
+def test_no_pattern_takes_long_whatever_the_name() -> None:
+    pattern = waiver(model="*a" * 900 + "b")
+
+    started = time.perf_counter()
+
+    assert not pattern.covers("owner", "a" * 5_000, 1)
+    assert time.perf_counter() - started < 2
