@@ -44,7 +44,7 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
         assert told.startswith("Starting clean")
         assert "credit-scoring, version 3" in told
         assert [line.split() for line in lines if line.startswith("acme-bank  ")] == [
-            ["acme-bank", "4", "7", "1", "2", "4", "0"]
+            ["acme-bank", "4", "7", "1", "4", "2", "0"]
         ]
         assert "fail: production-privacy-assessment" in told
         assert len(started) > 4  # Postgres, MLflow and its worker, and Dagster's three
