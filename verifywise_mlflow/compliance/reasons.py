@@ -12,15 +12,21 @@ from verifywise_mlflow.compliance.paths import CIRCUMSTANCES, STATED, Path, at, 
 
 _LONGEST_VALUE = 80
 """Characters of a value that a sentence quotes; the record has all of it."""
+_FEW = 3
+"""Entries that a sentence quotes."""
+_NAMES = ("sentence", "path", "name")
 
 
 def seen(expression: Expression, evidence: Evidence) -> str:
     """Return what the record shows of the values that the expression names."""
     facts = []
+    named = {path[0] for path in expression.paths}
     for path in expression.paths:
+        if path[0] == STATED and path[1] in named:
+            continue  # what it holds says more than that it is there
         known = _known(path, evidence)
         if known is not None:
-            facts.append(f"{dotted(_asked(path))} {_told(known)}")
+            facts.append(f"{dotted(_asked(path))} {'is shown' if path[0] == STATED else _told(known)}")
         elif path == _STAGE and "lifecycle_stage" not in evidence.not_understood:
             facts.append("MLflow shows no lifecycle_stage")
     return ", ".join(dict.fromkeys(facts)) or "it asks for nothing in the record"
@@ -77,16 +83,25 @@ def _told(value: Shown) -> str:
         return f"is {value.isoformat()}"
     if isinstance(value, list | dict):
         count = f"has {len(value)} {'entry' if len(value) == 1 else 'entries'}"
-        return f"{count} ({_entries(value)})" if isinstance(value, dict) and value else count
+        entries = _entries(value)
+        return f"{count} ({entries})" if entries else count
     return f"is {value}"
 
 
-def _entries(value: dict[str, Shown]) -> str:
+def _entries(value: list[Shown] | dict[str, Shown]) -> str:
     """Return the first few entries: a metric that is NaN explains a verdict better than that there is one."""
-    shown = [
-        f"{key!r}: {entry}" for key, entry in list(value.items())[:3] if isinstance(entry, str | int | float | None)
-    ]
-    return ", ".join([*shown, *(["…"] if len(shown) < len(value) else [])])
+    if isinstance(value, dict):
+        first = list(value.items())[:_FEW]
+        shown = [f"{key!r}: {entry}" for key, entry in first if isinstance(entry, str | int | float | None)]
+    else:
+        shown = [called for called in map(_called, value[:_FEW]) if called]
+    return ", ".join([*shown, *(["…"] if len(shown) < len(value) else [])]) if shown else ""
+
+
+def _called(entry: Shown) -> str | None:
+    """Return what people know an entry of a list by: a finding's sentence, a file's path, a package's name."""
+    named = (entry.get(name) for name in _NAMES) if isinstance(entry, dict) else (entry,)
+    return next((_quoted(name) for name in named if isinstance(name, str)), None)
 
 
 def _quoted(text: str) -> str:

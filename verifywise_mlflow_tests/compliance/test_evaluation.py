@@ -89,7 +89,7 @@ def judge(judged_by: Rule, record: CanonicalRecord, incomplete: tuple[str, ...] 
         ),
         (rule("runtime_environment.reproducible"), Verdict.FAIL, "Not met: runtime_environment.reproducible is false."),
         (rule("size(metrics) == 1"), Verdict.PASS, "Met: metrics has 1 entry ('accuracy': 0.9)."),
-        (rule("size(dataset_reference) == 1"), Verdict.FAIL, "Not met: dataset_reference has 2 entries."),
+        (rule("size(dataset_reference) == 1"), Verdict.FAIL, "Not met: dataset_reference has 2 entries ('a', 'b')."),
         (
             rule("created_at > timestamp('2026-01-01T00:00:00Z')"),
             Verdict.PASS,
@@ -261,6 +261,22 @@ def test_where_evidence_lacks_and_something_could_not_be_read_the_reason_says_so
         == "Not evidenced: MLflow shows no owner. Part of the record could not be read: run 12ab: HTTP 404."
     )
     assert met.reason == "Met: owner is 'me'."
+
+
+def test_of_what_a_rule_asks_to_be_there_the_reason_says_no_more_than_that_it_is() -> None:
+    shown = judge(rule("has(stated.owner)"), record_with(owner="me"))
+    quoted = judge(rule('has(stated.owner) && owner == "me"'), record_with(owner="me"))
+
+    assert shown.reason == "Met: owner is shown."
+    assert quoted.reason == "Met: owner is 'me'."
+
+
+def test_of_a_list_the_reason_names_the_first_entries_by_what_people_know_them_by() -> None:
+    files: list[Json] = [{"path": f"{name}.json", "kind": "plot"} for name in ("a", "it's", "c", "d")]
+
+    result = judge(rule("size(evidence_files) > 9"), record_with(evidence_files=files))
+
+    assert result.reason == "Not met: evidence_files has 4 entries ('a.json', \"it's.json\", 'c.json', …)."
 
 
 def test_a_rule_that_cannot_be_evaluated_leaves_the_others_alone() -> None:
