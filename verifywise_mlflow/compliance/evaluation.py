@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Final, cast
+from operator import itemgetter
+from typing import Final, TypeAlias, cast
 
 from cel_expr_python import cel
 
@@ -31,6 +32,9 @@ _LONGEST_KEY: Final = 300
 _ALWAYS: Final = "true"
 
 
+_Members: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class _CompiledRule:
     rule: Rule
@@ -38,10 +42,10 @@ class _CompiledRule:
     applies: Expression
     evidenced: Expression
     requires: Expression
-    kept: tuple[tuple[str, int], ...]
-    """What is kept beside its verdict: the beginning of its JSON, and its place among the evaluator's paths."""
-    origins: tuple[int, ...]
-    """Whose origins are kept: places among the evaluator's names."""
+    kept: _Members
+    """What is kept beside its verdict, out of the evaluator's paths, in the order of canonical JSON."""
+    origins: _Members
+    """Whose origins are kept, out of the evaluator's names."""
     thresholds_json: str
     uses_today: bool
 
@@ -58,6 +62,7 @@ class Evaluator:
         self._names: dict[str, int] = {}
         """The same of every origin."""
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
+        self._keys = tuple((path, f"{quoted(dotted(path))}:") for path in self._paths)
         expressions = (one for rule in self._rules for one in (rule.applies, rule.evidenced, rule.requires))
         self.selection = selection_of(path for one in expressions for path in one.paths)
         """What the rules look at, together."""
@@ -68,8 +73,7 @@ class Evaluator:
         paths = dict.fromkeys(path for one in expressions for path in one.paths)
         fields = {path[0] for path in paths} & set(FIELDS)
         names = sorted({*fields, *(".".join(path[:2]) for path in paths if path[0] in fields and path[1:])})
-        # In the order of canonical JSON.
-        kept = sorted((dotted(path), path) for path in paths if path[0] not in (THRESHOLDS, TODAY))
+        kept = sorted((path for path in paths if path[0] not in (THRESHOLDS, TODAY)), key=dotted)
         used = {name: self._thresholds[name] for one in expressions for name in one.thresholds}
         return _CompiledRule(
             rule=rule,
@@ -77,8 +81,8 @@ class Evaluator:
             applies=applies,
             evidenced=evidenced,
             requires=requires,
-            kept=tuple((f"{quoted(key)}:", self._paths.setdefault(path, len(self._paths))) for key, path in kept),
-            origins=tuple(self._names.setdefault(name, len(self._names)) for name in names),
+            kept=_members([self._paths.setdefault(path, len(self._paths)) for path in kept]),
+            origins=_members([self._names.setdefault(name, len(self._names)) for name in names]),
             thresholds_json=json.dumps(used, sort_keys=True, separators=(",", ":")),
             uses_today=any(one.uses_today for one in expressions),
         )
@@ -103,7 +107,7 @@ class Evaluator:
     def judge(self, subject: Subject) -> list[Judgement]:
         """Return the same, with all that is only needed of a verdict that is new still to be made."""
         evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
-        of_record = _OfRecord(subject, evidence, self._today, self._paths, self._names)
+        of_record = _OfRecord(subject, evidence, self._today, self._keys, self._names)
         return [of_record.judgement(rule) for rule in self._rules]
 
 
@@ -113,22 +117,26 @@ class _OfRecord:
     __slots__ = ("_activation", "_holding", "_kept", "_origins", "day", "evidence", "unread")
 
     def __init__(
-        self, subject: Subject, evidence: Evidence, day: date | None, paths: Iterable[Path], names: Iterable[str]
+        self,
+        subject: Subject,
+        evidence: Evidence,
+        day: date | None,
+        paths: Iterable[tuple[Path, str]],
+        names: Iterable[str],
     ) -> None:
         self.evidence, self.day = evidence, day
         incomplete = subject.incomplete
         self.unread = f" Part of the record could not be read: {incomplete[0].rstrip('.')}." if incomplete else ""
         self._activation: cel.Activation = evidence.activation()
         self._holding: dict[str, bool | EvaluationError | None] = {_ALWAYS: True}
-        self._kept = [_kept_json(path, evidence.shown) for path in paths]
+        self._kept = [_kept_json(path, key, evidence.shown) for path, key in paths]
         origins = subject.origins or {}
         self._origins = [_origin_json(name, origins.get(name)) for name in names]
 
     def judgement(self, rule: _CompiledRule) -> Judgement:
         verdict, decisive, error = self._judged(rule)
-        kept, origins = self._kept, self._origins
-        values_json = "{" + ",".join([key + value for key, at in rule.kept if (value := kept[at])]) + "}"
-        origins_json = "{" + ",".join([origin for at in rule.origins if (origin := origins[at])]) + "}"
+        values_json = f"{{{','.join(filter(None, rule.kept(self._kept)))}}}"
+        origins_json = f"{{{','.join(filter(None, rule.origins(self._origins)))}}}"
         body = input_body(rule.digest, rule.thresholds_json, values_json)
         return Judgement(self, rule, verdict, decisive, error, values_json, origins_json, body)
 
@@ -168,12 +176,19 @@ class _OfRecord:
         return held
 
 
-def _kept_json(path: Path, shown: Mapping[str, Shown]) -> str:
+def _members(places: Sequence[int]) -> _Members:
+    """Return what takes the members at these places out of a list."""
+    if len(places) > 1:
+        return cast("_Members", itemgetter(*places))
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
+
+
+def _kept_json(path: Path, key: str, shown: Mapping[str, Shown]) -> str:
     """Return what is kept of the value at a path; nothing where there is none, which is not the same as a null."""
     if len(path) == 1:
-        return kept_json(shown[path[0]])
+        return key + kept_json(shown[path[0]])
     found, value = at(path, shown)
-    return kept_json(cast("Shown", value)) if found else ""
+    return key + kept_json(cast("Shown", value)) if found else ""
 
 
 def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
@@ -204,7 +219,7 @@ class Judgement:
     def fingerprint(self) -> str:
         """Return a hash of all that is said, but for the day: a verdict that is the same again needs no writing."""
         unread = self._record.unread if self.verdict is Verdict.NOT_EVIDENCED else ""
-        said = f"{self.verdict.value}\0{unread}\0{self.origins_json}\0{self._body}"
+        said = f"{self.verdict}\0{unread}\0{self.origins_json}\0{self._body}"
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def result(self) -> RuleResult:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, and_, delete, false, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, or_, select, text, tuple_
+from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.evidence import Subject
 from verifywise_mlflow.compliance.paths import Selection
 from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence import verdict_rows
-from verifywise_mlflow.persistence.codec import Text, dumps, escape
+from verifywise_mlflow.persistence.codec import dumps, escape
 from verifywise_mlflow.persistence.rows import Key, numbers, of_versions
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 from verifywise_mlflow.persistence.verdict_rows import BadgeRow, VerdictRow, VerdictRows
@@ -307,15 +308,15 @@ def stored(canonical: str) -> str:
 
 
 def _present(connection: Connection, tenant_id: str, keys: Sequence[Key]) -> dict[Key, set[str]]:
-    """Return of each version the verdicts that there are, as ``<rule's id> <fingerprint>``: a row a version."""
+    """Return of each version the verdicts that there are, as ``<rule's id> <fingerprint>``: one text a version."""
     results = compliance_results
-    said = func.array_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), type_=ARRAY(Text))
+    said = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
     query = (
         select(results.c.model_name, results.c.version_number, said)
         .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
-    return {(name, number): set(verdicts) for name, number, verdicts in connection.execute(query)}
+    return {(name, number): set(verdicts.split(",")) for name, number, verdicts in connection.execute(query)}
 
 
 OPEN: Final = verdict_rows.OPEN
