@@ -8,18 +8,24 @@ function over one table. Data passes through Postgres, not through Dagster: an a
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.defs.checks import check_specs, evaluate_checks
+from verifywise_mlflow.defs.check_results import check_results, plotted
+from verifywise_mlflow.defs.checks import check_specs
+from verifywise_mlflow.defs.links import over_time
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
+from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
+from verifywise_mlflow.pipeline.standing import standing
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.loading import TenantsFileError
@@ -77,7 +83,9 @@ _STAGES = (
         (Stage.CANONICAL_RECORDS,),
         _FROM_OUR_STORE,
         "The verdict of each rule on each record, and a badge per version. 'not evidenced' means that MLflow shows "
-        "no evidence, not that something was not done. Judged from the store alone: MLflow is not asked.",
+        "no evidence, not that something was not done. Judged from the store alone: MLflow is not asked. "
+        f"The compliance score: {SCORE_RULE} The plots here show each tenant's newest figures beside the others'; "
+        "those of compliance_over_time show a tenant's over time.",
     ),
 )
 
@@ -113,11 +121,15 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
-        if stage is Stage.COMPLIANCE_RESULTS:
-            figures |= _end_of_trail(sync)
-        yield dg.MaterializeResult(metadata=figures)
-        if stage is Stage.COMPLIANCE_RESULTS:
-            yield from evaluate_checks(sync.store, sync.tenant, {spec.name for spec in specs})
+        if stage is not Stage.COMPLIANCE_RESULTS:
+            yield dg.MaterializeResult(metadata=figures)
+            return
+        tenant, rules, now = sync.tenant, rules_of(sync.tenant), datetime.now(UTC)
+        stands = standing(sync.store, tenant.tenant_id, rules, now)
+        along = {"over_time": dg.MetadataValue.asset(over_time(tenant.tenant_id))}
+        yield dg.MaterializeResult(metadata={**figures, **_end_of_trail(sync), **stands.figures(), **along})
+        context.log_event(plotted(tenant, stands))
+        yield from check_results(tenant, rules, stands, {spec.name for spec in specs}, now)
 
     return asset
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import pytest
+from markdown_it import MarkdownIt
 
 from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.checks import evaluate_checks, known_rules
+from verifywise_mlflow.defs.check_results import check_results
+from verifywise_mlflow.defs.checks import known_rules
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.pipeline.standing import standing
 from verifywise_mlflow.pipeline.waivers import grant_by_command
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, written_policy, written_rule
 
@@ -25,30 +32,58 @@ def policy(tmp_path: Path) -> Path:
     return written_policy(tmp_path / "ours.yaml", OWNED)
 
 
+def owned(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckResult:
+    """Return the result of the one check."""
+    rules = rules_of(tenant)
+    (result,) = check_results(tenant, rules, standing(store, "acme", rules, now), {"owned"}, now)
+    return result
+
+
 def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, policy: Path) -> None:
     tenant = described(default_policy=False, policies=[str(policy)], frameworks=["NIST AI RMF"])
     for model, owner in (("fraud", "bob"), ("churn", "bob"), ("risk", "ada")):
         keep(store, model, 1, NOON, owner=owner)
     judge(tenant, store, day(1))
-    now = datetime.now(UTC)
+    now = day(9)
     waiver = Waiver(
         rule="owned", model="churn", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
     )
 
-    (before,) = evaluate_checks(store, tenant, {"owned"})
+    before = owned(store, tenant, now)
     grant_by_command(store, tenant, waiver, now)
-    (after,) = evaluate_checks(store, tenant, {"owned"})
+    after = owned(store, tenant, now)
     grant_by_command(store, tenant, waiver.model_copy(update={"model": "fraud"}), now)
-    (last,) = evaluate_checks(store, tenant, {"owned"})
+    last = owned(store, tenant, now)
 
     assert [one.passed for one in (before, after, last)] == [False, False, True]
     assert after.description == "1 of 3 versions of acme need attention; 1 more are waived"
     figures = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "severity", "policy")}
     assert figures == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "severity": "high", "policy": "ours 1"}
-    assert after.metadata["references"].value == "NIST AI RMF GOVERN 2.1"
+    assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2&#46;1"
     worst = after.metadata["versions"]
     assert isinstance(worst, dg.TableMetadataValue)
-    assert [(row.data["model"], row.data["waived"]) for row in worst.records] == [("fraud", False), ("churn", True)]
+    assert [(row.data["model"], row.data["waived"], row.data["days_open"]) for row in worst.records] == [
+        ("fraud", False, 8),
+        ("churn", True, 8),
+    ]
+
+
+def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_version(
+    store: Store, policy: Path
+) -> None:
+    tenant = described(default_policy=False, policies=[str(policy)])
+    hostile = "a/b](javascript:x) <img src=x> *b* `c` www.evil.example\n# \u202e|%2F"
+    keep(store, hostile, 7, NOON, owner="bob")
+    judge(tenant, store, day(1))
+
+    result = owned(store, tenant, day(1))
+
+    (row,) = result.metadata["versions"].value.records  # type: ignore[union-attr]  # a table's
+    assert row.data["model"] == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
+    page = f"https://mlflow.acme.example/#/models/{quote(hostile, safe='')}/versions/7"
+    assert row.data["page"] == page
+    rendered = MarkdownIt("js-default").render(str(result.metadata["pages"].value))
+    assert rendered == f'<ul>\n<li><a href="{page}">{escape(row.data["model"])} version 7</a>: fail</li>\n</ul>\n'
 
 
 def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(

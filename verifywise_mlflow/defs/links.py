@@ -1,0 +1,58 @@
+"""Where a person goes on from a check: links in Markdown, in which names that others gave are text and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from verifywise_mlflow.compliance.frameworks import FrameworkName
+from verifywise_mlflow.compliance.rules import Reference
+from verifywise_mlflow.persistence.gaps import Gap
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.version_page import version_page
+
+FRAMEWORK_PAGES: Final[Mapping[FrameworkName, str]] = {
+    "EU AI Act": "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",
+    "GDPR": "https://eur-lex.europa.eu/eli/reg/2016/679/oj",
+    "ISO/IEC 42001": "https://www.iso.org/standard/81230.html",
+    "NIST AI RMF": "https://doi.org/10.6028/NIST.AI.100-1",
+}
+"""Where its publisher has it. Nothing is fetched from there."""
+
+
+def over_time(tenant_id: str) -> dg.AssetKey:
+    """Return the asset under which Dagster plots a tenant's figures over time: see ``docs/compliance.md``."""
+    return dg.AssetKey(["compliance_over_time", tenant_id])
+
+
+def shown(name: str) -> str:
+    """Return a name with its control, bidirectional and other unseen characters as escapes."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def inert_markdown(text: str) -> str:
+    """Return a text that Markdown shows as it stands: each sign as a character reference, which begins no markup."""
+    return "".join(sign if sign.isalnum() or sign == " " else f"&#{ord(sign)};" for sign in shown(text))
+
+
+def pages_of_versions(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadataValue:
+    """Return a list of links to the pages of versions in the tenant's own MLflow."""
+    return dg.MetadataValue.md(
+        "\n".join(
+            f"- [{inert_markdown(gap.model_name)} version {gap.version_number}]"
+            f"({version_page(tenant, gap.model_name, gap.version_number)}): {gap.verdict}"
+            f"{', waived' if gap.is_waived else ''}"
+            for gap in gaps
+        )
+    )
+
+
+def pages_of_references(references: Sequence[Reference]) -> dg.MarkdownMetadataValue:
+    """Return a list of clauses with links to where their framework is published."""
+    return dg.MetadataValue.md(
+        "\n".join(
+            f"- [{one.framework}]({FRAMEWORK_PAGES[one.framework]}) {inert_markdown(one.clause)}" for one in references
+        )
+    )
