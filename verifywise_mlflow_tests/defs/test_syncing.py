@@ -64,6 +64,32 @@ def test_a_run_materializes_all_stages_and_judges(
     assert shown["audit_trail_hash"].value == last_but_one["entry_hash"]
 
 
+def test_a_tenants_figures_are_kept_over_time_and_those_of_the_newest_sync_stand_beside_other_tenants(
+    registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    registry.trained_version("churn")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+
+    assert run(instance).success
+    registry.client.set_model_version_tag("churn", "1", "owner", "ann")
+    result = run(instance)
+
+    observed = instance.fetch_observations(dg.AssetKey(["compliance_over_time", "acme"]), limit=10).records
+    newest, first = [
+        {name: one.value for name, one in record.asset_observation.metadata.items()}  # type: ignore[union-attr]
+        for record in observed
+    ]
+    assert first.keys() == newest.keys() >= {"compliance_score", "open_gaps", "open_gaps_critical", "oldest_gap_days"}
+    assert newest["open_gaps_high"] == first["open_gaps_high"] - 1  # type: ignore[operator]  # numbers
+    assert newest["compliance_score"] > first["compliance_score"]  # type: ignore[operator]
+    (judged,) = instance.fetch_materializations(dg.AssetKey("compliance_results"), limit=1).records
+    beside = judged.asset_materialization.metadata  # type: ignore[union-attr]
+    assert {name: beside[name].value for name in newest} == newest
+    owner = next(one for one in result.get_asset_check_evaluations() if one.check_name == "owner")
+    assert owner.passed
+    assert owner.metadata["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
+
+
 def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(
     tenants_file: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
