@@ -6,8 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import compliance_results
 from verifywise_mlflow.pipeline.policies import UnusablePoliciesError, rules_of
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, verdicts, written_policy, written_rule
@@ -103,3 +106,59 @@ def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(
 def test_a_description_that_asks_nothing_or_nonsense_is_refused(compliance: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="compliance"):
         described(**compliance)
+
+
+def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    waivers = tmp_path / "waivers.yaml"
+    waivers.write_text("waivers: []")
+    policies = [str(written_policy(tmp_path / "a.yaml", OWNED))]
+    tenant = described(policies=policies, default_policy=False, waivers=str(waivers))
+    judge(tenant, store, day(1))
+    before = rows(store, "compliance_results"), rows(store, "compliance_badges")
+
+    waivers.write_text("waivers: [{rule: owned, model: fraud, approver: Ada, reason: A pilot., expires: 2026-03-03}]")
+    syncs = [judge(tenant, store, day(number)) for number in (2, 3, 4)]
+
+    assert [row["ended"] for row in rows(store, "waivers")] == ["expired"]
+    assert [sync.reports[0].progress.read for sync in syncs] == [0, 0, 0]
+    assert (rows(store, "compliance_results"), rows(store, "compliance_badges")) == before
+
+
+@pytest.mark.parametrize("count", [3, 4, 7])
+def test_while_batches_are_read_and_written_beside_each_is_judged_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(compliance_results, "BATCH", 2)
+    for number in range(1, count + 1):
+        keep(store, "fraud", number, NOON, **({"owner": "ada"} if number % 3 else {}))
+    tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
+
+    syncs = [judge(tenant, store, day(number)) for number in (1, 2)]
+
+    assert [sync.reports[0].progress.read for sync in syncs] == [count, 0]
+    assert verdicts(store) == {
+        ("fraud", number, "owned"): "pass" if number % 3 else "not evidenced" for number in range(1, count + 1)
+    }
+
+
+def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_sync_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compliance_results, "BATCH", 2)
+    for number in range(1, 8):
+        keep(store, "fraud", number, NOON, owner="ada")
+    tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
+    with store.begin(None) as connection:
+        connection.execute(
+            text("ALTER TABLE verifywise.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
+        )
+
+    with pytest.raises(IntegrityError, match="refused"):
+        judge(tenant, store, day(1))
+
+    assert [number for _, number, _ in sorted(verdicts(store))] == [1, 2, 3, 4]
+    with store.begin(None) as connection:
+        connection.execute(text("ALTER TABLE verifywise.compliance_results DROP CONSTRAINT refused"))
+    assert judge(tenant, store, day(1)).reports[0].progress.read == 3
+    assert len(verdicts(store)) == 7
