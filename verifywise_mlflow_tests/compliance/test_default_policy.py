@@ -74,6 +74,19 @@ def test_the_examples_show_every_verdict_that_a_rule_can_give(rule: Rule) -> Non
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_each_word_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
+    """A word that is misspelt, or that the record has never held, is seen: without it an example must go wrong."""
+    for field in ("applies", "evidenced", "requires"):
+        text = getattr(rule, field)
+        for word in (one for one in re.finditer(r'"([^"]*)"', text) if one[1]):
+            other = rule.model_copy(update={field: f"{text[: word.start(1)]}9h{text[word.end(1) :]}"})
+
+            held = [judged(other, example).verdict == example.verdict for example in rule.examples]
+
+            assert not all(held), f"no example of {rule.id} needs {word[0]} in {field}"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_without_an_example_of_failing_says_that_it_does_not_fail(rule: Rule) -> None:
     if Verdict.FAIL not in {example.verdict for example in rule.examples}:
         assert any(words in rule.rationale for words in ("cannot fail", "no failure")), rule.id
