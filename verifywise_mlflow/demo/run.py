@@ -149,10 +149,10 @@ class _Demo:
             return
         waiver = {
             "tenant": "acme-bank",
-            "rule": "owner",
+            "rule": "dataset-reference",
             "model": "collections-uplift",
             "approver": "m.okafor (model risk)",
-            "reason": "Its author has left; it is retired with the quarter.",
+            "reason": "Its training data were the vendor's; it is retired with the quarter.",
             "expires": datetime.now(UTC).date() + timedelta(days=30),
         }
         self._home.waivers_file.write_text(yaml.safe_dump({"waivers": [waiver]}, sort_keys=False))
