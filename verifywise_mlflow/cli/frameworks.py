@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.persistence.coverage import coverage_of
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.loading import VARIABLE, load_tenants
 
 
 @app.command()
@@ -34,7 +36,9 @@ def frameworks(
     as_json: AsJson = False,
 ) -> None:
     """Show how much a tenant's records show of each clause of each framework, with what MLflow cannot show at all."""
-    chosen = _chosen(framework, as_json)
+    with errors_as_sentences(as_json):
+        named = _named_in_tenants_yaml(tenant) if tenant and framework is None else ()
+    chosen = _chosen(named or ((framework,) if framework else ()), as_json)
     if tenant is None:
         covered = coverage(chosen, references_of(default_policy().rules), ())
     else:
@@ -43,19 +47,31 @@ def frameworks(
         if not covered[0].versions:
             fail(f"there is no living version of the tenant {tenant!r}", 1, as_json)
     if as_json:
-        sys.stdout.write(json.dumps({"tenant": tenant, "frameworks": [_told(one, tenant) for one in covered]}) + "\n")
+        told = [_told(one, tenant) for one in covered]
+        answer = {"tenant": tenant, "chosen_in_tenants_yaml": bool(named), "frameworks": told}
+        sys.stdout.write(json.dumps(answer) + "\n")
         return
     for one in covered:
         _print(one, tenant)
+    if named:
+        out.print("These are the frameworks that tenants.yaml names for the tenant; --framework shows another.")
 
 
-def _chosen(name: str | None, as_json: bool) -> Sequence[Framework]:
-    if name is None:
-        return tuple(catalogue().values())
-    found = [one for known, one in catalogue().items() if known.casefold() == name.casefold()]
-    if not found:
-        fail(f"there is no framework {name!r}; there are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
-    return found
+def _named_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
+    """Return the frameworks that the tenant chose; none where there is no tenants.yaml, as an auditor has none."""
+    if not os.environ.get(VARIABLE):
+        return ()
+    described = load_tenants().get(tenant)
+    return described.compliance.frameworks if described else ()
+
+
+def _chosen(names: Collection[str], as_json: bool) -> Sequence[Framework]:
+    known = {name.casefold(): framework for name, framework in catalogue().items()}
+    for name in names:
+        if name.casefold() not in known:
+            fail(f"there is no framework {name!r}; there are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
+    asked = {name.casefold() for name in names} or set(known)
+    return [framework for name, framework in known.items() if name in asked]
 
 
 def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
@@ -78,6 +94,7 @@ def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
                 "id": one.clause.id,
                 "about": one.clause.about,
                 "obtainable": one.clause.obtainable,
+                "direct": one.clause.direct,
                 "blank": one.clause.blank,
                 "confidence": one.clause.confidence,
                 "applicable_from": one.applicable_from.isoformat() if one.applicable_from else None,

@@ -22,7 +22,7 @@ class State(StrEnum):
     """What a tenant's records show of a clause."""
 
     EVIDENCED = "evidenced"
-    """Every version that it is about shows all that MLflow can show."""
+    """Every living version shows it. One that no rule is about does not: its stage may only be untold."""
     PARTLY = "partly"
     DECLARED = "declared only"
     NOTHING_SHOWN = "nothing shown"
@@ -173,7 +173,5 @@ def _state(obtainable: Obtainable, standings: Mapping[Standing, int]) -> State:
         return State.NOTHING_SHOWN
     if obtainable is Obtainable.DECLARED:
         return State.DECLARED
-    is_whole = all(
-        not count for standing, count in standings.items() if standing not in (Standing.SHOWN, Standing.NOT_APPLICABLE)
-    )
+    is_whole = all(not count for standing, count in standings.items() if standing is not Standing.SHOWN)
     return State.EVIDENCED if obtainable is Obtainable.EVIDENCED and is_whole else State.PARTLY

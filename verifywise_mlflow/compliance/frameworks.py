@@ -63,6 +63,8 @@ class Clause(_Section):
     about: _Sentence
     """In our own words."""
     obtainable: Obtainable
+    direct: str = ""
+    """The part of it that MLflow recorded without anybody's word for it, where there is such. Told of Annex IV."""
     blank: str = ""
     """What MLflow does not show of it. Said of everything that is not evidenced in full."""
     confidence: Confidence = "high"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -24,6 +25,7 @@ runner = CliRunner(env={"COLUMNS": "200"})
 def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two versions, one of which names its owner; no tenants.yaml, as an auditor has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
     document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
     with store.begin("acme") as connection:
@@ -63,6 +65,43 @@ def test_it_tells_programs_the_same(judged: Store) -> None:
     assert (clause["state"], clause["rules"]) == ("declared only", ["owner"])
     assert (clause["versions"]["shown"], clause["versions"]["not shown"]) == (1, 1)
     assert nist["states"]["not obtainable from MLflow"] == 38
+
+
+TENANTS = """\
+tenants:
+  acme:
+    tracking_uri: https://mlflow.acme.example
+    compliance: {frameworks: [GDPR, NIST AI RMF]}
+"""
+
+
+def test_it_shows_the_frameworks_that_the_tenant_chose_unless_another_is_asked_for(
+    judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(TENANTS)
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+
+    chosen = json.loads(runner.invoke(app, ["frameworks", "acme", "--json"]).stdout)
+    other = json.loads(runner.invoke(app, ["frameworks", "acme", "--framework", "EU AI Act", "--json"]).stdout)
+    people = runner.invoke(app, ["frameworks", "acme"]).stdout
+
+    assert ([one["name"] for one in chosen["frameworks"]], chosen["chosen_in_tenants_yaml"]) == (
+        ["GDPR", "NIST AI RMF"],
+        True,
+    )
+    assert ([one["name"] for one in other["frameworks"]], other["chosen_in_tenants_yaml"]) == (["EU AI Act"], False)
+    assert "the frameworks that tenants.yaml names" in " ".join(people.split())
+
+
+def test_a_tenant_that_tenants_yaml_no_longer_has_is_shown_all_frameworks(
+    judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(TENANTS.replace("acme:", "globex:"))
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+
+    answer = json.loads(runner.invoke(app, ["frameworks", "acme", "--json"]).stdout)
+
+    assert [one["name"] for one in answer["frameworks"]] == list(FRAMEWORK_NAMES)
 
 
 @pytest.mark.parametrize(

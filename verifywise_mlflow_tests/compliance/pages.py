@@ -46,11 +46,12 @@ def frameworks() -> Iterator[str]:
 
 def annex_iv() -> Iterator[str]:
     """Yield a row for each item of Annex IV."""
-    yield "| item | MLflow shows | it does not show |"
-    yield "|---|---|---|"
+    yield "| item | MLflow shows | recorded by itself | it does not show |"
+    yield "|---|---|---|---|"
     for clause in catalogue()["EU AI Act"].clauses:
         if clause.id.startswith(ANNEX):
-            yield f"| {clause.id.removeprefix('Annex IV')} {clause.about} | {clause.obtainable} | {clause.blank} |"
+            number = clause.id.removeprefix("Annex IV")
+            yield f"| {number} {clause.about} | {clause.obtainable} | {clause.direct} | {clause.blank} |"
 
 
 def unasked() -> Iterator[str]:

@@ -51,7 +51,9 @@ def test_a_version_stands_to_a_clause_as_its_rules_say(verdicts: dict[str, str],
 @pytest.mark.parametrize(
     ("clause", "judged", "state"),
     [
-        (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({"a": NOT_ABOUT, "b": NOT_ABOUT}, 1)], State.EVIDENCED),
+        (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({"a": PASS, "b": NOT_ABOUT}, 1)], State.EVIDENCED),
+        (EVIDENCED, [({"a": PASS, "b": PASS}, 1), ({"a": NOT_ABOUT, "b": NOT_ABOUT}, 9_999)], State.PARTLY),
+        (EVIDENCED, [({"a": PASS, "b": ERROR}, 2), ({"a": PASS, "b": PASS}, 9)], State.PARTLY),
         (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({"a": GAP, "b": GAP}, 1)], State.PARTLY),
         (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({"a": FAIL, "b": PASS}, 1)], State.PARTLY),
         (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({}, 1)], State.PARTLY),
