@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from rich.table import Table
@@ -18,12 +18,14 @@ from verifywise_mlflow.cli.diff import differences_as_json, lines
 from verifywise_mlflow.cli.inert import inert, plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
 from verifywise_mlflow.persistence import history as kept
-from verifywise_mlflow.persistence import lifecycle
+from verifywise_mlflow.persistence import lifecycle, waivers
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.differences import differences
 from verifywise_mlflow.persistence.history import BadgeState, RecordState, VerdictState
 from verifywise_mlflow.persistence.lifecycle import SeenEvent
+from verifywise_mlflow.persistence.rows import Key
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.waivers import KeptWaiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Happening:
     at: datetime
     sync_id: str
     what: str
-    """``event``, ``record``, ``verdict`` or ``badge``."""
+    """``event``, ``record``, ``verdict``, ``badge`` or ``waiver``."""
     told: dict[str, object]
     """For programs."""
     text: Text
@@ -42,7 +44,7 @@ class Happening:
 
 @app.command()
 def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, as_json: AsJson = False) -> None:
-    """Print all that became of a version: of its record, its verdicts and its badge, and its lifecycle events.
+    """Print all that became of a version: its record, verdicts, badge and waivers, and its lifecycle events.
 
     It is taken from the store: nothing is read anew. Exit code 1 if the version is not known.
     """
@@ -54,6 +56,8 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
             *_of_verdicts(kept.verdict_states_of(connection, tenant, key)),
             *_of_badges(kept.badge_states_of(connection, tenant, key)),
         ]
+        granted = waivers.kept(connection, tenant) if happenings else []
+    happenings += _of_waivers(granted, key, {one.told["rule_id"] for one in happenings if one.what == "verdict"})
     if not happenings:
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}", 1, as_json)
     happenings.sort(key=lambda one: one.at)  # it keeps the order above among those of one sync
@@ -119,3 +123,20 @@ def _of_badges(states: Sequence[BadgeState]) -> Iterator[Happening]:
         text = Text(f"{before} → {state.badge}" if before else state.badge, style="bold")
         yield Happening(state.span.held_from, state.span.sync_id, "badge", told, text)
         before = state.badge
+
+
+def _of_waivers(granted: Sequence[KeptWaiver], key: Key, judged: Collection[object]) -> Iterator[Happening]:
+    """A waiver ends with its last day, whether or not a sync has noted that."""
+    for one in granted:
+        waiver = one.waiver
+        if waiver.rule not in judged or not waiver.covers(waiver.rule, *key):
+            continue
+        about = f"{inert(waiver.rule)} on {inert(waiver.model)}: {inert(waiver.sentence)}"
+        ends = [("granted", one.granted_at, one.sync_id)]
+        if one.ended == "withdrawn" and one.ended_at:
+            ends.append(("withdrawn", one.ended_at, ""))
+        elif waiver.ends_at <= datetime.now(UTC):
+            ends.append(("expired", waiver.ends_at, ""))
+        for outcome, at, sync_id in ends:
+            told = {"waiver_id": one.waiver_id, "outcome": outcome, **waiver.model_dump(mode="json")}
+            yield Happening(at, sync_id, "waiver", told, Text(f"{outcome}: {about}"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.app import app
@@ -23,6 +24,7 @@ from verifywise_mlflow.cli.arguments import (
 )
 from verifywise_mlflow.cli.inert import inert, plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.rules import check, rule, rules
 from verifywise_mlflow.cli.waivers import unwaive, waive, waiver_as_json, waivers
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -30,9 +32,9 @@ from verifywise_mlflow.pipeline.explanation import Explanation
 from verifywise_mlflow.pipeline.explanation import explain as explanation_of
 from verifywise_mlflow.pipeline.policy_difference import PolicyDifference, policy_difference, proposed_rules
 
-policy = typer.Typer(help="Why a verdict is what it is, what another policy would change, and waivers.")
+policy = typer.Typer(help="The rules, why a verdict is what it is, what another policy would change, and waivers.")
 app.add_typer(policy, name="policy", no_args_is_help=True)
-for command in (waivers, waive, unwaive):
+for command in (rules, rule, check, waivers, waive, unwaive):
     policy.command()(command)
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]
@@ -143,25 +145,33 @@ def _print_explanation(found: Explanation, model: str, version: int) -> None:
 def diff(
     tenant: TenantName,
     policy_file: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--policy",
             metavar="FILE",
-            help="The policy to try. It takes the place of the tenant's one of the same id; another is added.",
+            help="A policy to try. It takes the place of the tenant's one of the same id; another is added.",
         ),
-    ],
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FIGURE", help="A figure to try, in the place of the policy's and the tenant's."),
+    ] = None,
     alone: Annotated[bool, typer.Option("--alone", help="Ask these policies alone, and none of the tenant's.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show which verdicts of a tenant's living versions another policy would change. Nothing is written.
 
-    Compared is with the verdicts as they are kept, by today's date.
+    Compared is with the verdicts as they are kept, by today's date. With neither policy nor threshold, what is tried is
+    what tenants.yaml and its files say now. For example: policy diff acme --policy new.yaml --threshold most_days=90
     """
+    figures = _figures(threshold or [], as_json)
+    if alone and not policy_file:
+        fail("--alone needs a --policy to ask", 2, as_json)
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
-        rules = proposed_rules(described, policy_file, alone=alone)
+        proposed = proposed_rules(described, policy_file or [], alone=alone, thresholds=figures)
         with Store(database_url()) as store:
-            found = policy_difference(store, tenant, rules, datetime.now(UTC).date())
+            found = policy_difference(store, tenant, proposed, datetime.now(UTC).date())
     if as_json:
         moves = [
             {
@@ -180,6 +190,19 @@ def diff(
     _print_difference(found)
 
 
+def _figures(written: list[str], as_json: bool) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for one in written:
+        name, _, figure = one.partition("=")
+        try:
+            found[name] = float(figure)
+        except ValueError:
+            found[name] = math.nan
+        if not math.isfinite(found[name]):
+            fail(f"{one!r} gives no figure: write --threshold {name or 'most_days'}=90", 2, as_json)
+    return found
+
+
 def _print_difference(found: PolicyDifference) -> None:
     out.print(f"{found.judged:,} living versions were judged; nothing was written")
     if found.unjudged:
@@ -187,14 +210,14 @@ def _print_difference(found: PolicyDifference) -> None:
     if not found.moves:
         out.print("No verdict and no badge would change.")
         return
-    table = Table("rule", "before", "after", "versions", "for example")
+    rule, example = Column("rule", no_wrap=True, overflow="fold"), Column("for example", overflow="fold")
+    table = Table(rule, "before → after", "versions", example)
     moves = sorted(found.moves.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
     for move, count in moves[:_SHOWN]:
         name, number = found.examples[move][0]
         table.add_row(
             Text("(the badge)", style="bold") if move.rule_id is None else shown(move.rule_id),
-            move.before or "-",
-            move.after or "-",
+            f"{move.before or 'not asked'}\n→ {move.after or 'not asked'}",
             f"{count:,}",
             shown(f"{inert(name)} version {number}", 60),
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.app import app
@@ -19,6 +19,7 @@ from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, Version
 from verifywise_mlflow.cli.inert import inert, plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
 from verifywise_mlflow.cli.waivers import waiver_as_json
+from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence import history, waivers
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.history import BadgeState, RecordState, Span, VerdictState
@@ -66,6 +67,8 @@ GROUPS = {
 }
 """The record's fields in their six groups, as the README lists them."""
 
+_ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
+"""Of the verdicts: the gaps first."""
 _COLOURS = {"pass": "green", "compliant": "green", "fail": "red", "error": "red", "non-compliant": "red"}
 
 
@@ -106,9 +109,7 @@ def show(
         sys.stdout.write(json.dumps(plain(told)) + "\n")
     else:
         _print_record(state, at)
-        _print_verdicts(badge, verdicts)
-        for one in waived:
-            out.print(Text("waived: ", style="cyan"), shown(f"{one.waiver.rule}: {one.waiver.sentence}"), sep="")
+        _print_verdicts(badge, verdicts, [one.waiver for one in waived])
         out.print(
             Text(
                 "What it was before, and when it changed: "
@@ -135,17 +136,23 @@ def _print_record(state: RecordState, at: datetime) -> None:
         out.print(Text("finding: ", style="yellow"), shown(finding.get("sentence")), sep="")
 
 
-def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState]) -> None:
+def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], waived: Sequence[Waiver]) -> None:
     if badge is None:
         out.print("It had not been judged.")
         return
     out.print(
         Text(badge.badge, style=_COLOURS.get(badge.badge, "yellow")), Text(f"badge held {_span(badge.span)}"), sep=": "
     )
-    table = Table("rule", "verdict", "reason", "since (UTC)")
-    for verdict in verdicts:
+    rule, reason = Column("rule", overflow="fold", no_wrap=True), Column("reason", overflow="fold")
+    table = Table(rule, "verdict, since", reason, show_lines=True)
+    for verdict in sorted(verdicts, key=lambda one: _ORDER.index(one.verdict) if one.verdict in _ORDER else 0):
         word = Text(verdict.verdict, style=_COLOURS.get(verdict.verdict, ""))
-        table.add_row(shown(verdict.rule_id), word, shown(verdict.reason), shown(verdict.span.held_from))
+        why = shown(verdict.reason)
+        for waiver in waived:
+            if verdict.verdict in OPEN and waiver.rule == verdict.rule_id:
+                why.append("\nwaived: ", style="cyan").append(shown(waiver.sentence))
+        since = verdict.span.held_from.astimezone(UTC)
+        table.add_row(shown(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
     out.print(table)
 
 

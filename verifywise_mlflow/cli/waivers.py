@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from rich.table import Table
+from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, described_tenant, moment
 from verifywise_mlflow.cli.inert import inert, plain, shown
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
-from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.compliance.waivers import Waiver, waiver_complaint
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.waivers import KeptWaiver, kept
 from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.pipeline.waivers import UnusableWaiverError, grant_by_command, withdraw_by_command
@@ -34,22 +36,35 @@ def waivers(
     at = as_of or datetime.now(UTC)
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
         found = [one for one in kept(connection, tenant) if every or one.holds(at)]
+        gaps = gaps_by_waiver(connection, tenant)
     if as_json:
-        told = [{**waiver_as_json(one), "holds": one.holds(at)} for one in found]
+        told = [
+            {**waiver_as_json(one), "holds": one.holds(at), "gaps_now": gaps.get(one.waiver_id, 0)} for one in found
+        ]
         sys.stdout.write(json.dumps(plain({"tenant": tenant, "as_of": at, "waivers": told})) + "\n")
         return
-    table = Table("#", "rule", "model", "version", "approver", "reason", "expires", "from", "holds")
+    table = Table("#", "for", "accepted by, because", "through", "gaps", "from")
+    table.columns[4].justify = "right"
     for one in found:
         waiver = one.waiver
+        through = waiver.expires.isoformat() if one.holds(at) else f"{waiver.expires}\n{_why_not(one, at)}"
         table.add_row(
             str(one.waiver_id),
-            *(shown(text) for text in (waiver.rule, waiver.model, waiver.version or "all")),
-            *(shown(text) for text in (waiver.approver, waiver.reason)),
-            waiver.expires.isoformat(),
+            shown(waiver.about),
+            shown(f"{waiver.approver}: {waiver.reason}"),
+            Text(through, no_wrap=True),
+            f"{gaps.get(one.waiver_id, 0):,}",
             one.source,
-            "yes" if one.holds(at) else one.ended or "no",
         )
     out.print(table)
+    out.print("gaps: those of living versions that it is about, now. They stay gaps.")
+
+
+def _why_not(one: KeptWaiver, at: datetime) -> str:
+    """Return why a waiver does not hold at a time."""
+    if at < one.granted_at:
+        return "not yet granted"
+    return "withdrawn" if one.ended == "withdrawn" else "expired"
 
 
 def waive(
@@ -64,22 +79,16 @@ def waive(
 ) -> None:
     """Accept a rule's gaps on a model until a day. The verdicts stay; the waiver stands beside them.
 
+    For example: policy waive acme owner 'pilot-*' --approver "Ada Lovelace, CISO" --reason "The pilot ends in June."
+    --expires 2026-06-30
+
     The audit trail is told. Exit code 2 if the rule is not asked, or the waiver cannot be granted.
     """
+    said = {"rule": rule, "model": model, "version": version, "approver": approver, "reason": reason}
     try:
-        waiver = Waiver(
-            rule=rule,
-            model=model,
-            version=version,
-            approver=approver,
-            reason=reason,
-            expires=date.fromisoformat(expires),
-        )
+        waiver = Waiver.model_validate({**said, "expires": expires})
     except ValidationError as error:
-        detail = error.errors()[0]
-        fail(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", 2, as_json)
-    except ValueError:
-        fail(f"{expires!r} is no day: write 2026-12-31", 2, as_json)
+        fail("\n".join(waiver_complaint(one["loc"], one["msg"]) for one in error.errors()), 2, as_json)
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
         asked = rules_of(described).policy_of
@@ -87,10 +96,13 @@ def waive(
             fail(f"no policy of {tenant!r} asks for the rule {rule!r}; there are: {', '.join(asked)}", 2, as_json)
         with Store(database_url()) as store:
             try:
-                grant_by_command(store, described, waiver, datetime.now(UTC))
+                gaps = grant_by_command(store, described, waiver, datetime.now(UTC))
             except UnusableWaiverError as error:
                 fail(str(error), 2, as_json)
-    _say("granted", waiver, as_json)
+    _say("granted", waiver, as_json, gaps_now=gaps)
+    if not as_json:
+        which = "no gap now: is the model's name right?" if not gaps else f"{gaps:,} gap{'s' * (gaps > 1)} now"
+        out.print(Text(f"It is about {which}", style="" if gaps else "yellow"))
 
 
 def unwaive(
@@ -115,8 +127,8 @@ def waiver_as_json(one: KeptWaiver) -> dict[str, object]:
     return {**one.waiver.model_dump(mode="json"), **{name: getattr(one, name) for name in names}}
 
 
-def _say(outcome: str, waiver: Waiver, as_json: bool) -> None:
+def _say(outcome: str, waiver: Waiver, as_json: bool, **more: int) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"outcome": outcome, **waiver.model_dump(mode="json")}) + "\n")
+        sys.stdout.write(json.dumps({"outcome": outcome, **waiver.model_dump(mode="json"), **more}) + "\n")
     else:
         out.print(f"{outcome}: {inert(waiver.about)}; {inert(waiver.sentence)}", markup=False, highlight=False)

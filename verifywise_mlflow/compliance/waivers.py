@@ -35,6 +35,8 @@ def _day(written: object) -> object:
         day = None
     if type(day) is not date:  # a datetime is a date, too
         raise ValueError(f"{str(written)!r} is no day: write 2026-12-31")
+    if day == date.max:
+        raise ValueError("a waiver has to end before the calendar does")
     return day
 
 
@@ -63,8 +65,8 @@ class Waiver(BaseModel):
     """Null: all versions, those that are still to come included."""
     approver: _Sentence
     reason: _Sentence
-    expires: Annotated[date, BeforeValidator(_day), Field(lt=date.max)]
-    """The last day on which it holds, UTC. There has to be one behind it."""
+    expires: Annotated[date, BeforeValidator(_day)]
+    """The last day on which it holds, UTC."""
 
     def covers(self, rule_id: str, model_name: str, version_number: int) -> bool:
         """Return whether it is about a rule's verdict on a version."""

@@ -85,22 +85,29 @@ def holding(connection: Connection, tenant_id: str, at: datetime) -> list[KeptWa
 
 def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
     """Whether a verdict is covered by a waiver that holds at a time: the same that ``Waiver.covers`` says."""
-    # LIKE knows % for any characters, _ for one, and \ before what is meant as it stands.
-    pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
-    for sign, like in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
-        pattern = func.replace(pattern, sign, like, type_=PlainText())
     day = literal(at.astimezone(UTC).date())
     return (
         select(waivers.c.waiver_id)
         .where(
-            waivers.c.tenant_id == results.c.tenant_id,
-            waivers.c.rule_id == results.c.rule_id,
-            cast(results.c.model_name, PlainText).like(pattern),
-            or_(waivers.c.version_number.is_(None), waivers.c.version_number == results.c.version_number),
+            is_about(results),
             and_(waivers.c.granted_at <= at, waivers.c.expires_on >= day),
             or_(waivers.c.ended_at.is_(None), waivers.c.ended_at > at),
         )
         .exists()
+    )
+
+
+def is_about(results: Table) -> ColumnElement[bool]:
+    """Whether a waiver is about a verdict, at whatever time."""
+    # LIKE knows % for any characters, _ for one, and \ before what is meant as it stands.
+    pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
+    for sign, like in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
+        pattern = func.replace(pattern, sign, like, type_=PlainText())
+    return and_(
+        waivers.c.tenant_id == results.c.tenant_id,
+        waivers.c.rule_id == results.c.rule_id,
+        cast(results.c.model_name, PlainText).like(pattern),
+        or_(waivers.c.version_number.is_(None), waivers.c.version_number == results.c.version_number),
     )
 
 

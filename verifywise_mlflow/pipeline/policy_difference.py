@@ -51,8 +51,10 @@ class PolicyDifference:
             named.append(key)
 
 
-def proposed_rules(tenant: Tenant, paths: Sequence[Path], *, alone: bool) -> RuleSet:
-    """Return a tenant's rules as they would be with some files.
+def proposed_rules(
+    tenant: Tenant, paths: Sequence[Path], *, alone: bool, thresholds: Mapping[str, float] | None = None
+) -> RuleSet:
+    """Return a tenant's rules as they would be with some files, and with some figures.
 
     A policy takes the place of the tenant's one of the same id, and another is added; ``alone``, there are no others.
 
@@ -61,17 +63,19 @@ def proposed_rules(tenant: Tenant, paths: Sequence[Path], *, alone: bool) -> Rul
     """
     asked = tenant.compliance
     try:
-        proposed = {policy.id: policy for policy in map(load_policy, paths)}
+        given = [load_policy(path) for path in paths]
+        proposed = {policy.id: policy for policy in given}
         present: list[Policy] = []
         if not alone:
             present = [default_policy()] if asked.default_policy else []
             present += [load_policy(path) for path in asked.policies]
-        kept = [proposed.pop(policy.id, policy) for policy in present]
-        rules = [*kept, *proposed.values()]
+        kept = [proposed.get(policy.id, policy) for policy in present]
+        rules = [*kept, *(policy for policy in given if policy not in kept)]  # two of one id are refused below
         known = {name for policy in rules for name in policy.thresholds}
         # Those of policies that are not asked alone stay where they are: in the tenant's description.
         figures = {name: figure for name, figure in asked.thresholds.items() if not alone or name in known}
-        return merged(rules, figures)
+        # A policy alone is tried for its verdicts; which references are shown is for the description that adopts it.
+        return merged(rules, {**figures, **(thresholds or {})}, () if alone else asked.frameworks)
     except PolicyError as error:
         raise UnusablePoliciesError(str(error)) from error
 

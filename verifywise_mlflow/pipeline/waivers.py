@@ -10,6 +10,7 @@ from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, changes, load_waivers
 from verifywise_mlflow.persistence import trail, waivers
 from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.waivers import KeptWaiver
 from verifywise_mlflow.pipeline.stage import StageContext
 from verifywise_mlflow.tenants.loading import TenantsFileError, shared_waivers_path
@@ -53,12 +54,12 @@ def keep_in_step(context: StageContext, rules: RuleSet) -> list[str]:
         )
 
     written = written_waivers(context.tenant)
-    tenant_id, now = context.tenant.tenant_id, context.now
+    tenant_id, now, today = context.tenant.tenant_id, context.now, context.now.astimezone(UTC).date()
     with context.begin() as connection:
         before = waivers.not_ended(connection, tenant_id)
         expired = [one for one in before if one.waiver.ends_at <= now]
         of_file = {one.waiver: one for one in before if one.source == "file" and one not in expired}
-        found = changes(of_file, written, now.astimezone(UTC).date())
+        found = changes(of_file, written, today)
         waivers.end(connection, tenant_id, [one.waiver_id for one in expired], "expired", now)
         waivers.end(connection, tenant_id, [of_file[one].waiver_id for one in found.withdrawn], "withdrawn", now)
         waivers.grant(connection, tenant_id, found.granted, "file", now, context.sync_id)
@@ -70,16 +71,18 @@ def keep_in_step(context: StageContext, rules: RuleSet) -> list[str]:
                 *(tell("waiver granted", one, "it is in the file") for one in found.granted),
             ],
         )
-        still = waivers.not_ended(connection, tenant_id)
+        ever = waivers.kept(connection, tenant_id)
+    unknown = dict.fromkeys(one.waiver.rule for one in ever if not one.ended if one.waiver.rule not in rules.policy_of)
+    granted = {one.waiver for one in ever}
+    too_late = [one for one in written if one.expires < today and one not in granted]
     return [
-        f"a waiver is for the rule {rule!r}, which no policy asks for"
-        for rule in dict.fromkeys(one.waiver.rule for one in still)
-        if rule not in rules.policy_of
+        *(f"a waiver is for the rule {rule!r}, which no policy asks for" for rule in unknown),
+        *(f"the waiver for {one.about} was over before it was read: it never held" for one in too_late),
     ]
 
 
-def grant_by_command(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) -> None:
-    """Grant a waiver, and tell so in the trail.
+def grant_by_command(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) -> int:
+    """Grant a waiver, and tell so in the trail; return how many gaps it covers now.
 
     Raises:
         UnusableWaiverError: it has expired already, or the same one holds.
@@ -91,6 +94,8 @@ def grant_by_command(store: Store, tenant: Tenant, waiver: Waiver, now: datetime
             raise UnusableWaiverError("the same waiver holds already")
         waivers.grant(connection, tenant.tenant_id, [waiver], "command", now, "")
         _append(connection, tenant, "waiver granted", waiver, "by command", now)
+        (granted,) = (one for one in waivers.holding(connection, tenant.tenant_id, now) if one.waiver == waiver)
+        return gaps_by_waiver(connection, tenant.tenant_id).get(granted.waiver_id, 0)
 
 
 def withdraw_by_command(store: Store, tenant: Tenant, waiver_id: int, now: datetime) -> KeptWaiver:

@@ -127,7 +127,6 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
         written_rule("owned", "owner in ['ada', 'bob']", version=2),
         written_rule("purposed", "business_purpose != ''"),
         version=2,
-        thresholds="{most: 10}",
     )
     with judged.begin("acme") as connection:
         before = connection.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
@@ -170,7 +169,7 @@ def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: S
 
     granted = answer("policy", "waive", "acme", "owned", "fraud", "--version", "2", *arguments)
 
-    assert granted["outcome"] == "granted"
+    assert (granted["outcome"], granted["gaps_now"]) == ("granted", 1)
     listed = answer("policy", "waivers", "acme")["waivers"]
     assert isinstance(listed, list)
     assert [(one["rule"], one["model"], one["version"], one["approver"]) for one in listed] == [
@@ -180,13 +179,22 @@ def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: S
     assert explained["verdict"] == "fail"
     assert [one["approver"] for one in explained["waivers"]] == ["Ada [CISO]"]  # type: ignore[attr-defined]  # a list
     shown = runner.invoke(app, ["show", "acme", "fraud", "2"]).stdout
-    assert "waived: owned: accepted by Ada [CISO] through" in shown
-    assert "fail" in shown
+    row = " ".join(shown[shown.index("│ owned") : shown.index("│ coded")].split())  # the gap's own: beside its verdict
+    assert "│ owned │ fail │ Not met" in row
+    assert "waived: accepted by Ada [CISO] through" in row
+    assert shown.count("waived: ") == 1
+    became = answer("history", "acme", "fraud", "2")["history"]
+    assert [one["outcome"] for one in became if one["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
     assert "Ada [CISO]" in runner.invoke(app, ["policy", "waivers", "acme"]).stdout
     ended = answer("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
     assert ended["outcome"] == "withdrawn"
     assert answer("policy", "waivers", "acme")["waivers"] == []
-    assert len(answer("policy", "waivers", "acme", "--all")["waivers"]) == 1  # type: ignore[arg-type]  # a list
+    kept = answer("policy", "waivers", "acme", "--all")["waivers"]
+    assert isinstance(kept, list)
+    assert [(one["holds"], one["ended"], one["gaps_now"]) for one in kept] == [(False, "withdrawn", 1)]
+    became = answer("history", "acme", "fraud", "2")["history"]
+    assert [one["outcome"] for one in became if one["what"] == "waiver"] == ["granted", "withdrawn"]  # type: ignore[attr-defined]  # a list
+    assert not any(one["what"] == "waiver" for one in answer("history", "acme", "fraud", "1")["history"])  # type: ignore[attr-defined]  # a list
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,8 @@ def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: S
     [
         ("ownd", "2099-01-01", "no policy of 'acme' asks for the rule 'ownd'; there are: owned, numbered, coded"),
         ("owned", "2020-01-01", "is over"),
-        ("owned", "soon", "is no day"),
+        ("owned", "soon", "expires: 'soon' is no day: write 2026-12-31"),
+        ("owned", "9999-12-31", "expires: a waiver has to end before the calendar does"),
     ],
 )
 def test_a_waiver_that_would_cover_nothing_is_refused(judged: Store, rule: str, expires: str, complaint: str) -> None:
@@ -203,6 +212,50 @@ def test_a_waiver_that_would_cover_nothing_is_refused(judged: Store, rule: str, 
     told = answer("policy", "waive", "acme", rule, "fraud", *arguments, code=2)
 
     assert complaint in str(told["error"])
+
+
+def test_all_that_is_wrong_with_a_waiver_is_said_at_once(judged: Store) -> None:
+    arguments = ["--approver", "\u200b", "--reason", " ", "--expires", "2099-01-01", "--version", "2147483648"]
+
+    told = answer("policy", "waive", "acme", "owned", "fraud", *arguments, code=2)
+
+    assert [line.partition(":")[0] for line in str(told["error"]).splitlines()] == ["version", "approver", "reason"]
+
+
+def test_who_grants_a_waiver_that_is_about_no_gap_is_told_so(judged: Store) -> None:
+    arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", "2099-01-01"]
+
+    result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud*", *arguments])
+
+    assert result.exit_code == 0
+    assert "It is about no gap now: is the model's name right?" in result.stdout
+
+
+def test_figures_are_tried_and_with_nothing_given_what_the_files_say_now(judged: Store, policy: Path) -> None:
+    tried = answer("policy", "diff", "acme", "--threshold", "most=1")
+    present = answer("policy", "diff", "acme")
+    written_policy(policy, OWNED, CODED, version=2)
+    edited = answer("policy", "diff", "acme")
+
+    assert {(one["rule_id"], one["before"], one["after"]) for one in tried["changes"]} == {  # type: ignore[attr-defined]  # a list
+        ("numbered", "not evidenced", "fail"),
+        (None, "gaps", "non-compliant"),
+    }
+    assert present["changes"] == []
+    assert [one["rule_id"] for one in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--threshold", "most"], "write --threshold most=90"),
+        (["--threshold", "most=nan"], "write --threshold most=90"),
+        (["--threshold", "moat=1"], "no policy has the threshold 'moat'"),
+        (["--alone"], "--alone needs a --policy"),
+    ],
+)
+def test_diff_refuses_what_it_cannot_try(judged: Store, arguments: list[str], complaint: str) -> None:
+    assert complaint in str(answer("policy", "diff", "acme", *arguments, code=2)["error"])
 
 
 def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(judged: Store) -> None:

@@ -22,7 +22,7 @@ from verifywise_mlflow.pipeline.waivers import (
     withdraw_by_command,
 )
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, verdicts
+from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, verdicts, written_policy, written_rule
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
 WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
@@ -172,6 +172,56 @@ def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: P
     assert sync.reports[0].progress.notes == ["a waiver is for the rule 'ownr', which no policy asks for"]
 
 
+def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+
+    sync = judge(tenant, store, day(4))
+
+    assert sync.reports[0].progress.notes == [
+        "the waiver for owner on fraud* was over before it was read: it never held"
+    ]
+    assert rows(store, "waivers") == []
+
+
+@pytest.mark.parametrize("broken", ["", "waivers:\n", "waivers: [", "waivers:\n  - {rule: owner}\n"])
+def test_a_file_that_is_broken_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
+    keep(store, "fraud", 1, NOON)
+    path = file_of(tmp_path, LINE)
+    judge(described(waivers=str(path)), store, day(1))
+    path.write_text(broken)
+
+    with pytest.raises(UnusableWaiversError, match=r"own\.yaml"):
+        judge(described(waivers=str(path)), store, day(2))
+
+    assert open_and_waived(store, day(2)) == (0, 1)
+
+
+def test_a_link_beside_tenants_yaml_that_leads_nowhere_withdraws_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a volume that is mounted late."""
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+    (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
+
+    with pytest.raises(UnusableWaiversError, match="cannot be read"):
+        judge(described(), store, day(2))
+
+
+def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    own = str(written_policy(tmp_path / "ours.yaml", written_rule("ours", "owner != ''")))
+    waiver = str(file_of(tmp_path, LINE))
+    judge(described(waivers=waiver), store, day(1))
+
+    sync = judge(described(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
+
+    assert "which no policy asks for" in sync.reports[0].progress.notes[0]
+    assert [row["ended"] for row in rows(store, "waivers")] == [None]
+    judge(described(waivers=waiver), store, day(3))
+    assert open_and_waived(store, day(3)) == (0, 1)
+
+
 @pytest.mark.parametrize(
     "change",
     ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
@@ -187,9 +237,24 @@ def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store
         assert isinstance(refused.value.orig, psycopg2.errors.IntegrityConstraintViolation)
 
 
-@pytest.mark.parametrize("model", ["100%", "a_b", "a\\b", "fraud*", "f?", "*", "模型*", "a'b"])
+@pytest.mark.parametrize("model", ["100%", "a_b", "a\\b", "fraud*", "f?", "*", "模型*", "a'b", "[f]*", "*]*", "f[!a]*"])
 def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) -> None:
-    names = ["100%", "100x", "a_b", "axb", "a\\b", "a/b", "fraud", "fraud*", "fx", "f", "模型一", "a'b"]
+    names = [
+        "100%",
+        "100x",
+        "a_b",
+        "axb",
+        "a\\b",
+        "a/b",
+        "fraud",
+        "fraud*",
+        "fx",
+        "f",
+        "模型一",
+        "a'b",
+        "[f]x",
+        "f[!a]",
+    ]
     for name in names:
         keep(store, name, 1, NOON)
     judge(described(), store, day(1))

@@ -1,0 +1,120 @@
+"""The rules on the command line: listed with their gaps, read in full, and checked before anybody is given them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.waivers import grant_by_command
+from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.pipeline.judging import judge, keep, written_policy, written_rule
+
+runner = CliRunner(env={"COLUMNS": "80"})
+WITH_EXAMPLES = (
+    written_rule("owned", "owner == 'ada'")
+    + """\
+    examples:
+      - {record: {owner: ada}, verdict: pass}
+      - {record: {owner: bob}, verdict: fail}
+"""
+)
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A policy's file, which tenants.yaml has the tenant asked with a figure of its own."""
+    rules = (WITH_EXAMPLES, written_rule("numbered", "version_number < thresholds.most"))
+    path = written_policy(tmp_path / "ours.yaml", *rules, thresholds="{most: 10}")
+    tenants = tmp_path / "tenants.yaml"
+    tenants.write_text(
+        "tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n"
+        f"    compliance: {{default_policy: false, policies: [{path}], thresholds: {{most: 20}}}}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tenants))
+    return path
+
+
+def test_the_rules_of_a_tenant_are_listed_with_their_open_and_their_waived_gaps(
+    policy: Path, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    for name, owner in (("fraud", "ada"), ("churn", "bob"), ("pilot", "bob")):
+        keep(store, name, 1, NOON, owner=owner)
+    judge(load_tenants()["acme"], store, day(1))
+    now = datetime.now(UTC)
+    waiver = Waiver(
+        rule="owned", model="pil?t", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
+    )
+    grant_by_command(store, load_tenants()["acme"], waiver, now)
+    written_policy(policy, WITH_EXAMPLES, written_rule("newer", "owner != ''"))
+    policy.with_name("tenants.yaml").write_text(
+        policy.with_name("tenants.yaml").read_text().replace(", thresholds: {most: 20}", "")
+    )
+
+    listed = json.loads(runner.invoke(app, ["policy", "rules", "acme", "--json"]).stdout)["rules"]
+
+    counted = {one["rule_id"]: (one["judged"], one["open"], one["waived"]) for one in listed}
+    assert counted == {"owned": (3, 1, 1), "newer": (None, None, None)}
+    shown = runner.invoke(app, ["policy", "rules", "acme"]).stdout
+    assert "│ owned │ high     │ ours   │ 1    │ 1      │ 3      │" in shown
+    assert "│ newer │ high     │ ours   │ -    │ -      │ -      │" in shown
+
+
+def test_a_rule_is_read_in_full_with_the_tenants_figure(policy: Path) -> None:
+    told = json.loads(runner.invoke(app, ["policy", "rule", "acme", "numbered", "--json"]).stdout)
+    shown = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout
+
+    assert (told["requires"], told["thresholds"]) == ("version_number < thresholds.most", {"most": 20})
+    for words in ("owner == 'ada'", "Because.", "Do it.", "NIST AI RMF GOVERN 2.1", '{"owner": "bob"}', "fail"):
+        assert words in shown
+
+
+def test_who_asks_for_a_rule_that_there_is_not_is_told_which_there_are(policy: Path) -> None:
+    result = runner.invoke(app, ["policy", "rule", "acme", "ownd", "--json"])
+
+    assert result.exit_code == 1
+    assert "there are: owned, numbered" in json.loads(result.stdout)["error"]
+
+
+def test_a_file_is_checked_without_tenants_and_database_and_its_examples_are_run(tmp_path: Path) -> None:
+    good = written_policy(tmp_path / "good.yaml", WITH_EXAMPLES, written_rule("bare", "owner != ''"))
+    (tmp_path / "more.yaml").write_text("rules:" + WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("id: bad\nversion: 1\ntitle: Bad\nfiles: [more.yaml]\n")
+    unusable = written_policy(tmp_path / "unusable.yaml", WITH_EXAMPLES.replace("owner ==", "ownr =="))
+
+    results = {
+        path.stem: (result.exit_code, json.loads(result.stdout))
+        for path in (good, bad, unusable)
+        if (result := runner.invoke(app, ["policy", "check", str(path), "--json"]))
+    }
+
+    code, told = results["good"]
+    assert (code, told["outcome"], told["rules"], told["examples"]) == (0, "passed", 2, 2)
+    assert told["rules_without_examples"] == ["bare"]
+    code, told = results["bad"]
+    assert (code, told["outcome"]) == (1, "failed")
+    (error,) = told["errors"]
+    assert error.startswith(
+        f"{tmp_path}/more.yaml:13: rule 'owned': example 2 expects 'pass', and the rule gives 'fail'"
+    )
+    code, told = results["unusable"]
+    assert (code, told["outcome"]) == (1, "unusable")
+    assert "rule 'owned': requires: undeclared reference to 'ownr'" in told["errors"][0]
+
+
+def test_people_are_told_the_errors_of_a_file_with_their_lines(tmp_path: Path) -> None:
+    bad = written_policy(tmp_path / "bad.yaml", WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
+
+    result = runner.invoke(app, ["policy", "check", str(bad)])
+
+    assert result.exit_code == 1
+    assert f"{bad}:17: rule 'owned': example 2 expects 'pass'" in result.stdout
