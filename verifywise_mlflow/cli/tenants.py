@@ -17,6 +17,8 @@ from verifywise_mlflow.persistence import access, erasure
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.checkpoints import sign_head, signing_key
+from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.pipeline.waivers import written_waivers
 from verifywise_mlflow.tenants.loading import load_tenants
 
 tenants = typer.Typer(help="Check tenants.yaml, and list who is in it; or erase who is no longer.")
@@ -25,11 +27,14 @@ app.add_typer(tenants, name="tenants")
 
 @tenants.callback(invoke_without_command=True)
 def listed(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check tenants.yaml, and list who is in it; or erase who is no longer."""
+    """Check tenants.yaml, and the policies and waivers that it names; list who is in it; or erase who is no longer."""
     if context.invoked_subcommand:
         return
     with errors_as_sentences(as_json):
         described = load_tenants()
+        for one in described.values():
+            rules_of(one)
+            written_waivers(one)
     if as_json:
         rows = {name: {"tracking_uri": one.tracking_uri, "workspace": one.workspace} for name, one in described.items()}
         sys.stdout.write(json.dumps(rows) + "\n")

@@ -118,3 +118,16 @@ def test_people_are_told_the_errors_of_a_file_with_their_lines(tmp_path: Path) -
 
     assert result.exit_code == 1
     assert f"{bad}:17: rule 'owned': example 2 expects 'pass'" in result.stdout
+
+
+def test_who_checks_tenants_yaml_checks_the_policies_and_waivers_that_it_names(policy: Path) -> None:
+    good = runner.invoke(app, ["tenants"])
+    policy.with_name("waivers.yaml").write_text("waivers:\n  - {tenant: acme, rule: owned}\n")
+    waivers = json.loads(runner.invoke(app, ["tenants", "--json"]).stdout)
+    policy.write_text("rules: [\n")
+    policies = json.loads(runner.invoke(app, ["tenants", "--json"]).stdout)
+
+    assert good.exit_code == 0
+    assert "waivers.yaml:2: waiver 1: model: Field required" in waivers["error"]
+    assert "tenant 'acme', compliance: " in policies["error"]
+    assert "ours.yaml:2: is not YAML" in policies["error"]
