@@ -240,7 +240,8 @@ class Writing:
         self._judging = judging
         self._verdicts = VerdictRows()
         self._badges: list[BadgeRow] = []
-        self._dropped: list[tuple[str, int, str]] = []
+        self._with_dropped: list[Key] = []
+        """Versions that have a verdict of a rule that is no longer asked."""
 
     def __len__(self) -> int:
         """How many records were taken."""
@@ -254,9 +255,8 @@ class Writing:
             for said, one in given.items():
                 if said not in kept:
                     self._add(due.key, one.result(), said.rpartition(" ")[2])
-            asked = {one.rule_id for one in results}
-            of_rules = (said.rpartition(" ")[0] for said in kept)
-            self._dropped += [(*due.key, rule_id) for rule_id in of_rules if rule_id not in asked]
+            if any(said.rpartition(" ")[0] not in self._judging.policy_of for said in kept):
+                self._with_dropped.append(due.key)
         self._badges.append(BadgeRow(*due.key, badge.value, due.revision))
 
     def _add(self, key: Key, result: RuleResult, fingerprint: str) -> None:
@@ -284,16 +284,17 @@ class Writing:
         connection.execute(
             select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items()))
         )
-        if self._dropped:
-            identity = tuple_(*(results.c[name] for name in ("model_name", "version_number", "rule_id")))
-            connection.execute(
-                delete(results).where(results.c.tenant_id == judging.tenant_id, identity.in_(self._dropped))
-            )
+        dropped = 0
+        if self._with_dropped:
+            of_taken = and_(results.c.tenant_id == judging.tenant_id, of_versions(results, self._with_dropped))
+            dropped = connection.execute(
+                delete(results).where(of_taken, results.c.rule_id.not_in(judging.policy_of))
+            ).rowcount
         verdict_rows.write(connection, judging.tenant_id, self._verdicts, judging.now, judging.sync_id)
         verdict_rows.write_badges(
             connection, judging.tenant_id, self._badges, judging.digest, judging.now, judging.sync_id
         )
-        return len(self._verdicts) + len(self._dropped)
+        return len(self._verdicts) + dropped
 
 
 _NOT_AS_IT_STANDS: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
