@@ -1,7 +1,8 @@
 """``python -m benchmarks.compliance``: what judging all records of a tenant takes, offline, in a real Postgres.
 
 Rounds, each in a process of its own: the first evaluation; the same policy in other words (nothing is written but who
-judged last); one rule of 25 changed; nothing due; all rules changed, which moves every former verdict to the history.
+judged last); one rule of 25 changed; nothing due; the next day, since one rule looks at it; all rules changed, which
+moves every former verdict to the history; the rules of the default policy in their place, so that all others end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.compliance_policy import policy
 from benchmarks.contender import cpu_seconds, peak_bytes
 from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
-from verifywise_mlflow.compliance.policy import Policy
+from verifywise_mlflow.compliance.policy import Policy, default_policy
 from verifywise_mlflow.compliance.ruleset import merged
 from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -51,7 +52,9 @@ class Round(StrEnum):
     REWORDED = "policy in other words"
     ONE_RULE = "one rule of 25 changed"
     NOTHING = "nothing due"
+    NEXT_DAY = "the next day"
     ALL_RULES = "all 25 rules changed"
+    DEFAULT = "default policy instead"
 
     @property
     def policy(self) -> Policy:
@@ -61,10 +64,18 @@ class Round(StrEnum):
                 return policy()
             case Round.REWORDED:
                 return policy().model_copy(update={"title": "In other words"})
-            case Round.ONE_RULE | Round.NOTHING:
+            case Round.ONE_RULE | Round.NOTHING | Round.NEXT_DAY:
                 return policy(version=2, changed=1)
             case Round.ALL_RULES:
                 return policy(version=3, changed=25)
+            case Round.DEFAULT:
+                return default_policy()
+
+    @property
+    def at(self) -> datetime:
+        """When it is judged."""
+        has_night_passed = self in (Round.NEXT_DAY, Round.ALL_RULES, Round.DEFAULT)
+        return _NOW + timedelta(days=has_night_passed, minutes=1 + list(Round).index(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ _COLUMNS = """
 
 def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
     """Judge all records in this process."""
-    now = _NOW + timedelta(minutes=1 + list(Round).index(round_))
+    now = round_.at
     rules = merged([round_.policy])
     with Store(url) as store:
         sync = Sync(TENANT, store, now=lambda: now, sync_id=round_)
