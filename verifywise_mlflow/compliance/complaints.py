@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -28,13 +29,21 @@ _MENDS = {
     "missing": "it is needed and not there",
     "extra_forbidden": "there is no such field: mend its name or take it out",
     "too_short": "name at least one",
+    "tuple_type": "write a list, each entry behind a hyphen",
+    "model_type": "write its fields here, each with its value behind a colon",
+    "mapping_type": "write its fields here, each with its value behind a colon",
     "string_type": "write a text; YAML reads true, 3 and 2026-01-01 as something else unless they are in quotes",
 }
 
 
 def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """Pydantic does not count an entry that is wrong, and then finds the list too short as well."""
+    """Pydantic does not count an entry that is wrong, and then finds the list too short as well.
+
+    And it complains of a value in an example's record once for each type that it could have had.
+    """
     place = detail["loc"]
+    if place[-1:] == ("datetime",):
+        return any(other is not detail and other["loc"][: len(place) - 1] == place[:-1] for other in details)
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
     )
@@ -64,5 +73,6 @@ def _named(file: WrittenFile, place: Place) -> list[str]:
         case _:
             named, rest = [], list(place)
     # Pydantic puts the name of a key or of a type of a union behind the field; people do not write those.
-    field = ".".join(str(part) for part in rest if part not in {"[key]", "datetime", "json"})
+    written = takewhile(lambda part: not str(part).startswith("json-or-python"), rest)
+    field = ".".join(str(part) for part in written if part not in {"[key]", "datetime", "json"})
     return [*named, field] if field else named
