@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pandas as pd
 from sqlalchemy import ColumnElement, FromClause, select
 
 from verifywise_mlflow.normalizer.record import FIELDS
-from verifywise_mlflow.persistence import history, lifecycle
+from verifywise_mlflow.persistence import history, lifecycle, waivers
 from verifywise_mlflow.persistence.differences import differences
 from verifywise_mlflow.persistence.history import Period, Step, changes, outcomes
 from verifywise_mlflow.persistence.lifecycle import LifecycleEvent
 from verifywise_mlflow.persistence.rows import columns_of
 from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+from verifywise_mlflow.persistence.verdicts import OPEN
 
 _VERSION = ["model_name", "version_number"]
 _RECORD = [*FIELDS, "incomplete", "findings"]
@@ -37,11 +38,12 @@ def records(store: Store, tenant_id: str) -> pd.DataFrame:
 def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
     """Return the verdicts on a tenant's living versions: a row a version and rule.
 
-    ``evaluated_at`` and ``policy_version`` tell since when a verdict has been this one.
+    ``evaluated_at`` and ``policy_version`` tell since when a verdict has been this one; ``waived``, who accepts the gap
+    now, until when and why.
     """
     columns = [*_VERDICT, "evaluated_at"]
     judged = _frame(store, tenant_id, compliance_results, columns, [*_VERSION, "rule_id"])
-    return judged.merge(records(store, tenant_id)[_VERSION])
+    return _with_waivers(store, tenant_id, judged.merge(records(store, tenant_id)[_VERSION]), datetime.now(UTC))
 
 
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
@@ -58,7 +60,22 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     judged = _frame(store, tenant_id, states, [*_VERDICT, *_SPAN], order, *history.held_at(states, at))
     records = history.record_states
     wanted = (*history.held_at(records, at), records.c.gone_at.is_(None))
-    return judged.merge(_frame(store, tenant_id, records, _VERSION, _VERSION, *wanted))
+    living = judged.merge(_frame(store, tenant_id, records, _VERSION, _VERSION, *wanted))
+    return _with_waivers(store, tenant_id, living, at)
+
+
+def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
+    """Return verdicts with who accepted which gap at a time. The verdicts stay what they are."""
+    with store.begin(tenant_id) as connection:
+        held = [one.waiver for one in waivers.holding(connection, tenant_id, at)]
+    of_rule = {one.rule: [other for other in held if other.rule == one.rule] for one in held}
+
+    def accepted(rule_id: str, verdict: str, name: str, number: int) -> str | None:
+        covering = (one for one in of_rule.get(rule_id, ()) if verdict in OPEN and one.covers(rule_id, name, number))
+        return "; ".join(one.sentence for one in covering) or None
+
+    columns = [judged[name] for name in ("rule_id", "verdict", *_VERSION)]
+    return judged.assign(waived=pd.Series([accepted(*row) for row in zip(*columns, strict=True)], dtype=object))
 
 
 def record_states(store: Store, tenant_id: str, model: str, version: int) -> pd.DataFrame:

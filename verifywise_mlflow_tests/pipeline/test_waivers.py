@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence import frames, waivers
 from verifywise_mlflow.persistence import verdicts as kept_verdicts
-from verifywise_mlflow.persistence import waivers
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.badges import badge_of
 from verifywise_mlflow.pipeline.waivers import (
@@ -104,6 +104,21 @@ def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: S
     assert before.badge == after.badge == later.badge
     assert (before.waived, after.waived, later.waived) == ({}, {"owner": 1}, {})
     assert "(1 waived)" in after.svg()
+
+
+def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 1, NOON)
+    keep(store, "churn", 1, NOON)
+    judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(1))
+
+    then, later = (frames.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
+
+    assert then[then["waived"].notna()][["model_name", "rule_id", "verdict", "waived"]].values.tolist() == [
+        ["fraud", "owner", "not evidenced", "accepted by Ada through 2026-03-03: A pilot."]
+    ]
+    assert later["waived"].isna().all()
+    assert frames.verdicts(store, "acme")["waived"].isna().all()  # it is long over
+    assert len(then) == len(later) == len(frames.verdicts(store, "acme"))
 
 
 def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> None:
