@@ -33,6 +33,9 @@ _MISSING = re.compile(
     re.VERBOSE,
 )
 
+_TOO_MANY = "Iteration budget exceeded"
+"""The library's own bound on what one evaluation may cost. It cannot be set from here."""
+
 _COMPLAINT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M)
 _CONTAINER = " (in container '')"
 
@@ -66,6 +69,9 @@ class Expression:
             result = self._compiled.eval(activation)
             value: Shown = result.value()
         except (RuntimeError, ValueError, OverflowError) as error:  # how the library refuses what it cannot convert
+            if _TOO_MANY in str(error):
+                told = "its macros go through 10,000 elements or more, taken together, and were stopped there"
+                raise EvaluationError(told) from error
             raise EvaluationError(str(error)) from error
         if value is None or isinstance(value, bool):
             return value

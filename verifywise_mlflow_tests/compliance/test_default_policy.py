@@ -125,6 +125,18 @@ def test_a_rule_uses_no_pattern_with_a_bound_or_on_each_of_many_values(rule: Rul
         assert not re.search(r"(exists|all|filter|map)\([^)]*\.matches\(|\.matches\([^)]*\{", text)
 
 
+@pytest.mark.parametrize("path", ["weights/part.safetensors", "weights/part.txt", "weights/part.weights"])
+def test_a_model_of_as_many_files_as_are_listed_is_judged_by_each_rule(path: str) -> None:
+    # The library stops macros at 10,000 elements; a tenant's default is to list 2,000 files of a version.
+    file = {"root": "model", "path": path, "kind": "model binary", "sha256": "ab"}
+    manifest: dict[str, object] = {"status": "complete", "file_count": 2_000, "files": [file] * 2_000, "digest": "ab"}
+    large = Example.model_validate(
+        {"record": {"lifecycle_stage": "production", "artifact_manifest": manifest}, "verdict": "pass"}
+    )
+
+    assert [rule.id for rule in RULES if judged(rule, large).verdict is Verdict.ERROR] == []
+
+
 def test_each_group_of_the_record_is_asked_about() -> None:
     asked = {path[0] for rule in RULES for text in (rule.evidenced, rule.requires) for path in compiled(text).paths}
 

@@ -169,6 +169,21 @@ def test_macros_look_through_what_was_found_and_what_could_not_be_read(text: str
     assert compiled(text).holds(evidence_of(subject).activation()) is held
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "incomplete.all(one, incomplete.all(other, size(other) > 0))",
+        "incomplete.all(a, incomplete.all(b, incomplete.all(c, incomplete.all(d, a + b + c + d != ''))))",
+    ],
+)
+def test_a_rule_that_would_take_for_ever_is_stopped(text: str) -> None:
+    # The library bounds it; without that, the four macros would go through 10 thousand million elements here.
+    activation = evidence_of(Subject(record_with(), incomplete=["x"] * 320)).activation()
+
+    with pytest.raises(EvaluationError, match="10,000 elements or more"):
+        compiled(text).holds(activation)
+
+
 def test_that_nothing_was_found_is_known_and_that_a_day_was_not_given_is_not() -> None:
     nothing = evidence_of(Subject(record_with())).activation()
 
