@@ -23,7 +23,7 @@ Row = Mapping[str, object]
 WHICH_SYNC = {"sync_id", "ended_by_sync_id"}
 WHEN = {
     *("changed_at", "evaluated_at", "held_until", "seen_at", "read_at", "former_read_at", "hashed_at", "adopted_at"),
-    *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "noted_at", "gone_at"),
+    *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "noted_at", "gone_at", "open_since"),
 }
 """Our clock's times: of these only whether there is one is compared. MLflow's own times are compared as they are."""
 DRAWN = {"event_id", "state_id", "adoption_id"}
