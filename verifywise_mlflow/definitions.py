@@ -3,13 +3,14 @@
 import dagster as dg
 
 from verifywise_mlflow.defs.assets import stage_assets
+from verifywise_mlflow.defs.figures_over_time import assets_over_time
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.schedules import hourly_sync
 from verifywise_mlflow.defs.sensors import new_versions, tenants
 
 defs = dg.Definitions(
-    assets=stage_assets,
+    assets=[*stage_assets, *assets_over_time()],
     jobs=[sync_tenant],
     sensors=[tenants, new_versions],
     schedules=[hourly_sync],

@@ -14,9 +14,9 @@ import dagster as dg
 
 from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.defs.check_results import check_results, plotted
+from verifywise_mlflow.defs.check_results import check_results
 from verifywise_mlflow.defs.checks import check_specs
-from verifywise_mlflow.defs.links import over_time
+from verifywise_mlflow.defs.figures_over_time import figures_event, over_time
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
@@ -128,7 +128,7 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         stands = standing(sync.store, tenant.tenant_id, rules, now)
         along = {"over_time": dg.MetadataValue.asset(over_time(tenant.tenant_id))}
         yield dg.MaterializeResult(metadata={**figures, **_end_of_trail(sync), **stands.figures(), **along})
-        context.log_event(plotted(tenant, stands))
+        context.log_event(figures_event(tenant.tenant_id, stands))
         yield from check_results(tenant, rules, stands, {spec.name for spec in specs}, now)
 
     return asset

@@ -1,4 +1,4 @@
-"""A tenant's standing as Dagster shows it: a result for each rule, and figures that it plots."""
+"""A tenant's standing as Dagster shows it: a result for each rule, with the worst gaps and where to go on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 import dagster as dg
 
 from verifywise_mlflow.compliance.ruleset import RuleSet
-from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.defs.links import over_time, pages_of_references, pages_of_versions, shown
+from verifywise_mlflow.defs.figures_over_time import over_time
+from verifywise_mlflow.defs.links import pages_of_references, pages_of_versions, shown
 from verifywise_mlflow.persistence.gaps import Gap
 from verifywise_mlflow.pipeline.standing import RuleStanding, Standing, days_open
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -61,19 +61,6 @@ def check_results(
     for one in standing.rules:
         if check_name(one.rule.id) in known:
             yield _result(tenant, rules, one, now)
-
-
-def plotted(tenant: Tenant, standing: Standing) -> dg.AssetObservation:
-    """Return the tenant's figures as an event of an asset of its own.
-
-    Of a partitioned asset Dagster plots only the newest figures, one partition beside the other; of an asset that is
-    not partitioned, it plots them over time.
-    """
-    return dg.AssetObservation(
-        asset_key=over_time(tenant.tenant_id),
-        description=f"Compliance of {tenant.tenant_id} after a sync. The score: {SCORE_RULE}",
-        metadata=standing.figures(),
-    )
 
 
 def _result(tenant: Tenant, rules: RuleSet, standing: RuleStanding, now: datetime) -> dg.AssetCheckResult:

@@ -22,11 +22,6 @@ FRAMEWORK_PAGES: Final[Mapping[FrameworkName, str]] = {
 """Where its publisher has it. Nothing is fetched from there."""
 
 
-def over_time(tenant_id: str) -> dg.AssetKey:
-    """Return the asset under which Dagster plots a tenant's figures over time: see ``docs/compliance.md``."""
-    return dg.AssetKey(["compliance_over_time", tenant_id])
-
-
 def shown(name: str) -> str:
     """Return a name with its control, bidirectional and other unseen characters as escapes."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.definitions import defs
+from verifywise_mlflow.defs.figures_over_time import assets_over_time
 
 STAGES = [
     "registered_models",
@@ -57,3 +60,23 @@ def test_every_rule_is_a_check_on_the_verdicts() -> None:
     assert {(key.asset_key.to_user_string(), key.name) for key in keys} == {
         ("compliance_results", rule.id.replace("-", "_")) for rule in default_policy().rules
     }
+
+
+def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_are_plotted_over_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(
+        "tenants:\n  acme: {tracking_uri: 'https://a.example'}\n  9_b.C-d: {tracking_uri: 'https://b.example'}\n"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+
+    loaded = dg.Definitions.merge(defs, dg.Definitions(assets=assets_over_time()))
+
+    graph = loaded.resolve_asset_graph()
+    for tenant_id in ("acme", "9_b.C-d"):
+        node = graph.get(dg.AssetKey(["compliance_over_time", tenant_id]))
+        assert (node.partitions_def, node.is_executable) == (None, False)
+        assert node.parent_keys == {dg.AssetKey("compliance_results")}
+    path.write_text("tenants: [")
+    assert assets_over_time() == []

@@ -45,7 +45,7 @@ def test_a_run_materializes_all_stages_and_judges(
 
     assert result.success
     materialized = {event.asset_key.to_user_string(): event for event in result.get_asset_materialization_events()}  # type: ignore[union-attr]
-    assert len(materialized) == 6
+    assert len(materialized) == 7  # and the tenant's figures over time
     hygiene = materialized["canonical_records"].step_materialization_data.materialization.metadata["tag_hygiene"]
     assert isinstance(hygiene, dg.TableMetadataValue)
     misspelt = [row.data for row in hygiene.records if row.data["problem"] == "misspelt key"]
@@ -74,10 +74,10 @@ def test_a_tenants_figures_are_kept_over_time_and_those_of_the_newest_sync_stand
     registry.client.set_model_version_tag("churn", "1", "owner", "ann")
     result = run(instance)
 
-    observed = instance.fetch_observations(dg.AssetKey(["compliance_over_time", "acme"]), limit=10).records
+    kept = instance.fetch_materializations(dg.AssetKey(["compliance_over_time", "acme"]), limit=10).records
     newest, first = [
-        {name: one.value for name, one in record.asset_observation.metadata.items()}  # type: ignore[union-attr]
-        for record in observed
+        {name: one.value for name, one in record.asset_materialization.metadata.items()}  # type: ignore[union-attr]
+        for record in kept
     ]
     assert first.keys() == newest.keys() >= {"compliance_score", "open_gaps", "open_gaps_critical", "oldest_gap_days"}
     assert newest["open_gaps_high"] == first["open_gaps_high"] - 1  # type: ignore[operator]  # numbers
