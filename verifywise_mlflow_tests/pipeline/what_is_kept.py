@@ -110,7 +110,8 @@ def _told(row: Row, *, exactly: bool) -> str:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
     left_out = WHICH_SYNC | DRAWN
     if "origins" in row:
-        left_out |= {"fingerprint"}  # of a record: over all that is compared here, and over our clock's times in it
+        # Over all of a record or of a verdict's values that is compared here, and over our clock's times in it.
+        left_out |= {"fingerprint", "input_hash"}
     told = {
         name: _without_times(name, value)
         for name, value in row.items()
