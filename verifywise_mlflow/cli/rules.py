@@ -22,7 +22,8 @@ from verifywise_mlflow.compliance.policy import PolicyError, Rule
 from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import OPEN, RuleCount, rule_counts
+from verifywise_mlflow.persistence.verdict_counts import RuleCount, rule_counts
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.pipeline.policies import rules_of
 
 

@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.history import BadgeState, RecordState, Span, VerdictState
 from verifywise_mlflow.persistence.rows import Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import OPEN
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.persistence.waivers import KeptWaiver
 
 GROUPS = {

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from verifywise_mlflow.compliance.verdict import Badge
 from verifywise_mlflow.demo.syncing import SyncOutcome
-from verifywise_mlflow.persistence.overview import Overview
-from verifywise_mlflow.persistence.verdicts import Offender
+from verifywise_mlflow.persistence.overview import Offender, Overview
 
 _COLOURS = {Badge.COMPLIANT: "green", Badge.GAPS: "yellow", Badge.NON_COMPLIANT: "red", Badge.INCOMPLETE: "magenta"}
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, and_, func, select
 
 from verifywise_mlflow.compliance.model_badge import JudgedVersion
 from verifywise_mlflow.compliance.verdict import Badge
-from verifywise_mlflow.persistence.rows import Key
+from verifywise_mlflow.persistence.rows import Key, same_version
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
-from verifywise_mlflow.persistence.verdicts import OPEN
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.persistence.waivers import is_waived
 
 
@@ -31,11 +31,7 @@ class BadgedVersion:
 def badged_versions(connection: Connection, tenant_id: str, model_name: str) -> list[BadgedVersion]:
     """Return the versions of a model with their badges, the newest first; also those that are gone."""
     records, badges = canonical_records, compliance_badges
-    same = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same = same_version(badges, records)
     query = (
         select(
             records.c.version_number,

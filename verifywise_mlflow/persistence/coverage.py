@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from pydantic import BaseModel, Field
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from verifywise_mlflow.compliance.coverage import FrameworkCoverage, JudgedAlike, References, Standing, coverage
 from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.codec import Json
+from verifywise_mlflow.persistence.rows import same_version
 from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
@@ -22,11 +23,7 @@ def judged_alike(connection: Connection, tenant_id: str) -> Iterator[JudgedAlike
     There are few such groups where there are many versions. They come in pieces all the same: nothing bounds them.
     """
     records, results = canonical_records, compliance_results
-    of_version = and_(
-        results.c.tenant_id == records.c.tenant_id,
-        results.c.model_name == records.c.model_name,
-        results.c.version_number == records.c.version_number,
-    )
+    of_version = same_version(results, records)
     verdicts = func.jsonb_object_agg(results.c.rule_id, results.c.verdict, type_=Json).filter(
         results.c.rule_id.is_not(None)
     )

@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.lifecycle import LifecycleEvent
 from verifywise_mlflow.persistence.rows import columns_of
 from verifywise_mlflow.persistence.store import Connection, Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
-from verifywise_mlflow.persistence.verdicts import OPEN
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 
 _VERSION = ["model_name", "version_number"]
 _RECORD = [*FIELDS, "incomplete", "findings"]

@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true, tuple_
 
+from verifywise_mlflow.persistence.rows import same_version
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.persistence.waivers import holding, is_waived
@@ -58,7 +59,7 @@ def open_gaps(connection: Connection, tenant_id: str, at: datetime) -> dict[str,
     rules = _rules_with_waivers(connection, tenant_id, at)
     query = (
         select(results.c.rule_id, *(func.count().filter(age) for age in ages), func.min(since))
-        .select_from(results.join(canonical_records, _same_version()))
+        .select_from(results.join(canonical_records, same_version(canonical_records, results)))
         .where(*_of_living(tenant_id), ~is_waived(results, at) if rules else true())
         .group_by(results.c.rule_id)
     )
@@ -83,11 +84,7 @@ def worst_gaps(connection: Connection, tenant_id: str, at: datetime, *, each: in
 def badge_counts(connection: Connection, tenant_id: str) -> Mapping[str | None, int]:
     """Return how many living versions have each badge; under None, those that were not judged."""
     records, badges = canonical_records, compliance_badges
-    same = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same = same_version(badges, records)
     query = (
         select(badges.c.badge, func.count())
         .select_from(records.outerjoin(badges, same))
@@ -114,7 +111,7 @@ def _worst(
     identity = (results.c.model_name, results.c.version_number, results.c.rule_id)
     ranked = (
         select(*identity, records.c.lifecycle_stage, place.label("place"))
-        .select_from(results.join(records, _same_version()))
+        .select_from(results.join(records, same_version(records, results)))
         .where(*_of_living(tenant_id), wanted)
         .subquery()
     )
@@ -143,12 +140,3 @@ def _open_since() -> ColumnElement[datetime]:
 
 def _rules_with_waivers(connection: Connection, tenant_id: str, at: datetime) -> list[str]:
     return sorted({one.waiver.rule for one in holding(connection, tenant_id, at)})
-
-
-def _same_version() -> ColumnElement[bool]:
-    results, records = compliance_results, canonical_records
-    return and_(
-        records.c.tenant_id == results.c.tenant_id,
-        records.c.model_name == results.c.model_name,
-        records.c.version_number == results.c.version_number,
-    )

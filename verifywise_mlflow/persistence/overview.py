@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
+from verifywise_mlflow.persistence.rows import same_version
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, registered_models
-from verifywise_mlflow.persistence.verdicts import Offender, offenders
+from verifywise_mlflow.persistence.tables import (
+    canonical_records,
+    compliance_badges,
+    compliance_results,
+    registered_models,
+)
+from verifywise_mlflow.persistence.verdict_rows import OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """A version that a rule has something to say about."""
+
+    model_name: str
+    version_number: int
+    rule_id: str
+    verdict: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +47,7 @@ def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
             .select_from(
                 badges.join(
                     records,
-                    (records.c.tenant_id == badges.c.tenant_id)
-                    & (records.c.model_name == badges.c.model_name)
-                    & (records.c.version_number == badges.c.version_number),
+                    same_version(records, badges),
                 )
             )
             .where(badges.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
@@ -50,3 +65,22 @@ def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
             badges={str(badge): int(count) for badge, count in counted},
             worst=offenders(connection, tenant_id, limit=worst),
         )
+
+
+def offenders(connection: Connection, tenant_id: str, *, limit: int = 20) -> list[Offender]:
+    """Return living versions that failed, erred or lack evidence: production first, failures first."""
+    results, records = compliance_results, canonical_records
+    query = (
+        select(results.c.model_name, results.c.version_number, results.c.rule_id, results.c.verdict, results.c.reason)
+        .select_from(results.join(records, same_version(records, results)))
+        .where(results.c.tenant_id == tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
+        .order_by(
+            (records.c.lifecycle_stage == "production").desc().nulls_last(),
+            (results.c.verdict == "fail").desc(),
+            results.c.model_name,
+            results.c.version_number.desc(),
+            results.c.rule_id,
+        )
+        .limit(limit)
+    )
+    return [Offender(*row) for row in connection.execute(query)]

@@ -7,7 +7,20 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Integer, Table, cast, column, func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Table,
+    and_,
+    cast,
+    column,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.connector.entities import (
@@ -77,6 +90,11 @@ def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
         .render_derived()
     )
     return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
+
+
+def same_version(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether rows of two tables are of the same version of the same tenant."""
+    return and_(*(one.c[name] == other.c[name] for name in ("tenant_id", "model_name", "version_number")))
 
 
 def fingerprints(connection: Connection, table: Table, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:

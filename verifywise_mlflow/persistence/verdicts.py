@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.evidence import Subject
@@ -18,10 +18,9 @@ from verifywise_mlflow.compliance.verdict import Badge, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence import verdict_rows
 from verifywise_mlflow.persistence.codec import dumps, escape
-from verifywise_mlflow.persistence.rows import Key, numbers, of_versions
+from verifywise_mlflow.persistence.rows import Key, numbers, of_versions, same_version
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 from verifywise_mlflow.persistence.verdict_rows import BadgeRow, VerdictRow, VerdictRows
-from verifywise_mlflow.persistence.waivers import holding, is_waived
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,7 @@ def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
     The key has to be said of the badges, too: else each batch walks through all badges before it once more.
     """
     records, badges = canonical_records, compliance_badges
-    same = and_(
-        badges.c.tenant_id == records.c.tenant_id,
-        badges.c.model_name == records.c.model_name,
-        badges.c.version_number == records.c.version_number,
-    )
+    same = same_version(badges, records)
     return same if after is None else and_(same, tuple_(badges.c.model_name, badges.c.version_number) > after)
 
 
@@ -318,96 +313,3 @@ def _present(connection: Connection, tenant_id: str, keys: Sequence[Key]) -> dic
         .group_by(results.c.model_name, results.c.version_number)
     )
     return {(name, number): set(verdicts.split(",")) for name, number, verdicts in connection.execute(query)}
-
-
-OPEN: Final = verdict_rows.OPEN
-"""The verdicts that are gaps."""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleCount:
-    """How often a rule gave a verdict, over the living versions of a tenant."""
-
-    rule_id: str
-    verdict: str
-    versions: int
-    waived: int
-    """Of those, the gaps that a waiver covers."""
-
-
-def rule_counts(connection: Connection, tenant_id: str, at: datetime | None = None) -> list[RuleCount]:
-    """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
-    results = compliance_results
-    of_living = (results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None))
-
-    def counted(*wanted: ColumnElement[bool]) -> dict[tuple[str, str], int]:
-        rows = connection.execute(
-            select(results.c.rule_id, results.c.verdict, func.count())
-            .select_from(results.join(canonical_records, _same_version()))
-            .where(*of_living, *wanted)
-            .group_by(results.c.rule_id, results.c.verdict)
-        )
-        return {(rule_id, verdict): count for rule_id, verdict, count in rows}
-
-    # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
-    rules = {one.waiver.rule for one in holding(connection, tenant_id, at)} if at else set()
-    waived = {}
-    if at and rules:
-        waived = counted(results.c.verdict.in_(OPEN), results.c.rule_id.in_(rules), is_waived(results, at))
-    return [RuleCount(*of, count, waived.get(of, 0)) for of, count in counted().items()]
-
-
-@dataclass(frozen=True, slots=True)
-class Offender:
-    """A version that a rule has something to say about."""
-
-    model_name: str
-    version_number: int
-    rule_id: str
-    verdict: str
-    reason: str
-    is_waived: bool = False
-
-
-def offenders(
-    connection: Connection, tenant_id: str, *, rule_id: str | None = None, limit: int = 20, at: datetime | None = None
-) -> list[Offender]:
-    """Return living versions that failed, erred or lack evidence: production first, failures first.
-
-    With a time, those that a waiver covers then come last, and say so.
-    """
-    results, records = compliance_results, canonical_records
-    waived: ColumnElement[bool] = is_waived(results, at) if at else false()
-    query = (
-        select(
-            results.c.model_name,
-            results.c.version_number,
-            results.c.rule_id,
-            results.c.verdict,
-            results.c.reason,
-            waived.label("is_waived"),
-        )
-        .select_from(results.join(records, _same_version()))
-        .where(results.c.tenant_id == tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
-        .order_by(
-            *([text("is_waived")] if at else []),
-            (records.c.lifecycle_stage == "production").desc().nulls_last(),
-            (results.c.verdict == "fail").desc(),
-            results.c.model_name,
-            results.c.version_number.desc(),
-            results.c.rule_id,
-        )
-        .limit(limit)
-    )
-    if rule_id is not None:
-        query = query.where(results.c.rule_id == rule_id)
-    return [Offender(*row) for row in connection.execute(query)]
-
-
-def _same_version() -> ColumnElement[bool]:
-    results, records = compliance_results, canonical_records
-    return and_(
-        records.c.tenant_id == results.c.tenant_id,
-        records.c.model_name == results.c.model_name,
-        records.c.version_number == results.c.version_number,
-    )

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, func, select
 
+from verifywise_mlflow.persistence.rows import same_version
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, waivers
-from verifywise_mlflow.persistence.verdicts import OPEN
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.persistence.waivers import is_about
 
 
 def gaps_by_waiver(connection: Connection, tenant_id: str) -> Mapping[int, int]:
     """Return the gaps of living versions that each waiver is about, whether it holds or not; without those of none."""
     results, records = compliance_results, canonical_records
-    same_version = and_(
-        records.c.tenant_id == results.c.tenant_id,
-        records.c.model_name == results.c.model_name,
-        records.c.version_number == results.c.version_number,
-    )
     counted = connection.execute(
         select(waivers.c.waiver_id, func.count())
-        .select_from(waivers.join(results, is_about(results)).join(records, same_version))
+        .select_from(waivers.join(results, is_about(results)).join(records, same_version(records, results)))
         .where(waivers.c.tenant_id == tenant_id, results.c.verdict.in_(OPEN), records.c.gone_at.is_(None))
         .group_by(waivers.c.waiver_id)
     )

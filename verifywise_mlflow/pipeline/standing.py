@@ -15,7 +15,8 @@ from verifywise_mlflow.compliance.verdict import Badge
 from verifywise_mlflow.persistence import gaps
 from verifywise_mlflow.persistence.gaps import AGES, Gap
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import OPEN, rule_counts
+from verifywise_mlflow.persistence.verdict_counts import rule_counts
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 
 AGE_NAMES: Final = tuple(
     [f"{first}_to_{last}_days" for first, last in zip((0, *(days + 1 for days in AGES)), AGES, strict=False)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verifywise_mlflow.cli.sync import _print_overview, _print_reports
-from verifywise_mlflow.persistence.overview import Overview
-from verifywise_mlflow.persistence.verdicts import Offender
+from verifywise_mlflow.persistence.overview import Offender, Overview
 from verifywise_mlflow.pipeline.stage import Progress, Stage, StageReport, Unreadable
 
 HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"

@@ -8,8 +8,7 @@ from rich.console import Console
 
 from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, telling
 from verifywise_mlflow.demo.syncing import SyncOutcome
-from verifywise_mlflow.persistence.overview import Overview
-from verifywise_mlflow.persistence.verdicts import Offender
+from verifywise_mlflow.persistence.overview import Offender, Overview
 
 
 def shown() -> Console:

@@ -19,9 +19,11 @@ from verifywise_mlflow.persistence import (
     rows,
     tracking,
     trail,
+    verdict_counts,
     verdicts,
 )
 from verifywise_mlflow.persistence.manifests import RehashBefore
+from verifywise_mlflow.persistence.overview import offenders
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
 from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Reach
@@ -134,8 +136,8 @@ WIDE: Mapping[str, Question] = {
     "due records": lambda c: records.due_records(c, "acme", mapping_digest=MAPPING, after=None, limit=500),
     "due verdicts": lambda c: verdicts.due_verdicts(c, "acme", policy_digest=POLICY, after=None, limit=500),
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
-    "how often each rule failed": lambda c: verdicts.rule_counts(c, "acme"),
-    "the offenders": lambda c: verdicts.offenders(c, "acme"),
+    "how often each rule failed": lambda c: verdict_counts.rule_counts(c, "acme"),
+    "the offenders": lambda c: offenders(c, "acme"),
 }
 
 

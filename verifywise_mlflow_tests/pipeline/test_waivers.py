@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.persistence import frames, waivers
-from verifywise_mlflow.persistence import verdicts as kept_verdicts
+from verifywise_mlflow.persistence import frames, verdict_counts, waivers
+from verifywise_mlflow.persistence.gaps import worst_gaps
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.pipeline.badges import badge_of
 from verifywise_mlflow.pipeline.waivers import (
     UnusableWaiverError,
@@ -35,8 +36,8 @@ def told(store: Store) -> list[tuple[object, object]]:
 
 def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
     with store.begin("acme") as connection:
-        counts = [one for one in kept_verdicts.rule_counts(connection, "acme", at) if one.rule_id == "owner"]
-    gaps = sum(one.versions for one in counts if one.verdict in kept_verdicts.OPEN)
+        counts = [one for one in verdict_counts.rule_counts(connection, "acme", at) if one.rule_id == "owner"]
+    gaps = sum(one.versions for one in counts if one.verdict in OPEN)
     waived = sum(one.waived for one in counts)
     return gaps - waived, waived
 
@@ -278,7 +279,7 @@ def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) ->
     grant_by_command(store, described(), waiver, day(1))
 
     with store.begin("acme") as connection:
-        found = kept_verdicts.offenders(connection, "acme", rule_id="owner", limit=50, at=day(1))
+        found = worst_gaps(connection, "acme", day(1), each=50)["owner"]
     assert {one.model_name: one.is_waived for one in found} == {name: waiver.covers("owner", name, 1) for name in names}
     # What nobody has accepted comes first.
     assert sorted(found, key=lambda one: one.is_waived) == found
