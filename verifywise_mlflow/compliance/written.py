@@ -59,7 +59,7 @@ def read_written(path: Path, *, expected: str) -> WrittenFile:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.compose(text, Loader=UniqueKeyLoader)
         document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise NotReachedError(f"{path}: cannot be read: {error.strerror}") from error
