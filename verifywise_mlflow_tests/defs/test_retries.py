@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.registry import Registry
 def events(described: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run the job for a tenant; return the kinds of the first stage's events."""
     path.write_text(f"tenants:\n  acme: {{{described}}}\n")
-    monkeypatch.setattr("time.sleep", lambda _: None)  # neither 15 s nor the connector's waits
+    monkeypatch.setattr("time.sleep", lambda _: None)  # neither 5 s nor the connector's waits
     job = defs.resolve_job_def(sync_tenant.name)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("tenants", ["acme"])
@@ -34,7 +34,7 @@ def test_a_server_that_is_down_is_asked_once_more(tenants_file: Path, monkeypatc
     seen = events(nobody, tenants_file, monkeypatch)
 
     assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_RESTARTED"), seen.count("STEP_FAILURE")) == (1, 1, 1)
-    assert (RETRY.max_retries, RETRY.delay) == (1, 15)
+    assert (RETRY.max_retries, RETRY.delay) == (1, 5)
 
 
 def test_a_secret_that_is_not_there_is_not_looked_for_again(
