@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from verifywise_mlflow.defs.alerts import alerts
 from verifywise_mlflow.defs.assets import stage_assets
+from verifywise_mlflow.defs.audit_verification import daily_audit_verification, verify_audit_trails
 from verifywise_mlflow.defs.figures_over_time import assets_over_time
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
@@ -11,9 +13,9 @@ from verifywise_mlflow.defs.sensors import new_versions, tenants
 
 defs = dg.Definitions(
     assets=[*stage_assets, *assets_over_time()],
-    jobs=[sync_tenant],
-    sensors=[tenants, new_versions],
-    schedules=[hourly_sync],
+    jobs=[sync_tenant, verify_audit_trails],
+    sensors=[tenants, new_versions, alerts],
+    schedules=[hourly_sync, daily_audit_verification],
     resources={"tenant_sync": TenantSync()},
     # A process for each step would cost more than the work: all stages of a tenant run in the run's process.
     executor=dg.in_process_executor,

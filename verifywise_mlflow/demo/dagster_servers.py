@@ -6,7 +6,6 @@ which of them died.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import yaml
 
 from verifywise_mlflow.demo.dagster_api import ENDED, LOCATION, DagsterApi
 from verifywise_mlflow.demo.errors import DagsterApiError, DemoError
+from verifywise_mlflow.demo.instance import write_instance
 from verifywise_mlflow.demo.ports import free_port
 from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
 
@@ -72,7 +72,7 @@ class DagsterServers:
 
     def _start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), self._home / "dagster.yaml")
+        write_instance(self._home)
         # One after the other: whoever starts before the code server listens gives up on it for half a minute.
         code_port = free_port()
         code_server = self._child(

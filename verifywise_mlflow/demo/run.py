@@ -166,6 +166,7 @@ class _Demo:
                 environment={
                     "VERIFYWISE_TENANTS": str(self._home.tenants_file),
                     "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+                    "DAGSTER_PG_HOST": "127.0.0.1",
                     "DAGSTER_PG_PORT": str(postgres.port),
                     "DAGSTER_PG_USERNAME": login.role,
                     "DAGSTER_PG_PASSWORD": login.password,

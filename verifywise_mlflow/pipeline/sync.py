@@ -117,6 +117,8 @@ class Sync:
         except BaseException as error:
             self._failure = (stage, error)
             raise
+        if self._failure and self._failure[0] is stage:
+            self._failure = None  # Dagster has tried the stage again
         after = self._traffic()
         report = StageReport(
             stage=stage,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-import pandas as pd
+from typing import TYPE_CHECKING, TypeAlias
 
 from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene, fields_with_forms, hygiene
 from verifywise_mlflow.normalizer.mapping import default_mapping
@@ -12,6 +10,9 @@ from verifywise_mlflow.normalizer.vocabulary import vocabulary
 from verifywise_mlflow.persistence.hygiene import MOST_DISTINCT, key_uses, value_uses
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row: TypeAlias = dict[str, str | int | None]
 
@@ -32,6 +33,8 @@ def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
 
 def frame(report: TagHygiene) -> pd.DataFrame:
     """Return the report as a frame: a row a problem, the columns of ``COLUMNS``."""
+    import pandas as pd  # half a second, in each run of Dagster, for whom no frame is made
+
     return pd.DataFrame(problems(report), columns=list(COLUMNS))
 
 

@@ -1,0 +1,178 @@
+"""What a run of Dagster adds to a sync: ``python -m benchmarks.overhead``.
+
+A real MLflow, Postgres and Dagster, as in the demo; no-change syncs, asked for one after the other as a person does.
+The moments are those that each side wrote down itself: the proxy before MLflow, the audit trail, Dagster's events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import median
+
+import psycopg2
+from rich.console import Console
+
+from benchmarks.registry import SMALL, fill
+from verifywise_mlflow.demo.dagster_api import ENDED, DagsterApi, SyncRun
+from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow_tests.proxy import Exchange, proxy_before
+
+TENANT = "acme"
+PATIENCE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One no-change sync. Seconds."""
+
+    request_to_process: float
+    """Until Dagster's daemon took the run out of the queue and asked for its process."""
+    process_to_run: float
+    """Until the process had imported all and began with the run."""
+    run_to_first_call: float
+    """Until the first request reached MLflow."""
+    first_call_to_last_write: float
+    """The sync itself."""
+    last_write_to_success: float
+    """Until Dagster knew that the run had succeeded."""
+    events: float
+    """Rows in Dagster's event log."""
+    event_bytes: float
+    """Their size, without indexes."""
+
+    @property
+    def request_to_first_call(self) -> float:
+        """What somebody waits for who asks."""
+        return self.request_to_process + self.process_to_run + self.run_to_first_call
+
+
+def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]:
+    """Bring all up, and sync so many times."""
+    calls: list[float] = []
+
+    def note(_: Exchange) -> None:
+        calls.append(time.time())
+
+    with ExitStack() as stack:
+        tell("starting Postgres, MLflow and Dagster")
+        databases = ("verifywise", "dagster")
+        postgres = stack.enter_context(EmbeddedPostgres(home / "postgres", databases=databases))
+        mlflow = stack.enter_context(
+            MlflowServer(
+                backend_uri=f"sqlite:///{home}/mlflow.db", artifacts=home / "artifacts", log=home / "mlflow.log"
+            )
+        )
+        fill(home / "mlflow.db", SMALL)
+        proxy = stack.enter_context(proxy_before(mlflow.uri))
+        proxy.before = note
+        tenants = home / "tenants.yaml"
+        described = f"{{tracking_uri: '{proxy.uri}', allow_private_network: true, intervals: {{poll: 7d}}}}"
+        tenants.write_text(f"tenants:\n  {TENANT}: {described}\n")
+        login = let_in(postgres)
+        dagster = stack.enter_context(
+            DagsterServers(
+                home / "dagster",
+                environment={
+                    "VERIFYWISE_TENANTS": str(tenants),
+                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+                    "DAGSTER_PG_HOST": "127.0.0.1",
+                    "DAGSTER_PG_PORT": str(postgres.port),
+                    "DAGSTER_PG_USERNAME": login.role,
+                    "DAGSTER_PG_PASSWORD": login.password,
+                    "DAGSTER_PG_DB": "dagster",
+                },
+                logs=home / "logs",
+            )
+        )
+        tell("the first sync, which a sensor asks for")
+        _await(dagster.api, set())
+        measured = []
+        for number in range(rounds + 1):
+            before = {run.run_id for run in dagster.api.sync_runs()}
+            calls.clear()
+            asked = time.time()
+            dagster.api.launch(TENANT)
+            run = _await(dagster.api, before)
+            if number:  # the one before them warms up
+                measured.append(_round(postgres, run.run_id, asked, calls[0]))
+                tell(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
+        return measured
+
+
+def _await(api: DagsterApi, known: set[str]) -> SyncRun:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for run in api.sync_runs():
+            if run.run_id not in known and run.status in ENDED:
+                if run.status != "SUCCESS":
+                    raise RuntimeError(f"the run ended with {run.status}: {api.why_failed(run.run_id)}")
+                return run
+        time.sleep(0.25)
+    raise RuntimeError("the run did not end")
+
+
+def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: float) -> Round:
+    with closing(psycopg2.connect(postgres.url("dagster"))) as connection, connection.cursor() as cursor:
+        at = "extract(epoch FROM min(timestamp))::float8"
+        moments = {}
+        for kind in ("PIPELINE_STARTING", "PIPELINE_START", "PIPELINE_SUCCESS"):
+            query = f"SELECT {at} FROM event_logs WHERE run_id = %s AND dagster_event_type = %s"  # noqa: S608  # ours
+            cursor.execute(query, (run_id, kind))
+            (moments[kind],) = cursor.fetchone()
+        cursor.execute("SELECT count(*), sum(length(event)) FROM event_logs WHERE run_id = %s", (run_id,))
+        events, event_bytes = cursor.fetchone()
+    with closing(psycopg2.connect(postgres.url("verifywise"))) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM max(occurred_at))::float8 FROM verifywise.audit_entries "
+            "WHERE dagster_run_id = %s AND kind = 'sync ended'",
+            (run_id,),
+        )
+        (last_write,) = cursor.fetchone()
+    return Round(
+        request_to_process=moments["PIPELINE_STARTING"] - asked,
+        process_to_run=moments["PIPELINE_START"] - moments["PIPELINE_STARTING"],
+        run_to_first_call=first_call - moments["PIPELINE_START"],
+        first_call_to_last_write=last_write - first_call,
+        last_write_to_success=moments["PIPELINE_SUCCESS"] - last_write,
+        events=float(events),
+        event_bytes=float(event_bytes),
+    )
+
+
+def main() -> int:
+    """Measure, print, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often (5)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/overhead.json"), help="where the figures go")
+    arguments = parser.parse_args()
+    progress, console = Console(stderr=True), Console(width=110)
+    with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
+        rounds = measure(arguments.rounds, Path(folder), progress.print)
+    middle = {one.name: median(getattr(done, one.name) for done in rounds) for one in fields(Round)}
+    first_call = median(one.request_to_first_call for one in rounds)
+    console.print(
+        f"from request to first MLflow call {first_call:.2f} s (queue {middle['request_to_process']:.2f}, process and "
+        f"imports {middle['process_to_run']:.2f}, run {middle['run_to_first_call']:.2f}); the sync "
+        f"{middle['first_call_to_last_write']:.2f} s; from last write to success "
+        f"{middle['last_write_to_success']:.2f} s; {middle['events']:.0f} events, "
+        f"{middle['event_bytes'] / 1024:.0f} KiB, in Dagster's log. Medians of {len(rounds)} no-change syncs",
+        highlight=False,
+    )
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(one) for one in rounds], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How a tenant stands: how far behind its stages are, and which bytes have changed under its versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from verifywise_mlflow.persistence.tables import integrity_events, stage_refreshes, tenants
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """When a tenant came in, and when it was gone through last."""
+
+    first_seen_at: datetime
+    refreshed_at: datetime | None
+    """Of the stage that is furthest behind; None while one never was gone through."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvents:
+    """Integrity events that nobody was told of."""
+
+    count: int
+    last: int
+    """The number of the newest."""
+    model_name: str
+    version_number: int
+    path: str
+    """Of the newest."""
+
+
+def standing(connection: Connection, tenant_id: str, stages: int) -> Standing | None:
+    """Return how a tenant stands that has so many stages; None where there is no such tenant."""
+    refreshed = select(func.min(stage_refreshes.c.refreshed_at)).where(stage_refreshes.c.tenant_id == tenant_id)
+    all_of_them = refreshed.having(func.count() >= stages).scalar_subquery()
+    row = connection.execute(
+        select(tenants.c.first_seen_at, all_of_them).where(tenants.c.tenant_id == tenant_id)
+    ).first()
+    return None if row is None else Standing(row[0], row[1])
+
+
+def new_integrity_events(connection: Connection, tenant_id: str, after: int) -> NewEvents | None:
+    """Return the tenant's integrity events past a number. Within a tenant they are numbered as they come."""
+    table = integrity_events
+    new = (table.c.tenant_id == tenant_id) & (table.c.event_id > after)
+    row = connection.execute(
+        select(
+            table.c.event_id,
+            table.c.model_name,
+            table.c.version_number,
+            table.c.path,
+            func.count().over().label("events"),
+        )
+        .where(new)
+        .order_by(table.c.event_id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else NewEvents(row.events, row.event_id, row.model_name, row.version_number, row.path)

@@ -1,0 +1,68 @@
+"""Changes are told, states are not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.alerts.alert import Alert
+from verifywise_mlflow.alerts.book import Book, Unsent
+from verifywise_mlflow.alerts.deciding import Observation, Open, changes, staleness, without_departed
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOTHING: Open = frozenset()
+
+
+def failed(tenant_id: str, wrong: str | None) -> Observation:
+    return Observation("sync failed", tenant_id, wrong)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40))
+def test_however_often_one_looks_an_alert_comes_only_when_it_changes(looks: list[tuple[str, bool]]) -> None:
+    opened, told = NOTHING, {"a": ["resolved"], "b": ["resolved"]}
+    for tenant_id, is_failed in looks:
+        alerts, opened = changes(opened, [failed(tenant_id, "no" if is_failed else None)], NOW)
+        told[tenant_id] += [alert.state for alert in alerts]
+
+        assert (("sync failed", tenant_id) in opened) == is_failed
+        assert told[tenant_id][-1] == ("raised" if is_failed else "resolved")
+
+    for states in told.values():
+        assert all(one != following for one, following in pairwise(states))
+
+
+def test_what_was_not_looked_at_stays_open() -> None:
+    _, opened = changes(NOTHING, [failed("a", "no"), failed("b", "no")], NOW)
+
+    alerts, opened = changes(opened, [failed("b", None)], NOW)
+
+    assert [(alert.tenant_id, alert.state) for alert in alerts] == [("b", "resolved")]
+    assert opened == {("sync failed", "a")}
+    assert without_departed(opened, {"b"}) == NOTHING
+
+
+def test_a_tenant_is_stale_when_any_stage_is_too_far_behind() -> None:
+    def wrong(refreshed_at: datetime | None, first_seen_at: datetime = NOW - timedelta(days=9)) -> str | None:
+        seen = staleness("a", first_seen_at=first_seen_at, refreshed_at=refreshed_at, after=timedelta(hours=3), now=NOW)
+        return seen.wrong
+
+    assert wrong(NOW - timedelta(hours=3)) is None
+    assert wrong(NOW - timedelta(hours=4)) == "not synced through all stages since 2026-03-01 08:00 UTC"
+    assert wrong(None, NOW - timedelta(hours=1)) is None
+    assert wrong(None) == "not synced through all stages since it was described, 2026-02-20 12:00 UTC"
+
+
+def test_the_book_comes_back_as_it_was_left_and_one_of_another_release_starts_over() -> None:
+    alert = Alert(kind="tenant stale", tenant_id="a", state="raised", sentence="\ud800 \x1b[31m", at=NOW)
+    book = Book(
+        opened=[("audit trails not verified", None), ("sync failed", "a")],
+        events_seen={"a": 7},
+        runs_seen_until=NOW,
+        unsent=[Unsent(target="1 LogTarget", alerts=[alert.model_copy(update={"sentence": "\x1b[31m"})])],
+    )
+
+    assert Book.read(book.model_dump_json()) == book
+    assert Book.read('{"opened": 3}') == Book.read(None) == Book()

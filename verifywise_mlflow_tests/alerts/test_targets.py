@@ -1,0 +1,193 @@
+"""Alerts at a real webhook and a real mail server, with hostile names in them and secrets around them."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+import verifywise_mlflow.alerts.targets.webhook as webhook_target
+from verifywise_mlflow.alerts.alert import Alert
+from verifywise_mlflow.alerts.book import MOST_UNSENT, Book
+from verifywise_mlflow.alerts.sending import tell
+from verifywise_mlflow.alerts.settings import AlertSettings, AlertsFileError, alert_settings
+from verifywise_mlflow.alerts.targets.log import LOGGER
+from verifywise_mlflow.alerts.targets.target import NotDeliveredError
+from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
+from verifywise_mlflow_tests.connector.authorities import make_authority
+
+SECRET = "tr0ub4dor-and-3"
+HOSTILE = "<!channel> <script>alert(1)</script> \x1b[2J\r\nBcc: eve@evil.example\r\n\r\n\u202egpj.exe %s {0}"
+
+
+def alert(sentence: str = HOSTILE) -> Alert:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    return Alert(kind="integrity event", tenant_id="acme", state="raised", sentence=sentence, at=at)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TypeAdapter[AlertSettings]:
+    monkeypatch.setenv("HOOK_TOKEN", SECRET)
+    monkeypatch.setenv("MAIL_PASSWORD", SECRET)
+    return TypeAdapter(AlertSettings)
+
+
+def test_a_webhook_gets_one_post_with_all_alerts_and_nothing_in_them_acts(
+    settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook() as taken:
+        monkeypatch.setenv("HOOK", taken.url)
+        (target,) = settings.validate_python(
+            {"targets": [{"kind": "webhook", "url": "env:HOOK", "headers": {"Authorization": "env:HOOK_TOKEN"}}]}
+        ).targets
+        target.deliver([alert(), alert("second")])
+
+    (posted,) = taken.posted
+    text = str(posted["text"])
+    assert text.count("\n") == 1
+    assert not set("<>\x1b\r\u202e") & set(text)
+    assert "&lt;!channel&gt;" in text
+    told = posted["alerts"]
+    assert isinstance(told, list)
+    first, second = told
+    assert (first["kind"], first["tenant"], first["state"]) == ("integrity event", "acme", "raised")
+    assert "\\r\\nBcc: eve@evil.example" in first["sentence"]
+    assert second["sentence"] == "second"
+    assert taken.headers[0]["Authorization"] == SECRET
+
+
+@pytest.mark.parametrize("status", [302, 307, 404, 500])
+def test_a_webhook_that_does_not_take_them_is_told_without_its_address(
+    settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with webhook() as taken:
+        taken.status = status
+        monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
+        (target,) = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}]}).targets
+        with pytest.raises(NotDeliveredError, match=f"the webhook of env:HOOK answered with HTTP {status}") as raised:
+            target.deliver([alert()])
+
+    assert len(taken.posted) == 1  # no redirect is followed
+    assert SECRET not in str(raised.value)
+
+
+def test_a_webhook_that_hangs_is_left_after_its_time_and_the_others_get_theirs(
+    settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(webhook_target, "SECONDS", 0.2)
+    complaints: list[str] = []
+    with webhook() as taken:
+        taken.hangs = 1.0
+        monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
+        described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}, {"kind": "log"}]})
+
+        unsent = tell([alert()], described.targets, Book(), complaints.append)
+        taken.hangs = 0.0
+        again = tell([alert("second")], described.targets, Book(unsent=unsent), complaints.append)
+
+    assert complaints == [
+        "1 alerts wait for target 1 of alerts.yaml: the webhook of env:HOOK was not reached: ReadTimeoutError"
+    ]
+    assert [len(one.alerts) for one in unsent] == [1]
+    assert again == []
+    assert [len(one["alerts"]) for one in taken.posted] == [1, 2]  # type: ignore[arg-type]  # lists
+    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    assert len(lines) == 2
+    assert "integrity event acme raised: <!channel>" in lines[0]
+    assert all(line.isprintable() for line in lines)
+    assert SECRET not in caplog.text
+    assert {record.levelno for record in caplog.records if record.name == LOGGER} == {logging.ERROR}
+
+
+def test_what_waits_for_a_dead_target_is_bounded(
+    settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:ABSENT"}]})
+
+    (unsent,) = tell([alert(str(n)) for n in range(MOST_UNSENT + 50)], described.targets, Book(), lambda _: None)
+
+    assert len(unsent.alerts) == MOST_UNSENT
+
+
+def test_mail_goes_in_tls_with_the_password_and_as_one_plain_message(
+    settings: TypeAdapter[AlertSettings], tmp_path: Path
+) -> None:
+    authority = make_authority(tmp_path)
+    with mail_server(authority.server_context()) as taken:
+        (target,) = settings.validate_python(
+            {"targets": [mail(taken.port, ca_bundle=str(authority.certificate))]}
+        ).targets
+        target.deliver([alert(), alert("second")])
+
+    assert taken.is_encrypted
+    assert taken.login.split("\0")[1:] == ["svc", SECRET]
+    assert [one.partition(":")[2] for one in taken.recipients] == ["<ops@bank.example>", "<ciso@bank.example>"]
+    message = message_from_bytes(taken.messages[0], policy=policy.default)
+    assert message.keys() == [
+        *("Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted"),
+        *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
+    ]
+    assert message["Subject"].startswith("[verifywise-mlflow] 2026-03-01 12:00:00Z integrity event acme raised: ")
+    assert message["Subject"].endswith(" and 1 more")
+    assert message.get_content_type() == "text/plain"
+    first, second = message.get_content().splitlines()
+    assert first.isprintable()
+    assert second.endswith("second")
+
+
+@pytest.mark.parametrize("offers_tls", [False, True])
+def test_no_password_is_sent_where_tls_is_not_to_be_had_or_not_to_be_trusted(
+    settings: TypeAdapter[AlertSettings], tmp_path: Path, offers_tls: bool
+) -> None:
+    ours, other = make_authority(tmp_path, "ours"), make_authority(tmp_path, "other")
+    with mail_server(other.server_context() if offers_tls else None) as taken:
+        (target,) = settings.validate_python({"targets": [mail(taken.port, ca_bundle=str(ours.certificate))]}).targets
+        with pytest.raises(NotDeliveredError, match=r"the mail server 127\.0\.0\.1 took no mail"):
+            target.deliver([alert()])
+
+    assert (taken.login, taken.messages) == ("", [])
+
+
+def mail(port: int, **more: str) -> dict[str, object]:
+    return {
+        "kind": "email",
+        "host": "127.0.0.1",
+        "port": port,
+        "username": "svc",
+        "password": "env:MAIL_PASSWORD",
+        "sender": "governance@bank.example",
+        "recipients": ["ops@bank.example", "ciso@bank.example"],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        (f"targets: [{{kind: webhook, url: 'https://chat.example/{SECRET}'}}]", "write a reference to the secret"),
+        ("targets: [{kind: pager}]", "does not match any of the expected tags"),
+        (
+            "targets: [{kind: email, host: h, tls: none, username: a, password: env:P, sender: a@b.c, "
+            "recipients: [a@b.c]}]",
+            "write tls: starttls or implicit",
+        ),
+        (f"targets: [{{kind: email, host: h, sender: 'a@b.c\\n{SECRET}', recipients: [a@b.c]}}]", "sender"),
+        (f"targets: '{SECRET}", "is not YAML, line"),
+        ("stale_after: soon", "write a number and a unit"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_in_a_sentence_without_its_values(
+    written: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text(written)
+    monkeypatch.setenv("VERIFYWISE_ALERTS", str(path))
+
+    with pytest.raises(AlertsFileError, match=sentence) as raised:
+        alert_settings()
+
+    assert SECRET not in str(raised.value)

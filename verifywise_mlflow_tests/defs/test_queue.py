@@ -1,0 +1,149 @@
+"""Dagster's queue in production: limits, order and duplicates, whoever asks. The real queue decides what is next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.run_coordinator import SubmitRunContext
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+
+from verifywise_mlflow_tests.defs.production import production_instance
+
+SENSOR = {"dagster/sensor_name": "new_versions"}
+SCHEDULE = {"dagster/schedule_name": "hourly_sync"}
+BACKFILL = {"dagster/backfill": "abcdefgh"}
+PERSON: dict[str, str] = {}
+
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="x"), "y"),
+    "sync_tenant",
+)
+
+LIMITS = {
+    "VERIFYWISE_SYNCS_AT_ONCE": "4",
+    "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "2",
+    "VERIFYWISE_SYNCS_PER_SERVER": "2",
+}
+
+
+@dg.op(config_schema=dict)
+def sync() -> None:
+    """Never run: the queue looks at tags, names and configuration."""
+
+
+@dg.job
+def sync_tenant() -> None:
+    sync()
+
+
+class Queue:
+    """What sensors, schedules, backfills and people have of it."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+
+    def ask(self, tenant_id: str, who: dict[str, str], *, reconcile: bool = False) -> dg.DagsterRun:
+        config = {"ops": {"sync": {"config": {"reconcile": reconcile}}}}
+        run = self._instance.create_run_for_job(
+            sync_tenant,
+            run_config=config,
+            tags={"dagster/partition": tenant_id, **who},
+            remote_job_origin=ORIGIN,
+        )
+        context = SubmitRunContext(run, workspace=None)  # type: ignore[arg-type]  # the queue asks nothing of it
+        return self._instance.run_coordinator.submit_run(context)
+
+    def next(self) -> list[str]:
+        """Return the tenants whose runs would be begun now, in their order."""
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        chosen = daemon._get_runs_to_dequeue(self._instance, self._instance.get_concurrency_config(), None)
+        return [run.tags["dagster/partition"] for run in chosen]
+
+    def begin(self) -> list[str]:
+        """Begin these runs."""
+        tenants = self.next()
+        for tenant_id in tenants:
+            (run, *_) = self.of(tenant_id, dg.DagsterRunStatus.QUEUED)
+            self._instance.report_dagster_event(_event("PIPELINE_STARTING"), run.run_id)
+        return tenants
+
+    def of(self, tenant_id: str, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+        found = dg.RunsFilter(tags={"dagster/partition": tenant_id}, statuses=[status])
+        return list(self._instance.get_runs(filters=found))
+
+
+def _event(kind: str) -> dg.DagsterEvent:
+    return dg.DagsterEvent(event_type_value=kind, job_name="sync_tenant", message="begun by the test")
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    path = tmp_path / "tenants.yaml"
+    own = "".join(f"  own-{index}: {{tracking_uri: 'https://mlflow-{index}.example'}}\n" for index in range(10))
+    shared = "".join(f"  shared-{index}: {{tracking_uri: 'https://MLFLOW.example:443/'}}\n" for index in range(4))
+    path.write_text(f"tenants:\n{own}{shared}  alike: {{tracking_uri: 'https://mlflow.example'}}\n")
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    with production_instance(tmp_path / "home", LIMITS, in_sqlite=True) as instance:
+        yield Queue(instance)
+
+
+def test_a_backfill_leaves_places_to_the_others_and_lets_them_go_first(queue: Queue) -> None:
+    for index in range(7):
+        queue.ask(f"own-{index}", BACKFILL)
+    assert queue.begin() == ["own-0", "own-1"]  # two of four places, though all four are free
+
+    queue.ask("own-7", SCHEDULE)
+    queue.ask("own-8", SENSOR)
+    queue.ask("own-9", PERSON)
+
+    assert queue.begin() == ["own-9", "own-8"]
+    assert queue.next() == []
+
+
+def test_tenants_of_one_server_wait_for_each_other_whoever_asks(queue: Queue) -> None:
+    queue.ask("shared-0", PERSON)
+    queue.ask("shared-1", SENSOR)
+    queue.ask("shared-2", SCHEDULE)
+    queue.ask("alike", BACKFILL)
+    queue.ask("own-0", BACKFILL)
+
+    assert queue.begin() == ["shared-0", "shared-1", "own-0"]
+    assert queue.next() == []
+
+
+def test_a_tenant_is_synced_once_at_a_time_and_waits_in_the_queue_once(queue: Queue) -> None:
+    first = queue.ask("own-0", SENSOR)
+    assert queue.begin() == ["own-0"]
+
+    # The one that has begun may have read already what somebody has changed since: so one more may wait.
+    waits = queue.ask("own-0", SCHEDULE)
+    again = queue.ask("own-0", PERSON)
+    other = queue.ask("own-0", PERSON, reconcile=True)
+
+    assert queue.next() == []
+    assert {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)} == {waits.run_id, other.run_id}
+    assert again.status is dg.DagsterRunStatus.CANCELED
+    assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.STARTING)] == [first.run_id]
+
+
+def test_a_backfill_keeps_its_run_and_the_one_that_waited_is_taken_out(queue: Queue) -> None:
+    sensors = queue.ask("own-0", SENSOR)
+    backfills = queue.ask("own-0", BACKFILL, reconcile=False)
+    later = queue.ask("own-0", SENSOR)
+
+    assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)] == [backfills.run_id]
+    canceled = {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.CANCELED)}
+    assert canceled == {sensors.run_id, later.run_id}
+
+
+def test_runs_are_queued_also_while_the_tenants_file_cannot_be_read(
+    queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tenants.yaml").write_text("tenants: [")
+
+    assert queue.ask("own-0", PERSON).status is dg.DagsterRunStatus.QUEUED
+    assert "without its server" in caplog.text
