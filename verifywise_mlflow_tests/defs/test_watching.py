@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # a queue asks for one
 
 from verifywise_mlflow.connector.glances import shown_registry
 from verifywise_mlflow.definitions import defs
@@ -157,7 +158,8 @@ def test_no_sync_is_asked_for_behind_one_that_is_queued_or_under_way(
     event: dg.DagsterEventType, job: str, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     # Whoever asked for it: an asset's page and a backfill make runs of a job of Dagster's own.
-    run = instance.add_run(dg.DagsterRun(job, tags={"dagster/partition": "acme"}))
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(job)
+    run = instance.add_run(dg.DagsterRun(job, tags={"dagster/partition": "acme"}, remote_job_origin=origin))
     instance.report_dagster_event(dg.DagsterEvent(event.value, job), run.run_id)
     for sensor in (new_versions, changed_listings):
         ticking = Ticking(sensor, instance)
