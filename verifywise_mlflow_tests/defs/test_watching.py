@@ -152,10 +152,13 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     assert (back.metadata["readable"].value, back.metadata["times_in_a_row"].value) == (True, 4)
 
 
-@pytest.mark.parametrize("event", [dg.DagsterEventType.RUN_ENQUEUED, dg.DagsterEventType.RUN_START])
-@pytest.mark.parametrize("job", [JOB, "__ASSET_JOB"])
+@pytest.mark.parametrize(
+    ("job", "event"),
+    [(JOB, dg.DagsterEventType.RUN_ENQUEUED), ("__ASSET_JOB", dg.DagsterEventType.RUN_START)],
+    ids=["queued", "under-way"],
+)
 def test_no_sync_is_asked_for_behind_one_that_is_queued_or_under_way(
-    event: dg.DagsterEventType, job: str, tenants_file: Path, instance: dg.DagsterInstance
+    job: str, event: dg.DagsterEventType, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     # Whoever asked for it: an asset's page and a backfill make runs of a job of Dagster's own.
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(job)
