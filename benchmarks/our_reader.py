@@ -11,7 +11,8 @@ from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
 from verifywise_mlflow.artifacts.location import logged_model_id_in
 from verifywise_mlflow.connector.credentials import FixedHeaders
 from verifywise_mlflow.connector.entities import TrainingRun
-from verifywise_mlflow.connector.reader import MlflowReader, newest_version_time
+from verifywise_mlflow.connector.glances import newest_version_time
+from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.connector.settings import ConnectionSettings
 from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
 

@@ -8,14 +8,14 @@ from verifywise_mlflow.defs.audit_verification import daily_audit_verification, 
 from verifywise_mlflow.defs.figures_over_time import assets_over_time
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
-from verifywise_mlflow.defs.schedules import hourly_sync
-from verifywise_mlflow.defs.sensors import new_versions, tenants
+from verifywise_mlflow.defs.schedules import reconcile, rehash
+from verifywise_mlflow.defs.sensors import changed_listings, new_versions, tenants
 
 defs = dg.Definitions(
     assets=[*stage_assets, *assets_over_time()],
     jobs=[sync_tenant, verify_audit_trails],
-    sensors=[tenants, new_versions, alerts],
-    schedules=[hourly_sync, daily_audit_verification],
+    sensors=[tenants, new_versions, changed_listings, alerts],
+    schedules=[reconcile, rehash, daily_audit_verification],
     resources={"tenant_sync": TenantSync()},
     # A process for each step would cost more than the work: all stages of a tenant run in the run's process.
     executor=dg.in_process_executor,

@@ -18,18 +18,13 @@ from verifywise_mlflow.connector.errors import (
     NotFoundError,
     RejectedError,
 )
-from verifywise_mlflow.connector.hiding import PROMPT_SOURCE, ListedModel, listed_model, unlisted, without_versions
-from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
+from verifywise_mlflow.connector.hiding import PROMPT_SOURCE, ListedModel, unlisted, without_versions
+from verifywise_mlflow.connector.listing import Listing
 from verifywise_mlflow.connector.read_calls import ReadCall
+from verifywise_mlflow.connector.searches import Question, search_models, search_versions, version_key
 from verifywise_mlflow.connector.settings import ConnectionSettings
 from verifywise_mlflow.connector.tracking import TrackingReader
-from verifywise_mlflow.connector.transport import Transport
 
-Question = tuple[tuple[str, str | int], ...]
-"""A GET call's parameters, in order; ``order_by`` may come more than once."""
-
-MODELS_A_PAGE = 1_000  # the server's maximum
-VERSIONS_A_PAGE = 10_000  # what MLflow's own client asks for; the server would allow 200,000
 HIDDEN_ASKED_A_LISTING = 1_000  # versions that no search shows, each of which costs a request
 
 _IS_PROMPT: Question = (("filter", "tags.`mlflow.prompt.is_prompt` = 'true'"),)
@@ -107,8 +102,8 @@ class MlflowReader(TrackingReader):
         return Listing(tuple(listed.model for listed in self._models.rows), self._models.problems)
 
     def _list_models(self) -> _Models:
-        shown = self._search_models(())
-        tagged = self._search_models(_IS_PROMPT)
+        shown = search_models(self._transport, self._bounds)
+        tagged = search_models(self._transport, self._bounds, _IS_PROMPT)
         names = {listed.model.name for listed in shown.rows}
         unseen = [listed for listed in tagged.rows if listed.model.name not in names]
         return _Models(
@@ -128,15 +123,15 @@ class MlflowReader(TrackingReader):
         A version that no search shows is asked for by itself. The search for prompts' versions is made only where
         there are prompts, or a model that shows none of its versions.
         """
-        shown = self._search_versions(())
+        shown = search_versions(self._transport, self._bounds)
         # The search for models that has just been made for registered_models() will do.
         models = self._models or self._list_models()
         tagged: Listing[ModelVersion] = Listing(())
         if models.prompts or without_versions(models.rows, shown.rows):
-            tagged = self._search_versions(_IS_PROMPT)
+            tagged = search_versions(self._transport, self._bounds, _IS_PROMPT)
         with_shown = {version.model_name for version in shown.rows}
         found = {
-            _key(version): version
+            version_key(version): version
             for version in tagged.rows
             if version.source != PROMPT_SOURCE and version.model_name not in with_shown
         }
@@ -172,46 +167,3 @@ class MlflowReader(TrackingReader):
         """Read one version by its model's name and its number."""
         answer = self._transport.get_json(ReadCall.GET_VERSION, {"name": name, "version": number})
         return parsing.model_version(answer.get("model_version"))
-
-    def _search_models(self, narrowed: Question) -> Listing[ListedModel]:
-        def ask(token: str | None) -> dict[str, object]:
-            question: Question = (("max_results", MODELS_A_PAGE), ("order_by", "name ASC"), *narrowed)
-            return self._transport.get_json(ReadCall.SEARCH_MODELS, question + _from(token))
-
-        return read_listing(
-            Pages(ask, "registered_models", listed_model, lambda listed: listed.model.name), self._bounds
-        )
-
-    def _search_versions(self, narrowed: Question) -> Listing[ModelVersion]:
-        def ask(token: str | None) -> dict[str, object]:
-            # Pages after the first begin one row early: see listing.py.
-            rows = VERSIONS_A_PAGE + 1 if token else VERSIONS_A_PAGE
-            order: Question = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
-            return self._transport.get_json(
-                ReadCall.SEARCH_VERSIONS, (("max_results", rows), *order, *narrowed, *_from(token))
-            )
-
-        return read_listing(Pages(ask, "model_versions", parsing.model_version, _key), self._bounds)
-
-
-def _key(version: ModelVersion) -> tuple[str, int]:
-    return version.model_name, version.version_number
-
-
-def _from(token: str | None) -> Question:
-    return (("page_token", token),) if token else ()
-
-
-def newest_version_time(settings: ConnectionSettings) -> int | None:
-    """Return the newest ``last_updated_timestamp`` of a server's versions, in milliseconds: one request, no probe.
-
-    It moves for a new version, a stage and a description; never for tags, aliases and most deletions. So
-    a new value means that something has changed, and the same value means nothing.
-    """
-    transport = Transport(settings)
-    try:
-        page = transport.probe(ReadCall.SEARCH_VERSIONS, {"max_results": 1, "order_by": "last_updated_timestamp DESC"})
-    finally:
-        transport.close()
-    rows = parsing.Row(page).rows("model_versions")
-    return rows[0].number("last_updated_timestamp") if rows else None

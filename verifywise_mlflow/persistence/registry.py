@@ -71,6 +71,20 @@ def known_versions(connection: Connection, tenant_id: str) -> dict[Key, Known]:
     return {(name, number): Known(*known) for name, number, *known in rows}
 
 
+def hidden_from_search(connection: Connection, tenant_id: str) -> tuple[set[str], set[Key]]:
+    """Return the models and the versions that no plain search showed, since they hide among the prompts."""
+    models, versions = registered_models, model_versions
+    names = connection.scalars(
+        select(models.c.model_name).where(models.c.tenant_id == tenant_id, models.c.hidden_from_search)
+    )
+    keys = connection.execute(
+        select(versions.c.model_name, versions.c.version_number).where(
+            versions.c.tenant_id == tenant_id, versions.c.hidden_from_search
+        )
+    )
+    return set(names), {(name, number) for name, number in keys}
+
+
 def _known(table: Table) -> list[ColumnElement[Any]]:
     return [table.c.fingerprint, table.c.gone_at.is_not(None), table.c.created_at, table.c.incarnation]
 

@@ -14,10 +14,15 @@ from verifywise_mlflow.pipeline.adoption import adopt_tenant
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
+def active_tenants(store: Store) -> set[str]:
+    """Return the tenants that the store holds as synced."""
+    with store.begin(None) as connection:
+        return tenancy.active_tenants(connection)
+
+
 def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
     """Activate the tenants of the file, deactivate those that left it; return the latter. Their data stays."""
-    with store.begin(None) as connection:
-        left = sorted(tenancy.active_tenants(connection) - set(described))
+    left = sorted(active_tenants(store) - set(described))
     for tenant in described.values():
         with store.begin(tenant.tenant_id) as connection:
             activate(connection, tenant, now)

@@ -131,6 +131,8 @@ class Intervals(_Section):
 
     poll: Interval = timedelta(minutes=1)
     """The newest version's time stamp: one request."""
+    listing: Interval = timedelta(minutes=5)
+    """Both listings of the registry: a request for 1,000 models, and one for 10,000 versions."""
     reconcile: Interval = timedelta(hours=1)
     """All linked runs: their tags and metrics move no time stamp in MLflow."""
     rehash: Interval = timedelta(days=1)

@@ -19,7 +19,8 @@ from verifywise_mlflow.connector.errors import (
     ProtocolError,
     RejectedError,
 )
-from verifywise_mlflow.connector.reader import MlflowReader, newest_version_time
+from verifywise_mlflow.connector.glances import newest_version_time
+from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.tenants.connection import connection_settings

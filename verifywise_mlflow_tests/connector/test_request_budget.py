@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.reader import newest_version_time
+from verifywise_mlflow.connector.glances import newest_version_time
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.connector.errors import UnreachableError
+from verifywise_mlflow.connector.pools import tls_context
 from verifywise_mlflow.connector.read_calls import ReadCall
 from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
 from verifywise_mlflow.connector.transport import Transport
@@ -59,6 +61,16 @@ def test_without_its_certificate_a_client_is_turned_away_by_such_a_server(
 ) -> None:
     with pytest.raises(UnreachableError):
         _ask(server, authority=authority.certificate, client=None)
+
+
+def test_only_what_holds_nothing_of_a_tenant_is_shared_between_tenants(authority: Authority) -> None:
+    plain = [ConnectionSettings(base_uri=f"https://{name}.example") for name in ("acme", "globex")]
+    own = [replace(settings, ca_bundle=authority.certificate) for settings in plain]
+    shown = [replace(settings, client_certificate=authority.client) for settings in plain]
+
+    assert tls_context(plain[0]) is tls_context(plain[1])
+    contexts = [tls_context(settings) for settings in (*own, *shown, plain[0])]
+    assert len(set(map(id, contexts))) == 5
 
 
 def test_what_the_machine_trusts_by_its_environment_is_not_trusted(

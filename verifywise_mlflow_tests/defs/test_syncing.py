@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.schedules import hourly_sync
-from verifywise_mlflow.defs.sensors import new_versions, tenants
+from verifywise_mlflow.defs.sensors import tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry
@@ -26,11 +24,6 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def("sync_tenant")
     return job.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
-
-
-def requests_of(evaluated: object) -> list[dg.RunRequest]:
-    assert isinstance(evaluated, Iterator)
-    return [request for request in evaluated if isinstance(request, dg.RunRequest)]
 
 
 def test_a_run_materializes_all_stages_and_judges(
@@ -117,7 +110,11 @@ def test_the_sensor_adds_a_tenant_once_and_asks_for_its_first_sync(
 
     instance.add_dynamic_partitions("tenants", ["acme"])
 
-    assert isinstance(tenants(dg.build_sensor_context(instance=instance)), dg.SkipReason)
+    again = tenants(dg.build_sensor_context(instance=instance, cursor=first.cursor))
+    assert isinstance(again, dg.SensorResult)
+    assert not again.run_requests
+    assert not again.dynamic_partitions_requests
+    assert again.skip_reason
 
 
 def test_a_tenant_taken_out_is_deactivated_and_keeps_its_data(
@@ -136,31 +133,3 @@ def test_a_tenant_taken_out_is_deactivated_and_keeps_its_data(
     assert instance.get_dynamic_partitions("tenants") == ["acme"]
     assert rows(store, "audit_entries", "sequence")[-1]["kind"] == "tenant deactivated"
     assert not run(instance).success
-
-
-def test_the_poll_asks_for_a_sync_when_a_version_is_new_and_only_then(
-    registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
-) -> None:
-    def asked() -> list[str | None]:
-        result = new_versions(dg.build_sensor_context(instance=instance))
-        assert isinstance(result, dg.SensorResult)
-        return [request.partition_key for request in result.run_requests or []]
-
-    registry.version("churn")
-    instance.add_dynamic_partitions("tenants", ["acme"])
-    assert run(instance).success
-
-    assert asked() == []  # the sync has seen that version
-    registry.version("churn")
-    assert asked() == ["acme"]
-    assert asked() == []  # asked for already
-
-
-def test_the_schedule_asks_for_each_tenant_of_the_file(tenants_file: Path, tmp_path: Path) -> None:
-    when = datetime(2026, 3, 1, tzinfo=UTC)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions("tenants", ["acme", "left"])
-        with dg.build_schedule_context(instance=instance, scheduled_execution_time=when) as context:
-            (hourly,) = requests_of(hourly_sync(context))
-
-    assert hourly.partition_key == "acme"

@@ -12,9 +12,9 @@ from mlflow.entities import Dataset
 from sqlalchemy import text
 
 from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.defs import sensors
 from verifywise_mlflow.minimisation.settings import Minimisation
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.polls import ask_newest_version_time
 from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
@@ -118,13 +118,14 @@ def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_i
         )
         with pytest.raises(ConnectorError) as refused:
             sync(tenant, store)
-        polls = sensors._newest_version_times([tenant])
+        with pytest.raises(ConnectorError) as unread:
+            ask_newest_version_time(tenant)
         server.shutdown()
 
     kept = everything(store)
     assert "mlflow:[redacted: password]@db" in kept
-    assert password not in kept + str(refused.value) + str(polls.failed)
-    assert "[redacted: password]" in str(polls.failed)
+    assert password not in kept + str(refused.value) + str(unread.value)
+    assert "[redacted: password]" in str(unread.value)
 
 
 def test_a_sync_with_other_settings_in_between_does_not_count_as_one_with_these(

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.connector import reader as reading
-from verifywise_mlflow.connector import tracking
+from verifywise_mlflow.connector import searches, tracking
 from verifywise_mlflow.connector.errors import NotFoundError, RejectedError
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.tenants.connection import connection_settings
@@ -136,7 +135,7 @@ def test_a_listing_in_small_pages_is_the_same(
     whole = reader.registered_models(), reader.model_versions(), reader.experiments()
 
     # The last page of both is exactly full, which MLflow up to 3.1 follows with an empty one.
-    for module, name in ((reading, "MODELS_A_PAGE"), (reading, "VERSIONS_A_PAGE"), (tracking, "EXPERIMENTS_A_PAGE")):
+    for module, name in ((searches, "MODELS_A_PAGE"), (searches, "VERSIONS_A_PAGE"), (tracking, "EXPERIMENTS_A_PAGE")):
         monkeypatch.setattr(module, name, 2)
     before = reader.traffic.requests
     paged = reader.registered_models(), reader.model_versions(), reader.experiments()
