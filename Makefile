@@ -18,7 +18,7 @@ help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
 	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
-	@echo "make bench   what reading costs, beside MLflow's own client; some minutes (BENCH_ARGS=open, password or runs)"
+	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
 	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
 	@echo "make check   lint, types, import contracts, Dagster definitions"
 	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
@@ -72,6 +72,7 @@ soak: $(READY)
 # basic-auth needs Flask-WTF, which that environment has.
 bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.hashing
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.audit
