@@ -54,7 +54,7 @@ CHANGES_A_MINUTE, WORKERS = 12, 4
 KILLED_AT, STARTED_AT = 12, 15
 """Minutes, of the last server's process."""
 MODELS, VERSIONS = 3, 9
-MORE_MEMORY = 40 * 1024**2
+MORE_MEMORY = 20 * 1024**2
 """Bytes by which this process may have grown from the first third on."""
 
 BEGIN = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
