@@ -12,13 +12,15 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install azurite demo test compat bench lint types contracts definitions check clean
+.PHONY: help install azurite demo test compat airgap airgap-test soak bench lint types contracts definitions check clean
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
 	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
-	@echo "make bench   what reading costs, beside MLflow's own client; some minutes (BENCH_ARGS=open, password or runs)"
+	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
+	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
+	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back"
 	@echo "make check   lint, types, import contracts, Dagster definitions"
 	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
 
@@ -57,9 +59,21 @@ compat: $(READY)
 compat-%:
 	$(BIN)/pytest $(COMPAT)/$* $(COMPAT_ARGS)
 
+# The kernel has to allow network namespaces: to root, or to everybody (user namespaces). Without, it ends with 4.
+airgap: $(READY)
+	$(BIN)/python -m verifywise_mlflow_tests.airgap $(BIN)/verifywise-mlflow demo --once --fresh $(DEMO_ARGS)
+
+# All of the suite in such a network.
+airgap-test: $(READY) azurite
+	$(BIN)/python -m verifywise_mlflow_tests.airgap $(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(TEST_ARGS)
+
+soak: $(READY)
+	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
+
 # basic-auth needs Flask-WTF, which that environment has.
 bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.hashing
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.audit

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from benchmarks.task import Found
 
-RUNS_A_REQUEST = 200
+RUNS_A_REQUEST, LOGGED_MODELS_A_REQUEST = 200, 200
 _API = "api/2.0/mlflow"
 
 
 def read_registry(uri: str) -> Found:
-    """Read everything; whatever does not fit on a first page is missed."""
+    """Read everything; experiments that do not fit on a first page are missed."""
     found = Found()
-    models = _get(uri, "registered-models/search", max_results=1_000)["registered_models"]
-    versions = _get(uri, "model-versions/search", max_results=10_000)["model_versions"]
+    models = _listed(uri, "registered-models/search", "registered_models", 1_000)
+    versions = _listed(uri, "model-versions/search", "model_versions", 10_000)
     experiments = _post(uri, "experiments/search", max_results=5_000, view_type="ALL")["experiments"]
     found.models, found.versions, found.experiments = len(models), len(versions), len(experiments)
 
     ids = [experiment["experiment_id"] for experiment in experiments]
     run_ids = {version["run_id"] for version in versions if version.get("run_id")}
     sources = [version["source"].removeprefix("models:/") for version in versions]
-    if logged := [source for source in sources if source.startswith("m-")]:
+    for batch in _batches([source for source in sources if source.startswith("m-")], LOGGED_MODELS_A_REQUEST):
         answer = _post(
             uri,
             "logged-models/search",
             experiment_ids=ids,
-            filter=f"model_id IN ({_quoted(logged)})",
-            max_results=len(logged),
+            filter=f"model_id IN ({_quoted(batch)})",
+            max_results=len(batch),
         )
-        found.logged_models = len(answer["models"])
+        found.logged_models += len(answer["models"])
         run_ids |= {model["info"]["source_run_id"] for model in answer["models"]}
-    wanted = sorted(run_ids)
-    for start in range(0, len(wanted), RUNS_A_REQUEST):
-        batch = wanted[start : start + RUNS_A_REQUEST]
+    for batch in _batches(sorted(run_ids), RUNS_A_REQUEST):
         answer = _post(
             uri,
             "runs/search",
@@ -49,6 +48,22 @@ def read_registry(uri: str) -> Found:
             found.runs += 1
             found.values += sum(len(run["data"][kind]) for kind in ("metrics", "params", "tags"))
     return found
+
+
+def _listed(uri: str, call: str, name: str, page: int) -> list[Any]:
+    listed: list[Any] = []
+    token: dict[str, str] = {}
+    while True:
+        answer = _get(uri, call, max_results=page, **token)
+        listed += answer.get(name, [])
+        if not answer.get("next_page_token"):
+            return listed
+        token = {"page_token": answer["next_page_token"]}
+
+
+def _batches(identifiers: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(identifiers), size):
+        yield identifiers[start : start + size]
 
 
 def _get(uri: str, call: str, **question: object) -> Any:

@@ -41,7 +41,7 @@ def prepared(name: Contender, task: Task) -> Callable[[], Found]:
             if name is Contender.READER_RUNS:
                 return lambda: our_reader.read_runs(settings, task.pages)
             return lambda: our_reader.read_registry(settings)
-        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC:
+        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
             from benchmarks import our_sync
             from verifywise_mlflow.persistence.store import Store
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.imitation import RUNS_A_PAGE
 from benchmarks.measuring import REPOSITORY, ContenderFailedError, Measured, Round, measure
 from benchmarks.registry import LARGE, SMALL, fill
-from benchmarks.task import METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, Found, Task
+from benchmarks.task import CHANGES, METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, Found, Task
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.ports import free_port
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
@@ -61,26 +61,26 @@ def measure_part(part: Part, home: Path, rounds: int, tell: Tell) -> Measurement
     """
     match part:
         case Part.OPEN:
-            return _open_server(home, rounds, tell)
+            return _openopen_server(home, rounds, tell)
         case Part.PASSWORD:
-            return _password_server(home, rounds, tell)
+            return _passwordopen_server(home, rounds, tell)
         case Part.RUNS:
             return _many_runs(home, tell)
 
 
-def _open_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+def _openopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
     contenders = (
         *(Contender.MLFLOW_CLIENT, Contender.BARE_REST, Contender.READER),
         *(Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL),
     )
-    with _server(home) as server, temporary_postgres() as postgres:
+    with open_server(home) as server, temporary_postgres() as postgres:
         tell(f"filling it with {LARGE}")
         fill(home / "mlflow.db", LARGE)
-        rows = _compare(contenders, LARGE, server, postgres, rounds, tell)
+        rows = compare(contenders, LARGE, server, postgres, rounds, tell)
     return Measurements(Part.OPEN, f"An open server: {LARGE}, {METRICS + PARAMS + TAGS} values a run", rows)
 
 
-def _password_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+def _passwordopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
     password = secrets.token_urlsafe(16)
     settings = home / "basic-auth.ini"
     settings.write_text(
@@ -96,14 +96,14 @@ def _password_server(home: Path, rounds: int, tell: Tell) -> Measurements:
     variables = {"MLFLOW_TRACKING_USERNAME": USER, PASSWORD_VARIABLE: password}
     contenders = (Contender.READER, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL)
     with (
-        _server(home, PASSWORD_SERVERS_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
+        open_server(home, PASSWORD_SERVERS_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
         temporary_postgres() as postgres,
     ):
         tell(f"filling it with {SMALL}")
         fill(home / "mlflow.db", SMALL)
-        rows = _compare(contenders, SMALL, server, postgres, rounds, tell, variables)
+        rows = compare(contenders, SMALL, server, postgres, rounds, tell, variables)
         # Its one round is the counted one: it takes more than a minute, in which the proxy's share does not show.
-        clients = _compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, tell, variables)
+        clients = compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, tell, variables)
     return Measurements(Part.PASSWORD, f"A server with --app-name basic-auth: {SMALL}", (*clients, *rows))
 
 
@@ -128,12 +128,13 @@ def _many_runs(home: Path, tell: Tell) -> Measurements:
     return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_A_PAGE} a request", rows)
 
 
-def _server(
+def open_server(
     home: Path,
     python: Path = Path(sys.executable),
     arguments: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> MlflowServer:
+    """Return a server, to be started, whose database is ``mlflow.db`` in its home."""
     return MlflowServer(
         backend_uri=f"sqlite:///{home}/mlflow.db",
         artifacts=home / "artifacts",
@@ -144,7 +145,7 @@ def _server(
     )
 
 
-def _compare(
+def compare(
     contenders: Sequence[Contender],
     sizes: Sizes,
     server: MlflowServer,
@@ -152,16 +153,20 @@ def _compare(
     rounds: int,
     tell: Tell,
     variables: Mapping[str, str] | None = None,
+    change: Callable[[], object] = lambda: None,
 ) -> list[Measured]:
     """Have all contenders read once through a counting proxy, to warm up, and then in turns with the clock running.
 
-    Turns, so that whatever else this machine is doing meanwhile hits all of them alike.
+    Turns, so that whatever else this machine is doing meanwhile hits all of them alike. ``change`` is called before
+    the sync that is to find changes.
     """
     measured = [Measured(contender) for contender in contenders]
     with proxy_before(server.uri) as proxy:
         task = Task(proxy.uri, variables is not None, postgres.create_database("counted"))
         for row in measured:
             tell(f"counting requests: {row.contender}")
+            if row.contender is Contender.CHANGED_SYNC:
+                change()
             counted = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
             _check(row.contender, counted, sizes)
             _take_down(proxy, row)
@@ -173,6 +178,8 @@ def _compare(
             if row.contender is Contender.MLFLOW_CLIENT and number > CLIENTS_ROUNDS:
                 continue
             tell(f"round {number} of {rounds}: {row.contender}")
+            if row.contender is Contender.CHANGED_SYNC:
+                change()
             row.rounds.append(measure(row.contender, task, server.process, variables=variables))
             _check(row.contender, row.rounds[-1], sizes)
     return measured
@@ -192,8 +199,8 @@ def _check(contender: Contender, finished: Round, sizes: Sizes) -> None:
     match contender:
         case Contender.POLL:
             return
-        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC:
-            records = sizes.versions if contender is Contender.FIRST_SYNC else 0
+        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
+            records = {Contender.FIRST_SYNC: sizes.versions, Contender.CHANGED_SYNC: CHANGES}.get(contender, 0)
             _expect(found == Found(models=sizes.models, versions=sizes.versions, records=records), contender, found)
         case _:
             expected = Found(

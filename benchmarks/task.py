@@ -13,6 +13,9 @@ PASSWORD_VARIABLE = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a variable's nam
 METRICS, PARAMS, TAGS = 20, 15, 15
 """Of each run."""
 
+CHANGES = 20
+"""Versions whose tag is changed before the sync that finds them."""
+
 
 class Contender(StrEnum):
     """Who reads. Each runs in a process of its own."""
@@ -22,6 +25,7 @@ class Contender(StrEnum):
     READER = "MlflowReader"
     FIRST_SYNC = "first sync"
     UNCHANGED_SYNC = "unchanged sync"
+    CHANGED_SYNC = "sync after 20 changes"
     POLL = "idle poll"
     MLFLOW_RUNS = "MLflow's client: runs"
     READER_RUNS = "MlflowReader: runs"

@@ -15,7 +15,8 @@ def must(fits, otherwise):
 def judged(line):
     told = json.loads(line["checkpoint"])
     must(told["format"] == "verifywise audit checkpoint 1", "this is no checkpoint of a trail")
-    if keys:  # one that is not among them fails here, too
+    if keys:
+        must(told["key_id"] in keys, f"it names the key {told['key_id']}, which is none of those given")
         keys[told["key_id"]].verify(bytes.fromhex(line["signature"]), line["checkpoint"].encode())
     return told
 
@@ -55,6 +56,8 @@ try:
     must(not is_cut, f"entries after {sequence} are cut off: see --checkpoint")
     must(sequence, "there is not one entry")
 except Exception as error:
-    must(False, f"{type(error).__name__} {error}")
+    reasons = {"KeyError": f"it has no {error}", "JSONDecodeError": "it is not JSON", "TypeError": "it is no entry"}
+    reasons["InvalidSignature"] = "its signature is not of the key that it names"
+    must(False, reasons.get(type(error).__name__, f"{type(error).__name__} {error}"))
 print(f"{tenant!r}: {sequence} entries in one unbroken chain that ends with {previous}")
 print(f"{agreeing} checkpoints agree, the last at entry {signed}; signatures {'judged' if keys else 'NOT judged'}")

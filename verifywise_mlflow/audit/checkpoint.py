@@ -23,6 +23,10 @@ class NotACheckpointError(ValueError):
     """A text that is no checkpoint of ours, or none that its signer signed. The message says why."""
 
 
+class UnknownKeyError(NotACheckpointError):
+    """A checkpoint names a key that was not given: one of before a change of keys, or anybody's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A statement with its signature."""
@@ -95,12 +99,16 @@ def signed_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Claim:
     """Return what a checkpoint says, if one of the keys has signed it.
 
     Raises:
-        NotACheckpointError: it says nothing of a chain, or none of the keys has signed it.
+        UnknownKeyError: it names a key that is not among them.
+        NotACheckpointError: it says nothing of a chain, or the key that it names has not signed it.
     """
     claim = claim_of(checkpoint)
     key = next((key for key in keys if key.key_id == claim.key_id), None)
     if key is None:
-        raise NotACheckpointError(f"it names the key {claim.key_id or '(none)'}, which is none of those given")
+        raise UnknownKeyError(
+            f"it names the key {claim.key_id or '(none)'}, which is none of those given: "
+            "after a change of keys give both"
+        )
     try:
         signature = unhexlify(checkpoint.signature)
     except ValueError:

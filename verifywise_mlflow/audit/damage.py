@@ -15,7 +15,7 @@ import orjson
 
 from verifywise_mlflow.audit.chain import BEFORE_THE_FIRST, Link, entry_hash
 
-DamageKind = Literal["edit", "gap", "reorder", "insertion", "truncation", "rewrite", "forged checkpoint"]
+DamageKind = Literal["edit", "gap", "reorder", "insertion", "truncation", "rewrite", "unknown key", "forged checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)

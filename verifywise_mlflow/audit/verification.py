@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from verifywise_mlflow.audit.chain import BEFORE_THE_FIRST, Link
-from verifywise_mlflow.audit.checkpoint import Checkpoint, Claim, NotACheckpointError, claim_of, signed_claim
+from verifywise_mlflow.audit.checkpoint import (
+    Checkpoint,
+    Claim,
+    NotACheckpointError,
+    UnknownKeyError,
+    claim_of,
+    signed_claim,
+)
 from verifywise_mlflow.audit.damage import Damage, first_damage, told_by, with_first
 from verifywise_mlflow.audit.keys import PublicKey
 
@@ -174,6 +181,8 @@ class _Walk:
     def _claim(self, placed: Placed) -> Claim | Damage:
         try:
             claim = signed_claim(placed.checkpoint, self.keys) if self.keys else claim_of(placed.checkpoint)
+        except UnknownKeyError as error:
+            return Damage("unknown key", placed.sequence, f"the checkpoint of entry {placed.sequence}: {error}")
         except NotACheckpointError as error:
             return Damage("forged checkpoint", placed.sequence, f"the checkpoint of entry {placed.sequence}: {error}")
         if (claim.tenant_id, claim.sequence) != (self.tenant_id, placed.sequence):

@@ -1,4 +1,4 @@
-"""The command line: ``verifywise-mlflow --help``. A module a command; the order here is the order of the help."""
+"""The command line: ``verifywise-mlflow --help``. A module a command; guide.py has their order in the help."""
 
 from verifywise_mlflow.cli import (
     audit,

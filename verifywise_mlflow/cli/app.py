@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
 import typer
+from typer.core import TyperCommand, TyperGroup
+
+from verifywise_mlflow.cli.guide import EXIT_CODES, GUIDES, NOT_READ, ORDER
+
+
+class _Guided(TyperGroup):
+    """Lists commands in the order in which they are needed, and ends the help of each with its guide."""
+
+    def __init__(self, **settings: Any) -> None:  # Any: click's own settings, handed on
+        super().__init__(**settings)
+        self.commands = dict(sorted(self.commands.items(), key=lambda named: _place(named[0])))
+        for path, command in commands_of(self):
+            if guide := GUIDES.get(path):
+                command.epilog = guide.epilog(path)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # click's class, which typer hides
+        """Run the command; where nobody reads its output any more, end quietly with a code that says so."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _stop_writing()
+            raise typer.Exit(NOT_READ) from None
+        return done
+
+
+def commands_of(group: TyperGroup, path: str = "") -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    """Yield every command that can be run with the words that name it."""
+    for name, command in group.commands.items():
+        words = f"{path} {name}".strip()
+        if isinstance(command, TyperGroup):
+            yield from commands_of(command, words)
+        if isinstance(command, TyperCommand) or getattr(command, "invoke_without_command", False):
+            assert isinstance(command, TyperCommand | TyperGroup)
+            yield words, command
+
+
+def _place(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
+def _stop_writing() -> None:
+    """What is still to be written goes nowhere: else the interpreter would complain about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 app = typer.Typer(
-    help="""Reads tenants' MLflow registries, keeps one canonical record per model version, and judges it.
-
-    Two environment variables say where: VERIFYWISE_TENANTS is the path of tenants.yaml, VERIFYWISE_DATABASE_URL
-    the Postgres database. Exit codes: 0 done, 1 the server or the database could not be used, 2 the configuration
-    is wrong.""",
+    cls=_Guided,
+    help="\n\n".join(
+        (
+            "Reads tenants' MLflow registries, keeps one canonical record per model version, and judges it.",
+            "To begin: demo shows all of it at work. For your own servers write tenants.yaml; then tenants, check, "
+            "db upgrade, sync. The other commands ask what is known: they read the database alone.",
+            "Two environment variables say where: VERIFYWISE_TENANTS is the path of tenants.yaml, "
+            "VERIFYWISE_DATABASE_URL the Postgres database.",
+            f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
+        )
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -14,10 +14,9 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from verifywise_mlflow.audit.checkpoint import Checkpoint, NotACheckpointError, claim_of
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.export import lines
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey, UnusableKeyError
 from verifywise_mlflow.audit.verification import TrailReport
@@ -25,7 +24,7 @@ from verifywise_mlflow.audit.verification import verify as verify_trail
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import moment
 from verifywise_mlflow.cli.inert import inert_markup
-from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Connection, Store
@@ -51,11 +50,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute a tenant's chain from the database; name the first bad entry and what was done to it.
-
-    Exit code 0 if the chain is whole, 1 if it is damaged or the database cannot be used, 2 if the configuration is
-    wrong.
-    """
+    """Recompute a tenant's chain from the database; name the first bad entry and what was done to it."""
     keys = [_public_key(path, as_json) for path in public_key or []]
     kept = [one for path in checkpoint or [] for one in _checkpoints(path, as_json)]
     with errors_as_sentences(as_json), _trail(tenant) as connection:
@@ -87,7 +82,9 @@ def show(
     since: Annotated[
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="From then on: 2026-03-03, in UTC.")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="Entries of this kind: 'sync ended', 'integrity event', …")] = None,
+    kind: Annotated[
+        EntryKind | None, typer.Option(metavar="KIND", help="Entries of this kind: 'sync ended', 'integrity event', …")
+    ] = None,
     limit: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -101,10 +98,10 @@ def show(
     if not found:
         out.print("There is no such entry.")
         return
-    table = Table("#", "when (UTC)", "what", "outcome", "of", "reason")
+    listed = table("#", "when (UTC)", "what", "outcome", "of", "reason")
     for sequence, entry in found:
         what = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
-        table.add_row(
+        listed.add_row(
             str(sequence),
             f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             inert_markup(entry.kind),
@@ -112,7 +109,7 @@ def show(
             inert_markup(what),
             inert_markup(entry.reason or ""),
         )
-    out.print(table)
+    out.print(listed)
 
 
 @audit.command()
@@ -157,6 +154,7 @@ def export(
 @audit.command()
 def new_key(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where to; there must be no such file.")],
+    as_json: AsJson = False,
 ) -> None:
     """Write a new private key that only its owner may read, and print the public one, to be given to auditors."""
     key = SigningKey.new()
@@ -164,8 +162,12 @@ def new_key(
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(key.pem())
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}", 2, as_json=False)
-    sys.stdout.write(key.public.pem())
+        fail(f"{path} cannot be written: {error.strerror}", 2, as_json)
+    if as_json:
+        told = {"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id}
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        sys.stdout.write(key.public.pem())
 
 
 @contextmanager

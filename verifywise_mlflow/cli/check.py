@@ -7,22 +7,18 @@ import sys
 from dataclasses import asdict
 
 import typer
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import TenantName, described_tenant
 from verifywise_mlflow.cli.inert import inert_markup
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, table
 from verifywise_mlflow.pipeline.check import CheckReport
 from verifywise_mlflow.pipeline.check import check as check_tenant
 
 
 @app.command()
 def check(tenant: TenantName, as_json: AsJson = False) -> None:
-    """Try out what a tenant's server lets us read; nothing is kept.
-
-    Exit code 0 if all that was tried can be read, 1 if something cannot, 2 if the configuration is wrong.
-    """
+    """Try out what a tenant's server lets us read; nothing is kept."""
     with errors_as_sentences(as_json):
         report = check_tenant(described_tenant(tenant))
     if as_json:
@@ -49,10 +45,10 @@ def _print_check(report: CheckReport) -> None:
         f"{report.requests} requests",
         highlight=False,
     )
-    table = Table("what", "outcome", "found")
+    shown = table("what", "outcome", "found")
     colours = {"readable": "green", "nothing there": "yellow"}
     for tried in report.tried:
         mend = f"\n[yellow]{inert_markup(tried.mend)}[/yellow]" if tried.mend else ""
         colour = colours.get(tried.outcome, "red")
-        table.add_row(tried.what, f"[{colour}]{tried.outcome}[/{colour}]", inert_markup(tried.found) + mend)
-    out.print(table)
+        shown.add_row(tried.what, f"[{colour}]{tried.outcome}[/{colour}]", inert_markup(tried.found) + mend)
+    out.print(shown)

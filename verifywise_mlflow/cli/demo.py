@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.guide import FAILED
+from verifywise_mlflow.cli.output import fail
 
 
 @app.command()
@@ -19,4 +21,8 @@ def demo(
     """Start a playground: a real MLflow server, Postgres and Dagster, with two tenants."""
     from verifywise_mlflow.demo.run import run_demo  # the demo's servers are not needed elsewhere
 
-    raise typer.Exit(run_demo(home, once=once, fresh=fresh))
+    try:
+        code = run_demo(home, once=once, fresh=fresh)
+    except OSError as error:  # no such folder can be made, or its disk is full
+        fail(f"the demo failed: {error.filename or home}: {error.strerror}", FAILED, as_json=False)
+    raise typer.Exit(code)

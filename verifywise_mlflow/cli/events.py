@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import StoredTenantName, moment
 from verifywise_mlflow.cli.inert import plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, table
 from verifywise_mlflow.persistence import lifecycle
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.lifecycle import EventKind, SeenEvent
@@ -59,11 +58,11 @@ def events(
 
 
 def _print_events(found: Sequence[SeenEvent]) -> None:
-    table = Table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
+    listed = table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
     for one in found:
         event = one.event
         told = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
-        table.add_row(
+        listed.add_row(
             shown(one.seen_at),
             shown(event.model_name),
             shown(event.version_number),
@@ -72,4 +71,4 @@ def _print_events(found: Sequence[SeenEvent]) -> None:
             shown(event.value),
             shown(event.happened_at),
         )
-    out.print(table)
+    out.print(listed)

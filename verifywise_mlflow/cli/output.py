@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.inert import inert
@@ -18,10 +20,29 @@ from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 
-out = Console()
+
+class _Paper(Console):
+    """Where people read."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends with a code of its own; rich would end with 1."""
+        raise BrokenPipeError
+
+
+out = _Paper()
 err = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and nothing else.")]
+
+
+def table(*headings: str, title: str | None = None) -> Table:
+    """Return a table that shows the whole of each cell, however narrow the terminal: nothing is cut off."""
+    made = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    return made
 
 
 @contextmanager

@@ -10,12 +10,11 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import TenantName, described_tenant
 from verifywise_mlflow.cli.inert import inert_markup
-from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out
+from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out, table
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
@@ -38,7 +37,10 @@ def sync(
         ),
     ] = None,
 ) -> None:
-    """Sync one tenant through all six stages, without Dagster."""
+    """Sync one tenant through all six stages, without Dagster; a server is only read, the database is written.
+
+    It may be interrupted or killed at any moment: the next one takes up where it ended.
+    """
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
         with Store(database_url()) as store:
@@ -88,16 +90,16 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
 
 
 def _print_reports(reports: list[StageReport]) -> None:
-    table = Table("stage", "read", "changed", "removed", "incomplete", "requests", "seconds")
-    for column in table.columns[1:]:
+    shown = table("stage", "read", "changed", "removed", "incomplete", "requests", "seconds")
+    for column in shown.columns[1:]:
         column.justify = "right"
     for report in reports:
         found = report.progress
         figures = (found.read, found.changed, found.removed, found.incomplete, report.requests)
-        table.add_row(
+        shown.add_row(
             report.stage.value.replace("_", " "), *(f"{figure:,}" for figure in figures), f"{report.seconds:.2f}"
         )
-    out.print(table)
+    out.print(shown)
     for report in reports:
         for note in report.progress.notes:
             out.print(f"{report.stage.value}: {inert_markup(note)}", style="yellow", highlight=False)

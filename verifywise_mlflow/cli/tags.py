@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import TenantName, described_tenant
+from verifywise_mlflow.cli.arguments import StoredTenantName, described_tenant
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
 from verifywise_mlflow.normalizer.findings import quoted
 from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene
@@ -21,7 +22,8 @@ from verifywise_mlflow.normalizer.places import PLACED_FIELDS
 from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
+from verifywise_mlflow.pipeline.tag_hygiene import adopted_mapping, tag_hygiene_under
+from verifywise_mlflow.tenants.loading import VARIABLE
 
 _SHOWN = 25
 """Rows of each table; ``--json`` prints all."""
@@ -30,12 +32,13 @@ FieldName = Annotated[str, typer.Argument(metavar="FIELD", help="A field of the 
 
 
 @app.command()
-def tags(tenant: TenantName, as_json: AsJson = False) -> None:
-    """Show what could be mended in a tenant's tags, or added to its mapping. Reads our store alone."""
-    with errors_as_sentences(as_json):
-        described = described_tenant(tenant)
-        with Store(database_url()) as store:
-            report = tag_hygiene(store, described)
+def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
+    """Show what could be mended in a tenant's tags, or added to its mapping. Reads our store alone.
+
+    Without tenants.yaml the mapping is that of the last sync.
+    """
+    with errors_as_sentences(as_json), Store(database_url()) as store:
+        report = tag_hygiene_under(store, tenant, _mapping_of(tenant, as_json))
     if as_json:
         sys.stdout.write(json.dumps(asdict(report)) + "\n")
         return
@@ -54,6 +57,17 @@ def tags(tenant: TenantName, as_json: AsJson = False) -> None:
     if snippet := suggested_mapping(report):
         out.print("\nMend the tags in MLflow, or say in tenants.yaml, under the tenant, what they mean:\n")
         out.print(escape(snippet), highlight=False, soft_wrap=True)
+
+
+def _mapping_of(tenant: str, as_json: bool) -> TagMapping:
+    """What tenants.yaml says. Auditors have none: for them counts what the last sync went by."""
+    if os.environ.get(VARIABLE):
+        return default_mapping().extended_by(described_tenant(tenant).mapping)
+    with Store(database_url()) as store:
+        found = adopted_mapping(store, tenant)
+    if found is None:
+        fail(f"no record of a tenant {tenant!r} was ever built, and {VARIABLE} is not set", 1, as_json)
+    return found
 
 
 def _show(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str, ...]]]) -> None:
@@ -95,13 +109,15 @@ def suggested_mapping(report: TagHygiene) -> str:
 
 
 @app.command()
-def mapping(tenant: TenantName, field: FieldName, as_json: AsJson = False) -> None:
-    """Show how a field of the record is filled for a tenant: from which places, by which keys, in which forms."""
-    with errors_as_sentences(as_json):
-        described = described_tenant(tenant)
+def mapping(tenant: StoredTenantName, field: FieldName, as_json: AsJson = False) -> None:
+    """Show how a field of the record is filled for a tenant: from which places, by which keys, in which forms.
+
+    Without tenants.yaml the mapping is that of the last sync.
+    """
     if field not in PLACED_FIELDS:
         fail(f"{field!r} is no field whose place is chosen; there are {', '.join(PLACED_FIELDS)}", 2, as_json)
-    whole = default_mapping().extended_by(described.mapping)
+    with errors_as_sentences(as_json):
+        whole = _mapping_of(tenant, as_json)
     rule = rule_of(field, whole)
     if as_json:
         sys.stdout.write(json.dumps({"field": field, **rule, "mapping_digest": whole.digest()}) + "\n")

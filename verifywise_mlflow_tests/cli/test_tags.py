@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import yaml
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
+from verifywise_mlflow.persistence.adoptions import adopt
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.pipeline.test_tag_hygiene import version
 
 
@@ -83,3 +86,23 @@ def test_a_field_that_no_rule_fills_is_told_with_those_that_one_does() -> None:
 
     assert refused.exit_code == 2
     assert "'metrics' is no field whose place is chosen; there are business_purpose" in " ".join(refused.output.split())
+
+
+def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
+    store: Store, tenants: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(store, 1, {"team_lead": "bob"})
+    whole = default_mapping().extended_by(load_tenants(tenants)["acme"].mapping)
+    monkeypatch.delenv("VERIFYWISE_TENANTS")
+    before = CliRunner().invoke(app, ["mapping", "acme", "owner"])
+    with store.begin("acme") as connection:
+        document = {"mapping": whole.model_dump(mode="json")}
+        adopt(connection, "acme", "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
+
+    filled = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
+    report = CliRunner().invoke(app, ["tags", "acme"])
+
+    assert (before.exit_code, "VERIFYWISE_TENANTS is not set" in before.stderr) == (1, True)
+    assert filled["key_patterns"] == ["*_lead"]
+    assert filled["mapping_digest"] == whole.digest()
+    assert "1 of 1 keys are read" in report.output

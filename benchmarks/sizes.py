@@ -1,0 +1,116 @@
+"""``python -m benchmarks.sizes [VERSIONS …]``: what a sync takes at 200, 2,000 and 20,000 versions on a real server.
+
+Beside it, what reading the same takes a bare loop over the bulk endpoints, without a check and without a store, and
+MLflow's plain client. Prints a table in Markdown. Each contender runs in a process of its own; what Postgres takes
+is in the time alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.measuring import ContenderFailedError, Measured
+from benchmarks.parts import Measurements, Part, Tell, compare, open_server
+from benchmarks.registry import change, fill
+from benchmarks.report import as_json, machine
+from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
+from verifywise_mlflow.demo.errors import ProcessFailedError
+from verifywise_mlflow.demo.interruption import interruptible
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.demo.progress import Progress
+from verifywise_mlflow_tests.seeding import Sizes
+
+CLIENT_ONCE_FROM = 10_000
+"""Versions from which on MLflow's client reads only once, through the counting proxy: it asks once a version."""
+
+_CONTENDERS = (Contender.BARE_REST, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.CHANGED_SYNC)
+_MEGABYTE = 1_000_000
+
+
+def sizes_of(versions: int) -> Sizes:
+    """Return a registry with a tenth as many models and logged models, and a run for each version."""
+    tenth = max(versions // 10, 1)
+    return Sizes(models=tenth, versions=versions, experiments=20, runs=versions, logged_models=tenth)
+
+
+def measured(versions: int, home: Path, rounds: int, tell: Tell, *, with_client: bool) -> Measurements:
+    """Have all contenders read a registry of so many versions."""
+    sizes = sizes_of(versions)
+    numbers = itertools.count(1)
+    with open_server(home) as server, temporary_postgres() as postgres:
+        tell(f"filling it with {sizes}")
+        database = home / "mlflow.db"
+        fill(database, sizes)
+
+        def retag() -> None:
+            change(database, CHANGES, f"changed {next(numbers)}")
+
+        rows = compare(_CONTENDERS, sizes, server, postgres, rounds, tell, change=retag)
+        if with_client:
+            once = 0 if versions >= CLIENT_ONCE_FROM else min(rounds, 1)
+            rows = [*compare((Contender.MLFLOW_CLIENT,), sizes, server, postgres, once, tell), *rows]
+    return Measurements(Part.OPEN, str(sizes), rows)
+
+
+def markdown(found: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
+    """Yield a row for each size and contender: the median of the rounds."""
+    yield "| versions | who reads | requests | MB read | seconds | our CPU s | server's CPU s | peak MB |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for versions, measurements in found:
+        for row in measurements.rows:
+            yield f"| {versions:,} | {row.contender} | {' | '.join(_figures(row))} |"
+
+
+def _figures(row: Measured) -> Iterator[str]:
+    yield f"{row.requests:,}"
+    yield f"{row.answer_bytes / _MEGABYTE:.1f}"
+    yield f"{row.median(lambda taken: taken.seconds):.2f}"
+    yield f"{row.median(lambda taken: taken.cpu_seconds):.2f}"
+    yield f"{row.median(lambda taken: taken.server_cpu_seconds):.2f}"
+    yield f"{row.median(lambda taken: taken.peak_bytes) / _MEGABYTE:.0f}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes", description=__doc__)
+    parser.add_argument("versions", nargs="*", type=int, default=[200, 2_000, 20_000])
+    parser.add_argument("--rounds", type=int, default=1, help="how often each reads with the clock running (1)")
+    parser.add_argument("--without-client", action="store_true", help="leave out MLflow's client, the slowest by far")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/sizes.json"), help="where the figures go")
+    arguments = parser.parse_args(argv)
+    progress = Progress(Console(stderr=True))
+    found: list[tuple[int, Measurements]] = []
+    try:
+        with interruptible():
+            for versions in arguments.versions:
+                with (
+                    tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,
+                    progress.step(f"{versions:,} versions") as tell,
+                ):
+                    with_client = not arguments.without_client
+                    taken = measured(versions, Path(home), arguments.rounds, tell, with_client=with_client)
+                    found.append((versions, taken))
+    except KeyboardInterrupt:
+        return 130
+    except (ContenderFailedError, ProcessFailedError) as error:
+        progress.say(str(error))
+        return 1
+    sys.stdout.write(", ".join(f"{name} {value}" for name, value in machine().items()))
+    sys.stdout.write(f"; {METRICS + PARAMS + TAGS} values a run\n\n")
+    sys.stdout.writelines(f"{line}\n" for line in markdown(found))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    figures = {versions: as_json([measurements]) for versions, measurements in found}
+    arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
