@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+import verifywise_mlflow
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.run import let_in
@@ -53,6 +54,7 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
             "DAGSTER_PG_USERNAME": login.role,
             "DAGSTER_PG_PASSWORD": login.password,
             "DAGSTER_PG_DB": "dagster",
+            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
         }
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
         outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, tell=lambda _: None, check=lambda: None)
