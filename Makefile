@@ -12,12 +12,13 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install azurite demo test compat airgap airgap-test soak bench lint types contracts definitions check clean
+.PHONY: help install azurite demo test pictures compat airgap airgap-test soak bench lint types contracts definitions check clean
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
 	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
+	@echo "make pictures   the pictures of docs/guide.md, taken anew from a running Dagster by the browser tests"
 	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
 	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
 	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back"
@@ -39,6 +40,10 @@ demo: $(READY)
 # A file's tests stay together, since they share servers. One process more than two cores: tests wait for servers.
 test: $(READY) azurite
 	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(TEST_ARGS)
+
+# The pictures in docs/ are what the browser tests see. They need Chromium: apt-get install chromium
+pictures: $(READY)
+	VERIFYWISE_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest verifywise_mlflow_tests/browser
 
 azurite: .azurite/.ready
 

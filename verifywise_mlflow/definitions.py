@@ -5,16 +5,18 @@ import dagster as dg
 from verifywise_mlflow.defs.alerts import alerts
 from verifywise_mlflow.defs.assets import stage_assets
 from verifywise_mlflow.defs.audit_verification import daily_audit_verification, verify_audit_trails
+from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.figures_over_time import assets_over_time
 from verifywise_mlflow.defs.jobs import sync_tenant
+from verifywise_mlflow.defs.lateness import late_tenants
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors import changed_listings, new_versions, tenants
 
 defs = dg.Definitions(
-    assets=[*stage_assets, *assets_over_time()],
+    assets=[mlflow_server, *stage_assets, *assets_over_time()],
     jobs=[sync_tenant, verify_audit_trails],
-    sensors=[tenants, new_versions, changed_listings, alerts],
+    sensors=[tenants, new_versions, changed_listings, late_tenants, alerts],
     schedules=[reconcile, rehash, daily_audit_verification],
     resources={"tenant_sync": TenantSync()},
     # A process for each step would cost more than the work: all stages of a tenant run in the run's process.

@@ -16,13 +16,18 @@ from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.defs.check_results import check_results
 from verifywise_mlflow.defs.checks import check_specs
+from verifywise_mlflow.defs.data_versions import data_version
+from verifywise_mlflow.defs.external import READ_FROM_MLFLOW, mlflow_server
 from verifywise_mlflow.defs.figures_over_time import figures_event, over_time
+from verifywise_mlflow.defs.freshness import POLICY
+from verifywise_mlflow.defs.metadata import Shown, cell, of_materialization, of_stage
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.stage_checks import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.tables import SCHEMA, metadata
+from verifywise_mlflow.persistence.stage_contents import stage_state
 from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
 from verifywise_mlflow.pipeline.standing import standing
@@ -49,34 +54,40 @@ _STAGES = (
         (),
         _FROM_MLFLOW,
         "The registered models of a tenant's MLflow server: description, tags, aliases, times. "
-        "A model that a complete listing no longer shows and that the server says is not there gets a tombstone.",
+        "A model that a complete listing no longer shows and that the server says is not there gets a tombstone. "
+        "How to read it: gone_at is null while the model lives; changed_at is when we saw it change, not "
+        "when MLflow did.",
     ),
     _StageAsset(
         Stage.MODEL_VERSIONS,
         (Stage.REGISTERED_MODELS,),
         _FROM_MLFLOW,
-        "Every version of every model in any status: stage, aliases, source, run, tags, times.",
+        "Every version of every model in any status: stage, aliases, source, run, tags, times. "
+        "How to read it: stage and aliases are MLflow's own words; lifecycle_events has every move of them.",
     ),
     _StageAsset(
         Stage.TRAINING_RUNS,
         (Stage.MODEL_VERSIONS,),
         _FROM_MLFLOW,
         "The runs that versions came from, deleted ones too: status, times, metrics, parameters, tags, data sets, "
-        "experiment; or why a run could not be read. Logged models of MLflow 3 are read along.",
+        "experiment; or why a run could not be read. Logged models of MLflow 3 are read along. "
+        "How to read it: unreadable says why a run has no content; a run that was deleted is still shown as such.",
     ),
     _StageAsset(
         Stage.ARTIFACT_MANIFESTS,
         (Stage.TRAINING_RUNS,),
         _FROM_MLFLOW,
         "Which files each version has, with size, SHA-256 and kind, and the environment that they describe. "
-        "Files are never executed, imported or unpickled.",
+        "Files are never executed, imported or unpickled. "
+        "How to read it: the check 'intact' fails where bytes changed under a version that did not.",
     ),
     _StageAsset(
         Stage.CANONICAL_RECORDS,
         (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS),
         _FROM_OUR_STORE,
         "One record per model version, in the words of governance, with where each value came from. "
-        "A null is a gap: MLflow shows nothing there. Built from the store alone: MLflow is not asked.",
+        "A null is a gap: MLflow shows nothing there. Built from the store alone: MLflow is not asked. "
+        "How to read it: incomplete lists what could not be read, origins where each value stood.",
     ),
     _StageAsset(
         Stage.COMPLIANCE_RESULTS,
@@ -96,17 +107,16 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=stage.value,
-        deps=[dep.value for dep in described.deps],
+        deps=[*([mlflow_server] if stage in READ_FROM_MLFLOW else []), *(dep.value for dep in described.deps)],
         partitions_def=tenant_partitions,
         group_name="model_governance",
         kinds=set(described.kinds),
         owners=["team:data-platform"],
         description=described.description,
-        metadata={
-            "dagster/table_name": f"{SCHEMA}.{stage.value}",
-            "dagster/column_schema": _column_schema(stage),
-        },
-        check_specs=specs,
+        metadata=of_stage(stage),
+        tags={"stage": stage.value, "access_to_mlflow": "read_only" if stage in READ_FROM_MLFLOW else "none"},
+        freshness_policy=POLICY,
+        check_specs=[*specs, *stage_check_specs(stage)],
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
@@ -117,40 +127,34 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
             # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
             raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
-        figures = _figures(report)
+        figures = _figures(report) | of_materialization(sync, report)
+        version = _data_version(sync, stage)
         # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
         if stage is not Stage.COMPLIANCE_RESULTS:
-            yield dg.MaterializeResult(metadata=figures)
+            yield dg.MaterializeResult(metadata=figures, data_version=version)
+            yield from stage_check_results(sync, report)
             return
         tenant, rules, now = sync.tenant, rules_of(sync.tenant), datetime.now(UTC)
         stands = standing(sync.store, tenant.tenant_id, rules, now)
         along = {"over_time": dg.MetadataValue.asset(over_time(tenant.tenant_id))}
-        yield dg.MaterializeResult(metadata={**figures, **_end_of_trail(sync), **stands.figures(), **along})
+        told = {**figures, **_end_of_trail(sync), **stands.figures(), **along}
+        yield dg.MaterializeResult(metadata=told, data_version=version)
         context.log_event(figures_event(tenant.tenant_id, stands))
         yield from check_results(tenant, rules, stands, {spec.name for spec in specs}, now)
 
     return asset
 
 
-def _column_schema(stage: Stage) -> dg.TableSchema:
-    """Return the columns of the stage's table as Dagster shows them."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                type=column.type.compile().lower(),
-                constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
-            )
-            for column in metadata.tables[f"{SCHEMA}.{stage.value}"].columns
-        ]
-    )
+def _data_version(sync: Sync, stage: Stage) -> dg.DataVersion:
+    with sync.store.begin(sync.tenant.tenant_id) as connection:
+        return data_version(stage_state(connection, sync.tenant.tenant_id, stage))
 
 
-def _figures(report: StageReport) -> dict[str, int | float | str | dg.TableMetadataValue]:
+def _figures(report: StageReport) -> dict[str, Shown]:
     progress = report.progress
-    figures: dict[str, int | float | str | dg.TableMetadataValue] = {
+    figures: dict[str, Shown] = {
         "read": progress.read,
         "changed": progress.changed,
         "removed": progress.removed,
@@ -163,7 +167,7 @@ def _figures(report: StageReport) -> dict[str, int | float | str | dg.TableMetad
         figures["notes"] = "\n".join(progress.notes)
     if progress.unreadable:
         records = [
-            dg.TableRecord({"kind": item.kind, "name": item.name, "reason": item.reason})
+            dg.TableRecord({"kind": item.kind, "name": cell(item.name), "reason": cell(item.reason)})
             for item in progress.unreadable[:50]
         ]
         figures["newly_unreadable"] = dg.MetadataValue.table(records)

@@ -21,10 +21,10 @@ STAGES = [
 ]
 
 UPSTREAM = {
-    "registered_models": set(),
-    "model_versions": {"registered_models"},
-    "training_runs": {"model_versions"},
-    "artifact_manifests": {"training_runs"},
+    "registered_models": {"mlflow_server"},
+    "model_versions": {"mlflow_server", "registered_models"},
+    "training_runs": {"mlflow_server", "model_versions"},
+    "artifact_manifests": {"mlflow_server", "training_runs"},
     "canonical_records": {"registered_models", "model_versions", "training_runs", "artifact_manifests"},
     "compliance_results": {"canonical_records"},
 }
@@ -41,12 +41,18 @@ def test_an_asset_says_what_it_is(stage: str) -> None:
     assert {key.to_user_string() for key in node.parent_keys} == UPSTREAM[stage]
     assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
     assert node.partitions_def.name == "tenants"
-    assert node.description
-    assert node.owners
-    assert node.kinds >= {"postgres"}
+    assert "How to read it" in (node.description or "") or stage == "compliance_results"
+    assert node.owners == ["team:data-platform"]
+    assert node.group_name == "model_governance"
+    assert node.kinds == ({"postgres", "mlflow"} if "mlflow_server" in UPSTREAM[stage] else {"postgres"})
+    assert node.tags["stage"] == stage
+    assert node.freshness_policy_or_from_metadata is not None
     assert node.metadata["dagster/table_name"] == f"verifywise.{stage}"
-    columns = {column.name for column in node.metadata["dagster/column_schema"].columns}
+    columns = {column.name: column.description for column in node.metadata["dagster/column_schema"].columns}
     assert "tenant_id" in columns
+    assert all(columns.values())
+    (code,) = node.metadata["dagster/code_references"].code_references
+    assert code.label == f"pipeline/{stage}.py"
 
 
 def test_the_job_runs_all_six_in_one_process() -> None:
@@ -55,10 +61,19 @@ def test_the_job_runs_all_six_in_one_process() -> None:
     assert job.executor_def is dg.in_process_executor
 
 
-def test_every_rule_is_a_check_on_the_verdicts() -> None:
+def test_lineage_starts_at_the_tenants_servers_which_nobody_materializes() -> None:
+    server = defs.resolve_asset_graph().get(dg.AssetKey("mlflow_server"))
+    assert (server.is_executable, server.kinds, server.parent_keys) == (False, {"mlflow"}, set())
+    assert isinstance(server.partitions_def, dg.DynamicPartitionsDefinition)
+
+
+def test_every_rule_is_a_check_on_the_verdicts_beside_those_of_the_data_itself() -> None:
     keys = defs.resolve_asset_graph().asset_check_keys
-    assert {(key.asset_key.to_user_string(), key.name) for key in keys} == {
-        ("compliance_results", rule.id.replace("-", "_")) for rule in default_policy().rules
+    rules = {("compliance_results", rule.id.replace("-", "_")) for rule in default_policy().rules}
+    assert {(key.asset_key.to_user_string(), key.name) for key in keys} == rules | {
+        *((stage, "complete") for stage in STAGES[:5]),
+        ("artifact_manifests", "intact"),
+        ("canonical_records", "fresh"),
     }
 
 

@@ -1,0 +1,126 @@
+"""Checks of the data itself, a tenant each: is it complete, is it fresh, are the files still those that were there.
+
+They stand beside the rules' checks and cost a sync two events each. Partitioned checks: see checks.py.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from verifywise_mlflow.defs.freshness import StageAge, ages
+from verifywise_mlflow.defs.metadata import preview
+from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.persistence import records, tenancy
+from verifywise_mlflow.persistence.stage_contents import changed_bytes, count_changed_bytes
+from verifywise_mlflow.pipeline.stage import Stage, StageReport
+from verifywise_mlflow.pipeline.sync import Sync
+
+_COMPLETE, _INTACT, FRESH = "complete", "intact", "fresh"
+_SHOWN = 20
+
+_READING: Final = (
+    "What this sync read, it read in full. What it could not read is tried again, and is never taken for gone."
+)
+_CHECKS: Final[Mapping[Stage, Mapping[str, str]]] = {
+    Stage.REGISTERED_MODELS: {_COMPLETE: _READING},
+    Stage.MODEL_VERSIONS: {_COMPLETE: _READING},
+    Stage.TRAINING_RUNS: {_COMPLETE: _READING},
+    Stage.ARTIFACT_MANIFESTS: {
+        _COMPLETE: _READING,
+        _INTACT: "No file was seen to change under a version that lives and did not change.",
+    },
+    Stage.CANONICAL_RECORDS: {
+        _COMPLETE: "The records of all living versions hold all that MLflow shows.",
+        FRESH: "Each stage was gone through within two of the tenant's reconcile intervals. Looked at after each sync, "
+        "and every five minutes for tenants that are not synced.",
+    },
+}
+
+
+def stage_check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
+    """Return the checks of a stage's data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(name, asset=stage.value, description=asked, partitions_def=tenant_partitions)
+            for name, asked in _CHECKS.get(stage, {}).items()
+        ]
+
+
+def stage_check_results(sync: Sync, report: StageReport) -> Iterator[dg.AssetCheckResult]:
+    """Return a result for each check of the stage."""
+    match report.stage:
+        case Stage.COMPLIANCE_RESULTS:
+            return
+        case Stage.CANONICAL_RECORDS:
+            yield from _of_records(sync)
+        case _:
+            yield _read_in_full(report)
+    if report.stage is Stage.ARTIFACT_MANIFESTS:
+        yield _intact(sync)
+
+
+def _read_in_full(report: StageReport) -> dg.AssetCheckResult:
+    progress = report.progress
+    passed = not progress.incomplete and not progress.notes
+    told = f"{progress.incomplete:,} of {progress.read:,} could not be read in full" if progress.incomplete else ""
+    return dg.AssetCheckResult(
+        check_name=_COMPLETE,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join([told, *progress.notes] if told else progress.notes) or f"{progress.read:,} read in full",
+        metadata={"read": progress.read, "incomplete": progress.incomplete},
+    )
+
+
+def _of_records(sync: Sync) -> Iterator[dg.AssetCheckResult]:
+    with sync.store.begin(sync.tenant.tenant_id) as connection:
+        incomplete = records.count_incomplete(connection, sync.tenant.tenant_id)
+        refreshes = tenancy.refreshes(connection, sync.tenant.tenant_id)
+    yield dg.AssetCheckResult(
+        check_name=_COMPLETE,
+        passed=not incomplete,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{incomplete:,} records of living versions do not hold all that MLflow shows",
+        metadata={"incomplete": incomplete},
+    )
+    aged = ages(refreshes, reconcile=sync.tenant.intervals.reconcile, now=datetime.now(UTC))
+    # The verdicts come after the records in the same sync: of a new tenant there are none yet.
+    yield fresh_result([age for age in aged if age.stage in _CHECKS])
+
+
+def fresh_result(aged: Sequence[StageAge], why: str | None = None) -> dg.AssetCheckResult:
+    """Return whether a tenant's stages are fresh; ``why`` is what its last sync failed of."""
+    late = [age.stage.value for age in aged if age.is_late]
+    told = f"not gone through in time: {', '.join(late)}" if late else "each stage was gone through in time"
+    return dg.AssetCheckResult(
+        check_name=FRESH,
+        passed=not late,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{told}. {why}" if why else told,
+        metadata={
+            "stages": preview(
+                [{"stage": age.stage.value, "gone through": age.refreshed_at, "late": age.is_late} for age in aged]
+            )
+        },
+    )
+
+
+def _intact(sync: Sync) -> dg.AssetCheckResult:
+    with sync.store.begin(sync.tenant.tenant_id) as connection:
+        count = count_changed_bytes(connection, sync.tenant.tenant_id)
+        rows = changed_bytes(connection, sync.tenant.tenant_id, _SHOWN) if count else ()
+    return dg.AssetCheckResult(
+        check_name=_INTACT,
+        passed=not count,
+        severity=dg.AssetCheckSeverity.ERROR if count else dg.AssetCheckSeverity.WARN,
+        description=f"{count:,} files changed under versions that did not: somebody has to look at each"
+        if count
+        else "no file was seen to change under a version that did not",
+        metadata={"changed_files": count, **({"files": preview(rows)} if rows else {})},
+    )

@@ -1,0 +1,41 @@
+"""Debian's Chromium, driven by playwright. It asks nobody but the servers on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+HOW = "the browser tests need Chromium, and there is none on PATH: apt-get install chromium (.ci/run does so as root)"
+_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@contextmanager
+def page() -> Iterator[Page]:
+    """Open a page. Without Chromium a person's tests are skipped and say how to have it; in CI they fail."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(HOW)
+        pytest.skip(HOW)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def shoot(page: Page, name: str, directory: Path) -> Path:
+    """Take a picture of what is seen."""
+    path = directory / f"{name}.png"
+    page.screenshot(path=path)
+    return path

@@ -1,0 +1,77 @@
+"""Dagster with two tenants that were synced, for as long as a block lasts: what the browser looks at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+import verifywise_mlflow
+from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.syncing import wait_for_syncs
+
+TENANTS = ("acme-bank", "globex-health")
+HOSTILE = "<img src=x onerror=alert(1)> ‮'; DROP TABLE x; --"
+"""MLflow takes it for a model's name: markup, a sign that turns the direction of writing, quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playground:
+    """The servers."""
+
+    dagster: DagsterServers
+    tenants: tuple[str, ...]
+
+
+@contextmanager
+def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
+    """Fill two registries, start Postgres and Dagster, and wait for the first syncs, which a sensor asks for."""
+    workspaces = {tenant: f"browser-{tenant}" for tenant in TENANTS}
+    for tenant, workspace in workspaces.items():
+        _fill(mlflow_uri, tenant, workspace)
+    described = {
+        tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": workspace}
+        for tenant, workspace in workspaces.items()
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    tenants_file = home / "tenants.yaml"
+    tenants_file.write_text(yaml.safe_dump({"tenants": described}))
+    with ExitStack() as stack:
+        postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
+        login, began = let_in(postgres), time.time()
+        environment = {
+            "VERIFYWISE_TENANTS": str(tenants_file),
+            "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+            "DAGSTER_PG_PORT": str(postgres.port),
+            "DAGSTER_PG_USERNAME": login.role,
+            "DAGSTER_PG_PASSWORD": login.password,
+            "DAGSTER_PG_DB": "dagster",
+            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
+        }
+        dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
+        outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, tell=lambda _: None, check=lambda: None)
+        assert [outcome.failure for outcome in outcomes] == [None] * len(TENANTS)
+        yield Playground(dagster, TENANTS)
+
+
+def _fill(mlflow_uri: str, tenant: str, workspace: str) -> None:
+    personal = {"risk_category": "High", "data_sensitivity": "PII", "owner": "credit-risk@acme.example"}
+    MlflowClient(mlflow_uri).create_workspace(workspace)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
+        environment.setenv("MLFLOW_WORKSPACE", workspace)
+        client = MlflowClient(mlflow_uri)
+        assessed = personal | {"privacy_assessment": "completed", "approver": "m.okafor"}
+        models = {"credit-scoring": assessed, "fraud-detection": personal, HOSTILE: {"owner": HOSTILE}}
+        for model, tags in models.items() if tenant == TENANTS[0] else [("readmission-risk", personal)]:
+            client.create_registered_model(model)
+            client.create_model_version(model, "s3://elsewhere/model", tags=tags, await_creation_for=0)
+            client.set_registered_model_alias(model, "champion", "1")
