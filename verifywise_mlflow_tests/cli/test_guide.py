@@ -79,7 +79,7 @@ def test_nobody_who_is_not_let_in_is_told_of_syncs(
     done = CliRunner().invoke(app, ["db", "roles"])
     assert done.exit_code == 1
     assert "sync" not in done.stderr
-    assert "see VERIFYWISE_DATABASE_URL" in done.stderr
+    assert "See VERIFYWISE_DATABASE_URL" in done.stderr
 
 
 def test_a_demo_that_cannot_have_its_folder_says_so() -> None:
