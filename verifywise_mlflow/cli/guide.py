@@ -68,6 +68,9 @@ GUIDES: Mapping[str, Guide] = {
     "manifest": Guide(
         "acme churn 3", "there is no manifest, or not every file was hashed", "an in-toto statement, which is JSON"
     ),
+    "policy check": Guide("stricter.yaml", "the policy has errors, or a rule is not as its examples say"),
+    "policy rules": Guide("acme"),
+    "policy rule": Guide("acme owner"),
     "policy explain": Guide(
         "acme churn 3 production-privacy-assessment",
         "there was no such verdict, or it does not follow from what is kept",
