@@ -28,7 +28,7 @@ Shown: TypeAlias = int | float | str | dg.TableMetadataValue | dg.UrlMetadataVal
 
 SOURCE_URL: Final = "VERIFYWISE_SOURCE_URL"
 """Names the variable with the address under which a browser shows the package's folder, of the release in use."""
-PREVIEWED = 10
+PREVIEWED = 5
 _LONGEST = 120
 
 
@@ -45,11 +45,11 @@ def of_stage(stage: Stage) -> dict[str, object]:
 def of_materialization(sync: Sync, report: StageReport) -> dict[str, Shown]:
     """Return what one materialization did, beyond its figures: where to look, what changed, how long it all took."""
     beside: dict[str, Shown] = {"mlflow": dg.MetadataValue.url(models_page(sync.tenant))}
-    if report.progress.changed:
-        with sync.store.begin(sync.tenant.tenant_id) as connection:
-            rows = newest_rows(connection, sync.tenant.tenant_id, report.stage, min(PREVIEWED, report.progress.changed))
-        if rows:
-            beside["preview"] = preview(rows)
+    # Also where nothing changed just now: what changed today is not to vanish with the next hour's sync.
+    with sync.store.begin(sync.tenant.tenant_id) as connection:
+        rows = newest_rows(connection, sync.tenant.tenant_id, report.stage, PREVIEWED)
+    if rows:
+        beside["preview"] = preview(rows)
     if report.stage is Stage.COMPLIANCE_RESULTS:
         beside["duration_by_stage"] = _durations(sync.reports)
     return beside
