@@ -39,7 +39,7 @@ def badge(
 ) -> None:
     """Print the badge of a version or of a model, for other systems to show.
 
-    It is taken from the store: nothing is read anew. Exit code 1 if nothing was judged that it could be made of.
+    It is taken from the store: nothing is read anew.
     """
     as_json = written is Format.JSON
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:

@@ -70,7 +70,7 @@ GUIDES: Mapping[str, Guide] = {
     ),
     "policy check": Guide("stricter.yaml", "the policy has errors, or a rule is not as its examples say"),
     "policy rules": Guide("acme"),
-    "policy rule": Guide("acme owner"),
+    "policy rule": Guide("acme owner", "the tenant is not asked it"),
     "policy explain": Guide(
         "acme churn 3 production-privacy-assessment",
         "there was no such verdict, or it does not follow from what is kept",

@@ -46,7 +46,7 @@ class Happening:
 def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, as_json: AsJson = False) -> None:
     """Print all that became of a version: its record, verdicts, badge and waivers, and its lifecycle events.
 
-    It is taken from the store: nothing is read anew. Exit code 1 if the version is not known.
+    It is taken from the store: nothing is read anew.
     """
     key = (model, version)
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:

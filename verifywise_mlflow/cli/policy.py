@@ -56,8 +56,7 @@ def explain(
 ) -> None:
     """Tell what a verdict follows from, and judge once more: the rule as it was, on the record as it was.
 
-    It is taken from the store alone. Exit code 1 if there was no such verdict, or if it does not follow from what is
-    kept.
+    It is taken from the store alone.
     """
     at = as_of or datetime.now(UTC)
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:

@@ -54,10 +54,7 @@ def rule(
     rule_id: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")],
     as_json: AsJson = False,
 ) -> None:
-    """Print a rule in full: what it asks, why, what to do, its clauses, and the examples that are its test.
-
-    Exit code 1 if the tenant is not asked it. For example: policy rule acme owner
-    """
+    """Print a rule in full: what it asks, why, what to do, its clauses, and the examples that are its test."""
     with errors_as_sentences(as_json):
         asked = rules_of(described_tenant(tenant))
     found = next((one for one in asked.rules if one.id == rule_id), None)
@@ -95,10 +92,7 @@ def _print_rule(found: Rule, asked: RuleSet) -> None:
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy's YAML file.")], as_json: AsJson = False
 ) -> None:
-    """Validate a policy's file, and run the examples of its rules as their test: offline, nothing else is needed.
-
-    Exit code 1 if it cannot be used, or a rule gives another verdict on an example. For example: policy check acme.yaml
-    """
+    """Validate a policy's file, and run the examples of its rules as their test: offline, nothing else is needed."""
     told: dict[str, object]
     try:
         found = checked_policy(file)

@@ -85,7 +85,7 @@ def show(
 ) -> None:
     """Print a version's record, where each value came from, and its verdicts; as of now or of any time.
 
-    It is taken from the store: nothing is read anew. Exit code 1 if there was no such record then.
+    It is taken from the store: nothing is read anew.
     """
     at = as_of or datetime.now(UTC)
     key = (model, version)

@@ -21,5 +21,5 @@ mlflow_server = dg.AssetSpec(
     tags={"access": "read_only"},
     description="A tenant's MLflow tracking server and registry, as tenants.yaml describes it. We only read it: "
     "nothing here can be materialized. When it was read last, and how many requests "
-    "that took, stands at registered_models.",
+    "that took, stands at registered_models; a sensor tells here when one falls silent, and when it is back.",
 )

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import dagster as dg
 
 from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.in_flight import tenants_in_flight
-from verifywise_mlflow.defs.partitions import MLFLOW_SERVER, partition_keys
+from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.polling import Answer, Answered, Cursor, Decision, Unread, decide, due, since_when
 from verifywise_mlflow.defs.sweep import Question, Reply, StillHangingError, Sweep
 from verifywise_mlflow.persistence.database import database_url
@@ -129,4 +130,4 @@ def _observations(decision: Decision) -> Iterator[dg.AssetObservation]:
 
 
 def _observation(tenant_id: str, description: str, metadata: Mapping[str, _Figure]) -> dg.AssetObservation:
-    return dg.AssetObservation(MLFLOW_SERVER, partition=tenant_id, description=description, metadata=metadata)
+    return dg.AssetObservation(mlflow_server.key, partition=tenant_id, description=description, metadata=metadata)

@@ -12,7 +12,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepo
 
 from verifywise_mlflow.connector.glances import shown_registry
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.partitions import MLFLOW_SERVER
+from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.polling import Cursor
 from verifywise_mlflow.defs.schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors import changed_listings, new_versions
@@ -146,7 +146,7 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     assert "acme" not in ticking.cursor.failing
 
     silent, back = ticking.events
-    assert {(event.asset_key, event.partition) for event in (silent, back)} == {(MLFLOW_SERVER, "acme")}
+    assert {(event.asset_key, event.partition) for event in (silent, back)} == {(mlflow_server.key, "acme")}
     assert "refused" in str(silent.description)
     assert silent.metadata["readable"].value is False
     assert (back.metadata["readable"].value, back.metadata["times_in_a_row"].value) == (True, 4)
