@@ -10,12 +10,18 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.inert import inert
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
-from verifywise_mlflow.compliance.coverage import FrameworkCoverage, Standing, State, coverage, references_of
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
+from verifywise_mlflow.compliance.coverage import (
+    ClauseCoverage,
+    FrameworkCoverage,
+    Standing,
+    State,
+    coverage,
+    references_of,
+)
 from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalogue
 from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.persistence.coverage import coverage_of
@@ -116,33 +122,36 @@ def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
 def _print(covered: FrameworkCoverage, tenant: str | None) -> None:
     framework = covered.framework
     if tenant is None:
-        table = Table("clause", "about", "MLflow shows", "it does not show", title=framework.name, title_justify="left")
+        shown = table("clause", "about", "MLflow shows", "it does not show", title=framework.name)
         for one in covered.clauses:
-            table.add_row(one.clause.id, one.clause.about, one.clause.obtainable.value, one.clause.blank)
+            shown.add_row(one.clause.id, one.clause.about, one.clause.obtainable.value, one.clause.blank)
     else:
         title = f"{framework.name}: {escape(inert(tenant))}, {covered.versions:,} living versions"
-        table = Table("clause", "about", "state", *_COLUMNS, "blank", title=title, title_justify="left")
+        shown = table("clause", "about", "state", "blank", title=title)
         for one in covered.clauses:
-            counts = [f"{sum(one.versions[standing] for standing in group):,}" for group in _COLUMNS.values()]
             is_counted = any(one.versions.values())
-            table.add_row(
+            shown.add_row(
                 one.clause.id,
                 one.clause.about,
-                one.state.value,
-                *(counts if is_counted else [""] * len(counts)),
+                ": ".join(filter(None, (one.state.value, _counted(one)))),
                 one.clause.blank if is_counted or one.state is State.NOT_OBTAINABLE else "No rule asks for it.",
             )
-    out.print(table)
+    out.print(shown)
     if tenant is not None:
         out.print(", ".join(f"{count} {state.value}" for state, count in covered.states.items()))
     out.print(f"It covers {framework.covers}. {framework.source[0].upper()}{framework.source[1:]}.", highlight=False)
 
 
-_COLUMNS = {
+def _counted(covered: ClauseCoverage) -> str:
+    counts = {word: sum(covered.versions[standing] for standing in group) for word, group in _WORDS.items()}
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+
+
+_WORDS = {
     "shown": (Standing.SHOWN,),
     "in part": (Standing.IN_PART,),
-    "gaps": (Standing.NOT_SHOWN, Standing.NOT_JUDGED, Standing.ERROR),
+    "with gaps": (Standing.NOT_SHOWN, Standing.NOT_JUDGED, Standing.ERROR),
     "failed": (Standing.FAILED,),
-    "not about": (Standing.NOT_APPLICABLE,),
+    "not concerned": (Standing.NOT_APPLICABLE,),
 }
 """Of the table, where there is no room for all; ``--json`` has each by itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,23 @@ from verifywise_mlflow.persistence import adoptions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 
-runner = CliRunner(env={"COLUMNS": "200"})
+runner = CliRunner(env={"COLUMNS": "80"})
+
+
+def column(table: str, heading: str, following: str = "") -> dict[str, str]:
+    """Return a column's cells by the clause, with their lines put together."""
+    lines = table.splitlines()
+    head = next(line for line in lines if line.startswith("clause"))
+    begin, end = head.index(heading), head.index(following) if following else None
+    cells: dict[str, list[str]] = {}
+    clause = ""
+    for line in lines[lines.index(head) + 2 :]:
+        if not line.strip():
+            break
+        named = line[: head.index("about")].strip()
+        clause = named or clause
+        cells.setdefault(clause, []).append(line[begin:end].strip())
+    return {name: " ".join(filter(None, parts)) for name, parts in cells.items()}
 
 
 @pytest.fixture
@@ -40,7 +55,8 @@ def test_without_a_tenant_it_tells_what_mlflow_can_show_and_needs_no_database() 
     result = runner.invoke(app, ["frameworks", "--framework", "eu ai act"])
 
     assert result.exit_code == 0, result.output
-    assert re.search(r"Art\. 12 +│ .*│ not obtainable from MLflow │ The logs of the system", result.stdout)
+    assert "Art. 12" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
     assert "nothing was compared with the Official Journal" in " ".join(result.stdout.split())
 
 
@@ -49,10 +65,12 @@ def test_of_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> N
 
     assert result.exit_code == 0, result.output
     assert "NIST AI RMF: acme, 2 living versions" in result.stdout
-    assert re.search(r"GOVERN 2\.1 +│ .*│ declared only +│ 1 +│ 0 +│ 1 +│ 0 +│ 0 +│", result.stdout)
-    assert re.search(r"GOVERN 2\.2 +│ .*│ not obtainable from MLflow +│ +│ +│ +│ +│ +│ Everything\.", result.stdout)
-    assert re.search(r"MEASURE 2\.9 +│ .*│ nothing shown +│ .*No rule asks for it\.", result.stdout)
-    assert "38 not obtainable from MLflow" in result.stdout
+    state = column(result.stdout, "state", "blank")
+    blank = column(result.stdout, "blank")
+    assert state["GOVERN 2.1"] == "declared only: 1 shown, 1 with gaps"
+    assert (state["GOVERN 2.2"], blank["GOVERN 2.2"]) == ("not obtainable from MLflow", "Everything.")
+    assert (state["MEASURE 2.9"], blank["MEASURE 2.9"]) == ("nothing shown", "No rule asks for it.")
+    assert "38 not obtainable from MLflow" in " ".join(result.stdout.split())
 
 
 def test_it_tells_programs_the_same(judged: Store) -> None:

@@ -49,7 +49,7 @@ HASTY = Bounds(connect_seconds=2, probe_seconds=2, request_seconds=2, file_secon
 """Bounds that a test can wait for; a small registry's answers take a tenth of a second."""
 SECONDS = 20.0
 """What a fault may cost: seconds, not minutes. With these bounds most cost less than one."""
-TENANTS_OWN = {"tenant_id", "changed_at", "revision", "evaluated_at", "read_for_revision", "sync_id"}
+TENANTS_OWN = {"tenant_id", "changed_at", "revision", "evaluated_at", "read_for_revision", "sync_id", "open_since"}
 
 KINDS = {
     "/api/3.0/mlflow/server-info",
