@@ -92,6 +92,6 @@ def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_ar
     for tenant_id in ("acme", "9_b.C-d"):
         node = graph.get(dg.AssetKey(["compliance_over_time", tenant_id]))
         assert (node.partitions_def, node.is_executable) == (None, False)
-        assert node.parent_keys == {dg.AssetKey("compliance_results")}
+        assert node.parent_keys == set()  # of hundreds, nobody could read the lineage
     path.write_text("tenants: [")
     assert assets_over_time() == []
