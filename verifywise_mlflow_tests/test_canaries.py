@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOGS, as_text, dagster_yaml
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -43,7 +44,6 @@ from verifywise_mlflow_tests.echoing_server import echoing, heard
 from verifywise_mlflow_tests.proxy import Fault, Line, proxy_before
 from verifywise_mlflow_tests.registry import Registry
 
-DEPLOYED = Path(__file__).parents[1] / "deploy" / "dagster.yaml"
 NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
     *("tls client_key", "audit signing key", "database password", "dagster's database password"),
@@ -100,7 +100,7 @@ def world(
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", ours)
         home = tmp_path / "dagster"
         home.mkdir()
-        (home / "dagster.yaml").write_text(DEPLOYED.read_text())
+        (home / "dagster.yaml").write_text(as_text(dagster_yaml({COMPUTE_LOGS: str(home / "compute_logs")})))
         monkeypatch.setenv("DAGSTER_HOME", str(home))
         user, password, host, port, name = (
             dagsters.removeprefix("postgresql://").replace("@", ":").replace("/", ":").split(":")

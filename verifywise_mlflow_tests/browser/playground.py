@@ -50,6 +50,7 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
         environment = {
             "VERIFYWISE_TENANTS": str(tenants_file),
             "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+            "DAGSTER_PG_HOST": "127.0.0.1",
             "DAGSTER_PG_PORT": str(postgres.port),
             "DAGSTER_PG_USERNAME": login.role,
             "DAGSTER_PG_PASSWORD": login.password,

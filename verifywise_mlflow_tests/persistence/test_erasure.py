@@ -134,8 +134,8 @@ def test_whoever_types_the_name_is_shown_what_goes_and_erases_it(filled: PgConne
     result = run("erase", "acme", typed="acme\n")
 
     assert result.exit_code == 0, result.output
-    shown = dict(line.split("│")[1:3] for line in result.output.splitlines() if line.count("│") == 3)
-    assert {name.strip(): int(count) for name, count in shown.items()}["canonical_record_history"] == ROWS
+    shown = dict(line.split() for line in result.output.splitlines() if len(line.split()) == 2)
+    assert int(shown["canonical_record_history"]) == ROWS
     assert "The audit trail and its checkpoints stay" in result.output
     assert not kept(filled, "acme")["tenants"]
 
