@@ -150,6 +150,7 @@ def test_no_secret_gets_into_the_store_dagster_logs_outputs_or_the_process_list(
 
     sent = world.canaries.found_in(heard(world.echo))
     assert sent == {*world.canaries.told_by} - NEVER_SENT, "else nobody was tempted"
+    assert [path for path in (world.dagster_home / "compute_logs").rglob("*") if path.is_file()], "nothing to look at"
     places = {
         "the store": all_of_a_database(world.database_url),
         "Dagster's event log and run storage": all_of_a_database(world.dagster_url),
