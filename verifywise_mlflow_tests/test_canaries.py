@@ -40,6 +40,7 @@ from verifywise_mlflow_tests.canaries import (
 from verifywise_mlflow_tests.canary_tenants import described, prefixes
 from verifywise_mlflow_tests.connector.authorities import make_authority
 from verifywise_mlflow_tests.connector.hostile_server import HostileServer, hostile_server
+from verifywise_mlflow_tests.defs.production import name_postgres
 from verifywise_mlflow_tests.echoing_server import echoing, heard
 from verifywise_mlflow_tests.proxy import Fault, Line, proxy_before
 from verifywise_mlflow_tests.registry import Registry
@@ -102,17 +103,7 @@ def world(
         home.mkdir()
         (home / "dagster.yaml").write_text(as_text(dagster_yaml({COMPUTE_LOGS: str(home / "compute_logs")})))
         monkeypatch.setenv("DAGSTER_HOME", str(home))
-        user, password, host, port, name = (
-            dagsters.removeprefix("postgresql://").replace("@", ":").replace("/", ":").split(":")
-        )
-        for variable, value in (
-            ("USERNAME", user),
-            ("PASSWORD", password),
-            ("HOST", host),
-            ("PORT", port),
-            ("DB", name),
-        ):
-            monkeypatch.setenv(f"DAGSTER_PG_{variable}", value)
+        name_postgres(dagsters, monkeypatch)
         yield World(canaries, echo, tenants, ours, dagsters, home)
 
 

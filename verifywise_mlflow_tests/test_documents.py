@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -19,6 +18,7 @@ from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.defs.production import name_postgres
 
 ROOT = Path(__file__).parents[1]
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
@@ -103,15 +103,7 @@ def test_the_instance_for_production_keeps_everything_in_postgres(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path)
-    url = urlsplit(database_url)
-    for name, value in (
-        ("HOST", url.hostname),
-        ("PORT", url.port),
-        ("USERNAME", url.username),
-        ("PASSWORD", url.password),
-        ("DB", url.path.removeprefix("/")),
-    ):
-        monkeypatch.setenv(f"DAGSTER_PG_{name}", str(value))
+    name_postgres(database_url, monkeypatch)
 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
