@@ -83,6 +83,7 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.compliance
+	$(BIN)/python -m benchmarks.overhead
 
 .compat/current/.ready: constraints.txt
 
