@@ -23,6 +23,7 @@ from rich.console import Console
 from benchmarks.registry import SMALL, fill
 from verifywise_mlflow.demo.dagster_api import ENDED, DagsterApi, SyncRun
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.instance import instance_environment
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.demo.run import let_in
@@ -83,15 +84,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]
         dagster = stack.enter_context(
             DagsterServers(
                 home / "dagster",
-                environment={
-                    "VERIFYWISE_TENANTS": str(tenants),
-                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
-                    "DAGSTER_PG_HOST": "127.0.0.1",
-                    "DAGSTER_PG_PORT": str(postgres.port),
-                    "DAGSTER_PG_USERNAME": login.role,
-                    "DAGSTER_PG_PASSWORD": login.password,
-                    "DAGSTER_PG_DB": "dagster",
-                },
+                environment=instance_environment(postgres, login, tenants),
                 logs=home / "logs",
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from verifywise_mlflow.dagster_yaml import as_text, dagster_yaml
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
 
 _SETTINGS = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "1"}
 
@@ -12,3 +13,16 @@ _SETTINGS = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE
 def write_instance(home: Path) -> None:
     """Write dagster.yaml into the directory for DAGSTER_HOME."""
     (home / "dagster.yaml").write_text(as_text(dagster_yaml(_SETTINGS)))
+
+
+def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
+    """Return what Dagster's processes need: who the tenants are, our database ``verifywise``, its own ``dagster``."""
+    return {
+        "VERIFYWISE_TENANTS": str(tenants_file),
+        "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+        "DAGSTER_PG_HOST": "127.0.0.1",
+        "DAGSTER_PG_PORT": str(postgres.port),
+        "DAGSTER_PG_USERNAME": login.role,
+        "DAGSTER_PG_PASSWORD": login.password,
+        "DAGSTER_PG_DB": "dagster",
+    }

@@ -15,6 +15,7 @@ from rich.console import Console
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.home import DemoHome, Ports
+from verifywise_mlflow.demo.instance import instance_environment
 from verifywise_mlflow.demo.interruption import interruptible
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
@@ -163,15 +164,7 @@ class _Demo:
         with self._progress.step("Starting Dagster"):
             dagster = DagsterServers(
                 self._home.dagster,
-                environment={
-                    "VERIFYWISE_TENANTS": str(self._home.tenants_file),
-                    "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
-                    "DAGSTER_PG_HOST": "127.0.0.1",
-                    "DAGSTER_PG_PORT": str(postgres.port),
-                    "DAGSTER_PG_USERNAME": login.role,
-                    "DAGSTER_PG_PASSWORD": login.password,
-                    "DAGSTER_PG_DB": "dagster",
-                },
+                environment=instance_environment(postgres, login, self._home.tenants_file),
                 logs=self._home.logs,
                 preferred_port=ports.dagster if ports else None,
             )

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 import verifywise_mlflow
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.instance import instance_environment
 from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.run import let_in
 from verifywise_mlflow.demo.syncing import wait_for_syncs
@@ -47,14 +48,7 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
     with ExitStack() as stack:
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
         login, began = let_in(postgres), time.time()
-        environment = {
-            "VERIFYWISE_TENANTS": str(tenants_file),
-            "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
-            "DAGSTER_PG_HOST": "127.0.0.1",
-            "DAGSTER_PG_PORT": str(postgres.port),
-            "DAGSTER_PG_USERNAME": login.role,
-            "DAGSTER_PG_PASSWORD": login.password,
-            "DAGSTER_PG_DB": "dagster",
+        environment = instance_environment(postgres, login, tenants_file) | {
             "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
         }
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
