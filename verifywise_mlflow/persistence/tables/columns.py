@@ -1,0 +1,69 @@
+"""The columns that come back in several tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, text
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.schema import revisions
+
+# SQLAlchemy types a column by what it holds, and these functions make columns of several kinds: hence Any here.
+
+
+def key(name: str) -> Column[Any]:
+    """A word of the primary key."""
+    return Column(name, Text, primary_key=True)
+
+
+def version_key() -> tuple[Column[Any], ...]:
+    """The primary key of what there is once of each model version."""
+    return (
+        key("tenant_id"),
+        key("model_name"),
+        Column("version_number", Integer, primary_key=True, autoincrement=False),
+    )
+
+
+def of_version() -> tuple[Column[Any], ...]:
+    """The model version that a row is about, where there may be several rows of one."""
+    return (
+        Column("tenant_id", Text, nullable=False),
+        Column("model_name", Text, nullable=False),
+        Column("version_number", Integer, nullable=False),
+    )
+
+
+def numbered(name: str) -> Column[Any]:
+    """The primary key of rows that the database numbers."""
+    return Column(name, BigInteger, Identity(always=True), primary_key=True)
+
+
+def time(name: str, *, nullable: bool = True) -> Column[Any]:
+    """A moment, which Postgres keeps in UTC to the microsecond."""
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def incarnation() -> Column[Any]:
+    """How many objects have borne this name and number."""
+    return Column("incarnation", Integer, nullable=False, server_default=text("1"))
+
+
+def redactions() -> Column[Any]:
+    """Where minimisation struck something out before the row was written."""
+    return Column("redactions", Json, nullable=False, server_default=text("'[]'::jsonb"))
+
+
+def written() -> tuple[Column[Any], ...]:
+    """What a row that was read says of its writing."""
+    return (
+        Column("fingerprint", Text, nullable=False),
+        Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
+        time("changed_at", nullable=False),
+    )
+
+
+def ended() -> tuple[Column[Any], ...]:
+    """Until when a state of a history held, and the sync that ended it."""
+    return (time("held_until", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

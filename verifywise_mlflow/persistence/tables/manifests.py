@@ -1,0 +1,44 @@
+"""The files of the versions, and where their bytes changed under the same version."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Table
+from sqlalchemy import Text as PlainText
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.columns import numbered, of_version, time, version_key, written
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+artifact_manifests = Table(
+    "artifact_manifests",
+    metadata,
+    *version_key(),
+    Column("location_key", Text, nullable=False),
+    Column("manifest", Json, nullable=False),
+    Column("retry", Boolean, nullable=False),
+    time("read_at", nullable=False),
+    time("hashed_at", nullable=False),
+    *written(),
+    Column("location_md5", PlainText, Computed("md5(manifest ->> 'location')", persisted=True)),
+    Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
+)
+
+integrity_events = Table(
+    "integrity_events",
+    metadata,
+    numbered("event_id"),
+    *of_version(),
+    Column("incarnation", Integer, nullable=False),
+    Column("location", Text),
+    Column("kind", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("former_sha256", Text),
+    Column("sha256", Text),
+    Column("former_size", BigInteger),
+    Column("size", BigInteger),
+    time("former_read_at", nullable=False),
+    time("seen_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Index("integrity_events_by_version", "tenant_id", "model_name", "version_number"),
+)

@@ -1,0 +1,54 @@
+"""What the registry lists: models and their versions."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Table
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.columns import incarnation, key, redactions, time, version_key, written
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+registered_models = Table(
+    "registered_models",
+    metadata,
+    key("tenant_id"),
+    key("model_name"),
+    Column("description", Text),
+    Column("tags", Json, nullable=False),
+    Column("aliases", Json, nullable=False),
+    time("created_at"),
+    time("last_updated_at"),
+    Column("hidden_from_search", Boolean, nullable=False),
+    Column("problems", Json, nullable=False),
+    redactions(),
+    incarnation(),
+    time("gone_at"),
+    *written(),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    *version_key(),
+    time("created_at"),
+    time("last_updated_at"),
+    Column("stage", Text),
+    Column("aliases", Json, nullable=False),
+    Column("description", Text),
+    Column("source", Text),
+    Column("run_id", Text),
+    Column("logged_model_id", Text),
+    Column("status", Text),
+    Column("status_message", Text),
+    Column("run_link", Text),
+    Column("deployment_job_state", Text),
+    Column("tags", Json, nullable=False),
+    Column("hidden_from_search", Boolean, nullable=False),
+    Column("problems", Json, nullable=False),
+    redactions(),
+    incarnation(),
+    time("gone_at"),
+    *written(),
+    Index("model_versions_by_run", "tenant_id", "run_id"),
+    Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),
+)

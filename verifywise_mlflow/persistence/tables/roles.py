@@ -1,0 +1,20 @@
+"""Which database roles may do what."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Table
+from sqlalchemy import Text as PlainText
+
+from verifywise_mlflow.persistence.codec import Text
+from verifywise_mlflow.persistence.tables.columns import time
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+access = Table(
+    "access",
+    metadata,
+    Column("role_name", PlainText, primary_key=True),
+    Column("kind", PlainText, nullable=False),
+    Column("tenant_id", Text),
+    time("granted_at", nullable=False),
+)
+"""Which database roles may do what: the policies of row-level security ask it."""

@@ -1,0 +1,51 @@
+"""The tenants, how far each stage of theirs has come, and what held for them from when on."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Table
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.columns import key, numbered, time
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+tenants = Table(
+    "tenants",
+    metadata,
+    key("tenant_id"),
+    Column("tracking_uri", Text, nullable=False),
+    Column("workspace", Text),
+    time("first_seen_at", nullable=False),
+    time("deactivated_at"),
+)
+
+stage_refreshes = Table(
+    "stage_refreshes",
+    metadata,
+    key("tenant_id"),
+    key("stage"),
+    time("refreshed_at", nullable=False),
+    time("reconciled_at"),
+    Column("sync_id", Text, nullable=False),
+)
+
+version_polls = Table(
+    "version_polls",
+    metadata,
+    key("tenant_id"),
+    Column("newest_version_time", BigInteger),
+    time("noted_at", nullable=False),
+)
+
+adoptions = Table(
+    "adoptions",
+    metadata,
+    numbered("adoption_id"),
+    Column("tenant_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("document", Json, nullable=False),
+    time("adopted_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    Index("adoptions_by_kind", "tenant_id", "kind", "adoption_id"),
+)
+"""Which mapping, policy and description of a tenant held from when on."""

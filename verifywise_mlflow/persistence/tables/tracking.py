@@ -1,0 +1,60 @@
+"""What the registry refers to: training runs and logged models."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Table
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.columns import key, redactions, time, written
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    key("tenant_id"),
+    key("run_id"),
+    Column("experiment_id", Text),
+    Column("experiment_name", Text),
+    Column("run_name", Text),
+    Column("user_id", Text),
+    Column("status", Text),
+    Column("lifecycle_stage", Text),
+    time("started_at"),
+    time("ended_at"),
+    Column("artifact_uri", Text),
+    Column("metrics", Json, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("datasets", Json, nullable=False),
+    Column("logged_model_ids", Json, nullable=False),
+    Column("problems", Json, nullable=False),
+    redactions(),
+    Column("unreadable", Text),
+    Column("retry", Boolean, nullable=False),
+    Column("read_for_revision", BigInteger, nullable=False),
+    *written(),
+)
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    key("tenant_id"),
+    key("model_id"),
+    Column("experiment_id", Text),
+    Column("name", Text),
+    Column("source_run_id", Text),
+    Column("artifact_uri", Text),
+    Column("status", Text),
+    Column("model_type", Text),
+    time("created_at"),
+    time("last_updated_at"),
+    Column("params", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("problems", Json, nullable=False),
+    redactions(),
+    Column("unreadable", Text),
+    Column("retry", Boolean, nullable=False),
+    Column("read_for_revision", BigInteger, nullable=False),
+    *written(),
+)

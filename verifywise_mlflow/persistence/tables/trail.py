@@ -1,0 +1,30 @@
+"""The audit trail and its signed checkpoints."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Computed, Index, Table
+from sqlalchemy import Text as PlainText
+
+from verifywise_mlflow.persistence.tables.columns import key
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+audit_trail = Table(
+    "audit_trail",
+    metadata,
+    key("tenant_id"),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", PlainText, nullable=False),
+    Column("entry_hash", PlainText, nullable=False),
+    Column("kind", PlainText, Computed("entry::jsonb ->> 'kind'", persisted=True)),
+    Index("audit_trail_by_kind", "tenant_id", "kind", "sequence"),
+)
+"""``entry`` is canonical JSON, the very bytes that were hashed; the view ``audit_entries`` shows its parts."""
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    key("tenant_id"),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("checkpoint", PlainText, nullable=False),
+    Column("signature", PlainText, primary_key=True),
+)

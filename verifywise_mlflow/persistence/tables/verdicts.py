@@ -1,0 +1,109 @@
+"""The verdicts on each version, its badge, the history of both, and the gaps that were accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table
+from sqlalchemy import Text as PlainText
+
+from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.tables.columns import ended, key, numbered, of_version, time, version_key
+from verifywise_mlflow.persistence.tables.schema import metadata
+
+
+def _verdict_columns() -> tuple[Column[Any], ...]:
+    return (
+        Column("rule_version", Integer, nullable=False),
+        Column("verdict", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("values", Json, nullable=False),
+        Column("policy_id", Text, nullable=False),
+        Column("policy_version", Text, nullable=False),
+        time("evaluated_at", nullable=False),
+        Column("sync_id", Text, nullable=False),
+    )
+
+
+def _rested_on() -> tuple[Column[Any], ...]:
+    return (
+        Column("origins", Json, nullable=False),
+        Column("thresholds", Json, nullable=False),
+        Column("day", Date),
+        Column("input_hash", PlainText, nullable=False),
+        Column("fingerprint", PlainText, nullable=False),
+        time("open_since"),
+    )
+
+
+def _badge_columns() -> tuple[Column[Any], ...]:
+    return (
+        Column("badge", Text, nullable=False),
+        Column("record_revision", BigInteger, nullable=False),
+        Column("policy_digest", Text, nullable=False),
+        time("evaluated_at", nullable=False),
+        Column("sync_id", Text, nullable=False),
+        time("changed_at", nullable=False),
+    )
+
+
+compliance_results = Table(
+    "compliance_results",
+    metadata,
+    *version_key(),
+    key("rule_id"),
+    *_verdict_columns(),
+    *_rested_on(),
+    Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
+)
+
+compliance_result_history = Table(
+    "compliance_result_history",
+    metadata,
+    numbered("state_id"),
+    *of_version(),
+    Column("rule_id", Text, nullable=False),
+    *_verdict_columns(),
+    *_rested_on(),
+    *ended(),
+    Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
+    Index("compliance_result_history_by_end", "tenant_id", "held_until"),
+)
+
+compliance_badges = Table(
+    "compliance_badges",
+    metadata,
+    *version_key(),
+    *_badge_columns(),
+)
+
+compliance_badge_history = Table(
+    "compliance_badge_history",
+    metadata,
+    numbered("state_id"),
+    *of_version(),
+    *_badge_columns(),
+    *ended(),
+    Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
+    Index("compliance_badge_history_by_end", "tenant_id", "held_until"),
+)
+
+waivers = Table(
+    "waivers",
+    metadata,
+    numbered("waiver_id"),
+    Column("tenant_id", Text, nullable=False),
+    Column("rule_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version_number", Integer),
+    Column("approver", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    Column("source", Text, nullable=False),
+    time("granted_at", nullable=False),
+    Column("sync_id", Text, nullable=False),
+    time("ended_at"),
+    Column("ended", Text),
+    Index("waivers_by_rule", "tenant_id", "rule_id"),
+)
+"""Accepted gaps. A row is granted once and ended once; a trigger refuses any other change."""
