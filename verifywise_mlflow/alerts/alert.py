@@ -8,9 +8,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-AlertKind = Literal[
-    "sync failed", "tenant stale", "integrity event", "audit trail damaged", "audit trails not verified"
-]
+AlertKind = Literal["sync failed", "tenant late", "integrity event", "audit trail damaged", "audit trails not verified"]
 AlertState = Literal["raised", "resolved"]
 
 _LONGEST = 600

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from verifywise_mlflow.alerts.alert import Alert, AlertKind
+from verifywise_mlflow.tenants.lateness import StageAge, told
 
 Open = frozenset[tuple[AlertKind, str | None]]
 """What was told as wrong and not yet as well: kind and tenant."""
@@ -46,22 +47,7 @@ def without_departed(opened: Open, tenants: Collection[str]) -> Open:
     return frozenset(key for key in opened if key[1] is None or key[1] in tenants)
 
 
-def staleness(
-    tenant_id: str, *, first_seen_at: datetime, refreshed_at: datetime | None, after: timedelta, now: datetime
-) -> Observation:
-    """Tell whether a tenant was gone through, all six stages of it, not too long ago.
-
-    Args:
-        tenant_id: whose.
-        first_seen_at: since when it is to be synced.
-        refreshed_at: when the stage that is furthest behind was gone through last; None if one never was.
-        after: how old that may become.
-        now: the time.
-    """
-    if now - (refreshed_at or first_seen_at) <= after:
-        return Observation("tenant stale", tenant_id, None)
-    if refreshed_at is None:
-        wrong = f"not synced through all stages since it was described, {first_seen_at:%Y-%m-%d %H:%M} UTC"
-    else:
-        wrong = f"not synced through all stages since {refreshed_at:%Y-%m-%d %H:%M} UTC"
-    return Observation("tenant stale", tenant_id, wrong)
+def lateness(tenant_id: str, aged: Iterable[StageAge], how_it_ended: str) -> Observation:
+    """Tell of a tenant that is late, and how its last sync ended."""
+    late = told(aged)
+    return Observation("tenant late", tenant_id, f"{late}. {how_it_ended}" if late else None)

@@ -1,9 +1,8 @@
-"""Reads ``alerts.yaml``: where alerts go, and when a tenant counts as stale. Secrets stand there by reference only."""
+"""Reads ``alerts.yaml``: where alerts go. Secrets stand there by reference only."""
 
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from verifywise_mlflow.alerts.targets.log import LogTarget
 from verifywise_mlflow.alerts.targets.target import Described
 from verifywise_mlflow.alerts.targets.webhook import WebhookTarget
 from verifywise_mlflow.strict_yaml import UniqueKeyLoader
-from verifywise_mlflow.tenants.tenant import Interval
 
 VARIABLE = "VERIFYWISE_ALERTS"
 """The environment variable that names the file. Without it, alerts go to the log."""
@@ -28,8 +26,6 @@ class AlertsFileError(ValueError):
 class AlertSettings(Described):
     """What alerts.yaml says."""
 
-    stale_after: Interval = timedelta(hours=3)
-    """How old the last sync of a tenant may become; twice its reconcile interval, where that is longer."""
     targets: tuple[Annotated[LogTarget | WebhookTarget | EmailTarget, Field(discriminator="kind")], ...] = (
         LogTarget(),
     )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from verifywise_mlflow.alerts.alert import Alert
 from verifywise_mlflow.alerts.book import Book
-from verifywise_mlflow.alerts.deciding import Observation, Open, changes, staleness, without_departed
+from verifywise_mlflow.alerts.deciding import Observation, Open, changes, lateness, without_departed
 from verifywise_mlflow.alerts.sending import tell
 from verifywise_mlflow.alerts.settings import alert_settings
 from verifywise_mlflow.defs.audit_verification import DAMAGED, verify_audit_trails
 from verifywise_mlflow.defs.run_tags import PARTITION
 from verifywise_mlflow.normalizer.findings import quoted
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
-from verifywise_mlflow.persistence.standing import new_integrity_events, standing
+from verifywise_mlflow.persistence.standing import new_integrity_events
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.lateness import late_tenants
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -31,7 +30,7 @@ _WILL_RETRY = "dagster/will_retry"
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of syncs that failed, tenants that are stale, bytes that changed under a version, and audit "
+    description="Tells of syncs that failed, tenants that are late, bytes that changed under a version, and audit "
     "trails that are damaged: once when it begins and once when it is over, to where alerts.yaml says.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -44,13 +43,12 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     events_seen = {tenant_id: seen for tenant_id, seen in book.events_seen.items() if tenant_id in tenants}
     try:
         with Store(database_url()) as store:
-            looked = _Look(store, tenants, settings.stale_after, now)
-            more, opened = changes(opened, looked.at_staleness(), now)
+            more, opened = changes(opened, _of_lateness(store, tenants, now), now)
             told += more
-            told += looked.at_integrity(events_seen)
+            told += _of_integrity(store, tenants, events_seen, now)
     except DatabaseError as error:
-        # What is stale stays so; the runs that fail for the same reason are told of.
-        context.log.warning(f"staleness and integrity were not looked at: {error}")
+        # Who is late stays so; the runs that fail for the same reason are told of.
+        context.log.warning(f"lateness and integrity were not looked at: {error}")
     unsent = tell(told, settings.targets, book, context.log.warning)
     until = runs[-1].update_timestamp if runs else book.runs_seen_until
     left = Book(opened=sorted(opened, key=repr), events_seen=events_seen, runs_seen_until=until or now, unsent=unsent)
@@ -119,43 +117,20 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, Mapping
     return sentence, damaged
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A look into the store."""
+def _of_lateness(store: Store, tenants: Mapping[str, Tenant], now: datetime) -> Iterator[Observation]:
+    for tenant, aged, how_it_ended in late_tenants(store, tenants.values(), now):
+        yield lateness(tenant.tenant_id, aged, how_it_ended)
 
-    store: Store
-    tenants: Mapping[str, Tenant]
-    stale_after: timedelta
-    now: datetime
 
-    def at_staleness(self) -> Iterator[Observation]:
-        for tenant_id, tenant in self.tenants.items():
-            with self.store.begin(tenant_id) as connection:
-                found = standing(connection, tenant_id, len(Stage))
-            if found is None:
-                continue  # the sensor of tenants has not noted it yet
-            yield staleness(
-                tenant_id,
-                first_seen_at=found.first_seen_at,
-                refreshed_at=found.refreshed_at,
-                after=max(self.stale_after, 2 * tenant.intervals.reconcile),
-                now=self.now,
-            )
-
-    def at_integrity(self, seen: dict[str, int]) -> Iterator[Alert]:
-        """Tell of what nobody was told of, one alert a tenant; and note up to where."""
-        for tenant_id in self.tenants:
-            with self.store.begin(tenant_id) as connection:
-                new = new_integrity_events(connection, tenant_id, seen.get(tenant_id, 0))
-            if new is None:
-                continue
-            seen[tenant_id] = new.last
-            others = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
-            what = f"{quoted(new.path)} of {quoted(new.model_name)} version {new.version_number}"
-            yield Alert(
-                kind="integrity event",
-                tenant_id=tenant_id,
-                state="raised",
-                sentence=f"bytes changed under a version that did not: {what}{others}",
-                at=self.now,
-            )
+def _of_integrity(store: Store, tenants: Mapping[str, Tenant], seen: dict[str, int], now: datetime) -> Iterator[Alert]:
+    """Tell of what nobody was told of, one alert a tenant; and note up to where."""
+    for tenant_id in tenants:
+        with store.begin(tenant_id) as connection:
+            new = new_integrity_events(connection, tenant_id, seen.get(tenant_id, 0))
+        if new is None:
+            continue
+        seen[tenant_id] = new.last
+        others = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
+        what = f"{quoted(new.path)} of {quoted(new.model_name)} version {new.version_number}"
+        sentence = f"bytes changed under a version that did not: {what}{others}"
+        yield Alert(kind="integrity event", tenant_id=tenant_id, state="raised", sentence=sentence, at=now)

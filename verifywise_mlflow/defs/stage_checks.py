@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.freshness import StageAge, ages
+from verifywise_mlflow.defs.links import shown
 from verifywise_mlflow.defs.metadata import preview
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.persistence import records, tenancy
+from verifywise_mlflow.persistence import records
 from verifywise_mlflow.persistence.stage_contents import changed_bytes, count_changed_bytes
+from verifywise_mlflow.pipeline.lateness import stage_ages
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.lateness import StageAge, told
 
 _COMPLETE, _INTACT, FRESH = "complete", "intact", "fresh"
 _SHOWN = 20
@@ -36,8 +37,8 @@ _CHECKS: Final[Mapping[Stage, Mapping[str, str]]] = {
     },
     Stage.CANONICAL_RECORDS: {
         _COMPLETE: "The records of all living versions hold all that MLflow shows.",
-        FRESH: "Each stage was gone through within two of the tenant's reconcile intervals. Looked at after each sync, "
-        "and every five minutes for tenants that are not synced.",
+        FRESH: "Each stage was gone through in time: by default, within two of the tenant's reconcile intervals and "
+        "ten minutes. Looked at after each sync, and every five minutes for tenants that are not synced.",
     },
 }
 
@@ -81,7 +82,7 @@ def _read_in_full(report: StageReport) -> dg.AssetCheckResult:
 def _of_records(sync: Sync) -> Iterator[dg.AssetCheckResult]:
     with sync.store.begin(sync.tenant.tenant_id) as connection:
         incomplete = records.count_incomplete(connection, sync.tenant.tenant_id)
-        refreshes = tenancy.refreshes(connection, sync.tenant.tenant_id)
+        aged = stage_ages(connection, sync.tenant, sync.now())
     yield dg.AssetCheckResult(
         check_name=_COMPLETE,
         passed=not incomplete,
@@ -89,23 +90,22 @@ def _of_records(sync: Sync) -> Iterator[dg.AssetCheckResult]:
         description=f"{incomplete:,} records of living versions do not hold all that MLflow shows",
         metadata={"incomplete": incomplete},
     )
-    aged = ages(refreshes, reconcile=sync.tenant.intervals.reconcile, now=datetime.now(UTC))
-    # The verdicts come after the records in the same sync: of a new tenant there are none yet.
+    # The verdicts come after the records in the same sync: after an outage they are late until then.
     yield fresh_result([age for age in aged if age.stage in _CHECKS])
 
 
-def fresh_result(aged: Sequence[StageAge], why: str | None = None) -> dg.AssetCheckResult:
-    """Return whether a tenant's stages are fresh; ``why`` is what its last sync failed of."""
-    late = [age.stage.value for age in aged if age.is_late]
-    told = f"not gone through in time: {', '.join(late)}" if late else "each stage was gone through in time"
+def fresh_result(aged: Sequence[StageAge], how_it_ended: str = "") -> dg.AssetCheckResult:
+    """Return whether a tenant's stages are fresh; ``how_it_ended`` tells of its last sync."""
+    late = told(aged)
+    sentences = [late, shown(how_it_ended)] if late else ["each stage was gone through in time"]
     return dg.AssetCheckResult(
         check_name=FRESH,
-        passed=not late,
+        passed=late is None,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{told}. {why}" if why else told,
+        description=". ".join(filter(None, sentences)),
         metadata={
             "stages": preview(
-                [{"stage": age.stage.value, "gone through": age.refreshed_at, "late": age.is_late} for age in aged]
+                [{"stage": age.stage, "gone through": age.gone_through_at, "late": age.is_late} for age in aged]
             )
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +16,8 @@ class Standing:
     """When a tenant came in, and when it was gone through last."""
 
     first_seen_at: datetime
-    refreshed_at: datetime | None
-    """Of the stage that is furthest behind; None while one never was gone through."""
+    gone_through: Mapping[str, datetime]
+    """By stage; without those that never were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,17 @@ class NewEvents:
     """Of the newest."""
 
 
-def standing(connection: Connection, tenant_id: str, stages: int) -> Standing | None:
-    """Return how a tenant stands that has so many stages; None where there is no such tenant."""
-    refreshed = select(func.min(stage_refreshes.c.refreshed_at)).where(stage_refreshes.c.tenant_id == tenant_id)
-    all_of_them = refreshed.having(func.count() >= stages).scalar_subquery()
-    row = connection.execute(
-        select(tenants.c.first_seen_at, all_of_them).where(tenants.c.tenant_id == tenant_id)
-    ).first()
-    return None if row is None else Standing(row[0], row[1])
+def standing(connection: Connection, tenant_id: str) -> Standing | None:
+    """Return how a tenant stands; None where there is no such tenant."""
+    table = stage_refreshes
+    rows = connection.execute(
+        select(tenants.c.first_seen_at, table.c.stage, table.c.refreshed_at)
+        .outerjoin(table, table.c.tenant_id == tenants.c.tenant_id)
+        .where(tenants.c.tenant_id == tenant_id)
+    ).all()
+    if not rows:
+        return None
+    return Standing(rows[0].first_seen_at, {row.stage: row.refreshed_at for row in rows if row.stage is not None})
 
 
 def new_integrity_events(connection: Connection, tenant_id: str, after: int) -> NewEvents | None:

@@ -139,6 +139,14 @@ class Intervals(_Section):
     """The bytes of artifacts under unchanged versions that are in production."""
     rehash_others: Interval = timedelta(days=30)
     """The same under all other versions."""
+    late_after: Interval | None = None
+    """How long after a stage was gone through it is late. Null: two of ``reconcile``, and ten minutes."""
+
+    @model_validator(mode="after")
+    def _is_late_after_its_turn(self) -> Intervals:
+        if self.late_after is not None and self.late_after <= self.reconcile:
+            raise ValueError("late_after has to be longer than reconcile: a tenant would be late before its turn")
+        return self
 
 
 class Compliance(_Section):

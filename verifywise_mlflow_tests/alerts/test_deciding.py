@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from hypothesis import given
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from verifywise_mlflow.alerts.alert import Alert
 from verifywise_mlflow.alerts.book import Book, Unsent
-from verifywise_mlflow.alerts.deciding import Observation, Open, changes, staleness, without_departed
+from verifywise_mlflow.alerts.deciding import Observation, Open, changes, lateness, without_departed
+from verifywise_mlflow.tenants.lateness import StageAge
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOTHING: Open = frozenset()
@@ -44,19 +45,17 @@ def test_what_was_not_looked_at_stays_open() -> None:
     assert without_departed(opened, {"b"}) == NOTHING
 
 
-def test_a_tenant_is_stale_when_any_stage_is_too_far_behind() -> None:
-    def wrong(refreshed_at: datetime | None, first_seen_at: datetime = NOW - timedelta(days=9)) -> str | None:
-        seen = staleness("a", first_seen_at=first_seen_at, refreshed_at=refreshed_at, after=timedelta(hours=3), now=NOW)
-        return seen.wrong
+def test_of_a_late_tenant_is_told_which_stage_and_how_its_last_sync_ended() -> None:
+    on_time, late = StageAge("a", NOW, is_late=False), StageAge("b", None, is_late=True)
 
-    assert wrong(NOW - timedelta(hours=3)) is None
-    assert wrong(NOW - timedelta(hours=4)) == "not synced through all stages since 2026-03-01 08:00 UTC"
-    assert wrong(None, NOW - timedelta(hours=1)) is None
-    assert wrong(None) == "not synced through all stages since it was described, 2026-02-20 12:00 UTC"
+    assert lateness("acme", [on_time], "") == Observation("tenant late", "acme", None)
+    assert lateness("acme", [on_time, late], "no sync has ended yet") == Observation(
+        "tenant late", "acme", "not gone through in time: b, not ever. no sync has ended yet"
+    )
 
 
 def test_the_book_comes_back_as_it_was_left_and_one_of_another_release_starts_over() -> None:
-    alert = Alert(kind="tenant stale", tenant_id="a", state="raised", sentence="\ud800 \x1b[31m", at=NOW)
+    alert = Alert(kind="tenant late", tenant_id="a", state="raised", sentence="\ud800 \x1b[31m", at=NOW)
     book = Book(
         opened=[("audit trails not verified", None), ("sync failed", "a")],
         events_seen={"a": 7},

@@ -177,7 +177,7 @@ def mail(port: int, **more: str) -> dict[str, object]:
         ),
         (f"targets: [{{kind: email, host: h, sender: 'a@b.c\\n{SECRET}', recipients: [a@b.c]}}]", "sender"),
         (f"targets: '{SECRET}", "is not YAML, line"),
-        ("stale_after: soon", "write a number and a unit"),
+        ("stale_after: 3h", "Extra inputs are not permitted"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_in_a_sentence_without_its_values(

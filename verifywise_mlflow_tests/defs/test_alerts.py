@@ -99,14 +99,17 @@ def test_a_run_that_dagster_tries_again_has_not_failed_yet(watch: Watch) -> None
     assert watch.look() == []
 
 
-def test_a_stale_tenant_is_told_of_until_a_sync_went_through_all_stages(watch: Watch) -> None:
-    watch.refreshed(timedelta(hours=4))
+def test_a_late_tenant_is_told_of_until_a_sync_went_through_all_stages(watch: Watch) -> None:
+    watch.refreshed(timedelta(minutes=129))
+    assert watch.look() == []
+    watch.refreshed(timedelta(minutes=131))
 
     (told,) = watch.look()
-    assert told.startswith("tenant stale acme raised: not synced through all stages since ")
+    assert told.startswith("tenant late acme raised: not gone through in time: registered_models, model_versions, ")
+    assert told.endswith(" UTC. no sync has ended yet")
     assert watch.look() == []
     watch.refreshed(timedelta(minutes=1))
-    assert watch.look() == ["tenant stale acme resolved: well again"]
+    assert watch.look() == ["tenant late acme resolved: well again"]
 
 
 def test_changed_bytes_are_told_of_once_with_names_that_cannot_act(watch: Watch) -> None:

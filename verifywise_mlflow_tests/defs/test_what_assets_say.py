@@ -16,6 +16,8 @@ from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.stage_contents import newest_rows, stage_state
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.tenancy import keep_in_step
+from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.judging import described, judge, keep
 
@@ -82,7 +84,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def test_a_tenant_that_falls_behind_is_told_of_once_with_the_stage_and_what_its_last_sync_said(
+def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_sync_said(
     store: Store, database_url: str, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
@@ -92,24 +94,37 @@ def test_a_tenant_that_falls_behind_is_told_of_once_with_the_stage_and_what_its_
     )
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    instance.add_dynamic_partitions("tenants", ["acme", "globex"])
+    instance.add_dynamic_partitions("tenants", ["acme", "globex", "new"])
     now = datetime.now(UTC)
-    for tenant_id in ("acme", "globex"):
+
+    def gone_through(tenant_id: str, ago: timedelta, *stages: Stage) -> None:
         with store.begin(tenant_id) as connection:
-            for stage in Stage:
-                late = tenant_id == "acme" and stage is Stage.TRAINING_RUNS
-                at = now - timedelta(hours=3 if late else 1)
-                tenancy.note_refresh(connection, tenant_id, stage, "a-sync", at, reconciled=True)
+            for stage in stages:
+                tenancy.note_refresh(connection, tenant_id, stage, "a-sync", now - ago, reconciled=True)
+
+    keep_in_step(store, load_tenants(), now)
+    for tenant_id in ("acme", "globex"):
+        gone_through(tenant_id, timedelta(hours=1), *Stage)
+    gone_through("acme", timedelta(hours=3), Stage.COMPLIANCE_RESULTS)
 
     first = look(instance, None)
     second = look(instance, first.cursor)
+    gone_through("acme", timedelta(0), Stage.CANONICAL_RECORDS)  # a sync that let the check pass, and came no further
+    third = look(instance, second.cursor)
+    gone_through("acme", timedelta(0), Stage.COMPLIANCE_RESULTS)
+    fourth = look(instance, third.cursor)
 
-    (event,) = first.asset_events
-    assert isinstance(event, dg.AssetCheckEvaluation)
-    assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", False)
-    assert event.description == "not gone through in time: training_runs. no sync has ended yet"
-    assert list(second.asset_events) == []
-    assert second.cursor == '["acme"]'
+    for tick in (first, third):
+        (event,) = tick.asset_events
+        assert isinstance(event, dg.AssetCheckEvaluation)
+        assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", False)
+        assert event.description == (
+            f"not gone through in time: compliance_results, not since {now - timedelta(hours=3):%Y-%m-%d %H:%M} UTC. "
+            "no sync has ended yet"
+        )
+    assert list(second.asset_events) == list(fourth.asset_events) == []
+    assert fourth.cursor == "{}"
+    assert list(look(instance, '["of", "another release"]').asset_events) == []
 
 
 def look(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
