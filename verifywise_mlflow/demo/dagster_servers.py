@@ -17,7 +17,7 @@ import yaml
 
 from verifywise_mlflow.demo.dagster_api import ENDED, LOCATION, DagsterApi
 from verifywise_mlflow.demo.errors import DagsterApiError, DemoError
-from verifywise_mlflow.demo.instance import write_instance
+from verifywise_mlflow.demo.instance import SMALL, write_instance
 from verifywise_mlflow.demo.ports import free_port
 from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
 
@@ -28,7 +28,13 @@ class DagsterServers:
     """Dagster with our code location, for as long as a block lasts."""
 
     def __init__(
-        self, home: Path, *, environment: Mapping[str, str], logs: Path, preferred_port: int | None = None
+        self,
+        home: Path,
+        *,
+        environment: Mapping[str, str],
+        logs: Path,
+        settings: Mapping[str, str] = SMALL,
+        preferred_port: int | None = None,
     ) -> None:
         """Describe the servers.
 
@@ -36,6 +42,7 @@ class DagsterServers:
             home: the directory for DAGSTER_HOME.
             environment: the variables that our definitions and our dagster.yaml ask for.
             logs: the directory for the logs.
+            settings: the variables that our dagster.yaml is made by.
             preferred_port: the webserver's port, if it is free.
         """
         self._home = home.absolute()
@@ -43,6 +50,7 @@ class DagsterServers:
             **environment, DAGSTER_HOME=str(self._home), DAGSTER_DISABLE_TELEMETRY="true"
         )
         self._logs = logs
+        self._settings = dict(settings)
         self._preferred_port = preferred_port
         self._stack = ExitStack()
         self.children: list[ChildProcess] = []
@@ -72,7 +80,7 @@ class DagsterServers:
 
     def _start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
-        write_instance(self._home)
+        write_instance(self._home, self._settings)
         # One after the other: whoever starts before the code server listens gives up on it for half a minute.
         code_port = free_port()
         code_server = self._child(

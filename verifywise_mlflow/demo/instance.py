@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from verifywise_mlflow.dagster_yaml import as_text, dagster_yaml
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
 
-_SETTINGS = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "1"}
+SMALL: Mapping[str, str] = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "1"}
 
 
-def write_instance(home: Path) -> None:
-    """Write dagster.yaml into the directory for DAGSTER_HOME."""
-    (home / "dagster.yaml").write_text(as_text(dagster_yaml(_SETTINGS)))
+def write_instance(home: Path, settings: Mapping[str, str] = SMALL) -> None:
+    """Write dagster.yaml into the directory for DAGSTER_HOME, as the variables in ``settings`` say."""
+    (home / "dagster.yaml").write_text(as_text(dagster_yaml(settings)))
 
 
 def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
