@@ -6,7 +6,10 @@ own telemetry where it is not switched off as the demo does.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,20 +19,39 @@ import pytest
 
 from verifywise_mlflow.demo.process import child_environment
 from verifywise_mlflow_tests.airgap import NO_NAMESPACE, REACHED_OUT
+from verifywise_mlflow_tests.airgap.watcher import told_by
+from verifywise_mlflow_tests.browser import chromium
 
 REPOSITORY = Path(__file__).parents[1]
 
 ATTEMPTS = """
-import socket
-for family, kind, address in (
-    (socket.AF_INET, socket.SOCK_STREAM, ("203.0.113.9", 443)),
-    (socket.AF_INET6, socket.SOCK_STREAM, ("2001:db8::7", 443)),
-    (socket.AF_INET, socket.SOCK_DGRAM, ("198.51.100.1", 123)),
+import os, socket
+if os.fork():
+    os.wait()
+    raise SystemExit
+os.setsid()  # as a daemon does: the child of a child, in a session of its own
+for family, host, port in (
+    (socket.AF_INET, "203.0.113.9", 443),
+    (socket.AF_INET6, "2001:db8::7", 443),
+    (socket.AF_INET6, "::ffff:203.0.113.10", 80),
+    (socket.AF_INET, "203.0.113.53", 53),
 ):
-    asking = socket.socket(family, kind)
+    asking = socket.socket(family, socket.SOCK_STREAM)
     asking.settimeout(30)
-    if asking.connect_ex(address) == 0:
-        asking.send(b"are you there")
+    asking.connect_ex((host, port))
+question = bytes(12) + b"\\5asked\\2by\\4hand\\0" + bytes(4)
+for family, host, port in (
+    (socket.AF_INET, "198.51.100.1", 123),
+    (socket.AF_INET6, "2001:db8::8", 443),
+    (socket.AF_INET, "224.0.0.251", 5353),
+    (socket.AF_INET, "127.0.0.53", 53),
+    (socket.AF_INET6, "::1", 53),
+):
+    socket.socket(family, socket.SOCK_DGRAM).sendto(question, (host, port))
+try:
+    socket.getaddrinfo("looked-up.example.", 443)
+except socket.gaierror:
+    pass
 """
 AT_HOME = """
 import socket
@@ -38,6 +60,20 @@ asking = socket.create_connection(listening.getsockname())
 asking.sendall(b"x" * 100_000)
 socket.create_server(("::1", 0), family=socket.AF_INET6)
 socket.socket(socket.AF_INET).connect_ex(("127.0.0.1", 9))
+"""
+ASKING_A_RESOLVER = """
+import socket, sys
+from pathlib import Path
+from verifywise_mlflow_tests.airgap.namespace import enter
+print("before", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
+enter([Path(sys.argv[1])])
+print("inside", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
+"""
+A_PAGE = """
+from verifywise_mlflow_tests.browser import chromium
+with chromium.page() as page:
+    page.set_content("<link rel=stylesheet href=https://font.example/><img src=http://image.example/x.png>")
+    page.wait_for_timeout(5_000)
 """
 A_CALL = """
 import time
@@ -72,12 +108,52 @@ def watched(program: str, *, env: Mapping[str, str]) -> tuple[int, set[str]]:
 def test_each_attempt_to_reach_the_world_is_seen_and_named() -> None:
     assert watched(ATTEMPTS, env=os.environ) == (
         REACHED_OUT,
-        {"tcp 203.0.113.9:443", "tcp [2001:db8::7]:443", "udp 198.51.100.1:123"},
+        {
+            *("tcp 203.0.113.9:443", "tcp [2001:db8::7]:443", "tcp 203.0.113.10:80"),
+            *("udp 198.51.100.1:123", "udp [2001:db8::8]:443", "udp 224.0.0.251:5353"),
+            *("name, asked of 203.0.113.53", "name asked.by.hand", "name looked-up.example"),
+        },
     )
 
 
-def test_what_stays_on_the_machine_is_no_attempt() -> None:
-    assert watched(AT_HOME, env=os.environ) == (0, set())
+def test_a_proxy_on_this_machine_hides_no_attempt() -> None:
+    through_a_proxy = "import urllib.request as r\ntry: r.urlopen('http://203.0.113.9/')\nexcept OSError: pass"
+
+    code, attempts = watched(through_a_proxy, env={**os.environ, "http_proxy": "http://127.0.0.1:9"})
+
+    assert (code, attempts) == (REACHED_OUT, {"tcp 203.0.113.9:80"})
+
+
+def test_a_resolver_behind_a_socket_in_the_file_system_is_not_to_be_had(tmp_path: Path) -> None:
+    resolver = tmp_path / "resolver"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(resolver))
+        listening.listen()
+        seen = subprocess.run(
+            [sys.executable, "-c", ASKING_A_RESOLVER, resolver],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if "NoNamespaceError" in seen.stderr:
+        pytest.skip(f"nothing is shown here: {seen.stderr.splitlines()[-1]}")
+    assert seen.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
+
+
+def test_a_ping_is_an_attempt_and_the_kernels_word_that_nobody_answers_is_none() -> None:
+    assert told_by(ipv4(protocol=1, payload=b"\x08" + bytes(7))) == "ping 203.0.113.9"
+    assert told_by(ipv4(protocol=1, payload=b"\x03" + bytes(7))) is None
+
+
+def ipv4(*, protocol: int, payload: bytes) -> bytes:
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, protocol, 0, bytes(4), b"\xcb\x00\x71\x09") + payload
+
+
+def test_what_a_page_loads_from_elsewhere_is_seen_and_the_browser_itself_asks_nobody() -> None:
+    chromium.executable()
+
+    assert watched(A_PAGE, env=os.environ) == (REACHED_OUT, {"name font.example", "name image.example"})
 
 
 @pytest.mark.parametrize("is_off", [False, True])

@@ -15,17 +15,24 @@ HOW = "the browser tests need Chromium, and there is none on PATH: apt-get insta
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--component-updater=url-source=http://127.0.0.1:9/",  # it asks for updates of its parts all the same
 )
 
 
-@contextmanager
-def page() -> Iterator[Page]:
-    """Open a page. Without Chromium a person's tests are skipped and say how to have it; in CI they fail."""
+def executable() -> str:
+    """Return where Chromium is. Without it a person's tests are skipped and say how to have it; in CI they fail."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         if os.environ.get("CI"):
             pytest.fail(HOW)
         pytest.skip(HOW)
+    return found
+
+
+@contextmanager
+def page() -> Iterator[Page]:
+    """Open a page."""
+    found = executable()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 720})
