@@ -88,10 +88,10 @@ time.sleep(2)
 """To a server that is not there: MLflow's client tells its makers of the call all the same."""
 
 
-def watched(program: str, *, env: Mapping[str, str]) -> tuple[int, set[str]]:
+def watched(program: str, *options: str, env: Mapping[str, str]) -> tuple[int, set[str]]:
     """Run a program with loopback only; return its exit code and what it tried to reach."""
     done = subprocess.run(
-        [*(sys.executable, "-m", "verifywise_mlflow_tests.airgap"), *(sys.executable, "-c", program)],
+        [*(sys.executable, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
         cwd=REPOSITORY,
         env=env,
         capture_output=True,
@@ -113,6 +113,20 @@ def test_each_attempt_to_reach_the_world_is_seen_and_named() -> None:
             *("udp 198.51.100.1:123", "udp [2001:db8::8]:443", "udp 224.0.0.251:5353"),
             *("name, asked of 203.0.113.53", "name asked.by.hand", "name looked-up.example"),
         },
+    )
+
+
+def test_what_a_test_asks_for_on_purpose_is_said_and_does_not_count_and_nothing_else_is_let_through() -> None:
+    asking = "import socket\nfor address in ('203.0.113.9', '203.0.113.10'): socket.socket().connect_ex((address, 80))"
+    first, second = ("--on-purpose", "tcp 203.0.113.9:80"), ("--on-purpose", "tcp 203.0.113.10:80")
+
+    assert watched(asking, *first, *second, env=os.environ) == (
+        0,
+        {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80, on purpose"},
+    )
+    assert watched(asking, *first, env=os.environ) == (
+        REACHED_OUT,
+        {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80"},
     )
 
 
