@@ -23,7 +23,10 @@ def version_page(tenant: Tenant, model_name: str, version_number: int) -> str:
             return f"{base}/#mlflow/models/{_part(model_name)}/versions/{version_number}"
         case MlflowServer():
             workspace = f"?workspace={tenant.workspace}" if tenant.workspace else ""
-            return f"{base}/#/models/{_part(model_name)}/versions/{version_number}{workspace}"
+            # MLflow's pages decode what stands after the # twice: once more than its own links are encoded, so that
+            # those lead nowhere for a name with a percent sign. Seen in 2.22, 3.1 and 3.17.
+            name = _part(model_name).replace("%25", "%2525")
+            return f"{base}/#/models/{name}/versions/{version_number}{workspace}"
 
 
 def _part(name: str) -> str:
