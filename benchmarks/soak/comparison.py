@@ -1,0 +1,130 @@
+"""What must hold at the end: our store has what the servers have, each thing was told once, and each chain is whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from benchmarks.soak.estate import Estate
+from benchmarks.soak.people import Key
+from verifywise_mlflow.audit.verification import verify
+from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What of a version is compared."""
+
+    description: str | None
+    tags: dict[str, str]
+    aliases: list[str]
+
+
+def in_servers(estates: Sequence[Estate]) -> dict[Key, Version]:
+    """Return each living version, from the servers' own databases."""
+    found: dict[Key, Version] = {}
+    for estate in estates:
+        with closing(sqlite3.connect(estate.database)) as connection:
+            alive = "SELECT workspace, name, version, description FROM model_versions WHERE current_stage != ?"
+            for tenant, name, version, description in connection.execute(alive, ("Deleted_Internal",)):
+                if tenant in estate.tenants:
+                    found[tenant, name, int(version)] = Version(description or None, {}, [])
+            for tenant, name, version, key, value in connection.execute(
+                "SELECT workspace, name, version, key, value FROM model_version_tags"
+            ):
+                if (tenant, name, int(version)) in found:
+                    found[tenant, name, int(version)].tags[key] = value
+            for tenant, name, version, alias in connection.execute(
+                "SELECT workspace, name, version, alias FROM registered_model_aliases ORDER BY alias"
+            ):
+                if (tenant, name, int(version)) in found:
+                    found[tenant, name, int(version)].aliases.append(alias)
+    return found
+
+
+def in_our_store(store: Store) -> dict[Key, Version]:
+    """Return the same from our store."""
+    query = text(
+        "SELECT tenant_id, model_name, version_number, description, tags, aliases "
+        "FROM verifywise.model_versions WHERE gone_at IS NULL"
+    )
+    with store.begin(None) as connection:
+        rows = connection.execute(query).all()
+    return {
+        (row.tenant_id, row.model_name, row.version_number): Version(
+            row.description or None, dict(row.tags), sorted(row.aliases)
+        )
+        for row in rows
+    }
+
+
+def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
+    """Yield a sentence for each thing that is lost or doubled.
+
+    Args:
+        estates: the servers.
+        deleted: the versions that people deleted.
+        syncs: how many there were.
+        store: ours, as the owner of its tables sees it.
+    """
+    theirs, ours = in_servers(estates), in_our_store(store)
+    yield from _named("lost, in a server and not in our store", theirs.keys() - ours.keys())
+    yield from _named("in our store, and not in a server", ours.keys() - theirs.keys())
+    if differing := sorted(key for key in theirs.keys() & ours.keys() if theirs[key] != ours[key]):
+        key = differing[0]
+        yield f"{len(differing)} versions differ, such as {key}: {theirs[key]} there, {ours[key]} here"
+    yield from _records(set(theirs), store)
+    yield from _tellings(set(theirs), deleted, store)
+    yield from _entries(syncs, store)
+    for tenant in (tenant for estate in estates for tenant in estate.tenants):
+        with store.begin(tenant) as connection:
+            report = verify(tenant, trail.links(connection, tenant), (), is_expected=True)
+        if report.damage:
+            yield f"{tenant}: {report.damage.sentence}"
+
+
+def _records(living: Set[Key], store: Store) -> Iterator[str]:
+    query = "SELECT tenant_id, model_name, version_number FROM verifywise.canonical_records WHERE gone_at IS NULL"
+    with store.begin(None) as connection:
+        records: set[Key] = {(row[0], row[1], row[2]) for row in connection.execute(text(query))}
+    yield from _named("without a record", living - records)
+    yield from _named("gone, and the record says that they live", records - living)
+
+
+def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
+    """Yield what was not told once: that a version was seen, and that it was gone."""
+    query = (
+        "SELECT tenant_id, model_name, version_number, kind FROM verifywise.lifecycle_events "
+        "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"
+    )
+    with store.begin(None) as connection:
+        told = Counter(((row[0], row[1], row[2]), row[3]) for row in connection.execute(text(query)))
+    seen, gone = ({key for key, kind in told if kind == wanted} for wanted in ("first seen", "disappeared"))
+    yield from _named("told of twice", {key for (key, _), times in told.items() if times > 1})
+    yield from _named("never told of", living - seen)
+    yield from _named("deleted, and not told of", (deleted & seen) - gone)
+    yield from _named("told to be gone, and not deleted", gone - deleted)
+    yield from _named("seen, and never there", seen - living - deleted)
+
+
+def _entries(syncs: int, store: Store) -> Iterator[str]:
+    """Yield kinds of entries in the audit trails of which there are more or fewer than there was to be told."""
+    query = "SELECT entry::jsonb ->> 'kind', count(*) FROM verifywise.audit_trail GROUP BY 1"
+    with store.begin(None) as connection:
+        kinds = Counter({str(row[0]): int(row[1]) for row in connection.execute(text(query))})
+        events = int(connection.scalar(text("SELECT count(*) FROM verifywise.lifecycle_events")) or 0)
+    for kind, expected in {"sync started": syncs, "sync ended": syncs, "lifecycle event": events}.items():
+        if kinds[kind] != expected:
+            yield f"the trails have {kinds[kind]:,} entries '{kind}', and {expected:,} were due"
+
+
+def _named(what: str, versions: Set[Key]) -> Iterator[str]:
+    if versions:
+        shown = ", ".join(f"{tenant} {model} {number}" for tenant, model, number in sorted(versions)[:5])
+        yield f"{len(versions):,} versions {what}: {shown}{' …' if len(versions) > 5 else ''}"

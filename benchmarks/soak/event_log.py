@@ -1,0 +1,69 @@
+"""What syncs leave in Dagster's own database, and whether it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+
+import psycopg2
+
+MARGIN = 1.1
+"""A sync that changes nothing may leave a tenth more at the end than at the beginning: figures get more digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one run left in the event log."""
+
+    rows: int
+    event_bytes: int
+    """Of the events themselves, without row headers and indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What lies in Dagster's database."""
+
+    runs: int
+    events: int
+    event_bytes: int
+    database_bytes: int
+    """With indexes. A row that is deleted gives its place to later rows, and not to the disk."""
+
+
+def left_by_runs(url: str) -> dict[str, Left]:
+    """Return what each run left, by its id."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT run_id, count(*), sum(octet_length(event)) FROM event_logs GROUP BY run_id")
+        return {run: Left(rows, event_bytes) for run, rows, event_bytes in cursor.fetchall()}
+
+
+def extent(url: str) -> Extent:
+    """Return what lies in Dagster's database."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM runs), count(*), coalesce(sum(octet_length(event)), 0), "
+            "pg_database_size(current_database()) FROM event_logs"
+        )
+        return Extent(*cursor.fetchone())
+
+
+def first_and_last(left: Sequence[Left]) -> tuple[float, float] | None:
+    """Return the median bytes of the first third and of the last third of some runs; None of fewer than three."""
+    third = len(left) // 3
+    if not third:
+        return None
+    return median(one.event_bytes for one in left[:third]), median(one.event_bytes for one in left[-third:])
+
+
+def growth(left: Sequence[Left]) -> str | None:
+    """Return a sentence if syncs leave more the longer it goes on."""
+    ends = first_and_last(left)
+    if ends is None or ends[1] <= MARGIN * ends[0]:
+        return None
+    return (
+        f"a sync that changed nothing left {ends[1] / 1e3:.0f} kB in Dagster's event log at the end, and "
+        f"{ends[0] / 1e3:.0f} kB at the beginning"
+    )

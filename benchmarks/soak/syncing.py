@@ -1,0 +1,99 @@
+"""One sync, as Dagster does it in production: the job ``sync_tenant`` for a partition, in a process of several.
+
+Production starts a process for each run; here a few processes take one run after the other, which saves the imports,
+and lets a leak add up. Left out are the queue and the daemon, which go by the real clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from verifywise_mlflow.definitions import defs
+from verifywise_mlflow.defs.jobs import sync_tenant
+from verifywise_mlflow.defs.resources import TenantSync
+
+
+class SimulatedSync(TenantSync):
+    """The sync of a run, which goes by a time that it is told."""
+
+    at: str
+    """ISO 8601."""
+
+    def now(self) -> datetime:
+        """Return that time."""
+        return datetime.fromisoformat(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sync to be done."""
+
+    home: Path
+    """Of Dagster's instance."""
+    tenant: str
+    at: datetime
+    reconcile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A sync that is over."""
+
+    tenant: str
+    run_id: str
+    found: int
+    """Objects whose rows were written or that were gone, over all stages."""
+    failure: str | None = None
+    is_expected: bool = True
+    """Whether a failure is one that the product has a sentence for."""
+
+
+@contextmanager
+def instance_in(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's instance, as its dagster.yaml and the environment describe it."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+@cache
+def _opened(home: Path) -> dg.DagsterInstance:
+    """Return a process's instance, which lives as long as the process."""
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def prepare(home: Path) -> None:
+    """Import all, and open the instance: what a process has before its first sync."""
+    _opened(home)
+    defs.resolve_job_def(sync_tenant.name)
+
+
+def sync(asked: Asked) -> Done:
+    """Run the job; a sync that fails is no error here."""
+    result = defs.resolve_job_def(sync_tenant.name).execute_in_process(
+        instance=_opened(asked.home),
+        partition_key=asked.tenant,
+        resources={"tenant_sync": SimulatedSync(reconcile=asked.reconcile, at=asked.at.isoformat())},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    found = sum(
+        int(figure.value)
+        for event in result.get_asset_materialization_events()
+        for name, figure in event.step_materialization_data.materialization.metadata.items()
+        if name in ("changed", "removed") and isinstance(figure, dg.IntMetadataValue) and figure.value
+    )
+    if result.success:
+        return Done(asked.tenant, result.run_id, found)
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    if not failures:
+        return Done(asked.tenant, result.run_id, found, "no step failed, and the run did", is_expected=False)
+    described = failures[0].user_failure_data
+    sentence = described.description if described else failures[0].error_display_string
+    return Done(asked.tenant, result.run_id, found, sentence or "no reason", is_expected=described is not None)
