@@ -51,6 +51,8 @@ class Round:
     """Rows in Dagster's event log."""
     event_bytes: float
     """Their size, without indexes."""
+    result_bytes: float
+    """The checks' results, which Dagster keeps once more in a table of their own."""
 
     @property
     def request_to_first_call(self) -> float:
@@ -125,6 +127,8 @@ def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: fl
             (moments[kind],) = cursor.fetchone()
         cursor.execute("SELECT count(*), sum(length(event)) FROM event_logs WHERE run_id = %s", (run_id,))
         events, event_bytes = cursor.fetchone()
+        cursor.execute("SELECT sum(length(evaluation_event)) FROM asset_check_executions WHERE run_id = %s", (run_id,))
+        (result_bytes,) = cursor.fetchone()
     with closing(psycopg2.connect(postgres.url("verifywise"))) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT extract(epoch FROM max(occurred_at))::float8 FROM verifywise.audit_entries "
@@ -140,6 +144,7 @@ def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: fl
         last_write_to_success=moments["PIPELINE_SUCCESS"] - last_write,
         events=float(events),
         event_bytes=float(event_bytes),
+        result_bytes=float(result_bytes),
     )
 
 
@@ -159,7 +164,8 @@ def main() -> int:
         f"imports {middle['process_to_run']:.2f}, run {middle['run_to_first_call']:.2f}); the sync "
         f"{middle['first_call_to_last_write']:.2f} s; from last write to success "
         f"{middle['last_write_to_success']:.2f} s; {middle['events']:.0f} events, "
-        f"{middle['event_bytes'] / 1024:.0f} KiB, in Dagster's log. Medians of {len(rounds)} no-change syncs",
+        f"{middle['event_bytes'] / 1024:.0f} KiB, in Dagster's log, and {middle['result_bytes'] / 1024:.0f} KiB of "
+        f"checks' results beside it. Medians of {len(rounds)} no-change syncs",
         highlight=False,
     )
     arguments.json.parent.mkdir(parents=True, exist_ok=True)

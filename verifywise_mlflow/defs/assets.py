@@ -6,31 +6,29 @@ function over one table. Data passes through Postgres, not through Dagster: an a
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import dagster as dg
 
 from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.defs.check_results import check_results
-from verifywise_mlflow.defs.checks import check_specs
+from verifywise_mlflow.defs.checks import check_specs, known_rules
 from verifywise_mlflow.defs.data_versions import data_version
+from verifywise_mlflow.defs.described_rule import DescribedRule
 from verifywise_mlflow.defs.external import READ_FROM_MLFLOW, mlflow_server
-from verifywise_mlflow.defs.figures_over_time import figures_event, over_time
 from verifywise_mlflow.defs.freshness import POLICY
+from verifywise_mlflow.defs.judged import Judged
 from verifywise_mlflow.defs.metadata import Shown, cell, of_materialization, of_stage
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.resources import TenantSync, described_tenant
 from verifywise_mlflow.defs.stage_checks import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.persistence import trail
-from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.stage_contents import stage_state
-from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
-from verifywise_mlflow.pipeline.standing import standing
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.loading import TenantsFileError
@@ -103,48 +101,70 @@ _STAGES = (
 
 def _asset(described: _StageAsset) -> dg.AssetsDefinition:
     stage = described.stage
-    specs = check_specs(stage.value) if stage is Stage.COMPLIANCE_RESULTS else []
+    judges = stage is Stage.COMPLIANCE_RESULTS
+    known = known_rules() if judges else {}
 
-    @dg.asset(
+    @dg.multi_asset(
         name=stage.value,
-        deps=[*([mlflow_server] if stage in READ_FROM_MLFLOW else []), *(dep.value for dep in described.deps)],
+        specs=[
+            dg.AssetSpec(
+                stage.value,
+                deps=[*([mlflow_server] if stage in READ_FROM_MLFLOW else []), *(dep.value for dep in described.deps)],
+                group_name="model_governance",
+                kinds=set(described.kinds),
+                owners=["team:data-platform"],
+                description=described.description,
+                metadata=of_stage(stage),
+                tags={"stage": stage.value, "access_to_mlflow": "read_only" if stage in READ_FROM_MLFLOW else "none"},
+                freshness_policy=POLICY,
+            )
+        ],
         partitions_def=tenant_partitions,
-        group_name="model_governance",
-        kinds=set(described.kinds),
-        owners=["team:data-platform"],
-        description=described.description,
-        metadata=of_stage(stage),
-        tags={"stage": stage.value, "access_to_mlflow": "read_only" if stage in READ_FROM_MLFLOW else "none"},
-        freshness_policy=POLICY,
-        check_specs=[*specs, *stage_check_specs(stage)],
+        check_specs=[*check_specs(stage.value, known), *stage_check_specs(stage)],
+        # So that the rules' results can be logged. Yielded, each would take two more events: one that it is planned,
+        # one that it has come out.
+        can_subset=judges,
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         try:
+            if not context.selected_asset_keys:
+                _look_again(context, known)
+                return
             sync = tenant_sync.of(context)
             report = sync.run(stage)
         except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
             # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
             raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
         figures = _figures(report) | of_materialization(sync, report)
-        version = _data_version(sync, stage)
         # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
-        if stage is not Stage.COMPLIANCE_RESULTS:
-            yield dg.MaterializeResult(metadata=figures, data_version=version)
-            yield from stage_check_results(sync, report)
-            return
-        tenant, rules, now = sync.tenant, rules_of(sync.tenant), datetime.now(UTC)
-        stands = standing(sync.store, tenant.tenant_id, rules, now)
-        along = {"over_time": dg.MetadataValue.asset(over_time(tenant.tenant_id))}
-        told = {**figures, **_end_of_trail(sync), **stands.figures(), **along}
-        yield dg.MaterializeResult(metadata=told, data_version=version)
-        context.log_event(figures_event(tenant.tenant_id, stands))
-        yield from check_results(tenant, rules, stands, {spec.name for spec in specs}, now)
+        judged = Judged.now(sync.store, sync.tenant) if judges else None
+        if judged:
+            figures |= _end_of_trail(sync) | judged.figures()
+        # Not beside the result: the event of the step's output would hold all of it once more.
+        context.add_asset_metadata(figures)
+        yield dg.MaterializeResult(data_version=_data_version(sync, stage))
+        if judged:
+            context.log_event(judged.over_time())
+            for result in judged.results(known):
+                context.log_event(result)
+        yield from stage_check_results(sync, report)
 
     return asset
+
+
+def _look_again(context: dg.AssetExecutionContext, known: Mapping[str, DescribedRule]) -> None:
+    """Tell how the tenant stands where somebody asked for checks alone: nothing is synced, nothing is judged anew."""
+    if not context.has_partition_key:
+        raise dg.Failure("a check is of one tenant: choose its partition", allow_retries=False)
+    asked = {key.name for key in context.selected_asset_check_keys}
+    with Store(database_url()) as store:
+        judged = Judged.now(store, described_tenant(context.partition_key))
+    for result in judged.results({name: one for name, one in known.items() if name in asked}):
+        context.log_event(result)
 
 
 def _data_version(sync: Sync, stage: Stage) -> dg.DataVersion:

@@ -1,20 +1,28 @@
-"""A tenant's standing as Dagster shows it: a result for each rule, with the worst gaps and where to go on."""
+"""A tenant's standing as Dagster shows it: a result for each rule, with the worst gaps and where to go on.
+
+Dagster keeps each result of each sync, twice, and its text three times more: so a result holds what this sync found,
+and what is the same from sync to sync stands once, in the check's description.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import dagster as dg
 
 from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.defs.figures_over_time import over_time
+from verifywise_mlflow.defs.described_rule import DescribedRule, check_name
 from verifywise_mlflow.defs.links import pages_of_references, pages_of_versions, shown
+from verifywise_mlflow.defs.metadata import cell
 from verifywise_mlflow.persistence.gaps import Gap
+from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.standing import RuleStanding, Standing, days_open
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page
+
+_SHOWN = 5
+"""Gaps of a rule; `verifywise-mlflow policy rules` counts all, and the views of the database list them."""
 
 _TABLE = dg.TableSchema(
     [
@@ -24,91 +32,94 @@ _TABLE = dg.TableSchema(
         dg.TableColumn("verdict"),
         dg.TableColumn("days_open", "int"),
         dg.TableColumn("reason"),
-        dg.TableColumn("waived", "bool"),
-        dg.TableColumn("page", description="of the version in the tenant's MLflow"),
     ]
 )
 
-
-def check_name(rule_id: str) -> str:
-    """Return a rule's id as Dagster takes it for a name."""
-    return rule_id.replace("-", "_")
+_Value = int | str | dg.BoolMetadataValue | dg.TableMetadataValue | dg.MarkdownMetadataValue
 
 
 def check_results(
-    tenant: Tenant, rules: RuleSet, standing: Standing, known: Collection[str], now: datetime
-) -> Iterator[dg.AssetCheckResult]:
+    tenant: Tenant, rules: RuleSet, standing: Standing, known: Mapping[str, DescribedRule], now: datetime
+) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield one result a rule: a gap is a warning, never an error of the pipeline.
 
     Args:
         tenant: whose.
         rules: that the tenant is asked.
         standing: what came of them.
-        known: the names of the checks that Dagster knows. Of each it wants a result, or the run fails, also where the
-            tenant is not asked the rule; of a rule that came later it takes none.
+        known: the checks that Dagster knows, by their names, as it describes them. Of each there is a result, also
+            where the tenant is not asked the rule; of a rule that came later there is none.
         now: what the gaps' age is told from.
     """
     asked = {check_name(rule.id) for rule in rules.rules}
     for name in known:
         if name not in asked:
-            yield dg.AssetCheckResult(
-                check_name=name,
-                passed=True,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"no policy of {tenant.tenant_id} asks for this: nothing was judged",
-                metadata={"asked": dg.MetadataValue.bool(False)},
-            )
+            told = f"no policy of {tenant.tenant_id} asks for this: nothing was judged"
+            yield _evaluation(tenant, name, True, told, {"asked": dg.MetadataValue.bool(False)})
     for one in standing.rules:
-        if check_name(one.rule.id) in known:
-            yield _result(tenant, rules, one, now)
+        name = check_name(one.rule.id)
+        if name in known:
+            also = f"; {one.waived} more are waived" if one.waived else ""
+            told = f"{one.open} of {one.judged} versions of {tenant.tenant_id} need attention{also}"
+            figures = {**_figures(one), **_worst(tenant, one, now), **_otherwise(rules, one, known[name])}
+            yield _evaluation(tenant, name, not one.open, told, figures)
 
 
-def _result(tenant: Tenant, rules: RuleSet, standing: RuleStanding, now: datetime) -> dg.AssetCheckResult:
-    rule, policy = standing.rule, rules.policy_of[standing.rule.id]
-    also = f"; {standing.waived} more are waived" if standing.waived else ""
-    references = [one for one in rule.references if not rules.frameworks or one.framework in rules.frameworks]
-    return dg.AssetCheckResult(
-        check_name=check_name(rule.id),
-        passed=not standing.open,
+def _evaluation(
+    tenant: Tenant, name: str, passed: bool, told: str, metadata: Mapping[str, _Value]
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(Stage.COMPLIANCE_RESULTS.value),
+        check_name=name,
+        passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{standing.open} of {standing.judged} versions of {tenant.tenant_id} need attention{also}",
-        metadata={
-            **{verdict.value: standing.verdicts.get(verdict, 0) for verdict in Verdict},
-            "open": standing.open,
-            "waived": standing.waived,
-            **({"oldest_gap_days": standing.oldest_days} if standing.oldest_days is not None else {}),
-            "severity": rule.severity.value,
-            "policy": f"{policy.id} {policy.version}",
-            **_worst(tenant, standing, now),
-            **({"references": pages_of_references(references)} if references else {}),
-            "rationale": rule.rationale,
-            "remedy": rule.remedy,
-            "over_time": dg.MetadataValue.asset(over_time(tenant.tenant_id)),
-        },
+        description=told,
+        metadata=metadata,
+        partition=tenant.tenant_id,
     )
 
 
-def _worst(
-    tenant: Tenant, standing: RuleStanding, now: datetime
-) -> dict[str, dg.TableMetadataValue | dg.MarkdownMetadataValue]:
-    if not standing.worst:
+def _figures(standing: RuleStanding) -> dict[str, int]:
+    """Return how many versions have which verdict; what there is none of is left out."""
+    counts = {verdict.value: standing.verdicts.get(verdict, 0) for verdict in Verdict}
+    counts |= {"open": standing.open, "waived": standing.waived}
+    oldest = {"oldest_gap_days": standing.oldest_days} if standing.oldest_days is not None else {}
+    return {name: count for name, count in counts.items() if count} | oldest
+
+
+def _worst(tenant: Tenant, standing: RuleStanding, now: datetime) -> dict[str, _Value]:
+    worst = standing.worst[:_SHOWN]
+    if not worst:
         return {}
     return {
-        "versions": dg.MetadataValue.table([_record(tenant, gap, now) for gap in standing.worst], schema=_TABLE),
-        "pages": pages_of_versions(tenant, standing.worst),
+        "versions": dg.MetadataValue.table([_record(gap, now) for gap in worst], schema=_TABLE),
+        "pages": pages_of_versions(tenant, worst),
     }
 
 
-def _record(tenant: Tenant, gap: Gap, now: datetime) -> dg.TableRecord:
+def _record(gap: Gap, now: datetime) -> dg.TableRecord:
     return dg.TableRecord(
         {
             "model": shown(gap.model_name),
             "version": gap.version_number,
             "stage": gap.lifecycle_stage,
-            "verdict": gap.verdict,
+            "verdict": f"{gap.verdict}, waived" if gap.is_waived else gap.verdict,
             "days_open": days_open(gap.open_since, now),
-            "reason": shown(gap.reason),
-            "waived": gap.is_waived,
-            "page": version_page(tenant, gap.model_name, gap.version_number),
+            "reason": cell(gap.reason),  # `verifywise-mlflow policy explain` has all of it
         }
     )
+
+
+def _otherwise(rules: RuleSet, standing: RuleStanding, known: DescribedRule) -> dict[str, _Value]:
+    """Return what the tenant's policy says otherwise than the check's description, which is the same for all."""
+    rule = standing.rule
+    own = DescribedRule(rule, rules.policy_of[rule.id])
+    references = [one for one in rule.references if not rules.frameworks or one.framework in rules.frameworks]
+    told: dict[str, _Value] = {}
+    if own.policy_name != known.policy_name:
+        told |= {"policy": own.policy_name}
+    if (rule.severity, rule.rationale, rule.remedy) != (known.rule.severity, known.rule.rationale, known.rule.remedy):
+        told |= {"severity": rule.severity.value, "rationale": rule.rationale, "remedy": rule.remedy}
+    if references and tuple(references) != known.rule.references:
+        told |= {"references": pages_of_references(references)}
+    return told

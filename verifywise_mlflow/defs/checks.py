@@ -6,24 +6,18 @@ tenant's before it, so the page would only ever show the last one synced.
 
 import logging
 import warnings
+from collections.abc import Mapping
 
 import dagster as dg
 
 from verifywise_mlflow.compliance.policy import default_policy
-from verifywise_mlflow.compliance.rules import Rule
-from verifywise_mlflow.defs.check_results import check_name
+from verifywise_mlflow.defs.described_rule import DescribedRule, check_name
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 
-_HOW_TO_READ = (
-    "A warning says that versions fail this rule, that MLflow shows no evidence for it ('not evidenced', which is not "
-    "non-compliance: it may be done and documented elsewhere), or that it could not be evaluated. Gaps that a waiver "
-    "covers stay gaps and are counted beside; a check passes where no other is open."
-)
 
-
-def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+def check_specs(asset: str, known: Mapping[str, DescribedRule]) -> list[dg.AssetCheckSpec]:
     """Return a check for each rule that any tenant is asked.
 
     Dagster has to know them when it loads the code: a policy that comes later shows once that was reloaded.
@@ -31,32 +25,29 @@ def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
-            dg.AssetCheckSpec(
-                name=check_name(rule.id),
-                asset=asset,
-                description=f"{rule.title}. {_HOW_TO_READ}",
-                partitions_def=tenant_partitions,
-            )
-            for rule in known_rules().values()
+            # Of what stands beside a check Dagster's pages show the description alone, and read it as Markdown.
+            dg.AssetCheckSpec(name=name, asset=asset, description=one.markdown, partitions_def=tenant_partitions)
+            for name, one in known.items()
         ]
 
 
-def known_rules() -> dict[str, Rule]:
-    """Return the rules of the default policy, and those of the policies that tenants.yaml names, by their ids.
+def known_rules() -> dict[str, DescribedRule]:
+    """Return the rules of the default policy, and those of the policies that tenants.yaml names, by their checks.
 
     What cannot be read is left out, so that the page loads all the same; the tenant's next sync says what is wrong.
     """
-    rules = {rule.id: rule for rule in default_policy().rules}
+    default = default_policy()
+    known = {check_name(rule.id): DescribedRule(rule, default) for rule in default.rules}
     try:
         described = load_tenants()
     except TenantsFileError:
-        return rules
+        return known
     for tenant in described.values():
         try:
-            asked = rules_of(tenant).rules
+            asked = rules_of(tenant)
         except TenantsFileError as error:
             logging.getLogger(__name__).warning("no checks for its own rules: %s", error)
             continue
-        for rule in asked:
-            rules.setdefault(rule.id, rule)
-    return rules
+        for rule in asked.rules:
+            known.setdefault(check_name(rule.id), DescribedRule(rule, asked.policy_of[rule.id]))
+    return known

@@ -37,8 +37,7 @@ def pages_of_versions(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadat
     return dg.MetadataValue.md(
         "\n".join(
             f"- [{inert_markdown(gap.model_name)} version {gap.version_number}]"
-            f"({version_page(tenant, gap.model_name, gap.version_number)}): {gap.verdict}"
-            f"{', waived' if gap.is_waived else ''}"
+            f"({version_page(tenant, gap.model_name, gap.version_number)})"
             for gap in gaps
         )
     )

@@ -24,7 +24,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.server import DatabricksServer
 from verifywise_mlflow.tenants.tenant import Tenant
 
-Shown: TypeAlias = int | float | str | dg.TableMetadataValue | dg.UrlMetadataValue
+Shown: TypeAlias = int | float | str | dg.TableMetadataValue | dg.UrlMetadataValue | dg.DagsterAssetMetadataValue
 
 SOURCE_URL: Final = "VERIFYWISE_SOURCE_URL"
 """Names the variable with the address under which a browser shows the package's folder, of the release in use."""
@@ -87,18 +87,7 @@ def models_page(tenant: Tenant) -> str:
 
 def _durations(reports: Sequence[StageReport]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "stage": report.stage.value,
-                    "seconds": round(report.seconds, 3),
-                    "requests": report.requests,
-                    "bytes_read": report.bytes_read,
-                    "changed": report.progress.changed,
-                }
-            )
-            for report in reports
-        ]
+        [dg.TableRecord({"stage": report.stage.value, "seconds": round(report.seconds, 3)}) for report in reports]
     )
 
 

@@ -12,6 +12,19 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
+
+
+def described_tenant(tenant_id: str) -> Tenant:
+    """Return a tenant as tenants.yaml describes it now.
+
+    Raises:
+        TenantsFileError: it does not, any more.
+    """
+    tenants = load_tenants()
+    if tenant_id not in tenants:
+        raise TenantsFileError(f"tenant {tenant_id} is no longer in tenants.yaml: it is not synced")
+    return tenants[tenant_id]
 
 
 class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own parameter, of no use here
@@ -31,11 +44,8 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
     def of(self, context: dg.AssetExecutionContext) -> Sync:
         """Return the sync of the run's tenant; open it the first time."""
         if self._sync is None:
-            tenants = load_tenants()
-            if context.partition_key not in tenants:
-                raise TenantsFileError(f"tenant {context.partition_key} is no longer in tenants.yaml: it is not synced")
             self._sync = Sync(
-                tenant=tenants[context.partition_key],
+                tenant=described_tenant(context.partition_key),
                 store=Store(database_url()),
                 options=SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals),
                 dagster_run_id=context.run.run_id,

@@ -1,6 +1,6 @@
 """Checks of the data itself, a tenant each: is it complete, is it fresh, are the files still those that were there.
 
-They stand beside the rules' checks and cost a sync two events each. Partitioned checks: see checks.py.
+They stand beside the rules' checks and cost a sync three events each. Partitioned checks: see checks.py.
 """
 
 from __future__ import annotations
@@ -98,16 +98,13 @@ def fresh_result(aged: Sequence[StageAge], how_it_ended: str = "") -> dg.AssetCh
     """Return whether a tenant's stages are fresh; ``how_it_ended`` tells of its last sync."""
     late = told(aged)
     sentences = [late, shown(how_it_ended)] if late else ["each stage was gone through in time"]
+    stages = [{"stage": age.stage, "gone through": age.gone_through_at, "late": age.is_late} for age in aged]
     return dg.AssetCheckResult(
         check_name=FRESH,
         passed=late is None,
         severity=dg.AssetCheckSeverity.WARN,
         description=". ".join(filter(None, sentences)),
-        metadata={
-            "stages": preview(
-                [{"stage": age.stage, "gone through": age.gone_through_at, "late": age.is_late} for age in aged]
-            )
-        },
+        metadata={"stages": preview(stages)} if late else {},
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import dagster as dg
 import pytest
@@ -14,17 +13,24 @@ from markdown_it import MarkdownIt
 from verifywise_mlflow.compliance.policy import default_policy
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.definitions import defs
+from verifywise_mlflow.defs.assets import stage_assets
 from verifywise_mlflow.defs.check_results import check_results
 from verifywise_mlflow.defs.checks import known_rules
+from verifywise_mlflow.defs.described_rule import DescribedRule, check_name
+from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.policies import rules_of
 from verifywise_mlflow.pipeline.standing import standing
 from verifywise_mlflow.pipeline.waivers import grant_by_command
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.version_page import version_page
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, written_policy, written_rule
 
 OWNED = written_rule("owned", "owner == 'ada'", title="Ada has it")
+OF_OTHERS = DescribedRule(default_policy().rules[0], default_policy())
+"""What the check's page would say if another tenant had named a rule so."""
 
 
 @pytest.fixture
@@ -32,10 +38,10 @@ def policy(tmp_path: Path) -> Path:
     return written_policy(tmp_path / "ours.yaml", OWNED)
 
 
-def owned(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckResult:
+def owned(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckEvaluation:
     """Return the result of the one check."""
     rules = rules_of(tenant)
-    (result,) = check_results(tenant, rules, standing(store, "acme", rules, now), {"owned"}, now)
+    (result,) = check_results(tenant, rules, standing(store, "acme", rules, now), {"owned": OF_OTHERS}, now)
     return result
 
 
@@ -62,10 +68,36 @@ def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, poli
     assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2&#46;1"
     worst = after.metadata["versions"]
     assert isinstance(worst, dg.TableMetadataValue)
-    assert [(row.data["model"], row.data["waived"], row.data["days_open"]) for row in worst.records] == [
-        ("fraud", False, 8),
-        ("churn", True, 8),
+    assert [(row.data["model"], row.data["verdict"], row.data["days_open"]) for row in worst.records] == [
+        ("fraud", "fail", 8),
+        ("churn", "fail, waived", 8),
     ]
+
+
+def test_a_result_holds_what_the_sync_found_and_the_checks_page_what_holds_for_all_syncs(
+    store: Store, policy: Path
+) -> None:
+    tenant = described(default_policy=False, policies=[str(policy)])
+    for number in range(7):
+        keep(store, f"fraud-{number}", 1, NOON, owner="bob")
+    judge(tenant, store, day(1))
+    rules = rules_of(tenant)
+    known = {"owned": DescribedRule(rules.rules[0], rules.policies[0])}
+
+    (before,) = check_results(tenant, rules, standing(store, "acme", rules, day(1)), known, day(1))
+    for number in range(7):
+        keep(store, f"fraud-{number}", 1, day(1), owner="ada")
+    judge(tenant, store, day(2))
+    (after,) = check_results(tenant, rules, standing(store, "acme", rules, day(2)), known, day(2))
+
+    assert set(before.metadata) == {"fail", "open", "oldest_gap_days", "versions", "pages"}
+    assert len(before.metadata["versions"].value.records) == 5  # type: ignore[union-attr]  # a table's
+    assert {name: one.value for name, one in after.metadata.items()} == {"pass": 7}
+    rule, page = rules.rules[0], known["owned"].markdown
+    assert [
+        text for text in (rule.title, rule.rationale, rule.remedy, "ours 1", "Severity high") if text not in page
+    ] == []
+    assert "[NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1)" in page
 
 
 def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_version(
@@ -80,10 +112,9 @@ def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_ver
 
     (row,) = result.metadata["versions"].value.records  # type: ignore[union-attr]  # a table's
     assert row.data["model"] == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
-    page = f"https://mlflow.acme.example/#/models/{quote(hostile, safe='')}/versions/7"
-    assert row.data["page"] == page
+    page = version_page(tenant, hostile, 7)
     rendered = MarkdownIt("js-default").render(str(result.metadata["pages"].value))
-    assert rendered == f'<ul>\n<li><a href="{page}">{escape(row.data["model"])} version 7</a>: fail</li>\n</ul>\n'
+    assert rendered == f'<ul>\n<li><a href="{page}">{escape(row.data["model"])} version 7</a></li>\n</ul>\n'
 
 
 def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
@@ -99,8 +130,8 @@ def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
 
     rules = known_rules()
 
-    assert rules.keys() == {*(rule.id for rule in default_policy().rules), "owned"}
-    assert rules["owned"].title == "Ada has it"
+    assert rules.keys() == {*(check_name(rule.id) for rule in default_policy().rules), "owned"}
+    assert rules["owned"].rule.title == "Ada has it"
 
 
 def test_a_tenant_that_is_not_asked_the_rules_that_dagster_knows_is_judged_all_the_same(
@@ -122,5 +153,35 @@ def test_a_tenant_that_is_not_asked_the_rules_that_dagster_knows_is_judged_all_t
     assert result.success
     # Dagster loaded the code before the tenant's policy was there, and wants an answer for each rule that it knows.
     answers = {one.check_name: one for one in result.get_asset_check_evaluations()}
-    assert answers.keys() == {rule.id.replace("-", "_") for rule in default_policy().rules}
+    assert answers.keys() == {check_name(rule.id) for rule in default_policy().rules}
     assert {one.description for one in answers.values()} == {"no policy of acme asks for this: nothing was judged"}
+
+
+def test_a_check_that_somebody_asks_for_alone_tells_how_the_tenant_stands_now_without_a_sync(
+    store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tenants.yaml"
+    path.write_text("tenants:\n  acme: {tracking_uri: 'https://a.example'}\n")
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    keep(store, "fraud", 1, NOON, owner="ada")
+    judge(described(), store, day(1))
+    with store.begin("acme") as connection:
+        before = trail.head(connection, "acme")
+    owner = dg.AssetCheckKey(dg.AssetKey("compliance_results"), "owner")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("tenants", ["acme"])
+        result = dg.materialize(
+            [stage_assets[-1]],
+            selection=dg.AssetSelection.checks(owner),
+            tags={"dagster/partition": "acme"},  # partition_key= wants an asset among the selected
+            instance=instance,
+            resources={"tenant_sync": TenantSync()},
+        )
+
+    (told,) = result.get_asset_check_evaluations()
+    assert (told.asset_check_key, told.passed, told.partition) == (owner, True, "acme")
+    assert result.get_asset_materialization_events() == []
+    with store.begin("acme") as connection:
+        assert trail.head(connection, "acme") == before

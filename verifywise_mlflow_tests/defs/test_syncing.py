@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_shared.serdes import serialize_value
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.sensors import tenants
@@ -80,7 +81,27 @@ def test_a_tenants_figures_are_kept_over_time_and_those_of_the_newest_sync_stand
     assert {name: beside[name].value for name in newest} == newest
     owner = next(one for one in result.get_asset_check_evaluations() if one.check_name == "owner")
     assert owner.passed
-    assert owner.metadata["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
+    assert beside["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
+
+
+def test_a_sync_that_finds_nothing_new_leaves_little_in_the_event_log_and_each_check_is_of_the_newest_sync(
+    registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    for model in ("churn", "fraud", "risk", "pricing", "support"):
+        registry.version(model)
+    instance.add_dynamic_partitions("tenants", ["acme"])
+    assert run(instance).success
+
+    result = run(instance)
+
+    events = [serialize_value(event) for event in instance.all_logs(result.run_id)]
+    # Some 95 events and 200 KiB where a third of the rules is open. Each sync of each tenant leaves so much.
+    assert len(events) < 110
+    assert sum(map(len, events)) < 230 * 1024
+    checks = defs.resolve_asset_graph().asset_check_keys
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
+    # Dagster takes a check for one of the newest materialization where both are of one run.
+    assert {key for key, one in newest.items() if one.run_id == result.run_id and one.evaluation} == checks
 
 
 def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(
