@@ -10,38 +10,30 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from verifywise_mlflow.connector.answers import Answer, error_of, json_object
 from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.deadlines import allow
 from verifywise_mlflow.connector.errors import (
     BoundExceededError,
     ConnectorError,
     NotAReadCallError,
     ServerBusyError,
-    TooSlowError,
-    UnreachableError,
     UnusableSettingsError,
 )
+from verifywise_mlflow.connector.exchanges import TEXT_BYTES, body_of, first, give_back, send
 from verifywise_mlflow.connector.patience import Patience
 from verifywise_mlflow.connector.pools import open_pool, server_slots
 from verifywise_mlflow.connector.read_calls import Call, is_read_call
-from verifywise_mlflow.connector.reasons import reason
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
 T = TypeVar("T")
-
-_CHUNK_BYTES = 256 * 1024
-_TEXT_BYTES = 64 * 1024
 
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -75,7 +67,7 @@ class Transport:
         parts = urlsplit(settings.base_uri)
         self._host = parts.hostname or ""
         self._answers = _Limit(settings.bounds.request_seconds, "request_seconds", settings.bounds.answer_bytes)
-        self._probes = _Limit(settings.bounds.probe_seconds, "probe_seconds", _TEXT_BYTES, "a probe's answer")
+        self._probes = _Limit(settings.bounds.probe_seconds, "probe_seconds", TEXT_BYTES, "a probe's answer")
         self._files = _Limit(settings.bounds.file_seconds, "file_seconds")
         self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._headers = {
@@ -141,7 +133,7 @@ class Transport:
                 self._credentials.renew,
                 is_whole=False,
             )
-            yield _first(self._patience.to_the_end(self._read(response, self._files)), max_bytes)
+            yield first(self._patience.to_the_end(self._read(response, self._files)), max_bytes)
 
     def _json(
         self,
@@ -181,15 +173,22 @@ class Transport:
         if not self._slots.acquire(timeout=limit.seconds):
             raise ServerBusyError(f"{self._host} was not asked {path}: other requests to it did not end in time")
         try:
-            response = self._open(method, url, path, signed, body, limit)
+            with self._lock:
+                self.traffic.requests += 1
+            response = send(
+                self._pool,
+                Outgoing(method, url, signed, body),
+                connect_seconds=self._bounds.connect_seconds,
+                read_seconds=min(limit.seconds, self._bounds.request_seconds),
+                host=self._host,
+                asked=path,
+            )
             try:
                 if response.status != 200:
                     raise self._error_of(response, path, let_in_by)
                 yield response, let_in_by
             finally:
-                response.close()
-                # Closing alone does not give an answer's place in the pool back unless it was read to its end.
-                response.release_conn()
+                give_back(response)
         finally:
             self._slots.release()
 
@@ -204,60 +203,26 @@ class Transport:
                 )
         return headers
 
-    def _open(
-        self, method: str, url: str, path: str, headers: Mapping[str, str], body: bytes | None, limit: _Limit
-    ) -> BaseHTTPResponse:
-        with self._lock:
-            self.traffic.requests += 1
-        try:
-            return self._pool.urlopen(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(
-                    connect=self._bounds.connect_seconds, read=min(limit.seconds, self._bounds.request_seconds)
-                ),
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self._host} did not answer {path}: {reason(error)}") from None
-        except OSError as error:
-            raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
-
     def _body(self, response: BaseHTTPResponse, limit: _Limit) -> bytes:
         return b"".join(self._read(response, limit))
 
     def _read(self, response: BaseHTTPResponse, limit: _Limit) -> Iterator[bytes]:
         """Yield the body in chunks; end at the limit."""
-        deadline = allow(response, limit.seconds)
-        too_slow = TooSlowError(
-            f"{self._host} took longer for an answer than the {limit.seconds:g} seconds allowed here "
-            f"({limit.seconds_setting})"
-        )
         count = 0
-        try:
-            for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
-                count += len(chunk)
-                with self._lock:
-                    self.traffic.bytes_read += len(chunk)
-                if limit.max_bytes is not None and count > limit.max_bytes:
-                    raise BoundExceededError(
-                        f"{self._host} sent more than the {limit.max_bytes:,} bytes allowed here "
-                        f"({limit.bytes_setting})"
-                    )
-                if time.monotonic() > deadline:
-                    raise too_slow
-                yield chunk
-        except urllib3.exceptions.HTTPError as error:
-            if time.monotonic() >= deadline:
-                raise too_slow from None
-            raise UnreachableError(f"{self._host} broke off its answer: {reason(error)}") from None
+        for chunk in body_of(
+            response, seconds=limit.seconds, host=self._host, is_unpacked=True, setting=limit.seconds_setting
+        ):
+            count += len(chunk)
+            with self._lock:
+                self.traffic.bytes_read += len(chunk)
+            if limit.max_bytes is not None and count > limit.max_bytes:
+                raise BoundExceededError(
+                    f"{self._host} sent more than the {limit.max_bytes:,} bytes allowed here ({limit.bytes_setting})"
+                )
+            yield chunk
 
     def _error_of(self, response: BaseHTTPResponse, path: str, let_in_by: Mapping[str, str]) -> ConnectorError:
-        limit = _Limit(self._bounds.request_seconds, "request_seconds", _TEXT_BYTES, "an error's text")
+        limit = _Limit(self._bounds.request_seconds, "request_seconds", TEXT_BYTES, "an error's text")
         try:
             body = self._body(response, limit)
         except ConnectorError:
@@ -269,12 +234,3 @@ def _query(params: Params) -> str:
     # A lone surrogate in a name or a page's token, which are the server's, must not stop the question. A blank is
     # %20, since a signature by AWS's rules takes + for itself.
     return urlencode(params, errors="surrogatepass", quote_via=quote)
-
-
-def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    left = max_bytes
-    for chunk in chunks:
-        yield chunk[:left]
-        left -= len(chunk)
-        if left <= 0:
-            return

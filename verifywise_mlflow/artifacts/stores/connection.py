@@ -8,18 +8,15 @@ environment has a say. A URL may hold a signature, so no message repeats one.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from verifywise_mlflow.connector.answers import retry_after
 from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.deadlines import allow
 from verifywise_mlflow.connector.errors import (
     BoundExceededError,
     ConnectorError,
@@ -31,21 +28,17 @@ from verifywise_mlflow.connector.errors import (
     RejectedError,
     ServerFaultError,
     ThrottledError,
-    TooSlowError,
     UnauthenticatedError,
-    UnreachableError,
 )
+from verifywise_mlflow.connector.exchanges import TEXT_BYTES, body_of, first, give_back, send
 from verifywise_mlflow.connector.patience import Patience
 from verifywise_mlflow.connector.pools import open_pool
-from verifywise_mlflow.connector.reasons import reason
 from verifywise_mlflow.connector.settings import ConnectionSettings
 
 T = TypeVar("T")
 
 PAGE_BYTES = 64 * 1024**2
 """One page of a listing. Azure's have 5,000 names of up to 1,024 characters, each of which may be escaped."""
-_CHUNK_BYTES = 256 * 1024
-_TEXT_BYTES = 64 * 1024
 # What S3 and Azure write as XML and Google as JSON. Their other words may repeat what was asked, signature and all.
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
 
@@ -103,34 +96,28 @@ class StoreConnection:
                 self._credentials.renew,
                 is_whole=False,
             )
-            yield _first(self._patience.to_the_end(self._read(response, self._bounds.file_seconds)), max_bytes)
+            yield first(self._patience.to_the_end(self._read(response, self._bounds.file_seconds)), max_bytes)
 
     @contextmanager
     def _exchange(self, url: str, seconds: float) -> Iterator[BaseHTTPResponse]:
         headers = {**self._headers, **self._credentials.headers(Outgoing("GET", url, self._headers, None))}
-        response = self._open(url, headers, seconds)
+        response = self._send(Outgoing("GET", url, headers, None), seconds)
         try:
             if response.status != 200:
                 raise self._error_of(response)
             yield response
         finally:
-            response.close()
-            # Closing alone does not give an answer's place in the pool back unless it was read to its end.
-            response.release_conn()
+            give_back(response)
 
-    def _open(self, url: str, headers: Mapping[str, str], seconds: float) -> BaseHTTPResponse:
+    def _send(self, request: Outgoing, seconds: float) -> BaseHTTPResponse:
         self.requests += 1
         try:
-            return self._pool.urlopen(
-                "GET",
-                url,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(
-                    connect=self._bounds.connect_seconds, read=min(seconds, self._bounds.request_seconds)
-                ),
+            return send(
+                self._pool,
+                request,
+                connect_seconds=self._bounds.connect_seconds,
+                read_seconds=min(seconds, self._bounds.request_seconds),
+                host=self._host,
             )
         except RefusedAddressError as error:
             # The connector's own words name the tenant's setting; a store has one of its own.
@@ -138,10 +125,6 @@ class StoreConnection:
             raise RefusedAddressError(
                 f"{said}. If the store is meant to be there, set allow_private_network: true for the store"
             ) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self._host} did not answer: {reason(error)}") from None
-        except OSError as error:
-            raise UnreachableError(f"{self._host} could not be reached: {error.strerror or error}") from None
 
     def _body(self, response: BaseHTTPResponse, max_bytes: int, seconds: float) -> bytes:
         body = bytearray()
@@ -152,23 +135,14 @@ class StoreConnection:
         return bytes(body)
 
     def _read(self, response: BaseHTTPResponse, seconds: float) -> Iterator[bytes]:
-        deadline = allow(response, seconds)
-        too_slow = TooSlowError(f"{self._host} took longer for an answer than the {seconds:g} seconds allowed here")
-        try:
-            # As the bytes are stored: a file that was stored compressed is hashed compressed.
-            for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
-                self.bytes_read += len(chunk)
-                if time.monotonic() > deadline:
-                    raise too_slow
-                yield chunk
-        except urllib3.exceptions.HTTPError as error:
-            if time.monotonic() >= deadline:
-                raise too_slow from None
-            raise UnreachableError(f"{self._host} broke off its answer: {reason(error)}") from None
+        # As the bytes are stored: a file that was stored compressed is hashed compressed.
+        for chunk in body_of(response, seconds=seconds, host=self._host, is_unpacked=False):
+            self.bytes_read += len(chunk)
+            yield chunk
 
     def _error_of(self, response: BaseHTTPResponse) -> ConnectorError:
         try:
-            body = self._body(response, _TEXT_BYTES, self._bounds.request_seconds)
+            body = self._body(response, TEXT_BYTES, self._bounds.request_seconds)
         except ConnectorError:
             body = b""  # the status says enough
         found = _CODE.search(body)
@@ -200,12 +174,3 @@ def _error(status: int, said: str) -> ConnectorError:
             )
         case _:
             return RejectedError(said)
-
-
-def _first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    left = max_bytes
-    for chunk in chunks:
-        yield chunk[:left]
-        left -= len(chunk)
-        if left <= 0:
-            return
