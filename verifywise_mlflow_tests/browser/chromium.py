@@ -36,7 +36,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         yield page
         browser.close()
 
@@ -46,3 +46,12 @@ def shoot(page: Page, name: str, directory: Path) -> Path:
     path = directory / f"{name}.png"
     page.screenshot(path=path)
     return path
+
+
+def wait_for(page: Page, *texts: str) -> None:
+    """Wait until the page shows each text. Dagster breaks names with spaces of no width."""
+    page.wait_for_function(
+        "texts => { const seen = document.body.innerText.replaceAll('\\u200b', '');"
+        " return texts.every(text => seen.includes(text)) }",
+        arg=list(texts),
+    )
