@@ -107,6 +107,8 @@ class Decision:
     """For the next tick."""
     sync: tuple[str, ...]
     """The tenants to ask a sync for."""
+    waits: frozenset[str]
+    """Those that have news and a sync already, which is queued or under way."""
     fell_silent: Mapping[str, str]
     """Those that could not be read for the third time in a row, with the reason: twice may be a restart."""
     came_back: Mapping[str, Failing]
@@ -134,14 +136,15 @@ def decide(
         for tenant_id, answer in answers.items()
         if isinstance(answer, Answered) and answer.news is not None and answer.news != cursor.told.get(tenant_id)
     ]
-    put_off = {tenant_id for tenant_id in news if tenant_id in in_flight}
-    put_off.update([tenant_id for tenant_id in news if tenant_id not in put_off][SYNCS_A_TICK:])
+    waits = frozenset(tenant_id for tenant_id in news if tenant_id in in_flight)
+    put_off = waits.union([tenant_id for tenant_id in news if tenant_id not in waits][SYNCS_A_TICK:])
     settled = {tenant_id: answer for tenant_id, answer in answers.items() if tenant_id not in put_off}
     left = _after(cursor, now, intervals, due, settled)
     sync = tuple(tenant_id for tenant_id in news if tenant_id not in put_off)
     return Decision(
         cursor=left,
         sync=sync,
+        waits=waits,
         fell_silent={
             tenant_id: answer.reason
             for tenant_id, answer in settled.items()

@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
-from verifywise_mlflow.defs.run_tags import PARTITION, Request, queue_tags, server_of, superfluous
+from verifywise_mlflow.defs.in_flight import let_go_sooner
+from verifywise_mlflow.defs.run_tags import PARTITION, Request, choose, queue_tags, server_of
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants, tenants_path
 
 
@@ -34,16 +35,18 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         if added := queue_tags(run.tags, self._server(tenant_id)):
             self._instance.add_run_tags(run.run_id, added)
         waiting = {one.run_id: one for one in self._waiting(tenant_id)}
-        withdrawn = superfluous(_request(run), [_request(one) for one in waiting.values()])
-        if withdrawn is None:
+        choice = choose(_request(run), [_request(one) for one in waiting.values()])
+        if choice is None:
             return super().submit_run(context)
-        if withdrawn.run_id == run.run_id:
+        # Who asks for it now, or did before, may be in more of a hurry than whose run stays.
+        let_go_sooner(self._instance, choice.kept.run_id, choice.priority)
+        if choice.withdrawn.run_id == run.run_id:
             why = f"a sync of {tenant_id} waits in the queue already and reads all that this one would"
             self._instance.report_run_canceled(run, message=f"Not queued: {why}.")
             return self._instance.get_run_by_id(run.run_id) or run
         queued = super().submit_run(context)
         why = f"the run {run.run_id}, of a backfill, reads all that this one would"
-        self._instance.report_run_canceled(waiting[withdrawn.run_id], message=f"Taken out of the queue: {why}.")
+        self._instance.report_run_canceled(waiting[choice.withdrawn.run_id], message=f"Taken out of the queue: {why}.")
         return queued
 
     def _waiting(self, tenant_id: str) -> list[dg.DagsterRun]:

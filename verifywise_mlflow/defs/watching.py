@@ -12,9 +12,10 @@ import dagster as dg
 
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.defs.external import mlflow_server
-from verifywise_mlflow.defs.in_flight import tenants_in_flight
+from verifywise_mlflow.defs.in_flight import let_go_sooner, runs_in_flight, seen_by_sensor
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.polling import Answer, Answered, Cursor, Decision, Unread, decide, due, since_when
+from verifywise_mlflow.defs.run_tags import OF_A_SENSOR
 from verifywise_mlflow.defs.sweep import Question, Reply, StillHangingError, Sweep
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -53,14 +54,18 @@ def look(context: dg.SensorEvaluationContext, watch: Watch[T]) -> dg.SensorResul
     intervals = {tenant_id: watch.interval(tenant.intervals) for tenant_id, tenant in tenants.items()}
     cursor, now = Cursor.read(context.cursor), datetime.now(UTC)
     waiting = due(intervals, cursor, now)
-    in_flight = tenants_in_flight(context.instance)
+    before = seen_by_sensor(runs_in_flight(context.instance))
     with Store(database_url()) as store:
-        asked = [tenants[tenant_id] for tenant_id in waiting if tenant_id not in in_flight]
+        asked = [tenants[tenant_id] for tenant_id in waiting if tenant_id not in before.busy]
         answers = dict(_answers(store, watch, asked))
     # Asked for by others meanwhile.
-    in_flight |= tenants_in_flight(context.instance)
+    after = seen_by_sensor(runs_in_flight(context.instance))
+    in_flight = before.busy | after.busy | after.could_go_sooner.keys()
     decision = decide(cursor, now, intervals, waiting, answers, in_flight)
 
+    for tenant_id in decision.waits & after.could_go_sooner.keys():
+        let_go_sooner(context.instance, after.could_go_sooner[tenant_id], OF_A_SENSOR)
+        context.log.info(f"{tenant_id} has news: its sync, which waits in the queue, goes before those without")
     for tenant_id, answer in answers.items():
         if isinstance(answer, Unread):
             context.log.warning(f"{tenant_id} could not be read: {answer.reason}")

@@ -11,6 +11,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from verifywise_mlflow.defs.in_flight import InFlight, runs_in_flight, seen_by_sensor
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}
@@ -62,6 +63,9 @@ class Queue:
         daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
         chosen = daemon._get_runs_to_dequeue(self._instance, self._instance.get_concurrency_config(), None)
         return [run.tags["dagster/partition"] for run in chosen]
+
+    def in_flight(self) -> InFlight:
+        return seen_by_sensor(runs_in_flight(self._instance))
 
     def begin(self) -> list[str]:
         """Begin these runs."""
@@ -138,6 +142,44 @@ def test_a_backfill_keeps_its_run_and_the_one_that_waited_is_taken_out(queue: Qu
     assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)] == [backfills.run_id]
     canceled = {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.CANCELED)}
     assert canceled == {sensors.run_id, later.run_id}
+
+
+def test_whoever_waits_for_a_run_that_stays_waits_no_longer_than_for_his_own(queue: Queue) -> None:
+    for index in range(3):
+        queue.ask(f"own-{index}", BACKFILL)
+    queue.ask("own-1", SCHEDULE)
+    queue.ask("own-2", PERSON)
+    assert queue.next() == ["own-2", "own-1"], "the backfill's runs, since somebody else asks for the same"
+
+    queue.ask("own-3", SENSOR)
+    queue.ask("own-3", BACKFILL)
+    assert queue.next() == ["own-2", "own-3"], "a backfill that takes a run's place is no reason to wait longer"
+
+
+def test_a_sensor_has_a_tenants_waiting_run_begun_sooner_and_asks_nothing_of_one_that_has_begun(queue: Queue) -> None:
+    for index in range(3):
+        queue.ask(f"own-{index}", BACKFILL)
+    queue.ask("own-3", PERSON)
+    assert queue.begin() == ["own-3", "own-0", "own-1"]
+    queue.ask("own-4", SENSOR)
+
+    seen = queue.in_flight()
+
+    assert seen.busy == {"own-0", "own-1", "own-3", "own-4"}
+    (waiting,) = queue.of("own-2", dg.DagsterRunStatus.QUEUED)
+    assert seen.could_go_sooner == {"own-2": waiting.run_id}
+
+
+def test_two_backfills_over_the_same_tenant_have_its_runs_one_after_the_other(queue: Queue) -> None:
+    # Dagster counts a backfill as failed that lost a run, so both keep theirs; the later one finds nothing new.
+    first = queue.ask("own-0", BACKFILL)
+    second = queue.ask("own-0", {"dagster/backfill": "ijklmnop"})
+
+    assert queue.begin() == ["own-0"]
+    assert queue.next() == []
+    (begun,) = queue.of("own-0", dg.DagsterRunStatus.STARTING)
+    (waits,) = queue.of("own-0", dg.DagsterRunStatus.QUEUED)
+    assert {begun.run_id, waits.run_id} == {first.run_id, second.run_id}
 
 
 def test_runs_are_queued_also_while_the_tenants_file_cannot_be_read(

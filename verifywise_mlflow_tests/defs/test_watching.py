@@ -171,6 +171,24 @@ def test_no_sync_is_asked_for_behind_one_that_is_queued_or_under_way(
     assert asked_by(reconcile, instance) == asked_by(rehash, instance) == []
 
 
+def test_news_of_a_tenant_whose_backfill_waits_lets_that_go_sooner(
+    registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(JOB)
+    tags = {"dagster/partition": "acme", "dagster/backfill": "abcdefgh", "dagster/priority": "-10"}
+    run = instance.add_run(dg.DagsterRun(JOB, tags=tags, remote_job_origin=origin))
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_ENQUEUED.value, JOB), run.run_id)
+    registry.version("churn")
+
+    ticking = Ticking(new_versions, instance)
+    assert ticking.tick() == []
+
+    waiting = instance.get_run_by_id(run.run_id)
+    assert waiting is not None
+    assert waiting.tags["dagster/priority"] == "5", "as soon as a run that the sensor had asked for"
+    assert ticking.cursor.owed == ("acme",), "and it looks again, in case that run comes to nothing"
+
+
 def asked_by(
     schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, *, after: timedelta | None = None
 ) -> list[str]:
