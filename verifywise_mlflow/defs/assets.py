@@ -149,7 +149,7 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
         if judged:
             context.log_event(judged.over_time())
-            for result in judged.results(known):
+            for result in judged.results(known, context.instance):
                 context.log_event(result)
         yield from stage_check_results(sync, report)
 
@@ -163,7 +163,7 @@ def _look_again(context: dg.AssetExecutionContext, known: Mapping[str, Described
     asked = {key.name for key in context.selected_asset_check_keys}
     with Store(database_url()) as store:
         judged = Judged.now(store, described_tenant(context.partition_key))
-    for result in judged.results({name: one for name, one in known.items() if name in asked}):
+    for result in judged.results({name: one for name, one in known.items() if name in asked}, context.instance):
         context.log_event(result)
 
 

@@ -15,6 +15,7 @@ from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.defs.described_rule import DescribedRule, check_name
 from verifywise_mlflow.defs.links import pages_of_references, pages_of_versions, shown
+from verifywise_mlflow.defs.looked_at import LookedAt
 from verifywise_mlflow.defs.metadata import cell
 from verifywise_mlflow.persistence.gaps import Gap
 from verifywise_mlflow.pipeline.stage import Stage
@@ -39,7 +40,12 @@ _Value = int | str | dg.BoolMetadataValue | dg.TableMetadataValue | dg.MarkdownM
 
 
 def check_results(
-    tenant: Tenant, rules: RuleSet, standing: Standing, known: Mapping[str, DescribedRule], now: datetime
+    tenant: Tenant,
+    rules: RuleSet,
+    standing: Standing,
+    known: Mapping[str, DescribedRule],
+    now: datetime,
+    looked_at: LookedAt | None = None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield one result a rule: a gap is a warning, never an error of the pipeline.
 
@@ -50,23 +56,24 @@ def check_results(
         known: the checks that Dagster knows, by their names, as it describes them. Of each there is a result, also
             where the tenant is not asked the rule; of a rule that came later there is none.
         now: what the gaps' age is told from.
+        looked_at: the materialization that the results are of.
     """
     asked = {check_name(rule.id) for rule in rules.rules}
     for name in known:
         if name not in asked:
             told = f"no policy of {tenant.tenant_id} asks for this: nothing was judged"
-            yield _evaluation(tenant, name, True, told, {"asked": dg.MetadataValue.bool(False)})
+            yield _evaluation(tenant, name, True, told, {"asked": dg.MetadataValue.bool(False)}, looked_at)
     for one in standing.rules:
         name = check_name(one.rule.id)
         if name in known:
             also = f"; {one.waived} more are waived" if one.waived else ""
             told = f"{one.open} of {one.judged} versions of {tenant.tenant_id} need attention{also}"
             figures = {**_figures(one), **_worst(tenant, one, now), **_otherwise(rules, one, known[name])}
-            yield _evaluation(tenant, name, not one.open, told, figures)
+            yield _evaluation(tenant, name, not one.open, told, figures, looked_at)
 
 
 def _evaluation(
-    tenant: Tenant, name: str, passed: bool, told: str, metadata: Mapping[str, _Value]
+    tenant: Tenant, name: str, passed: bool, told: str, metadata: Mapping[str, _Value], looked_at: LookedAt | None
 ) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(Stage.COMPLIANCE_RESULTS.value),
@@ -75,6 +82,7 @@ def _evaluation(
         severity=dg.AssetCheckSeverity.WARN,
         description=told,
         metadata=metadata,
+        target_materialization_data=looked_at,
         partition=tenant.tenant_id,
     )
 

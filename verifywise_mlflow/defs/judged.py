@@ -12,9 +12,11 @@ from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.defs.check_results import check_results
 from verifywise_mlflow.defs.described_rule import DescribedRule
 from verifywise_mlflow.defs.figures_over_time import figures_event, over_time
+from verifywise_mlflow.defs.looked_at import newest_materialization
 from verifywise_mlflow.defs.metadata import Shown
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.standing import Standing, standing
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -42,6 +44,9 @@ class Judged:
         """Return the figures as those that are plotted."""
         return figures_event(self.tenant.tenant_id, self.standing)
 
-    def results(self, known: Mapping[str, DescribedRule]) -> Iterator[dg.AssetCheckEvaluation]:
+    def results(
+        self, known: Mapping[str, DescribedRule], instance: dg.DagsterInstance
+    ) -> Iterator[dg.AssetCheckEvaluation]:
         """Yield a result for each of the checks."""
-        return check_results(self.tenant, self.rules, self.standing, known, self.at)
+        looked_at = newest_materialization(instance, Stage.COMPLIANCE_RESULTS, self.tenant.tenant_id)
+        return check_results(self.tenant, self.rules, self.standing, known, self.at, looked_at)

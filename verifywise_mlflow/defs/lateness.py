@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
+from verifywise_mlflow.defs.looked_at import LookedAt, newest_materialization
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.stage_checks import FRESH, fresh_result
 from verifywise_mlflow.persistence.database import database_url
@@ -40,7 +41,8 @@ def late_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
                 continue
             late[tenant.tenant_id] = _checked_at(aged)
             if told.get(tenant.tenant_id) != late[tenant.tenant_id]:
-                events.append(_evaluation(result, tenant.tenant_id))
+                looked_at = newest_materialization(context.instance, Stage.CANONICAL_RECORDS, tenant.tenant_id)
+                events.append(_evaluation(result, tenant.tenant_id, looked_at))
     return dg.SensorResult(asset_events=events, cursor=json.dumps(late))
 
 
@@ -57,7 +59,7 @@ def _checked_at(aged: Sequence[StageAge]) -> str:
     return next(str(age.gone_through_at) for age in aged if age.stage == Stage.CANONICAL_RECORDS)
 
 
-def _evaluation(result: dg.AssetCheckResult, tenant_id: str) -> dg.AssetCheckEvaluation:
+def _evaluation(result: dg.AssetCheckResult, tenant_id: str, looked_at: LookedAt | None) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(Stage.CANONICAL_RECORDS.value),
         check_name=FRESH,
@@ -65,5 +67,6 @@ def _evaluation(result: dg.AssetCheckResult, tenant_id: str) -> dg.AssetCheckEva
         severity=result.severity,
         description=result.description,
         metadata=result.metadata,
+        target_materialization_data=looked_at,
         partition=tenant_id,
     )

@@ -102,6 +102,9 @@ def test_a_sync_that_finds_nothing_new_leaves_little_in_the_event_log_and_each_c
     newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     # Dagster takes a check for one of the newest materialization where both are of one run.
     assert {key for key, one in newest.items() if one.run_id == result.run_id and one.evaluation} == checks
+    # A check's page, which has a line a tenant, goes by which materialization a result names.
+    told = instance.event_log_storage.get_asset_check_partition_info(list(checks))
+    assert {one.check_key for one in told if one.is_current} == checks
 
 
 def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(
