@@ -25,6 +25,9 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, str]] = {
     "VERIFYWISE_KEEP_SKIPPED_TICKS_DAYS": (2, "for ticks of sensors and schedules that asked for nothing"),
     "VERIFYWISE_KEEP_TICKS_DAYS": (14, "for ticks that asked for runs"),
     "VERIFYWISE_KEEP_FAILED_TICKS_DAYS": (30, "for ticks that failed"),
+    # Dagster has no setting for these two: they are for the job delete_old_runs.
+    "VERIFYWISE_KEEP_UNCHANGED_RUNS_DAYS": (7, "for runs that changed nothing, with their events"),
+    "VERIFYWISE_KEEP_RUNS_DAYS": (90, "for all other runs"),
 }
 """The variables, their defaults, and what they say."""
 
@@ -47,7 +50,7 @@ def dagster_yaml(environment: Mapping[str, str]) -> dict[str, object]:
     Raises:
         UnusableVariableError: one of them does not hold what it should.
     """
-    numbers = {name: _whole_number(environment, name) for name in WHOLE_NUMBERS}
+    numbers = {name: whole_number(environment, name) for name in WHOLE_NUMBERS}
     level = environment.get(LOG_LEVEL) or "INFO"
     if level not in LOG_LEVELS:
         raise UnusableVariableError(f"{LOG_LEVEL} has to be one of {', '.join(LOG_LEVELS)}")
@@ -83,6 +86,9 @@ def dagster_yaml(environment: Mapping[str, str]) -> dict[str, object]:
                 ],
             }
         },
+        # A tick over servers that hang takes 40 s; the other sensors and schedules do not wait for it.
+        "sensors": {"use_threads": True, "num_workers": 6},
+        "schedules": {"use_threads": True, "num_workers": 4},
         "run_monitoring": {
             "enabled": True,
             "start_timeout_seconds": numbers["VERIFYWISE_RUN_START_SECONDS"],
@@ -110,7 +116,12 @@ _POSTGRES_DB: Mapping[str, object] = {
 }
 
 
-def _whole_number(environment: Mapping[str, str], name: str) -> int:
+def whole_number(environment: Mapping[str, str], name: str) -> int:
+    """Return what one of ``WHOLE_NUMBERS`` says, or its default.
+
+    Raises:
+        UnusableVariableError: it does not hold a whole number, or too large a one.
+    """
     default, what = WHOLE_NUMBERS[name]
     written = (environment.get(name) or str(default)).strip()
     least = 0 if name == "VERIFYWISE_RUN_RETRIES" else 1

@@ -10,14 +10,15 @@ from verifywise_mlflow.defs.figures_over_time import assets_over_time
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.lateness import late_tenants
 from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.run_deletion import delete_old_runs, hourly_run_deletion
 from verifywise_mlflow.defs.schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors import changed_listings, new_versions, tenants
 
 defs = dg.Definitions(
     assets=[mlflow_server, *stage_assets, *assets_over_time()],
-    jobs=[sync_tenant, verify_audit_trails],
+    jobs=[sync_tenant, verify_audit_trails, delete_old_runs],
     sensors=[tenants, new_versions, changed_listings, late_tenants, alerts],
-    schedules=[reconcile, rehash, daily_audit_verification],
+    schedules=[reconcile, rehash, daily_audit_verification, hourly_run_deletion],
     resources={"tenant_sync": TenantSync()},
     # A process for each step would cost more than the work: all stages of a tenant run in the run's process.
     executor=dg.in_process_executor,

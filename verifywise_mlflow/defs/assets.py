@@ -20,6 +20,7 @@ from verifywise_mlflow.defs.external import READ_FROM_MLFLOW, mlflow_server
 from verifywise_mlflow.defs.freshness import POLICY
 from verifywise_mlflow.defs.judged import Judged
 from verifywise_mlflow.defs.metadata import Shown, cell, of_materialization, of_stage
+from verifywise_mlflow.defs.old_runs import UNCHANGED
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync, described_tenant
 from verifywise_mlflow.defs.stage_checks import stage_check_results, stage_check_specs
@@ -151,6 +152,8 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
             context.log_event(judged.over_time())
             for result in judged.results(known, context.instance):
                 context.log_event(result)
+            if all(report.found_nothing_new for report in sync.reports):
+                context.instance.add_run_tags(context.run.run_id, {UNCHANGED: "true"})
         yield from stage_check_results(sync, report)
 
     return asset

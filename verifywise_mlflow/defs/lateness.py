@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from verifywise_mlflow.defs.looked_at import LookedAt, newest_materialization
 from verifywise_mlflow.defs.partitions import partition_keys
+from verifywise_mlflow.defs.runless_results import make_room_for
 from verifywise_mlflow.defs.stage_checks import FRESH, fresh_result
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -43,6 +44,7 @@ def late_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             if told.get(tenant.tenant_id) != late[tenant.tenant_id]:
                 looked_at = newest_materialization(context.instance, Stage.CANONICAL_RECORDS, tenant.tenant_id)
                 events.append(_evaluation(result, tenant.tenant_id, looked_at))
+                make_room_for(context.instance, events[-1])
     return dg.SensorResult(asset_events=events, cursor=json.dumps(late))
 
 

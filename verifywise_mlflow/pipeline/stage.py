@@ -86,6 +86,13 @@ class StageReport:
     bytes_read: int
     seconds: float
 
+    @property
+    def found_nothing_new(self) -> bool:
+        """Whether nothing was written and there is nothing to tell."""
+        found = self.progress
+        wrote = found.changed or found.removed or found.events or found.integrity
+        return not (wrote or found.unreadable or found.notes)
+
     def counts(self) -> dict[str, int | float | list[str]]:
         """Return the figures for the audit trail and for programs."""
         progress = self.progress
