@@ -20,7 +20,7 @@ SILENT_AFTER = 3
 """Times in a row that a tenant could not be read, after which that is told on its server's page."""
 
 SYNCS_A_TICK = 50
-"""Syncs that a tick asks for: Dagster takes a fifth of a second for each, in which it evaluates no other sensor."""
+"""Syncs that a tick asks for: Dagster takes a fifth of a second for each, and so long the sensor's next tick waits."""
 
 
 class Failing(NamedTuple):
