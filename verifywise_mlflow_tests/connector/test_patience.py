@@ -1,3 +1,5 @@
+"""When a server is asked again, how long is waited for it, and when it is let be."""
+
 from __future__ import annotations
 
 import socket
@@ -9,16 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from verifywise_mlflow.connector.errors import (
+    ArtifactStoreError,
     ConnectorError,
     GatewayError,
     ServerAtRestError,
     ServerFaultError,
+    ThrottledError,
     UnreachableError,
 )
 from verifywise_mlflow.connector.read_calls import ReadCall
 from verifywise_mlflow.connector.reader import MlflowReader
 from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
 from verifywise_mlflow.connector.transport import Transport
+from verifywise_mlflow_tests.connector.asking import MLFLOWS_404, error_of, transport_to
 from verifywise_mlflow_tests.connector.hostile_server import (
     Asked,
     HostileServer,
@@ -29,16 +34,62 @@ from verifywise_mlflow_tests.connector.hostile_server import (
 )
 
 
-def transport_to(uri: str, bounds: Bounds) -> Transport:
-    return Transport(ConnectionSettings(uri, allow_private_network=True, bounds=bounds))
-
-
 def ask(transport: Transport) -> ConnectorError | None:
     try:
         transport.get_json(ReadCall.SEARCH_MODELS)
     except ConnectorError as error:
         return error
     return None
+
+
+def test_throttling_is_waited_out_as_long_as_the_server_asks_for() -> None:
+    busy = answer("", 429, headers={"Retry-After": "1"})
+    with hostile_server(serving(busy, answer('{"a": 1}'))) as server:
+        transport = transport_to(server.uri, Bounds(attempts=3))
+        began = time.monotonic()
+
+        assert transport.get_json(ReadCall.SEARCH_MODELS) == {"a": 1}
+
+    assert 1.0 <= time.monotonic() - began < 2.0
+    assert transport.traffic.requests == len(server.asked) == 2
+
+
+def test_a_wait_beyond_the_budget_is_not_begun() -> None:
+    with hostile_server(serving(answer("", 429, headers={"Retry-After": "86400"}))) as server:
+        began = time.monotonic()
+
+        error = error_of(transport_to(server.uri, Bounds(attempts=3)))
+
+    assert isinstance(error, ThrottledError)
+    assert time.monotonic() - began < 1
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("sent", "requests"), [(answer("", 500), 3), (answer("", 400), 1), (MLFLOWS_404, 1)])
+def test_a_request_is_sent_again_only_where_that_can_help(sent: bytes, requests: int) -> None:
+    with hostile_server(serving(sent)) as server:
+        transport = transport_to(server.uri, Bounds(attempts=3))
+
+        error = error_of(transport)
+
+    assert error.passing is (requests > 1)
+    assert transport.traffic.requests == len(server.asked) == requests
+
+
+def test_an_artifact_store_that_the_server_cannot_read_is_asked_once() -> None:
+    with hostile_server(serving(answer("no boto3", 500, "text/html"))) as server:
+        transport = transport_to(server.uri, Bounds(attempts=3))
+
+        with pytest.raises(ArtifactStoreError, match="artifact store") as raised:
+            transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, {"run_id": "r1"})
+
+    assert not raised.value.passing
+    assert len(server.asked) == 1
+
+
+def test_a_fault_that_passes_is_not_an_error() -> None:
+    with hostile_server(serving(answer("", 502), b"", answer('{"a": 1}'))) as server:
+        assert transport_to(server.uri, Bounds(attempts=3)).get_json(ReadCall.SEARCH_MODELS) == {"a": 1}
 
 
 def test_a_server_that_leaves_three_requests_in_a_row_without_an_answer_is_let_be() -> None:
