@@ -1,0 +1,66 @@
+"""Two tenants at one server: one has a clean way to it, the other's leads through a proxy that spoils answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.faults import HASTY
+from verifywise_mlflow_tests.proxy import (
+    Proxy,
+    proxy_before,
+)
+from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+
+@pytest.fixture
+def full_registry(registry: Registry, tmp_path: Path) -> Registry:
+    """A version of each kind: with its files in a run, in a logged model, and copied from another model's."""
+    client = registry.client
+    registry.trained_version("churn")
+    run_id = registry.run(metrics={"auc": 0.7}, tags={"owner": "ada"})
+    files = tmp_path / "logged model"
+    files.mkdir()
+    for name, content in MODEL_FILES.items():
+        (files / name).write_bytes(content)
+    model_id = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id).model_id
+    client.log_model_artifacts(model_id, str(files))
+    client.create_registered_model("fraud")
+    client.create_model_version("fraud", f"models:/{model_id}", run_id, await_creation_for=0, model_id=model_id)
+    registry.version("copied", source="models:/fraud/1")
+    for model in ("churn", "fraud"):
+        client.set_registered_model_alias(model, "champion", "1")
+    return registry
+
+
+@pytest.fixture
+def proxy(mlflow_uri: str) -> Iterator[Proxy]:
+    with proxy_before(mlflow_uri) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def shaken(tenant: Tenant, proxy: Proxy) -> Tenant:
+    """A tenant whose way to the server leads through the proxy."""
+    return tenant.model_copy(update={"tenant_id": "shaken", "tracking_uri": proxy.uri})
+
+
+@pytest.fixture
+def hasty(shaken: Tenant) -> Tenant:
+    """The same tenant with bounds that a test can wait for."""
+    return shaken.model_copy(update={"bounds": HASTY})
+
+
+@pytest.fixture
+def calm(tenant: Tenant) -> Tenant:
+    """A tenant with a clean way to the same server."""
+    return tenant.model_copy(update={"tenant_id": "calm"})
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random pauses between two tries are as short as they may be; what a server asks for is waited for."""
+    monkeypatch.setattr("random.uniform", lambda least, _most: least)

@@ -1,0 +1,182 @@
+"""The faults of whole syncs, by what becomes of them, and what is compared before and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from verifywise_mlflow.connector.settings import Bounds
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow_tests.pipeline.syncing import Row, rows
+from verifywise_mlflow_tests.proxy import (
+    Fault,
+    Proxy,
+    dripping,
+    gzip_bomb,
+    huge,
+    late,
+    reset_before_answer,
+    reset_within_answer,
+    saying,
+    silent,
+    truncated,
+)
+
+EVERYTHING = SyncOptions(reconcile=True, rehash=True)
+HASTY = Bounds(connect_seconds=2, probe_seconds=2, request_seconds=2, file_seconds=2, answer_bytes=8 * 1024**2)
+"""Bounds that a test can wait for; a small registry's answers take a tenth of a second."""
+SECONDS = 20.0
+"""What a fault may cost: seconds, not minutes. With these bounds most cost less than one."""
+TENANTS_OWN = {"tenant_id", "changed_at", "revision", "evaluated_at", "read_for_revision", "sync_id", "open_since"}
+
+KINDS = {
+    "/api/3.0/mlflow/server-info",
+    "/version",
+    "registered-models/search",
+    "model-versions/search",
+    "experiments/search",
+    "runs/search",
+    "logged-models/search",
+    "artifacts/list",
+    "logged-models/{id}/artifacts/directories",
+    "/get-artifact",
+    "/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files",
+}
+"""The kinds of questions that a whole sync asks."""
+
+MIB, GIB = 1024**2, 1024**3
+LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")
+
+PASSING: dict[str, Fault] = {
+    "late": late(0.2),
+    "reset before the answer": reset_before_answer,
+    "reset within the answer": reset_within_answer,
+    "truncated": truncated,
+    "dripping": dripping(0.01),
+    "429 at once": saying(429, Retry_After="0"),
+    "429 in a second": saying(429, Retry_After="1"),
+    "429 without a time": saying(429),
+    "503 with a time": saying(503, Retry_After="0"),
+    "503 of a gateway": saying(503, "<html>no server is available</html>", "text/html"),
+    "502 of a gateway": saying(502, "<html>bad gateway</html>", "text/html"),
+}
+"""Faults that trying again cures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A fault that stays, and what the tenant's people are told of it."""
+
+    fault: Fault
+    told: str
+    """A regular expression."""
+
+
+LASTING = {
+    "silent": Lasting(silent, "did not answer|no answer in time"),
+    "reset before the answer": Lasting(reset_before_answer, "did not answer"),
+    "reset within the answer": Lasting(reset_within_answer, "broke off"),
+    "truncated": Lasting(truncated, "broke off"),
+    "dripping": Lasting(dripping(0.4), "took longer for an answer than the 2 seconds|no answer in time"),
+    "429": Lasting(saying(429, Retry_After="1"), "answered 429"),
+    "429 in an hour": Lasting(saying(429, Retry_After="3600"), "answered 429"),
+    "503": Lasting(saying(503), "answered 503"),
+    "500": Lasting(saying(500), "answered 500"),
+    "login page": Lasting(LOGIN_PAGE, "text/html.*not JSON"),
+    "empty": Lasting(saying(200, ""), "no JSON.*empty body"),
+    "empty without a type": Lasting(saying(200, "", None), "no content type, not JSON"),
+    "redirect": Lasting(saying(302, "", None, Location="http://elsewhere.example/login"), "a redirect"),
+    "redirect of a POST": Lasting(saying(307, "", None, Location="http://elsewhere.example/login"), "a redirect"),
+    "huge": Lasting(huge(512 * MIB), "sent more than"),
+    "gzip bomb": Lasting(gzip_bomb(4096 * MIB), "sent more than"),
+    # An MLflow before 3.17 says the same of the probe.
+    "not MLflow": Lasting(saying(404, "<html>not found</html>", "text/html"), "tracking URI|keeps no workspaces"),
+    "forbidden": Lasting(saying(403, "Permission denied", "text/html"), "answered 403"),
+    "unauthenticated": Lasting(saying(401, "You are not authenticated", "text/html"), "answered 401"),
+}
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """The block has to end in time, however it ends."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        took = time.monotonic() - began
+        assert took < seconds, f"it took {took:.1f} seconds"
+
+
+def kept_of(store: Store, tenant_id: str) -> dict[str, list[Row]]:
+    """What is kept of a tenant, without what is a tenant's own: its name, times and revisions."""
+    orders = {
+        "registered_models": "model_name",
+        "canonical_records": "model_name, version_number",
+        "compliance_results": "model_name, version_number, rule_id",
+        "training_runs": "run_id",
+        "logged_models": "model_id",
+    }
+    return {
+        table: [
+            {name: value for name, value in row.items() if name not in TENANTS_OWN}
+            for row in rows(store, table, order)
+            if row["tenant_id"] == tenant_id
+        ]
+        for table, order in orders.items()
+    }
+
+
+def last_entry(store: Store, tenant_id: str) -> Row:
+    """The last entry of a sync in the tenant's audit trail."""
+    entries = [
+        row
+        for row in rows(store, "audit_entries", "occurred_at")
+        if row["tenant_id"] == tenant_id and row["kind"] == "sync ended"
+    ]
+    return entries[-1]
+
+
+def kinds_of(proxy: Proxy) -> set[str]:
+    """The kinds of questions that were asked, by the ends of their paths."""
+    return {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
+
+
+def files_of(store: Store) -> dict[object, tuple[object, ...]]:
+    """What the records say of each version's files and of what they need; not whether they could be read again."""
+    return {
+        row["model_name"]: (
+            [tuple(file[part] for part in ("root", "path", "size", "sha256")) for file in _listed(row)],
+            row["runtime_environment"],
+            row["evidence_files"],
+        )
+        for row in rows(store, "canonical_records")
+    }
+
+
+def _listed(row: Row) -> list[dict[str, object]]:
+    manifest = row["artifact_manifest"]
+    assert isinstance(manifest, dict)
+    return list(manifest["files"])
+
+
+def assert_only_made_less_sure(now: Mapping[object, object], before: Mapping[object, object]) -> None:
+    """Show that what could not be read again took from verdicts their evidence at most, and made none of them fail."""
+    changed = {what: (before[what], verdict) for what, verdict in now.items() if verdict != before[what]}
+    assert now.keys() == before.keys()
+    assert set(changed.values()) <= {("pass", "not evidenced")}, changed
+
+
+def verdicts_of(store: Store) -> dict[object, object]:
+    return {
+        (row["model_name"], row["rule_id"]): row["verdict"]
+        for row in rows(store, "compliance_results", "model_name, rule_id")
+    }
+
+
+def unreadable(store: Store) -> list[str]:
+    """Why objects could not be read, as the audit trail tells it."""
+    entries = rows(store, "audit_entries", "occurred_at, object_name")
+    return [str(row["reason"]) for row in entries if row["kind"] == "object unreadable"]

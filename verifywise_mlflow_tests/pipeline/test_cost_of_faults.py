@@ -1,0 +1,118 @@
+"""A fault costs seconds and little memory, and a second tenant at the same server does not notice."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.demo.ports import free_port
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, GIB, LASTING, MIB, at_most, kept_of, last_entry
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.proxy import (
+    Fault,
+    Proxy,
+    always,
+    gzip_bomb,
+    huge,
+    silent,
+)
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.mark.parametrize("name", ["silent", "dripping", "huge", "503", "reset within the answer"])
+def test_a_second_tenant_at_the_same_time_is_untouched(
+    name: str,
+    full_registry: Registry,
+    calm: Tenant,
+    hasty: Tenant,
+    proxy: Proxy,
+    store: Store,
+    database_url: str,
+) -> None:
+    began = time.monotonic()
+    sync(calm, store)
+    alone = time.monotonic() - began
+    before = kept_of(store, "calm")
+    proxy.fault = always(LASTING[name].fault)
+    other = Store(database_url)
+
+    with closing(other), ThreadPoolExecutor(1) as pool:
+        broken = pool.submit(sync, hasty, other, EVERYTHING)
+        began = time.monotonic()
+        again = sync(calm, store, EVERYTHING)
+        beside = time.monotonic() - began
+        with pytest.raises(ConnectorError):
+            broken.result()
+
+    assert kept_of(store, "calm") == before
+    assert again.reports[3].progress.read == 3, "all artifacts were read anew"
+    assert last_entry(store, "calm")["outcome"] == "complete"
+    assert beside < 3 * alone + 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [("registered-models/search", "failed"), ("runs/search", "complete"), ("get-artifact", "incomplete")],
+)
+@pytest.mark.parametrize("fault", [huge(8 * GIB), gzip_bomb(8 * GIB)], ids=["huge", "gzip-bomb"])
+def test_a_flood_ends_at_a_bound_with_little_memory(
+    fault: Fault,
+    ending: str,
+    outcome: str,
+    full_registry: Registry,
+    proxy: Proxy,
+    tenants_file: Path,
+    mlflow_uri: str,
+    tmp_path: Path,
+) -> None:
+    # A process of its own, with the settings that everybody has: memory is that of a whole process.
+    described = (
+        tenants_file.read_text()
+        .replace(mlflow_uri, proxy.uri)
+        .replace("true}", "true, artifacts: {max_file_bytes: 100000000}}")
+    )
+    tenants_file.write_text(described)
+    proxy.fault = always(fault, ending)
+
+    with at_most(60), (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"], stdout=said, stderr=said
+        )
+        peak = 0
+        while process.poll() is None:
+            # Not ru_maxrss, which begins with the memory of the tests that the process was forked from.
+            with suppress(OSError):
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                peak = max(peak, *(int(found) for found in re.findall(r"VmHWM:\s+(\d+) kB", status)), 0)
+            time.sleep(0.02)
+        said.seek(0)
+        told = json.loads(said.read())
+
+    assert proxy.asked(ending), "the flood was met"
+    assert told["outcome"] == outcome
+    assert 0 < peak * 1024 < 500 * MIB
+
+
+def test_a_tenant_whose_port_is_closed_costs_seconds(tenant: Tenant, store: Store) -> None:
+    dead = tenant.model_copy(update={"tracking_uri": f"http://127.0.0.1:{free_port()}"})
+
+    with at_most(30), pytest.raises(ConnectorError, match="refused"):
+        sync(dead, store)
+
+
+def test_a_tenant_whose_server_never_answers_costs_seconds(shaken: Tenant, proxy: Proxy, store: Store) -> None:
+    proxy.fault = always(silent)
+
+    with at_most(30), pytest.raises(ConnectorError, match="no answer in time"):
+        sync(shaken, store)

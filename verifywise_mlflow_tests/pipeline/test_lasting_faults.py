@@ -1,0 +1,139 @@
+"""A fault that stays ends a sync in a sentence, in seconds, and what is stored stays as it was."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+
+import pytest
+
+from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.faults import (
+    EVERYTHING,
+    LASTING,
+    SECONDS,
+    assert_only_made_less_sure,
+    at_most,
+    files_of,
+    kept_of,
+    last_entry,
+    unreadable,
+    verdicts_of,
+)
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.proxy import (
+    Proxy,
+    always,
+    saying,
+)
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_fault_that_stays_ends_the_sync_in_a_sentence_and_takes_nothing_away(
+    name: str, full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
+) -> None:
+    sync(hasty, store)
+    before = kept_of(store, "shaken")
+    proxy.fault = always(LASTING[name].fault)
+
+    with pytest.raises(ConnectorError), at_most(SECONDS):
+        sync(hasty, store, EVERYTHING)
+
+    assert kept_of(store, "shaken") == before
+    entry = last_entry(store, "shaken")
+    assert entry["outcome"] == "failed"
+    assert re.search(LASTING[name].told, str(entry["reason"]))
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["registered-models/search", "model-versions/search", "experiments/search", "logged-models/search", "runs/search"],
+)
+@pytest.mark.parametrize("name", ["503", "login page"])
+def test_a_fault_at_one_kind_of_question_takes_nothing_away(
+    name: str,
+    ending: str,
+    full_registry: Registry,
+    hasty: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
+) -> None:
+    sync(hasty, store)
+    before = kept_of(store, "shaken")
+    proxy.fault = always(LASTING[name].fault, ending)
+
+    with at_most(SECONDS), suppress(ConnectorError):
+        sync(hasty, store, EVERYTHING)
+
+    assert kept_of(store, "shaken") == before
+    entry = last_entry(store, "shaken")
+    # What a search does not give is asked for one by one, unless the server is overburdened anyway.
+    if ending in {"logged-models/search", "runs/search"} and name != "503":
+        assert entry["outcome"] == "complete"
+    else:
+        assert entry["outcome"] == "failed"
+        assert re.search(LASTING[name].told, str(entry["reason"]))
+
+
+@pytest.mark.parametrize("ending", ["artifacts/list", "artifacts/directories", "get-artifact", "artifacts/files"])
+@pytest.mark.parametrize("name", ["503", "truncated"])
+def test_artifacts_that_cannot_be_read_again_stay_as_they_were_read_before(
+    name: str,
+    ending: str,
+    full_registry: Registry,
+    hasty: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
+) -> None:
+    sync(hasty, store)
+    files, verdicts = files_of(store), verdicts_of(store)
+    proxy.fault = always(LASTING[name].fault, ending)
+
+    with at_most(SECONDS):
+        sync(hasty, store, EVERYTHING)
+
+    entry = last_entry(store, "shaken")
+    assert entry["outcome"] == "incomplete"
+    assert any(re.search(LASTING[name].told, reason) for reason in unreadable(store))
+    assert_only_made_less_sure(verdicts_of(store), verdicts)
+    assert files_of(store) == files
+
+
+@pytest.mark.parametrize("ending", ["get-artifact", "artifacts/files"])
+@pytest.mark.parametrize("name", ["login page", "empty"])
+def test_what_a_gateway_says_in_place_of_a_file_is_not_taken_for_the_file(
+    name: str,
+    ending: str,
+    full_registry: Registry,
+    hasty: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
+) -> None:
+    sync(hasty, store)
+    files, verdicts = files_of(store), verdicts_of(store)
+    proxy.fault = always(LASTING[name].fault, ending)
+
+    sync(hasty, store, EVERYTHING)
+
+    assert last_entry(store, "shaken")["outcome"] == "incomplete"
+    assert_only_made_less_sure(verdicts_of(store), verdicts)
+    assert files_of(store) == files
+
+
+def test_an_outage_does_not_count_down_in_what_is_stored(
+    full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
+) -> None:
+    proxy.fault = always(saying(503), "get-artifact")
+
+    sync(hasty, store)
+
+    # Words with the seconds that are left differ from sync to sync: records would be written anew each time.
+    kept = [*unreadable(store), *(str(row) for row in rows(store, "canonical_records"))]
+    assert any("503" in words for words in kept)
+    assert [words for words in kept if re.search(r"another \d+ seconds", words)] == []
