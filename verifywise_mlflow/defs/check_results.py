@@ -27,9 +27,7 @@ _SHOWN = 5
 
 _TABLE = dg.TableSchema(
     [
-        dg.TableColumn("model"),
-        dg.TableColumn("version", "int"),
-        dg.TableColumn("stage"),
+        dg.TableColumn("version"),
         dg.TableColumn("verdict"),
         dg.TableColumn("days_open", "int"),
         dg.TableColumn("reason"),
@@ -106,11 +104,11 @@ def _worst(tenant: Tenant, standing: RuleStanding, now: datetime) -> dict[str, _
 
 
 def _record(gap: Gap, now: datetime) -> dg.TableRecord:
+    # Few columns: Dagster describes each anew in each result, in more bytes than are in them.
+    stage = f" ({gap.lifecycle_stage})" if gap.lifecycle_stage else ""
     return dg.TableRecord(
         {
-            "model": shown(gap.model_name),
-            "version": gap.version_number,
-            "stage": gap.lifecycle_stage,
+            "version": f"{shown(gap.model_name)} version {gap.version_number}{stage}",
             "verdict": f"{gap.verdict}, waived" if gap.is_waived else gap.verdict,
             "days_open": days_open(gap.open_since, now),
             "reason": cell(gap.reason),  # `verifywise-mlflow policy explain` has all of it

@@ -28,8 +28,11 @@ def shown(name: str) -> str:
 
 
 def inert_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it stands: each sign as a character reference, which begins no markup."""
-    return "".join(sign if sign.isalnum() or sign == " " else f"&#{ord(sign)};" for sign in shown(text))
+    """Return a text that Markdown shows as it stands: each sign as a character reference, which begins no markup.
+
+    It is to stand within a line: at the beginning of one, a hyphen would make a list.
+    """
+    return "".join(sign if sign.isalnum() or sign in " -" else f"&#{ord(sign)};" for sign in shown(text))
 
 
 def pages_of_versions(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadataValue:

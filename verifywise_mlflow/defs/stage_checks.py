@@ -75,7 +75,7 @@ def _read_in_full(report: StageReport) -> dg.AssetCheckResult:
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join([told, *progress.notes] if told else progress.notes) or f"{progress.read:,} read in full",
-        metadata={"read": progress.read, "incomplete": progress.incomplete},
+        metadata={} if passed else {"read": progress.read, "incomplete": progress.incomplete},
     )
 
 
@@ -119,5 +119,5 @@ def _intact(sync: Sync) -> dg.AssetCheckResult:
         description=f"{count:,} files changed under versions that did not: somebody has to look at each"
         if count
         else "no file was seen to change under a version that did not",
-        metadata={"changed_files": count, **({"files": preview(rows)} if rows else {})},
+        metadata={"changed_files": count, "files": preview(rows)} if rows else {},
     )

@@ -68,9 +68,9 @@ def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, poli
     assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2&#46;1"
     worst = after.metadata["versions"]
     assert isinstance(worst, dg.TableMetadataValue)
-    assert [(row.data["model"], row.data["verdict"], row.data["days_open"]) for row in worst.records] == [
-        ("fraud", "fail", 8),
-        ("churn", "fail, waived", 8),
+    assert [(row.data["version"], row.data["verdict"], row.data["days_open"]) for row in worst.records] == [
+        ("fraud version 1", "fail", 8),
+        ("churn version 1", "fail, waived", 8),
     ]
 
 
@@ -111,10 +111,11 @@ def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_ver
     result = owned(store, tenant, day(1))
 
     (row,) = result.metadata["versions"].value.records  # type: ignore[union-attr]  # a table's
-    assert row.data["model"] == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
+    model = str(row.data["version"]).removesuffix(" version 7")
+    assert model == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
     page = version_page(tenant, hostile, 7)
     rendered = MarkdownIt("js-default").render(str(result.metadata["pages"].value))
-    assert rendered == f'<ul>\n<li><a href="{page}">{escape(row.data["model"])} version 7</a></li>\n</ul>\n'
+    assert rendered == f'<ul>\n<li><a href="{page}">{escape(model)} version 7</a></li>\n</ul>\n'
 
 
 def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
