@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
+
+# MLflow's client, which fills the servers, tells its makers of it. That tests run is nobody's business; what MLflow
+# takes for a test is not all that we import it in.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 from mlflow import MlflowClient
 
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
