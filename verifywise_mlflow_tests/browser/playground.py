@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from dagster import DagsterInstance
+from dagster._core.scheduler.instigation import SensorInstigatorData, TickStatus
 from mlflow import MlflowClient
 
 import verifywise_mlflow
@@ -30,6 +32,26 @@ class Playground:
 
     dagster: DagsterServers
     tenants: tuple[str, ...]
+    tenants_file: Path
+    environment: Mapping[str, str]
+    """Of Dagster's processes."""
+    home: Path
+    """Has Dagster's home in it, and the logs of its processes."""
+
+    def describe(self, tenant: str, described: Mapping[str, object]) -> None:
+        """Add a tenant to tenants.yaml."""
+        document = yaml.safe_load(self.tenants_file.read_text())
+        document["tenants"][tenant] = dict(described)
+        self.tenants_file.write_text(yaml.safe_dump(document))
+
+    def evaluate(self, *sensors: str) -> None:
+        """Let the daemon evaluate sensors as if their intervals were over; return when it has."""
+        with pytest.MonkeyPatch.context() as variables:
+            for name, value in self.environment.items():
+                variables.setenv(name, value)
+            with DagsterInstance.from_config(str(self.home / "dagster")) as instance:
+                for sensor in sensors:
+                    _evaluate(instance, sensor)
 
 
 @contextmanager
@@ -54,7 +76,25 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
         outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, tell=lambda _: None, check=lambda: None)
         assert [outcome.failure for outcome in outcomes] == [None] * len(TENANTS)
-        yield Playground(dagster, TENANTS)
+        yield Playground(dagster, TENANTS, tenants_file, environment, home)
+
+
+def _evaluate(instance: DagsterInstance, sensor: str) -> None:
+    deadline = time.monotonic() + 120
+    asked = time.time()
+    while True:
+        (state,) = (one for one in instance.all_instigator_state() if one.instigator_name == sensor)
+        (tick,) = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        if tick.timestamp > asked and tick.status in {TickStatus.SKIPPED, TickStatus.SUCCESS}:
+            return
+        assert time.monotonic() < deadline, f"{sensor}: {tick}"
+        data = state.instigator_data
+        assert isinstance(data, SensorInstigatorData)
+        if tick.timestamp <= asked and data.last_tick_start_timestamp:
+            # What the daemon goes by; the cursor stays.
+            over = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
+            instance.update_instigator_state(state.with_data(over))
+        time.sleep(1)
 
 
 def _fill(mlflow_uri: str, tenant: str, workspace: str) -> None:

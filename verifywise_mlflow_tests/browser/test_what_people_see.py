@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
+from verifywise_mlflow.persistence import tenancy
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.browser.playground import HOSTILE, TENANTS, Playground, playground
+from verifywise_mlflow_tests.proxy import always, proxy_before, reset_before_answer
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -19,6 +25,7 @@ STAGES = [
     *("registered_models", "model_versions", "training_runs", "artifact_manifests"),
     *("canonical_records", "compliance_results"),
 ]
+ASKED_BY = ("dagster/sensor_name", "dagster/schedule_name")
 SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
 
 
@@ -111,3 +118,62 @@ def _wait_for_success(servers: Playground) -> str:
             return runs[0][1]
         assert time.monotonic() < deadline, runs
         time.sleep(0.5)
+
+
+@pytest.mark.timeout(900)  # a schedule ticks every other minute
+def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back(
+    page: Page, servers: Playground, mlflow_uri: str
+) -> None:
+    with proxy_before(mlflow_uri) as proxy:
+        described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
+        servers.describe("initech", described)
+        servers.evaluate("tenants")
+        _wait_for_run(servers, "initech", "SUCCESS", asked_by="dagster/sensor_name")
+
+        proxy.fault = always(reset_before_answer)
+        _let_pass(servers, "initech", timedelta(hours=3))
+        _wait_for_run(servers, "initech", "FAILURE", asked_by="dagster/schedule_name")
+        servers.evaluate("late_tenants", "alerts")
+        servers.evaluate("late_tenants", "alerts")
+        page.goto(f"{servers.dagster.uri}/assets/canonical_records?view=checks&checkDetail=fresh")
+        wait_for(page, "not gone through in time: registered_models, ", "the last sync ended failed at ")
+        assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant late raised"]
+
+        proxy.fault = lambda _: None
+        servers.dagster.api.launch("initech")
+        _wait_for_run(servers, "initech", "SUCCESS", asked_by=None)
+        servers.evaluate("late_tenants", "alerts")
+        page.reload()
+        wait_for(page, "each stage was gone through in time")
+        assert sorted(_alerts(servers, "initech")) == [
+            *("sync failed raised", "sync failed resolved"),
+            *("tenant late raised", "tenant late resolved"),
+        ]
+
+
+def _let_pass(servers: Playground, tenant: str, ago: timedelta) -> None:
+    """Let a tenant have been synced so long ago."""
+    with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as connection:
+        for stage in Stage:
+            tenancy.note_refresh(connection, tenant, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
+
+
+def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:
+    """Wait for a run that a sensor or a schedule has asked for, told by its tag; or a person, whose run has neither."""
+    deadline = time.monotonic() + 300
+    while True:
+        seen = [
+            (run.status, next((tag.key for tag in run.tags if tag.key in ASKED_BY), None))
+            for run in servers.dagster.api.sync_runs()
+            if run.tenant_id == tenant
+        ]
+        if (status, asked_by) in seen:
+            return
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.5)
+
+
+def _alerts(servers: Playground, tenant: str) -> list[str]:
+    """Return the alerts of a tenant, as the code server's log has them: their kind and their state."""
+    log = (servers.home / "dagsters-code-server.log").read_text()
+    return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]
