@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -36,14 +37,31 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
 
     It never raises: whatever stands in a tag is a value, a finding, or nothing.
     """
-    version, run, manifest = inputs.version, inputs.run, inputs.manifest
     words = vocabulary(mapping)
     declarations = Declarations(inputs, words)
     declared = {field: declarations.of(field) for field in PLACED_FIELDS}
     resolved = {field: resolve(field, of_field) for field, of_field in declared.items()}
-    evaluation = evaluation_tags(version.tags, run.tags if run else {}, words)
-    text = {field: resolution.value for field, resolution in resolved.items()}
-    record = CanonicalRecord(
+    evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, words)
+    record = _record(inputs, {field: resolution.value for field, resolution in resolved.items()}, evaluation)
+    origins = {field: resolution.origin for field, resolution in resolved.items() if resolution.origin}
+    origins |= _origins_of_whole_values(inputs)
+    if "lifecycle_stage" in origins:
+        stages = [declaration for declaration in declared["lifecycle_stage"] if declaration.is_known]
+        rule = shown_rule(words.places("lifecycle_stage"), stages)
+        origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
+    members = {f"evaluation_tags.{key}": origin for key, origin in evaluation.items()}
+    return NormalizedRecord(
+        record=record,
+        origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | members,
+        incomplete=tuple(unread(inputs)),
+        findings=(*(finding for resolution in resolved.values() for finding in resolution.findings), *oddities(inputs)),
+    )
+
+
+def _record(inputs: RecordInputs, text: Mapping[str, str | None], evaluation: Mapping[str, Origin]) -> CanonicalRecord:
+    """Put the record together, of the fields that mappings find and of what is copied as it is."""
+    version, run, manifest = inputs.version, inputs.run, inputs.manifest
+    return CanonicalRecord(
         model_name=version.model_name,
         description=text["description"],
         business_purpose=text["business_purpose"],
@@ -76,19 +94,6 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
         artifact_manifest=manifest_json(manifest, inputs.changes_in_place) if manifest else None,
         evidence_files=evidence_json(manifest) if manifest else None,
-    )
-    origins = {field: resolution.origin for field, resolution in resolved.items() if resolution.origin}
-    origins |= _origins_of_whole_values(inputs)
-    if "lifecycle_stage" in origins:
-        stages = [declaration for declaration in declared["lifecycle_stage"] if declaration.is_known]
-        rule = shown_rule(words.places("lifecycle_stage"), stages)
-        origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
-    members = {f"evaluation_tags.{key}": origin for key, origin in evaluation.items()}
-    return NormalizedRecord(
-        record=record,
-        origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | members,
-        incomplete=tuple(unread(inputs)),
-        findings=(*(finding for resolution in resolved.values() for finding in resolution.findings), *oddities(inputs)),
     )
 
 
