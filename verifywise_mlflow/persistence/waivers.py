@@ -35,6 +35,12 @@ class KeptWaiver:
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
+def one_at_a_time(connection: Connection, tenant_id: str) -> None:
+    """Keep others out of the tenant's waivers until the transaction ends, so that what it has looked up stays true."""
+    lock = f"verifywise waivers {tenant_id}"
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+
+
 def grant(
     connection: Connection, tenant_id: str, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
 ) -> None:

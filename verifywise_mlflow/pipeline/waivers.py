@@ -56,6 +56,7 @@ def keep_in_step(context: StageContext, rules: RuleSet) -> list[str]:
     written = written_waivers(context.tenant)
     tenant_id, now, today = context.tenant.tenant_id, context.now, context.now.astimezone(UTC).date()
     with context.begin() as connection:
+        waivers.one_at_a_time(connection, tenant_id)
         before = waivers.not_ended(connection, tenant_id)
         expired = [one for one in before if one.waiver.ends_at <= now]
         of_file = {one.waiver: one for one in before if one.source == "file" and one not in expired}
@@ -90,11 +91,12 @@ def grant_by_command(store: Store, tenant: Tenant, waiver: Waiver, now: datetime
     if waiver.ends_at <= now:
         raise UnusableWaiverError(f"{waiver.expires.isoformat()} is over: a waiver has to expire today or later")
     with store.begin(tenant.tenant_id) as connection:
-        if any(one.waiver == waiver for one in waivers.holding(connection, tenant.tenant_id, now)):
+        waivers.one_at_a_time(connection, tenant.tenant_id)
+        if any(one.waiver == waiver for one in waivers.not_ended(connection, tenant.tenant_id)):
             raise UnusableWaiverError("the same waiver holds already")
         waivers.grant(connection, tenant.tenant_id, [waiver], "command", now, "")
         _append(connection, tenant, "waiver granted", waiver, "by command", now)
-        (granted,) = (one for one in waivers.holding(connection, tenant.tenant_id, now) if one.waiver == waiver)
+        (granted,) = (one for one in waivers.not_ended(connection, tenant.tenant_id) if one.waiver == waiver)
         return gaps_by_waiver(connection, tenant.tenant_id).get(granted.waiver_id, 0)
 
 
@@ -105,6 +107,7 @@ def withdraw_by_command(store: Store, tenant: Tenant, waiver_id: int, now: datet
         UnusableWaiverError: there is none of this number that holds, or it stands in a file.
     """
     with store.begin(tenant.tenant_id) as connection:
+        waivers.one_at_a_time(connection, tenant.tenant_id)
         found = {one.waiver_id: one for one in waivers.holding(connection, tenant.tenant_id, now)}
         if waiver_id not in found:
             raise UnusableWaiverError(f"there is no waiver {waiver_id} of the tenant that holds")

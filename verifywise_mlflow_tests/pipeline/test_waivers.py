@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -140,6 +141,21 @@ def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> 
     assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
     with pytest.raises(UnusableWaiverError, match="there is no waiver"):
         withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(3))
+
+
+def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_told(store: Store) -> None:
+    tenant = described()
+    held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise trail acme', 0))")
+    with ThreadPoolExecutor() as people:
+        with store.engine.begin() as another:  # holds both up before they are kept: the trail comes last
+            another.execute(held_up)
+            asked = [people.submit(grant_by_command, store, tenant, WAIVER, day(2)) for _ in range(2)]
+            wait(asked, timeout=2)
+        complaints = [str(one.exception()) for one in asked if one.exception()]
+
+    assert complaints == ["the same waiver holds already"]
+    assert len(rows(store, "waivers")) == 1
+    assert [kind for kind, _ in told(store)] == ["waiver granted"]
 
 
 def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_path: Path) -> None:
