@@ -96,7 +96,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
             before = _Traffic(traffic.statements, traffic.rows)
             began = time.perf_counter()
             if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
-                changed = _write_manifests(sync)
+                changed = write_manifests(sync)
             else:
                 changed = sync.run(stage).progress.changed
             made = reader.seconds - made
@@ -117,7 +117,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
     return figures
 
 
-def _write_manifests(sync: Sync) -> int:
+def write_manifests(sync: Sync) -> int:
     """Write a manifest for each version, as the stage does, but for the reading of files."""
     now = sync.now()
     with sync.store.begin(TENANT.tenant_id) as connection:

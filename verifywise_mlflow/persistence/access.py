@@ -34,6 +34,8 @@ PIPELINE: Mapping[str, tuple[str, ...]] = {
     # The one table that something is deleted from: verdicts of rules that are no longer asked. A trigger keeps them.
     "compliance_results": (*_WRITE, "DELETE"),
     "compliance_badges": _WRITE,
+    # Its row comes with a trigger, and so does what outdates it.
+    "compliance_counts": (*_READ, "UPDATE"),
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
     "version_polls": _WRITE,

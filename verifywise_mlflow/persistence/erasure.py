@@ -14,7 +14,7 @@ from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import access, trail
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, metadata, tenants
+from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, compliance_counts, metadata, tenants
 
 KEPT = (audit_trail, audit_checkpoints)
 """Append-only, and the proof of the erasure."""
@@ -23,8 +23,10 @@ KEPT = (audit_trail, audit_checkpoints)
 def erased_tables() -> list[Table]:
     """Return every table that holds rows of tenants, in the order in which they are emptied."""
     of_tenants = [table for table in metadata.tables.values() if "tenant_id" in table.c and table not in KEPT]
-    # The histories last: deleting a verdict puts it there.
-    return sorted(of_tenants, key=lambda table: (table.name.endswith("_history"), table.name))
+    # What triggers write comes last: deleting a verdict puts it into its history, and outdates the counts.
+    return sorted(
+        of_tenants, key=lambda table: (table is compliance_counts or table.name.endswith("_history"), table.name)
+    )
 
 
 def kept_of(connection: Connection, tenant_id: str) -> dict[str, int]:

@@ -5,22 +5,24 @@ What a waiver covers is told apart by an anti join. Asked verdict by verdict, of
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, true
 
-from verifywise_mlflow.persistence.rows import same_version
+from verifywise_mlflow.persistence.rows import of_versions, same_version
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 from verifywise_mlflow.persistence.verdict_rows import OPEN
 from verifywise_mlflow.persistence.waivers import holding, is_waived
 
 AGES: Final = (7, 30, 90)
 """Days that a gap may have been open to be of an age; the last age has no end."""
+WORST: Final = 5
+"""Gaps of each rule that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,48 @@ class Gap:
     is_waived: bool
 
 
-def open_gaps(connection: Connection, tenant_id: str, at: datetime) -> dict[str, OpenGaps]:
-    """Return the gaps of each rule that has any which no waiver covers at a time."""
-    results = compliance_results
-    since = _open_since()
-    # A gap that is 7.9 days old is 7 whole days old.
-    bounds = [at - timedelta(days=days + 1) for days in AGES]
-    ages = [since > bounds[0]]
-    ages += [and_(since <= younger, since > older) for younger, older in pairwise(bounds)]
-    ages.append(since <= bounds[-1])
-    rules = _rules_with_waivers(connection, tenant_id, at)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Gaps of a rule that opened at one time."""
+
+    since: datetime
+    gaps: int
+
+
+def opened_gaps(connection: Connection, tenant_id: str, at: datetime) -> Mapping[str, list[Opened]]:
+    """Return the gaps of each rule that no waiver covers at a time, by when they opened.
+
+    Those that are of the last age already stand together, as opened when the oldest did: they grow no older in it.
+    """
+    results, since = compliance_results, _open_since()
+    opened = case((since > at - timedelta(days=AGES[-1] + 1), since))
     query = (
-        select(results.c.rule_id, *(func.count().filter(age) for age in ages), func.min(since))
-        .select_from(results.join(canonical_records, same_version(canonical_records, results)))
-        .where(*_of_living(tenant_id), ~is_waived(results, at) if rules else true())
-        .group_by(results.c.rule_id)
+        select(results.c.rule_id, func.min(since), func.count())
+        .where(
+            *_open(tenant_id),
+            ~_of_tombstone(),
+            ~is_waived(results, at) if _rules_with_waivers(connection, tenant_id, at) else true(),
+        )
+        .group_by(results.c.rule_id, opened)
     )
-    return {rule_id: OpenGaps(tuple(by_age), oldest) for rule_id, *by_age, oldest in connection.execute(query)}
+    found: defaultdict[str, list[Opened]] = defaultdict(list)
+    for rule_id, first, count in connection.execute(query):
+        found[rule_id].append(Opened(first, count))
+    return found
 
 
-def worst_gaps(connection: Connection, tenant_id: str, at: datetime, *, each: int = 20) -> Mapping[str, list[Gap]]:
+def of_ages(opened: Collection[Opened], at: datetime) -> OpenGaps | None:
+    """Return gaps by their age at a time that is not before they were counted; None, if there are none."""
+    if not opened:
+        return None
+    by_age = [0] * (len(AGES) + 1)
+    for one in opened:
+        # A gap that is 7.9 days old is 7 whole days old.
+        by_age[bisect_left(AGES, (at - one.since).days)] += one.gaps
+    return OpenGaps(tuple(by_age), min(one.since for one in opened))
+
+
+def worst_gaps(connection: Connection, tenant_id: str, at: datetime, *, each: int = WORST) -> Mapping[str, list[Gap]]:
     """Return up to so many gaps of each rule: production first, then what failed, then the oldest; the waived last."""
     rules = _rules_with_waivers(connection, tenant_id, at)
     waived = is_waived(compliance_results, at)
@@ -112,15 +136,15 @@ def _worst(
     ranked = (
         select(*identity, records.c.lifecycle_stage, place.label("place"))
         .select_from(results.join(records, same_version(records, results)))
-        .where(*_of_living(tenant_id), wanted)
+        .where(*_open(tenant_id), records.c.gone_at.is_(None), wanted)
         .subquery()
     )
     # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
     worst = connection.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
     texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
-        results.c.tenant_id == tenant_id, tuple_(*identity).in_([tuple(row[:3]) for row in worst])
+        *_open(tenant_id), of_versions(results, {(name, number) for name, number, *_ in worst})
     )
-    told = {tuple(row[:3]): row[3:] for row in connection.execute(texts)}
+    told = {tuple(row[:3]): row[3:] for row in connection.execute(texts)} if worst else {}
     return [
         Gap(rule_id, name, number, stage, verdict, reason, since, are_waived)
         for name, number, rule_id, stage, _ in worst
@@ -128,9 +152,15 @@ def _worst(
     ]
 
 
-def _of_living(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
-    results = compliance_results
-    return (results.c.tenant_id == tenant_id, canonical_records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
+def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (compliance_results.c.tenant_id == tenant_id, compliance_results.c.verdict.in_(OPEN))
+
+
+def _of_tombstone() -> ColumnElement[bool]:
+    # Tombstones are few and have an index: to look each verdict's record up would take longer than all the rest.
+    records = canonical_records
+    same = same_version(records, compliance_results)
+    return select(records.c.tenant_id).where(same, records.c.gone_at.is_not(None)).exists()
 
 
 def _open_since() -> ColumnElement[datetime]:

@@ -12,10 +12,9 @@ from verifywise_mlflow.compliance.rules import Rule, Severity
 from verifywise_mlflow.compliance.ruleset import RuleSet
 from verifywise_mlflow.compliance.score import score
 from verifywise_mlflow.compliance.verdict import Badge
-from verifywise_mlflow.persistence import gaps
-from verifywise_mlflow.persistence.gaps import AGES, Gap
+from verifywise_mlflow.persistence.gaps import AGES, Gap, OpenGaps, of_ages
+from verifywise_mlflow.persistence.kept_counts import counts
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdict_counts import rule_counts
 from verifywise_mlflow.persistence.verdict_rows import OPEN
 
 AGE_NAMES: Final = tuple(
@@ -87,23 +86,24 @@ class Standing:
 def standing(store: Store, tenant_id: str, rules: RuleSet, at: datetime) -> Standing:
     """Return how a tenant stands; ``at`` is now: what a waiver covers and how old a gap is hang on it."""
     with store.begin(tenant_id) as connection:
-        counts: dict[str, dict[str, int]] = {}
-        for one in rule_counts(connection, tenant_id):
-            counts.setdefault(one.rule_id, {})[one.verdict] = one.versions
-        open_gaps = gaps.open_gaps(connection, tenant_id, at)
-        worst = gaps.worst_gaps(connection, tenant_id, at)
-        badges = gaps.badge_counts(connection, tenant_id)
+        found = counts(connection, tenant_id, at)
     return Standing(
         [
-            _of_rule(rule, counts.get(rule.id, {}), open_gaps.get(rule.id), worst.get(rule.id, []), at)
+            _of_rule(
+                rule,
+                found.verdicts.get(rule.id, {}),
+                of_ages(found.opened.get(rule.id, ()), at),
+                found.worst.get(rule.id, ()),
+                at,
+            )
             for rule in rules.rules
         ],
-        badges,
+        dict(found.badges),
     )
 
 
 def _of_rule(
-    rule: Rule, verdicts: Mapping[str, int], found: gaps.OpenGaps | None, worst: Sequence[Gap], at: datetime
+    rule: Rule, verdicts: Mapping[str, int], found: OpenGaps | None, worst: Sequence[Gap], at: datetime
 ) -> RuleStanding:
     by_age = found.by_age if found else (0,) * len(AGE_NAMES)
     return RuleStanding(

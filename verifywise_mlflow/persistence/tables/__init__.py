@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence.tables.trail import audit_checkpoints, audit_
 from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_badge_history,
     compliance_badges,
+    compliance_counts,
     compliance_result_history,
     compliance_results,
     waivers,
@@ -40,6 +41,7 @@ __all__ = [
     "canonical_records",
     "compliance_badge_history",
     "compliance_badges",
+    "compliance_counts",
     "compliance_result_history",
     "compliance_results",
     "integrity_events",

@@ -1,10 +1,10 @@
-"""The columns that come back in several tables."""
+"""The columns, and the index, that come back in several tables."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, text
 
 from verifywise_mlflow.persistence.codec import Json, Text
 from verifywise_mlflow.persistence.tables.schema import revisions
@@ -62,6 +62,11 @@ def written() -> tuple[Column[Any], ...]:
         Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
         time("changed_at", nullable=False),
     )
+
+
+def by_revision(table: str) -> Index:
+    """Where each sync looks what was written last."""
+    return Index(f"{table}_by_revision", "tenant_id", "revision")
 
 
 def ended() -> tuple[Column[Any], ...]:

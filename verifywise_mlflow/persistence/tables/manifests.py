@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Ta
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import numbered, of_version, time, version_key, written
+from verifywise_mlflow.persistence.tables.columns import by_revision, numbered, of_version, time, version_key, written
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 artifact_manifests = Table(
@@ -21,6 +21,7 @@ artifact_manifests = Table(
     *written(),
     Column("location_md5", PlainText, Computed("md5(manifest ->> 'location')", persisted=True)),
     Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
+    by_revision("artifact_manifests"),
 )
 
 integrity_events = Table(

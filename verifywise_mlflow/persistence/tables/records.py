@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, text
 
 from verifywise_mlflow.persistence.codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import ended, key, time, version_key
+from verifywise_mlflow.persistence.tables.columns import by_revision, ended, key, time, version_key
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions
 
 
@@ -69,6 +69,12 @@ canonical_records = Table(
     time("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
+    by_revision("canonical_records"),
+    Index(
+        "canonical_records_gone",
+        *("tenant_id", "model_name", "version_number"),
+        postgresql_where=text("gone_at IS NOT NULL"),
+    ),
     Index(
         "canonical_records_incomplete",
         "tenant_id",

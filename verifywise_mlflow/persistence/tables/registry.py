@@ -5,7 +5,15 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Index, Table
 
 from verifywise_mlflow.persistence.codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import incarnation, key, redactions, time, version_key, written
+from verifywise_mlflow.persistence.tables.columns import (
+    by_revision,
+    incarnation,
+    key,
+    redactions,
+    time,
+    version_key,
+    written,
+)
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 registered_models = Table(
@@ -24,6 +32,7 @@ registered_models = Table(
     incarnation(),
     time("gone_at"),
     *written(),
+    by_revision("registered_models"),
 )
 
 model_versions = Table(
@@ -51,4 +60,5 @@ model_versions = Table(
     *written(),
     Index("model_versions_by_run", "tenant_id", "run_id"),
     Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),
+    by_revision("model_versions"),
 )

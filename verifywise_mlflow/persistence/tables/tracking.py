@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Table
 
 from verifywise_mlflow.persistence.codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import key, redactions, time, written
+from verifywise_mlflow.persistence.tables.columns import by_revision, key, redactions, time, written
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 training_runs = Table(
@@ -33,6 +33,7 @@ training_runs = Table(
     Column("retry", Boolean, nullable=False),
     Column("read_for_revision", BigInteger, nullable=False),
     *written(),
+    by_revision("training_runs"),
 )
 
 logged_models = Table(

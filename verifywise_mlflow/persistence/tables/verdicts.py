@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table, text
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.codec import Json, Text
@@ -55,6 +55,13 @@ compliance_results = Table(
     *_verdict_columns(),
     *_rested_on(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
+    Index(
+        "compliance_results_open",
+        "tenant_id",
+        "rule_id",
+        postgresql_include=["model_name", "version_number", "verdict", "open_since", "evaluated_at"],
+        postgresql_where=text("verdict IN ('fail', 'error', 'not evidenced')"),
+    ),
 )
 
 compliance_result_history = Table(
@@ -87,6 +94,18 @@ compliance_badge_history = Table(
     Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
     Index("compliance_badge_history_by_end", "tenant_id", "held_until"),
 )
+
+compliance_counts = Table(
+    "compliance_counts",
+    metadata,
+    key("tenant_id"),
+    Column("revision", BigInteger, nullable=False),
+    Column("counted_revision", BigInteger),
+    time("counted_at"),
+    Column("waiver_ids", Json),
+    Column("counts", Json),
+)
+"""Triggers move ``revision`` with each change of what verdicts are counted from; the counts hold while it stays."""
 
 waivers = Table(
     "waivers",

@@ -1,0 +1,174 @@
+"""``python -m benchmarks.unchanged``: what a sync of a tenant that did not change asks our store, question by question.
+
+The six stages, and what Dagster is told of each: its data version, the rows that changed last, its checks, and how the
+tenant stands. The sync runs in a process of its own, against objects made on the spot (``synthetic``); making them is
+left out of the times, but not out of the memory. ``python -m benchmarks.unchanged 20000 100000`` takes ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from benchmarks.at_rest import fill
+from benchmarks.contender import peak_bytes
+from benchmarks.store import postgres_cpu_seconds
+from benchmarks.synthetic import TENANT, SyntheticReader
+from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.persistence import records, stage_contents, tenancy, trail
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.policies import rules_of
+from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.standing import standing
+from verifywise_mlflow.pipeline.sync import Sync
+
+PREVIEWED = 5
+"""Rows of a stage that Dagster is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one question took."""
+
+    versions: int
+    question: str
+    seconds: float
+    """Without the making of objects."""
+    postgres_cpu_seconds: float
+    peak_bytes: int
+    """Of the process up to the end of the question, its imports included."""
+
+
+def run(versions: int, url: str, postgres: int) -> list[Figure]:
+    """Run an unchanged sync in this process."""
+    reader = SyntheticReader(versions)
+    figures = []
+
+    def ask(question: str, answer: Callable[[], object]) -> None:
+        made, postgres_cpu, began = reader.seconds, postgres_cpu_seconds(postgres), time.perf_counter()
+        answer()
+        seconds = time.perf_counter() - began - (reader.seconds - made)
+        postgres_cpu = postgres_cpu_seconds(postgres) - postgres_cpu
+        figures.append(Figure(versions, question, seconds, postgres_cpu, peak_bytes()))
+
+    with Store(url) as store:
+        with Sync(TENANT, store, _reader=reader) as sync:
+            for stage in Stage:
+                ask(f"stage {stage}", partial(_unchanged, sync, stage))
+        for question, answer in _told().items():
+            ask(question, partial(_asked, store, answer))
+        rules, now = rules_of(TENANT), sync.now()
+        ask("standing", lambda: standing(store, TENANT.tenant_id, rules, now))
+        ask("standing, once more", lambda: standing(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)))
+    return figures
+
+
+def _unchanged(sync: Sync, stage: Stage) -> None:
+    changed = sync.run(stage).progress.changed
+    if changed:
+        raise SystemExit(f"{stage}: {changed} rows changed, of a tenant that did not")
+
+
+def _asked(store: Store, answer: Callable[[Connection], object]) -> None:
+    with store.begin(TENANT.tenant_id) as connection:
+        answer(connection)
+
+
+def _told() -> Mapping[str, Callable[[Connection], object]]:
+    of = TENANT.tenant_id
+    versions = {f"data version of {stage}": partial(_data_version, stage) for stage in Stage}
+    previews = {f"preview of {stage}": partial(_preview, stage) for stage in Stage}
+    return {
+        **versions,
+        **previews,
+        "incomplete records": lambda connection: records.count_incomplete(connection, of),
+        "when each stage was gone through": lambda connection: tenancy.refreshes(connection, of),
+        "changed bytes": lambda connection: stage_contents.count_changed_bytes(connection, of),
+        "end of the trail": lambda connection: trail.head(connection, of),
+    }
+
+
+def _data_version(stage: Stage, connection: Connection) -> object:
+    return stage_contents.stage_state(connection, TENANT.tenant_id, stage)
+
+
+def _preview(stage: Stage, connection: Connection) -> object:
+    return stage_contents.newest_rows(connection, TENANT.tenant_id, stage, PREVIEWED)
+
+
+def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
+    """Fill a database, and sync it once more."""
+    with temporary_postgres(["unchanged"]) as postgres:
+        url = postgres.url("unchanged")
+        show(f"{versions:,} versions are written …")
+        with Store(url) as store:
+            fill(store, versions)
+        told = subprocess.run(  # noqa: S603  # our own command, no shell
+            [sys.executable, "-m", "benchmarks.unchanged", "--ask", str(versions)],
+            env=os.environ | {"BENCHMARK_DATABASE_URL": url},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            input=str(postgres.process.pid),
+            cwd=Path(__file__).parents[1],
+        ).stdout
+    return [Figure(**figure) for figure in json.loads(told)]
+
+
+def table(figures: list[Figure]) -> Table:
+    """Return a row for each question, and one for all."""
+    shown = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
+    shown.add_column("versions", no_wrap=True)
+    shown.add_column("question", no_wrap=True)
+    for heading in ("ms", "Postgres CPU ms", "peak MB"):
+        shown.add_column(heading, justify="right")
+    for versions in dict.fromkeys(figure.versions for figure in figures):
+        of_size = [figure for figure in figures if figure.versions == versions]
+        for figure in of_size:
+            shown.add_row(f"{versions:,}", figure.question, *_cells([figure]))
+        shown.add_row(f"{versions:,}", "all", *_cells(of_size), style="bold", end_section=True)
+    return shown
+
+
+def _cells(figures: list[Figure]) -> list[str]:
+    return [
+        f"{1000 * sum(figure.seconds for figure in figures):,.0f}",
+        f"{1000 * sum(figure.postgres_cpu_seconds for figure in figures):,.0f}",
+        f"{max(figure.peak_bytes for figure in figures) / 1e6:.0f}",
+    ]
+
+
+def main() -> int:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged", description=__doc__)
+    parser.add_argument("versions", nargs="*", type=int, default=[20_000], help="how many versions (20,000)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/unchanged.json"), help="where the figures go")
+    parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # what the process of the sync is told
+    arguments = parser.parse_args()
+    if arguments.ask:
+        figures = run(arguments.versions[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
+        sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
+        return 0
+    console = Console(width=150)
+    figures = [figure for versions in arguments.versions for figure in measure(versions, console.print)]
+    console.print(table(figures))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
