@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -48,20 +48,21 @@ def in_servers(estates: Sequence[Estate]) -> dict[Key, Version]:
     return found
 
 
-def in_our_store(store: Store) -> dict[Key, Version]:
-    """Return the same from our store."""
+def in_our_store(store: Store) -> list[tuple[Key, Version]]:
+    """Return each row of a living version in our store."""
     query = text(
         "SELECT tenant_id, model_name, version_number, description, tags, aliases "
         "FROM verifywise.model_versions WHERE gone_at IS NULL"
     )
     with store.begin(None) as connection:
         rows = connection.execute(query).all()
-    return {
-        (row.tenant_id, row.model_name, row.version_number): Version(
-            row.description or None, dict(row.tags), sorted(row.aliases)
+    return [
+        (
+            (row.tenant_id, row.model_name, row.version_number),
+            Version(row.description or None, dict(row.tags), sorted(row.aliases)),
         )
         for row in rows
-    }
+    ]
 
 
 def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
@@ -73,7 +74,9 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
         syncs: how many there were.
         store: ours, as the owner of its tables sees it.
     """
-    theirs, ours = in_servers(estates), in_our_store(store)
+    theirs, rows = in_servers(estates), in_our_store(store)
+    ours = dict(rows)
+    yield from _named("doubled in our store", _doubled(key for key, _ in rows))
     yield from _named("lost, in a server and not in our store", theirs.keys() - ours.keys())
     yield from _named("in our store, and not in a server", ours.keys() - theirs.keys())
     if differing := sorted(key for key in theirs.keys() & ours.keys() if theirs[key] != ours[key]):
@@ -92,9 +95,10 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
 def _records(living: Set[Key], store: Store) -> Iterator[str]:
     query = "SELECT tenant_id, model_name, version_number FROM verifywise.canonical_records WHERE gone_at IS NULL"
     with store.begin(None) as connection:
-        records: set[Key] = {(row[0], row[1], row[2]) for row in connection.execute(text(query))}
-    yield from _named("without a record", living - records)
-    yield from _named("gone, and the record says that they live", records - living)
+        records: list[Key] = [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
+    yield from _named("with two records", _doubled(records))
+    yield from _named("without a record", living - set(records))
+    yield from _named("gone, and the record says that they live", set(records) - living)
 
 
 def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
@@ -122,6 +126,10 @@ def _entries(syncs: int, store: Store) -> Iterator[str]:
     for kind, expected in {"sync started": syncs, "sync ended": syncs, "lifecycle event": events}.items():
         if kinds[kind] != expected:
             yield f"the trails have {kinds[kind]:,} entries '{kind}', and {expected:,} were due"
+
+
+def _doubled(keys: Iterable[Key]) -> set[Key]:
+    return {key for key, times in Counter(keys).items() if times > 1}
 
 
 def _named(what: str, versions: Set[Key]) -> Iterator[str]:

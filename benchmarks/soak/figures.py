@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.table import Table
 
+from benchmarks.soak.deletion import Deletion
 from benchmarks.soak.event_log import Extent, Left, first_and_last
 from benchmarks.soak.life import Life
 from benchmarks.soak.syncing import Done
@@ -17,7 +18,7 @@ Kind = Literal["found changes", "found nothing new", "failed"]
 KINDS: tuple[Kind, ...] = ("found changes", "found nothing new", "failed")
 
 
-def kinds_of(done: Done) -> Kind:
+def kind_of(done: Done) -> Kind:
     """Return what came of a sync."""
     if done.failure:
         return "failed"
@@ -66,6 +67,9 @@ class Figures:
     trail_entries: int
     database_bytes: int
     dagster: Extent
+    runs_deleted: int
+    """Of Dagster, all of them being old by then."""
+    dagster_after_deletion: Extent
 
     @classmethod
     def of(
@@ -76,7 +80,7 @@ class Figures:
         entries: int,
         database_bytes: int,
         left: Mapping[str, Left],
-        extent: Extent,
+        deletion: Deletion,
     ) -> Figures:
         """Return the figures of a life."""
         together = [sum(minute.values()) for minute in life.minutes]
@@ -87,13 +91,15 @@ class Figures:
             versions=versions,
             changes=dict(sorted(life.people.did.items())),
             illnesses=dict(sorted(life.illnesses.items())),
-            syncs={kind: Syncs.of([left[one.run_id] for one in life.syncs if kinds_of(one) == kind]) for kind in KINDS},
+            syncs={kind: Syncs.of([left[one.run_id] for one in life.syncs if kind_of(one) == kind]) for kind in KINDS},
             failed_though_well=len(life.failed_though_well),
             memory_settled=max(together[: max(len(together) // 3, 1)]),
             memory_at_end=together[-1],
             trail_entries=entries,
             database_bytes=database_bytes,
-            dagster=extent,
+            dagster=deletion.before,
+            runs_deleted=deletion.deleted,
+            dagster_after_deletion=deletion.after,
         )
 
     def as_json(self) -> dict[str, object]:
@@ -102,7 +108,6 @@ class Figures:
 
     def table(self) -> Table:
         """Return them for people."""
-        dagster = self.dagster
         shown = Table(show_header=False, box=None, pad_edge=False)
         shown.add_column(no_wrap=True)
         shown.add_column()
@@ -116,8 +121,9 @@ class Figures:
             ("memory, at most in the first third", _megabytes(self.memory_settled)),
             ("memory, at the end", _megabytes(self.memory_at_end)),
             ("our database", f"{_megabytes(self.database_bytes)}; {self.trail_entries:,} entries in the trails"),
-            ("Dagster's database", f"{_megabytes(dagster.database_bytes)}; {dagster.runs:,} runs"),
-            ("Dagster's event log", f"{dagster.events:,} events of {_megabytes(dagster.event_bytes)}"),
+            ("Dagster's database", _megabytes(self.dagster.database_bytes)),
+            ("in it", _extent(self.dagster)),
+            ("when all is old, and deleted", _extent(self.dagster_after_deletion)),
         ):
             shown.add_row(what, figure)
         return shown
@@ -139,6 +145,10 @@ class Figures:
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {what}" for what, count in counts.items())
+
+
+def _extent(extent: Extent) -> str:
+    return f"{extent.runs:,} runs, {extent.events:,} events of {_megabytes(extent.event_bytes)}"
 
 
 def _megabytes(size: float) -> str:

@@ -10,6 +10,9 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 MORE = 20 * 1024**2
 """Bytes by which a process may have grown from the first third on."""
 
+SETTLES = 5
+"""Minutes until each process has done something of everything; a soak of fewer tells nothing of growth."""
+
 Held = Mapping[int, int]
 """Resident bytes of each process: of this one, and of those that sync."""
 
@@ -22,7 +25,7 @@ def held() -> Held:
 
 def growth(minutes: Sequence[Held]) -> dict[int, int]:
     """Return by how much each process has grown at the end over the most that it held in the first third."""
-    settled = minutes[: max(len(minutes) // 3, 1)]
+    settled = minutes[: max(len(minutes) // 3, SETTLES)]
     return {
         pid: now - max((minute[pid] for minute in settled if pid in minute), default=now)
         for pid, now in minutes[-1].items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,17 @@ from sqlalchemy import text
 
 from benchmarks.soak import event_log, memory
 from benchmarks.soak.comparison import faults, in_our_store
+from benchmarks.soak.deletion import Deletion, delete_old_runs
 from benchmarks.soak.estate import estates_in
-from benchmarks.soak.figures import Figures, kinds_of
+from benchmarks.soak.event_log import Left
+from benchmarks.soak.figures import Figures, kind_of
 from benchmarks.soak.life import Life, Tell, chance, processes
 from benchmarks.soak.people import People
 from benchmarks.soak.size import Size
 from benchmarks.soak.syncing import instance_in
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.demo.instance import instance_environment, write_instance
-from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.demo.run import let_in
 from verifywise_mlflow.persistence.store import Store
 
@@ -32,10 +34,15 @@ class Soaked:
     """A soak that is over, with its servers still up."""
 
     life: Life
-    store: Store
-    """Ours, as the owner of its tables sees it."""
-    dagster_url: str
+    postgres: EmbeddedPostgres
     failed_at_the_end: list[str]
+    left: Mapping[str, Left]
+    """What each run left in Dagster's event log, before any was deleted."""
+    deletion: Deletion
+
+    def store(self) -> Store:
+        """Open our store, as the owner of its tables."""
+        return Store(self.postgres.url("verifywise"))
 
     def faults(self) -> Iterator[str]:
         """Yield a sentence for each thing that is lost, doubled or out of bounds."""
@@ -44,10 +51,13 @@ class Soaked:
         for one in life.syncs:
             if not one.is_expected:
                 yield f"the sync of {one.tenant} failed for what the product has no sentence for: {one.failure}"
-        yield from faults(life.estates, life.people.deleted, len(life.syncs), self.store)
-        left = event_log.left_by_runs(self.dagster_url)
-        if grown := event_log.growth([left[one.run_id] for one in life.syncs if kinds_of(one) == "found nothing new"]):
+        with self.store() as store:
+            yield from faults(life.estates, life.people.deleted, len(life.syncs), store)
+        idle = [self.left[one.run_id] for one in life.syncs if kind_of(one) == "found nothing new"]
+        if grown := event_log.growth(idle):
             yield grown
+        tenants = sum(len(estate.tenants) for estate in life.estates)
+        yield from self.deletion.faults(tenants, max(one.rows for one in self.left.values()))
         for pid, more in memory.growth(life.minutes).items():
             if more > memory.MORE:
                 whose = "this process" if pid == os.getpid() else "a process that syncs"
@@ -55,16 +65,17 @@ class Soaked:
 
     def figures(self) -> Figures:
         """Return what was counted."""
-        with self.store.begin(None) as connection:
+        with self.store() as store, store.begin(None) as connection:
             entries = int(connection.scalar(text("SELECT count(*) FROM verifywise.audit_trail")) or 0)
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+            versions = len(in_our_store(store))
         return Figures.of(
             self.life,
-            versions=len(in_our_store(self.store)),
+            versions=versions,
             entries=entries,
             database_bytes=size,
-            left=event_log.left_by_runs(self.dagster_url),
-            extent=event_log.extent(self.dagster_url),
+            left=self.left,
+            deletion=self.deletion,
         )
 
 
@@ -87,5 +98,6 @@ def soaked(size: Size, tell: Tell) -> Iterator[Soaked]:
             life = Life(estates, People(estates, chance()), size, dagster, tenants_file, pool, tell)
             life.live()
             failed = life.recover()
-        store = stack.enter_context(Store(postgres.url("verifywise")))
-        yield Soaked(life, store, postgres.url("dagster"), failed)
+        tell("what is old is deleted from Dagster")
+        left = event_log.left_by_runs(postgres.url("dagster"))
+        yield Soaked(life, postgres, failed, left, delete_old_runs(dagster, postgres.url("dagster")))

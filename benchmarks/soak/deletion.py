@@ -1,0 +1,61 @@
+"""What the deletion of old runs leaves in Dagster's database, once all that the soak did has become old."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from benchmarks.soak.event_log import Extent, extent
+from benchmarks.soak.syncing import instance_in
+from verifywise_mlflow.defs.old_runs import Kept
+from verifywise_mlflow.defs.run_deletion import delete_old_runs_of
+from verifywise_mlflow.pipeline.stage import Stage
+
+Materialized = Mapping[str, Sequence[str]]
+"""The tenants whose partition of a stage Dagster shows as materialized, by the stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What was there before, and after."""
+
+    deleted: int
+    """Runs."""
+    before: Extent
+    after: Extent
+    materialized_before: Materialized
+    materialized_after: Materialized
+
+    def faults(self, tenants: int, most_rows: int) -> Iterator[str]:
+        """Yield what is out of bounds: it hangs on how many tenants there are, and not on how long it went on.
+
+        Args:
+            tenants: how many were synced.
+            most_rows: of events that one sync left.
+        """
+        if self.after.runs > tenants:
+            yield f"{self.after.runs:,} runs are left of {tenants:,} tenants, though all are old"
+        if self.after.events > tenants * most_rows:
+            yield f"{self.after.events:,} events are left, and {tenants:,} tenants' newest runs have fewer"
+        for stage, before in self.materialized_before.items():
+            if lost := sorted(set(before) - set(self.materialized_after[stage])):
+                yield f"{stage} no longer shows as materialized for {', '.join(lost[:5])}"
+
+
+def delete_old_runs(home: Path, url: str) -> Deletion:
+    """Delete what the production defaults let go a day after the soak's last run has become old."""
+    kept = Kept.by(os.environ)
+    before = extent(url)
+    with instance_in(home) as instance:
+        materialized = _materialized(instance)
+        deleted = delete_old_runs_of(instance, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
+        return Deletion(deleted, before, extent(url), materialized, _materialized(instance))
+
+
+def _materialized(instance: dg.DagsterInstance) -> Materialized:
+    return {stage.value: sorted(instance.get_materialized_partitions(dg.AssetKey(stage.value))) for stage in Stage}
