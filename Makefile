@@ -21,7 +21,7 @@ help:
 	@echo "make pictures   the pictures of docs/guide.md, taken anew from a running Dagster by the browser tests"
 	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
 	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
-	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back"
+	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back (SOAK_ARGS=--help)"
 	@echo "make check   lint, types, import contracts, Dagster definitions"
 	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
 
