@@ -11,12 +11,14 @@ from sqlalchemy import Connection, text
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import (
     access,
+    gaps,
     integrity,
     lifecycle,
     manifests,
     records,
     registry,
     rows,
+    stage_contents,
     tracking,
     trail,
     verdict_counts,
@@ -109,6 +111,11 @@ NARROW: Mapping[str, Question] = {
     "judged records far behind": lambda c: verdicts.judged_records(
         c, "acme", after=("model-000450", 1), limit=10, selection={"owner": None}
     ),
+    "the models written last": lambda c: stage_contents.newest_rows(c, "acme", "registered_models", 5),
+    "the versions written last": lambda c: stage_contents.newest_rows(c, "acme", "model_versions", 5),
+    "the runs written last": lambda c: stage_contents.newest_rows(c, "acme", "training_runs", 5),
+    "the manifests written last": lambda c: stage_contents.newest_rows(c, "acme", "artifact_manifests", 5),
+    "the records written last": lambda c: stage_contents.newest_rows(c, "acme", "canonical_records", 5),
     "the trail's entries of a rare kind": sql(
         "audit_entries WHERE tenant_id = 'acme' AND kind = 'erasure' ORDER BY sequence DESC LIMIT 20"
     ),
@@ -138,6 +145,13 @@ WIDE: Mapping[str, Question] = {
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda c: verdict_counts.rule_counts(c, "acme"),
     "the offenders": lambda c: offenders(c, "acme"),
+    "the open gaps by when they opened": lambda c: gaps.opened_gaps(c, "acme", NOW),
+    "the worst gaps of each rule": lambda c: gaps.worst_gaps(c, "acme", NOW),
+    "how many versions have each badge": lambda c: gaps.badge_counts(c, "acme"),
+    "the data version of the records": lambda c: stage_contents.stage_state(c, "acme", "canonical_records"),
+    "the data version of the verdicts": lambda c: stage_contents.stage_state(c, "acme", "compliance_results"),
+    "the badges given last": lambda c: stage_contents.newest_rows(c, "acme", "compliance_results", 5),
+    "how many files changed in place": lambda c: stage_contents.count_changed_bytes(c, "acme"),
 }
 
 
@@ -155,6 +169,14 @@ def test_a_wide_question_looks_at_each_row_once(connection: Connection, question
         table: count for table, count in by_table.items() if count > VERSIONS * len(TENANTS) * states.get(table, 1)
     }
     assert too_many == {}
+
+
+def test_open_gaps_are_found_without_the_verdicts_that_are_none(connection: Connection) -> None:
+    steps = steps_of(connection, WIDE["the open gaps by when they opened"])
+    read = [step for step in steps if step.table == "compliance_results"]
+
+    assert {step.index for step in read} == {"compliance_results_open"}
+    assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``full_tenants`` gives them out
 
 
 def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(connection: Connection) -> None:
