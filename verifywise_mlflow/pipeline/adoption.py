@@ -103,6 +103,8 @@ def _adopted(
     names = list(changes)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     reason = f"another {kind} holds from now on; what differs: {', '.join(names[:5])}{more}"
+    if not changes:  # this release knows of a setting more, which is not set
+        reason = f"this release writes down the {kind} otherwise; no setting differs"
     return [entry(_ENTRY_KINDS[kind], "noted", reason=reason, counts=told)]
 
 
