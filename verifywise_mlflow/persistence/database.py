@@ -170,6 +170,8 @@ def opened(engine: Engine) -> Iterator[Connection]:
         connection = engine.connect()
     except OperationalError as error:
         raise DatabaseUnreachableError(error) from None
+    except ProgrammingError as error:  # the driver's own: nothing was sent yet
+        raise DatabaseError(f"the database URL cannot be used: {error.orig}") from None
     with connection:
         refuse_old_server(connection.dialect.server_version_info or ())
         yield connection

@@ -30,14 +30,15 @@ class DatabaseFailedError(DatabaseError):
     """The database was lost, or could not do what it was asked for: its disk is full, it is being shut down."""
 
     what = "the database failed"
+    then = "What was kept until then stays, and the next sync takes up from there"
 
     def __init__(self, error: DBAPIError) -> None:
         """Take what the driver said, without the statement and its values; it never says the password."""
         said = _said(error)
-        then = "What was kept until then stays, and the next sync takes up from there"
+        then = self.then
         if _NOT_LET_IN.search(said):
             then = "See VERIFYWISE_DATABASE_URL: nobody is let in with it"
-        super().__init__(f"{self.what}: {said}. {then}")
+        super().__init__(f"{self.what}: {said}{'' if said.endswith('?') else '.'} {then}")
         self.passing = _passes(error)
 
 
@@ -45,6 +46,7 @@ class DatabaseUnreachableError(DatabaseFailedError):
     """There was no connection to the database to begin with."""
 
     what = "the database cannot be reached"
+    then = "See VERIFYWISE_DATABASE_URL, and whether the server runs"
 
     def __init__(self, error: DBAPIError) -> None:
         """Take what the driver said; who is not let in will not be later."""
