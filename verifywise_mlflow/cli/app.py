@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from verifywise_mlflow.cli.guide import EXIT_CODES, GUIDES, NOT_READ, ORDER
+from verifywise_mlflow.cli.endings import orderly
+from verifywise_mlflow.cli.guide import EXIT_CODES, GUIDES, ORDER
 
 
 class _Guided(TyperGroup):
@@ -23,15 +22,15 @@ class _Guided(TyperGroup):
             if guide := GUIDES.get(path):
                 command.epilog = guide.epilog(path)
 
+    def make_context(self, *words: Any, **settings: Any) -> Any:  # click's own, handed on
+        """Read the command line; --help is printed here."""
+        with orderly():
+            return super().make_context(*words, **settings)
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # click's class, which typer hides
-        """Run the command; where nobody reads its output any more, end quietly with a code that says so."""
-        try:
-            done = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _stop_writing()
-            raise typer.Exit(NOT_READ) from None
-        return done
+        """Run the command."""
+        with orderly():
+            return super().invoke(ctx)
 
 
 def commands_of(group: TyperGroup, path: str = "") -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
@@ -47,11 +46,6 @@ def commands_of(group: TyperGroup, path: str = "") -> Iterator[tuple[str, TyperC
 
 def _place(name: str) -> int:
     return ORDER.index(name) if name in ORDER else len(ORDER)
-
-
-def _stop_writing() -> None:
-    """What is still to be written goes nowhere: else the interpreter would complain about it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

@@ -15,6 +15,7 @@ StoredTenantName = Annotated[
     str, typer.Argument(metavar="TENANT", help="Its name in the database, where it stays when tenants.yaml drops it.")
 ]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
+Limit = Annotated[int, typer.Option(help="The newest so many.", min=1, max=1_000_000)]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
 
 

@@ -22,7 +22,7 @@ from verifywise_mlflow.audit.keys import PublicKey, SigningKey, UnusableKeyError
 from verifywise_mlflow.audit.verification import TrailReport
 from verifywise_mlflow.audit.verification import verify as verify_trail
 from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import moment
+from verifywise_mlflow.cli.arguments import Limit, moment
 from verifywise_mlflow.cli.inert import inert_markup
 from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table
 from verifywise_mlflow.persistence import trail
@@ -85,7 +85,7 @@ def show(
     kind: Annotated[
         EntryKind | None, typer.Option(metavar="KIND", help="Entries of this kind: 'sync ended', 'integrity event', …")
     ] = None,
-    limit: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 50,
+    limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """Print a tenant's entries, the newest last."""
@@ -179,7 +179,7 @@ def _trail(tenant: str) -> Iterator[Connection]:
 def _refuse_unknown(connection: Connection, tenant: str, is_known: bool, as_json: bool) -> None:
     """A name that nothing was ever written of is a slip, no empty trail."""
     if not is_known and not trail.head(connection, tenant) and not trail.is_expected(connection, tenant):
-        fail(f"there is no trail of a tenant {tenant!r}", 2, as_json)
+        fail(f"there is no trail of a tenant {tenant!r}", 1, as_json)
 
 
 def _public_key(path: Path, as_json: bool) -> PublicKey:
@@ -194,8 +194,12 @@ def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
         found = [Checkpoint.from_line(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         for one in found:
             claim_of(one)
-    except (OSError, UnicodeDecodeError, NotACheckpointError) as error:
+    except (OSError, NotACheckpointError) as error:
         _unusable(path, error, as_json)
+    except UnicodeDecodeError:
+        fail(f"{path}: it is not UTF-8 text", 2, as_json)
+    if not found:  # whoever kept none must not be told that they agree
+        fail(f"{path}: there is no checkpoint in it", 2, as_json)
     return found
 
 
@@ -210,7 +214,8 @@ def _progress(length: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda _: None
         return
     columns = (TextColumn("entries"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as progress:
+    drawn = err.is_terminal  # else rich leaves an empty line
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not drawn) as progress:
         task = progress.add_task("", total=length)
         yield lambda done: progress.update(task, completed=done)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import StoredTenantName, moment
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown
 from verifywise_mlflow.cli.show import origin
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.differences import Difference, differences
@@ -47,6 +47,8 @@ def diff(
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
         steps = ((after.key, differences(before, after)) for before, after in outcomes(connection, tenant, period))
         changed = [(key, found) for key, found in steps if found]
+        if not changed:
+            refuse_unknown(connection, tenant, as_json)
     if as_json:
         versions = [
             {"model_name": name, "version_number": number, "differences": differences_as_json(found)}

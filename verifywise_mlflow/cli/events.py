@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import StoredTenantName, moment
+from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, moment
 from verifywise_mlflow.cli.inert import plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, table
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown, table
 from verifywise_mlflow.persistence import lifecycle
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.lifecycle import EventKind, SeenEvent
@@ -33,7 +33,7 @@ def events(
     until: Annotated[
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="Seen before then: 2026-03-04T12:00Z.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """Print what became of a tenant's models and versions, the newest last; taken from the store."""
@@ -48,6 +48,8 @@ def events(
             until=until,
             limit=limit,
         )
+        if not found:
+            refuse_unknown(connection, tenant, as_json)
     if as_json:
         told = [{**asdict(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
         sys.stdout.write(json.dumps(plain({"tenant": tenant, "events": told})) + "\n")

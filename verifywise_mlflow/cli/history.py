@@ -7,16 +7,15 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 
-from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber
 from verifywise_mlflow.cli.diff import differences_as_json, lines
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
 from verifywise_mlflow.persistence import history as kept
 from verifywise_mlflow.persistence import lifecycle, waivers
 from verifywise_mlflow.persistence.database import database_url
@@ -67,10 +66,15 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
         sys.stdout.write(json.dumps(plain(answer)) + "\n")
         return
     out.print(Text(f"{inert(model)} version {version}", style="bold"))
-    table = Table("seen (UTC)", "what", "how it changed", "sync")
-    for one in happenings:
-        table.add_row(shown(one.at), one.what, one.text, shown(one.sync_id or "none: by hand, or older", 40))
-    out.print(table)
+    listed = table("seen (UTC)", "what", "how it changed", unbroken=("what",))
+    for sync_id, at_once in groupby(happenings, key=lambda one: one.sync_id):
+        listed.add_section()
+        listed.add_row(
+            "", "", Text(f"by sync {inert(sync_id)}" if sync_id else "by hand, or by an older release", "dim")
+        )
+        for one in at_once:
+            listed.add_row(shown(one.at), one.what, one.text)
+    out.print(listed)
 
 
 def _of_events(events: Sequence[SeenEvent]) -> Iterator[Happening]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
@@ -14,35 +14,54 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from verifywise_mlflow.cli.guide import FAILED, INTERRUPTED
 from verifywise_mlflow.cli.inert import inert
 from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.persistence.access import is_known_tenant
 from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 
-
-class _Paper(Console):
-    """Where people read."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to the command line, which ends with a code of its own; rich would end with 1."""
-        raise BrokenPipeError
-
-
-out = _Paper()
+out = Console()
 err = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and nothing else.")]
 
 
-def table(*headings: str, title: str | None = None) -> Table:
-    """Return a table that shows the whole of each cell, however narrow the terminal: nothing is cut off."""
-    made = Table(
+def table(
+    *headings: str, title: str | None = None, unbroken: Collection[str] = (), right: Collection[str] = ()
+) -> Table:
+    """Return a table that shows the whole of each cell, however narrow the terminal: nothing is cut off.
+
+    Args:
+        unbroken: the columns, by their headings, whose short words stay in one line: rules, times.
+        right: the columns of figures.
+    """
+    made = _bare(title)
+    for heading in headings:
+        made.add_column(
+            heading,
+            overflow="fold",
+            no_wrap=heading in unbroken,
+            justify="right" if heading in right else "left",
+        )
+    return made
+
+
+def facts() -> Table:
+    """Return a table of names and what is said of each."""
+    made = _bare(None)
+    made.show_header = False
+    made.add_column(style="cyan", no_wrap=True, overflow="fold")
+    made.add_column(overflow="fold")
+    return made
+
+
+def _bare(title: str | None) -> Table:
+    return Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
-    for heading in headings:
-        made.add_column(heading, overflow="fold")
-    return made
 
 
 @contextmanager
@@ -54,6 +73,14 @@ def errors_as_sentences(as_json: bool) -> Iterator[None]:
         fail(str(error), 2, as_json)
     except (ConnectorError, DatabaseError) as error:
         fail(str(error), 1, as_json)
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED, as_json)
+
+
+def refuse_unknown(connection: Connection, tenant: str, as_json: bool) -> None:
+    """End the command where nothing is known of a tenant: its name is a slip, or the role in use may not see it."""
+    if not is_known_tenant(connection, tenant):
+        fail(f"there is no tenant {tenant!r} in the database, or none that its role in use may see", FAILED, as_json)
 
 
 def fail(sentence: str, code: int, as_json: bool) -> NoReturn:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.app import app
@@ -23,7 +22,7 @@ from verifywise_mlflow.cli.arguments import (
     moment,
 )
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, facts, fail, out, table
 from verifywise_mlflow.cli.rules import check, rule, rules
 from verifywise_mlflow.cli.waivers import unwaive, waive, waiver_as_json, waivers
 from verifywise_mlflow.persistence.database import database_url
@@ -108,20 +107,21 @@ def _print_explanation(found: Explanation, model: str, version: int) -> None:
     verdict, rule = found.verdict, found.rule or {}
     out.print(Text(f"{inert(model)} version {version}: {inert(verdict.rule_id)}: {verdict.verdict}", style="bold"))
     out.print(shown(verdict.reason))
-    table = Table(show_header=False)
+    listed = facts()
     until = f" until {shown(verdict.span.held_until)}" if verdict.span.held_until else " until now"
-    facts: dict[str, object] = {
+    said: dict[str, object] = {
         "held (UTC)": f"from {shown(verdict.span.held_from)}{until}",
         "policy": f"{inert(verdict.policy_id)} {inert(verdict.policy_version)}, rule version {verdict.rule_version}",
         **{name: rule.get(name) for name in ("title", "rationale", "remedy", "applies", "evidenced", "requires")},
         "record's revision": found.record_revision,
         "hash of the inputs": verdict.input_hash,
     }
-    for name, fact in facts.items():
+    for name, fact in said.items():
         if fact:
-            table.add_row(name, shown(fact))
-    out.print(table)
-    values = Table("value", "as it stood", "from")
+            lines = str(fact).split("\n")  # of expressions, which are written in several
+            listed.add_row(name, Text("\n").join(map(shown, lines)) if isinstance(fact, str) else shown(fact))
+    out.print(listed)
+    values = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
         origin = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0]) or {}
         values.add_row(shown(path), shown(value), shown(f"{origin['source']} {origin['key']}") if origin else "")
@@ -209,17 +209,16 @@ def _print_difference(found: PolicyDifference) -> None:
     if not found.moves:
         out.print("No verdict and no badge would change.")
         return
-    rule, example = Column("rule", no_wrap=True, overflow="fold"), Column("for example", overflow="fold")
-    table = Table(rule, "before → after", "versions", example)
+    changes = table("rule", "before → after", "versions", "for example", unbroken=("rule",), right=("versions",))
     moves = sorted(found.moves.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
     for move, count in moves[:_SHOWN]:
         name, number = found.examples[move][0]
-        table.add_row(
+        changes.add_row(
             Text("(the badge)", style="bold") if move.rule_id is None else shown(move.rule_id),
             f"{move.before or 'not asked'}\n→ {move.after or 'not asked'}",
             f"{count:,}",
             shown(f"{inert(name)} version {number}", 60),
         )
-    out.print(table)
+    out.print(changes)
     if len(moves) > _SHOWN:
         out.print(f"… and {len(moves) - _SHOWN:,} more kinds of change: see --json")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import TenantName, described_tenant
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, facts, fail, out, table
 from verifywise_mlflow.compliance.examples import checked_policy
 from verifywise_mlflow.compliance.expressions import compiled
 from verifywise_mlflow.compliance.policy import PolicyError, Rule
@@ -40,13 +39,16 @@ def rules(tenant: TenantName, as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"tenant": tenant, "rules": listed}) + "\n")
         return
-    table = Table(Column("rule", no_wrap=True, overflow="fold"), "severity", "policy", "open", "waived", "judged")
+    figures = ("open", "waived", "judged")
+    shown_rules = table("rule", "severity", "policy", *figures, unbroken=("rule",), right=figures)
     for one in listed:
-        numbers = ("-" if one[name] is None else f"{one[name]:,}" for name in ("open", "waived", "judged"))
-        table.add_row(shown(one["rule_id"]), str(one["severity"]), shown(one["policy"]), *numbers)
-    out.print(table)
-    figures = ", ".join(f"{name} {figure:g}" for name, figure in asked.thresholds.items())
-    out.print(Text(f"{len(listed)} rules; thresholds: {inert(figures) or 'none'}. open: gaps that no waiver covers."))
+        numbers = ("-" if one[name] is None else f"{one[name]:,}" for name in figures)
+        shown_rules.add_row(shown(one["rule_id"]), str(one["severity"]), shown(one["policy"]), *numbers)
+    out.print(shown_rules)
+    thresholds = ", ".join(f"{name} {figure:g}" for name, figure in asked.thresholds.items())
+    out.print(
+        Text(f"{len(listed)} rules; thresholds: {inert(thresholds) or 'none'}. open: gaps that no waiver covers.")
+    )
 
 
 def rule(
@@ -71,20 +73,20 @@ def rule(
 def _print_rule(found: Rule, asked: RuleSet) -> None:
     out.print(Text(f"{found.id}: {inert(found.title)}", style="bold"))
     policy = asked.policy_of[found.id]
-    table = Table(show_header=False)
-    table.add_row("policy", shown(f"{policy.id} {policy.version}, rule version {found.version}"))
+    said = facts()
+    said.add_row("policy", shown(f"{policy.id} {policy.version}, rule version {found.version}"))
     for name in ("severity", "rationale", "remedy", "applies", "evidenced", "requires"):
-        table.add_row(name, Text("\n".join(map(inert, str(getattr(found, name)).split("\n")))))
+        said.add_row(name, Text("\n".join(map(inert, str(getattr(found, name)).split("\n")))))
     for name, figure in _thresholds(found, asked).items():
-        table.add_row(f"thresholds.{name}", f"{figure:g}")
+        said.add_row(f"thresholds.{name}", f"{figure:g}")
     for one in found.references:
         since = f", applicable from {one.applicable_from}" if one.applicable_from else ""
-        table.add_row("reference", shown(f"{one.framework} {one.clause} (confidence {one.confidence}{since})"))
-    out.print(table)
-    examples = Table("example: what MLflow shows", "verdict")
+        said.add_row("reference", shown(f"{one.framework} {one.clause} (confidence {one.confidence}{since})"))
+    out.print(said)
+    examples = table("example: what MLflow shows", "verdict", unbroken=("verdict",))
     for example in found.examples:
-        said = example.model_dump(mode="json", exclude={"verdict"}, exclude_defaults=True)
-        examples.add_row(shown(plain(said)), example.verdict.value)
+        given = example.model_dump(mode="json", exclude={"verdict"}, exclude_defaults=True)
+        examples.add_row(shown(plain(given)), example.verdict.value)
     if found.examples:
         out.print(examples)
 

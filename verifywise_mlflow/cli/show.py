@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, moment
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
 from verifywise_mlflow.cli.waivers import waiver_as_json
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence import history, waivers
@@ -123,13 +122,13 @@ def _print_record(state: RecordState, at: datetime) -> None:
     out.print(Text(f"as of {shown(at)} UTC; this record held {_span(state.span)}"))
     if state.gone_at:
         out.print(Text(f"gone from MLflow since {shown(state.gone_at)} UTC", style="red"))
-    table = Table("field", "value", "from", title_justify="left")
     for title, fields in GROUPS.items():
-        table.add_section()
-        table.add_row(Text(title, style="bold"))
+        out.print()
+        listed = table("field", "value", "from", title=f"[bold]{title}[/bold]")
         for field in fields:
-            table.add_row(field, shown(getattr(state.record, field)), origin(state.origins.get(field)))
-    out.print(table)
+            listed.add_row(field, shown(getattr(state.record, field)), origin(state.origins.get(field)))
+        out.print(listed)
+    out.print()
     for sentence in state.incomplete:
         out.print(Text("incomplete: ", style="yellow"), shown(sentence), sep="")
     for finding in state.findings:
@@ -143,8 +142,7 @@ def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], 
     out.print(
         Text(badge.badge, style=_COLOURS.get(badge.badge, "yellow")), Text(f"badge held {_span(badge.span)}"), sep=": "
     )
-    rule, reason = Column("rule", overflow="fold", no_wrap=True), Column("reason", overflow="fold")
-    table = Table(rule, "verdict, since", reason, show_lines=True)
+    listed = table("rule", "verdict, since", "reason", unbroken=("rule", "verdict, since"))
     for verdict in sorted(verdicts, key=lambda one: _ORDER.index(one.verdict) if one.verdict in _ORDER else 0):
         word = Text(verdict.verdict, style=_COLOURS.get(verdict.verdict, ""))
         why = shown(verdict.reason)
@@ -152,8 +150,8 @@ def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], 
             if verdict.verdict in OPEN and waiver.rule == verdict.rule_id:
                 why.append("\nwaived: ", style="cyan").append(shown(waiver.sentence))
         since = verdict.span.held_from.astimezone(UTC)
-        table.add_row(shown(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
-    out.print(table)
+        listed.add_row(shown(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
+    out.print(listed)
 
 
 def _is_about(one: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:

@@ -52,7 +52,7 @@ def sync(
                         bars.end(run.run(stage))
             glance = overview(store, tenant)
         if as_json:
-            sys.stdout.write(json.dumps(_as_json(run, glance), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(_as_json(run, glance)) + "\n")
         else:
             _print_reports(run.reports)
             _print_overview(tenant, glance)
@@ -85,19 +85,19 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
         yield _Bars(None)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as progress:
+    drawn = err.is_terminal  # else rich leaves an empty line
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not drawn) as progress:
         yield _Bars(progress)
 
 
 def _print_reports(reports: list[StageReport]) -> None:
-    shown = table("stage", "read", "changed", "removed", "incomplete", "requests", "seconds")
-    for column in shown.columns[1:]:
-        column.justify = "right"
+    figures = ("read", "changed", "removed", "incomplete", "requests", "seconds")
+    shown = table("stage", *figures, right=figures)
     for report in reports:
         found = report.progress
-        figures = (found.read, found.changed, found.removed, found.incomplete, report.requests)
+        counts = (found.read, found.changed, found.removed, found.incomplete, report.requests)
         shown.add_row(
-            report.stage.value.replace("_", " "), *(f"{figure:,}" for figure in figures), f"{report.seconds:.2f}"
+            report.stage.value.replace("_", " "), *(f"{count:,}" for count in counts), f"{report.seconds:.2f}"
         )
     out.print(shown)
     for report in reports:
@@ -118,7 +118,7 @@ def _print_overview(tenant: str, glance: Overview) -> None:
     out.print(f"{inert_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
     for verdict in glance.worst:
         out.print(
-            f"  {inert_markup(verdict.model_name)} {verdict.version_number}: {verdict.verdict}: "
+            f"  {inert_markup(verdict.model_name)} {verdict.version_number}: {inert_markup(verdict.rule_id)}: "
             f"{inert_markup(verdict.reason)}",
             highlight=False,
         )

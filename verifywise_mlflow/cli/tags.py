@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import StoredTenantName, described_tenant
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, facts, fail, out, table
 from verifywise_mlflow.normalizer.findings import quoted
 from verifywise_mlflow.normalizer.hygiene import KeyUse, TagHygiene
 from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
@@ -74,12 +73,12 @@ def _show(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str, ...]]]
     if not rows:
         return
     title, *others = headings
-    table = Table("key", *others, "where", "uses", "for example", title=title, title_justify="left")
+    listed = table("key", *others, "where", "uses", "for example", title=title, right=("uses",))
     for use, *cells in rows[:_SHOWN]:
         model, version = use.example
         example = f"{quoted(model)} version {version}" if version else quoted(model)
-        table.add_row(*map(escape, (quoted(use.key), *cells, use.source, f"{use.uses:,}", example)))
-    out.print(table)
+        listed.add_row(*map(escape, (quoted(use.key), *cells, use.source, f"{use.uses:,}", example)))
+    out.print(listed)
     if len(rows) > _SHOWN:
         out.print(f"… and {len(rows) - _SHOWN:,} more: see --json")
 
@@ -122,10 +121,10 @@ def mapping(tenant: StoredTenantName, field: FieldName, as_json: AsJson = False)
     if as_json:
         sys.stdout.write(json.dumps({"field": field, **rule, "mapping_digest": whole.digest()}) + "\n")
         return
-    table = Table(show_header=False)
+    listed = facts()
     for name, said in rule.items():
-        table.add_row(name.replace("_", " "), escape("\n".join(said)))
-    out.print(table)
+        listed.add_row(name.replace("_", " "), escape("\n".join(said)))
+    out.print(listed)
 
 
 def rule_of(field: str, whole: TagMapping) -> dict[str, list[str]]:

@@ -87,8 +87,7 @@ def erase(
 def _ask(tenant: str, kept: dict[str, int], as_json: bool) -> None:
     if as_json:
         fail("nobody can be asked where a program reads: say --yes", 2, as_json)
-    shown = table("table", "rows")
-    shown.columns[1].justify = "right"
+    shown = table("table", "rows", right=("rows",))
     for name, count in kept.items():
         shown.add_row(name, f"{count:,}")
     out.print(shown)

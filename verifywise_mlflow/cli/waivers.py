@@ -9,12 +9,11 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, described_tenant, moment
 from verifywise_mlflow.cli.inert import inert, plain, shown
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out
+from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, refuse_unknown, table
 from verifywise_mlflow.compliance.waivers import Waiver, waiver_complaint
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -37,18 +36,22 @@ def waivers(
     with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
         found = [one for one in kept(connection, tenant) if every or one.holds(at)]
         gaps = gaps_by_waiver(connection, tenant)
+        if not found:
+            refuse_unknown(connection, tenant, as_json)
     if as_json:
         told = [
             {**waiver_as_json(one), "holds": one.holds(at), "gaps_now": gaps.get(one.waiver_id, 0)} for one in found
         ]
         sys.stdout.write(json.dumps(plain({"tenant": tenant, "as_of": at, "waivers": told})) + "\n")
         return
-    table = Table("#", "for", "accepted by, because", "through", "gaps", "from")
-    table.columns[4].justify = "right"
+    if not found:
+        out.print("There is no waiver that holds." if not every else "There is no waiver.")
+        return
+    listed = table("#", "for", "accepted by, because", "through", "gaps", "from", right=("gaps",))
     for one in found:
         waiver = one.waiver
         through = waiver.expires.isoformat() if one.holds(at) else f"{waiver.expires}\n{_why_not(one, at)}"
-        table.add_row(
+        listed.add_row(
             str(one.waiver_id),
             shown(waiver.about),
             shown(f"{waiver.approver}: {waiver.reason}"),
@@ -56,7 +59,7 @@ def waivers(
             f"{gaps.get(one.waiver_id, 0):,}",
             one.source,
         )
-    out.print(table)
+    out.print(listed)
     out.print("gaps: those of living versions that it is about, now. They stay gaps.")
 
 
@@ -117,7 +120,7 @@ def unwaive(
             try:
                 ended = withdraw_by_command(store, described, number, datetime.now(UTC))
             except UnusableWaiverError as error:
-                fail(str(error), 2, as_json)
+                fail(str(error), 1, as_json)
     _say("withdrawn", ended.waiver, as_json)
 
 

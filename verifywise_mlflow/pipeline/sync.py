@@ -70,7 +70,7 @@ class Sync:
     reports: list[StageReport] = field(default_factory=list)
     _reader: Reader | None = None
     _key: SigningKey | None = None
-    _failure: tuple[Stage, BaseException] | None = None
+    _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
@@ -81,6 +81,8 @@ class Sync:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
+        if error is not None and self._failure is None:
+            self._failure = ("between two stages", error)
         try:
             with self.store.begin(self.tenant.tenant_id) as connection:
                 still_incomplete = records.count_incomplete(connection, self.tenant.tenant_id)
@@ -242,5 +244,7 @@ def _identity(tenant: Tenant) -> str:
 
 def _sentence(error: BaseException) -> str:
     """Return an error for the trail; one that is none of ours may quote anything, so only its kind is told."""
+    if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, a run that Dagster terminates
+        return "it was interrupted"
     ours = type(error).__module__.startswith("verifywise_mlflow.")
     return str(error) if ours else f"{type(error).__name__}, which is no error of the server: see the log"

@@ -161,22 +161,25 @@ def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, mon
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "code", "reason"),
     [
-        (["show", "nobody"], "no trail of a tenant 'nobody'"),
-        (["verify", "nobody"], "no trail of a tenant 'nobody'"),
-        (["export", "nobody"], "no trail of a tenant 'nobody'"),
-        (["checkpoint", "nobody"], "no trail of a tenant 'nobody'"),
-        (["verify", "acme", "--public-key", "given.pem"], "given.pem: it is not a public key"),
-        (["verify", "acme", "--public-key", "absent.pem"], "absent.pem: No such file"),
-        (["verify", "acme", "--checkpoint", "given.pem"], "given.pem: it is not JSON"),
-        (["export", "acme", "--output", "absent/a.jsonl"], "cannot be written"),
+        (["show", "nobody"], 1, "no trail of a tenant 'nobody'"),
+        (["verify", "nobody"], 1, "no trail of a tenant 'nobody'"),
+        (["export", "nobody"], 1, "no trail of a tenant 'nobody'"),
+        (["checkpoint", "nobody"], 1, "no trail of a tenant 'nobody'"),
+        (["verify", "acme", "--public-key", "given.pem"], 2, "given.pem: it is not a public key"),
+        (["verify", "acme", "--public-key", "absent.pem"], 2, "absent.pem: No such file"),
+        (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: it is not JSON"),
+        (["verify", "acme", "--checkpoint", "/dev/null"], 2, "there is no checkpoint in it"),
+        (["verify", "acme", "--checkpoint", sys.executable], 2, "it is not UTF-8 text"),
+        (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot be written"),
+        (["export", "acme", "--output", "/dev/full"], 2, "cannot be written: No space left"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], reason: str) -> None:
+def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], code: int, reason: str) -> None:
     done = run(*arguments)
 
-    assert (done.exit_code, reason in done.stderr) == (2, True), done.output
+    assert (done.exit_code, reason in done.stderr) == (code, True), done.output
 
 
 def test_signing_without_a_key_says_which_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ PAGE = DOCS / "cli.md"
 
 def commands() -> Iterator[str]:
     """Yield a row for each command, in the order of the help."""
-    yield "| command | what it does | for programs | ends with 1 also where | for example |"
-    yield "|---|---|---|---|---|"
+    yield "| command | what it does | needs | changes | for programs | ends with 1 also where | for example |"
+    yield "|---|---|---|---|---|---|---|"
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
     for path, command in commands_of(root):
@@ -31,6 +31,8 @@ def commands() -> Iterator[str]:
         row = (
             f"`{path}`",
             does,
+            guide.needs,
+            guide.writes or "nothing",
             "`--json`" if has_json else guide.written,
             guide.failed,
             f"`{path} {guide.example}`".replace(" `", "`"),

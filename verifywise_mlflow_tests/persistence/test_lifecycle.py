@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence import lifecycle
+from verifywise_mlflow.persistence import lifecycle, tenancy
 from verifywise_mlflow.persistence.lifecycle import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.store import Store
 
@@ -33,6 +33,7 @@ def filled(store: Store) -> Store:
         ("globex", "s3", [SEEN], TUESDAY),
     ):
         with store.begin(tenant_id) as connection:
+            tenancy.activate(connection, tenant_id, "https://mlflow.example", None, seen_at)
             lifecycle.append(connection, tenant_id, sync_id, events, seen_at)
     return store
 
