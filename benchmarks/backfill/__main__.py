@@ -1,0 +1,85 @@
+"""Drains a backfill, prints the figures; ends with 1 if anything is not right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from math import inf
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import backfill
+from benchmarks.backfill.drain import drain
+from benchmarks.backfill.found import Found, Spread, found
+from benchmarks.backfill.place import place
+
+
+def main() -> int:
+    """Drain as the arguments say."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.backfill",
+        description=backfill.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--tenants", type=int, default=500, help="how many (500)")
+    parser.add_argument("--seconds-at-most", type=float, default=inf, help="of the backfill; then it is left")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/backfill.json"), help="where the figures go")
+    arguments = parser.parse_args()
+    began, progress, console = (
+        time.monotonic(),
+        Console(stderr=True, highlight=False),
+        Console(width=110, highlight=False),
+    )
+
+    def tell(sentence: str) -> None:
+        progress.print(f"{time.monotonic() - began:5.0f} s  {sentence}", markup=False)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
+        place(arguments.tenants, Path(folder), tell) as brought_up,
+    ):
+        figures = found(brought_up, drain(brought_up, arguments.seconds_at_most, tell))
+    not_right = list(figures.not_right())
+    console.print(shown(figures))
+    for sentence in not_right:
+        console.print(f"NOT RIGHT: {sentence}", markup=False)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(asdict(figures) | {"not_right": not_right}, indent=2) + "\n")
+    return 1 if not_right else 0
+
+
+def shown(figures: Found) -> Table:
+    """Return the figures as people read them."""
+    table = Table("", "", box=None, show_header=False)
+    table.add_row("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s")
+    table.add_row("all were queued after", f"{figures.queued_after_seconds:,.0f} s")
+    table.add_row("runs a minute, in each fifth", "  ".join(f"{rate:.1f}" for rate in figures.runs_a_minute))
+    for who, spread in figures.waited.items():
+        table.add_row(f"a {who}'s runs waited", _seconds(spread))
+    read = _seconds(figures.read_after) if figures.read_after else "none"
+    table.add_row(f"{figures.changed} new versions, until they were read", read)
+    table.add_row("runs of the backfill that went sooner for that", str(figures.went_sooner))
+    table.add_row("a tenant's runs that overlap", str(figures.at_once_twice))
+    for name, ticks in figures.ticks.items():
+        told = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_between:.0f} s between two at most"
+        table.add_row(f"ticks of {name} (each {ticks.interval:.0f} s)", told)
+    table.add_row("runs", ", ".join(f"{count} x {what}" for what, count in figures.runs.items()))
+    for name, megabytes in figures.peak_megabytes.items():
+        cpu = f", {figures.cpu_seconds[name]:.0f} s of CPU" if name in figures.cpu_seconds else ""
+        table.add_row(name, f"{megabytes:,.0f} MB at most{cpu}")
+    return table
+
+
+def _seconds(spread: Spread) -> str:
+    middle, most = spread
+    return f"{middle:.1f} s, {most:.1f} s at most"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

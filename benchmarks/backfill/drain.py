@@ -1,0 +1,146 @@
+"""Launches the backfill, changes tenants while it drains, and takes down what Dagster's processes hold meanwhile."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import urllib3
+
+from benchmarks.backfill.place import Place, Tell
+from verifywise_mlflow.defs.run_tags import BACKFILL, PARTITION
+from verifywise_mlflow.demo.dagster_api import JOB, LOCATION
+from verifywise_mlflow.demo.process import ChildProcess
+
+CHANGE_EVERY_SECONDS = 8.0
+AFTERWARDS_SECONDS = 240.0
+"""For the syncs of what changed last, which a sensor has to notice first."""
+WATCHED = ("new_versions", "changed_listings")
+"""The sensors that look at the tenants' servers."""
+
+_LAUNCH = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+  }
+}
+"""
+
+
+@dataclass(slots=True)
+class Drained:
+    """What happened, beside what Dagster keeps itself."""
+
+    backfill: str
+    launched_at: float
+    """Seconds since 1970."""
+    left_at: float = 0.0
+    """When nobody looked any more."""
+    changed: dict[str, float] = field(default_factory=dict)
+    """When a person registered a new version, by tenant."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """The most that each of Dagster's processes held, by its name, and all runs' processes together."""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """That each of Dagster's processes took, without the runs'."""
+
+
+def drain(place: Place, at_most_seconds: float, tell: Tell) -> Drained:
+    """Launch a backfill over all tenants, and return when it and what was changed meanwhile are through."""
+    _await_first_ticks(place)
+    tell(f"a backfill of {len(place.servers)} tenants")
+    before = {child.name: _cpu_seconds(child) for child in place.dagster.children}
+    launched_at = time.time()
+    drained = Drained(_launch(place), launched_at)
+    ends_at, chance, told = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret hangs on it
+    to_change = chance.sample(sorted(place.servers), max(len(place.servers) // 5, 1))
+    next_change = launched_at + CHANGE_EVERY_SECONDS
+    while time.time() < ends_at:
+        _take_down_memory(place, drained)
+        left = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL: drained.backfill}, statuses=_LEFT))
+        done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL: drained.backfill})) - left
+        if done // 50 > told:
+            told = done // 50
+            tell(f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed")
+        if done == len(place.servers):
+            break
+        if to_change and time.time() >= next_change:
+            tenant = to_change.pop()
+            place.register_version(tenant)
+            drained.changed[tenant] = time.time()
+            next_change += CHANGE_EVERY_SECONDS
+        time.sleep(1)
+    tell("waiting for the syncs of what has changed")
+    ends_at, unread = min(ends_at, time.time() + AFTERWARDS_SECONDS), drained.changed
+    while unread and time.time() < ends_at:
+        _take_down_memory(place, drained)
+        time.sleep(2)
+        unread = {tenant: at for tenant, at in unread.items() if not _is_read(place, tenant, at)}
+    drained.left_at = time.time()
+    drained.cpu_seconds = {child.name: _cpu_seconds(child) - before[child.name] for child in place.dagster.children}
+    return drained
+
+
+_LEFT = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
+
+
+def _await_first_ticks(place: Place) -> None:
+    """Let the sensors look at everybody once, so that what they ask for later is what has changed."""
+    deadline = time.monotonic() + 300
+    while True:
+        states = [one for one in place.instance.all_instigator_state() if one.instigator_name in WATCHED]
+        ticks = [place.instance.get_ticks(one.instigator_origin_id, one.selector_id, limit=1) for one in states]
+        if len(states) == len(WATCHED) and all(found and found[0].end_timestamp for found in ticks):
+            return
+        assert time.monotonic() < deadline, "the sensors do not tick"
+        time.sleep(1)
+
+
+def _launch(place: Place) -> str:
+    params = {
+        "selector": {
+            "partitionSetName": f"{JOB}_partition_set",
+            "repositorySelector": {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"},
+        },
+        "partitionNames": sorted(place.servers),
+        "fromFailure": False,
+    }
+    body = {"query": _LAUNCH, "variables": {"params": params}}
+    answer = urllib3.request("POST", f"{place.dagster.uri}/graphql", json=body, timeout=300).json()
+    launched: Mapping[str, str] = answer["data"]["launchPartitionBackfill"]
+    assert "backfillId" in launched, launched
+    return launched["backfillId"]
+
+
+def _is_read(place: Place, tenant: str, at: float) -> bool:
+    """Whether a run has begun after a change, and ended."""
+    records = place.instance.get_run_records(
+        dg.RunsFilter(tags={PARTITION: tenant}, updated_after=datetime.fromtimestamp(at, UTC))
+    )
+    return any(one.start_time and one.start_time > at and one.end_time for one in records)
+
+
+def _take_down_memory(place: Place, drained: Drained) -> None:
+    of_runs = 0
+    for child in place.dagster.children:
+        process = psutil.Process(child.pid)
+        held = process.memory_info().rss
+        drained.peak_bytes[child.name] = max(drained.peak_bytes.get(child.name, 0), held)
+        for one in process.children(recursive=True):
+            try:
+                of_runs += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+    drained.peak_bytes["all runs' processes"] = max(drained.peak_bytes.get("all runs' processes", 0), of_runs)
+
+
+def _cpu_seconds(child: ChildProcess) -> float:
+    times = psutil.Process(child.pid).cpu_times()
+    return float(times.user + times.system)
