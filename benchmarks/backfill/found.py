@@ -115,8 +115,7 @@ def found(place: Place, drained: Drained) -> Found:
         succeeded=len(ends),
         backfill_status=backfill.status.value if backfill else "not known to Dagster",
         seconds=(ends[-1] if ends else drained.launched_at) - drained.launched_at,
-        queued_after_seconds=max((run.asked_at for run in of_backfill), default=drained.launched_at)
-        - drained.launched_at,
+        queued_after_seconds=max(asked, default=drained.launched_at) - drained.launched_at,
         runs_a_minute=runs_a_minute(drained.launched_at, ends),
         waited={who: (median(found), max(found)) for who, found in waited.items()},
         runs=dict(Counter(f"{run.asked_by} {run.status}" for run in runs)),
