@@ -85,6 +85,7 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.compliance
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.backfill --tenants 40
 
 .compat/current/.ready: constraints.txt
 
