@@ -71,9 +71,14 @@ print("inside", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
 """
 A_PAGE = """
 from verifywise_mlflow_tests.browser import chromium
-with chromium.page() as page:
-    page.set_content("<link rel=stylesheet href=https://font.example/><img src=http://image.example/x.png>")
-    page.wait_for_timeout(5_000)
+try:
+    with chromium.page() as page:
+        page.set_content("<link rel=stylesheet href=https://font.example/><img src=http://image.example/x.png>")
+        page.wait_for_timeout(5_000)
+except AssertionError as error:
+    assert str(error) == "pages asked ['font.example', 'image.example']"
+else:
+    raise SystemExit("the browser tests would not have noticed")
 """
 A_CALL = """
 import time

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -15,7 +16,8 @@ HOW = "the browser tests need Chromium, and there is none on PATH: apt-get insta
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--component-updater=url-source=http://127.0.0.1:9/",  # it asks for updates of its parts all the same
+    # It asks for updates of its parts all the same, and at a form how to fill it in: of nobody, then.
+    *("--component-updater=url-source=http://127.0.0.1:9/", "--autofill-server-url=http://127.0.0.1:9/"),
 )
 
 
@@ -31,14 +33,18 @@ def executable() -> str:
 
 @contextmanager
 def page() -> Iterator[Page]:
-    """Open a page."""
+    """Open a page. At the end, nothing that was opened in it may have asked for anything from elsewhere."""
     found = executable()
+    hosts: set[str | None] = set()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.set_default_timeout(120_000)
+        page.context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         yield page
         browser.close()
+    elsewhere = hosts - {"127.0.0.1", "localhost", None}  # none: what a page carries within itself
+    assert not elsewhere, f"pages asked {sorted(map(str, elsewhere))}"
 
 
 def shoot(page: Page, name: str, directory: Path) -> Path:
