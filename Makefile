@@ -82,6 +82,7 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.hashing
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.unchanged
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.compliance
 	$(BIN)/python -m benchmarks.overhead
