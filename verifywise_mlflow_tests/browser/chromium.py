@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +20,29 @@ _FLAGS = (
     # It asks for updates of its parts all the same, and at a form how to fill it in: of nobody, then.
     *("--component-updater=url-source=http://127.0.0.1:9/", "--autofill-server-url=http://127.0.0.1:9/"),
 )
+
+GREEN: Final = """
+names => names.every(name => [...document.querySelectorAll('*')].some(shown => {
+    if (shown.children.length || shown.textContent.replaceAll('\\u200b', '') !== name) return false;
+    for (let around = shown; around; around = around.parentElement) {
+        const [red, green, blue, alpha = 1] = getComputedStyle(around).backgroundColor.match(/[0-9.]+/g).map(Number);
+        if (alpha && green > red + 5 && green > blue + 2) return true;
+    }
+    return false;
+}))
+"""
+"""Of names: whether each stands on a green ground, as Dagster shows what was materialized."""
+
+DRAWN_FROM_LEFT_TO_RIGHT: Final = """
+() => [...document.querySelectorAll('canvas')].some(plot => {
+    const {data, width} = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height);
+    const columns = new Set();
+    for (let at = 0; at < data.length; at += 4)
+        if (data[at + 3] > 200 && data[at + 2] > data[at] + 80) columns.add((at / 4) % width);
+    return columns.size > width / 3;
+})
+"""
+"""Whether a plot's blue line goes over more than a third of its width: through two points at least."""
 
 
 def executable() -> str:
@@ -45,6 +69,11 @@ def page() -> Iterator[Page]:
         browser.close()
     elsewhere = hosts - {"127.0.0.1", "localhost", None}  # none: what a page carries within itself
     assert not elsewhere, f"pages asked {sorted(map(str, elsewhere))}"
+
+
+def resize(page: Page, width: int, height: int) -> None:
+    """Let the page be so large: as much as a picture is to show without a scroll bar in it."""
+    page.set_viewport_size({"width": width, "height": height})
 
 
 def shoot(page: Page, name: str, directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Dagster with two tenants that were synced, for as long as a block lasts: what the browser looks at."""
+"""Dagster with the demo's two tenants, synced, for as long as a block lasts: what the browser looks at."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from dagster._core.scheduler.instigation import SensorInstigatorData, TickStatus
 from mlflow import MlflowClient
 
 import verifywise_mlflow
+from verifywise_mlflow.defs.metadata import SOURCE_URL
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.instance import instance_environment
 from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
 from verifywise_mlflow.demo.syncing import wait_for_syncs
 
-TENANTS = ("acme-bank", "globex-health")
+CODE = "https://code.example/verifywise_mlflow"
+"""Where a browser would show our code."""
 HOSTILE = "<img src=x onerror=alert(1)> ‮'; DROP TABLE x; --"
 """MLflow takes it for a model's name: markup, a sign that turns the direction of writing, quotes."""
 
@@ -56,21 +59,20 @@ class Playground:
 
 @contextmanager
 def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
-    """Fill two registries, start Postgres and Dagster, and wait for the first syncs, which a sensor asks for."""
-    workspaces = {tenant: f"browser-{tenant}" for tenant in TENANTS}
-    for tenant, workspace in workspaces.items():
-        _fill(mlflow_uri, tenant, workspace)
-    described = {
-        tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": workspace}
-        for tenant, workspace in workspaces.items()
-    }
+    """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor asks for."""
     home.mkdir(parents=True, exist_ok=True)
+    fill_registries(mlflow_uri, home, tell=lambda _: None)
+    _add_hostile(mlflow_uri, TENANTS[0])
+    described = {
+        tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": tenant} for tenant in TENANTS
+    }
     tenants_file = home / "tenants.yaml"
     tenants_file.write_text(yaml.safe_dump({"tenants": described}))
     with ExitStack() as stack:
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
         login, began = let_in(postgres), time.time()
         environment = instance_environment(postgres, login, tenants_file) | {
+            SOURCE_URL: CODE,
             "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
         }
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
@@ -97,16 +99,10 @@ def _evaluate(instance: DagsterInstance, sensor: str) -> None:
         time.sleep(1)
 
 
-def _fill(mlflow_uri: str, tenant: str, workspace: str) -> None:
-    personal = {"risk_category": "High", "data_sensitivity": "PII", "owner": "credit-risk@acme.example"}
-    MlflowClient(mlflow_uri).create_workspace(workspace)
+def _add_hostile(mlflow_uri: str, tenant: str) -> None:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
-        environment.setenv("MLFLOW_WORKSPACE", workspace)
+        environment.setenv("MLFLOW_WORKSPACE", tenant)
         client = MlflowClient(mlflow_uri)
-        assessed = personal | {"privacy_assessment": "completed", "approver": "m.okafor"}
-        models = {"credit-scoring": assessed, "fraud-detection": personal, HOSTILE: {"owner": HOSTILE}}
-        for model, tags in models.items() if tenant == TENANTS[0] else [("readmission-risk", personal)]:
-            client.create_registered_model(model)
-            client.create_model_version(model, "s3://elsewhere/model", tags=tags, await_creation_for=0)
-            client.set_registered_model_alias(model, "champion", "1")
+        client.create_registered_model(HOSTILE)
+        client.create_model_version(HOSTILE, "s3://elsewhere/model", tags={"owner": HOSTILE}, await_creation_for=0)

@@ -10,17 +10,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import Page
 
+from verifywise_mlflow.demo.seeding import TENANTS
 from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow_tests.browser import chromium
-from verifywise_mlflow_tests.browser.playground import HOSTILE, TENANTS, Playground, playground
+from verifywise_mlflow_tests.browser.chromium import wait_for
+from verifywise_mlflow_tests.browser.playground import CODE, HOSTILE, Playground, playground
+from verifywise_mlflow_tests.browser.reader import Reader
 from verifywise_mlflow_tests.proxy import always, proxy_before, reset_before_answer
 
 pytestmark = pytest.mark.timeout(600)
 
+ACME, GLOBEX = TENANTS
 STAGES = [
     *("registered_models", "model_versions", "training_runs", "artifact_manifests"),
     *("canonical_records", "compliance_results"),
@@ -47,21 +52,26 @@ def pictures(tmp_path: Path) -> Path:
     return Path(os.environ.get("VERIFYWISE_PICTURES", tmp_path))
 
 
-def wait_for(page: Page, *texts: str) -> None:
-    """Wait until the page shows each text. Dagster breaks names with spaces of no width."""
-    page.wait_for_function(
-        "texts => { const seen = document.body.innerText.replaceAll('\\u200b', '');"
-        " return texts.every(text => seen.includes(text)) }",
-        arg=list(texts),
-    )
-
-
 def test_lineage_begins_at_the_servers_and_has_the_six_stages(page: Page, servers: Playground, pictures: Path) -> None:
+    chromium.resize(page, 1680, 620)  # seven in a row
     page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/asset-groups/model_governance/lineage")
+    page.reload()
 
     wait_for(page, *STAGES, "mlflow_server")
+    page.wait_for_function(chromium.GREEN, arg=STAGES)
 
     chromium.shoot(page, "lineage", pictures)
+
+
+def test_an_asset_tells_what_it_holds_who_owns_it_and_where_its_code_is(page: Page, servers: Playground) -> None:
+    reader = Reader(page, servers.dagster.uri)
+
+    reader.click("Catalog", "model_versions")
+
+    reader.sees("Every version of every model in any status", "How to read it")
+    reader.sees("model_governance", "data-platform", "MLflow", "Postgres", "stage: model_versions")
+    reader.sees("verifywise.model_versions", "Whose it is: the name in tenants.yaml.", "Source code")
+    assert page.locator(f'a[href^="{CODE}/pipeline/model_versions.py#L"]').count() == 1
 
 
 def test_the_partitions_are_the_tenants_and_a_name_that_is_markup_stays_text(
@@ -69,28 +79,67 @@ def test_the_partitions_are_the_tenants_and_a_name_that_is_markup_stays_text(
 ) -> None:
     said: list[str] = []
     page.on("dialog", lambda dialog: said.append(dialog.message))
+    chromium.resize(page, 1440, 1240)
     page.goto(f"{servers.dagster.uri}/assets/registered_models?view=partitions&partition={TENANTS[0]}")
 
     wait_for(page, *TENANTS, "requests", "bytes_read", "preview", SHOWN_HOSTILE)
 
-    page.get_by_text("bytes_read").scroll_into_view_if_needed()
-    page.get_by_text(SHOWN_HOSTILE).first.scroll_into_view_if_needed()
     assert page.locator('img[src="x"]').count() == 0
     assert "\u202e" not in page.inner_text("body")
     assert said == []
     chromium.shoot(page, "partition", pictures)
 
 
-def test_a_check_tells_which_model_lacks_a_privacy_assessment(page: Page, servers: Playground, pictures: Path) -> None:
-    check = "production_privacy_assessment"
-    page.goto(f"{servers.dagster.uri}/assets/compliance_results?view=checks&checkDetail={check}")
+def test_a_reader_learns_which_production_models_lack_a_privacy_assessment(
+    page: Page, servers: Playground, pictures: Path
+) -> None:
+    chromium.resize(page, 1680, 960)
+    reader = Reader(page, servers.dagster.uri)
+    reader.click("Catalog", "compliance_results")
+    reader.open_tab("Checks")
+    reader.look_up("Filter checks", "privacy")
+    reader.click("production_privacy_assessment")
+    reader.sees("Execution history")
+    reader.open_tab("Partitions")
 
-    wait_for(page, check, "need attention", "Evaluation result", "not evidenced", "verdict")
+    reader.sees("Failed (2)")  # acme-bank's is the model with the hostile name
+    reader.choose(GLOBEX)
+    reader.sees("need attention", "readmissionRisk", "privacy_assessment_status is 'in_progress'")
+    assert reader.clicks == 6
+    chromium.shoot(page, "privacy", pictures)
 
-    # Its first page is that of the tenant that was judged last; each has one model that is not assessed.
-    assert "fraud-detection" in page.inner_text("body") or "readmission-risk" in page.inner_text("body")
 
-    chromium.shoot(page, "checks", pictures)
+def test_a_reader_learns_what_changed_today(
+    page: Page, servers: Playground, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
+    MlflowClient(mlflow_uri).set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
+    servers.dagster.api.launch(ACME)
+    _wait_for_run(servers, ACME, "SUCCESS", asked_by=None)
+
+    chromium.resize(page, 1800, 1000)
+    reader = Reader(page, servers.dagster.uri)
+    reader.click("Catalog", "canonical_records")
+    reader.open_tab("Partitions")
+    reader.choose(ACME)
+
+    reader.sees("changed", "removed", "preview", "newly-named@acme.example")
+    assert reader.clicks == 4
+    assert "fraud-detection" in page.locator("table table tbody tr").first.inner_text()
+    chromium.shoot(page, "changed", pictures)
+
+
+def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Playground, pictures: Path) -> None:
+    chromium.resize(page, 1280, 720)
+    reader = Reader(page, f"{servers.dagster.uri}/assets/compliance_over_time/{ACME}")
+
+    reader.click("Plots")
+
+    reader.sees("compliance_score")
+    # A single point would be some ten pixels wide.
+    page.wait_for_function(chromium.DRAWN_FROM_LEFT_TO_RIGHT)
+    page.get_by_text("open_gaps", exact=True).scroll_into_view_if_needed()
+    chromium.shoot(page, "plots", pictures)
 
 
 def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Playground, pictures: Path) -> None:
@@ -102,7 +151,9 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Play
     backfill = _wait_for_success(servers)
 
     page.goto(f"{servers.dagster.uri}/runs/b/{backfill}")
-    wait_for(page, backfill, "Succeeded", "100% completed")
+    wait_for(page, backfill, "100% completed")
+    page.get_by_text("Succeeded", exact=True).nth(1).wait_for()  # the first heads a column
+    chromium.resize(page, 1280, 360)
     chromium.shoot(page, "backfill", pictures)
 
 
@@ -122,7 +173,7 @@ def _wait_for_success(servers: Playground) -> str:
 
 @pytest.mark.timeout(900)  # a schedule ticks every other minute
 def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back(
-    page: Page, servers: Playground, mlflow_uri: str
+    page: Page, servers: Playground, mlflow_uri: str, pictures: Path
 ) -> None:
     with proxy_before(mlflow_uri) as proxy:
         described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
@@ -135,8 +186,18 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
         _wait_for_run(servers, "initech", "FAILURE", asked_by="dagster/schedule_name")
         servers.evaluate("late_tenants", "alerts")
         servers.evaluate("late_tenants", "alerts")
-        page.goto(f"{servers.dagster.uri}/assets/canonical_records?view=checks&checkDetail=fresh")
-        wait_for(page, "not gone through in time: registered_models, ", "the last sync ended failed at ")
+        chromium.resize(page, 1680, 900)
+        reader = Reader(page, servers.dagster.uri)
+        reader.click("Catalog", "canonical_records")
+        reader.open_tab("Checks")
+        reader.click("fresh")
+        reader.sees("Execution history")
+        reader.open_tab("Partitions")
+        reader.sees("Failed (1)")
+        reader.choose("initech")
+        reader.sees("not gone through in time: registered_models, ", "the last sync ended failed at ")
+        assert reader.clicks == 6
+        chromium.shoot(page, "late", pictures)
         assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant late raised"]
 
         proxy.fault = lambda _: None

@@ -1,0 +1,41 @@
+"""A first-time reader, who begins at Dagster's start page and clicks what the guide names."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from verifywise_mlflow_tests.browser.chromium import wait_for
+
+
+class Reader:
+    """Finds things by the words on the screen, as the guide gives them."""
+
+    def __init__(self, page: Page, start: str) -> None:
+        """Open the start page."""
+        self._page = page
+        self.clicks = 0
+        page.goto(start)
+
+    def click(self, *words: str) -> None:
+        """Click what says so, one after the other."""
+        for one in words:
+            self._page.get_by_text(one, exact=True).filter(visible=True).first.click()
+            self.clicks += 1
+
+    def choose(self, tenant: str) -> None:
+        """Click a tenant in a list of partitions. A check's page has it twice, the list comes last."""
+        self._page.get_by_text(tenant, exact=True).filter(visible=True).last.click()
+        self.clicks += 1
+
+    def open_tab(self, name: str) -> None:
+        """Click a tab: of two with one name, that of what was chosen last."""
+        self._page.get_by_role("tab", name=name, exact=True).last.click()
+        self.clicks += 1
+
+    def look_up(self, field: str, words: str) -> None:
+        """Type words into a field."""
+        self._page.get_by_placeholder(field).fill(words)
+
+    def sees(self, *words: str) -> None:
+        """Wait until all of the words are on the page."""
+        wait_for(self._page, *words)
