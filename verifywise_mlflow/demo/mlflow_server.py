@@ -113,6 +113,8 @@ class MlflowServer:
                 MLFLOW_BACKEND_STORE_URI=self._backend_uri,
                 MLFLOW_DISABLE_TELEMETRY="true",
                 MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # no job runner: half of the start-up time
+                # The page of a version at s3: makes the server look for credentials at the cloud's own address.
+                AWS_EC2_METADATA_DISABLED="true",
                 **self._environment,
             ),
         )

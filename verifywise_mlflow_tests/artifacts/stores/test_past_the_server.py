@@ -26,7 +26,6 @@ def server(s3: Backend, tmp_path: Path) -> Iterator[MlflowServer]:
         arguments=["--no-serve-artifacts", "--default-artifact-root", f"{s3.uri}/mlflow"],
         environment={
             "MLFLOW_S3_ENDPOINT_URL": str(s3.description["endpoint"]),
-            "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         },
