@@ -117,7 +117,7 @@ def test_a_reader_learns_what_changed_today(
     servers.dagster.api.launch(ACME)
     _wait_for_run(servers, ACME, "SUCCESS", asked_by=None)
 
-    chromium.resize(page, 1800, 1000)
+    chromium.resize(page, 2000, 1000)
     reader = Reader(page, servers.dagster.uri)
     reader.click("Catalog", "canonical_records")
     reader.open_tab("Partitions")
