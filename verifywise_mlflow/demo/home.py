@@ -37,6 +37,7 @@ class DemoHome:
         self.logs = self.path / "logs"
         self.tenants_file = self.path / "tenants.yaml"
         self.waivers_file = self.path / "waivers.yaml"
+        self.environment_file = self.path / "environment"
         self._lock = self.path / "demo.lock"
         self._marker = self.path / "complete.json"
 

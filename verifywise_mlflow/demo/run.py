@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.home import DemoHome, Ports
 from verifywise_mlflow.demo.instance import instance_environment
@@ -22,7 +24,7 @@ from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
 from verifywise_mlflow.demo.process import ChildProcess
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
-from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary
+from verifywise_mlflow.demo.summary import print_addresses, print_commands, print_failures, print_summary
 from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_syncs
 from verifywise_mlflow.persistence import access, database
 from verifywise_mlflow.persistence.overview import Overview, overview
@@ -73,14 +75,15 @@ class _Demo:
         ports = self._begin(fresh=fresh)
         with ExitStack() as stack:
             try:
-                self._bring_up(stack, ports)
+                environment = self._bring_up(stack, ports)
                 if not once:
-                    self._stay()
+                    self._stay(environment)
             except KeyboardInterrupt:
                 self._progress.say("Stopping")
         return self._exit_code
 
-    def _bring_up(self, stack: ExitStack, ports: Ports | None) -> None:
+    def _bring_up(self, stack: ExitStack, ports: Ports | None) -> dict[str, str]:
+        """Start all, sync, show; return by which variables the command line finds it."""
         postgres = self._start_postgres(stack)
         mlflow = self._start_mlflow(stack, postgres, ports)
         if ports is None:
@@ -88,14 +91,15 @@ class _Demo:
                 fill_registries(mlflow.uri, self._home.logs, tell)
         self._write_tenants_file(mlflow)
         self._write_waivers_file()
-        login = let_in(postgres)
+        environment = instance_environment(postgres, let_in(postgres), self._home.tenants_file)
 
         began = time.time()
-        dagster = self._start_dagster(stack, postgres, login, ports)
+        dagster = self._start_dagster(stack, environment, ports)
         self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port))
         outcomes = self._sync(dagster, since=began)
         self._show(outcomes, postgres, mlflow, dagster)
         self._exit_code = 0 if all(outcome.failure is None for outcome in outcomes) else 1
+        return environment
 
     def _begin(self, *, fresh: bool) -> Ports | None:
         """Return the ports of the demo that is resumed; none if it starts anew."""
@@ -158,13 +162,11 @@ class _Demo:
         }
         self._home.waivers_file.write_text(yaml.safe_dump({"waivers": [waiver]}, sort_keys=False))
 
-    def _start_dagster(
-        self, stack: ExitStack, postgres: EmbeddedPostgres, login: Login, ports: Ports | None
-    ) -> DagsterServers:
+    def _start_dagster(self, stack: ExitStack, environment: dict[str, str], ports: Ports | None) -> DagsterServers:
         with self._progress.step("Starting Dagster"):
             dagster = DagsterServers(
                 self._home.dagster,
-                environment=instance_environment(postgres, login, self._home.tenants_file),
+                environment=environment,
                 logs=self._home.logs,
                 preferred_port=ports.dagster if ports else None,
             )
@@ -185,11 +187,13 @@ class _Demo:
         print_failures(console, outcomes, dagster.uri)
         print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
 
-    def _stay(self) -> None:
-        self._progress.say("Press Ctrl-C to stop")
-        while True:
-            self._check_children()
-            time.sleep(0.5)
+    def _stay(self, environment: Mapping[str, str]) -> None:
+        with environment_file(self._home.environment_file, environment) as file:
+            print_commands(self._progress.console, file)
+            self._progress.say("Press Ctrl-C to stop")
+            while True:
+                self._check_children()
+                time.sleep(0.5)
 
     def _check_children(self) -> None:
         for child in self._children:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
 from textwrap import shorten
 
 from rich.console import Console
@@ -61,3 +63,14 @@ def print_addresses(console: Console, dagster_uri: str, mlflow_uri: str, tenant_
     console.print("Open in a browser:")
     for title, address in addresses.items():
         console.print(f"  {title:24} {address}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_commands(console: Console, environment_file: Path) -> None:
+    """Print how another terminal asks what the demo knows."""
+    console.print("Or ask in another terminal:")
+    for line in (
+        f". {quote(str(environment_file))}",
+        "verifywise-mlflow show acme-bank credit-scoring 3",
+        "verifywise-mlflow --help",
+    ):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

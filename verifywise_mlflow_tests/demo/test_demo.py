@@ -39,6 +39,8 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
                 break
         told = "".join(lines)
         started = psutil.Process(first.pid).children(recursive=True)
+        asked = ask_in_another_terminal(told, home / "environment")
+        assert "production-privacy-assessment" in asked
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0, told
         assert told.startswith("Starting clean")
@@ -49,6 +51,7 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
         assert "fail: production-privacy-assessment" in told
         assert len(started) > 4  # Postgres, MLflow and its worker, and Dagster's three
         assert_gone(started)
+        assert not (home / "environment").exists()  # its password opens nothing any more
 
         second = start(home, "--once")
         told, _ = second.communicate(timeout=300)
@@ -57,6 +60,18 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
         assert "Training" not in told
     finally:
         DemoHome(home).clear()
+
+
+def ask_in_another_terminal(told: str, environment_file: Path) -> str:
+    """Do what the demo says; it has to work in a shell that knows nothing of the project."""
+    assert environment_file.stat().st_mode & 0o077 == 0
+    _, _, said = told.partition("Or ask in another terminal:\n")
+    first, second = said.splitlines()[:2]
+    asked = subprocess.run(
+        ["/bin/sh", "-ec", f"{first}\n{second}"], env={"PATH": os.defpath}, capture_output=True, text=True, timeout=120
+    )
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:

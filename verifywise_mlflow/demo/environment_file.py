@@ -1,0 +1,23 @@
+"""The demo's variables as a file for a shell to read, so that the command line can be tried on the demo's store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+
+
+@contextmanager
+def environment_file(file: Path, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Write the file for as long as what it leads to is up. It holds a password: nobody else may read it."""
+    lines = [f"export {name}={quote(value)}\n" for name, value in environment.items()]
+    lines.append(f"export PATH={quote(str(Path(sys.executable).parent))}:$PATH\n")
+    file.unlink(missing_ok=True)  # of a demo that was killed
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_text("".join(lines))
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
