@@ -41,7 +41,7 @@ def how_the_last_sync_ended(connection: Connection, tenant_id: str) -> str:
     except trail.DamagedEntryError as error:
         return str(error)
     if not last:
-        return "no sync has ended yet"
+        return "No sync has ended yet"
     _, entry = last[0]
     said = f": {entry.reason}" if entry.reason else ""
-    return f"the last sync ended {entry.outcome} at {entry.occurred_at:%Y-%m-%d %H:%M} UTC{said}"
+    return f"Its last sync ended at {entry.occurred_at:%Y-%m-%d %H:%M} UTC, {entry.outcome}{said}"

@@ -49,8 +49,8 @@ def test_of_a_late_tenant_is_told_which_stage_and_how_its_last_sync_ended() -> N
     on_time, late = StageAge("a", NOW, is_late=False), StageAge("b", None, is_late=True)
 
     assert lateness("acme", [on_time], "") == Observation("tenant late", "acme", None)
-    assert lateness("acme", [on_time, late], "no sync has ended yet") == Observation(
-        "tenant late", "acme", "not gone through in time: b, not ever. no sync has ended yet"
+    assert lateness("acme", [on_time, late], "No sync has ended yet") == Observation(
+        "tenant late", "acme", "not gone through in time: b, not ever. No sync has ended yet"
     )
 
 

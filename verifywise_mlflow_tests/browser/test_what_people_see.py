@@ -195,7 +195,7 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
         reader.open_tab("Partitions")
         reader.sees("Failed (1)")
         reader.choose("initech")
-        reader.sees("not gone through in time: registered_models, ", "the last sync ended failed at ")
+        reader.sees("not gone through in time: registered_models, ", "Its last sync ended at ")
         assert reader.clicks == 6
         chromium.shoot(page, "late", pictures)
         assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant late raised"]

@@ -106,7 +106,7 @@ def test_a_late_tenant_is_told_of_until_a_sync_went_through_all_stages(watch: Wa
 
     (told,) = watch.look()
     assert told.startswith("tenant late acme raised: not gone through in time: registered_models, model_versions, ")
-    assert told.endswith(" UTC. no sync has ended yet")
+    assert told.endswith(" UTC. No sync has ended yet")
     assert watch.look() == []
     watch.refreshed(timedelta(minutes=1))
     assert watch.look() == ["tenant late acme resolved: well again"]
