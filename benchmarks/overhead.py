@@ -25,7 +25,7 @@ from verifywise_mlflow.demo.dagster_api import ENDED, DagsterApi, SyncRun
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.instance import instance_environment
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.demo.run import let_in
 from verifywise_mlflow_tests.proxy import Exchange, proxy_before
 
@@ -70,7 +70,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]
     with ExitStack() as stack:
         tell("starting Postgres, MLflow and Dagster")
         databases = ("verifywise", "dagster")
-        postgres = stack.enter_context(EmbeddedPostgres(home / "postgres", databases=databases))
+        postgres = stack.enter_context(temporary_postgres(databases=databases))
         mlflow = stack.enter_context(
             MlflowServer(
                 backend_uri=f"sqlite:///{home}/mlflow.db", artifacts=home / "artifacts", log=home / "mlflow.log"

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
-from math import inf
 from pathlib import Path
 
 from rich.console import Console
@@ -28,7 +27,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--tenants", type=int, default=500, help="how many (500)")
-    parser.add_argument("--seconds-at-most", type=float, default=inf, help="of the backfill; then it is left")
+    parser.add_argument("--seconds-at-most", type=float, default=3_600, help="of the backfill; then it is left (3600)")
     parser.add_argument("--json", type=Path, default=Path("build/bench/backfill.json"), help="where the figures go")
     arguments = parser.parse_args()
     began, progress, console = (

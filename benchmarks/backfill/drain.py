@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import urllib3
+from dagster._core.execution.backfill import BulkActionStatus
 
 from benchmarks.backfill.place import Place, Tell
 from verifywise_mlflow.defs.run_tags import BACKFILL, PARTITION
@@ -66,7 +67,7 @@ def drain(place: Place, at_most_seconds: float, tell: Tell) -> Drained:
         if done // 50 > told:
             told = done // 50
             tell(f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed")
-        if done == len(place.servers):
+        if not left and _has_ended(place, drained.backfill):
             break
         if to_change and time.time() >= next_change:
             tenant = to_change.pop()
@@ -85,6 +86,7 @@ def drain(place: Place, at_most_seconds: float, tell: Tell) -> Drained:
     return drained
 
 
+_UNDER_WAY = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
 _LEFT = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
     *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
@@ -119,12 +121,22 @@ def _launch(place: Place) -> str:
     return launched["backfillId"]
 
 
+def _has_ended(place: Place, backfill: str) -> bool:
+    """Whether Dagster will make no further run of it: none that is left, and none that is tried again."""
+    found = place.instance.get_backfill(backfill)
+    return found is not None and found.status not in _UNDER_WAY
+
+
 def _is_read(place: Place, tenant: str, at: float) -> bool:
-    """Whether a run has begun after a change, and ended."""
+    """Whether a run that began after a change has succeeded."""
     records = place.instance.get_run_records(
-        dg.RunsFilter(tags={PARTITION: tenant}, updated_after=datetime.fromtimestamp(at, UTC))
+        dg.RunsFilter(
+            tags={PARTITION: tenant},
+            statuses=[dg.DagsterRunStatus.SUCCESS],
+            updated_after=datetime.fromtimestamp(at, UTC),
+        )
     )
-    return any(one.start_time and one.start_time > at and one.end_time for one in records)
+    return any(one.start_time and one.start_time > at for one in records)
 
 
 def _take_down_memory(place: Place, drained: Drained) -> None:

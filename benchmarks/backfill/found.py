@@ -83,6 +83,9 @@ class Found:
             yield f"{self.succeeded} of {self.tenants} runs of the backfill succeeded"
         if self.backfill_status != "COMPLETED_SUCCESS":
             yield f"the backfill is {self.backfill_status}"
+        for what, count in self.runs.items():
+            if what.endswith("FAILURE"):
+                yield f"{count} x {what}, tried again or not"
         if self.at_once_twice:
             yield f"{self.at_once_twice} runs began while another of their tenant was under way"
         if self.not_read:

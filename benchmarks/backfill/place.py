@@ -20,7 +20,7 @@ from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.demo.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.instance import instance_environment, write_instance
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.run import let_in
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -60,7 +60,7 @@ def place(tenants: int, home: Path, tell: Tell) -> Iterator[Place]:
     """Bring all up, with tenants that were synced already, and end it with the block."""
     with ExitStack() as stack:
         tell(f"starting Postgres and {SERVERS} MLflow servers")
-        postgres = stack.enter_context(EmbeddedPostgres(home / "postgres", databases=("verifywise", "dagster")))
+        postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
         servers = _mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
         file.write_text(yaml.safe_dump({"tenants": {name: _described(name, one) for name, one in servers.items()}}))
