@@ -53,9 +53,12 @@ def extent(url: str) -> Extent:
 
 
 def first_and_last(left: Sequence[Left]) -> tuple[float, float] | None:
-    """Return the median bytes of the first third and of the last third of some runs; None of fewer than three."""
+    """Return the median bytes of the first third and of the last third of some runs; None of fewer than nine.
+
+    Fewer tell nothing: a step of one of them that is tried again would pass for growth.
+    """
     third = len(left) // 3
-    if not third:
+    if third < 3:
         return None
     return median(one.event_bytes for one in left[:third]), median(one.event_bytes for one in left[-third:])
 
