@@ -192,7 +192,7 @@ def by_commands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     commands += [["sync", name, "--json"] for name in ("basic", "acme")]
     for command in commands:
         world.said.append(CliRunner().invoke(app, command).output.encode())
-    for other in (":1/", "@nowhere.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
+    for other in (":1/", "@no-such-host.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
         password = world.canaries.told_by["database password"]
         with monkeypatch.context() as patched:
             patched.setenv("VERIFYWISE_DATABASE_URL", f"postgresql://us:{password}{other}ours")
