@@ -24,7 +24,7 @@ from verifywise_mlflow.audit.verification import verify as verify_trail
 from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import Limit, moment
 from verifywise_mlflow.cli.inert import inert_markup
-from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table
+from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table, unwritable
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Connection, Store
@@ -148,7 +148,7 @@ def export(
             with output.open("wb") as stream:
                 stream.writelines(written)
         except OSError as error:
-            fail(f"{output} cannot be written: {error.strerror}", 2, as_json=False)
+            unwritable(output, error, as_json=False)
 
 
 @audit.command()
@@ -162,7 +162,7 @@ def new_key(
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(key.pem())
     except OSError as error:
-        fail(f"{path} cannot be written: {error.strerror}", 2, as_json)
+        unwritable(path, error, as_json)
     if as_json:
         told = {"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id}
         sys.stdout.write(json.dumps(told) + "\n")

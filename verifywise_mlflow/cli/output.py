@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verifywise_mlflow.cli.guide import FAILED, INTERRUPTED
+from verifywise_mlflow.cli.guide import FAILED, INTERRUPTED, MISUSED
 from verifywise_mlflow.cli.inert import inert
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.persistence.access import is_known_tenant
@@ -25,6 +27,9 @@ from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 
 out = Console()
 err = Console(stderr=True)
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""Of what is written: the disk is full or broken, or the stream is not open for writing."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs, and nothing else.")]
 
@@ -81,6 +86,11 @@ def refuse_unknown(connection: Connection, tenant: str, as_json: bool) -> None:
     """End the command where nothing is known of a tenant: its name is a slip, or the role in use may not see it."""
     if not is_known_tenant(connection, tenant):
         fail(f"there is no tenant {tenant!r} in the database, or none that its role in use may see", FAILED, as_json)
+
+
+def unwritable(path: Path, error: OSError, as_json: bool) -> NoReturn:
+    """End the command where a file cannot be written: there is no room, or its path is wrong."""
+    fail(f"{path} cannot be written: {error.strerror}", FAILED if error.errno in NO_ROOM else MISUSED, as_json)
 
 
 def fail(sentence: str, code: int, as_json: bool) -> NoReturn:

@@ -173,7 +173,7 @@ def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, mon
         (["verify", "acme", "--checkpoint", "/dev/null"], 2, "there is no checkpoint in it"),
         (["verify", "acme", "--checkpoint", sys.executable], 2, "it is not UTF-8 text"),
         (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot be written"),
-        (["export", "acme", "--output", "/dev/full"], 2, "cannot be written: No space left"),
+        (["export", "acme", "--output", "/dev/full"], 1, "cannot be written: No space left"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], code: int, reason: str) -> None:
