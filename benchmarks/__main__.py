@@ -15,8 +15,8 @@ from benchmarks.measuring import ContenderFailedError
 from benchmarks.parts import PASSWORD_SERVERS_PYTHON, Part, measure_part
 from benchmarks.report import as_json, machine, table
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.interruption import interruptible
 from verifywise_mlflow.demo.progress import Progress
+from verifywise_mlflow.terminal import interruptible
 
 _PAPER_WIDTH = 150
 """Of what goes into a file: a table's columns must not be folded."""
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Progress(Console(stderr=True))
     measured = []
     try:
-        with interruptible():
+        with interruptible(to_the_end=True):
             for part in parts:
                 with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home, progress.step(part) as tell:
                     measured.append(measure_part(part, Path(home), arguments.rounds, tell))

@@ -23,9 +23,9 @@ from benchmarks.registry import change, fill
 from benchmarks.report import as_json, machine
 from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.interruption import interruptible
 from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.progress import Progress
+from verifywise_mlflow.terminal import interruptible
 from verifywise_mlflow_tests.seeding import Sizes
 
 CLIENT_ONCE_FROM = 10_000
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Progress(Console(stderr=True))
     found: list[tuple[int, Measurements]] = []
     try:
-        with interruptible():
+        with interruptible(to_the_end=True):
             for versions in arguments.versions:
                 with (
                     tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,7 +16,6 @@ from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.home import DemoHome, Ports
 from verifywise_mlflow.demo.instance import instance_environment
-from verifywise_mlflow.demo.interruption import interruptible
 from verifywise_mlflow.demo.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
 from verifywise_mlflow.demo.process import ChildProcess
@@ -29,6 +26,7 @@ from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_
 from verifywise_mlflow.persistence import access, database
 from verifywise_mlflow.persistence.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.terminal import interruptible, write_unknown_letters_as_escapes
 
 PIPELINE = "verifywise_pipeline"
 """The database role that the demo's Dagster runs as."""
@@ -48,12 +46,11 @@ def run_demo(home: Path, once: bool, fresh: bool) -> int:
     Returns:
         The program's exit code: 0 if all syncs succeeded.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no umlauts is no reason to stop
+    write_unknown_letters_as_escapes()
     console = Console()
     place = DemoHome(home)
     try:
-        with interruptible(), place.locked():
+        with interruptible(to_the_end=True), place.locked():
             return _Demo(place, Progress(console)).run(once=once, fresh=fresh)
     except (DemoError, database.DatabaseError) as error:
         console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False)

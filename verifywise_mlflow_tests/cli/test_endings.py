@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
 from verifywise_mlflow.cli.guide import EXIT_CODES
+from verifywise_mlflow.demo.home import DemoHome
 from verifywise_mlflow.persistence import trail
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.test_trail import append, entry
@@ -35,9 +40,9 @@ def shell(line: str, environment: Mapping[str, str] | None = None) -> subprocess
 @pytest.mark.parametrize(
     ("line", "code", "complaint"),
     [
-        ("$V frameworks --json > /dev/full", 1, "the output cannot be written: No space left on device\n"),
-        ("$V frameworks > /dev/full", 1, "the output cannot be written: No space left on device\n"),
-        ("$V --help > /dev/full", 1, "the output cannot be written: No space left on device\n"),
+        ("$V frameworks --json > /dev/full", 1, "input or output failed: No space left on device\n"),
+        ("$V frameworks > /dev/full", 1, "input or output failed: No space left on device\n"),
+        ("$V --help > /dev/full", 1, "input or output failed: No space left on device\n"),
         ("$V --help | true", 141, ""),
         ("$V frameworks >&-", 0, ""),
     ],
@@ -65,37 +70,107 @@ def test_letters_that_a_terminal_does_not_know_are_written_as_escapes() -> None:
     assert done.stdout == "B\\xfcr\\xf6.yaml: cannot be read: No such file or directory\n"
 
 
-@pytest.mark.parametrize(("number", "options"), [(signal.SIGINT, ["--json"]), (signal.SIGTERM, [])])
+def test_the_demo_writes_such_letters_as_escapes_too(tmp_path: Path) -> None:
+    home = DemoHome(tmp_path / "Bürö")
+
+    with home.locked():
+        done = shell(f"$V demo --home {home.path}", {"PYTHONIOENCODING": "ascii", "COLUMNS": "1000"})
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "another demo runs in " in done.stdout
+    assert "/B\\xfcr\\xf6:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ["--json"]), (signal.SIGTERM, []), (signal.SIGHUP, [])]
+)
 def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
     number: signal.Signals, options: list[str], store: Store, database_url: str, tmp_path: Path
 ) -> None:
-    terminal, theirs = pty.openpty()
-    with socket.create_server(("127.0.0.1", 0)) as silent, os.fdopen(terminal, "rb", buffering=0) as screen:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(120)
         tenants = tmp_path / "tenants.yaml"
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         tenants.write_text(f"tenants:\n  acme: {{tracking_uri: '{uri}', allow_private_network: true}}\n")
-        running = subprocess.Popen(
-            # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
-            ["env", "--default-signal=INT", *COMMAND, "sync", "acme", *options],
-            env={**os.environ, "VERIFYWISE_TENANTS": str(tenants), "VERIFYWISE_DATABASE_URL": database_url},
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        with running, silent.accept()[0]:
+        environment = {"VERIFYWISE_TENANTS": str(tenants), "VERIFYWISE_DATABASE_URL": database_url}
+        with on_a_terminal(["sync", "acme", *options], environment) as (running, terminal), silent.accept()[0]:
+            if number == signal.SIGHUP:
+                terminal.close()
             running.send_signal(number)
             answer, _ = running.communicate(timeout=120)
-        told = answer.decode() if options else screen.read(65536).decode()
+            shown = terminal.shown()
 
     assert running.returncode == 130
     if options:
-        assert json.loads(told) == {"outcome": "failed", "error": "interrupted"}
-    else:
-        assert "interrupted" in told
-        assert told.rindex("\x1b[?25h") > told.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
+        assert json.loads(answer) == {"outcome": "failed", "error": "interrupted"}
+    elif number != signal.SIGHUP:  # then nobody could be told
+        assert "interrupted" in shown
+        assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
     with store.begin("acme") as connection:
         (ended,) = (one for _, one in trail.entries(connection, "acme", limit=10) if one.kind == "sync ended")
     assert (ended.outcome, ended.reason) == ("failed", "registered_models: it was interrupted")
     with store.exclusive("acme", wait_seconds=0):
         pass  # nobody holds the lock
+
+
+@contextmanager
+def on_a_terminal(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
+    """Run the command line with its standard error on a terminal; it does not outlive the block."""
+    ours, theirs = pty.openpty()
+    with (
+        Terminal(ours) as terminal,
+        subprocess.Popen(
+            # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+            ["env", "--default-signal=INT,HUP", *COMMAND, *words],
+            env={**os.environ, "TERM": "xterm", **environment},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        ) as running,
+    ):
+        os.close(theirs)
+        try:
+            yield running, terminal
+        finally:
+            running.kill()
+
+
+class Terminal:
+    """Reads what is written to a terminal, so that the writer never waits; a context that closes it at the end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read: list[bytes] = []
+        self._is_closed = threading.Event()
+        self._reader = threading.Thread(target=self._drain)
+
+    def __enter__(self) -> Terminal:
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it, as somebody closes a window."""
+        self._is_closed.set()
+        self._reader.join()
+
+    def shown(self) -> str:
+        """Return all that was written, once the last writer has gone."""
+        self._reader.join(120)
+        return b"".join(self._read).decode()
+
+    def _drain(self) -> None:
+        try:
+            while not self._is_closed.is_set():
+                if select.select([self._descriptor], [], [], 0.05)[0]:
+                    self._read.append(os.read(self._descriptor, 65536))
+        except OSError:  # EIO: the last writer has gone
+            pass
+        finally:
+            os.close(self._descriptor)
