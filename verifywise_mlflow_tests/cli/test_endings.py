@@ -17,11 +17,14 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+from sqlalchemy import text
 
 from verifywise_mlflow.cli.guide import EXIT_CODES
 from verifywise_mlflow.demo.home import DemoHome
 from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.database import SCHEMA_LOCK
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.persistence.test_database import wait_until_somebody_waits_for_the_schema
 from verifywise_mlflow_tests.persistence.test_trail import append, entry
 
 COMMAND = (sys.executable, "-m", "verifywise_mlflow.cli")
@@ -111,6 +114,19 @@ def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
     assert (ended.outcome, ended.reason) == ("failed", "registered_models: it was interrupted")
     with store.exclusive("acme", wait_seconds=0):
         pass  # nobody holds the lock
+
+
+def test_a_command_that_waits_for_the_database_ends_in_order_as_soon_as_that_answers(
+    store: Store, database_url: str
+) -> None:
+    with store.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+        with on_a_terminal(["db", "upgrade"], {"VERIFYWISE_DATABASE_URL": database_url}) as (running, terminal):
+            wait_until_somebody_waits_for_the_schema(store.engine)
+            running.send_signal(signal.SIGTERM)
+            connection.rollback()
+            assert running.wait(120) == 130
+            assert "interrupted" in terminal.shown()
 
 
 @contextmanager
