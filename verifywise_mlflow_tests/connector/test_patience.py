@@ -33,6 +33,9 @@ from verifywise_mlflow_tests.connector.hostile_server import (
     serving,
 )
 
+SPARE_SECONDS = 8
+"""What a busy machine may take on top. Who waits too long here, waits for twenty seconds and more."""
+
 
 def ask(transport: Transport) -> ConnectorError | None:
     try:
@@ -50,7 +53,7 @@ def test_throttling_is_waited_out_as_long_as_the_server_asks_for() -> None:
 
         assert transport.get_json(ReadCall.SEARCH_MODELS) == {"a": 1}
 
-    assert 1.0 <= time.monotonic() - began < 2.0
+    assert 1 <= time.monotonic() - began < 1 + SPARE_SECONDS
     assert transport.traffic.requests == len(server.asked) == 2
 
 
@@ -61,7 +64,7 @@ def test_a_wait_beyond_the_budget_is_not_begun() -> None:
         error = error_of(transport_to(server.uri, Bounds(attempts=3)))
 
     assert isinstance(error, ThrottledError)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SPARE_SECONDS
     assert len(server.asked) == 1
 
 
@@ -107,13 +110,13 @@ def test_a_server_that_leaves_three_requests_in_a_row_without_an_answer_is_let_b
 
 def test_after_its_rest_one_try_tells_whether_the_server_is_back() -> None:
     with hostile_server(serving(*[answer("", 503)] * 4, answer('{"a": 1}'))) as server:
-        transport = transport_to(server.uri, Bounds(attempts=3, failures_in_a_row=1, rest_seconds=0.3, retry_seconds=9))
+        transport = transport_to(server.uri, Bounds(attempts=3, failures_in_a_row=1, rest_seconds=1, retry_seconds=9))
         first = ask(transport)
         asked_first = len(server.asked)
-        time.sleep(0.4)
+        time.sleep(1.1)
         second, meanwhile = ask(transport), ask(transport)
         asked_second = len(server.asked)
-        time.sleep(0.4)
+        time.sleep(1.1)
 
         assert ask(transport) is None
 
@@ -143,18 +146,18 @@ def test_an_object_that_the_server_trips_over_does_not_speak_for_the_others() ->
 
 def test_the_retries_of_a_connection_have_one_purse() -> None:
     with hostile_server(serving(answer("", 500, headers={"Retry-After": "1"}))) as server:
-        transport = transport_to(server.uri, Bounds(attempts=9, connection_retry_seconds=2.5))
+        transport = transport_to(server.uri, Bounds(attempts=9, connection_retry_seconds=2.9))
         began = time.monotonic()
         for _ in range(5):
             ask(transport)
 
-    assert 2 <= time.monotonic() - began < 3.5
+    assert 2 <= time.monotonic() - began < 2 + SPARE_SECONDS
     assert len(server.asked) == 5 + 2, "two retries of a second each, then none"
 
 
 def test_no_try_begins_after_retry_seconds() -> None:
     with hostile_server(serving(answer("", 500, headers={"Retry-After": "1"}))) as server:
-        ask(transport_to(server.uri, Bounds(attempts=9, retry_seconds=1.5)))
+        ask(transport_to(server.uri, Bounds(attempts=9, retry_seconds=1.9)))
 
     assert len(server.asked) == 2
 
@@ -178,7 +181,7 @@ def test_a_server_that_takes_connections_and_never_answers_costs_seconds() -> No
         with pytest.raises(UnreachableError, match="did not answer"):
             MlflowReader(ConnectionSettings(server.uri, allow_private_network=True, bounds=bounds))
 
-        assert time.monotonic() - began < 2 * bounds.probe_seconds + 2
+        assert time.monotonic() - began < bounds.retry_seconds + bounds.probe_seconds + SPARE_SECONDS
     usual = Bounds()
     assert usual.retry_seconds + usual.probe_seconds <= 30, "so the usual bounds end within 30 seconds, too"
 
@@ -191,7 +194,7 @@ def test_a_closed_port_costs_seconds() -> None:
     with pytest.raises(UnreachableError, match="refused"):
         MlflowReader(ConnectionSettings(f"http://127.0.0.1:{port}", allow_private_network=True))
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SPARE_SECONDS
 
 
 def test_no_more_requests_are_under_way_at_a_server_than_it_is_to_have_whoever_asks() -> None:

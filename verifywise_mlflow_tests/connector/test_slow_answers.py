@@ -25,6 +25,9 @@ from verifywise_mlflow_tests.connector.hostile_server import (
     serving,
 )
 
+SPARE_SECONDS = 5
+"""What a busy machine may take on top. The faults here would hold a request for half a minute and more."""
+
 
 def headers_never_end(server: HostileServer, _asked: Asked) -> Iterator[bytes]:
     yield b"HTTP/1.1 200 OK\r\n"
@@ -82,7 +85,7 @@ def test_a_slow_server_holds_a_request_no_longer_than_request_seconds(
 
         error = error_of(transport)
 
-        assert time.monotonic() - began < QUICK.request_seconds + 0.5
+        assert time.monotonic() - began < QUICK.request_seconds + SPARE_SECONDS
     assert type(error) is expected
     assert "127.0.0.1" in str(error) or PATH in str(error)
     assert ("request_seconds" in str(error)) == (expected is TooSlowError)
@@ -99,7 +102,7 @@ def test_a_file_has_file_seconds_and_no_longer() -> None:
         ):
             list(chunks)
 
-        assert QUICK.request_seconds < time.monotonic() - began < QUICK.file_seconds + 0.5
+        assert QUICK.request_seconds < time.monotonic() - began < QUICK.file_seconds + SPARE_SECONDS
 
 
 def test_a_file_stream_ends_at_its_bound_whatever_is_sent() -> None:
@@ -122,6 +125,6 @@ def test_an_answer_that_was_not_read_to_its_end_does_not_block_the_next_ones(sen
 
         asking = threading.Thread(target=lambda: found.append(transport.get_json(ReadCall.SEARCH_MODELS)), daemon=True)
         asking.start()
-        asking.join(3)
+        asking.join(20)
 
         assert found == [{"a": 1}]
