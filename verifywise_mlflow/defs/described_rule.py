@@ -7,7 +7,7 @@ from typing import Final
 
 from verifywise_mlflow.compliance.policy import Policy
 from verifywise_mlflow.compliance.rules import Rule
-from verifywise_mlflow.defs.links import pages_of_references
+from verifywise_mlflow.defs.links import inert_markdown, pages_of_references
 
 _HOW_TO_READ: Final = (
     "A warning says that versions fail this rule, that MLflow shows no evidence for it ('not evidenced', which is not "
@@ -32,18 +32,22 @@ class DescribedRule:
 
     @property
     def markdown(self) -> str:
-        """What the check's page says."""
+        """What the check's page says. A tenant's own policy is text in it and nothing else."""
         rule = self.rule
         return "\n\n".join(
             (
-                f"{rule.title}.",
-                f"**Why:** {rule.rationale}",
-                f"**What to do:** {rule.remedy}",
+                f"{_inert(rule.title)}.",
+                f"**Why:** {_inert(rule.rationale)}",
+                f"**What to do:** {_inert(rule.remedy)}",
                 f"Severity {rule.severity.value}, asked by the policy {self.policy_name}. Gives evidence for:",
                 pages_of_references(rule.references).md_str or "",
                 f"**How to read it:** {_HOW_TO_READ}",
             )
         )
+
+
+def _inert(text: str) -> str:
+    return inert_markdown(" ".join(text.split()))  # YAML folds or keeps lines, as it is asked
 
 
 def check_name(rule_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -28,11 +29,24 @@ def shown(name: str) -> str:
 
 
 def inert_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it stands: each sign as a character reference, which begins no markup.
+    """Return a text that Markdown shows as it stands: no sign in it begins a link, an image or other markup.
 
-    It is to stand within a line: at the beginning of one, a hyphen would make a list.
+    It is to stand within a line: at the beginning of one, a hyphen would make a list. Of an address that is written
+    out, Dagster makes a link to just this address.
     """
-    return "".join(sign if sign.isalnum() or sign in " -" else f"&#{ord(sign)};" for sign in shown(text))
+    return re.sub(r"[\\`*_\[\]<>&~|#!]", r"\\\g<0>", shown(text))
+
+
+def quoted(text: str) -> str:
+    """Return sentences that may quote what others said, as code: no link, image or address in them does anything.
+
+    Dagster shows what a check found as Markdown in some places and as it stands in others: this reads well in both.
+    """
+    written = shown(text).strip()
+    if not written:
+        return ""
+    fence = "`" * (1 + max(map(len, re.findall("`+", written)), default=0))
+    return f"{fence} {written} {fence}" if "`" in written else f"{fence}{written}{fence}"
 
 
 def pages_of_versions(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadataValue:

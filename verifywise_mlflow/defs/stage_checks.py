@@ -11,7 +11,7 @@ from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.links import shown
+from verifywise_mlflow.defs.links import quoted
 from verifywise_mlflow.defs.metadata import preview
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.persistence import records
@@ -69,12 +69,13 @@ def stage_check_results(sync: Sync, report: StageReport) -> Iterator[dg.AssetChe
 def _read_in_full(report: StageReport) -> dg.AssetCheckResult:
     progress = report.progress
     passed = not progress.incomplete and not progress.notes
+    notes = [quoted(note) for note in progress.notes]
     told = f"{progress.incomplete:,} of {progress.read:,} could not be read in full" if progress.incomplete else ""
     return dg.AssetCheckResult(
         check_name=_COMPLETE,
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join([told, *progress.notes] if told else progress.notes) or f"{progress.read:,} read in full",
+        description="; ".join([told, *notes] if told else notes) or f"{progress.read:,} read in full",
         metadata={} if passed else {"read": progress.read, "incomplete": progress.incomplete},
     )
 
@@ -97,7 +98,7 @@ def _of_records(sync: Sync) -> Iterator[dg.AssetCheckResult]:
 def fresh_result(aged: Sequence[StageAge], how_it_ended: str = "") -> dg.AssetCheckResult:
     """Return whether a tenant's stages are fresh; ``how_it_ended`` tells of its last sync."""
     late = told(aged)
-    sentences = [late, shown(how_it_ended)] if late else ["each stage was gone through in time"]
+    sentences = [late, quoted(how_it_ended)] if late else ["each stage was gone through in time"]
     stages = [{"stage": age.stage, "gone through": age.gone_through_at, "late": age.is_late} for age in aged]
     return dg.AssetCheckResult(
         check_name=FRESH,

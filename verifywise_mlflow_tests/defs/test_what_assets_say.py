@@ -120,10 +120,14 @@ def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_
         assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", False)
         assert event.description == (
             f"not gone through in time: compliance_results, not since {now - timedelta(hours=3):%Y-%m-%d %H:%M} UTC. "
-            "No sync has ended yet"
+            "`No sync has ended yet`"
         )
-    assert list(second.asset_events) == list(fourth.asset_events) == []
+    assert list(second.asset_events) == []
+    (event,) = fourth.asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", True), "nobody else may tell of it"
     assert fourth.cursor == "{}"
+    assert list(look(instance, fourth.cursor).asset_events) == []
     assert list(look(instance, '["of", "another release"]').asset_events) == []
 
 
