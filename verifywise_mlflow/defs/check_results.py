@@ -22,9 +22,6 @@ from verifywise_mlflow.pipeline.stage import Stage
 from verifywise_mlflow.pipeline.standing import RuleStanding, Standing, days_open
 from verifywise_mlflow.tenants.tenant import Tenant
 
-_SHOWN = 5
-"""Gaps of a rule; `verifywise-mlflow policy rules` counts all, and the views of the database list them."""
-
 _TABLE = dg.TableSchema(
     [
         dg.TableColumn("version"),
@@ -94,12 +91,12 @@ def _figures(standing: RuleStanding) -> dict[str, int]:
 
 
 def _worst(tenant: Tenant, standing: RuleStanding, now: datetime) -> dict[str, _Value]:
-    worst = standing.worst[:_SHOWN]
-    if not worst:
+    # `verifywise-mlflow policy rules` counts all, and the views of the database list them.
+    if not standing.worst:
         return {}
     return {
-        "versions": dg.MetadataValue.table([_record(gap, now) for gap in worst], schema=_TABLE),
-        "pages": pages_of_versions(tenant, worst),
+        "versions": dg.MetadataValue.table([_record(gap, now) for gap in standing.worst], schema=_TABLE),
+        "pages": pages_of_versions(tenant, standing.worst),
     }
 
 
@@ -124,6 +121,8 @@ def _otherwise(rules: RuleSet, standing: RuleStanding, known: DescribedRule) -> 
     told: dict[str, _Value] = {}
     if own.policy_name != known.policy_name:
         told |= {"policy": own.policy_name}
+    if rule.title != known.rule.title:
+        told |= {"title": rule.title}
     if (rule.severity, rule.rationale, rule.remedy) != (known.rule.severity, known.rule.rationale, known.rule.remedy):
         told |= {"severity": rule.severity.value, "rationale": rule.rationale, "remedy": rule.remedy}
     if references and tuple(references) != known.rule.references:
