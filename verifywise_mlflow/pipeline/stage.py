@@ -88,10 +88,9 @@ class StageReport:
 
     @property
     def found_nothing_new(self) -> bool:
-        """Whether nothing was written and there is nothing to tell."""
+        """Whether nothing was written. Notes say what stays so, as that a loss is held back, in each sync anew."""
         found = self.progress
-        wrote = found.changed or found.removed or found.events or found.integrity
-        return not (wrote or found.unreadable or found.notes)
+        return not (found.changed or found.removed or found.events or found.integrity or found.unreadable)
 
     def counts(self) -> dict[str, int | float | list[str]]:
         """Return the figures for the audit trail and for programs."""
