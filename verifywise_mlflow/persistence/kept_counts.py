@@ -3,7 +3,7 @@
 Counting takes seconds where there are millions of verdicts, and most syncs change none. Triggers move a revision with
 each change of a record, a verdict or a badge, whoever makes it, in the same transaction; the kept counts hold while the
 revision, and the waivers that hold, are those of the counting. The day is not in them: gaps are kept by when they
-opened, and grow older by themselves.
+opened, and grow older by themselves. What another release has kept counts as none.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, and_, case, func, literal, select, update
 
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.codec import Json
 from verifywise_mlflow.persistence.gaps import Gap, Opened, badge_counts, opened_gaps, worst_gaps
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
@@ -54,8 +56,8 @@ def counts(connection: Connection, tenant_id: str, at: datetime) -> Counts:
             table.c.tenant_id == tenant_id
         )
     ).first()
-    if kept and kept.counts:
-        return _JSON.validate_python(kept.counts)
+    if kept and (ours := _of_this_form(kept.counts)):
+        return ours
     found = counted(connection, tenant_id, at)
     if kept and kept.may_keep:
         # Of another revision by now, somebody changed something while this was counted: it is of no state at all.
@@ -66,7 +68,7 @@ def counts(connection: Connection, tenant_id: str, at: datetime) -> Counts:
                 counted_revision=kept.revision,
                 counted_at=at,
                 waiver_ids=waiver_ids,
-                counts=_JSON.dump_python(found, mode="json"),
+                counts=_KEPT.dump_python(_Kept(_FORM, found), mode="json"),
             )
         )
     return found
@@ -85,4 +87,24 @@ def counted(connection: Connection, tenant_id: str, at: datetime) -> Counts:
     )
 
 
-_JSON = TypeAdapter(Counts)
+_REVISION: Final = 1
+"""To be raised where a count comes to mean something else."""
+_FORM: Final = fingerprint([_REVISION, TypeAdapter(Counts).json_schema()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    form: str
+    counts: Counts
+
+
+_KEPT: Final = TypeAdapter(_Kept)
+
+
+def _of_this_form(kept: object) -> Counts | None:
+    """Return kept counts; none where there are none, or another release has counted them."""
+    try:
+        found = _KEPT.validate_python(kept)
+    except ValidationError:
+        return None
+    return found.counts if found.form == _FORM else None

@@ -150,6 +150,20 @@ def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: 
     assert [asks_verdicts(store, at) for at in (day(200), day(200))] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "other", ["jsonb_set(counts, '{form}', '\"of-another\"')", "counts - 'form'", "counts #- '{counts,opened}'", "'[]'"]
+)
+def test_counts_of_another_release_are_counted_anew(store: Store, other: str) -> None:
+    tenant = Tenant(store, day(1))
+    tenant.judge(KEYS[0], Verdict.FAIL)
+    kept_and_counted(tenant)
+    tenant.edit(f"UPDATE compliance_counts SET counts = {other}")
+
+    kept, as_counted = kept_and_counted(tenant)
+    assert kept == as_counted
+    assert not asks_verdicts(store, day(1))  # they are kept in their stead
+
+
 def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
