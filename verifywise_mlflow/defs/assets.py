@@ -6,7 +6,7 @@ function over one table. Data passes through Postgres, not through Dagster: an a
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -15,20 +15,19 @@ from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.connector.errors import ConnectorError
 from verifywise_mlflow.defs.checks import check_specs, known_rules
 from verifywise_mlflow.defs.data_versions import data_version
-from verifywise_mlflow.defs.described_rule import DescribedRule
 from verifywise_mlflow.defs.external import READ_FROM_MLFLOW, mlflow_server
 from verifywise_mlflow.defs.freshness import POLICY
 from verifywise_mlflow.defs.judged import Judged
+from verifywise_mlflow.defs.links import shown
 from verifywise_mlflow.defs.metadata import Shown, cell, of_materialization, of_stage
 from verifywise_mlflow.defs.old_runs import UNCHANGED
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.resources import TenantSync, described_tenant
+from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.stage_checks import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.persistence import trail
-from verifywise_mlflow.persistence.database import DatabaseError, database_url
+from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.stage_contents import stage_state
-from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import Stage, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tag_hygiene import tag_hygiene
@@ -129,17 +128,17 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        if not context.selected_asset_keys:  # Dagster's pages ask for no partitioned check alone, its API may
+            raise dg.Failure(f"checks are of a sync: materialize {stage.value}", allow_retries=False)
         try:
-            if not context.selected_asset_keys:
-                _look_again(context, known)
-                return
             sync = tenant_sync.of(context)
             report = sync.run(stage)
         except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
             # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
             raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
         figures = _figures(report) | of_materialization(sync, report)
-        # Counting takes seconds with 100,000 versions: where no record changed, the last materialization has it.
+        # Counting takes seconds with 100,000 versions. Where no record changed, it stands beside the last
+        # materialization that changed one, until that run is deleted.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
         judged = Judged.now(sync.store, sync.tenant) if judges else None
@@ -159,17 +158,6 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
     return asset
 
 
-def _look_again(context: dg.AssetExecutionContext, known: Mapping[str, DescribedRule]) -> None:
-    """Tell how the tenant stands where somebody asked for checks alone: nothing is synced, nothing is judged anew."""
-    if not context.has_partition_key:
-        raise dg.Failure("a check is of one tenant: choose its partition", allow_retries=False)
-    asked = {key.name for key in context.selected_asset_check_keys}
-    with Store(database_url()) as store:
-        judged = Judged.now(store, described_tenant(context.partition_key))
-    for result in judged.results({name: one for name, one in known.items() if name in asked}, context.instance):
-        context.log_event(result)
-
-
 def _data_version(sync: Sync, stage: Stage) -> dg.DataVersion:
     with sync.store.begin(sync.tenant.tenant_id) as connection:
         return data_version(stage_state(connection, sync.tenant.tenant_id, stage))
@@ -187,7 +175,7 @@ def _figures(report: StageReport) -> dict[str, Shown]:
         "seconds": round(report.seconds, 3),
     }
     if progress.notes:
-        figures["notes"] = "\n".join(progress.notes)
+        figures["notes"] = "\n".join(map(shown, progress.notes))
     if progress.unreadable:
         records = [
             dg.TableRecord({"kind": item.kind, "name": cell(item.name), "reason": cell(item.reason)})

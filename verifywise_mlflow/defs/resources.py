@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -15,12 +16,7 @@ from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
-def described_tenant(tenant_id: str) -> Tenant:
-    """Return a tenant as tenants.yaml describes it now.
-
-    Raises:
-        TenantsFileError: it does not, any more.
-    """
+def _described(tenant_id: str) -> Tenant:
     tenants = load_tenants()
     if tenant_id not in tenants:
         raise TenantsFileError(f"tenant {tenant_id} is no longer in tenants.yaml: it is not synced")
@@ -44,14 +40,13 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
     def of(self, context: dg.AssetExecutionContext) -> Sync:
         """Return the sync of the run's tenant; open it the first time."""
         if self._sync is None:
-            self._sync = Sync(
-                tenant=described_tenant(context.partition_key),
-                store=Store(database_url()),
-                options=SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals),
-                dagster_run_id=context.run.run_id,
-                now=self.now,
-            )
-            self._sync.__enter__()
+            tenant = _described(context.partition_key)
+            options = SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals)
+            with ExitStack() as until_it_began:
+                store = until_it_began.enter_context(Store(database_url()))
+                # Kept only once it began: one that did not is not to end, and Dagster's second try begins its own.
+                self._sync = Sync(tenant, store, options, context.run.run_id, now=self.now).__enter__()
+                until_it_began.pop_all()
         return self._sync
 
     def now(self) -> datetime:

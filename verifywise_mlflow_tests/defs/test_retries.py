@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +13,9 @@ from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.jobs import RETRY, sync_tenant
 from verifywise_mlflow.demo.ports import free_port
 from verifywise_mlflow.persistence.errors import DatabaseError
-from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.pipeline.tenancy import activate
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry
 
@@ -66,3 +69,23 @@ def test_a_sync_whose_stage_passed_the_second_time_has_not_failed(
     assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_SUCCESS")) == (1, 1)
     (ended,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     assert ended["outcome"] != "failed"
+
+
+def test_a_sync_that_could_not_begin_is_begun_by_the_second_try_and_not_ended_before(
+    registry: Registry, tenants_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, activated = [DatabaseError("the database is being restarted")], activate
+    lost[0].passing = True
+
+    def lost_at_first(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: str) -> None:
+        if lost:
+            raise lost.pop()
+        activated(connection, tenant, now, sync_id=sync_id)
+
+    monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate", lost_at_first)
+
+    seen = events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
+
+    assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_SUCCESS")) == (1, 1)
+    kinds = [str(row["kind"]) for row in rows(store, "audit_entries", "sequence")]
+    assert [kind for kind in kinds if kind.startswith("sync")] == ["sync started", "sync ended"]
