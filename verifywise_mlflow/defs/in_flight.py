@@ -54,11 +54,25 @@ def seen_by_sensor(runs: Iterable[dg.DagsterRun]) -> InFlight:
 
 
 def let_go_sooner(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
-    """Give a run in the queue another place there. Dagster's daemon looks at the tag whenever it takes runs out."""
-    instance.add_run_tags(run_id, {PRIORITY: str(priority)})
+    """Give a run in the queue another place there. Dagster's daemon looks at the tag whenever it takes runs out.
+
+    Dagster writes the whole run with its tags, as it has just read it: of a run that has begun, it could undo what the
+    run's own process writes.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status in (Status.QUEUED, Status.NOT_STARTED):
+        instance.add_run_tags(run_id, {PRIORITY: str(priority)})
 
 
 def tenants_that_failed(instance: dg.DagsterInstance, since: datetime) -> set[str]:
-    """Return the partition keys of the runs that were asked for since then and came to nothing."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=[Status.FAILURE, Status.CANCELED], created_after=since))
-    return {run.tags[PARTITION] for run in runs if PARTITION in run.tags}
+    """Return the partition keys of the runs that were asked for since then and failed, or were ended by somebody.
+
+    What was taken out of the queue before it began asked no server: mostly another sync of the tenant made it needless.
+    """
+    ended = dg.RunsFilter(statuses=[Status.FAILURE, Status.CANCELED], created_after=since)
+    return {
+        record.dagster_run.tags[PARTITION]
+        for record in instance.get_run_records(ended)
+        if PARTITION in record.dagster_run.tags
+        and (record.dagster_run.status is Status.FAILURE or record.start_time is not None)
+    }

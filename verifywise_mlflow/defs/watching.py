@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.connector.errors import ConnectorError, ServerBusyError
 from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.in_flight import let_go_sooner, runs_in_flight, seen_by_sensor
 from verifywise_mlflow.defs.partitions import partition_keys
@@ -89,6 +89,10 @@ def _answers(store: Store, watch: Watch[T], tenants: list[Tenant]) -> Iterator[t
     ]
     replies = watch.sweep.ask(questions, budget_seconds=watch.budget_seconds, longest_seconds=watch.longest_seconds)
     for reply in replies:
+        if isinstance(reply.outcome, ServerBusyError):
+            # The other sensor, on another thread, held the server's places. That says nothing of the server: the tenant
+            # is owed a look, as one that was not reached.
+            continue
         # Here and not in the sweep: where our own database fails, the tick fails, and no tenant is blamed for it.
         yield reply.tenant_id, _answer(store, watch, reply)
 

@@ -11,12 +11,14 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # a queue asks for one
 
 from verifywise_mlflow.connector.glances import shown_registry
+from verifywise_mlflow.connector.pools import server_slots
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.polling import Cursor
 from verifywise_mlflow.defs.schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors import changed_listings, new_versions
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import polls
 from verifywise_mlflow.pipeline.polls import ask_listings, news_of_listings
 from verifywise_mlflow.pipeline.stage import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
@@ -152,6 +154,31 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     assert (back.metadata["readable"].value, back.metadata["times_in_a_row"].value) == (True, 4)
 
 
+def test_a_server_whose_places_another_sensor_holds_is_not_told_as_one_that_cannot_be_read(
+    registry: Registry,
+    tenants_file: Path,
+    tenant: Tenant,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.version("churn")
+    ticking = Ticking(new_versions, instance)
+    settings = connection_settings(tenant)
+    places = server_slots(settings)
+    for _ in range(settings.bounds.requests_at_once):
+        assert places.acquire(blocking=False)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(polls, "POLL_SECONDS", 0.3)  # how long it waits for a place
+        for _ in range(3):
+            assert ticking.tick() == []
+            assert (ticking.cursor.owed, ticking.cursor.failing) == (("acme",), {})
+    assert ticking.events == []
+
+    for _ in range(settings.bounds.requests_at_once):
+        places.release()
+    assert ticking.tick() == ["acme"]
+
+
 @pytest.mark.parametrize(
     ("job", "event"),
     [(JOB, dg.DagsterEventType.RUN_ENQUEUED), ("__ASSET_JOB", dg.DagsterEventType.RUN_START)],
@@ -224,3 +251,16 @@ def test_a_sync_that_failed_is_not_asked_for_again_at_once(tenants_file: Path, i
     instance.add_run(dg.DagsterRun(JOB, status=dg.DagsterRunStatus.FAILURE, tags={"dagster/partition": "acme"}))
     assert asked_by(reconcile, instance) == []
     assert asked_by(reconcile, instance, after=timedelta(minutes=61)) == ["acme"]
+
+
+def test_a_sync_that_was_taken_out_of_the_queue_is_none_that_failed(
+    tenants_file: Path, instance: dg.DagsterInstance
+) -> None:
+    tags = {"dagster/partition": "acme"}
+    instance.report_run_canceled(instance.add_run(dg.DagsterRun(JOB, tags=tags)))
+    assert asked_by(reconcile, instance) == ["acme"]
+
+    begun = instance.add_run(dg.DagsterRun(JOB, tags=tags))
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), begun.run_id)
+    instance.report_run_canceled(begun)
+    assert asked_by(reconcile, instance) == []
