@@ -7,6 +7,7 @@ named in dagster.yaml. Dagster documents such a class as the way to tag whatever
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,10 @@ from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from verifywise_mlflow.defs.in_flight import let_go_sooner
 from verifywise_mlflow.defs.run_tags import PARTITION, Request, choose, queue_tags, server_of
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants, tenants_path
+
+_one_at_a_time = threading.Lock()
+"""Sensors, schedules and backfills ask on threads of one daemon: of two that ask for the same tenant at once, each
+would find nothing in the queue."""
 
 
 class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
@@ -34,6 +39,10 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
             return super().submit_run(context)
         if added := queue_tags(run.tags, self._server(tenant_id)):
             self._instance.add_run_tags(run.run_id, added)
+        with _one_at_a_time:
+            return self._queue(context, run, tenant_id)
+
+    def _queue(self, context: SubmitRunContext, run: dg.DagsterRun, tenant_id: str) -> dg.DagsterRun:
         waiting = {one.run_id: one for one in self._waiting(tenant_id)}
         choice = choose(_request(run), [_request(one) for one in waiting.values()])
         if choice is None:

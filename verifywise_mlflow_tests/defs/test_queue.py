@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +12,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from verifywise_mlflow.defs.in_flight import InFlight, runs_in_flight, seen_by_sensor
+from verifywise_mlflow.defs.in_flight import InFlight, let_go_sooner, runs_in_flight, seen_by_sensor
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}
@@ -45,39 +46,39 @@ class Queue:
     """What sensors, schedules, backfills and people have of it."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
+        self.instance = instance
 
     def ask(self, tenant_id: str, who: dict[str, str], *, reconcile: bool = False) -> dg.DagsterRun:
         config = {"ops": {"sync": {"config": {"reconcile": reconcile}}}}
-        run = self._instance.create_run_for_job(
+        run = self.instance.create_run_for_job(
             sync_tenant,
             run_config=config,
             tags={"dagster/partition": tenant_id, **who},
             remote_job_origin=ORIGIN,
         )
         context = SubmitRunContext(run, workspace=None)  # type: ignore[arg-type]  # the queue asks nothing of it
-        return self._instance.run_coordinator.submit_run(context)
+        return self.instance.run_coordinator.submit_run(context)
 
     def next(self) -> list[str]:
         """Return the tenants whose runs would be begun now, in their order."""
         daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
-        chosen = daemon._get_runs_to_dequeue(self._instance, self._instance.get_concurrency_config(), None)
+        chosen = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
         return [run.tags["dagster/partition"] for run in chosen]
 
     def in_flight(self) -> InFlight:
-        return seen_by_sensor(runs_in_flight(self._instance))
+        return seen_by_sensor(runs_in_flight(self.instance))
 
     def begin(self) -> list[str]:
         """Begin these runs."""
         tenants = self.next()
         for tenant_id in tenants:
             (run, *_) = self.of(tenant_id, dg.DagsterRunStatus.QUEUED)
-            self._instance.report_dagster_event(_event("PIPELINE_STARTING"), run.run_id)
+            self.instance.report_dagster_event(_event("PIPELINE_STARTING"), run.run_id)
         return tenants
 
     def of(self, tenant_id: str, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
         found = dg.RunsFilter(tags={"dagster/partition": tenant_id}, statuses=[status])
-        return list(self._instance.get_runs(filters=found))
+        return list(self.instance.get_runs(filters=found))
 
 
 def _event(kind: str) -> dg.DagsterEvent:
@@ -132,6 +133,25 @@ def test_a_tenant_is_synced_once_at_a_time_and_waits_in_the_queue_once(queue: Qu
     assert {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)} == {waits.run_id, other.run_id}
     assert again.status is dg.DagsterRunStatus.CANCELED
     assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.STARTING)] == [first.run_id]
+
+
+def test_of_those_who_ask_at_once_on_threads_of_the_daemon_one_is_queued(queue: Queue) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        asked = list(threads.map(lambda who: queue.ask("own-0", who), [SENSOR, SCHEDULE, SENSOR, SCHEDULE]))
+
+    assert len(asked) == 4
+    assert len(queue.of("own-0", dg.DagsterRunStatus.QUEUED)) == 1
+    assert len(queue.of("own-0", dg.DagsterRunStatus.CANCELED)) == 3
+
+
+def test_a_run_that_has_begun_since_keeps_its_tags(queue: Queue) -> None:
+    run = queue.ask("own-0", BACKFILL)
+    assert queue.begin() == ["own-0"]
+
+    let_go_sooner(queue.instance, run.run_id, 5)
+
+    (begun,) = queue.of("own-0", dg.DagsterRunStatus.STARTING)
+    assert begun.tags["dagster/priority"] == "-10"
 
 
 def test_a_backfill_keeps_its_run_and_the_one_that_waited_is_taken_out(queue: Queue) -> None:
