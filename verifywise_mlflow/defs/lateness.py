@@ -28,20 +28,22 @@ _TOLD = TypeAdapter(dict[str, str])
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks in our own store how old each tenant's stages are, and lets the check 'fresh' on "
     "canonical_records fail of those that are late, with what their last sync said. The next sync "
-    "lets it pass again.",
+    "lets it pass again; where that was none of Dagster's, this sensor does.",
 )
 def late_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Report each tenant that is late, once, and again after a sync that let the check pass and did not end well."""
+    """Report each tenant that is late, once, and again after a sync that let the check pass and did not end well.
+
+    Who was told of and is late no more is reported, too: no check says so after a sync from the command line.
+    """
     partitions = partition_keys(context.instance)
     tenants = [tenant for tenant_id, tenant in load_tenants().items() if tenant_id in partitions]
     told, late, events = _told(context.cursor), {}, []
     with Store(database_url()) as store:
         for tenant, aged, how_it_ended in lateness.late_tenants(store, tenants, datetime.now(UTC)):
             result = fresh_result(aged, how_it_ended)
-            if result.passed:
-                continue
-            late[tenant.tenant_id] = _checked_at(aged)
-            if told.get(tenant.tenant_id) != late[tenant.tenant_id]:
+            if not result.passed:
+                late[tenant.tenant_id] = _checked_at(aged)
+            if told.get(tenant.tenant_id) != late.get(tenant.tenant_id):
                 looked_at = newest_materialization(context.instance, Stage.CANONICAL_RECORDS, tenant.tenant_id)
                 events.append(_evaluation(result, tenant.tenant_id, looked_at))
                 make_room_for(context.instance, events[-1])
