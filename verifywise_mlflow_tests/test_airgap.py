@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,34 +69,47 @@ print("before", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
 enter([Path(sys.argv[1])])
 print("inside", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
 """
+A_LOOK_UP = "import socket\ntry: socket.getaddrinfo('looked-up.example', 443)\nexcept socket.gaierror: pass"
+ON_A_MACHINE_WITH_A_DOMAIN = """
+import os, sys
+from pathlib import Path
+from verifywise_mlflow_tests.airgap.namespace import NAMES, enter, lay_over
+enter()
+lay_over(NAMES, Path(sys.argv[1]))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
 A_PAGE = """
 from verifywise_mlflow_tests.browser import chromium
 try:
     with chromium.page() as page:
         page.set_content("<link rel=stylesheet href=https://font.example/><img src=http://image.example/x.png>")
-        page.wait_for_timeout(5_000)
+        page.wait_for_timeout(2_000)
 except AssertionError as error:
     assert str(error) == "pages asked ['font.example', 'image.example']"
 else:
     raise SystemExit("the browser tests would not have noticed")
 """
 A_CALL = """
-import time
+import threading
 import mlflow
 mlflow.set_tracking_uri("http://127.0.0.1:9")
 try:
     mlflow.MlflowClient().create_experiment("churn")
 except mlflow.MlflowException:
     pass
-time.sleep(2)
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join(30)
 """
 """To a server that is not there: MLflow's client tells its makers of the call all the same."""
 
 
-def watched(program: str, *options: str, env: Mapping[str, str]) -> tuple[int, set[str]]:
+def watched(
+    program: str, *options: str, env: Mapping[str, str], on: Sequence[str] = (sys.executable,)
+) -> tuple[int, set[str]]:
     """Run a program with loopback only; return its exit code and what it tried to reach."""
     done = subprocess.run(
-        [*(sys.executable, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
+        [*(*on, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
         cwd=REPOSITORY,
         env=env,
         capture_output=True,
@@ -158,6 +171,13 @@ def test_a_resolver_behind_a_socket_in_the_file_system_is_not_to_be_had(tmp_path
     if "NoNamespaceError" in seen.stderr:
         pytest.skip(f"nothing is shown here: {seen.stderr.splitlines()[-1]}")
     assert seen.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
+
+
+def test_a_name_is_asked_for_as_it_was_given_whatever_domain_the_machine_has(tmp_path: Path) -> None:
+    (names := tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\nsearch corp.example\noptions ndots:5\n")
+    with_a_domain = (sys.executable, "-c", ON_A_MACHINE_WITH_A_DOMAIN, str(names))
+
+    assert watched(A_LOOK_UP, env=os.environ, on=with_a_domain) == (REACHED_OUT, {"name looked-up.example"})
 
 
 def test_a_ping_is_an_attempt_and_the_kernels_word_that_nobody_answers_is_none() -> None:

@@ -18,6 +18,9 @@ RESOLVERS = (
 )
 """Where names can be asked for without a packet: whoever answers there is outside, and would ask the world."""
 
+NAMES = Path("/etc/resolv.conf")
+ASKED_AS_GIVEN = Path(__file__).with_name("resolv.conf")
+
 _NEWUSER, _NEWNET, _NEWNS = 0x10000000, 0x40000000, 0x00020000
 _BIND, _REC, _PRIVATE = 0x1000, 0x4000, 0x40000
 _SIOCSIFFLAGS, _UP = 0x8914, 0x1
@@ -37,24 +40,25 @@ def enter(resolvers: Sequence[Path] = RESOLVERS) -> None:
     """
     uid, gid = os.getuid(), os.getgid()
     open_ones = [path for path in resolvers if path.is_socket()]
-    _done(_libc.unshare(_NEWNET | (_NEWNS if open_ones else 0) | (_NEWUSER if uid else 0)))
+    _done(_libc.unshare(_NEWNET | _NEWNS | (_NEWUSER if uid else 0)))
     if uid:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    _close(open_ones)
+    _done(_libc.mount(b"none", b"/", None, _REC | _PRIVATE, None))
+    for path in open_ones:  # the C library then asks a nameserver instead
+        lay_over(path, Path(os.devnull))
+    if NAMES.exists():
+        lay_over(NAMES, ASKED_AS_GIVEN)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP))
     for family in (socket.AF_INET, socket.AF_INET6):
         _lead_everything_home(family)
 
 
-def _close(sockets: Sequence[Path]) -> None:
-    """Lay a file over each socket, for this process and its children: the C library then asks a nameserver instead."""
-    if sockets:
-        _done(_libc.mount(b"none", b"/", None, _REC | _PRIVATE, None))
-    for path in sockets:
-        _done(_libc.mount(b"/dev/null", os.fsencode(path.resolve()), None, _BIND, None))
+def lay_over(path: Path, file: Path) -> None:
+    """Let a path be another file, for this process and its children."""
+    _done(_libc.mount(os.fsencode(file), os.fsencode(path.resolve()), None, _BIND, None))
 
 
 def _lead_everything_home(family: int) -> None:
