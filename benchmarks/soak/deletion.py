@@ -53,7 +53,7 @@ def delete_old_runs(home: Path, url: str) -> Deletion:
     before = extent(url)
     with instance_in(home) as instance:
         materialized = _materialized(instance)
-        deleted = delete_old_runs_of(instance, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
+        deleted = delete_old_runs_of(instance, None, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
         return Deletion(deleted, before, extent(url), materialized, _materialized(instance))
 
 

@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
@@ -19,7 +20,7 @@ from verifywise_mlflow.dagster_yaml import UnusableVariableError
 from verifywise_mlflow.defs.external import mlflow_server
 from verifywise_mlflow.defs.old_runs import UNCHANGED, EndedRun, Kept, Needed, may_go
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.run_deletion import delete_old_runs, delete_old_runs_of
+from verifywise_mlflow.defs.run_deletion import code_location_of, delete_old_runs, delete_old_runs_of
 from verifywise_mlflow.defs.runless_results import make_room_for
 from verifywise_mlflow.defs.stage_checks import stage_check_specs
 from verifywise_mlflow.pipeline.stage import Stage
@@ -133,10 +134,10 @@ def test_after_the_deletion_each_tenant_is_still_materialized_and_has_its_newest
     everything = {changed, unchanged, failed, filled, newest, part, only, under_way.run_id}
     assert run_ids(instance) == everything
 
-    assert delete_old_runs_of(instance, KEPT, now) == 0
-    assert delete_old_runs_of(instance, KEPT, now + timedelta(days=8)) == 1
+    assert delete_old_runs_of(instance, None, KEPT, now) == 0
+    assert delete_old_runs_of(instance, None, KEPT, now + timedelta(days=8)) == 1
     assert run_ids(instance) == everything - {unchanged}
-    assert delete_old_runs_of(instance, KEPT, now + timedelta(days=91)) == 2
+    assert delete_old_runs_of(instance, None, KEPT, now + timedelta(days=91)) == 2
 
     assert run_ids(instance) == {filled, newest, part, only, under_way.run_id}
     assert shown(instance) == before == ({"acme", "globex"}, [newest, only])
@@ -158,16 +159,38 @@ def test_a_sensor_tells_a_tenants_result_as_often_as_it_has_to_and_what_is_super
     assert shown_results(instance) == ["late again", "late"]
     synced = sync(instance, "acme")
 
-    delete_old_runs_of(instance, KEPT, datetime.now(UTC) + timedelta(days=89))
+    delete_old_runs_of(instance, None, KEPT, datetime.now(UTC) + timedelta(days=89))
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 6
-    delete_old_runs_of(instance, KEPT, datetime.now(UTC) + timedelta(days=91))
+    delete_old_runs_of(instance, None, KEPT, datetime.now(UTC) + timedelta(days=91))
 
     told_of = rows(
         database_url, "SELECT partition, run_id FROM asset_check_executions WHERE check_name = 'fresh' ORDER BY 1"
     )
-    assert told_of == [("acme", synced), ("globex", "")]
+    assert told_of == [("acme", ""), ("acme", synced), ("globex", "")]  # in a table that holds one of a partition
     observed = rows(database_url, "SELECT partition FROM event_logs WHERE run_id = '' ORDER BY 1")
     assert observed == [("acme",), ("globex",)]
+
+
+def test_runs_and_reports_of_another_code_location_stay_whatever_they_are_called(
+    instance: dg.DagsterInstance, database_url: str
+) -> None:
+    def synced_by(location: str) -> dg.DagsterRun:
+        origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "all").get_job_origin("sync_tenant")
+        tags = {"dagster/partition": "acme"}
+        succeeded = dg.DagsterRunStatus.SUCCESS
+        return instance.add_run(dg.DagsterRun("sync_tenant", status=succeeded, tags=tags, remote_job_origin=origin))
+
+    goes, newest, others, others_newest = (synced_by(location) for location in ("ours", "ours", "others", "others"))
+    of_none = [sync(instance, "acme"), sync(instance, "acme")]
+    foreign = dg.AssetKey(["theirs", "server"])
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(foreign, "up", passed=True, metadata={}))
+    for _ in range(2):
+        instance.report_runless_asset_event(dg.AssetObservation(foreign, partition="acme"))
+
+    assert delete_old_runs_of(instance, code_location_of(goes), KEPT, datetime.now(UTC) + timedelta(days=91)) == 1
+
+    assert run_ids(instance) == {newest.run_id, others.run_id, others_newest.run_id, *of_none}
+    assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 3
 
 
 def test_the_job_deletes_by_the_environment_and_is_itself_soon_deleted(instance: dg.DagsterInstance) -> None:
