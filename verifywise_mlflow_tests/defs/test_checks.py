@@ -63,8 +63,9 @@ def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, poli
 
     assert [one.passed for one in (before, after, last)] == [False, False, True]
     assert after.description == "1 of 3 versions of acme need attention; 1 more are waived"
-    figures = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "severity", "policy")}
-    assert figures == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "severity": "high", "policy": "ours 1"}
+    figures = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "title", "policy")}
+    assert figures == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "title": "Ada has it", "policy": "ours 1"}
+    assert after.metadata["severity"].value == "high"
     assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2.1"
     worst = after.metadata["versions"]
     assert isinstance(worst, dg.TableMetadataValue)

@@ -151,7 +151,13 @@ def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: 
 
 
 @pytest.mark.parametrize(
-    "other", ["jsonb_set(counts, '{form}', '\"of-another\"')", "counts - 'form'", "counts #- '{counts,opened}'", "'[]'"]
+    "other",
+    [
+        """counts || '{"form": "of-another"}' #- '{counts,badges,0}'""",
+        "(counts #- '{counts,badges,0}') - 'form'",
+        "counts #- '{counts,opened}'",
+        "'[]'",
+    ],
 )
 def test_counts_of_another_release_are_counted_anew(store: Store, other: str) -> None:
     tenant = Tenant(store, day(1))
