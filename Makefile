@@ -37,9 +37,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
 
-# A file's tests stay together, since they share servers. One process more than two cores: tests wait for servers.
+# A file's tests stay together, since they share servers, and files begin in conftest's order, not those of most tests
+# first. One process more than two cores: tests wait for servers.
+SHARED := --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
+
 test: $(READY) azurite
-	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(TEST_ARGS)
+	$(BIN)/pytest $(SHARED) $(TEST_ARGS)
 
 # The pictures in docs/ are what the browser tests see. They need Chromium: apt-get install chromium
 pictures: $(READY)
@@ -71,7 +74,7 @@ airgap: $(READY)
 # All of the suite in such a network. Its tests ask for a name that is nobody's (RFC 6761), to see what then is said.
 airgap-test: $(READY) azurite
 	$(BIN)/python -m verifywise_mlflow_tests.airgap --on-purpose "name no-such-host.invalid" \
-	  $(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(TEST_ARGS)
+	  $(BIN)/pytest $(SHARED) $(TEST_ARGS)
 
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)

@@ -22,6 +22,20 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.registry import Registry
 
+LONGEST = (
+    *("test_soak.py", "browser/test_what_people_see.py", "demo/test_demo.py", "connector/test_request_budget.py"),
+    *("pipeline/test_killed_sync.py", "connector/test_shifting_pages.py", "test_canaries.py", "test_airgap.py"),
+    "cli/test_endings.py",
+)
+"""The files that take minutes. They begin first: one that begins last is what all other processes wait for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave all else in its order."""
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
