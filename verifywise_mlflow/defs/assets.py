@@ -128,8 +128,10 @@ def _asset(described: _StageAsset) -> dg.AssetsDefinition:
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        if not context.selected_asset_keys:  # Dagster's pages ask for no partitioned check alone, its API may
-            raise dg.Failure(f"checks are of a sync: materialize {stage.value}", allow_retries=False)
+        if not context.selected_asset_keys:  # "Execute all" on Dagster's page of checks, which names no partition
+            raise dg.Failure(
+                f"checks cannot be executed alone: materialize {stage.value} for a tenant", allow_retries=False
+            )
         try:
             sync = tenant_sync.of(context)
             report = sync.run(stage)
