@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dagster import DagsterInstance
-from dagster._core.scheduler.instigation import SensorInstigatorData, TickStatus
+from dagster._core.scheduler.instigation import InstigatorState, SensorInstigatorData, TickStatus
 from mlflow import MlflowClient
 
 import verifywise_mlflow
@@ -85,18 +85,28 @@ def _evaluate(instance: DagsterInstance, sensor: str) -> None:
     deadline = time.monotonic() + 120
     asked = time.time()
     while True:
-        (state,) = (one for one in instance.all_instigator_state() if one.instigator_name == sensor)
+        state = _state(instance, sensor)
         (tick,) = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
         if tick.timestamp > asked and tick.status in {TickStatus.SKIPPED, TickStatus.SUCCESS}:
             return
         assert time.monotonic() < deadline, f"{sensor}: {tick}"
-        data = state.instigator_data
-        assert isinstance(data, SensorInstigatorData)
-        if tick.timestamp <= asked and data.last_tick_start_timestamp:
-            # What the daemon goes by; the cursor stays.
-            over = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
-            instance.update_instigator_state(state.with_data(over))
+        if tick.timestamp <= asked and tick.status is not TickStatus.STARTED:
+            # Not while it ticks: what it notes at the tick's end, its cursor, would be written over by what was before.
+            _let_its_interval_be_over(instance, _state(instance, sensor))
         time.sleep(1)
+
+
+def _state(instance: DagsterInstance, sensor: str) -> InstigatorState:
+    (state,) = (one for one in instance.all_instigator_state() if one.instigator_name == sensor)
+    return state
+
+
+def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState) -> None:
+    data = state.instigator_data
+    assert isinstance(data, SensorInstigatorData)
+    if data.last_tick_start_timestamp:  # what the daemon goes by; the cursor stays
+        over = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
+        instance.update_instigator_state(state.with_data(over))
 
 
 def _add_hostile(mlflow_uri: str, tenant: str) -> None:

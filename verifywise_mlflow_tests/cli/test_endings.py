@@ -138,8 +138,8 @@ def on_a_terminal(
     with (
         Terminal(ours) as terminal,
         subprocess.Popen(
-            # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
-            ["env", "--default-signal=INT,HUP", *COMMAND, *words],
+            # A shell that runs the tests in the background has them ignore Ctrl-C, and Dagster then SIGTERM, too.
+            ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *words],
             env={**os.environ, "TERM": "xterm", **environment},
             stdout=subprocess.PIPE,
             stderr=theirs,
