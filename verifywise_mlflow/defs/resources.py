@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from verifywise_mlflow.defs.held_connections import hold_connections
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stage import SyncOptions
@@ -36,6 +37,11 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         default=None, description="Let a large loss pass that was held back: who has looked at the server, and why."
     )
     _sync: Sync | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Get ready for the run's events."""
+        if context.instance is not None:
+            hold_connections(context.instance)
 
     def of(self, context: dg.AssetExecutionContext) -> Sync:
         """Return the sync of the run's tenant; open it the first time."""
