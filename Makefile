@@ -120,6 +120,6 @@ check: lint types contracts definitions
 clean:
 	# As root, Postgres runs as another account and may keep its data elsewhere: .demo/postgres is then a link to it.
 	if [ -x $(BIN)/python ] && [ -L .demo/postgres ]; then \
-	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
+	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.servers.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
 	fi
 	rm -rf $(VENV) .demo .compat .azurite build/bench

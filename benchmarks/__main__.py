@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.measuring import ContenderFailedError
+from benchmarks.measurement import ContenderFailedError
 from benchmarks.parts import PASSWORD_SERVERS_PYTHON, Part, measure_part
 from benchmarks.report import as_json, machine, table
+from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.progress import Progress
-from verifywise_mlflow.terminal import interruptible
 
 _PAPER_WIDTH = 150
 """Of what goes into a file: a table's columns must not be folded."""

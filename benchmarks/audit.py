@@ -18,10 +18,10 @@ from rich.console import Console
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.verification import verify
-from verifywise_mlflow.demo.postgres import temporary_postgres
-from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.checkpoints import sign_head
+from verifywise_mlflow.services.audit_signing import sign_head
 
 A_TRANSACTION = 1_000
 """Entries; each transaction ends with a checkpoint, as a sync does."""
@@ -70,7 +70,7 @@ def write(url: str, entries: int, key: SigningKey) -> float:
     with Store(url) as store:
         for start in range(0, entries, A_TRANSACTION):
             with store.begin("acme") as connection:
-                trail.append(connection, [entry(number) for number in range(start, start + A_TRANSACTION)])
+                audit_log.append(connection, [entry(number) for number in range(start, start + A_TRANSACTION)])
                 sign_head(connection, "acme", key, datetime(2026, 1, 1, tzinfo=UTC))
     return time.monotonic() - began
 
@@ -87,8 +87,8 @@ def verify_alone(url: str, private_key: str) -> None:
     key = SigningKey.from_pem(Path(private_key).read_bytes())
     with Store(url) as store, store.begin("acme") as connection:
         before, began, began_working = peak_mib(), time.monotonic(), time.process_time()
-        stored = trail.checkpoints(connection, "acme")
-        report = verify("acme", trail.links(connection, "acme"), stored, keys=[key.public])
+        stored = audit_log.checkpoints(connection, "acme")
+        report = verify("acme", audit_log.links(connection, "acme"), stored, keys=[key.public])
         seconds, worked = time.monotonic() - began, time.process_time() - began_working
     assert report.damage is None, report.damage
     assert report.vouched == report.entries
@@ -111,7 +111,7 @@ def measure(entries: int, folder: Path) -> Figures:
         url = postgres.url("postgres")
         append_seconds = write(url, entries, key)
         with Store(url) as store, store.begin("acme") as connection:
-            head = trail.head(connection, "acme")
+            head = audit_log.head(connection, "acme")
         done = subprocess.run(  # noqa: S603  # our own code, told what we made
             [sys.executable, "-c", VERIFYING, url, str(private_key)],
             check=True,

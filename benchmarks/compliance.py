@@ -22,22 +22,22 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.compliance_policy import policy
-from benchmarks.contender import cpu_seconds, peak_bytes
 from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
-from verifywise_mlflow.compliance.policy import Policy, default_policy
-from verifywise_mlflow.compliance.ruleset import merged
-from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
+from verifywise_mlflow.compliance.rules.ruleset import merged
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.persistence import records
-from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence.repositories import records
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.compliance_results import judge_due
-from verifywise_mlflow.pipeline.stage import StageContext, SyncOptions
+from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
+from verifywise_mlflow.pipeline.stages.compliance_results import judge_due
 from verifywise_mlflow.pipeline.sync import Sync
 
 MADE = 1_000

@@ -5,7 +5,7 @@ They are written as people would write them: most share what they apply to, some
 
 from __future__ import annotations
 
-from verifywise_mlflow.compliance.policy import Policy, Reference, Rule, Severity
+from verifywise_mlflow.compliance.rules.policy import Policy, Reference, Rule, Severity
 
 _IN_USE = 'lifecycle_stage in ["production", "staging"]'
 _IN_PRODUCTION = 'lifecycle_stage == "production"'

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from verifywise_mlflow.artifacts.hashing import HashedBytes
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
-from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 
 CHUNK = 256 * 1024
 LARGE, SMALL = (3, 512 * MIB), (5_000, 4 * 1024)

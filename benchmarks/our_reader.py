@@ -9,12 +9,12 @@ from contextlib import closing
 
 from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
 from verifywise_mlflow.artifacts.location import logged_model_id_in
-from verifywise_mlflow.connector.credentials import FixedHeaders
-from verifywise_mlflow.connector.entities import TrainingRun
-from verifywise_mlflow.connector.glances import newest_version_time
-from verifywise_mlflow.connector.reader import MlflowReader
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.connector.tracking import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
+from verifywise_mlflow.connector.change_probes import newest_version_time
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.connector.models import TrainingRun
+from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
+from verifywise_mlflow.http.auth import FixedHeaders
+from verifywise_mlflow.http.settings import ConnectionSettings
 
 
 def settings_of(task: Task) -> ConnectionSettings:

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.secrets import SecretReference

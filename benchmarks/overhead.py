@@ -21,12 +21,12 @@ import psycopg2
 from rich.console import Console
 
 from benchmarks.registry import SMALL, fill
-from verifywise_mlflow.demo.dagster_api import ENDED, DagsterApi, SyncRun
-from verifywise_mlflow.demo.dagster_servers import DagsterServers
-from verifywise_mlflow.demo.instance import instance_environment
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
+from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow_tests.proxy import Exchange, proxy_before
 
 TENANT = "acme"

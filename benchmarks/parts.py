@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from benchmarks.imitation import RUNS_A_PAGE
-from benchmarks.measuring import REPOSITORY, ContenderFailedError, Measured, Round, measure
+from benchmarks.fake_server import RUNS_A_PAGE
+from benchmarks.measurement import REPOSITORY, ContenderFailedError, Measured, Round, measure
 from benchmarks.registry import LARGE, SMALL, fill
 from benchmarks.task import CHANGES, METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, Found, Task
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.ports import free_port
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
-from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.ports import free_port
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 from verifywise_mlflow_tests.proxy import Proxy, proxy_before
 from verifywise_mlflow_tests.seeding import Sizes
 
@@ -112,7 +112,7 @@ def _many_runs(home: Path, tell: Tell) -> Measurements:
     rows = []
     with ChildProcess(
         "the imitation",
-        [sys.executable, "-m", "benchmarks.imitation", str(port)],
+        [sys.executable, "-m", "benchmarks.fake_server", str(port)],
         log=home / "imitation.log",
         env=child_environment(),
         cwd=REPOSITORY,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from benchmarks.measuring import Measured, Round
+from benchmarks.measurement import Measured, Round
 from benchmarks.parts import Measurements, Part
 
 _MEGABYTE = 1_000_000

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.measuring import ContenderFailedError, Measured
+from benchmarks.measurement import ContenderFailedError, Measured
 from benchmarks.parts import Measurements, Part, Tell, compare, open_server
 from benchmarks.registry import change, fill
 from benchmarks.report import as_json, machine
 from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
+from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.progress import Progress
-from verifywise_mlflow.terminal import interruptible
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow_tests.seeding import Sizes
 
 CLIENT_ONCE_FROM = 10_000

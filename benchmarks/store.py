@@ -24,15 +24,15 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import event, text
 
-from benchmarks.contender import cpu_seconds, peak_bytes
+from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
-from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence import manifests
-from verifywise_mlflow.persistence.manifests import ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.repositories import manifests
+from verifywise_mlflow.persistence.repositories.manifests import ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.artifact_manifests import VERSIONS_A_BATCH
-from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.context import Stage, SyncOptions
+from verifywise_mlflow.pipeline.stages.artifact_manifests import VERSIONS_A_BATCH
 from verifywise_mlflow.pipeline.sync import Sync
 
 RETAGGED = 10_000

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, Requirement
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment as Environment
-from verifywise_mlflow.connector.entities import Experiment, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.connector.listing import Listing
-from verifywise_mlflow.connector.reader import MlflowReader, ServerInfo
-from verifywise_mlflow.connector.transport import Traffic
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader, ServerInfo
+from verifywise_mlflow.connector.models import Experiment, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")

@@ -23,17 +23,18 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from benchmarks.at_rest import fill
-from benchmarks.contender import peak_bytes
+from benchmarks.competitor import peak_bytes
+from benchmarks.idle_tenant import fill
 from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader
-from verifywise_mlflow.demo.postgres import temporary_postgres
-from verifywise_mlflow.persistence import records, stage_contents, tenancy, trail
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.persistence.queries import stage_contents
+from verifywise_mlflow.persistence.repositories import audit_log, records, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.policies import rules_of
-from verifywise_mlflow.pipeline.stage import Stage
-from verifywise_mlflow.pipeline.standing import standing
+from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.compliance_summary import standing
+from verifywise_mlflow.services.tenant_policies import rules_of
 
 PREVIEWED = 5
 """Rows of a stage that Dagster is shown."""
@@ -97,7 +98,7 @@ def _told() -> Mapping[str, Callable[[Connection], object]]:
         "incomplete records": lambda connection: records.count_incomplete(connection, of),
         "when each stage was gone through": lambda connection: tenancy.refreshes(connection, of),
         "changed bytes": lambda connection: stage_contents.count_changed_bytes(connection, of),
-        "end of the trail": lambda connection: trail.head(connection, of),
+        "end of the trail": lambda connection: audit_log.head(connection, of),
     }
 
 

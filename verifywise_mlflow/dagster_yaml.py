@@ -67,7 +67,7 @@ def dagster_yaml(environment: Mapping[str, str]) -> dict[str, object]:
         "python_logs": {"python_log_level": level},
         # Gives each run the tags that the limits below are about.
         "run_coordinator": {
-            "module": "verifywise_mlflow.defs.run_coordinator",
+            "module": "verifywise_mlflow.defs.run_queue.coordinator",
             "class": "TenantRunCoordinator",
             "config": {"dequeue_interval_seconds": numbers["VERIFYWISE_DEQUEUE_SECONDS"]},
         },

@@ -2,17 +2,17 @@
 
 import dagster as dg
 
-from verifywise_mlflow.defs.alerts import alerts
-from verifywise_mlflow.defs.assets import stage_assets
-from verifywise_mlflow.defs.audit_verification import daily_audit_verification, verify_audit_trails
-from verifywise_mlflow.defs.external import mlflow_server
-from verifywise_mlflow.defs.figures_over_time import assets_over_time
+from verifywise_mlflow.defs.assets.compliance_metrics import assets_over_time
+from verifywise_mlflow.defs.assets.external_assets import mlflow_server
+from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.jobs import sync_tenant
-from verifywise_mlflow.defs.lateness import late_tenants
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_deletion import delete_old_runs, hourly_run_deletion
-from verifywise_mlflow.defs.schedules import reconcile, rehash
-from verifywise_mlflow.defs.sensors import changed_listings, new_versions, tenants
+from verifywise_mlflow.defs.schedules.audit_verification import daily_audit_verification, verify_audit_trails
+from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
+from verifywise_mlflow.defs.sensors.alerts import alerts
+from verifywise_mlflow.defs.sensors.freshness_sensor import late_tenants
+from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
 
 defs = dg.Definitions(
     assets=[mlflow_server, *stage_assets, *assets_over_time()],

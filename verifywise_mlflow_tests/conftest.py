@@ -16,8 +16,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from mlflow import MlflowClient
 
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.registry import Registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, answer
+from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer
 
 
 def echoing(issued_token: str) -> object:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.demo.process import child_environment
+from verifywise_mlflow.demo.servers.process import child_environment
 from verifywise_mlflow_tests.airgap import NO_NAMESPACE, REACHED_OUT
 from verifywise_mlflow_tests.airgap.watcher import told_by
 from verifywise_mlflow_tests.browser import chromium

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.backfill.found import Run, overlaps, read_after, runs_a_minute
+from benchmarks.backfill.observations import Run, overlaps, read_after, runs_a_minute
 
 
 def run(asked_at: float, began_at: float | None, ended_at: float | None, status: str = "SUCCESS") -> Run:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from verifywise_mlflow.dagster_yaml import UnusableVariableError, dagster_yaml
-from verifywise_mlflow.demo.instance import write_instance
+from verifywise_mlflow.demo.dagster_instance import write_instance
 from verifywise_mlflow_tests.defs.production import name_postgres, production_instance
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

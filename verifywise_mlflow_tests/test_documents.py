@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
+from verifywise_mlflow.connector.endpoints import DatabricksReadCall, ReadCall
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, hostile_server, json_answer
+from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, hostile_server, json_answer
 from verifywise_mlflow_tests.proxy import (
     Fault,
     Proxy,

@@ -12,8 +12,8 @@ import pytest
 from benchmarks.soak import event_log, memory
 from benchmarks.soak.comparison import faults
 from benchmarks.soak.event_log import Left
+from benchmarks.soak.run import Soaked, soaked
 from benchmarks.soak.size import Size
-from benchmarks.soak.soaking import Soaked, soaked
 from verifywise_mlflow.persistence.store import Store
 
 # Less than a minute where nothing else runs, and ten times that on a machine that has ten times that to do.

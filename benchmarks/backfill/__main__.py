@@ -15,8 +15,8 @@ from rich.table import Table
 
 from benchmarks import backfill
 from benchmarks.backfill.drain import drain
-from benchmarks.backfill.found import Found, Spread, found
-from benchmarks.backfill.place import place
+from benchmarks.backfill.installation import place
+from benchmarks.backfill.observations import Found, Spread, found
 
 
 def main() -> int:

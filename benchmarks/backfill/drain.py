@@ -13,10 +13,10 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 import urllib3
 from dagster._core.execution.backfill import BulkActionStatus
 
-from benchmarks.backfill.place import Place, Tell
-from verifywise_mlflow.defs.run_tags import BACKFILL, PARTITION
-from verifywise_mlflow.demo.dagster_api import JOB, LOCATION
-from verifywise_mlflow.demo.process import ChildProcess
+from benchmarks.backfill.installation import Place, Tell
+from verifywise_mlflow.defs.run_queue.policy import BACKFILL, PARTITION
+from verifywise_mlflow.demo.servers.dagster_api import JOB, LOCATION
+from verifywise_mlflow.demo.servers.process import ChildProcess
 
 CHANGE_EVERY_SECONDS = 8.0
 AFTERWARDS_SECONDS = 240.0

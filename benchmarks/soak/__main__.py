@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import soak
+from benchmarks.soak.run import soaked
 from benchmarks.soak.size import Size
-from benchmarks.soak.soaking import soaked
 
 
 def main() -> int:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from benchmarks.soak.estate import Estate
-from benchmarks.soak.people import Key
+from benchmarks.soak.fleet import Estate
+from benchmarks.soak.mutations import Key
 from verifywise_mlflow.audit.verification import verify
-from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 
 
@@ -87,7 +87,7 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
     yield from _entries(syncs, store)
     for tenant in (tenant for estate in estates for tenant in estate.tenants):
         with store.begin(tenant) as connection:
-            report = verify(tenant, trail.links(connection, tenant), (), is_expected=True)
+            report = verify(tenant, audit_log.links(connection, tenant), (), is_expected=True)
         if report.damage:
             yield f"{tenant}: {report.damage.sentence}"
 

@@ -12,9 +12,9 @@ import dagster as dg
 
 from benchmarks.soak.event_log import Extent, extent
 from benchmarks.soak.syncing import instance_in
-from verifywise_mlflow.defs.old_runs import Kept
 from verifywise_mlflow.defs.run_deletion import delete_old_runs_of
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.defs.schedules.run_retention import Kept
+from verifywise_mlflow.pipeline.context import Stage
 
 Materialized = Mapping[str, Sequence[str]]
 """The tenants whose partition of a stage Dagster shows as materialized, by the stage."""

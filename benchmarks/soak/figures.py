@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.soak.deletion import Deletion
 from benchmarks.soak.event_log import Extent, Left, first_and_last
-from benchmarks.soak.life import Life
+from benchmarks.soak.scenario import Life
 from benchmarks.soak.syncing import Done
 
 Kind = Literal["found changes", "found nothing new", "failed"]

@@ -13,7 +13,7 @@ from verifywise_mlflow.alerts.targets.email import EmailTarget
 from verifywise_mlflow.alerts.targets.log import LogTarget
 from verifywise_mlflow.alerts.targets.target import Described
 from verifywise_mlflow.alerts.targets.webhook import WebhookTarget
-from verifywise_mlflow.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.common.strict_yaml import UniqueKeyLoader
 
 VARIABLE = "VERIFYWISE_ALERTS"
 """The environment variable that names the file. Without it, alerts go to the log."""

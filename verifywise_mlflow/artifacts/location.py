@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from verifywise_mlflow.artifacts.uris import Place, allowed, read_uri
-from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 
 __all__ = [
     "LoggedModelFiles",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from verifywise_mlflow.connector.entities import RemoteFile
+from verifywise_mlflow.connector.models import RemoteFile
 
 
 class ArtifactUnreadable(OSError):  # noqa: N818 - says what happened to the artifact; every room catches it by this name

@@ -16,8 +16,8 @@ from verifywise_mlflow.audit.checkpoint import (
     claim_of,
     signed_claim,
 )
-from verifywise_mlflow.audit.damage import Damage, first_damage, told_by, with_first
 from verifywise_mlflow.audit.keys import PublicKey
+from verifywise_mlflow.audit.tampering import Damage, first_damage, told_by, with_first
 
 SHOWN_EVERY = 5_000
 """Entries between two calls of ``show``."""

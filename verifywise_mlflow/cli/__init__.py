@@ -1,6 +1,7 @@
 """The command line: ``verifywise-mlflow --help``. A module a command; guide.py has their order in the help."""
 
-from verifywise_mlflow.cli import (
+from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.commands import (
     audit,
     badge,
     check,
@@ -17,7 +18,6 @@ from verifywise_mlflow.cli import (
     tags,
     tenants,
 )
-from verifywise_mlflow.cli.app import app
 
 __all__ = [
     "app",

@@ -8,8 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from verifywise_mlflow.cli.endings import orderly
-from verifywise_mlflow.cli.guide import EXIT_CODES, GUIDES, ORDER
+from verifywise_mlflow.cli.command_help import EXIT_CODES, GUIDES, ORDER
+from verifywise_mlflow.cli.exit_handling import orderly
 
 
 class _Guided(TyperGroup):

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verifywise_mlflow.cli.guide import FAILED, INTERRUPTED, MISUSED
-from verifywise_mlflow.cli.inert import inert
-from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.persistence.access import is_known_tenant
+from verifywise_mlflow.cli.command_help import FAILED, INTERRUPTED, MISUSED
+from verifywise_mlflow.common.untrusted_text import inert
+from verifywise_mlflow.http.errors import ConnectorError
 from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.role_grants import is_known_tenant
 from verifywise_mlflow.persistence.store import Connection
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError

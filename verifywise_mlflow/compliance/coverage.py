@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from verifywise_mlflow.compliance.frameworks import Clause, Framework, Obtainable
-from verifywise_mlflow.compliance.rules import Rule
+from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import Verdict
 
 

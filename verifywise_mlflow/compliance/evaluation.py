@@ -13,14 +13,14 @@ from typing import Final, TypeAlias, cast
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.evidence import Evidence, Shown, Subject, evidence_of
-from verifywise_mlflow.compliance.expressions import EvaluationError, Expression, compiled
-from verifywise_mlflow.compliance.paths import THRESHOLDS, TODAY, Path, at, dotted, selection_of
-from verifywise_mlflow.compliance.policy import Policy
-from verifywise_mlflow.compliance.reasons import missing, seen
-from verifywise_mlflow.compliance.rules import Rule
-from verifywise_mlflow.compliance.ruleset import RuleSet, merged
-from verifywise_mlflow.compliance.seen_values import input_body, input_hash, kept_json, rule_digest
+from verifywise_mlflow.compliance.input_hash import input_body, input_hash, kept_json, rule_digest
+from verifywise_mlflow.compliance.reason_text import missing, seen
+from verifywise_mlflow.compliance.rules.cel_expression import EvaluationError, Expression, compiled
+from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Shown, Subject, evidence_of
+from verifywise_mlflow.compliance.rules.field_paths import THRESHOLDS, TODAY, Path, at, dotted, selection_of
+from verifywise_mlflow.compliance.rules.policy import Policy
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merged
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 

@@ -16,8 +16,8 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from verifywise_mlflow.compliance.complaints import complaints
-from verifywise_mlflow.compliance.written import UnreadableError, read_written
+from verifywise_mlflow.compliance.rules.validation_messages import complaints
+from verifywise_mlflow.compliance.rules.yaml_source import UnreadableError, read_written
 
 FrameworkName = Literal["EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI RMF"]
 FRAMEWORK_NAMES: Final[tuple[FrameworkName, ...]] = get_args(FrameworkName)

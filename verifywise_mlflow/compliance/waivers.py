@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from verifywise_mlflow.compliance.written import UnreadableError, WrittenFile, read_written
+from verifywise_mlflow.compliance.rules.yaml_source import UnreadableError, WrittenFile, read_written
 
 
 def _legible(text: str) -> str:

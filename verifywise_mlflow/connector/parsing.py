@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from verifywise_mlflow.connector.entities import (
+from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,
     LoggedModel,
@@ -20,7 +20,7 @@ from verifywise_mlflow.connector.entities import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.errors import ProtocolError
+from verifywise_mlflow.http.errors import ProtocolError
 
 T = TypeVar("T")
 

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from verifywise_mlflow.defs.assets import stage_assets
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.defs.assets.stages import stage_assets
+from verifywise_mlflow.pipeline.context import Stage
 
 RETRY = dg.RetryPolicy(max_retries=1, delay=5, jitter=dg.Jitter.PLUS_MINUS)
 """For what passes by itself: a database that fails over, a server that restarts. An asset that fails for another

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.context import Stage
 
 LookedAt: TypeAlias = AssetCheckEvaluationTargetMaterializationData
 """A parameter of the public AssetCheckEvaluation, though Dagster exports it nowhere."""

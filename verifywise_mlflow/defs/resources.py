@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from verifywise_mlflow.defs.held_connections import hold_connections
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -13,11 +13,11 @@ from dagster import DagsterRunStatus as Status
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.event_log import SqlEventLogStorage
 
-from verifywise_mlflow.defs.external import mlflow_server
-from verifywise_mlflow.defs.old_runs import UNCHANGED, EndedRun, Kept, Line, Needed, may_go
-from verifywise_mlflow.defs.run_tags import BACKFILL, PARTITION, SYNC_JOB
+from verifywise_mlflow.defs.assets.external_assets import mlflow_server
+from verifywise_mlflow.defs.run_queue.policy import BACKFILL, PARTITION, SYNC_JOB
+from verifywise_mlflow.defs.schedules.run_retention import UNCHANGED, EndedRun, Kept, Line, Needed, may_go
 from verifywise_mlflow.persistence import dagster_events
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.context import Stage
 
 AT_ONCE = 2_000
 """Runs that a tick deletes. 500 tenants with a sync an hour make 500 an hour."""

@@ -11,22 +11,22 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from verifywise_mlflow.demo.dagster_servers import DagsterServers
+from verifywise_mlflow.common.signals import interruptible, write_unknown_letters_as_escapes
+from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
-from verifywise_mlflow.demo.home import DemoHome, Ports
-from verifywise_mlflow.demo.instance import instance_environment
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, Login
-from verifywise_mlflow.demo.process import ChildProcess
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
+from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
+from verifywise_mlflow.demo.servers.process import ChildProcess
 from verifywise_mlflow.demo.summary import print_addresses, print_commands, print_failures, print_summary
-from verifywise_mlflow.demo.syncing import SyncOutcome, request_syncs, wait_for_syncs
-from verifywise_mlflow.persistence import access, database
-from verifywise_mlflow.persistence.overview import Overview, overview
+from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome, request_syncs, wait_for_syncs
+from verifywise_mlflow.demo.workdir import DemoHome, Ports
+from verifywise_mlflow.persistence import database, role_grants
+from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.terminal import interruptible, write_unknown_letters_as_escapes
 
 PIPELINE = "verifywise_pipeline"
 """The database role that the demo's Dagster runs as."""
@@ -207,7 +207,7 @@ def let_in(postgres: EmbeddedPostgres) -> Login:
     owners = postgres.url("verifywise")
     database.upgrade(owners)
     with Store(owners) as store, store.begin(None) as connection:
-        access.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
+        role_grants.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
     return login
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from verifywise_mlflow.demo.process import ChildProcess, child_environment
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment
 
 TENANTS = ("acme-bank", "globex-health")
 """The demo's tenants; their workspaces in MLflow bear the same names."""

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from verifywise_mlflow.compliance.verdict import Badge
-from verifywise_mlflow.demo.syncing import SyncOutcome
-from verifywise_mlflow.persistence.overview import Offender, Overview
+from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
+from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
 _COLOURS = {Badge.COMPLIANT: "green", Badge.GAPS: "yellow", Badge.NON_COMPLIANT: "red", Badge.INCOMPLETE: "magenta"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from verifywise_mlflow.artifacts.file_classifier import EVIDENCE
 from verifywise_mlflow.artifacts.integrity import SeenChange
-from verifywise_mlflow.artifacts.kinds import EVIDENCE
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,

@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.normalizer.completeness import oddities, unread
-from verifywise_mlflow.normalizer.declarations import Declarations
-from verifywise_mlflow.normalizer.evaluation import evaluation_tags
-from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.normalizer.lifecycle import shown_rule
-from verifywise_mlflow.normalizer.lineage import dataset_reference
+from verifywise_mlflow.normalizer.dataset_reference import dataset_reference
+from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tags
+from verifywise_mlflow.normalizer.lifecycle_stage import shown_rule
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
-from verifywise_mlflow.normalizer.mapping import TagMapping
-from verifywise_mlflow.normalizer.places import PLACED_FIELDS
+from verifywise_mlflow.normalizer.mapping.candidates import Declarations
+from verifywise_mlflow.normalizer.mapping.mapping_index import vocabulary
+from verifywise_mlflow.normalizer.mapping.precedence import resolve
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.normalizer.mapping.value_sources import PLACED_FIELDS
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, NormalizedRecord, Origin
-from verifywise_mlflow.normalizer.resolution import resolve
-from verifywise_mlflow.normalizer.vocabulary import vocabulary
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.normalizer.record_quality import oddities, unread
 
 __all__ = ["REVISION", "RecordInputs", "normalize"]
 

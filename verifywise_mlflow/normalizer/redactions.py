@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verifywise_mlflow.connector.entities import Redaction
+from verifywise_mlflow.connector.models import Redaction
 from verifywise_mlflow.normalizer.findings import Finding, quoted
-from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 TOLD = 20
 """Of each kind; a run that logs its whole environment may hold hundreds."""

@@ -14,14 +14,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
-from verifywise_mlflow.persistence import access
-from verifywise_mlflow.persistence.codec import dumps, loads
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.errors import (
     DatabaseError,
     DatabaseFailedError,
     DatabaseUnreachableError,
     failures_as_sentences,
 )
+from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 __all__ = [
@@ -108,7 +108,7 @@ def upgrade(url: str) -> str:
     try:
         with _begin(engine) as connection:
             _upgrade(connection)
-            access.grant_again(connection)
+            role_grants.grant_again(connection)
             return newest_revision()
     finally:
         engine.dispose()
@@ -208,9 +208,9 @@ def _upgrade(connection: Connection) -> None:
         ) from None
     if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
         _create_schema(connection)
-    elif not access.is_owner(connection):
+    elif not role_grants.is_owner(connection):
         raise DatabaseError(
-            f"the schema {SCHEMA} belongs to the database role {access.owner(connection)!r}, "
+            f"the schema {SCHEMA} belongs to the database role {role_grants.owner(connection)!r}, "
             "which alone can upgrade it: run verifywise-mlflow db upgrade with its URL"
         )
     current = current_revision(connection)

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Table, delete, func, select
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
-from verifywise_mlflow.persistence import access, trail
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, compliance_counts, metadata, tenants
 
@@ -48,11 +49,11 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         DatabaseError: the role in use is not the schema's owner.
     """
     with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as connection:
-        access.refuse_all_but_the_owner(connection, "to erase a tenant")
+        role_grants.refuse_all_but_the_owner(connection, "to erase a tenant")
         counts = kept_of(connection, tenant_id)
         uri = connection.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
-        for role in access.readers_of(connection, tenant_id):
-            access.revoke(connection, role)
+        for role in role_grants.readers_of(connection, tenant_id):
+            role_grants.revoke(connection, role)
         for table in erased_tables():
             connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
         entry = AuditEntry(
@@ -63,8 +64,8 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             source_uri=uri or "",
             outcome="complete",
             code_version=__version__,
-            reason=f"by the database role {access.role_in_use(connection)}",
+            reason=f"by the database role {role_grants.role_in_use(connection)}",
             counts=counts,
         )
-        trail.append(connection, [entry])
+        audit_log.append(connection, [entry])
     return counts

@@ -16,12 +16,15 @@ from typing import Literal
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow.connector.readers import Reader
-from verifywise_mlflow.connector.transport import Traffic
-from verifywise_mlflow.persistence import minimisation, records, tenancy, trail
+from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import (
+from verifywise_mlflow.pipeline.context import Progress, Stage, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.recording_failures import TOLD_A_STAGE, tell_unreadable
+from verifywise_mlflow.pipeline.redacting_reader import MinimisedReader
+from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
     compliance_results,
@@ -29,11 +32,8 @@ from verifywise_mlflow.pipeline import (
     registered_models,
     training_runs,
 )
-from verifywise_mlflow.pipeline.checkpoints import sign_head, signing_key
-from verifywise_mlflow.pipeline.minimised_reader import MinimisedReader
-from verifywise_mlflow.pipeline.object_failures import TOLD_A_STAGE, tell_unreadable
-from verifywise_mlflow.pipeline.stage import Progress, Stage, StageContext, StageReport, SyncOptions
-from verifywise_mlflow.pipeline.tenancy import activate
+from verifywise_mlflow.pipeline.tenant_activation import activate
+from verifywise_mlflow.services.audit_signing import sign_head, signing_key
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -75,7 +75,7 @@ class Sync:
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as connection:
             activate(connection, self.tenant, self.now(), sync_id=self.sync_id)
-            trail.append(connection, [self._entry_of_start()])
+            audit_log.append(connection, [self._entry_of_start()])
         return self
 
     def __exit__(
@@ -86,7 +86,7 @@ class Sync:
         try:
             with self.store.begin(self.tenant.tenant_id) as connection:
                 still_incomplete = records.count_incomplete(connection, self.tenant.tenant_id)
-                trail.append(connection, [self._entry_of_end(still_incomplete)])
+                audit_log.append(connection, [self._entry_of_end(still_incomplete)])
                 if self._key:
                     sign_head(connection, self.tenant.tenant_id, self._key, self.now())
         except DatabaseError as failure:
@@ -147,8 +147,8 @@ class Sync:
             tenancy.refuse_erased(connection, self.tenant.tenant_id)
             last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
             # By each stage: a sync with other settings may have had its turn since the stage before.
-            minimisation.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, now, self.sync_id)
-            minimised_since = minimisation.in_force_since(connection, self.tenant.tenant_id)
+            redaction_epoch.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, now, self.sync_id)
+            minimised_since = redaction_epoch.in_force_since(connection, self.tenant.tenant_id)
         return StageContext(
             tenant=self.tenant,
             store=self.store,

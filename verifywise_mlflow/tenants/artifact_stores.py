@@ -13,14 +13,14 @@ from verifywise_mlflow.artifacts.stores.gcs import ServiceAccount
 from verifywise_mlflow.artifacts.stores.s3 import S3Signer
 from verifywise_mlflow.artifacts.stores.settings import FolderPlace, ObjectPlace, Place, WebPlace, bucket_of
 from verifywise_mlflow.artifacts.uris import is_plain, read_uri
-from verifywise_mlflow.connector.credentials import Credentials, FixedHeaders
-from verifywise_mlflow.connector.errors import UnusableSettingsError
-from verifywise_mlflow.connector.oauth2 import Client, IssuedToken
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.connector.sigv4 import Keys
+from verifywise_mlflow.http.auth import Credentials, FixedHeaders
+from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.http.oauth2 import Client, IssuedToken
+from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.http.sigv4 import Keys
 from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials
-from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
 from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
+from verifywise_mlflow.tenants.validators import AbsolutePath, server_uri
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from verifywise_mlflow.connector.sigv4 import Resource
-from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
+from verifywise_mlflow.http.sigv4 import Resource
 from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import AbsolutePath, server_uri
 
 
 def _fingerprint(secret: str) -> str:

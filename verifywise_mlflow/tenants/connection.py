@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from verifywise_mlflow.connector.credentials import Credentials, FixedHeaders, WithHeaders
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader
-from verifywise_mlflow.connector.oauth2 import Client, IssuedToken
-from verifywise_mlflow.connector.reader import MlflowReader
-from verifywise_mlflow.connector.readers import Reader
-from verifywise_mlflow.connector.settings import ConnectionSettings, ProxySettings
-from verifywise_mlflow.connector.sigv4 import Keys, RequestSigner
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.auth import Credentials, FixedHeaders, WithHeaders
+from verifywise_mlflow.http.oauth2 import Client, IssuedToken
+from verifywise_mlflow.http.settings import ConnectionSettings, ProxySettings
+from verifywise_mlflow.http.sigv4 import Keys, RequestSigner
 from verifywise_mlflow.tenants.auth import (
     BasicCredentials,
     BearerCredentials,

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from verifywise_mlflow.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.common.strict_yaml import UniqueKeyLoader
 from verifywise_mlflow.tenants.auth import KINDS
 from verifywise_mlflow.tenants.tenant import Tenant
 

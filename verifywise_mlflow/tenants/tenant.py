@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from verifywise_mlflow.artifacts.kinds import Pattern
-from verifywise_mlflow.connector.settings import Bounds
-from verifywise_mlflow.minimisation.settings import Minimisation
-from verifywise_mlflow.normalizer.mapping import TagMapping
+from verifywise_mlflow.artifacts.file_classifier import Pattern
+from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.redaction.settings import Minimisation
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
-from verifywise_mlflow.tenants.places import AbsolutePath, server_uri
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
+from verifywise_mlflow.tenants.validators import AbsolutePath, server_uri
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 
 import verifywise_mlflow.alerts.targets.webhook as webhook_target
 from verifywise_mlflow.alerts.alert import Alert
-from verifywise_mlflow.alerts.book import MOST_UNSENT, Book
-from verifywise_mlflow.alerts.sending import tell
+from verifywise_mlflow.alerts.dispatch import tell
 from verifywise_mlflow.alerts.settings import AlertSettings, AlertsFileError, alert_settings
+from verifywise_mlflow.alerts.state import MOST_UNSENT, Book
 from verifywise_mlflow.alerts.targets.log import LOGGER
 from verifywise_mlflow.alerts.targets.target import NotDeliveredError
 from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
-from verifywise_mlflow_tests.connector.authorities import make_authority
+from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 
 SECRET = "tr0ub4dor-and-3"
 HOSTILE = "<!channel> <script>alert(1)</script> \x1b[2J\r\nBcc: eve@evil.example\r\n\r\n\u202egpj.exe %s {0}"

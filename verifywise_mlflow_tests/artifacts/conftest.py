@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, MAX_FILE_BYTES, read_environment
-from verifywise_mlflow.artifacts.environment_file import MAX_PACKAGES
+from verifywise_mlflow.artifacts.environment.environment_file import MAX_PACKAGES
+from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, MAX_FILE_BYTES, read_environment
+from verifywise_mlflow.artifacts.environment.requirements import read_requirements
 from verifywise_mlflow.artifacts.manifest import Requirement
-from verifywise_mlflow.artifacts.requirements import read_requirements
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
 

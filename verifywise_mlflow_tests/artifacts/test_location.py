@@ -14,7 +14,7 @@ from verifywise_mlflow.artifacts.location import (
     locate,
     logged_model_id_in,
 )
-from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 
 RUN = "0123456789abcdef0123456789abcdef"
 OTHER_RUN = "f" * 32

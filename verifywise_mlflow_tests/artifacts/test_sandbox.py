@@ -16,12 +16,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.environment import ENVIRONMENT_FILES, read_environment
+from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, read_environment
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
+from verifywise_mlflow.artifacts.sandbox import client as sandbox_module
 from verifywise_mlflow.artifacts.sandbox import frames
-from verifywise_mlflow.artifacts.sandbox import sandbox as sandbox_module
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
-from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactUnreadable
 
 CHUNK = frames.MAX_INWARD_BYTES
@@ -211,7 +211,7 @@ def test_a_file_of_a_gigabyte_takes_no_more_memory_than_a_small_one() -> None:
 
 def test_processes_do_not_outlive_a_product_that_is_killed() -> None:
     program = (
-        "import time, psutil; from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox; s = Sandbox();"
+        "import time, psutil; from verifywise_mlflow.artifacts.sandbox.client import Sandbox; s = Sandbox();"
         "s.hash([b''], 0); s.environment({'conda.yaml': b''}, {});"
         "print(*(child.pid for child in psutil.Process().children()), flush=True); time.sleep(60)"
     )

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from verifywise_mlflow.artifacts.environment import read_environment
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed
-from verifywise_mlflow.artifacts.inspection import build_manifest
 from verifywise_mlflow.artifacts.limits import Limits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles
-from verifywise_mlflow.artifacts.sandbox.answers import MAX_TEXT, SenselessAnswerError, environment_in
+from verifywise_mlflow.artifacts.manifest_builder import build_manifest
+from verifywise_mlflow.artifacts.sandbox.client import STARTS_TRIED, Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import MIB, SandboxLimits
-from verifywise_mlflow.artifacts.sandbox.sandbox import STARTS_TRIED, Sandbox
+from verifywise_mlflow.artifacts.sandbox.response_validation import MAX_TEXT, SenselessAnswerError, environment_in
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
 from verifywise_mlflow_tests.artifacts.insiders import fragile_parser, liar
 from verifywise_mlflow_tests.artifacts.trees import grow

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.source import ArtifactUnreadable
-from verifywise_mlflow.connector.entities import RemoteFile
+from verifywise_mlflow.connector.models import RemoteFile
 
 
 class LocalTree:

@@ -16,14 +16,14 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.audit.checkpoint import FORMAT, Checkpoint
-from verifywise_mlflow.audit.damage import DamageKind
 from verifywise_mlflow.audit.entry import EntryKind
+from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.checkpoints import VARIABLE, sign_head
+from verifywise_mlflow.services.audit_signing import VARIABLE, sign_head
 from verifywise_mlflow_tests.audit.chains import KEY
-from verifywise_mlflow_tests.persistence.test_trail import append, entry
+from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_two_checkpoints_of_the_same_second_are_one(filled: Store) -> None:
         with filled.begin("acme") as connection:
             sign_head(connection, "acme", KEY, now)
     with filled.begin("acme") as connection:
-        assert len(list(trail.checkpoints(connection, "acme"))) == 1
+        assert len(list(audit_log.checkpoints(connection, "acme"))) == 1
 
 
 def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:

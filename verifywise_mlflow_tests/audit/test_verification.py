@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from verifywise_mlflow.audit.chain import Link, entry_hash, linked
 from verifywise_mlflow.audit.checkpoint import Checkpoint
-from verifywise_mlflow.audit.damage import Damage, DamageKind
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey
+from verifywise_mlflow.audit.tampering import Damage, DamageKind
 from verifywise_mlflow.audit.verification import Placed, verify
 from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, renumbered, signed
 

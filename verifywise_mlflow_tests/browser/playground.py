@@ -15,13 +15,13 @@ from dagster._core.scheduler.instigation import InstigatorState, SensorInstigato
 from mlflow import MlflowClient
 
 import verifywise_mlflow
-from verifywise_mlflow.defs.metadata import SOURCE_URL
-from verifywise_mlflow.demo.dagster_servers import DagsterServers
-from verifywise_mlflow.demo.instance import instance_environment
-from verifywise_mlflow.demo.postgres import temporary_postgres
+from verifywise_mlflow.defs.assets.asset_metadata import SOURCE_URL
+from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.run import let_in
 from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
-from verifywise_mlflow.demo.syncing import wait_for_syncs
+from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.demo.wait_for_syncs import wait_for_syncs
 
 CODE = "https://code.example/verifywise_mlflow"
 """Where a browser would show our code."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from verifywise_mlflow.defs.metadata import models_page
+from verifywise_mlflow.defs.assets.asset_metadata import models_page
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.tenants.version_page import version_page
 from verifywise_mlflow_tests.browser import chromium

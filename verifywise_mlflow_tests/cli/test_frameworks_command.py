@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.connector.entities import ModelVersion
-from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.persistence import adoptions
+from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 
@@ -44,7 +44,7 @@ def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
     document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
     with store.begin("acme") as connection:
-        adoptions.adopt(connection, "acme", "policy", "digest", document, "sync", NOON)
+        config_versions.adopt(connection, "acme", "policy", "digest", document, "sync", NOON)
     for number, verdict in ((1, Verdict.PASS), (2, Verdict.NOT_EVIDENCED)):
         write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
         write_verdicts(store, {"owner": verdict}, NOON, key=("fraud", number))

@@ -9,14 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.inert import inert, shown
+from verifywise_mlflow.cli.commands.show import GROUPS
 from verifywise_mlflow.cli.output import out
-from verifywise_mlflow.cli.show import GROUPS
+from verifywise_mlflow.common.untrusted_text import inert, shown
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.connector.entities import ModelVersion
-from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record import FIELDS
-from verifywise_mlflow.persistence import access, tenancy
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
@@ -117,7 +118,7 @@ def test_a_reader_is_shown_its_own_tenant_and_no_other(
     commands = (["show", "TENANT", "fraud", "3"], ["history", "TENANT", "fraud", "3"], ["diff", "TENANT", *SINCE_EVER])
     with login_role(database_url, new_name("reader")) as reader:
         with kept.begin(None) as connection:
-            access.grant(connection, reader.name, "reader", "acme", day(1))
+            role_grants.grant(connection, reader.name, "reader", "acme", day(1))
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", reader.url)
         ours, theirs = (
             [runner.invoke(app, [tenant if word == "TENANT" else word for word in command]) for command in commands]

@@ -16,7 +16,7 @@ from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.judging import judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import judge, keep, written_policy, written_rule
 
 runner = CliRunner(env={"COLUMNS": "200"})
 OWNED = written_rule("owned", "owner == 'ada'", applies='lifecycle_stage == "production"')

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waivers import grant_by_command
+from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.judging import judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import judge, keep, written_policy, written_rule
 
 runner = CliRunner(env={"COLUMNS": "80"})
 WITH_EXAMPLES = (

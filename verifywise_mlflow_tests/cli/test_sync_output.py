@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.cli.sync import _print_overview, _print_reports
-from verifywise_mlflow.persistence.overview import Offender, Overview
-from verifywise_mlflow.pipeline.stage import Progress, Stage, StageReport, Unreadable
+from verifywise_mlflow.cli.commands.sync import _print_overview, _print_reports
+from verifywise_mlflow.persistence.queries.overview import Offender, Overview
+from verifywise_mlflow.pipeline.context import Progress, Stage, StageReport, Unreadable
 
 HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
 

@@ -11,11 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
-from verifywise_mlflow.persistence.adoptions import adopt
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
+from verifywise_mlflow.persistence.repositories.config_versions import adopt
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.pipeline.test_tag_hygiene import version
+from verifywise_mlflow_tests.services.test_tag_hygiene import version
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import urllib3
 
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import interpreter, number
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from verifywise_mlflow.compliance.coverage import coverage, references_of
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
-from verifywise_mlflow.compliance.policy import Rule, default_policy
+from verifywise_mlflow.compliance.rules.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from verifywise_mlflow.compliance.rules import Example
+from verifywise_mlflow.compliance.rules.rule import Example
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
 

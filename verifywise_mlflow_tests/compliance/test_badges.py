@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifywise_mlflow.compliance.badge import JudgedVersion, ModelBadge, model_badge
 from verifywise_mlflow.compliance.badge_svg import badge_svg
-from verifywise_mlflow.compliance.model_badge import JudgedVersion, ModelBadge, model_badge
 from verifywise_mlflow.compliance.verdict import Badge
 
 WORDS = {"c": Badge.COMPLIANT, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "n": Badge.NON_COMPLIANT, "-": None}

@@ -14,11 +14,11 @@ import yaml
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance.badge import MODEL_RULE, VERSION_RULE
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.expressions import compiled
-from verifywise_mlflow.compliance.model_badge import MODEL_RULE, VERSION_RULE
-from verifywise_mlflow.compliance.policy import default_policy
-from verifywise_mlflow.compliance.seen_values import LONGEST_KEPT
+from verifywise_mlflow.compliance.input_hash import LONGEST_KEPT
+from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.waivers import load_waivers
 from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.tenants.loading import load_tenants

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from verifywise_mlflow.compliance.coverage import ClauseCoverage, JudgedAlike, Standing, State, coverage, references_of
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
-from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applicable", "error"

@@ -8,11 +8,11 @@ from itertools import product
 
 import pytest
 
-from verifywise_mlflow.cli.show import GROUPS
+from verifywise_mlflow.cli.commands.show import GROUPS
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.expressions import compiled
 from verifywise_mlflow.compliance.frameworks import catalogue
-from verifywise_mlflow.compliance.policy import Example, Policy, Rule, default_policy
+from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.policy import Example, Policy, Rule, default_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 
 RULES = default_policy().rules

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.evidence import Subject
-from verifywise_mlflow.compliance.policy import Policy, Reference, Rule, Severity, default_policy
-from verifywise_mlflow.compliance.seen_values import LONGEST_KEPT, input_hash_of, rule_digest
+from verifywise_mlflow.compliance.input_hash import LONGEST_KEPT, input_hash_of, rule_digest
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.policy import Policy, Reference, Rule, Severity, default_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
+from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
-from verifywise_mlflow.normalizer.values import NORMAL_FORMS
 from verifywise_mlflow_tests.compliance.records import record_with
 
 

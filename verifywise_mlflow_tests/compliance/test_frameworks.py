@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.compliance.expressions import compiled
 from verifywise_mlflow.compliance.frameworks import (
     FRAMEWORK_NAMES,
     CatalogueError,
@@ -16,7 +15,8 @@ from verifywise_mlflow.compliance.frameworks import (
     catalogue,
     load_framework,
 )
-from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.policy import default_policy
 
 EU = catalogue()["EU AI Act"]
 READ_FROM_FILES = {"runtime_environment", "artifact_manifest", "evidence_files"}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.coverage import Standing, State
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.policy import load_policy
+from verifywise_mlflow.compliance.rules.policy import load_policy
 from verifywise_mlflow_tests.compliance.pages import DOCS, PARTS, between
 
 POLICIES = (DOCS / "policies.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.compliance.policy import Policy, PolicyError, load_policy
+from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, load_policy
 
 HEAD = """\
 id: ours

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.compliance.policy import Policy, PolicyError
-from verifywise_mlflow.compliance.ruleset import merged
+from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError
+from verifywise_mlflow.compliance.rules.ruleset import merged
 from verifywise_mlflow_tests.compliance.test_evaluation import rule
 
 

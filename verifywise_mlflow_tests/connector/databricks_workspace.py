@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from verifywise_mlflow.connector.credentials import FixedHeaders
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
-from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
-from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, answer, hostile_server
+from verifywise_mlflow.http.auth import FixedHeaders
+from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server
 
 ANSWERS = Path(__file__).parent / "databricks_answers"
 

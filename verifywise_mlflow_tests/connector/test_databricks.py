@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
-from verifywise_mlflow.connector.errors import (
+from verifywise_mlflow.http.errors import (
     BoundExceededError,
     ForbiddenError,
     NoSuchRouteError,
@@ -17,7 +17,7 @@ from verifywise_mlflow.connector.errors import (
     UnauthenticatedError,
     UnusableSettingsError,
 )
-from verifywise_mlflow.connector.settings import ConnectionSettings
+from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow_tests.connector.databricks_workspace import Workspace, error, questions, reading
 
 STRANGE = "main.r&d;v=2.größe-100%?x=1#'y'"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.read_calls import DatabricksReadCall, is_full_name, is_read_call
+from verifywise_mlflow.connector.endpoints import DatabricksReadCall, is_full_name, is_read_call
 
 EXAMPLES = {
     DatabricksReadCall.LIST_UC_VERSIONS: "main.retail.churn",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.connector.databricks.files import served_root
-from verifywise_mlflow.connector.entities import DatasetInput
-from verifywise_mlflow.connector.errors import (
+from verifywise_mlflow.connector.databricks.files_api import served_root
+from verifywise_mlflow.connector.models import DatasetInput
+from verifywise_mlflow.http.errors import (
     BoundExceededError,
     ForbiddenError,
     NoSuchRouteError,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.errors import ProtocolError
+from verifywise_mlflow.http.errors import ProtocolError
 
 VERSION: dict[str, object] = {"name": "churn", "version": "3", "source": "s3://b/m", "status": "READY"}
 MODEL: dict[str, object] = {"name": "churn"}

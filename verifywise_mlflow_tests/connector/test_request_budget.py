@@ -13,10 +13,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.glances import newest_version_time
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.connector.change_probes import newest_version_time
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import requests, rows, sync

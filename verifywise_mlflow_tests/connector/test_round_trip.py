@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from verifywise_mlflow.connector import entities
-from verifywise_mlflow.connector.entities import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.connector.reader import MlflowReader
-from verifywise_mlflow.persistence import registry as kept_registry
-from verifywise_mlflow.persistence import tracking
-from verifywise_mlflow.persistence.rows import entity
+from verifywise_mlflow.connector import models
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.persistence.repositories import registry as kept_registry
+from verifywise_mlflow.persistence.repositories import tracked_objects
+from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
+from verifywise_mlflow.persistence.row_mapping import entity
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.connector.strange_texts import Tally, keys, numbers, texts, values, words
@@ -149,7 +149,7 @@ def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> No
         used: tuple[str, str, str],
     ) -> None:
         # To MLflow, a data set of the same name and digest is the one that it has already.
-        dataset = entities.DatasetInput(used[0], uuid.uuid4().hex, "s3", used[1], context=used[2])
+        dataset = models.DatasetInput(used[0], uuid.uuid4().hex, "s3", used[1], context=used[2])
         run_id = tally.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
         if run_id is None:
             return
@@ -225,7 +225,7 @@ def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
         run: tuple[Mapping[str, str], Mapping[str, float], Mapping[str, str]],
     ) -> None:
         nonlocal syncs
-        dataset = entities.DatasetInput(name, uuid.uuid4().hex, "s3", version[2], context=version[0])
+        dataset = models.DatasetInput(name, uuid.uuid4().hex, "s3", version[2], context=version[0])
 
         def register() -> tuple[str, str]:
             run_id = _log_run(client, experiment_id, name, *run, dataset)
@@ -282,11 +282,11 @@ class _Kept:
 
     def run(self, run_id: str) -> TrainingRun:
         with self._store.begin(None) as connection:
-            return entity(TrainingRun, tracking.rows_by_id(connection, self._tenant_id, RUNS, [run_id])[run_id])
+            return entity(TrainingRun, tracked_objects.rows_by_id(connection, self._tenant_id, RUNS, [run_id])[run_id])
 
     def logged_model(self, model_id: str) -> LoggedModel:
         with self._store.begin(None) as connection:
-            rows = tracking.rows_by_id(connection, self._tenant_id, LOGGED_MODELS, [model_id])
+            rows = tracked_objects.rows_by_id(connection, self._tenant_id, LOGGED_MODELS, [model_id])
         return entity(LoggedModel, rows[model_id])
 
 
@@ -304,7 +304,7 @@ def _log_run(
     params: Mapping[str, str],
     metrics: Mapping[str, float],
     run_tags: Mapping[str, str],
-    dataset: entities.DatasetInput,
+    dataset: models.DatasetInput,
 ) -> str:
     run_id: str = client.create_run(experiment_id, run_name=name).info.run_id
     client.log_batch(

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from verifywise_mlflow.connector.reader import MlflowReader
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant

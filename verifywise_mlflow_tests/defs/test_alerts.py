@@ -12,13 +12,13 @@ from sqlalchemy import text
 
 from verifywise_mlflow.alerts.targets.log import LOGGER
 from verifywise_mlflow.artifacts.integrity import ByteChange
-from verifywise_mlflow.defs.alerts import alerts
-from verifywise_mlflow.defs.audit_verification import verify_audit_trails
-from verifywise_mlflow.persistence import integrity, tenancy
+from verifywise_mlflow.defs.schedules.audit_verification import verify_audit_trails
+from verifywise_mlflow.defs.sensors.alerts import alerts
+from verifywise_mlflow.persistence.repositories import integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import Stage
-from verifywise_mlflow.pipeline.tenancy import activate
-from verifywise_mlflow_tests.pipeline.judging import described
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.pipeline.tenant_activation import activate
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
 
 
 class Watch:

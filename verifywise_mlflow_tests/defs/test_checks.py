@@ -10,23 +10,23 @@ import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
-from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.assets import stage_assets
-from verifywise_mlflow.defs.check_results import check_results
-from verifywise_mlflow.defs.checks import known_rules
-from verifywise_mlflow.defs.described_rule import DescribedRule, check_name
+from verifywise_mlflow.defs.assets.stages import stage_assets
+from verifywise_mlflow.defs.checks.rule_description import DescribedRule, check_name
+from verifywise_mlflow.defs.checks.rule_results import check_results
+from verifywise_mlflow.defs.checks.rule_specs import known_rules
 from verifywise_mlflow.defs.resources import TenantSync
-from verifywise_mlflow.persistence import trail
+from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.policies import rules_of
-from verifywise_mlflow.pipeline.standing import standing
-from verifywise_mlflow.pipeline.waivers import grant_by_command
+from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
+from verifywise_mlflow.services.compliance_summary import standing
+from verifywise_mlflow.services.tenant_policies import rules_of
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.tenants.version_page import version_page
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
 
 OWNED = written_rule("owned", "owner == 'ada'", title="Ada has it")
 OF_OTHERS = DescribedRule(default_policy().rules[0], default_policy())
@@ -192,4 +192,4 @@ def test_checks_alone_are_refused_before_anything_is_synced(
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "materialize compliance_results for a tenant" in str(failure.step_failure_data.error_display_string)
     with store.begin("acme") as connection:
-        assert trail.head(connection, "acme") is None
+        assert audit_log.head(connection, "acme") is None

@@ -7,9 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from verifywise_mlflow.compliance.policy import default_policy
+from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.figures_over_time import assets_over_time
+from verifywise_mlflow.defs.assets.compliance_metrics import assets_over_time
 
 STAGES = [
     "registered_models",

@@ -18,11 +18,11 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.polling import SYNCS_A_TICK, Cursor
-from verifywise_mlflow.defs.sensors import new_versions
-from verifywise_mlflow.persistence import tenancy
+from verifywise_mlflow.defs.sensors.poll_cursor import SYNCS_A_TICK, Cursor
+from verifywise_mlflow.defs.sensors.registry_sensors import new_versions
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.polls import ask_newest_version_time
+from verifywise_mlflow.services.change_polls import ask_newest_version_time
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.registry import Registry
 

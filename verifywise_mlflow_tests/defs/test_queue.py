@@ -12,7 +12,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from verifywise_mlflow.defs.in_flight import InFlight, let_go_sooner, runs_in_flight, seen_by_sensor
+from verifywise_mlflow.defs.run_queue.active_runs import InFlight, let_go_sooner, runs_in_flight, seen_by_sensor
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}

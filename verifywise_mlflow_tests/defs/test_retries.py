@@ -11,10 +11,10 @@ import pytest
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.jobs import RETRY, sync_tenant
-from verifywise_mlflow.demo.ports import free_port
+from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.tenancy import activate
+from verifywise_mlflow.pipeline.tenant_activation import activate
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry

@@ -10,8 +10,8 @@ import pytest
 from dagster_shared.serdes import serialize_value
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.old_runs import UNCHANGED
-from verifywise_mlflow.defs.sensors import tenants
+from verifywise_mlflow.defs.schedules.run_retention import UNCHANGED
+from verifywise_mlflow.defs.sensors.registry_sensors import tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from verifywise_mlflow.demo.home import DemoHome
+from verifywise_mlflow.demo.workdir import DemoHome
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 
 
 class Healthy(http.server.BaseHTTPRequestHandler):

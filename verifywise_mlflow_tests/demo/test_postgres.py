@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from verifywise_mlflow.demo import postgres_home
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, remove_postgres, temporary_postgres
+from verifywise_mlflow.demo.servers import postgres_home
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, remove_postgres, temporary_postgres
 
 AS_ROOT = os.geteuid() == 0
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.demo import watchdog
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.ports import free_port
-from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
+from verifywise_mlflow.demo.servers import watchdog
+from verifywise_mlflow.demo.servers.ports import free_port
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
 SPAWNS_ANOTHER = (
     "import subprocess, sys, time; "
@@ -80,7 +80,7 @@ def test_the_children_of_a_killed_process_are_stopped(tmp_path: Path) -> None:
             sys.executable,
             "-c",
             "import sys, time; from pathlib import Path\n"
-            "from verifywise_mlflow.demo.process import ChildProcess, child_environment\n"
+            "from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment\n"
             f"ChildProcess('it', [sys.executable, '-c', {SPAWNS_ANOTHER!r}], log=Path(sys.argv[1]),"
             " env=child_environment())\n"
             "time.sleep(600)",

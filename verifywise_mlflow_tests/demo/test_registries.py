@@ -14,9 +14,9 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
 from verifywise_mlflow.demo.seeding import fill_registries
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
 ACME, GLOBEX = "acme-bank", "globex-health"
 SEPSIS = """O'Neil's "Sepsis" Frühwarnung 1.0"""

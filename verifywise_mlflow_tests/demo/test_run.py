@@ -6,9 +6,9 @@ from contextlib import closing
 
 import psycopg2
 
-from verifywise_mlflow.demo.postgres import temporary_postgres
 from verifywise_mlflow.demo.run import let_in
-from verifywise_mlflow.persistence import access
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 
 
@@ -17,8 +17,8 @@ def test_the_demos_dagster_is_a_role_that_row_level_security_holds_and_a_resumed
         first, login = let_in(postgres), let_in(postgres)
 
         with Store(postgres.url("verifywise", login)) as store, store.begin("acme-bank") as connection:
-            assert access.bypass(connection) is None
-            assert [role.kind for role in access.roles(connection) if role.role == login.role] == ["pipeline"]
+            assert role_grants.bypass(connection) is None
+            assert [role.kind for role in role_grants.roles(connection) if role.role == login.role] == ["pipeline"]
         with closing(psycopg2.connect(postgres.url("dagster", login))) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE runs (id int)")
     assert first.password != login.password

@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, telling
-from verifywise_mlflow.demo.syncing import SyncOutcome
-from verifywise_mlflow.persistence.overview import Offender, Overview
+from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
+from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
 
 def shown() -> Console:

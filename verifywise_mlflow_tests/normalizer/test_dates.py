@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.normalizer.dates import DateReading, read_date
+from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.entities import DatasetInput, TrainingRun
+from verifywise_mlflow.connector.models import DatasetInput, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 
 TEXT = st.text(st.characters(exclude_categories=()))

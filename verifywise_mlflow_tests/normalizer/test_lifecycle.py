@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.connector.entities import RegisteredModel
-from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
+from verifywise_mlflow.connector.models import RegisteredModel
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
 from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences

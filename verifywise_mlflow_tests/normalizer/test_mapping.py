@@ -5,13 +5,13 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from verifywise_mlflow.normalizer.keys import fold
-from verifywise_mlflow.normalizer.mapping import TagMapping, default_mapping
+from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
+from verifywise_mlflow.normalizer.mapping.key_folding import fold
+from verifywise_mlflow.normalizer.mapping.mapping_index import vocabulary
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
+from verifywise_mlflow.normalizer.mapping.value_sources import PLACED_FIELDS, TAG_FIELDS, Place
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.normalizer.places import PLACED_FIELDS, TAG_FIELDS, Place
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow.normalizer.values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.vocabulary import vocabulary
 from verifywise_mlflow_tests.normalizer.cases import inputs
 
 

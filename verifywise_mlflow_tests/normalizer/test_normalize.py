@@ -17,11 +17,11 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
-from verifywise_mlflow.connector.entities import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.normalizer.declarations import attributes_of
-from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.connector.models import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.normalizer.mapping.candidates import attributes_of
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
+from verifywise_mlflow.normalizer.mapping.value_sources import ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
-from verifywise_mlflow.normalizer.places import ATTRIBUTES
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.connector.entities import TrainingRun
-from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.connector.models import TrainingRun
+from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow.normalizer.values import NORMAL_FORMS
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
 OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (

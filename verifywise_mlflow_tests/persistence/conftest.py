@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.persistence.house import House, open_house
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import House, open_house
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict, badge
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.persistence import records, verdicts
-from verifywise_mlflow.persistence.records import BuiltRecord, DueRecord
-from verifywise_mlflow.persistence.rows import Key
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence.repositories import records, verdicts
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdicts import Judging, PolicyIdentity, Writing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, event
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
-from verifywise_mlflow.connector.entities import ModelVersion, TrainingRun
-from verifywise_mlflow.persistence import manifests, registry, tracking
-from verifywise_mlflow.persistence.manifests import DueManifest, ReadManifest
-from verifywise_mlflow.persistence.registry import ListedVersion, Seen
+from verifywise_mlflow.connector.models import ModelVersion, TrainingRun
+from verifywise_mlflow.persistence.repositories import manifests, registry, tracked_objects
+from verifywise_mlflow.persistence.repositories.manifests import DueManifest, ReadManifest
+from verifywise_mlflow.persistence.repositories.registry import ListedVersion, Seen
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS, Reach, Reading
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tracking import RUNS, Reach, Reading
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -84,10 +84,10 @@ def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) 
         registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(6)], NOW)
         known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
         late = [reading("run-4", revision=0)]
-        tracking.write_readings(connection, "acme", RUNS, known + late, NOW)
+        tracked_objects.write_readings(connection, "acme", RUNS, known + late, NOW)
 
         def due(at_most: int) -> list[str]:
-            return [item.object_id for item in tracking.due_up_to(connection, "acme", RUNS, at_most)]
+            return [item.object_id for item in tracked_objects.due_up_to(connection, "acme", RUNS, at_most)]
 
         assert due(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
         assert due(5) == ["run-0", "run-1", "run-4", "run-5"]
@@ -100,11 +100,11 @@ def test_each_reach_holds_those_before_it(store: Store) -> None:
     with store.begin("acme") as connection:
         registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(4)], NOW)
         unreadable = Reading("run-3", 10**9, None, "f", unreadable="it does not exist")
-        tracking.write_readings(
+        tracked_objects.write_readings(
             connection, "acme", RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW
         )
 
-        found = {reach: tracking.due(connection, "acme", RUNS, reach) for reach in Reach}
+        found = {reach: tracked_objects.due(connection, "acme", RUNS, reach) for reach in Reach}
 
     assert {reach: [item.object_id for item in items] for reach, items in found.items()} == {
         Reach.CHANGED: ["run-0"],

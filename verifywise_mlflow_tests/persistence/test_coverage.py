@@ -7,10 +7,11 @@ from datetime import timedelta
 from verifywise_mlflow.compliance.coverage import JudgedAlike, State
 from verifywise_mlflow.compliance.frameworks import catalogue
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.connector.entities import ModelVersion
-from verifywise_mlflow.normalizer.inputs import RecordInputs
-from verifywise_mlflow.persistence import access, adoptions
-from verifywise_mlflow.persistence.coverage import adopted_references, coverage_frame, judged_alike
+from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.queries.coverage import adopted_references, coverage_frame, judged_alike
+from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
@@ -29,7 +30,7 @@ def adopt(store: Store, rule_id: str, framework: str, clause: str, *, in_one: bo
     policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
     document = {"policy": policy} if in_one else {"policies": {"ours": policy}}
     with store.begin("acme") as connection:
-        adoptions.adopt(connection, "acme", "policy", clause, document, "sync", NOON)
+        config_versions.adopt(connection, "acme", "policy", clause, document, "sync", NOON)
 
 
 def counted(store: Store, tenant_id: str = "acme") -> list[JudgedAlike]:
@@ -58,7 +59,7 @@ def test_a_reader_of_one_tenant_counts_no_other(store: Store, database_url: str)
     judge(store, 1, OWNED)
     with login_role(database_url, new_name("reader")) as role:
         with store.begin(None) as connection:
-            access.grant(connection, role.name, "reader", "globex", NOON)
+            role_grants.grant(connection, role.name, "reader", "globex", NOON)
 
         with Store(role.url) as reader:
             assert counted(reader, "acme") == []

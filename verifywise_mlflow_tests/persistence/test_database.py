@@ -12,7 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from verifywise_mlflow.persistence import tenancy
 from verifywise_mlflow.persistence.database import (
     SCHEMA_LOCK,
     VARIABLE,
@@ -25,6 +24,7 @@ from verifywise_mlflow.persistence.database import (
     upgrade,
 )
 from verifywise_mlflow.persistence.errors import DatabaseError, DatabaseUnreachableError
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name

@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
-from verifywise_mlflow.persistence import access
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow_tests.persistence.login_roles import execute
@@ -46,9 +46,9 @@ def test_the_roles_are_set_up_as_the_page_says(server: str, monkeypatch: pytest.
 
     assert "row-level security does not hold it" in " ".join(result.output.split())  # of the owner, who was asked
     with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as connection:
-        assert access.bypass(connection) is None
+        assert role_grants.bypass(connection) is None
     with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as connection:
-        assert access.bypass(connection) is None
+        assert role_grants.bypass(connection) is None
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(urls["acme_auditor"], "CREATE TEMP TABLE mine (id int)")
 

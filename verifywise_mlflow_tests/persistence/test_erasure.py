@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence import access, erasure
+from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow.pipeline.checkpoints import VARIABLE
+from verifywise_mlflow.services.audit_signing import VARIABLE
 from verifywise_mlflow_tests.persistence.any_rows import ROWS, PgConnection, fill, relations
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.test_store import NOW
@@ -166,7 +166,7 @@ def test_only_the_owner_erases_and_a_pipeline_is_told_so(
 ) -> None:
     with login_role(database_url, new_name("pipeline")) as role:
         with store.begin(None) as connection:
-            access.grant(connection, role.name, "pipeline", None, NOW)
+            role_grants.grant(connection, role.name, "pipeline", None, NOW)
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", role.url)
 
         result = run("erase", "acme", "--yes")
@@ -183,7 +183,7 @@ def test_who_read_the_tenant_does_not_read_another_of_its_name(
 ) -> None:
     with login_role(database_url, new_name("reader")) as role:
         with store.begin(None) as connection:
-            access.grant(connection, role.name, "reader", "acme", NOW)
+            role_grants.grant(connection, role.name, "reader", "acme", NOW)
 
         erasure.erase(store, "acme", NOW)
         fill(filled, "acme")

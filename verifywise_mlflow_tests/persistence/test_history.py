@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.persistence import frames, history
-from verifywise_mlflow.persistence.history import Period, Span
+from verifywise_mlflow.persistence.queries import dataframes, history
+from verifywise_mlflow.persistence.queries.history import Period, Span
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record, write_verdicts
@@ -83,8 +83,8 @@ def test_a_tombstone_is_a_state_and_so_is_coming_back(store: Store) -> None:
     for number, gone_at in ((1, None), (2, day(2)), (3, None)):
         write_record(store, given, day(number), gone_at=gone_at)
 
-    living = [len(frames.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
-    gone = frames.record_states(store, "acme", *KEY)["gone_at"].notna().tolist()
+    living = [len(dataframes.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
+    gone = dataframes.record_states(store, "acme", *KEY)["gone_at"].notna().tolist()
     assert living == [1, 0, 1]
     assert gone == [False, True, False]
 
@@ -207,24 +207,24 @@ def test_frames_show_what_was_and_what_changed_between_two_times(store: Store) -
     write_verdicts(store, {"a": Verdict.PASS}, day(4))
     write_record(store, inputs(version_tags={"owner": "theirs"}), day(2), tenant_id="globex")
 
-    assert frames.records_as_of(store, "acme", day(2))[["owner", "sync_id"]].values.tolist() == [
+    assert dataframes.records_as_of(store, "acme", day(2))[["owner", "sync_id"]].values.tolist() == [
         ["grace", "sync of day 2"]
     ]
-    assert frames.verdicts_as_of(store, "acme", day(3))["verdict"].tolist() == ["fail"]
-    assert frames.record_states(store, "acme", *KEY)["owner"].tolist() == ["ada", "grace", "ada", "edsger"]
-    changes = frames.record_changes(store, "acme", day(1), day(3))
+    assert dataframes.verdicts_as_of(store, "acme", day(3))["verdict"].tolist() == ["fail"]
+    assert dataframes.record_states(store, "acme", *KEY)["owner"].tolist() == ["ada", "grace", "ada", "edsger"]
+    changes = dataframes.record_changes(store, "acme", day(1), day(3))
     assert changes[["field", "before", "after", "changed_at"]].values.tolist() == [
         ["owner", "ada", "grace", day(2)],
         ["owner", "grace", "ada", day(3)],
     ]
-    assert frames.record_differences(store, "acme", day(1), day(3)).empty
-    since_ever = frames.record_differences(store, "acme", day(1) - timedelta(days=1), day(9), "fraud", 3)
+    assert dataframes.record_differences(store, "acme", day(1), day(3)).empty
+    since_ever = dataframes.record_differences(store, "acme", day(1) - timedelta(days=1), day(9), "fraud", 3)
     assert since_ever[["field", "before", "after"]].values.tolist() == [["record", None, "kept"]]
-    assert frames.record_changes(store, "acme", day(1), day(9), "other").empty
+    assert dataframes.record_changes(store, "acme", day(1), day(9), "other").empty
 
 
 def test_a_time_without_a_zone_and_a_period_that_ends_before_it_begins_are_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="has no zone: write datetime"):
-        frames.records_as_of(store, "acme", datetime(2026, 3, 3))
+        dataframes.records_as_of(store, "acme", datetime(2026, 3, 3))
     with pytest.raises(ValueError, match="does not come after"):
         Period(day(3), day(3))

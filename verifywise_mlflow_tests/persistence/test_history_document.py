@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.connector.entities import ModelVersion
-from verifywise_mlflow.normalizer.inputs import RecordInputs
+from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
 

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence import lifecycle, tenancy
-from verifywise_mlflow.persistence.lifecycle import EventKind, LifecycleEvent
+from verifywise_mlflow.persistence.repositories import lifecycle, tenancy
+from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.store import Store
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -16,8 +16,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
-from verifywise_mlflow.persistence import access, database
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.database import connect
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
@@ -180,7 +180,7 @@ def assert_the_code_describes_these_tables(url: str) -> None:
 def assert_a_reader_sees_its_tenant_and_no_other(url: str, tables: set[str]) -> None:
     with login_role(url, new_name("reader")) as role:
         with Store(url) as store, store.begin(None) as connection:
-            access.grant(connection, role.name, "reader", "acme", NOW)
+            role_grants.grant(connection, role.name, "reader", "acme", NOW)
         with closing(psycopg2.connect(role.url)) as connection:
             seen = kept(connection)
     assert {row["tenant_id"] for rows in seen.values() for row in rows} == {"acme"}

@@ -8,27 +8,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
-from verifywise_mlflow.persistence import (
-    access,
-    gaps,
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence import role_grants, row_mapping
+from verifywise_mlflow.persistence.queries import open_gaps, stage_contents, verdict_counts
+from verifywise_mlflow.persistence.queries.overview import offenders
+from verifywise_mlflow.persistence.repositories import (
+    audit_log,
     integrity,
     lifecycle,
     manifests,
     records,
     registry,
-    rows,
-    stage_contents,
-    tracking,
-    trail,
-    verdict_counts,
+    tracked_objects,
     verdicts,
 )
-from verifywise_mlflow.persistence.manifests import RehashBefore
-from verifywise_mlflow.persistence.overview import offenders
+from verifywise_mlflow.persistence.repositories.manifests import RehashBefore
+from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS, Reach
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
-from verifywise_mlflow.persistence.tracking import LOGGED_MODELS, RUNS, Reach
 from verifywise_mlflow_tests.persistence.full_tenants import (
     LOCATION,
     MAPPING,
@@ -61,8 +58,8 @@ def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
             login_role(owner, new_name("reader")) as reader,
         ):
             with store.engine.begin() as connection:
-                access.grant(connection, pipeline.name, "pipeline", None, NOW)
-                access.grant(connection, reader.name, "reader", "acme", NOW)
+                role_grants.grant(connection, pipeline.name, "pipeline", None, NOW)
+                role_grants.grant(connection, reader.name, "reader", "acme", NOW)
             with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
                 yield {"owner": store, "pipeline": of_pipeline, "reader": of_reader}
 
@@ -91,11 +88,11 @@ NARROW: Mapping[str, Question] = {
     "all states of a record": sql(f"canonical_record_states {OF_ONE_VERSION}"),
     "the verdicts on a version over time": sql(f"compliance_result_states {OF_ONE_VERSION}"),
     "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
-    "the fingerprints of some versions": lambda c: rows.fingerprints(c, canonical_records, "acme", [KEY]),
+    "the fingerprints of some versions": lambda c: row_mapping.fingerprints(c, canonical_records, "acme", [KEY]),
     "a version": lambda c: registry.version_at(c, "acme", *KEY),
     "the models of some names": lambda c: registry.models_by_name(c, "acme", [MODEL]),
-    "some runs": lambda c: tracking.rows_by_id(c, "acme", RUNS, ["run-17"]),
-    "some logged models": lambda c: tracking.kept(c, "acme", LOGGED_MODELS, ["m-18"]),
+    "some runs": lambda c: tracked_objects.rows_by_id(c, "acme", RUNS, ["run-17"]),
+    "some logged models": lambda c: tracked_objects.kept(c, "acme", LOGGED_MODELS, ["m-18"]),
     "the manifests of some versions": lambda c: manifests.manifests_by_key(c, "acme", [KEY]),
     "the newest manifest at a place": lambda c: manifests.kept_at(c, "acme", LOCATION, LONG_AGO),
     "what changed in place under a version": lambda c: integrity.changes_by_key(c, "acme", [KEY]),
@@ -103,7 +100,7 @@ NARROW: Mapping[str, Question] = {
     "the events of an hour": lambda c: lifecycle.events_of(
         c, "acme", since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
     ),
-    "the end of the trail": lambda c: trail.head(c, "acme"),
+    "the end of the trail": lambda c: audit_log.head(c, "acme"),
     "the trail's newest entries": sql("audit_entries WHERE tenant_id = 'acme' ORDER BY sequence DESC LIMIT 20"),
     "due verdicts far behind": lambda c: verdicts.due_verdicts(
         c, "acme", policy_digest="another", after=("model-000450", 1), limit=10
@@ -134,9 +131,9 @@ def test_a_narrow_question_reads_few_rows(connection: Connection, question: str)
 OLD = RehashBefore(LONG_AGO, LONG_AGO)
 WIDE: Mapping[str, Question] = {
     "known versions": lambda c: registry.known_versions(c, "acme"),
-    "due runs": lambda c: tracking.due(c, "acme", RUNS, Reach.CHANGED),
-    "due runs, as many as fit": lambda c: tracking.due_up_to(c, "acme", RUNS, 200),
-    "due logged models": lambda c: tracking.due(c, "acme", LOGGED_MODELS, Reach.CHANGED),
+    "due runs": lambda c: tracked_objects.due(c, "acme", RUNS, Reach.CHANGED),
+    "due runs, as many as fit": lambda c: tracked_objects.due_up_to(c, "acme", RUNS, 200),
+    "due logged models": lambda c: tracked_objects.due(c, "acme", LOGGED_MODELS, Reach.CHANGED),
     "due manifests": lambda c: manifests.due_manifests(
         c, "acme", settings_digest=SETTINGS, rehash_before=OLD, retry_failed=True
     ),
@@ -145,9 +142,9 @@ WIDE: Mapping[str, Question] = {
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda c: verdict_counts.rule_counts(c, "acme"),
     "the offenders": lambda c: offenders(c, "acme"),
-    "the open gaps by when they opened": lambda c: gaps.opened_gaps(c, "acme", NOW),
-    "the worst gaps of each rule": lambda c: gaps.worst_gaps(c, "acme", NOW),
-    "how many versions have each badge": lambda c: gaps.badge_counts(c, "acme"),
+    "the open gaps by when they opened": lambda c: open_gaps.opened_gaps(c, "acme", NOW),
+    "the worst gaps of each rule": lambda c: open_gaps.worst_gaps(c, "acme", NOW),
+    "how many versions have each badge": lambda c: open_gaps.badge_counts(c, "acme"),
     "the data version of the records": lambda c: stage_contents.stage_state(c, "acme", "canonical_records"),
     "the data version of the verdicts": lambda c: stage_contents.stage_state(c, "acme", "compliance_results"),
     "the badges given last": lambda c: stage_contents.newest_rows(c, "acme", "compliance_results", 5),

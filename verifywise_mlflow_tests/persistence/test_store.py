@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from verifywise_mlflow.audit.entry import AuditEntry
-from verifywise_mlflow.connector.entities import RegisteredModel
-from verifywise_mlflow.persistence import registry, trail
-from verifywise_mlflow.persistence.registry import Seen
+from verifywise_mlflow.connector.models import RegisteredModel
+from verifywise_mlflow.persistence.repositories import audit_log, registry
+from verifywise_mlflow.persistence.repositories.registry import Seen
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import registered_models
 
@@ -35,14 +35,14 @@ def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
 
 def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(store: Store) -> None:
     with store.begin(None) as connection:
-        trail.append(connection, [entry(1), entry(2)])
-        trail.append(connection, [entry(3, "globex")])
-        trail.append(connection, [])
+        audit_log.append(connection, [entry(1), entry(2)])
+        audit_log.append(connection, [entry(3, "globex")])
+        audit_log.append(connection, [])
 
     with store.begin(None) as connection:
-        assert trail.entries(connection, "acme") == [(2, entry(2)), (1, entry(1))]
-        assert trail.entries(connection, "acme", limit=1) == [(2, entry(2))]
-        assert trail.entries(connection, "globex") == [(1, entry(3, "globex"))]
+        assert audit_log.entries(connection, "acme") == [(2, entry(2)), (1, entry(1))]
+        assert audit_log.entries(connection, "acme", limit=1) == [(2, entry(2))]
+        assert audit_log.entries(connection, "globex") == [(1, entry(3, "globex"))]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(stor
 )
 def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
     with store.begin(None) as connection:
-        trail.append(connection, [entry(1)])
+        audit_log.append(connection, [entry(1)])
 
     with pytest.raises(DBAPIError), store.begin(None) as connection:
         connection.execute(text(statement))
 
     with store.begin(None) as connection:
-        assert trail.entries(connection, "acme") == [(1, entry(1))]
+        assert audit_log.entries(connection, "acme") == [(1, entry(1))]
 
 
 def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store, database_url: str) -> None:

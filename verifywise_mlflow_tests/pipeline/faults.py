@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from verifywise_mlflow.connector.settings import Bounds
+from verifywise_mlflow.http.settings import Bounds
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows
 from verifywise_mlflow_tests.proxy import (
     Fault,

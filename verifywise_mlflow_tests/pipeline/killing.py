@@ -17,10 +17,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.compliance.policy import default_policy
-from verifywise_mlflow.normalizer.mapping import default_mapping
+from verifywise_mlflow.compliance.rules.policy import default_policy
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline import (
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
     compliance_results,
@@ -28,7 +29,6 @@ from verifywise_mlflow.pipeline import (
     registered_models,
     training_runs,
 )
-from verifywise_mlflow.pipeline.stage import Stage
 
 BATCH = 2
 """So that a registry of a few versions takes several batches a stage."""

@@ -19,7 +19,7 @@ from subprocess import PIPE, Popen, run
 
 import pytest
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
 FORBIDDEN = "this machine lets nobody mount a small disk in a namespace of one's own"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import text
 
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 

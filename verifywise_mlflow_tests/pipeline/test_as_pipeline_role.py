@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 import pytest
 
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.persistence import access, tenancy
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.erasure import erase
-from verifywise_mlflow.persistence.overview import overview
+from verifywise_mlflow.persistence.queries.overview import overview
+from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tenancy import TenantErasedError
-from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.context import Stage, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.pipeline.tenancy import keep_in_step
-from verifywise_mlflow.pipeline.waivers import grant_by_command
+from verifywise_mlflow.pipeline.tenant_activation import keep_in_step
+from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows, sync
@@ -28,7 +29,7 @@ def as_pipeline(database_url: str, store: Store) -> Iterator[Store]:
     """The store as a pipeline's role has it; ``store`` is the owner's, who sees everything."""
     with login_role(database_url, new_name("pipeline")) as role:
         with store.begin(None) as connection:
-            access.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
+            role_grants.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
         with Store(role.url) as restricted:
             yield restricted
 
@@ -67,7 +68,7 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     assert left == ["acme"]
     assert overview(as_pipeline, "acme").versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
-    assert [table for table in access.PIPELINE if not of(store, table, "acme")] == [
+    assert [table for table in role_grants.PIPELINE if not of(store, table, "acme")] == [
         "logged_models",
         "audit_checkpoints",
         "access",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.demo.ports import free_port
+from verifywise_mlflow.demo.servers.ports import free_port
+from verifywise_mlflow.http.errors import ConnectorError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, GIB, LASTING, MIB, at_most, kept_of, last_entry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from verifywise_mlflow.compliance.frameworks import catalogue
-from verifywise_mlflow.compliance.policy import default_policy
-from verifywise_mlflow.persistence.coverage import coverage_frame
+from verifywise_mlflow.compliance.rules.policy import default_policy
+from verifywise_mlflow.persistence.queries.coverage import coverage_frame
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Compliance, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync

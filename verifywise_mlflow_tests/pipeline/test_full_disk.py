@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
 from verifywise_mlflow_tests.pipeline.small_disk import postgres_on_a_small_disk
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
 from verifywise_mlflow_tests.proxy import Exchange, proxy_before
 from verifywise_mlflow_tests.registry import Registry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from verifywise_mlflow.persistence import frames
+from verifywise_mlflow.persistence.queries import dataframes
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import sync
@@ -22,14 +22,14 @@ def test_a_changed_tag_leaves_the_former_record_and_verdict_with_their_spans_and
     sync(tenant, store)
     now = datetime.now(UTC)
 
-    before, after = (frames.records_as_of(store, "acme", at) for at in (then, now))
+    before, after = (dataframes.records_as_of(store, "acme", at) for at in (then, now))
     assert (before["owner"].tolist(), after["owner"].tolist()) == (["risk"], [None])
-    states = frames.record_states(store, "acme", "churn", 1)
+    states = dataframes.record_states(store, "acme", "churn", 1)
     assert states["sync_id"].tolist() == [first.sync_id, second.sync_id]
     assert states["ended_by_sync_id"].dropna().tolist() == [second.sync_id]
-    changes = frames.record_changes(store, "acme", then, now)
+    changes = dataframes.record_changes(store, "acme", then, now)
     assert changes[["field", "before", "after", "sync_id"]].values.tolist() == [["owner", "risk", None, second.sync_id]]
-    was, became = (frames.verdicts_as_of(store, "acme", at) for at in (then, now))
+    was, became = (dataframes.verdicts_as_of(store, "acme", at) for at in (then, now))
     changed = was.merge(became, on="rule_id").query("verdict_x != verdict_y")
     assert changed[["rule_id", "verdict_x", "verdict_y"]].values.tolist() == [["owner", "pass", "not evidenced"]]
     kept = became[became["sync_id"] == first.sync_id]

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.proxy import always, proxy_before, saying

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
-from verifywise_mlflow.pipeline.stage import Stage
-from verifywise_mlflow_tests.pipeline.what_is_kept import differences, everything, outcomes
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences, everything, outcomes
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 READ_ALL = ("--reconcile", "--rehash")

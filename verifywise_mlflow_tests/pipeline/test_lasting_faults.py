@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from verifywise_mlflow.connector.errors import ConnectorError
+from verifywise_mlflow.http.errors import ConnectorError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import (

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from verifywise_mlflow.connector.entities import ModelVersion, Redaction, RegisteredModel
-from verifywise_mlflow.persistence.lifecycle import LifecycleEvent
-from verifywise_mlflow.persistence.registry import Known, ListedVersion, Seen
-from verifywise_mlflow.pipeline.lifecycle import events_of_model, events_of_version
+from verifywise_mlflow.connector.models import ModelVersion, Redaction, RegisteredModel
+from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
+from verifywise_mlflow.persistence.repositories.registry import Known, ListedVersion, Seen
+from verifywise_mlflow.pipeline.lifecycle_events import events_of_model, events_of_version
 
 CREATED = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LATER = CREATED + timedelta(hours=1)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.frames import lifecycle_events
+from verifywise_mlflow.persistence.queries.dataframes import lifecycle_events
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync

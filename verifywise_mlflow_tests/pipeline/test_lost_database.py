@@ -12,15 +12,15 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres, remove_postgres
-from verifywise_mlflow.demo.postgres_home import prepare_home
-from verifywise_mlflow.persistence import records, tracking
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, remove_postgres
+from verifywise_mlflow.demo.servers.postgres_home import prepare_home
 from verifywise_mlflow.persistence.errors import DatabaseFailedError
+from verifywise_mlflow.persistence.repositories import records, tracked_objects
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
 from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
 from verifywise_mlflow_tests.registry import Registry
 
 
@@ -62,7 +62,7 @@ def lost_url(own_postgres: OwnPostgres) -> str:
 
 
 PLACES: dict[str, tuple[object, str]] = {
-    "between two transactions": (tracking, "due"),
+    "between two transactions": (tracked_objects, "due"),
     "inside of one": (records, "write_records"),
 }
 

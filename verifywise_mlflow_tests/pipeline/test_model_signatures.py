@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.artifacts.model_signing.statement import oms_statement
-from verifywise_mlflow.connector.errors import UnusableSettingsError
-from verifywise_mlflow.persistence import manifests
+from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import FILES, bundle, payload, pem

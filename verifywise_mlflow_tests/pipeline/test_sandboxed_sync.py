@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import artifact_manifests
+from verifywise_mlflow.pipeline.stages import artifact_manifests
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.artifacts.insiders import fragile_parser, liar
 from verifywise_mlflow_tests.pipeline.syncing import Row, record, rows, sync

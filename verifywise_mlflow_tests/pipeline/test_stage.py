@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.pipeline.stage import Progress, Stage, StageReport, Unreadable
+from verifywise_mlflow.pipeline.context import Progress, Stage, StageReport, Unreadable
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.stores import backends, servers
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend

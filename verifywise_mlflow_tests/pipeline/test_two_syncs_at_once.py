@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.demo.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.pipeline.what_is_kept import differences, outcomes
 from verifywise_mlflow_tests.registry import Registry
 
 

@@ -12,19 +12,27 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.persistence import frames, verdict_counts, waivers
-from verifywise_mlflow.persistence.gaps import worst_gaps
+from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
+from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
+from verifywise_mlflow.persistence.repositories import waivers
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.verdict_rows import OPEN
-from verifywise_mlflow.pipeline.badges import badge_of
-from verifywise_mlflow.pipeline.waivers import (
+from verifywise_mlflow.pipeline.waiver_sync import (
     UnusableWaiverError,
     UnusableWaiversError,
     grant_by_command,
     withdraw_by_command,
 )
+from verifywise_mlflow.services.badges import badge_of
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.judging import described, judge, keep, verdicts, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+    described,
+    judge,
+    keep,
+    verdicts,
+    written_policy,
+    written_rule,
+)
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
 WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
@@ -113,14 +121,14 @@ def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_p
     keep(store, "churn", 1, NOON)
     judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(1))
 
-    then, later = (frames.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
+    then, later = (dataframes.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
 
     assert then[then["waived"].notna()][["model_name", "rule_id", "verdict", "waived"]].values.tolist() == [
         ["fraud", "owner", "not evidenced", "accepted by Ada through 2026-03-03: A pilot."]
     ]
     assert later["waived"].isna().all()
-    assert frames.verdicts(store, "acme")["waived"].isna().all()  # it is long over
-    assert len(then) == len(later) == len(frames.verdicts(store, "acme"))
+    assert dataframes.verdicts(store, "acme")["waived"].isna().all()  # it is long over
+    assert len(then) == len(later) == len(dataframes.verdicts(store, "acme"))
 
 
 def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> None:

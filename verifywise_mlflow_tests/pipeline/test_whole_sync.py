@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from mlflow.entities import Dataset
 
-from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.normalizer.mapping import TagMapping
-from verifywise_mlflow.persistence.codec import unescape
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import training_runs
-from verifywise_mlflow.pipeline.stage import Stage, SyncOptions
+from verifywise_mlflow.pipeline.context import Stage, SyncOptions
+from verifywise_mlflow.pipeline.stages import training_runs
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.settings import Bounds
+from verifywise_mlflow.http.settings import Bounds
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.loading import VARIABLE, TenantsFileError, load_tenants

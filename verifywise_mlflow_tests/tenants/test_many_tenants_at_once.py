@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.connector.errors import UnreachableError
-from verifywise_mlflow.connector.read_calls import ReadCall
-from verifywise_mlflow.connector.transport import Transport
+from verifywise_mlflow.connector.endpoints import ReadCall
+from verifywise_mlflow.http.client import Transport
+from verifywise_mlflow.http.errors import UnreachableError
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.connector.authorities import Authority, make_authority
-from verifywise_mlflow_tests.connector.aws_signatures import what_is_wrong
-from verifywise_mlflow_tests.connector.forward_proxy import ForwardProxy, forward_proxy
-from verifywise_mlflow_tests.connector.hostile_server import (
+from verifywise_mlflow_tests.http.aws_signatures import what_is_wrong
+from verifywise_mlflow_tests.http.certificate_authorities import Authority, make_authority
+from verifywise_mlflow_tests.http.forward_proxy import ForwardProxy, forward_proxy
+from verifywise_mlflow_tests.http.hostile_server import (
     HostileServer,
     hostile_server,
     json_answer,

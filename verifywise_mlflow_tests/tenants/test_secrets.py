@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from verifywise_mlflow.connector.credentials import Outgoing
+from verifywise_mlflow.http.auth import Outgoing
 from verifywise_mlflow.tenants.auth import (
     KINDS,
     BasicCredentials,

@@ -12,11 +12,11 @@ from pydantic import Field, model_validator
 
 from verifywise_mlflow.alerts.alert import Alert
 from verifywise_mlflow.alerts.targets.target import SECONDS, Described, NotDeliveredError
-from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.connector.pools import tls_context
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.tenants.places import AbsolutePath
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.http.pools import tls_context
+from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import AbsolutePath
 
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$", max_length=254)]
 

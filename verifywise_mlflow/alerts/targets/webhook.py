@@ -12,11 +12,11 @@ from pydantic import Field
 
 from verifywise_mlflow.alerts.alert import Alert, inert
 from verifywise_mlflow.alerts.targets.target import SECONDS, Described, NotDeliveredError
-from verifywise_mlflow.connector.errors import ConnectorError
-from verifywise_mlflow.connector.pools import open_pool
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.tenants.places import AbsolutePath
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.http.pools import open_pool
+from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import AbsolutePath
 
 
 class WebhookTarget(Described):

@@ -6,7 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from verifywise_mlflow.artifacts.model_signing.format import MEDIA_TYPE, PAYLOAD_TYPE
+from verifywise_mlflow.artifacts.model_signing.spec import MEDIA_TYPE, PAYLOAD_TYPE
 from verifywise_mlflow.artifacts.model_signing.strict_json import (
     JsonValue,
     RefusedJsonError,

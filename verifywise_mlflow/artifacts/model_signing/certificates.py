@@ -22,7 +22,7 @@ from cryptography.x509.verification import (
 )
 
 from verifywise_mlflow.artifacts.model_signing.text import shown
-from verifywise_mlflow.artifacts.model_signing.trust import PublicKey, UnknownKeyError, signing_key
+from verifywise_mlflow.artifacts.model_signing.trust_store import PublicKey, UnknownKeyError, signing_key
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 

@@ -12,7 +12,7 @@ from typing import TypedDict
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
-from verifywise_mlflow.artifacts.model_signing.format import (
+from verifywise_mlflow.artifacts.model_signing.spec import (
     DEFAULT_EXCLUSIONS,
     PREDICATE_TYPE,
     STATEMENT_TYPE,

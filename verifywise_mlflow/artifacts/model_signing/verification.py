@@ -9,21 +9,21 @@ from typing import Literal
 
 from verifywise_mlflow.artifacts.manifest import SignatureStatus
 from verifywise_mlflow.artifacts.model_signing.bundle import BrokenBundleError, NoModelSignatureError, read_bundle
-from verifywise_mlflow.artifacts.model_signing.signed_files import (
-    BrokenStatementError,
-    OtherStatementError,
-    SignedFiles,
-    read_statement,
-)
-from verifywise_mlflow.artifacts.model_signing.signer import (
+from verifywise_mlflow.artifacts.model_signing.signature_check import (
     BadSignatureError,
     Judgement,
     Signer,
     UncheckedSignatureError,
     judge,
 )
+from verifywise_mlflow.artifacts.model_signing.statement_reader import (
+    BrokenStatementError,
+    OtherStatementError,
+    SignedFiles,
+    read_statement,
+)
 from verifywise_mlflow.artifacts.model_signing.text import shown
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 
 MAX_PATHS = 100
 """As many are kept; the count tells how many there are."""

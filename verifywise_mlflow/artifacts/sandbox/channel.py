@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import FileIO
 
 from verifywise_mlflow.artifacts.sandbox import frames
-from verifywise_mlflow.artifacts.sandbox.lock_in import Protections
+from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 
 
 class Abandoned(Exception):  # noqa: N818 - no error: the product changed its mind

@@ -11,7 +11,7 @@ import sys
 
 from verifywise_mlflow.artifacts.hashing import hash_stream
 from verifywise_mlflow.artifacts.sandbox.channel import Abandoned, Channel
-from verifywise_mlflow.artifacts.sandbox.lock_in import lock_in
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:

@@ -6,10 +6,10 @@ import json
 import os
 from dataclasses import asdict
 
-from verifywise_mlflow.artifacts.environment import read_environment
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.sandbox import frames
 from verifywise_mlflow.artifacts.sandbox.channel import Abandoned, Channel
-from verifywise_mlflow.artifacts.sandbox.lock_in import lock_in
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
 
 _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     {

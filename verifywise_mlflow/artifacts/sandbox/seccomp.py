@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from errno import EPERM
 
-from verifywise_mlflow.artifacts.sandbox.linux import prctl
+from verifywise_mlflow.artifacts.sandbox.linux_hardening import prctl
 
 ALLOW, KILL_PROCESS, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | EPERM
 

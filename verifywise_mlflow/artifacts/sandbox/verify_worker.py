@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from verifywise_mlflow.artifacts.manifest import ModelSignature
-from verifywise_mlflow.artifacts.model_signing.rehearsal import rehearse
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
+from verifywise_mlflow.artifacts.model_signing.warm_up import rehearse
 from verifywise_mlflow.artifacts.sandbox import frames
 from verifywise_mlflow.artifacts.sandbox.channel import Abandoned, Channel
-from verifywise_mlflow.artifacts.sandbox.lock_in import lock_in
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
 from verifywise_mlflow.artifacts.sandbox.question import Question
 
 

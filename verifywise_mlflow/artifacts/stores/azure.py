@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from verifywise_mlflow.artifacts.stores.pages import Element, Object, Page, Question, escaped, size_in, xml_root
-from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.errors import UnusableSettingsError
+from verifywise_mlflow.artifacts.stores.protocol import Element, Object, Page, Question, escaped, size_in, xml_root
+from verifywise_mlflow.http.auth import Outgoing
+from verifywise_mlflow.http.errors import UnusableSettingsError
 
 SCOPE = "https://storage.azure.com/.default"
 """What a token from Microsoft's issuer has to be for."""

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from verifywise_mlflow.artifacts.stores.pages import Object, Page, Question, escaped, size_in
-from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.errors import ProtocolError, UnusableSettingsError
+from verifywise_mlflow.artifacts.stores.protocol import Object, Page, Question, escaped, size_in
+from verifywise_mlflow.http.auth import Outgoing
+from verifywise_mlflow.http.errors import ProtocolError, UnusableSettingsError
 
 ENDPOINT = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
-from verifywise_mlflow.artifacts.stores.pages import Element, Object, Page, Question, escaped, size_in, xml_root
-from verifywise_mlflow.connector.credentials import Outgoing
-from verifywise_mlflow.connector.errors import UnusableSettingsError
-from verifywise_mlflow.connector.sigv4 import Keys
+from verifywise_mlflow.artifacts.stores.protocol import Element, Object, Page, Question, escaped, size_in, xml_root
+from verifywise_mlflow.http.auth import Outgoing
+from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.http.sigv4 import Keys
 
 if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from verifywise_mlflow.artifacts.uris import read_uri
-from verifywise_mlflow.connector.settings import ConnectionSettings
+from verifywise_mlflow.http.settings import ConnectionSettings
 
 
 @dataclass(frozen=True, slots=True)

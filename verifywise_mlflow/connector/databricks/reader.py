@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 from typing import Literal, TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.files import served_root
-from verifywise_mlflow.connector.databricks.one_by_one import ask_each
+from verifywise_mlflow.connector.databricks.concurrent_map import ask_each
+from verifywise_mlflow.connector.databricks.files_api import served_root
 from verifywise_mlflow.connector.databricks.registry import Registry
 from verifywise_mlflow.connector.databricks.unity_catalog import UnityCatalog
 from verifywise_mlflow.connector.databricks.workspace_registry import WorkspaceRegistry
-from verifywise_mlflow.connector.entities import (
+from verifywise_mlflow.connector.endpoints import DatabricksReadCall, ReadCall
+from verifywise_mlflow.connector.mlflow_reader import ServerInfo
+from verifywise_mlflow.connector.models import (
     Experiment,
     LoggedModel,
     ModelVersion,
@@ -20,7 +22,9 @@ from verifywise_mlflow.connector.entities import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.errors import (
+from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
+from verifywise_mlflow.connector.tracking_reader import TrackingReader
+from verifywise_mlflow.http.errors import (
     BoundExceededError,
     ConnectorError,
     ProtocolError,
@@ -28,11 +32,7 @@ from verifywise_mlflow.connector.errors import (
     ServerFaultError,
     UnusableSettingsError,
 )
-from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
-from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
-from verifywise_mlflow.connector.reader import ServerInfo
-from verifywise_mlflow.connector.settings import ConnectionSettings
-from verifywise_mlflow.connector.tracking import TrackingReader
+from verifywise_mlflow.http.settings import ConnectionSettings
 
 RegistryKind = Literal["workspace", "unity_catalog"]
 

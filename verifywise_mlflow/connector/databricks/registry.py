@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.listing import Listing
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.pagination import Listing
 
 Question = tuple[tuple[str, str | int], ...]
 """A GET call's parameters, in order; ``order_by`` may come more than once."""

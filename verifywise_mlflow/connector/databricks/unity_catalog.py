@@ -12,14 +12,14 @@ from dataclasses import replace
 from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.one_by_one import ask_each
+from verifywise_mlflow.connector.databricks.concurrent_map import ask_each
 from verifywise_mlflow.connector.databricks.registry import from_token, version_key
-from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.errors import ConnectorError, NotFoundError, ProtocolError
-from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
-from verifywise_mlflow.connector.read_calls import DatabricksReadCall, is_full_name
-from verifywise_mlflow.connector.settings import Bounds
-from verifywise_mlflow.connector.transport import Transport
+from verifywise_mlflow.connector.endpoints import DatabricksReadCall, is_full_name
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
+from verifywise_mlflow.http.client import Transport
+from verifywise_mlflow.http.errors import ConnectorError, NotFoundError, ProtocolError
+from verifywise_mlflow.http.settings import Bounds
 
 E = TypeVar("E", bound=RegisteredModel | ModelVersion)
 

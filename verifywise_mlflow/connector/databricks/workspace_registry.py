@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.databricks.registry import Question, from_token, version_key
-from verifywise_mlflow.connector.entities import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.listing import Listing, Pages, read_listing
-from verifywise_mlflow.connector.read_calls import DatabricksReadCall, ReadCall
-from verifywise_mlflow.connector.settings import Bounds
-from verifywise_mlflow.connector.transport import Transport
+from verifywise_mlflow.connector.endpoints import DatabricksReadCall, ReadCall
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
+from verifywise_mlflow.http.client import Transport
+from verifywise_mlflow.http.settings import Bounds
 
 MODELS_A_PAGE = 1_000  # the largest that is documented
 VERSIONS_A_PAGE = 10_000  # likewise

@@ -12,6 +12,7 @@ Four columns come back in several of them:
 A table is named here besides its own file, so that ``metadata`` knows every table to whoever imports it.
 """
 
+from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail
 from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
 from verifywise_mlflow.persistence.tables.manifests import artifact_manifests, integrity_events
 from verifywise_mlflow.persistence.tables.records import canonical_record_history, canonical_records, record_inputs
@@ -20,7 +21,6 @@ from verifywise_mlflow.persistence.tables.roles import access
 from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions
 from verifywise_mlflow.persistence.tables.tenancy import adoptions, stage_refreshes, tenants, version_polls
 from verifywise_mlflow.persistence.tables.tracking import logged_models, training_runs
-from verifywise_mlflow.persistence.tables.trail import audit_checkpoints, audit_trail
 from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_badge_history,
     compliance_badges,

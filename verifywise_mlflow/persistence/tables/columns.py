@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, text
 
-from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.schema import revisions
 
 # SQLAlchemy types a column by what it holds, and these functions make columns of several kinds: hence Any here.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, Table
 
-from verifywise_mlflow.persistence.codec import Text
+from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.tables.columns import numbered, time
 from verifywise_mlflow.persistence.tables.schema import metadata
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Table
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import by_revision, numbered, of_version, time, version_key, written
 from verifywise_mlflow.persistence.tables.schema import metadata
 

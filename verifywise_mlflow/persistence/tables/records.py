@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, text
 
-from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import by_revision, ended, key, time, version_key
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Table
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.persistence.codec import Text
+from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.tables.columns import time
 from verifywise_mlflow.persistence.tables.schema import metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Table
 
-from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import key, numbered, time
 from verifywise_mlflow.persistence.tables.schema import metadata
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table, text
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.persistence.codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import ended, key, numbered, of_version, time, version_key
 from verifywise_mlflow.persistence.tables.schema import metadata
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 
-from verifywise_mlflow.artifacts.environment import read_environment
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
 from verifywise_mlflow.artifacts.sandbox import parse_worker
 

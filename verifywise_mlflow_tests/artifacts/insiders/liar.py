@@ -6,7 +6,7 @@ import os
 import time
 
 from verifywise_mlflow.artifacts.sandbox.channel import Channel
-from verifywise_mlflow.artifacts.sandbox.lock_in import Protections
+from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 
 ANSWERS = {
     b"another size": b"1 " + b"0" * 64,

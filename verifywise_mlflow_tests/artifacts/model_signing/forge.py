@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.model_signing.certificates import why_untrusted
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
 from verifywise_mlflow_tests.artifacts.model_signing.forge import (
     FILES,

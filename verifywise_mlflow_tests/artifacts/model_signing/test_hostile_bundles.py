@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.model_signing.signed_files import MAX_FILES
+from verifywise_mlflow.artifacts.model_signing.statement_reader import MAX_FILES
 from verifywise_mlflow.artifacts.model_signing.strict_json import MAX_BYTES
-from verifywise_mlflow.artifacts.model_signing.trust import key_fingerprint
+from verifywise_mlflow.artifacts.model_signing.trust_store import key_fingerprint
 from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
 from verifywise_mlflow_tests.artifacts.model_signing.forge import (
     FILES,

@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 
-from verifywise_mlflow.artifacts.model_signing.rehearsal import rehearse
+from verifywise_mlflow.artifacts.model_signing.warm_up import rehearse
 
 INSIDE = """
 import json, os
-from verifywise_mlflow.artifacts.model_signing.rehearsal import rehearse
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.warm_up import rehearse
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 from verifywise_mlflow.artifacts.model_signing.verification import verify
-from verifywise_mlflow.artifacts.sandbox.lock_in import lock_in
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import BUNDLES, CURVES, NOW, bundle, hashes, pem
 
 names = sorted(path.stem for path in BUNDLES.glob("*.sig"))

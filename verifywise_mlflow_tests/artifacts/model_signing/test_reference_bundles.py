@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 from verifywise_mlflow.artifacts.model_signing.verification import Difference, SignatureCheck, verify
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import CURVES, NOT_AFTER, NOW, bundle, hashes, pem
 

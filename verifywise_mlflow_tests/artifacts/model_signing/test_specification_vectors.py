@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.model_signing.trust import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
 from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
 
 VECTORS = Path(__file__).with_name("specification")

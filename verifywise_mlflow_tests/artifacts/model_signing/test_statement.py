@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.kinds import classify
+from verifywise_mlflow.artifacts.file_classifier import classify
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, Root
-from verifywise_mlflow.artifacts.model_signing.signed_files import read_statement
 from verifywise_mlflow.artifacts.model_signing.statement import NotExportableError, Statement, export, oms_statement
+from verifywise_mlflow.artifacts.model_signing.statement_reader import read_statement
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import CURVES, bundle, hashes, payload
 
 

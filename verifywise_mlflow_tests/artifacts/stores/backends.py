@@ -16,9 +16,9 @@ import urllib3
 from pydantic import TypeAdapter
 
 from verifywise_mlflow.artifacts.stores.azure import Azure
+from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
 from verifywise_mlflow.artifacts.stores.settings import Place
-from verifywise_mlflow.artifacts.stores.stores import ArtifactStores
-from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow_tests.artifacts.stores.servers import AZURITE_ACCOUNT, AZURITE_KEY
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from verifywise_mlflow.demo.ports import free_port
-from verifywise_mlflow.demo.process import ChildProcess, child_environment, wait_for_port
+from verifywise_mlflow.demo.servers.ports import free_port
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
 START_SECONDS = 60.0
 AZURITE = Path(__file__).parents[3] / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"

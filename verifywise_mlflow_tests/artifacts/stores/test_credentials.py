@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.listing import Listing, walk
-from verifywise_mlflow.artifacts.stores.stores import ArtifactStores
+from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
+from verifywise_mlflow.artifacts.walk import Listing, walk
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, shared_access, stores
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
-from verifywise_mlflow_tests.connector.hostile_server import Asked, HostileServer, answer, hostile_server, json_answer
+from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server, json_answer
 
 
 def listed(opened: ArtifactStores, uri: str) -> Listing:

@@ -6,13 +6,13 @@ import hashlib
 
 import pytest
 
-from verifywise_mlflow.artifacts.inspection import build_manifest
 from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.listing import walk
 from verifywise_mlflow.artifacts.location import StoredFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
-from verifywise_mlflow.artifacts.sandbox.sandbox import Sandbox
+from verifywise_mlflow.artifacts.manifest_builder import build_manifest
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, stores
 
 MODEL = {

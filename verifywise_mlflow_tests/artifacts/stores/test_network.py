@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.listing import Listing, walk
 from verifywise_mlflow.artifacts.source import ArtifactUnreadable
-from verifywise_mlflow.artifacts.stores.stores import ArtifactStores
-from verifywise_mlflow.connector.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
+from verifywise_mlflow.artifacts.walk import Listing, walk
+from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
 from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
-from verifywise_mlflow_tests.connector.authorities import make_authority
-from verifywise_mlflow_tests.connector.hostile_server import (
+from verifywise_mlflow_tests.http.certificate_authorities import make_authority
+from verifywise_mlflow_tests.http.hostile_server import (
     Asked,
     HostileServer,
     answer,
@@ -134,7 +134,7 @@ def test_a_redirect_is_not_followed(prefix: str, trap: HostileServer) -> None:
 
 
 def test_a_store_goes_through_the_tenants_proxy_where_it_has_one() -> None:
-    from verifywise_mlflow.connector.settings import ProxySettings
+    from verifywise_mlflow.http.settings import ProxySettings
 
     with hostile_server(serving(EMPTY)) as proxy:
         through = ProxySettings(proxy.uri, dict, allow_private_network=True)

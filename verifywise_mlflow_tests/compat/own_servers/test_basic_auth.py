@@ -13,10 +13,10 @@ import pytest
 from mlflow import MlflowClient
 from packaging.version import Version
 
-from verifywise_mlflow.connector.errors import UnauthenticatedError
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.http.errors import UnauthenticatedError
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow_tests.compat.environments import EVERY, before, since
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from verifywise_mlflow.connector.errors import NoSuchRouteError, NotFoundError
+from verifywise_mlflow.http.errors import NoSuchRouteError, NotFoundError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compat.environments import CURRENT, EVERY, before, since
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import EVERY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import on, since

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.connector import searches, tracking
-from verifywise_mlflow.connector.errors import NotFoundError, RejectedError
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector import registry_search, tracking_reader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.http.errors import NotFoundError, RejectedError
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import before, on
@@ -135,7 +135,11 @@ def test_a_listing_in_small_pages_is_the_same(
     whole = reader.registered_models(), reader.model_versions(), reader.experiments()
 
     # The last page of both is exactly full, which MLflow up to 3.1 follows with an empty one.
-    for module, name in ((searches, "MODELS_A_PAGE"), (searches, "VERSIONS_A_PAGE"), (tracking, "EXPERIMENTS_A_PAGE")):
+    for module, name in (
+        (registry_search, "MODELS_A_PAGE"),
+        (registry_search, "VERSIONS_A_PAGE"),
+        (tracking_reader, "EXPERIMENTS_A_PAGE"),
+    ):
         monkeypatch.setattr(module, name, 2)
     before = reader.traffic.requests
     paged = reader.registered_models(), reader.model_versions(), reader.experiments()

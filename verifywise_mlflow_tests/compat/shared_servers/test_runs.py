@@ -7,7 +7,7 @@ import uuid
 
 from mlflow.entities import Dataset
 
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.registry import SharedRegistry

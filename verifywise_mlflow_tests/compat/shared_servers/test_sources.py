@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.connector.reader import MlflowReader
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
 from verifywise_mlflow_tests.compat.registry import SharedRegistry

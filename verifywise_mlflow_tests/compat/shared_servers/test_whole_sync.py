@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stage import Stage
+from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import before
 from verifywise_mlflow_tests.compat.registry import SharedRegistry

@@ -1,0 +1,119 @@
+"""The servers: MLflow with many tenants each, Postgres, and Dagster as in production."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import dagster as dg
+import urllib3
+import yaml
+
+from verifywise_mlflow.dagster_yaml import WHOLE_NUMBERS
+from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.demo.dagster_instance import instance_environment, write_instance
+from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
+
+REPOSITORY = Path(__file__).parents[2]
+SERVERS = 4
+"""On each, by default, two syncs at once: enough for all places of the queue."""
+OF_A_TENANT = Sizes(models=3, versions=9, runs=9)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """All that runs."""
+
+    servers: Mapping[str, MlflowServer]
+    """By tenant."""
+    dagster: DagsterServers
+    instance: dg.DagsterInstance
+
+    def register_version(self, tenant: str) -> None:
+        """Do what a person does, through MLflow's API."""
+        url = f"{self.servers[tenant].uri}/api/2.0/mlflow/model-versions/create"
+        body = {"name": model_name(0), "source": "s3://bucket/new"}
+        answer = urllib3.request("POST", url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=120)
+        assert answer.status == 200, answer.data
+
+
+@contextmanager
+def place(tenants: int, home: Path, tell: Tell) -> Iterator[Place]:
+    """Bring all up, with tenants that were synced already, and end it with the block."""
+    with ExitStack() as stack:
+        tell(f"starting Postgres and {SERVERS} MLflow servers")
+        postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
+        servers = _mlflow_servers(tenants, home, stack)
+        file = home / "tenants.yaml"
+        file.write_text(yaml.safe_dump({"tenants": {name: _described(name, one) for name, one in servers.items()}}))
+        environment = instance_environment(postgres, let_in(postgres), file) | {"PYTHONPATH": str(REPOSITORY)}
+        os.environ.update(environment)
+        tell(f"the first sync of {tenants} tenants, without Dagster")
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
+            list(processes.map(_sync, sorted(servers), chunksize=5))
+        tell("starting Dagster")
+        settings = {name: os.environ[name] for name in WHOLE_NUMBERS if name in os.environ}
+        (home / "dagster").mkdir()
+        write_instance(home / "dagster", settings)
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
+        # Or a sensor would ask for the first sync of each.
+        instance.add_dynamic_partitions(tenant_partitions.name or "", sorted(servers))
+        dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
+        yield Place(servers, stack.enter_context(dagster), instance)
+
+
+def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:
+    started = []
+    for number in range(SERVERS):
+        database = home / f"mlflow-{number}.db"
+        server = MlflowServer(
+            backend_uri=f"sqlite:///{database}",
+            artifacts=home / f"artifacts-{number}",
+            log=home / f"mlflow-{number}.log",
+            arguments=["--enable-workspaces"],
+        )
+        started.append((stack.enter_context(server), database))
+    of_tenants = {}
+    for number in range(tenants):
+        server, database = started[number % SERVERS]
+        tenant = f"tenant-{number:03}"
+        url = f"{server.uri}/api/3.0/mlflow/workspaces"
+        answer = urllib3.request("POST", url, json={"name": tenant}, timeout=120)
+        assert answer.status < 300, answer.data
+        seed(database, tenant, OF_A_TENANT)
+        of_tenants[tenant] = server
+    return of_tenants
+
+
+def _described(tenant: str, server: MlflowServer) -> Mapping[str, object]:
+    return {"tracking_uri": server.uri, "allow_private_network": True, "workspace": tenant}
+
+
+@cache
+def _tenants() -> Mapping[str, Tenant]:
+    """Read the file once a process: 500 tenants take a second."""
+    return load_tenants()
+
+
+def _sync(tenant: str) -> None:
+    """Sync a tenant in this process."""
+    with Store(database_url()) as store, Sync(_tenants()[tenant], store, SyncOptions()) as run:
+        run.run_all()

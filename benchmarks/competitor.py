@@ -1,0 +1,92 @@
+"""The process of one contender: ``python -m benchmarks.competitor NAME``.
+
+It takes a task from its standard input, prepares itself, says that it is ready, waits for the word, reads, and says
+what that took. A process for each, so that time of the processor and memory are the contender's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.task import Contender, Found, Outcome, Ready, Task
+
+
+def prepared(name: Contender, task: Task) -> Callable[[], Found]:
+    """Import what a contender needs, and no more; return what is to be measured."""
+    match name:
+        case Contender.MLFLOW_CLIENT | Contender.MLFLOW_RUNS:
+            from benchmarks import mlflow_client
+
+            client = mlflow_client.connect(task.uri)
+            if name is Contender.MLFLOW_RUNS:
+                return lambda: mlflow_client.read_runs(client, task.pages)
+            return lambda: mlflow_client.read_registry(client)
+        case Contender.BARE_REST:
+            from benchmarks import bare_rest
+
+            return lambda: bare_rest.read_registry(task.uri)
+        case Contender.READER | Contender.READER_RUNS | Contender.POLL:
+            from benchmarks import our_reader
+
+            settings = our_reader.settings_of(task)
+            if name is Contender.POLL:
+                return lambda: our_reader.poll(settings)
+            if name is Contender.READER_RUNS:
+                return lambda: our_reader.read_runs(settings, task.pages)
+            return lambda: our_reader.read_registry(settings)
+        case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
+            from benchmarks import our_sync
+            from verifywise_mlflow.persistence.store import Store
+
+            store = Store(task.database_url)  # makes the schema, if need be
+            return lambda: our_sync.sync(task, store)
+
+
+def main() -> None:
+    """Take a task, prepare, wait for the word, read, tell."""
+    # Libraries may print: what they say goes where errors go.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    task = Task.read(sys.stdin.readline())
+
+    began = time.perf_counter()
+    read = prepared(Contender(sys.argv[1]), task)
+    _tell(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
+    answers.flush()
+    sys.stdin.readline()
+
+    began, cpu_before = time.perf_counter(), cpu_seconds()
+    found = read()
+    seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu_before
+    _tell(answers.write, asdict(Outcome(seconds, cpu, peak_bytes(), found)))
+    answers.flush()
+
+
+def _tell(write: Callable[[str], object], answer: dict[str, object]) -> None:
+    write(json.dumps(answer) + "\n")
+
+
+def cpu_seconds() -> float:
+    """Return what this process has taken of the processor so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_bytes() -> int:
+    """Return the most memory that was in use so far.
+
+    Not getrusage's figure: Linux hands that one down from the process that started this one, which is larger.
+    """
+    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(peak.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""``python -m benchmarks.redaction``: what looking for secrets costs a value, with runs as people log them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from verifywise_mlflow.connector.models import TrainingRun
+from verifywise_mlflow.redaction.entity_redactor import Minimiser
+from verifywise_mlflow.redaction.settings import Minimisation
+
+PARAMS = 50
+TAGS = 12
+METRICS = 10
+
+_WORDS = ("adam", "gini", "relu", "sqrt", "True", "None", "auto", "balanced", "sklearn.ensemble.RandomForestClassifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one kind of runs costs."""
+
+    runs: str
+    microseconds_a_value: float
+    """The median of the rounds."""
+    seconds_of_100_000_runs: float
+
+
+def alike(number: int, made: random.Random) -> TrainingRun:
+    """Return a run of a sweep: numbers differ from run to run, words hardly do."""
+    params = {f"param_{index}": f"{made.random():.6f}" for index in range(PARAMS // 2)}
+    params |= {f"word_{index}": made.choice(_WORDS) for index in range(PARAMS - len(params))}
+    return _run(number, made, params)
+
+
+def unlike(number: int, made: random.Random) -> TrainingRun:
+    """Return a run whose every text is its own: the worst for whoever remembers texts."""
+    params = {f"param_{index}": f"s3://acme/{made.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
+    return _run(number, made, params)
+
+
+def _run(number: int, made: random.Random, params: dict[str, str]) -> TrainingRun:
+    commit = f"{made.getrandbits(160):040x}"
+    history = json.dumps([{"run_id": f"{made.getrandbits(128):032x}", "artifact_path": "model", "flavors": {}}] * 3)
+    tags = {
+        "mlflow.source.git.commit": commit,
+        "mlflow.source.name": "/home/jo/projects/credit/train.py",
+        "mlflow.user": "jo",
+        "mlflow.log-model.history": history,
+        "owner": "risk-team@acme.example",
+        "risk_category": "high",
+    } | {f"tag_{index}": f"value {index}" for index in range(TAGS - 6)}
+    metrics = {f"metric_{index}": made.random() for index in range(METRICS)}
+    return TrainingRun(f"{number:032x}", params=params, tags=tags, metrics=metrics, run_name=f"run-{number}")
+
+
+KINDS: dict[str, Callable[[int, random.Random], TrainingRun]] = {
+    "a sweep's runs, as most are": alike,
+    "runs without a text in common": unlike,
+}
+PERSONAL = {"personal_data": {"redact": ["email", "phone", "iban", "card", "ip_address"], "keep_in": ["owner"]}}
+
+
+def measure(runs: int, rounds: int) -> list[Figure]:
+    """Make runs and minimise them, secrets alone and with personal data."""
+    figures = []
+    values = runs * (PARAMS + TAGS + METRICS)
+    for name, make in KINDS.items():
+        for what, settings in (
+            ("secrets", Minimisation()),
+            ("and personal data", Minimisation.model_validate(PERSONAL)),
+        ):
+            seconds = []
+            for _ in range(rounds):
+                made = random.Random(1)  # noqa: S311  # the same runs each time
+                read = [make(number, made) for number in range(runs)]
+                minimiser = Minimiser(settings)
+                minimiser.training_run(read[0])  # the catalogue is loaded once a process
+                began = time.process_time()
+                for run in read:
+                    assert minimiser.training_run(run) is run
+                seconds.append(time.process_time() - began)
+            median = statistics.median(seconds)
+            figures.append(Figure(f"{name}: {what}", median / values * 1e6, median / runs * 100_000))
+    return figures
+
+
+def main() -> int:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.redaction", description=__doc__)
+    parser.add_argument("--runs", type=int, default=2_000, help="how many runs (2,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often (3)")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/minimisation.json"), help="where the figures go")
+    arguments = parser.parse_args()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    Minimiser(Minimisation()).sentence("load the catalogue of tokens: sixteen_letters_at_least")
+    loading = time.monotonic() - began
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1_000
+    figures = measure(arguments.runs, arguments.rounds)
+    table = Table("runs", "µs a value", "CPU seconds of 100,000 runs", title=f"{PARAMS + TAGS + METRICS} values a run")
+    for figure in figures:
+        table.add_row(figure.runs, f"{figure.microseconds_a_value:.2f}", f"{figure.seconds_of_100_000_runs:,.0f}")
+    Console(width=110).print(table, f"The catalogue takes {loading:.1f} s to load, and {memory:,.0f} MB.")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The MLflow servers, the way to them, and what is wrong with whom."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import urllib3
+import yaml
+
+from benchmarks.soak.size import Size
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow_tests.proxy import (
+    Exchange,
+    Fault,
+    Line,
+    Proxy,
+    proxy_before,
+    reset_before_answer,
+    reset_within_answer,
+    saying,
+    truncated,
+)
+from verifywise_mlflow_tests.seeding import Sizes, seed
+
+MODELS, VERSIONS = 3, 9
+"""Of each tenant, at the beginning."""
+
+IMPATIENT: Mapping[str, float] = {
+    "connect_seconds": 1,
+    "probe_seconds": 1,
+    "request_seconds": 1.5,
+    "retry_seconds": 2,
+    "rest_seconds": 1,
+}
+"""Bounds of each tenant: a server that hangs costs seconds of our real time, not minutes."""
+
+
+def hangs(line: Line) -> None:
+    """Take the request and say nothing, until long after the client has given up."""
+    line.wait(5)
+    line.close()
+
+
+FAULTS: Mapping[str, Fault] = {
+    "hangs": hangs,
+    "fails": saying(500),
+    "refuses": saying(403, '{"error_code": "PERMISSION_DENIED", "message": "no"}'),
+    "breaks off": reset_before_answer,
+    "breaks off within answers": reset_within_answer,
+    "sends half": truncated,
+}
+
+
+@dataclass(slots=True)
+class Estate:
+    """A server with its tenants, the way to it, and what is wrong with whom."""
+
+    server: MlflowServer
+    database: Path
+    proxy: Proxy
+    tenants: Sequence[str]
+    is_up: bool = True
+    ill: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Tenants whose server does something, and until which minute."""
+
+    def is_well(self, tenant: str) -> bool:
+        """Whether a tenant's requests go through."""
+        return self.is_up and tenant not in self.ill
+
+    def fault(self, exchange: Exchange) -> Fault | None:
+        """Choose what happens to a request: it names its tenant's workspace."""
+        if not self.is_up:
+            return reset_before_answer
+        illness = self.ill.get(exchange.headers.get("x-mlflow-workspace", ""))
+        return FAULTS[illness[0]] if illness else None
+
+    def fall_ill_and_recover(self, minute: int, one_in: int, chance: random.Random) -> list[str]:
+        """Let some tenants begin to suffer, for three to eight minutes; return from what."""
+        self.ill = {tenant: illness for tenant, illness in self.ill.items() if illness[1] > minute}
+        began = []
+        for tenant in self.tenants:
+            if tenant not in self.ill and chance.random() < 1 / one_in:
+                began.append(chance.choice(list(FAULTS)))
+                self.ill[tenant] = (began[-1], minute + chance.randint(3, 8))
+        return began
+
+    def stop(self) -> None:
+        """Stop the server's process."""
+        self.is_up = False
+        self.server.stop()
+
+    def start_again(self) -> None:
+        """Start it again, at another port, of which the proxy's clients see nothing."""
+        self.server.__enter__()
+        self.proxy.upstream = self.server.uri
+        self.is_up = True
+
+    def ask(self, method: str, call: str, tenant: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        """Do what a person does, past the proxy."""
+        url = f"{self.server.uri}/api/2.0/mlflow/{call}"
+        answer = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
+        assert answer.status == 200, answer.data
+        told: Mapping[str, object] = answer.json()
+        return told
+
+
+def estates_in(home: Path, size: Size, stack: ExitStack) -> list[Estate]:
+    """Start the servers, with a proxy before each, and give each tenant a workspace with models and versions."""
+    estates = []
+    for number in range(size.servers):
+        database = home / f"mlflow-{number}.db"
+        server = MlflowServer(
+            backend_uri=f"sqlite:///{database}",
+            artifacts=home / f"artifacts-{number}",
+            log=home / f"mlflow-{number}.log",
+            arguments=["--enable-workspaces"],
+        )
+        stack.enter_context(server)
+        proxy = stack.enter_context(proxy_before(server.uri))
+        tenants = [f"tenant-{number}-{place:02}" for place in range(size.tenants_each)]
+        estate = Estate(server, database, proxy, tenants)
+        proxy.fault = estate.fault
+        estates.append(estate)
+        for tenant in tenants:
+            url = f"{server.uri}/api/3.0/mlflow/workspaces"
+            answer = urllib3.request("POST", url, json={"name": tenant}, timeout=60)
+            assert answer.status < 300, answer.data
+            seed(database, tenant, Sizes(models=MODELS, versions=VERSIONS, runs=VERSIONS))
+    return estates
+
+
+def write_tenants(path: Path, estates: Sequence[Estate], bounds: Mapping[str, float]) -> None:
+    """Describe all tenants in a tenants.yaml, which each sync reads anew."""
+    described = {
+        tenant: {
+            "tracking_uri": estate.proxy.uri,
+            "allow_private_network": True,
+            "workspace": tenant,
+            "artifacts": {"manifests": False},
+            "bounds": dict(bounds),
+        }
+        for estate in estates
+        for tenant in estate.tenants
+    }
+    path.write_text(yaml.safe_dump({"tenants": described}))

@@ -1,0 +1,1 @@
+"""The environment that a model needs, parsed from untrusted files."""

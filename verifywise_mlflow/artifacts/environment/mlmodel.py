@@ -1,0 +1,84 @@
+"""MLmodel: the file in which MLflow describes a model. Only what an environment needs is taken from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from verifywise_mlflow.artifacts.environment.environment_file import python_version_in
+from verifywise_mlflow.artifacts.environment.untrusted_yaml import RefusedYamlError, YamlValue, read_yaml_mapping
+
+MAX_TEXT = 200
+"""Characters. Versions and format names are short; anything longer is not one."""
+MAX_FLAVORS = 50
+SIGNATURE_PARTS = ("inputs", "outputs", "params")
+
+
+@dataclass(frozen=True, slots=True)
+class MLmodel:
+    """The facts about a model's environment that its MLmodel states."""
+
+    mlflow_version: str | None = None
+    python_version: str | None = None
+    flavors: dict[str, str | None] = field(default_factory=dict)
+    """Flavor to the version of its library; null where the flavor names none, as python_function."""
+    serialization_format: str | None = None
+    model_size_bytes: int | None = None
+    signature: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_mlmodel(content: bytes, name: str) -> MLmodel:
+    """Read an MLmodel. Never raises: what cannot be used is a problem."""
+    try:
+        document = read_yaml_mapping(content)
+    except RefusedYamlError as refusal:
+        return MLmodel(problems=(f"{name}: {refusal}",))
+    listed = document.get("flavors", {})
+    if not isinstance(listed, dict):
+        return MLmodel(_text(document.get("mlflow_version")), problems=(f"{name}: flavors is no mapping",))
+    flavors: dict[str, dict[str, YamlValue]] = {}
+    for flavor, options in listed.items():
+        if _text(flavor) and len(flavors) < MAX_FLAVORS:
+            flavors[flavor] = options if isinstance(options, dict) else {}
+    problems = (f"{name}: {len(listed) - len(flavors)} flavors are left out",) if len(flavors) < len(listed) else ()
+    # python_function first: it is what MLflow itself loads and serves by.
+    ordered = sorted(flavors, key=lambda flavor: (flavor != "python_function", flavor))
+    return MLmodel(
+        mlflow_version=_text(document.get("mlflow_version")),
+        python_version=python_version_in(_first_text(flavors, ordered, "python_version") or ""),
+        flavors={flavor: _library_version(flavor, flavors[flavor]) for flavor in sorted(flavors)},
+        serialization_format=_first_text(flavors, ordered, "serialization_format"),
+        model_size_bytes=_size(document.get("model_size_bytes")),
+        signature=_signature(document.get("signature")),
+        problems=problems,
+    )
+
+
+def _size(value: YamlValue | None) -> int | None:
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+
+
+def _signature(value: YamlValue | None) -> tuple[str, ...] | None:
+    if not isinstance(value, dict):
+        return None
+    return tuple(part for part in SIGNATURE_PARTS if value.get(part) not in (None, "", "null", "~", "[]", {}, []))
+
+
+def _library_version(flavor: str, options: dict[str, YamlValue]) -> str | None:
+    if flavor == "python_function":  # its python_version and cloudpickle_version are no flavor's version
+        return None
+    # Mostly sklearn_version and the like, but xgboost says xgb_version, lightgbm lgb_version.
+    names = sorted(key for key in options if key.endswith("_version") and key != "python_version")
+    own = f"{flavor}_version"
+    return next((text for key in [own, *names] if (text := _text(options.get(key)))), None)
+
+
+def _first_text(flavors: dict[str, dict[str, YamlValue]], ordered: list[str], key: str) -> str | None:
+    return next((text for flavor in ordered if (text := _text(flavors[flavor].get(key)))), None)
+
+
+def _text(value: YamlValue | None) -> str | None:
+    if not isinstance(value, str) or value in ("", "null", "~") or len(value) > MAX_TEXT or not value.isprintable():
+        return None
+    return value

@@ -1,0 +1,53 @@
+"""``verifywise-mlflow badge``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
+from verifywise_mlflow.cli.output import errors_as_sentences, fail
+from verifywise_mlflow.common.untrusted_text import plain
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.badges import badge_of
+
+
+class Format(StrEnum):
+    """How a badge is printed."""
+
+    SVG = "svg"
+    JSON = "json"
+
+
+@app.command()
+def badge(
+    tenant: StoredTenantName,
+    model: ModelName,
+    version: Annotated[
+        int | None,
+        typer.Argument(metavar="[VERSION]", help="The version's number; otherwise the model's badge.", min=1),
+    ] = None,
+    written: Annotated[Format, typer.Option("--format", help="A picture, or an object for programs.")] = Format.SVG,
+) -> None:
+    """Print the badge of a version or of a model, for other systems to show.
+
+    It is taken from the store: nothing is read anew.
+    """
+    as_json = written is Format.JSON
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
+        found = badge_of(connection, tenant, model, version, datetime.now(UTC))
+    if found is None:
+        of = f" version {version}" if version is not None else ""
+        fail(f"nothing was judged of {model!r}{of} of the tenant {tenant!r}", 1, as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(plain(asdict(found))) + "\n")
+    else:
+        sys.stdout.buffer.write(found.svg().encode("utf-8"))

@@ -1,0 +1,138 @@
+"""``verifywise-mlflow sync``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.cli.arguments import TenantName, described_tenant
+from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out, table
+from verifywise_mlflow.common.untrusted_text import inert_markup
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.overview import Overview, overview
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import Stage, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.sync import Sync
+
+
+@app.command()
+def sync(
+    tenant: TenantName,
+    as_json: AsJson = False,
+    reconcile: Annotated[bool, typer.Option(help="Read all linked runs again, not only what is due.")] = False,
+    rehash: Annotated[bool, typer.Option(help="List and hash all artifacts again, not only what is due.")] = False,
+    accept_removals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO_AND_WHY",
+            help="Let a large loss pass that was held back: who has looked at the server and why, for the audit trail. "
+            "The server is still asked for each object.",
+        ),
+    ] = None,
+) -> None:
+    """Sync one tenant through all six stages, without Dagster; a server is only read, the database is written.
+
+    It may be interrupted or killed at any moment: the next one takes up where it ended.
+    """
+    with errors_as_sentences(as_json):
+        described = described_tenant(tenant)
+        with Store(database_url()) as store:
+            with _progress(show=not as_json) as bars:
+                options = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
+                with Sync(described, store, options, show=bars.show) as run:
+                    for stage in Stage:
+                        bars.begin(stage)
+                        bars.end(run.run(stage))
+            glance = overview(store, tenant)
+        if as_json:
+            sys.stdout.write(json.dumps(_as_json(run, glance)) + "\n")
+        else:
+            _print_reports(run.reports)
+            _print_overview(tenant, glance)
+
+
+class _Bars:
+    """A progress bar a stage; none where a program reads the output."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None) if progress else None
+
+    def begin(self, stage: Stage) -> None:
+        if self._progress and self._task is not None:
+            self._progress.reset(self._task, description=stage.value.replace("_", " "), total=None)
+
+    def show(self, _stage: Stage, done: int, total: int) -> None:
+        if self._progress and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def end(self, report: StageReport) -> None:
+        if self._progress and self._task is not None:
+            read = max(report.progress.read, 1)
+            self._progress.update(self._task, completed=read, total=read)
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[_Bars]:
+    if not show:
+        yield _Bars(None)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
+    drawn = err.is_terminal  # else rich leaves an empty line
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not drawn) as progress:
+        yield _Bars(progress)
+
+
+def _print_reports(reports: list[StageReport]) -> None:
+    figures = ("read", "changed", "removed", "incomplete", "requests", "seconds")
+    shown = table("stage", *figures, right=figures)
+    for report in reports:
+        found = report.progress
+        counts = (found.read, found.changed, found.removed, found.incomplete, report.requests)
+        shown.add_row(
+            report.stage.value.replace("_", " "), *(f"{count:,}" for count in counts), f"{report.seconds:.2f}"
+        )
+    out.print(shown)
+    for report in reports:
+        for note in report.progress.notes:
+            out.print(f"{report.stage.value}: {inert_markup(note)}", style="yellow", highlight=False)
+        for item in report.progress.unreadable[:10]:
+            out.print(
+                f"could not be read: {item.kind} {inert_markup(item.name)}: {inert_markup(item.reason)}",
+                style="yellow",
+                highlight=False,
+            )
+        if len(report.progress.unreadable) > 10:
+            out.print(f"… and {len(report.progress.unreadable) - 10} more, all in the audit trail", style="yellow")
+
+
+def _print_overview(tenant: str, glance: Overview) -> None:
+    badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
+    out.print(f"{inert_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
+    for verdict in glance.worst:
+        out.print(
+            f"  {inert_markup(verdict.model_name)} {verdict.version_number}: {inert_markup(verdict.rule_id)}: "
+            f"{inert_markup(verdict.reason)}",
+            highlight=False,
+        )
+
+
+def _as_json(run: Sync, glance: Overview) -> dict[str, object]:
+    incomplete = any(report.progress.incomplete for report in run.reports)
+    return {
+        "tenant": run.tenant.tenant_id,
+        "sync_id": run.sync_id,
+        "outcome": "incomplete" if incomplete else "complete",
+        "requests": sum(report.requests for report in run.reports),
+        "stages": {report.stage.value: report.counts() for report in run.reports},
+        "models": glance.models,
+        "versions": glance.versions,
+        "badges": glance.badges,
+    }

@@ -1,0 +1,76 @@
+"""What every reader of a server can do, so that nobody has to know which one it is: MLflow's, or Databricks'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from verifywise_mlflow.connector.mlflow_reader import ServerInfo
+from verifywise_mlflow.connector.models import (
+    Experiment,
+    LoggedModel,
+    ModelVersion,
+    RegisteredModel,
+    RemoteFile,
+    TrainingRun,
+)
+from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.http.client import Traffic
+
+
+class Reader(Protocol):
+    """Reads one MLflow server: what it offers, its registry in whole listings, its tracking side, its artifacts."""
+
+    server: ServerInfo
+
+    @property
+    def traffic(self) -> Traffic:
+        """What this connection has cost the server so far."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    def registered_models(self) -> Listing[RegisteredModel]:
+        """List every registered model."""
+
+    def model_versions(self) -> Listing[ModelVersion]:
+        """List every version, in any status."""
+
+    def registered_model(self, name: str) -> RegisteredModel:
+        """Read one registered model by its name."""
+
+    def model_version(self, name: str, number: int) -> ModelVersion:
+        """Read one version by its model's name and its number."""
+
+    def experiments(self) -> Listing[Experiment]:
+        """List every experiment that the account may see."""
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """Read one experiment by its id."""
+
+    def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
+        """Read several runs that lie in the given experiments."""
+
+    def run(self, run_id: str) -> TrainingRun:
+        """Read one run by its id, wherever it lies."""
+
+    def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
+        """Read several logged models that lie in the given experiments."""
+
+    def logged_model(self, model_id: str) -> LoggedModel:
+        """Read one logged model by its id, wherever it lies."""
+
+    def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
+        """List one directory of a run's artifacts."""
+
+    def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
+        """List one directory of a logged model's artifacts."""
+
+    def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of a run's artifacts."""
+
+    def logged_model_artifact(
+        self, model_id: str, path: str, max_bytes: int
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of a logged model's artifacts."""

@@ -1,0 +1,149 @@
+"""Reads the tracking side of a server: experiments, runs, logged models, and the artifacts that it serves.
+
+OSS MLflow and Databricks answer these calls alike; they differ in their registries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from verifywise_mlflow.connector import parsing
+from verifywise_mlflow.connector.endpoints import ReadCall
+from verifywise_mlflow.connector.models import Experiment, LoggedModel, RemoteFile, TrainingRun
+from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
+from verifywise_mlflow.http.client import Traffic, Transport
+from verifywise_mlflow.http.errors import ProtocolError
+from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+EXPERIMENTS_A_PAGE = 5_000  # the server would allow 50,000
+RUNS_A_REQUEST = 200  # about 0.5 s of a small server's time; its parser of filters ends at 4,996
+LOGGED_MODELS_A_REQUEST = 1_000
+
+
+class TrackingReader:
+    """A connection to one server, on behalf of one tenant: what does not belong to the registry."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._bounds: Bounds = settings.bounds
+        self._transport = Transport(settings)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What this connection has cost the server so far."""
+        return self._transport.traffic
+
+    def experiments(self) -> Listing[Experiment]:
+        """List every experiment that the account may see, deleted ones too."""
+        return self._search(
+            ReadCall.SEARCH_EXPERIMENTS,
+            # In an order in which only a deletion for good moves rows: the server's own is by time.
+            {"max_results": EXPERIMENTS_A_PAGE, "view_type": "ALL", "order_by": ["experiment_id ASC"]},
+            "experiments",
+            parsing.experiment,
+            lambda experiment: experiment.experiment_id,
+        )
+
+    def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
+        """Read up to ``RUNS_A_REQUEST`` runs, deleted ones too, that lie in the given experiments."""
+        if not experiment_ids or not _quoted(run_ids):
+            return Listing(())  # MLflow answers a search without experiments with nothing, whatever it holds
+        question = {
+            # As strings: MLflow 3.17 answers numbers with an empty page.
+            "experiment_ids": list(experiment_ids),
+            "filter": f"attributes.run_id IN ({_quoted(run_ids)})",
+            "run_view_type": "ALL",
+            "max_results": _one_page(run_ids),
+        }
+        return self._search(ReadCall.SEARCH_RUNS, question, "runs", parsing.training_run, lambda run: run.run_id)
+
+    def run(self, run_id: str) -> TrainingRun:
+        """Read one run by its id, wherever it lies."""
+        return parsing.training_run(self._transport.get_json(ReadCall.GET_RUN, {"run_id": run_id}).get("run"))
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """Read one experiment by its id."""
+        answer = self._transport.get_json(ReadCall.GET_EXPERIMENT, {"experiment_id": experiment_id})
+        return parsing.experiment(answer.get("experiment"))
+
+    def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
+        """Read up to ``LOGGED_MODELS_A_REQUEST`` logged models that lie in the given experiments."""
+        if not experiment_ids or not _quoted(model_ids):
+            return Listing(())
+        question = {
+            "experiment_ids": list(experiment_ids),
+            "filter": f"model_id IN ({_quoted(model_ids)})",
+            "max_results": _one_page(model_ids),
+        }
+        return self._search(
+            ReadCall.SEARCH_LOGGED_MODELS, question, "models", parsing.logged_model, lambda model: model.model_id
+        )
+
+    def logged_model(self, model_id: str) -> LoggedModel:
+        """Read one logged model by its id, wherever it lies."""
+        answer = self._transport.get_json(ReadCall.GET_LOGGED_MODEL, identifier=model_id)
+        return parsing.logged_model(answer.get("model"))
+
+    # -- artifacts
+
+    def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
+        """List one directory of a run's artifacts; paths are relative to the run's artifact root."""
+        params = {"run_id": run_id} | ({"path": path} if path else {})
+        return self._files(self._transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, params))
+
+    def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
+        """List one directory of a logged model's artifacts; paths are relative to its artifact root."""
+        params = {"artifact_directory_path": path} if path else {}
+        return self._files(self._transport.get_json(ReadCall.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id))
+
+    def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of a run's artifacts."""
+        return self._transport.stream(ReadCall.GET_RUN_ARTIFACT, {"run_id": run_id, "path": path}, max_bytes=max_bytes)
+
+    def logged_model_artifact(
+        self, model_id: str, path: str, max_bytes: int
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of a logged model's artifacts."""
+        return self._transport.stream(
+            ReadCall.GET_LOGGED_MODEL_ARTIFACT,
+            {"artifact_file_path": path},
+            max_bytes=max_bytes,
+            identifier=model_id,
+        )
+
+    def _files(self, answer: dict[str, object]) -> list[RemoteFile]:
+        files, problems = parsing.parsed(answer.get("files"), parsing.remote_file, "files")
+        if problems:
+            raise ProtocolError("; ".join(problems[:3]))
+        return files
+
+    def _search(
+        self,
+        call: ReadCall,
+        question: dict[str, object],
+        key: str,
+        parse: Callable[[object], T],
+        identify: Callable[[T], K],
+    ) -> Listing[T]:
+        def ask(token: str | None) -> dict[str, object]:
+            return self._transport.post_json(call, question | ({"page_token": token} if token else {}))
+
+        return read_listing(Pages(ask, key, parse, identify), self._bounds)
+
+
+def _one_page(identifiers: Sequence[str]) -> int:
+    """Return a page's size that is never exactly full: MLflow up to 3.1 gives such a page a token to an empty one."""
+    return len(identifiers) + 1
+
+
+def _quoted(identifiers: Sequence[str]) -> str:
+    """Return identifiers as a list for a filter. Run and model ids have no quotes; what has one cannot be an id."""
+    return ", ".join(f"'{identifier}'" for identifier in identifiers if "'" not in identifier)

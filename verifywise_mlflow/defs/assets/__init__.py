@@ -1,0 +1,1 @@
+"""Assets: the six stages, the external servers, metrics over time."""

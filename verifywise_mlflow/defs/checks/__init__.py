@@ -1,0 +1,1 @@
+"""Asset checks: one per policy rule, and checks of the data itself."""

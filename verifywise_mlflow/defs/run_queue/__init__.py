@@ -1,0 +1,1 @@
+"""The run queue: priority, deduplication and active runs."""

@@ -1,0 +1,1 @@
+"""Sensors: change detection, freshness and alerts."""

@@ -1,0 +1,29 @@
+"""Dagster's instance for the demo: the one for production, on the embedded Postgres, for two cores and no backlog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from verifywise_mlflow.dagster_yaml import as_text, dagster_yaml
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
+
+SMALL: Mapping[str, str] = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "1"}
+
+
+def write_instance(home: Path, settings: Mapping[str, str] = SMALL) -> None:
+    """Write dagster.yaml into the directory for DAGSTER_HOME, as the variables in ``settings`` say."""
+    (home / "dagster.yaml").write_text(as_text(dagster_yaml(settings)))
+
+
+def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
+    """Return what Dagster's processes need: who the tenants are, our database ``verifywise``, its own ``dagster``."""
+    return {
+        "VERIFYWISE_TENANTS": str(tenants_file),
+        "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+        "DAGSTER_PG_HOST": "127.0.0.1",
+        "DAGSTER_PG_PORT": str(postgres.port),
+        "DAGSTER_PG_USERNAME": login.role,
+        "DAGSTER_PG_PASSWORD": login.password,
+        "DAGSTER_PG_DB": "dagster",
+    }

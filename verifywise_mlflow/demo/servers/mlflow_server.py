@@ -1,0 +1,147 @@
+"""A real MLflow tracking server, on a free port of 127.0.0.1, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import urllib3
+
+from verifywise_mlflow.demo.errors import ProcessFailedError
+from verifywise_mlflow.demo.servers.ports import free_port
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
+
+START_SECONDS = 120.0
+"""5 to 10 on two cores, a few more on a new database, whose tables it makes first."""
+ATTEMPTS = 3
+"""Somebody may take the free port before MLflow does."""
+
+
+class MlflowServer:
+    """A tracking server with a backend and an artifact directory of its own; it serves the artifacts, too."""
+
+    def __init__(
+        self,
+        *,
+        backend_uri: str,
+        artifacts: Path,
+        log: Path,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        preferred_port: int | None = None,
+        interpreter: Path = Path(sys.executable),
+    ) -> None:
+        """Describe the server.
+
+        Args:
+            backend_uri: SQLAlchemy URL of its database; a SQLite file's will do.
+            artifacts: the directory that it keeps artifacts in.
+            log: its log file.
+            arguments: more arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
+            environment: more variables for it; of ours, it sees none of MLflow's.
+            preferred_port: the port to take if it is free.
+            interpreter: the Python that has the MLflow to start, where that is not our own.
+        """
+        self._backend_uri = backend_uri
+        self._artifacts = artifacts
+        self._log = log
+        self._arguments = tuple(arguments)
+        self._environment = dict(environment or {})
+        self._preferred_port = preferred_port
+        self._interpreter = interpreter
+        self._port = 0
+        self._process: ChildProcess | None = None
+
+    @property
+    def process(self) -> ChildProcess:
+        """The server's process, once it is started."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1."""
+        return self._port
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI, with the prefix that it was given."""
+        return f"http://127.0.0.1:{self._port}{self._prefix()}"
+
+    def __enter__(self) -> MlflowServer:
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                self._start(self._preferred_port if attempt == 1 else None)
+                try:
+                    self._wait_until_healthy()
+                except ProcessFailedError:
+                    if attempt == ATTEMPTS or "address already in use" not in self.process.log_tail().lower():
+                        raise
+                    self.stop()
+                else:
+                    return self
+        except BaseException:
+            self.stop()
+            raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the server and its workers."""
+        if self._process is not None:
+            self._process.stop()
+
+    def _start(self, preferred_port: int | None) -> None:
+        self._port = free_port(preferred_port)
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        self._process = ChildProcess(
+            "MLflow",
+            [
+                *(self._interpreter, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)),
+                *("--artifacts-destination", str(self._artifacts.absolute()), "--workers", "1", *self._arguments),
+            ],
+            log=self._log,
+            env=child_environment(
+                # In the environment, not among the arguments: it holds a password, and anybody may list processes.
+                MLFLOW_BACKEND_STORE_URI=self._backend_uri,
+                MLFLOW_DISABLE_TELEMETRY="true",
+                MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # no job runner: half of the start-up time
+                # The page of a version at s3: makes the server look for credentials at the cloud's own address.
+                AWS_EC2_METADATA_DISABLED="true",
+                **self._environment,
+            ),
+        )
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        # A port that its own process listens on, so that another server's /health is never taken for it.
+        wait_for_port(self.process, self._port, seconds=START_SECONDS)
+        # An MLflow before 3.17 leaves this one route outside of the prefix.
+        routes = (f"{self.uri}/health", f"http://127.0.0.1:{self._port}/health")
+        with urllib3.PoolManager(retries=False, timeout=5) as http:
+            while not any(_is_ok(http, health) for health in routes):
+                if not self.process.is_alive():
+                    raise self.process.failure("ended while it was starting")
+                if time.monotonic() > deadline:
+                    raise self.process.failure(f"did not answer {routes[0]} within {START_SECONDS:.0f} s")
+                time.sleep(0.1)
+
+    def _prefix(self) -> str:
+        arguments = [part for argument in self._arguments for part in argument.split("=", 1)]
+        if "--static-prefix" not in arguments:
+            return ""
+        return arguments[arguments.index("--static-prefix") + 1].rstrip("/")
+
+
+def _is_ok(http: urllib3.PoolManager, url: str) -> bool:
+    try:
+        return http.request("GET", url).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

@@ -1,0 +1,1 @@
+"""Read models for people, Dagster and notebooks."""

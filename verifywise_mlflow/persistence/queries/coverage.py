@@ -1,0 +1,105 @@
+"""How a tenant's living versions were judged, counted by the database, and what that shows of each clause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, JudgedAlike, References, Standing, coverage
+from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.persistence.pg_text_codec import Json
+from verifywise_mlflow.persistence.repositories import config_versions
+from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+
+
+def judged_alike(connection: Connection, tenant_id: str) -> Iterator[JudgedAlike]:
+    """Yield the tenant's living versions, those together whose rules gave the same verdicts.
+
+    There are few such groups where there are many versions. They come in pieces all the same: nothing bounds them.
+    """
+    records, results = canonical_records, compliance_results
+    of_version = same_version(results, records)
+    verdicts = func.jsonb_object_agg(results.c.rule_id, results.c.verdict, type_=Json).filter(
+        results.c.rule_id.is_not(None)
+    )
+    versions = (
+        select(verdicts.label("verdicts"))
+        .select_from(records.outerjoin(results, of_version))
+        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .group_by(records.c.model_name, records.c.version_number)
+        .subquery()
+    )
+    query = select(versions.c.verdicts, func.count()).group_by(versions.c.verdicts)
+    for given, count in connection.execute(query.execution_options(yield_per=1_000)):
+        yield JudgedAlike(given or {}, count)
+
+
+class _Reference(BaseModel):
+    framework: str
+    clause: str
+
+
+class _Rule(BaseModel):
+    references: tuple[_Reference, ...]
+
+
+class _Policy(BaseModel):
+    rules: dict[str, _Rule]
+
+
+class _Document(BaseModel):
+    """A policy as it was adopted: only what it refers to. Releases before wrote one policy, not several."""
+
+    policies: dict[str, _Policy] = Field(default_factory=dict)
+    policy: _Policy | None = None
+
+
+def adopted_references(connection: Connection, tenant_id: str) -> References | None:
+    """Return the references of the rules that the tenant was judged by last; None where nothing was judged yet.
+
+    They come from the store, so that whoever may read it sees them as they were, whatever the files say by now.
+    """
+    adopted = config_versions.adopted(connection, tenant_id, "policy")
+    if adopted is None:
+        return None
+    document = _Document.model_validate(adopted.document)
+    policies = [*document.policies.values(), *([document.policy] if document.policy else [])]
+    return {
+        rule_id: {(one.framework, one.clause) for one in rule.references}
+        for policy in policies
+        for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
+    }
+
+
+def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
+    """Return what the tenant's living versions show of each clause, by the verdicts that are kept."""
+    with store.begin(tenant_id) as connection:
+        references = adopted_references(connection, tenant_id)
+        return coverage(frameworks, references or {}, judged_alike(connection, tenant_id))
+
+
+def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
+    """Return the same as a pandas frame: a row a clause, a column for each way in which versions can stand to it."""
+    rows = [
+        {
+            "framework": covered.framework.name,
+            "clause": one.clause.id,
+            "about": one.clause.about,
+            "obtainable": one.clause.obtainable.value,
+            "blank": one.clause.blank,
+            "confidence": one.clause.confidence,
+            "applicable_from": one.applicable_from,
+            "state": one.state.value,
+            "rules": list(one.rules),
+            "versions": covered.versions,
+            **{standing.value.replace(" ", "_"): one.versions[standing] for standing in Standing},
+        }
+        for covered in coverage_of(store, tenant_id, frameworks)
+        for one in covered.clauses
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,172 @@
+"""Open gaps of a tenant's living versions: how many, since when, and the worst of each rule. A few scans for all rules.
+
+What a waiver covers is told apart by an anti join. Asked verdict by verdict, of millions it would take minutes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, true
+
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
+from verifywise_mlflow.persistence.row_mapping import of_versions, same_version
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+
+AGES: Final = (7, 30, 90)
+"""Days that a gap may have been open to be of an age; the last age has no end."""
+WORST: Final = 5
+"""Gaps of each rule that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGaps:
+    """The gaps of a rule that no waiver covers."""
+
+    by_age: tuple[int, ...]
+    """How many are open up to so many whole days as ``AGES`` says, and how many longer."""
+    oldest: datetime
+    """Since when the oldest is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A version's verdict that is open."""
+
+    rule_id: str
+    model_name: str
+    version_number: int
+    lifecycle_stage: str | None
+    verdict: str
+    reason: str
+    open_since: datetime
+    is_waived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Gaps of a rule that opened at one time."""
+
+    since: datetime
+    gaps: int
+
+
+def opened_gaps(connection: Connection, tenant_id: str, at: datetime) -> Mapping[str, list[Opened]]:
+    """Return the gaps of each rule that no waiver covers at a time, by when they opened.
+
+    Those that are of the last age already stand together, as opened when the oldest did: they grow no older in it.
+    """
+    results, since = compliance_results, _open_since()
+    opened = case((since > at - timedelta(days=AGES[-1] + 1), since))
+    query = (
+        select(results.c.rule_id, func.min(since), func.count())
+        .where(
+            *_open(tenant_id),
+            ~_of_tombstone(),
+            ~is_waived(results, at) if _rules_with_waivers(connection, tenant_id, at) else true(),
+        )
+        .group_by(results.c.rule_id, opened)
+    )
+    found: defaultdict[str, list[Opened]] = defaultdict(list)
+    for rule_id, first, count in connection.execute(query):
+        found[rule_id].append(Opened(first, count))
+    return found
+
+
+def of_ages(opened: Collection[Opened], at: datetime) -> OpenGaps | None:
+    """Return gaps by their age at a time that is not before they were counted; None, if there are none."""
+    if not opened:
+        return None
+    by_age = [0] * (len(AGES) + 1)
+    for one in opened:
+        # A gap that is 7.9 days old is 7 whole days old.
+        by_age[bisect_left(AGES, (at - one.since).days)] += one.gaps
+    return OpenGaps(tuple(by_age), min(one.since for one in opened))
+
+
+def worst_gaps(connection: Connection, tenant_id: str, at: datetime, *, each: int = WORST) -> Mapping[str, list[Gap]]:
+    """Return up to so many gaps of each rule: production first, then what failed, then the oldest; the waived last."""
+    rules = _rules_with_waivers(connection, tenant_id, at)
+    waived = is_waived(compliance_results, at)
+    found: defaultdict[str, list[Gap]] = defaultdict(list)
+    for gap in _worst(connection, tenant_id, each, ~waived if rules else true(), are_waived=False):
+        found[gap.rule_id].append(gap)
+    if short := [rule_id for rule_id in rules if len(found[rule_id]) < each]:
+        wanted = and_(compliance_results.c.rule_id.in_(short), waived)
+        for gap in _worst(connection, tenant_id, each, wanted, are_waived=True):
+            if len(found[gap.rule_id]) < each:
+                found[gap.rule_id].append(gap)
+    return found
+
+
+def badge_counts(connection: Connection, tenant_id: str) -> Mapping[str | None, int]:
+    """Return how many living versions have each badge; under None, those that were not judged."""
+    records, badges = canonical_records, compliance_badges
+    same = same_version(badges, records)
+    query = (
+        select(badges.c.badge, func.count())
+        .select_from(records.outerjoin(badges, same))
+        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .group_by(badges.c.badge)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def _worst(
+    connection: Connection, tenant_id: str, each: int, wanted: ColumnElement[bool], *, are_waived: bool
+) -> list[Gap]:
+    results, records = compliance_results, canonical_records
+    place = func.row_number().over(
+        partition_by=results.c.rule_id,
+        order_by=(
+            (records.c.lifecycle_stage == "production").desc().nulls_last(),
+            (results.c.verdict == "fail").desc(),
+            _open_since(),
+            results.c.model_name,
+            results.c.version_number.desc(),
+        ),
+    )
+    identity = (results.c.model_name, results.c.version_number, results.c.rule_id)
+    ranked = (
+        select(*identity, records.c.lifecycle_stage, place.label("place"))
+        .select_from(results.join(records, same_version(records, results)))
+        .where(*_open(tenant_id), records.c.gone_at.is_(None), wanted)
+        .subquery()
+    )
+    # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
+    worst = connection.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
+    texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
+        *_open(tenant_id), of_versions(results, {(name, number) for name, number, *_ in worst})
+    )
+    told = {tuple(row[:3]): row[3:] for row in connection.execute(texts)} if worst else {}
+    return [
+        Gap(rule_id, name, number, stage, verdict, reason, since, are_waived)
+        for name, number, rule_id, stage, _ in worst
+        for verdict, reason, since in [told[name, number, rule_id]]
+    ]
+
+
+def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (compliance_results.c.tenant_id == tenant_id, compliance_results.c.verdict.in_(OPEN))
+
+
+def _of_tombstone() -> ColumnElement[bool]:
+    # Tombstones are few and have an index: to look each verdict's record up would take longer than all the rest.
+    records = canonical_records
+    same = same_version(records, compliance_results)
+    return select(records.c.tenant_id).where(same, records.c.gone_at.is_not(None)).exists()
+
+
+def _open_since() -> ColumnElement[datetime]:
+    # A verdict that somebody inserted by hand says nothing of it.
+    return func.coalesce(compliance_results.c.open_since, compliance_results.c.evaluated_at)
+
+
+def _rules_with_waivers(connection: Connection, tenant_id: str, at: datetime) -> list[str]:
+    return sorted({one.waiver.rule for one in holding(connection, tenant_id, at)})

@@ -1,0 +1,106 @@
+"""How a tenant's living objects are tagged, counted by the database: only keys and values that differ come back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, func, literal, select, union_all
+from sqlalchemy.sql.selectable import Subquery
+
+from verifywise_mlflow.normalizer.record import SourceKind
+from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, ValueUse
+from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
+from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
+
+MOST_DISTINCT: Final = 10_000
+"""Keys, and values, that are looked at, the most used first: a server may have any number of them."""
+
+_LONGEST_VALUE = 201
+"""Characters that come back of a value: one more than a known form may have."""
+
+_BETWEEN = "\x01"
+# One text that is compared byte by byte: an array, in the database's language, takes twice the time.
+_OF_VERSION = func.concat(
+    cast(model_versions.c.model_name, Text), _BETWEEN, cast(model_versions.c.version_number, Text), type_=Text()
+).collate("C")
+_OF_MODEL = func.concat(cast(registered_models.c.model_name, Text), _BETWEEN, type_=Text()).collate("C")
+
+
+def key_uses(connection: Connection, tenant_id: str) -> list[KeyUse]:
+    """Return the keys of the living objects' tags, the most used first, without MLflow's own.
+
+    Of each there is an example; they are ``MOST_DISTINCT + 1`` at most.
+    """
+    parts = []
+    for source, objects in _tagged(tenant_id):
+        key = func.jsonb_object_keys(objects.c.tags).table_valued("key").render_derived()
+        parts.append(
+            select(literal(source).label("source"), key.c.key, objects.c.example).select_from(
+                objects.join(key, literal(True))
+            )
+        )
+    tags = union_all(*parts).subquery()
+    query = (
+        select(tags.c.source, tags.c.key, func.count(), func.min(tags.c.example))
+        .where(tags.c.key.not_ilike("mlflow.%"))
+        .group_by(tags.c.source, tags.c.key)
+        .order_by(func.count().desc(), tags.c.source, tags.c.key)
+        .limit(MOST_DISTINCT + 1)
+    )
+    return [_use(*row) for row in connection.execute(query)]
+
+
+def value_uses(connection: Connection, tenant_id: str, keys: Collection[str]) -> list[ValueUse]:
+    """Return the values under the keys, the most used first; ``MOST_DISTINCT + 1`` at most."""
+    if not keys:
+        return []
+    parts = []
+    for source, objects in _tagged(tenant_id):
+        tag = func.jsonb_each_text(objects.c.tags).table_valued("key", "value").render_derived()
+        value = func.left(tag.c.value, _LONGEST_VALUE).label("value")
+        parts.append(
+            select(literal(source).label("source"), tag.c.key, value, objects.c.example)
+            .select_from(objects.join(tag, literal(True)))
+            .where(tag.c.key.in_(map(escape, keys)))
+        )
+    tags = union_all(*parts).subquery()
+    query = (
+        select(tags.c.value, tags.c.source, tags.c.key, func.count(), func.min(tags.c.example))
+        .group_by(tags.c.source, tags.c.key, tags.c.value)
+        .order_by(func.count().desc(), tags.c.source, tags.c.key, tags.c.value)
+        .limit(MOST_DISTINCT + 1)
+    )
+    return [ValueUse(_use(*row), unescape(value)) for value, *row in connection.execute(query)]
+
+
+def _use(source: SourceKind, key: str, uses: int, example: str) -> KeyUse:
+    model, _, version = example.rpartition(_BETWEEN)
+    return KeyUse(source, unescape(key), uses, (unescape(model), int(version) if version else None))
+
+
+def _tagged(tenant_id: str) -> Iterator[tuple[SourceKind, Subquery]]:
+    """Yield the living objects of each kind, with a model and version by which each can be found."""
+    versions, models = model_versions, registered_models
+    living = and_(versions.c.tenant_id == tenant_id, versions.c.gone_at.is_(None))
+    yield "version tag", select(versions.c.tags, _OF_VERSION.label("example")).where(living).subquery()
+    living_model = and_(models.c.tenant_id == tenant_id, models.c.gone_at.is_(None))
+    yield "model tag", select(models.c.tags, _OF_MODEL.label("example")).where(living_model).subquery()
+    yield "run tag", _linked(tenant_id, training_runs, "run_id", RUN_ID, living)
+    yield "logged model", _linked(tenant_id, logged_models, "model_id", versions.c.logged_model_id, living)
+
+
+def _linked(
+    tenant_id: str, table: Table, id_column: str, link: ColumnElement[str], living: ColumnElement[bool]
+) -> Subquery:
+    """Return what living versions link to, each object once, however many versions came from it."""
+    linked = (
+        select(link.label("object_id"), func.min(_OF_VERSION).label("example"))
+        .select_from(VERSIONS_WITH_LOGGED_MODELS)
+        .where(living, link.is_not(None))
+        .group_by(link)
+        .subquery()
+    )
+    same = and_(table.c.tenant_id == tenant_id, table.c[id_column] == linked.c.object_id)
+    return select(table.c.tags, linked.c.example).where(same).subquery()

@@ -1,0 +1,1 @@
+"""What the pipeline reads and writes, a module for each subject."""

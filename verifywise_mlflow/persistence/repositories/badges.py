@@ -1,0 +1,78 @@
+"""What a badge is made of: a model's living versions with their badges, and how often each verdict was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, select
+
+from verifywise_mlflow.compliance.badge import JudgedVersion
+from verifywise_mlflow.compliance.verdict import Badge
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.waivers import is_waived
+from verifywise_mlflow.persistence.row_mapping import Key, same_version
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+
+
+@dataclass(frozen=True, slots=True)
+class BadgedVersion:
+    """A version that is known, living or gone."""
+
+    judged: JudgedVersion
+    gone_at: datetime | None
+    changed_at: datetime | None
+    """Since when the badge has been this one."""
+    evaluated_at: datetime | None
+    """When it was judged last."""
+
+
+def badged_versions(connection: Connection, tenant_id: str, model_name: str) -> list[BadgedVersion]:
+    """Return the versions of a model with their badges, the newest first; also those that are gone."""
+    records, badges = canonical_records, compliance_badges
+    same = same_version(badges, records)
+    query = (
+        select(
+            records.c.version_number,
+            records.c.lifecycle_stage,
+            badges.c.badge,
+            records.c.gone_at,
+            badges.c.changed_at,
+            badges.c.evaluated_at,
+        )
+        .select_from(records.outerjoin(badges, same))
+        .where(records.c.tenant_id == tenant_id, records.c.model_name == model_name)
+        .order_by(records.c.version_number.desc())
+    )
+    return [
+        BadgedVersion(JudgedVersion(number, stage, Badge(word) if word else None), *times)
+        for number, stage, word, *times in connection.execute(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often each verdict was given, and how many open gaps are waived."""
+
+    verdicts: Mapping[str, int]
+    waived: Mapping[str, int]
+    """Rule's id to how many versions; of open gaps alone."""
+
+
+def tally(connection: Connection, tenant_id: str, keys: list[Key], at: datetime) -> Tally:
+    """Return the verdicts on some versions of one model, counted, with what is waived at a time."""
+    results = compliance_results
+    of_versions = and_(
+        results.c.tenant_id == tenant_id,
+        results.c.model_name.in_({name for name, _ in keys}),
+        results.c.version_number.in_({number for _, number in keys}),
+    )
+    counted = connection.execute(select(results.c.verdict, func.count()).where(of_versions).group_by(results.c.verdict))
+    waived = connection.execute(
+        select(results.c.rule_id, func.count())
+        .where(of_versions, results.c.verdict.in_(OPEN), is_waived(results, at))
+        .group_by(results.c.rule_id)
+        .order_by(results.c.rule_id)
+    )
+    return Tally(dict(counted.tuples().all()), dict(waived.tuples().all()))

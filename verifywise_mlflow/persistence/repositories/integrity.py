@@ -1,0 +1,78 @@
+"""Integrity events: bytes that changed under a version that did not. They are added and read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, insert, select
+
+from verifywise_mlflow.artifacts.integrity import ByteChange, SeenChange
+from verifywise_mlflow.persistence.row_mapping import Key, columns_of, of_versions
+from verifywise_mlflow.persistence.tables import integrity_events, model_versions
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityEvent:
+    """What changed, between which two readings."""
+
+    key: Key
+    incarnation: int
+    location: str | None
+    change: ByteChange
+    former_read_at: datetime
+
+
+def append(
+    connection: Connection, tenant_id: str, sync_id: str, events: Sequence[IntegrityEvent], now: datetime
+) -> None:
+    """Add events."""
+    if events:
+        connection.execute(
+            insert(integrity_events),
+            [
+                {
+                    **columns_of(event.change),
+                    "tenant_id": tenant_id,
+                    "model_name": event.key[0],
+                    "version_number": event.key[1],
+                    "incarnation": event.incarnation,
+                    "location": event.location,
+                    "former_read_at": event.former_read_at,
+                    "seen_at": now,
+                    "sync_id": sync_id,
+                }
+                for event in events
+            ],
+        )
+
+
+def changes_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, list[SeenChange]]:
+    """Return what has changed under the given versions, in their present incarnation, the oldest first."""
+    events, versions = integrity_events, model_versions
+    same_version = and_(
+        versions.c.tenant_id == events.c.tenant_id,
+        versions.c.model_name == events.c.model_name,
+        versions.c.version_number == events.c.version_number,
+        versions.c.incarnation == events.c.incarnation,
+    )
+    rows = connection.execute(
+        select(events)
+        .join(versions, same_version)
+        .where(events.c.tenant_id == tenant_id, of_versions(events, keys))
+        .order_by(events.c.event_id)
+    ).mappings()
+    found: dict[Key, list[SeenChange]] = {}
+    for row in rows:
+        change = ByteChange(
+            kind=row["kind"],
+            root=row["root"],
+            path=row["path"],
+            former_sha256=row["former_sha256"],
+            sha256=row["sha256"],
+            former_size=row["former_size"],
+            size=row["size"],
+        )
+        found.setdefault((row["model_name"], row["version_number"]), []).append(SeenChange(change, row["seen_at"]))
+    return found

@@ -1,0 +1,128 @@
+"""Lifecycle events: what became of models and versions, as seen from sync to sync. Added and read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
+
+from verifywise_mlflow.persistence.row_mapping import columns_of
+from verifywise_mlflow.persistence.tables import lifecycle_events
+
+
+class EventKind(StrEnum):
+    """What can happen; docs/lifecycle.md says of each what it tells."""
+
+    FIRST_SEEN = "first seen"
+    STAGE = "stage"
+    ALIAS = "alias"
+    STATUS = "status"
+    DEPLOYMENT = "deployment"
+    DISAPPEARED = "disappeared"
+    REAPPEARED = "reappeared"
+    RECREATED = "recreated"
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEvent:
+    """One change of one object between two readings."""
+
+    kind: EventKind
+    model_name: str
+    version_number: int | None
+    """None for what happened to the model. For an alias the version that it points to now, or did before it went."""
+    incarnation: int
+    """Of the object; for an alias, of the model that has it."""
+    alias: str | None = None
+    previous: str | None = None
+    """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created anew."""
+    value: str | None = None
+    happened_at: datetime | None = None
+    """Only where MLflow says it."""
+
+    @property
+    def sentence(self) -> str:
+        """What happened, with all that is known of it."""
+        told = self.kind.value
+        if self.alias is not None:
+            told += f" {self.alias!r}"
+        if self.previous is not None or self.value is not None:
+            told += f": {_shown(self.previous)} → {_shown(self.value)}"
+        return f"{told}, by MLflow's clock at {self.happened_at.isoformat()}" if self.happened_at else told
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """An event with when and by which sync it was seen."""
+
+    event: LifecycleEvent
+    seen_at: datetime
+    sync_id: str
+
+
+def append(
+    connection: Connection, tenant_id: str, sync_id: str, events: Sequence[LifecycleEvent], now: datetime
+) -> None:
+    """Add events, in their order."""
+    if events:
+        common = {"tenant_id": tenant_id, "seen_at": now, "sync_id": sync_id}
+        connection.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
+
+
+def events_of(
+    connection: Connection,
+    tenant_id: str,
+    model_name: str | None = None,
+    version_number: int | None = None,
+    *,
+    kind: EventKind | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> list[SeenEvent]:
+    """Return the newest events, the oldest of them first; of a version also the aliases that came to it or left it.
+
+    ``since`` and ``until`` are compared with when an event was seen; the first belongs to the span, the last does not.
+    """
+    table = lifecycle_events
+    wanted: list[ColumnElement[bool]] = [table.c.tenant_id == tenant_id]
+    if model_name is not None:
+        wanted.append(table.c.model_name == model_name)
+    if version_number is not None:
+        number = str(version_number)
+        is_alias_of_it = and_(
+            table.c.kind == EventKind.ALIAS.value, or_(table.c.previous == number, table.c.value == number)
+        )
+        wanted.append(or_(table.c.version_number == version_number, is_alias_of_it))
+    if kind is not None:
+        wanted.append(table.c.kind == kind.value)
+    if since is not None:
+        wanted.append(table.c.seen_at >= since)
+    if until is not None:
+        wanted.append(table.c.seen_at < until)
+    newest = select(table).where(*wanted).order_by(table.c.event_id.desc()).limit(limit)
+    rows = connection.execute(newest).mappings().all()
+    return [
+        SeenEvent(
+            LifecycleEvent(
+                kind=EventKind(row["kind"]),
+                model_name=row["model_name"],
+                version_number=row["version_number"],
+                incarnation=row["incarnation"],
+                alias=row["alias"],
+                previous=row["previous"],
+                value=row["value"],
+                happened_at=row["happened_at"],
+            ),
+            row["seen_at"],
+            row["sync_id"],
+        )
+        for row in reversed(rows)
+    ]
+
+
+def _shown(value: str | None) -> str:
+    return "none" if value is None else repr(value)

@@ -1,0 +1,244 @@
+"""Artifact manifests, as last read, and which versions are due for one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Connection, and_, case, cast, column, func, or_, select, update
+
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
+from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, of_versions, upsert
+from verifywise_mlflow.persistence.tables import (
+    artifact_manifests,
+    canonical_records,
+    logged_models,
+    model_versions,
+    training_runs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RehashBefore:
+    """Hashes made before these times are to be made again."""
+
+    production: datetime
+    others: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueManifest:
+    """A version whose files are to be listed."""
+
+    key: Key
+    run_id: str | None
+    logged_model_id: str | None
+    incarnation: int
+    location_key: str
+    """Tells when the place of the files, or whether the run may still write there, has changed."""
+
+
+def due_manifests(
+    connection: Connection,
+    tenant_id: str,
+    *,
+    settings_digest: str,
+    rehash_before: RehashBefore,
+    retry_failed: bool,
+) -> list[DueManifest]:
+    """Return the versions whose manifest is missing, made of another place, failed in passing, or old.
+
+    With ``retry_failed``, also those that are not complete for another reason than the tenant's limits.
+
+    ``settings_digest`` stands for the tenant's settings that change what a manifest holds.
+    """
+    versions, manifests, records = model_versions, artifact_manifests, canonical_records
+    location_key = func.md5(
+        func.concat(
+            settings_digest,
+            func.jsonb_build_array(
+                versions.c.source,
+                versions.c.run_id,
+                training_runs.c.artifact_uri,
+                training_runs.c.status,
+                logged_models.c.artifact_uri,
+            ),
+        )
+    )
+    joined = (
+        versions.outerjoin(
+            training_runs,
+            (training_runs.c.tenant_id == versions.c.tenant_id) & (training_runs.c.run_id == versions.c.run_id),
+        )
+        .outerjoin(
+            logged_models,
+            (logged_models.c.tenant_id == versions.c.tenant_id)
+            & (logged_models.c.model_id == versions.c.logged_model_id),
+        )
+        .outerjoin(
+            manifests,
+            (manifests.c.tenant_id == versions.c.tenant_id)
+            & (manifests.c.model_name == versions.c.model_name)
+            & (manifests.c.version_number == versions.c.version_number),
+        )
+        .outerjoin(
+            # As the last sync left them: the records of this one are built after the manifests.
+            records,
+            (records.c.tenant_id == versions.c.tenant_id)
+            & (records.c.model_name == versions.c.model_name)
+            & (records.c.version_number == versions.c.version_number),
+        )
+    )
+    oldest = case((records.c.lifecycle_stage == "production", rehash_before.production), else_=rehash_before.others)
+    is_due = [
+        manifests.c.location_key.is_(None),
+        manifests.c.location_key != location_key,
+        manifests.c.retry,
+        manifests.c.hashed_at < oldest,
+    ]
+    if retry_failed:
+        is_due.append(
+            and_(
+                manifests.c.manifest["status"].as_string() != "complete",
+                manifests.c.manifest["is_limited"].as_boolean().is_not(True),
+            )
+        )
+    rows = connection.execute(
+        select(
+            versions.c.model_name,
+            versions.c.version_number,
+            versions.c.run_id,
+            versions.c.logged_model_id,
+            versions.c.incarnation,
+            location_key,
+        )
+        .select_from(joined)
+        .where(versions.c.tenant_id == tenant_id, versions.c.gone_at.is_(None), or_(*is_due))
+        .order_by(versions.c.run_id, versions.c.model_name, versions.c.version_number)
+    )
+    return [DueManifest((name, number), *rest) for name, number, *rest in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadManifest:
+    """A manifest as it was just read."""
+
+    due: DueManifest
+    manifest: ArtifactManifest
+    fingerprint: str
+    """Of what it says, without when it was read."""
+    retry: bool
+    hashed_at: datetime
+    """When the oldest of its hashes was made."""
+
+
+def write_manifests(
+    connection: Connection, tenant_id: str, read: Sequence[ReadManifest], now: datetime
+) -> list[ReadManifest]:
+    """Write the manifests that differ and note the reading of the others; return those that differed."""
+    before = fingerprints(connection, artifact_manifests, tenant_id, [item.due.key for item in read])
+    changed = [item for item in read if before.get(item.due.key) != item.fingerprint]
+    same = [item for item in read if before.get(item.due.key) == item.fingerprint]
+    upsert(
+        connection,
+        artifact_manifests,
+        [
+            {
+                "tenant_id": tenant_id,
+                "model_name": item.due.key[0],
+                "version_number": item.due.key[1],
+                "location_key": item.due.location_key,
+                "manifest": manifest_to_json(item.manifest),
+                "retry": item.retry,
+                "read_at": now,
+                "hashed_at": item.hashed_at,
+                "fingerprint": item.fingerprint,
+                "changed_at": now,
+            }
+            for item in changed
+        ],
+    )
+    if same:
+        _note_reading(connection, tenant_id, same, now)
+    return changed
+
+
+def _note_reading(connection: Connection, tenant_id: str, same: Sequence[ReadManifest], now: datetime) -> None:
+    table = artifact_manifests
+    columns = {
+        "model_name": [item.due.key[0] for item in same],
+        "version_number": [item.due.key[1] for item in same],
+        "location_key": [item.due.location_key for item in same],
+        "hashed_at": [item.hashed_at for item in same],
+        "retry": [item.retry for item in same],
+    }
+    read = (
+        func.unnest(*(cast(values, ARRAY(table.c[name].type)) for name, values in columns.items()))
+        .table_valued(*(column(name, table.c[name].type) for name in columns))
+        .render_derived()
+    )
+    connection.execute(
+        update(table)
+        .where(
+            table.c.tenant_id == tenant_id,
+            table.c.model_name == read.c.model_name,
+            table.c.version_number == read.c.version_number,
+        )
+        .values(read_at=now, hashed_at=read.c.hashed_at, location_key=read.c.location_key, retry=read.c.retry)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptManifest:
+    """A manifest as it was read before."""
+
+    manifest: ArtifactManifest
+    read_at: datetime
+    hashed_at: datetime
+
+
+def kept_at(connection: Connection, tenant_id: str, location: str, since: datetime) -> KeptManifest | None:
+    """Return the newest manifest of any version at a place whose hashes were all made since then."""
+    table = artifact_manifests
+    row = connection.execute(
+        select(table.c.manifest, table.c.read_at, table.c.hashed_at)
+        .where(
+            table.c.tenant_id == tenant_id,
+            table.c.location_md5 == func.md5(location),
+            table.c.hashed_at >= since,
+        )
+        .order_by(table.c.hashed_at.desc())
+        .limit(1)
+    ).first()
+    kept = None if row is None else KeptManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
+    return kept if kept and kept.manifest.location == location else None
+
+
+def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, KeptManifest]:
+    """Return the given versions' manifests."""
+    table = artifact_manifests
+    rows = connection.execute(
+        select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
+            table.c.tenant_id == tenant_id, of_versions(table, keys)
+        )
+    )
+    return {
+        (name, number): KeptManifest(manifest_from_json(manifest), read_at, hashed_at)
+        for name, number, manifest, read_at, hashed_at in rows
+    }
+
+
+def manifest_of(connection: Connection, tenant_id: str, key: Key) -> ArtifactManifest | None:
+    """Return one version's manifest, or none."""
+    row = manifests_by_key(connection, tenant_id, [key]).get(key)
+    stored = row["manifest"] if row else None
+    return manifest_from_json(stored) if isinstance(stored, Mapping) else None
+
+
+def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
+    """Return the rows of the given versions' manifests."""
+    table = artifact_manifests
+    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, of_versions(table, keys))).mappings()
+    return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}

@@ -1,0 +1,162 @@
+"""Canonical records, and which are due because something they are built from has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, or_, select, text, tuple_
+
+from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
+from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, upsert
+from verifywise_mlflow.persistence.tables import (
+    artifact_manifests,
+    canonical_records,
+    logged_models,
+    model_versions,
+    record_inputs,
+    registered_models,
+    training_runs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DueRecord:
+    """A version whose record is to be built, with the revisions of what it will be built from."""
+
+    key: Key
+    version: Mapping[str, object]
+    """The row of ``model_versions``."""
+    run_id: str | None
+    logged_model_id: str | None
+    revisions: Mapping[str, object]
+
+
+def due_records(
+    connection: Connection, tenant_id: str, *, mapping_digest: str, after: Key | None, limit: int
+) -> list[DueRecord]:
+    """Return the next versions, in the order of their keys, whose record is older than what it is built from."""
+    versions, inputs = model_versions, record_inputs
+    same_version = and_(
+        inputs.c.tenant_id == versions.c.tenant_id,
+        inputs.c.model_name == versions.c.model_name,
+        inputs.c.version_number == versions.c.version_number,
+    )
+    joined = (
+        VERSIONS_WITH_LOGGED_MODELS.outerjoin(
+            registered_models,
+            (registered_models.c.tenant_id == versions.c.tenant_id)
+            & (registered_models.c.model_name == versions.c.model_name),
+        )
+        .outerjoin(
+            training_runs,
+            (training_runs.c.tenant_id == versions.c.tenant_id) & (training_runs.c.run_id == RUN_ID),
+        )
+        .outerjoin(
+            artifact_manifests,
+            (artifact_manifests.c.tenant_id == versions.c.tenant_id)
+            & (artifact_manifests.c.model_name == versions.c.model_name)
+            & (artifact_manifests.c.version_number == versions.c.version_number),
+        )
+        .outerjoin(inputs, same_version)
+    )
+    now = {
+        "model_revision": registered_models.c.revision,
+        "version_revision": versions.c.revision,
+        "run_revision": training_runs.c.revision,
+        "logged_model_revision": logged_models.c.revision,
+        "manifest_revision": artifact_manifests.c.revision,
+    }
+    differs = [inputs.c[name].is_distinct_from(revision) for name, revision in now.items()]
+    query = (
+        select(
+            versions,
+            RUN_ID.label("linked_run_id"),
+            *(revision.label(f"now_{name}") for name, revision in now.items()),
+        )
+        .select_from(joined)
+        .where(
+            versions.c.tenant_id == tenant_id,
+            or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs),
+        )
+        .order_by(versions.c.model_name, versions.c.version_number)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(versions.c.model_name, versions.c.version_number) > after)
+    due = []
+    for row in connection.execute(query).mappings():
+        revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
+        key = (row["model_name"], row["version_number"])
+        due.append(DueRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
+    return due
+
+
+def count_incomplete(connection: Connection, tenant_id: str) -> int:
+    """Return how many living versions have a record that does not hold all that MLflow shows."""
+    table = canonical_records
+    count = connection.scalar(
+        select(func.count()).where(
+            table.c.tenant_id == tenant_id, table.c.gone_at.is_(None), text("incomplete <> '[]'::jsonb")
+        )
+    )
+    return count or 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltRecord:
+    """A record as it was just built."""
+
+    due: DueRecord
+    normalized: NormalizedRecord
+    fingerprint: str
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When its version was found gone."""
+        value = self.due.version["gone_at"]
+        return value if isinstance(value, datetime) else None
+
+
+def write_records(
+    connection: Connection, tenant_id: str, built: Sequence[BuiltRecord], sync_id: str, now: datetime
+) -> list[BuiltRecord]:
+    """Write the records that differ, and for all what they were built from; return those that differed."""
+    before = fingerprints(connection, canonical_records, tenant_id, [record.due.key for record in built])
+    changed = [record for record in built if before.get(record.due.key) != record.fingerprint]
+    rows: list[Row] = [
+        {
+            **columns_of(record.normalized.record),
+            "tenant_id": tenant_id,
+            "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
+            "incomplete": record.normalized.incomplete,
+            "findings": [columns_of(finding) for finding in record.normalized.findings],
+            "gone_at": record.gone_at,
+            "fingerprint": record.fingerprint,
+            "changed_at": now,
+            "sync_id": sync_id,
+        }
+        for record in changed
+    ]
+    upsert(connection, canonical_records, rows)
+    upsert(
+        connection,
+        record_inputs,
+        [
+            {
+                "tenant_id": tenant_id,
+                "model_name": record.due.key[0],
+                "version_number": record.due.key[1],
+                **record.due.revisions,
+            }
+            for record in built
+        ],
+    )
+    return changed
+
+
+def _origin_json(origin: Origin) -> Row:
+    """Return an origin's columns; a date and a rule only where there is one, since most have neither."""
+    return {name: value for name, value in columns_of(origin).items() if value is not None or name == "raw"}

@@ -1,0 +1,142 @@
+"""Rows and entities: the one is the other's columns, and a row is written only when it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Table,
+    and_,
+    cast,
+    column,
+    func,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.connector.models import (
+    DatasetInput,
+    LoggedModel,
+    ModelVersion,
+    Redaction,
+    RegisteredModel,
+    TrainingRun,
+)
+from verifywise_mlflow.persistence.pg_text_codec import Text
+
+Row: TypeAlias = dict[str, object]
+Key: TypeAlias = tuple[str, int]
+"""A version's model name and number."""
+
+BATCH = 500
+"""Rows of one transaction: a kill redoes at most these, and memory holds no more."""
+
+E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
+
+
+def columns_of(entity: object) -> Row:
+    """Return a dataclass's fields by name; what is a tuple of dataclasses becomes a list of such rows."""
+    kind: type = type(entity)
+    return {name: _column(getattr(entity, name)) for name in _names(kind)}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _column(value: object) -> object:
+    return (
+        [columns_of(item) for item in value] if isinstance(value, tuple) and value and is_dataclass(value[0]) else value
+    )
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, or put them in the place of those with the same key, under a new revision."""
+    if not rows:
+        return
+    statement = insert(table)
+    written = {name for name in rows[0] if not table.c[name].primary_key}
+    if "revision" in table.c:
+        written.add("revision")  # the sequence gives it as the column's default
+    replaced = {name: statement.excluded[name] for name in written}
+    keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
+    # Of an upsert that returns nothing, SQLAlchemy makes a statement for each row (its issue 13130).
+    batched = keyed.returning(table.c.tenant_id)
+    for start in range(0, len(rows), BATCH):
+        connection.execute(batched, rows[start : start + BATCH])
+
+
+def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
+    """Whether a row is of one of the given versions.
+
+    As two arrays: of 500 pairs Postgres makes 500 conditions, and planning those takes ten times as long as reading.
+    """
+    wanted = (
+        func.unnest(
+            cast([name for name, _ in keys], ARRAY(Text)),
+            cast([number for _, number in keys], ARRAY(Integer)),
+        )
+        .table_valued(column("model_name", Text), column("version_number", Integer))
+        .render_derived()
+    )
+    return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
+
+
+def same_version(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether rows of two tables are of the same version of the same tenant."""
+    return and_(*(one.c[name] == other.c[name] for name in ("tenant_id", "model_name", "version_number")))
+
+
+def fingerprints(connection: Connection, table: Table, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the fingerprints of a table's rows for the given versions."""
+    rows = connection.execute(
+        select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
+            table.c.tenant_id == tenant_id, of_versions(table, keys)
+        )
+    )
+    return {(name, number): fingerprint for name, number, fingerprint in rows}
+
+
+def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
+    """Return the entity that a row was made of; ``other`` gives fields that are named differently there."""
+    values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
+    for name in ("problems", "logged_model_ids"):
+        if name in values:
+            values[name] = tuple(_list(values[name]))
+    if "metrics" in values:
+        values["metrics"] = numbers(values["metrics"])
+    if "datasets" in values:
+        values["datasets"] = tuple(DatasetInput(**item) for item in _list(values["datasets"]) if isinstance(item, dict))
+    if "redactions" in values:
+        values["redactions"] = tuple(
+            Redaction(**item) for item in _list(values["redactions"]) if isinstance(item, dict)
+        )
+    return kind(**values, **other)  # type: ignore[arg-type]  # the columns are the entity's fields
+
+
+def numbers(stored: object) -> dict[str, float]:
+    """Return metrics as numbers again: JSON has no NaN, and its largest numbers come back as whole ones."""
+    return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
+
+
+def _list(stored: object) -> Iterable[object]:
+    return stored if isinstance(stored, list) else ()
+
+
+NAME_BYTES = 2_000
+"""The longest name that can be a key: an entry of a Postgres index ends at 2,704 bytes, and the key has more parts."""
+
+
+def fits(*names: str | None) -> bool:
+    """Whether names can be parts of a key."""
+    return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= NAME_BYTES for name in names)

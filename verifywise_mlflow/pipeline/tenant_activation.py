@@ -1,0 +1,61 @@
+"""Keeps the table of tenants in step with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.persistence.repositories import audit_log, tenancy
+from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.pipeline.config_versioning import adopt_tenant
+from verifywise_mlflow.tenants.tenant import Tenant
+
+
+def active_tenants(store: Store) -> set[str]:
+    """Return the tenants that the store holds as synced."""
+    with store.begin(None) as connection:
+        return tenancy.active_tenants(connection)
+
+
+def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
+    """Activate the tenants of the file, deactivate those that left it; return the latter. Their data stays."""
+    left = sorted(active_tenants(store) - set(described))
+    for tenant in described.values():
+        with store.begin(tenant.tenant_id) as connection:
+            activate(connection, tenant, now)
+    for tenant_id in left:
+        with store.begin(tenant_id) as connection:
+            if (uri := tenancy.deactivate(connection, tenant_id, now)) is not None:
+                audit_log.append(connection, [_entry("tenant deactivated", tenant_id, uri, now)])
+    return left
+
+
+def activate(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
+    """Note a tenant as one that is synced, and how it is described; the trail tells when that was different before."""
+
+    def tell(
+        kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None
+    ) -> AuditEntry:
+        told = _entry(kind, tenant.tenant_id, tenant.tracking_uri, now)
+        return replace(told, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
+
+    entries = []
+    if tenancy.activate(connection, tenant.tenant_id, tenant.tracking_uri, tenant.workspace, now):
+        entries.append(tell("tenant activated", "noted", reason=None))
+    entries += adopt_tenant(connection, tenant, sync_id, now, tell)
+    audit_log.append(connection, entries)
+
+
+def _entry(kind: EntryKind, tenant_id: str, uri: str, now: datetime) -> AuditEntry:
+    return AuditEntry(
+        tenant_id=tenant_id,
+        occurred_at=now,
+        kind=kind,
+        sync_id="",
+        source_uri=uri,
+        outcome="noted",
+        code_version=__version__,
+    )

@@ -1,0 +1,85 @@
+"""Keys that say by themselves that their value is a secret: ``db_password``, ``apiKey``, ``HF_TOKEN``.
+
+Randomness alone is no reason to take a value out: registries are full of hashes and ids. So a value whose looks say
+nothing is taken out only where its key does.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+from verifywise_mlflow.normalizer.mapping.key_folding import LONGEST_KEY, is_system_key, words
+
+Telling = Literal["password", "secret", "key", "token"]
+
+_LAST_WORD: dict[str, Telling] = {
+    **dict.fromkeys(("password", "passwd", "pwd", "passphrase", "passwort", "kennwort"), "password"),
+    **dict.fromkeys(("secret", "secretkey", "credential", "credentials"), "secret"),
+    **dict.fromkeys(("apikey", "accesskey", "privatekey", "accountkey"), "key"),
+    **dict.fromkeys(("token", "accesstoken", "authtoken", "apitoken"), "token"),
+}
+
+_BEFORE_KEY = frozenset(
+    (
+        *("api", "access", "account", "secret", "private", "auth", "authorization", "signing", "encryption"),
+        *("decryption", "shared", "subscription", "master", "service", "client", "app", "license", "ssh", "hmac"),
+    )
+)
+"""``customer_key`` and ``sort_key`` name columns; these name keys that open something."""
+
+_BEFORE_PASS = frozenset(("db", "database", "user", "admin", "root", "ssh", "smtp", "mysql", "postgres", "redis"))
+"""``first_pass`` and ``forward_pass`` are none."""
+
+_WHICH_ONE = frozenset(
+    (
+        *("prod", "production", "prd", "staging", "stage", "stg", "dev", "development", "uat", "qa"),
+        *("old", "new", "previous", "next", "primary", "secondary", "backup", "value", "v"),
+    )
+)
+"""Words behind the telling one that say which one it is, as numbers do: ``db_password_prod``, ``apiKey2``."""
+
+_SAYS_NOTHING = re.compile(
+    r"(?i)none|null|nil|n/?a|true|false|yes|no|on|off|unset|empty|default|unknown|required|optional|basic|bearer|"
+    r"enabled|disabled|\*+|x{3,}|\.{3}|…|<[^<>]*>|redacted|hidden|masked"
+)
+_REFERENCE = re.compile(
+    r"(?i)\[redacted\b|\$\{?\w|\{\{|%\w+%|env:|file:|vault:|secret:|secrets/|dbutils\.|os\.|arn:aws:(?:secretsmanager|ssm):|"
+    r"projects/[^/]+/secrets/|https://[\w-]+\.vault\.azure\.net/|azurekeyvault|keyvault:|op://|sm://"
+)
+"""Where the secret lies, or lay, is not the secret."""
+
+_TOKEN = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[\w.~+/=:-]{16,4096}", re.ASCII)
+_KEY = re.compile(r"[!-~]{8,8192}")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?")
+
+
+@lru_cache(maxsize=10_000)
+def told_by(key: str) -> Telling | None:
+    """Return what a key says that its value is; null for one that says nothing of the kind."""
+    if len(key) > LONGEST_KEY or is_system_key(key):
+        return None
+    parts = [word.rstrip("0123456789") for word in words(key)]
+    while parts and (not parts[-1] or parts[-1] in _WHICH_ONE):
+        parts.pop()
+    if not parts:
+        return None
+    last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
+    if last == "key" and before in _BEFORE_KEY:
+        return "key"
+    if last == "pass" and before in _BEFORE_PASS:
+        return "password"
+    return _LAST_WORD.get(last)
+
+
+def is_secret(telling: Telling, value: str) -> bool:
+    """Whether a value under such a key can be one: no placeholder, no reference, no name of a token like ``<pad>``."""
+    value = value.strip()
+    if not value or _SAYS_NOTHING.fullmatch(value) or _REFERENCE.match(value):
+        return False
+    if telling == "password":
+        return True
+    if telling == "token":
+        return _TOKEN.fullmatch(value) is not None
+    return _KEY.fullmatch(value) is not None and not _PLAIN_NUMBER.fullmatch(value)

@@ -1,0 +1,1 @@
+"""Read models and services for people, sensors and checks, that no stage needs."""

@@ -1,0 +1,238 @@
+"""A local folder, as an NFS share would be mounted: what lies in it is read, and nothing leads out of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.stores import local_folder as folder_module
+from verifywise_mlflow.artifacts.stores.local_folder import FolderFiles
+from verifywise_mlflow.artifacts.stores.resolver import DirectSource
+from verifywise_mlflow.artifacts.walk import Listing, walk
+from verifywise_mlflow_tests.artifacts.stores.backends import stores
+from verifywise_mlflow_tests.artifacts.trees import grow
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """The tenant's root, with something beside it that is nobody's business."""
+    grow(tmp_path, {"secret.txt": "secret", "share/1/run/artifacts/model/MLmodel": "flavors: {}\n"})
+    return tmp_path / "share"
+
+
+def source_at(share: Path, uri: str) -> DirectSource | None:
+    return stores({"prefix": "file:///mnt/mlflow", "root": str(share)}).root_at(uri)
+
+
+def listing_of(share: Path) -> Listing:
+    return walk(FolderFiles(share, (), seconds=10), "", Limits())
+
+
+def content(source: ArtifactSource, path: str, max_bytes: int = 10**9) -> bytes:
+    with source.read(path, max_bytes) as chunks:
+        return b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "/mnt/mlflow/1/run/artifacts/model",
+        "file:/mnt/mlflow/1/run/artifacts/model",
+        "file:///mnt/mlflow/1/run/artifacts/model/",
+        "file://localhost/mnt/mlflow/1/run/artifacts/model",
+    ],
+)
+def test_a_location_is_found_however_mlflow_writes_it(share: Path, uri: str) -> None:
+    source = source_at(share, uri)
+
+    assert source is not None
+    assert [(file.path, file.size) for file in walk(source, "", Limits()).files] == [("MLmodel", 12)]
+    assert content(source, "MLmodel") == b"flavors: {}\n"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "/mnt/mlflow-2/x",
+        "/mnt",
+        "/mnt/mlflow/../secret.txt",
+        "file:///mnt/mlflow/%2e%2e/secret.txt",
+        "file:///mnt/mlflow/a%2f..%2f..%2fsecret.txt",
+        "file://otherhost/mnt/mlflow/x",
+        "mnt/mlflow/x",
+        "dbfs:/mnt/mlflow/x",
+        "mlflow-artifacts:/mnt/mlflow/x",
+    ],
+)
+def test_anything_else_is_not_covered(share: Path, uri: str) -> None:
+    assert source_at(share, uri) is None
+
+
+def test_names_with_percent_signs_are_read_as_each_form_of_a_path_has_them(share: Path) -> None:
+    grow(share, {"a b/x": "blank", "a%20b/x": "percent"})
+
+    for uri, expected in [("file:///mnt/mlflow/a%20b", b"blank"), ("/mnt/mlflow/a%20b", b"percent")]:
+        source = source_at(share, uri)
+        assert source is not None
+        assert content(source, "x") == expected
+
+
+def test_links_are_told_and_never_followed(share: Path) -> None:
+    (share / "file-link").symlink_to(share.parent / "secret.txt")
+    (share / "folder-link").symlink_to(share.parent)
+    (share / "loop").symlink_to(share)
+    (share / "dangling").symlink_to("nowhere")
+
+    listing = listing_of(share)
+
+    assert [file.path for file in listing.files] == ["1/run/artifacts/model/MLmodel"]
+    assert listing.problems == tuple(
+        f"the root lists '{name}', refused: it is a symbolic link, not a file"
+        for name in ("dangling", "file-link", "folder-link", "loop")
+    )
+    source = FolderFiles(share, (), seconds=10)
+    for path in ("file-link", "folder-link/secret.txt", "loop/1/run/artifacts/model/MLmodel"):
+        with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+            content(source, path)
+
+
+def test_a_link_on_the_way_to_the_model_is_not_followed(share: Path) -> None:
+    (share / "linked").symlink_to(share / "1")
+    source = source_at(share, "/mnt/mlflow/linked/run/artifacts/model")
+
+    assert source is not None
+    listing = walk(source, "", Limits())
+
+    assert not listing.reached
+    assert listing.problems == ("the root could not be listed: 'linked' is a symbolic link, which is not followed",)
+
+
+def test_a_root_that_is_a_link_itself_is_not_followed(share: Path) -> None:
+    linked = share.parent / "linked"
+    linked.symlink_to(share)
+
+    assert not listing_of(linked).reached
+
+
+def test_a_file_that_is_exchanged_for_a_link_is_not_followed(share: Path) -> None:
+    """Between the listing and the reading, as an attacker with a place on the share could do it."""
+    grow(share, {"model/weights": "weights"})
+    source = FolderFiles(share, (), seconds=10)
+    assert len(walk(source, "", Limits()).files) == 2
+
+    (share / "model/weights").unlink()
+    (share / "model/weights").symlink_to(share.parent / "secret.txt")
+    with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+        content(source, "model/weights")
+
+    (share / "model").rename(share / "moved")
+    (share / "model").symlink_to(share.parent)
+    with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+        content(source, "model/secret.txt")
+
+
+@pytest.fixture
+def strange(share: Path) -> Iterator[dict[str, str]]:
+    """Whatever is neither a file nor a folder, with what it is called."""
+    os.mkfifo(share / "fifo")
+    kinds = {"fifo": "a FIFO"}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(share / "socket"))
+        kinds["socket"] = "a socket"
+        try:
+            os.mknod(share / "device", 0o600 | 0o020000, os.makedev(1, 5))  # /dev/zero, which never ends
+            kinds["device"] = "a device"
+        except PermissionError:
+            pass  # only root may make devices
+        yield kinds
+
+
+def test_what_is_neither_file_nor_folder_is_told_and_never_opened(share: Path, strange: dict[str, str]) -> None:
+    listing = listing_of(share)
+
+    assert listing.problems == tuple(
+        f"the root lists '{name}', refused: it is {strange[name]}, not a file" for name in sorted(strange)
+    )
+    for name, kind in strange.items():
+        with pytest.raises(ArtifactUnreadable, match=kind):
+            content(FolderFiles(share, (), seconds=10), name)
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "a//b", "", "a/", "nul\0"])
+def test_a_path_that_could_lead_elsewhere_is_refused(share: Path, path: str) -> None:
+    with pytest.raises(ArtifactUnreadable, match="plain form"):
+        content(FolderFiles(share, (), seconds=10), path)
+
+
+def test_a_name_that_is_no_text_is_told(share: Path) -> None:
+    (share / os.fsdecode(b"caf\xe9")).write_bytes(b"")
+
+    assert "refused: the path is no text" in listing_of(share).problems[0]
+
+
+def test_a_model_that_is_a_single_file_is_found_in_its_folder(share: Path) -> None:
+    grow(share, {"models/churn.pkl": "pickle"})
+    found = stores({"prefix": "/mnt/mlflow", "root": str(share)}).model_at("/mnt/mlflow/models/churn.pkl")
+
+    assert found is not None
+    source, path = found
+    assert (walk(source, path, Limits()).files, path) == ((), "churn.pkl")
+    assert [file.path for file in walk(source, "", Limits()).files] == ["churn.pkl"]
+
+
+def test_a_share_that_is_not_mounted_is_unreachable_for_now_and_not_empty(tmp_path: Path) -> None:
+    source = FolderFiles(tmp_path / "nothing", ("1", "model"), seconds=10)
+
+    listing = walk(source, "", Limits())
+
+    assert not listing.reached
+    assert listing.problems == ("the root could not be listed: No such file or directory",)
+    assert source.failed_in_passing
+
+
+def test_a_folder_that_is_not_there_has_no_files(share: Path) -> None:
+    listing = walk(FolderFiles(share, ("gone",), seconds=10), "", Limits())
+
+    assert (listing.reached, listing.files, listing.problems) == (True, (), ())
+
+
+def test_reading_ends_where_it_is_told_to(share: Path) -> None:
+    grow(share, {"big": b"x" * 3_000_000})
+    source = FolderFiles(share, (), seconds=10)
+
+    assert len(content(source, "big", 2_000_001)) == 2_000_001
+
+
+def test_a_reading_that_takes_too_long_is_given_up(share: Path) -> None:
+    grow(share, {"big": b"x" * 3_000_000})
+
+    with pytest.raises(ArtifactUnreadable, match="longer than the 0 seconds"):
+        content(FolderFiles(share, (), seconds=0), "big")
+
+
+def test_a_directory_without_end_is_not_listed(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MAX_ENTRIES", 2)
+    grow(share, {"many/1": "", "many/2": "", "many/3": ""})
+
+    assert listing_of(share).problems == ("'many' could not be listed: it has more than 2 entries, the limit",)
+
+
+def test_no_descriptor_is_left_open(share: Path) -> None:
+    (share / "link").symlink_to(share)
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else None
+    source = FolderFiles(share, ("1", "run"), seconds=10)
+
+    for _ in range(3):
+        walk(source, "", Limits())
+        content(source, "artifacts/model/MLmodel")
+        for path in ("gone", "artifacts", "artifacts/model/MLmodel/x"):
+            with pytest.raises(ArtifactUnreadable):
+                content(source, path)
+
+    assert before is None or len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,107 @@
+"""``http(s)://`` locations: another MLflow server's artifacts, and web servers that nobody can list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.walk import walk
+from verifywise_mlflow_tests.artifacts.stores.backends import stores
+from verifywise_mlflow_tests.artifacts.trees import grow
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, answer, hostile_server, serving
+
+ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
+FILES = {"model/MLmodel": b"flavors: {}\n", "model/data/a b+c~ü.txt": b"strange", "model/empty": b""}
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server that serves the files above below 7/run/artifacts."""
+    from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+
+    home = tmp_path_factory.mktemp("proxy")
+    grow(home / "artifacts" / "7" / "run" / "artifacts", FILES)
+    with MlflowServer(
+        backend_uri=f"sqlite:///{home}/mlflow.db", artifacts=home / "artifacts", log=home / "mlflow.log"
+    ) as server:
+        yield server.uri
+
+
+def test_another_mlflows_artifacts_are_listed_and_read(proxy: str) -> None:
+    prefix = f"{proxy}{ROUTE}"
+    with stores({"prefix": prefix, "allow_private_network": True}) as opened:
+        found = opened.model_at(f"{prefix}/7/run/artifacts/model")
+        assert found is not None
+        source, path = found
+        listing = walk(source, path, Limits())
+        read: dict[str, bytes] = {}
+        for file in listing.files:
+            with source.read(file.path, 1_000) as chunks:
+                read[f"model/{file.path}"] = b"".join(chunks)
+
+    assert listing.problems == ()
+    assert read == FILES
+
+
+def test_what_another_mlflow_does_not_have_says_so(proxy: str) -> None:
+    prefix = f"{proxy}{ROUTE}/7"
+    with stores({"prefix": prefix, "allow_private_network": True}) as opened:
+        source = opened.root_at(f"{prefix}/run/artifacts/model")
+        assert source is not None
+        with pytest.raises(ArtifactUnreadable, match="404"), source.read("gone", 10) as chunks:
+            list(chunks)
+        assert opened.root_at(f"{proxy}{ROUTE}/8/run") is None
+        assert opened.root_at(f"{prefix}/run/../../8") is None
+
+
+def test_a_plain_web_server_is_not_even_asked() -> None:
+    with hostile_server(serving(answer("<html>Index of /</html>"))) as server:
+        with stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as opened:
+            source = opened.root_at(f"{server.uri}/mlruns/1/model")
+            assert source is not None
+            listing = walk(source, "", Limits())
+        assert server.asked == []
+
+    assert not listing.reached
+    assert "a web server has no listing of its files" in listing.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"files": [{"path": "../up", "is_dir": false}]}', "not in its plain form"),
+        ('{"files": [{"path": "/etc/passwd", "is_dir": false}]}', "the path is"),
+        ('{"files": "many"}', "files"),
+        ("[]", "no listing"),
+        ("<html>", "no JSON"),
+    ],
+)
+def test_a_listing_that_lies_is_refused(body: str, told: str) -> None:
+    with hostile_server(serving(answer(body))) as server:
+        prefix = f"{server.uri}{ROUTE}"
+        with stores({"prefix": prefix, "allow_private_network": True}) as opened:
+            source = opened.root_at(f"{prefix}/1")
+            assert source is not None
+            listing = walk(source, "", Limits())
+
+    assert listing.files == ()
+    assert told in listing.problems[0]
+
+
+def test_credentials_are_sent_to_the_server_that_they_are_for(tmp_path: Path) -> None:
+    def script(server: HostileServer, asked: object) -> bytes:
+        return answer('{"files": []}')
+
+    with hostile_server(script) as server:
+        prefix = f"{server.uri}{ROUTE}"
+        auth = {"kind": "basic", "username": "reader", "password": "env:STORE_KEY_ID"}
+        with stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as opened:
+            source = opened.root_at(f"{prefix}/1")
+            assert source is not None
+            assert walk(source, "", Limits()).problems == ()
+
+    assert [asked.headers["authorization"] for asked in server.asked] == ["Basic cmVhZGVyOkFLSURFWEFNUExF"]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from verifywise_mlflow.artifacts.carry_forward import with_former
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
+from verifywise_mlflow.artifacts.integrity import changes_in_place
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
+
+OLD, NEW = "a" * 64, "b" * 64
+ENVIRONMENT = read_environment({"requirements.txt": b"numpy==2.0\n"})
+
+
+def file(path: str, sha256: str | None = OLD, size: int | None = 10, note: str | None = None) -> ArtifactFile:
+    return ArtifactFile("model", path, size, sha256, FileKind.OTHER, note)
+
+
+def manifest(
+    *files: ArtifactFile,
+    status: ManifestStatus = "complete",
+    not_listed: tuple[Root, ...] = (),
+    location: str = "s3://b/m",
+) -> ArtifactManifest:
+    reason = None if status == "complete" else "the store is down"
+    environment = ENVIRONMENT if status == "complete" else None
+    digest = "d" * 64 if status == "complete" else None
+    return ArtifactManifest(location, status, reason, files, environment, digest, not_listed=not_listed)
+
+
+KNOWN = manifest(file("MLmodel"), file("model.pkl"))
+NOTHING = manifest(status="unreachable", not_listed=("model", "run"))
+
+
+def hashes(found: ArtifactManifest) -> dict[str, str | None]:
+    return {file.path: file.sha256 for file in found.files}
+
+
+@pytest.mark.parametrize("location", ["s3://b/m", "runs:/r1/model"])
+def test_a_store_that_is_down_takes_nothing_away_that_was_known(location: str) -> None:
+    kept = with_former(replace(NOTHING, location=location), KNOWN)
+
+    assert hashes(kept) == hashes(KNOWN)
+    assert (kept.status, kept.reason, kept.digest) == ("unreachable", "the store is down", None)
+    assert kept.environment == ENVIRONMENT
+    assert {file.note for file in kept.files} == {"as an earlier reading found it"}
+
+
+def test_a_file_that_could_not_be_read_keeps_the_hash_it_had_and_says_so() -> None:
+    unread = file("model.pkl", None, note="not hashed: 503")
+
+    kept = with_former(manifest(file("MLmodel"), unread, status="partial"), KNOWN)
+
+    assert hashes(kept) == hashes(KNOWN)
+    assert kept.files[1].note == "not hashed: 503; its hash is as an earlier reading found it"
+    assert kept.status == "partial"
+
+
+def test_a_file_of_another_size_is_not_the_one_that_was_hashed() -> None:
+    kept = with_former(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), KNOWN)
+
+    assert hashes(kept) == {"MLmodel": OLD, "model.pkl": None}
+
+
+@pytest.mark.parametrize(
+    ("not_listed", "paths"),
+    [((), {"MLmodel"}), (("run",), {"MLmodel"}), (("model",), {"MLmodel", "model.pkl"})],
+)
+def test_a_file_that_is_not_listed_is_gone_only_if_its_root_was_listed(
+    not_listed: tuple[Root, ...], paths: set[str]
+) -> None:
+    kept = with_former(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), KNOWN)
+
+    assert set(hashes(kept)) == paths
+
+
+@pytest.mark.parametrize("lost", [NOTHING, manifest(file("MLmodel"), file("model.pkl", None), status="partial")])
+def test_an_outage_does_not_hide_a_change(lost: ArtifactManifest) -> None:
+    after_the_outage = with_former(lost, KNOWN)
+
+    changes = changes_in_place(after_the_outage, manifest(file("MLmodel"), file("model.pkl", NEW)))
+
+    assert [(change.kind, change.path, change.former_sha256) for change in changes] == [("changed", "model.pkl", OLD)]
+
+
+def test_a_complete_reading_and_one_of_another_place_stand_for_themselves() -> None:
+    complete = manifest(file("model.pkl", NEW))
+    elsewhere = manifest(file("model.pkl", None), status="partial", location="s3://b/other")
+
+    assert with_former(complete, KNOWN) is complete
+    assert with_former(elsewhere, KNOWN) is elsewhere
+
+
+def test_a_folder_that_was_emptied_is_not_filled_again() -> None:
+    emptied = manifest(status="partial")
+
+    assert with_former(emptied, KNOWN).files == ()

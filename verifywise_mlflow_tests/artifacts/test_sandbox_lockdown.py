@@ -1,0 +1,187 @@
+"""What a process inside can do: nothing. Each attempt is made by a real process, and once more by one that is free."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.artifacts.sandbox import frames
+from verifywise_mlflow.artifacts.sandbox.limits import MIB
+from verifywise_mlflow.artifacts.sandbox.lockdown import ATTEMPTS
+from verifywise_mlflow.artifacts.sandbox.worker_process import Worker, WorkerLostError
+from verifywise_mlflow_tests.artifacts.insiders import sandbox_escape_attempts
+
+BURGLAR = sandbox_escape_attempts.__name__
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="made of what Linux offers")
+
+
+@pytest.fixture(scope="module")
+def locked_in() -> Iterator[Worker]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERIFYWISE_DATABASE_URL", "postgresql://user:password@host/database")
+        worker = Worker(BURGLAR, 256 * MIB, 60)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield str(server.getsockname()[1])
+
+
+def told(worker: Worker, order: str, seconds: float = 30) -> str:
+    worker.send(frames.DATA, order.encode(), seconds)
+    return worker.answer(10_000, seconds).decode()
+
+
+def free(order: str) -> str:
+    """What a process that is not locked in makes of the same order."""
+    command = [sys.executable, "-m", BURGLAR, order]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@linux
+@pytest.mark.parametrize(
+    "order",
+    [
+        "read a file /etc/passwd",
+        "read a file {folder}/file",
+        "list a folder /",
+        "write a file {folder}/file",
+        "write a file {folder}/new",
+        "make a folder {folder}/sub",
+        "connect {port}",
+        "send a datagram {port}",
+        "pair sockets",
+        "open a pipe",
+        "fork",
+        "spawn /bin/true",
+        "map code",
+        "read its environment from the kernel",
+        "signal its parent",
+        "take memory 300000000",
+    ],
+)
+def test_nothing_can_be_done_from_inside(locked_in: Worker, tmp_path: Path, port: str, order: str) -> None:
+    (tmp_path / "file").write_text("content")
+    order = order.format(folder=tmp_path, port=port)
+
+    outcome = told(locked_in, order)
+
+    assert outcome.startswith("refused"), outcome
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert free(order).startswith("done"), "else the attempt proves nothing"
+
+
+@linux
+def test_no_other_program_can_be_run_from_inside(locked_in: Worker) -> None:
+    assert told(locked_in, f"become {sys.executable}").startswith("refused")
+
+
+@linux
+def test_a_limit_cannot_be_lifted_again(locked_in: Worker) -> None:
+    assert told(locked_in, "lift a limit").startswith("refused")
+
+
+def test_the_products_variables_are_not_to_be_seen(locked_in: Worker) -> None:
+    seen = told(locked_in, "show variables")
+
+    assert "postgresql" not in seen
+    assert "HOME" not in seen
+    assert "PATH'" not in seen.replace("LIBRARY_PATH'", "")
+    assert "HOME" in free("show variables") or "PATH" in free("show variables")
+
+
+def test_the_products_files_and_sockets_are_not_handed_on(tmp_path: Path) -> None:
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        worker = Worker(BURGLAR, 256 * MIB, 60)
+    outcome = told(worker, "show descriptors")
+    worker.close()
+
+    assert outcome in ("done: [0, 1, 2]", "done: []")  # under seccomp they cannot even be looked at
+
+
+@linux
+def test_endless_work_ends_with_the_processors_time() -> None:
+    worker = Worker(BURGLAR, 256 * MIB, 1)
+    with pytest.raises(WorkerLostError, match="used more than 1 seconds of the processor"):
+        told(worker, "spin")
+    worker.close()
+
+
+@linux
+def test_a_current_kernel_grants_these() -> None:
+    worker = Worker(BURGLAR, 256 * MIB, 60)
+    worker.close()
+
+    granted = {"no-new-privileges", "no-capabilities", "not-dumpable", "memory-limit", "rlimits", "seccomp"}
+    assert granted <= set(worker.in_force)
+    assert worker.refused == ATTEMPTS
+
+
+ALONE = """
+import sys
+from verifywise_mlflow.artifacts.sandbox import linux_hardening, lockdown, seccomp
+steps = dict(linux_hardening.STEPS) | {"seccomp": seccomp.install}
+for word in sys.argv[1].split():
+    steps[word]()
+print(*lockdown._refused_attempts())
+"""
+
+
+def alone(*words: str) -> set[str]:
+    """What is refused once only these steps are in force; skips where the kernel does not grant them."""
+    done = subprocess.run([sys.executable, "-c", ALONE, " ".join(words)], capture_output=True, text=True, check=False)
+    if "PermissionError" in done.stderr or "Function not implemented" in done.stderr:
+        pytest.skip(f"not granted here: {words}")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@linux
+def test_each_protection_holds_by_itself() -> None:
+    assert alone("no-new-privileges", "seccomp") == set(ATTEMPTS)
+    assert alone("no-new-privileges", "landlock") >= {"reading-files", "writing-files"}
+    assert alone("user-namespace", "empty-root") >= {"writing-files"}
+
+
+PORTABLE = """
+import sys
+sys.platform = "darwin"
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
+protections = lock_in(256 * 1024 * 1024, 60)
+print(*protections.in_force, "|", *protections.refused)
+"""
+
+
+def test_the_portable_part_alone_refuses_files_and_sockets() -> None:
+    done = subprocess.run([sys.executable, "-c", PORTABLE], capture_output=True, text=True, check=True)
+    in_force, _, refused = done.stdout.partition("|")
+
+    assert "rlimits" in in_force.split()
+    assert {"reading-files", "writing-files", "network"} <= set(refused.split())
+
+
+def test_what_the_kernel_refuses_is_left_out_and_the_rest_goes_on() -> None:
+    program = PORTABLE.replace('"darwin"', '"linux"').replace(
+        "protections =",
+        """
+from verifywise_mlflow.artifacts.sandbox import linux_hardening
+def refused(): raise PermissionError("as in a container")
+linux_hardening.STEPS = tuple((word, refused if "namespace" in word else step) for word, step in linux_hardening.STEPS)
+protections =""",
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    in_force = done.stdout.partition("|")[0].split()
+
+    assert not any("namespace" in word for word in in_force)
+    assert in_force[-1] == "seccomp"

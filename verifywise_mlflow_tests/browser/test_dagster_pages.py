@@ -1,0 +1,248 @@
+"""The real user interface in a real browser: what the guide says is seen. ``make pictures`` keeps its pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from playwright.sync_api import Page
+
+from verifywise_mlflow.demo.seeding import TENANTS
+from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow_tests.browser import chromium
+from verifywise_mlflow_tests.browser.chromium import wait_for
+from verifywise_mlflow_tests.browser.playground import CODE, HOSTILE, Playground, playground
+from verifywise_mlflow_tests.browser.reader import Reader
+from verifywise_mlflow_tests.proxy import Proxy, always, proxy_before, reset_before_answer
+
+pytestmark = pytest.mark.timeout(600)
+
+ACME, GLOBEX = TENANTS
+STAGES = [
+    *("registered_models", "model_versions", "training_runs", "artifact_manifests"),
+    *("canonical_records", "compliance_results"),
+]
+ASKED_BY = ("dagster/sensor_name", "dagster/schedule_name")
+SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """First of all: without a browser, nothing else has to be started."""
+    with chromium.page() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
+    with playground(mlflow_uri, tmp_path_factory.mktemp("browser")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def outage(servers: Playground, mlflow_uri: str) -> Iterator[Proxy]:
+    """A third tenant, synced and then down. Begun sooner than it is looked at: a schedule ticks every other minute."""
+    with proxy_before(mlflow_uri) as proxy:
+        described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
+        servers.describe("initech", {**described, "bounds": {"attempts": 1}})
+        servers.evaluate("tenants")
+        _wait_for_run(servers, "initech", "SUCCESS", asked_by="dagster/sensor_name")
+
+        proxy.fault = always(reset_before_answer)
+        _let_pass(servers, "initech", timedelta(hours=3))
+        yield proxy
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return Path(os.environ.get("VERIFYWISE_PICTURES", tmp_path))
+
+
+def test_lineage_begins_at_the_servers_and_has_the_six_stages(page: Page, servers: Playground, pictures: Path) -> None:
+    chromium.resize(page, 1680, 620)  # seven in a row
+    page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/asset-groups/model_governance/lineage")
+    page.reload()
+
+    wait_for(page, *STAGES, "mlflow_server")
+    page.wait_for_function(chromium.GREEN, arg=STAGES)
+
+    chromium.shoot(page, "lineage", pictures)
+
+
+def test_the_partitions_are_the_tenants_and_a_name_that_is_markup_stays_text(
+    page: Page, servers: Playground, pictures: Path
+) -> None:
+    said: list[str] = []
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    chromium.resize(page, 1440, 1240)
+    page.goto(f"{servers.dagster.uri}/assets/registered_models?view=partitions&partition={TENANTS[0]}")
+
+    wait_for(page, *TENANTS, "requests", "bytes_read", "preview", SHOWN_HOSTILE)
+
+    assert page.locator('img[src="x"]').count() == 0
+    assert "\u202e" not in page.inner_text("body")
+    assert said == []
+    chromium.shoot(page, "partition", pictures)
+
+
+def test_a_reader_learns_which_production_models_lack_a_privacy_assessment(
+    page: Page, servers: Playground, pictures: Path
+) -> None:
+    chromium.resize(page, 1680, 960)
+    reader = Reader(page, servers.dagster.uri)
+    reader.click("Catalog", "compliance_results")
+    reader.open_tab("Checks")
+    reader.look_up("Filter checks", "privacy")
+    reader.click("production_privacy_assessment")
+    reader.sees("Execution history")
+    reader.open_tab("Partitions")
+
+    reader.sees("Failed (2)")  # acme-bank's is the model with the hostile name
+    reader.choose(GLOBEX)
+    reader.sees("need attention", "readmissionRisk", "privacy_assessment_status is 'in_progress'")
+    assert reader.clicks == 6
+    chromium.shoot(page, "privacy", pictures)
+
+
+def test_a_reader_learns_what_changed_today(
+    page: Page, servers: Playground, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
+    MlflowClient(mlflow_uri).set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
+    servers.dagster.api.launch(ACME)
+    _wait_for_run(servers, ACME, "SUCCESS", asked_by=None)
+
+    chromium.resize(page, 2000, 1000)
+    reader = Reader(page, servers.dagster.uri)
+    reader.click("Catalog", "canonical_records")
+    reader.open_tab("Partitions")
+    reader.choose(ACME)
+
+    reader.sees("changed", "removed", "preview", "newly-named@acme.example")
+    assert reader.clicks == 4
+    assert "fraud-detection" in page.locator("table table tbody tr").first.inner_text()
+    chromium.shoot(page, "changed", pictures)
+
+
+def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Playground, pictures: Path) -> None:
+    page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/jobs/sync_tenant")
+    page.get_by_role("button", name="Materialize all").first.click()
+    page.get_by_text("All", exact=True).click()
+    page.get_by_role("button", name="Launch backfill").click()
+
+    backfill = _wait_for_success(servers)
+
+    page.goto(f"{servers.dagster.uri}/runs/b/{backfill}")
+    wait_for(page, backfill, "100% completed")
+    page.get_by_text("Succeeded", exact=True).nth(1).wait_for()  # the first heads a column
+    chromium.resize(page, 1280, 360)
+    chromium.shoot(page, "backfill", pictures)
+
+
+def _wait_for_success(servers: Playground) -> str:
+    deadline = time.monotonic() + 300
+    while True:
+        runs = [
+            (run, tag.value) for run in servers.dagster.api.sync_runs() for tag in run.tags if "backfill" in tag.key
+        ]
+        assert {run.status for run, _ in runs} <= {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "SUCCESS"}
+        if [run.status for run, _ in runs] == ["SUCCESS"] * len(TENANTS):
+            assert {run.tenant_id for run, _ in runs} == set(TENANTS)
+            return runs[0][1]
+        assert time.monotonic() < deadline, runs
+        time.sleep(0.5)
+
+
+@pytest.mark.usefixtures("outage")
+def test_an_asset_tells_what_it_holds_who_owns_it_and_where_its_code_is(page: Page, servers: Playground) -> None:
+    reader = Reader(page, servers.dagster.uri)
+
+    reader.click("Catalog", "model_versions")
+
+    reader.sees("Every version of every model in any status", "How to read it")
+    reader.sees("model_governance", "data-platform", "MLflow", "Postgres", "stage: model_versions")
+    reader.sees("verifywise.model_versions", "Whose it is: the name in tenants.yaml.", "Source code")
+    assert page.locator(f'a[href^="{CODE}/pipeline/stages/model_versions.py#L"]').count() == 1
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Playground, pictures: Path) -> None:
+    chromium.resize(page, 1280, 720)
+    reader = Reader(page, f"{servers.dagster.uri}/assets/compliance_over_time/{ACME}")
+
+    reader.click("Plots")
+
+    reader.sees("compliance_score")
+    # A single point would be some ten pixels wide.
+    page.wait_for_function(chromium.DRAWN_FROM_LEFT_TO_RIGHT)
+    page.get_by_text("open_gaps", exact=True).scroll_into_view_if_needed()
+    chromium.shoot(page, "plots", pictures)
+
+
+@pytest.mark.timeout(900)  # a schedule ticks every other minute
+def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back(
+    page: Page, servers: Playground, outage: Proxy, pictures: Path
+) -> None:
+    servers.evaluate("alerts")
+    _wait_for_run(servers, "initech", "FAILURE", asked_by="dagster/schedule_name")
+    servers.evaluate("late_tenants", "alerts")
+    chromium.resize(page, 1680, 900)
+    reader = Reader(page, servers.dagster.uri)
+    reader.click("Catalog", "canonical_records")
+    reader.open_tab("Checks")
+    reader.click("fresh")
+    reader.sees("Execution history")
+    reader.open_tab("Partitions")
+    reader.sees("Failed (1)")
+    reader.choose("initech")
+    reader.sees("not gone through in time: registered_models, ", "Its last sync ended at ")
+    assert reader.clicks == 6
+    chromium.shoot(page, "late", pictures)
+    assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant late raised"]
+
+    outage.fault = lambda _: None
+    servers.dagster.api.launch("initech")
+    _wait_for_run(servers, "initech", "SUCCESS", asked_by=None)
+    servers.evaluate("alerts")
+    page.reload()
+    wait_for(page, "each stage was gone through in time")
+    assert sorted(_alerts(servers, "initech")) == [
+        *("sync failed raised", "sync failed resolved"),
+        *("tenant late raised", "tenant late resolved"),
+    ]
+
+
+def _let_pass(servers: Playground, tenant: str, ago: timedelta) -> None:
+    """Let a tenant have been synced so long ago."""
+    with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as connection:
+        for stage in Stage:
+            tenancy.note_refresh(connection, tenant, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
+
+
+def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:
+    """Wait for a run that a sensor or a schedule has asked for, told by its tag; or a person, whose run has neither."""
+    deadline = time.monotonic() + 300
+    while True:
+        seen = [
+            (run.status, next((tag.key for tag in run.tags if tag.key in ASKED_BY), None))
+            for run in servers.dagster.api.sync_runs()
+            if run.tenant_id == tenant
+        ]
+        if (status, asked_by) in seen:
+            return
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.5)
+
+
+def _alerts(servers: Playground, tenant: str) -> list[str]:
+    """Return the alerts of a tenant, as the code server's log has them: their kind and their state."""
+    log = (servers.home / "dagsters-code-server.log").read_text()
+    return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]

@@ -1,0 +1,192 @@
+"""However a command ends, it ends with a sentence and a documented exit code, and never with a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+from sqlalchemy import text
+
+from verifywise_mlflow.cli.command_help import EXIT_CODES
+from verifywise_mlflow.demo.workdir import DemoHome
+from verifywise_mlflow.persistence.database import SCHEMA_LOCK
+from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
+from verifywise_mlflow_tests.persistence.test_database import wait_until_somebody_waits_for_the_schema
+
+COMMAND = (sys.executable, "-m", "verifywise_mlflow.cli")
+
+
+def shell(line: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell in which ``$V`` is the command line."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line.replace("$V", " ".join(COMMAND))],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "complaint"),
+    [
+        ("$V frameworks --json > /dev/full", 1, "input or output failed: No space left on device\n"),
+        ("$V frameworks > /dev/full", 1, "input or output failed: No space left on device\n"),
+        ("$V --help > /dev/full", 1, "input or output failed: No space left on device\n"),
+        ("$V --help | true", 141, ""),
+        ("$V frameworks >&-", 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_traceback(line: str, code: int, complaint: str) -> None:
+    done = shell(line)
+
+    assert (done.returncode, done.stderr) == (code, complaint)
+    assert code in EXIT_CODES
+
+
+def test_who_stops_reading_gets_no_complaint_and_a_code_that_says_so(store: Store, database_url: str) -> None:
+    append(store, *(entry(number, "why " * 200) for number in range(200)))  # more than a pipe holds
+
+    done = shell("$V audit export acme | head -1", {"VERIFYWISE_DATABASE_URL": database_url})
+
+    assert (done.returncode, done.stderr) == (141, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_letters_that_a_terminal_does_not_know_are_written_as_escapes() -> None:
+    done = shell("$V policy check Bürö.yaml", {"PYTHONIOENCODING": "ascii"})
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == "B\\xfcr\\xf6.yaml: cannot be read: No such file or directory\n"
+
+
+def test_the_demo_writes_such_letters_as_escapes_too(tmp_path: Path) -> None:
+    home = DemoHome(tmp_path / "Bürö")
+
+    with home.locked():
+        done = shell(f"$V demo --home {home.path}", {"PYTHONIOENCODING": "ascii", "COLUMNS": "1000"})
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "another demo runs in " in done.stdout
+    assert "/B\\xfcr\\xf6:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ["--json"]), (signal.SIGTERM, []), (signal.SIGHUP, [])]
+)
+def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
+    number: signal.Signals, options: list[str], store: Store, database_url: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        tenants = tmp_path / "tenants.yaml"
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        tenants.write_text(f"tenants:\n  acme: {{tracking_uri: '{uri}', allow_private_network: true}}\n")
+        environment = {"VERIFYWISE_TENANTS": str(tenants), "VERIFYWISE_DATABASE_URL": database_url}
+        with on_a_terminal(["sync", "acme", *options], environment) as (running, terminal), silent.accept()[0]:
+            if number == signal.SIGHUP:
+                terminal.close()
+            running.send_signal(number)
+            answer, _ = running.communicate(timeout=120)
+            shown = terminal.shown()
+
+    assert running.returncode == 130
+    if options:
+        assert json.loads(answer) == {"outcome": "failed", "error": "interrupted"}
+    elif number != signal.SIGHUP:  # then nobody could be told
+        assert "interrupted" in shown
+        assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
+    with store.begin("acme") as connection:
+        (ended,) = (one for _, one in audit_log.entries(connection, "acme", limit=10) if one.kind == "sync ended")
+    assert (ended.outcome, ended.reason) == ("failed", "registered_models: it was interrupted")
+    with store.exclusive("acme", wait_seconds=0):
+        pass  # nobody holds the lock
+
+
+def test_a_command_that_waits_for_the_database_ends_in_order_as_soon_as_that_answers(
+    store: Store, database_url: str
+) -> None:
+    with store.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+        with on_a_terminal(["db", "upgrade"], {"VERIFYWISE_DATABASE_URL": database_url}) as (running, terminal):
+            wait_until_somebody_waits_for_the_schema(store.engine)
+            running.send_signal(signal.SIGTERM)
+            connection.rollback()
+            assert running.wait(120) == 130
+            assert "interrupted" in terminal.shown()
+
+
+@contextmanager
+def on_a_terminal(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
+    """Run the command line with its standard error on a terminal; it does not outlive the block."""
+    ours, theirs = pty.openpty()
+    with (
+        Terminal(ours) as terminal,
+        subprocess.Popen(
+            # A shell that runs the tests in the background has them ignore Ctrl-C, and Dagster then SIGTERM, too.
+            ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *words],
+            env={**os.environ, "TERM": "xterm", **environment},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        ) as running,
+    ):
+        os.close(theirs)
+        try:
+            yield running, terminal
+        finally:
+            running.kill()
+
+
+class Terminal:
+    """Reads what is written to a terminal, so that the writer never waits; a context that closes it at the end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read: list[bytes] = []
+        self._is_closed = threading.Event()
+        self._reader = threading.Thread(target=self._drain)
+
+    def __enter__(self) -> Terminal:
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it, as somebody closes a window."""
+        self._is_closed.set()
+        self._reader.join()
+
+    def shown(self) -> str:
+        """Return all that was written, once the last writer has gone."""
+        self._reader.join(120)
+        return b"".join(self._read).decode()
+
+    def _drain(self) -> None:
+        try:
+            while not self._is_closed.is_set():
+                if select.select([self._descriptor], [], [], 0.05)[0]:
+                    self._read.append(os.read(self._descriptor, 65536))
+        except OSError:  # EIO: the last writer has gone
+            pass
+        finally:
+            os.close(self._descriptor)

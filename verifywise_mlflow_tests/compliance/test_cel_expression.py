@@ -1,0 +1,203 @@
+"""Three truth values: what hangs on evidence that is not there is unknown, and everything else is not."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from verifywise_mlflow.compliance.rules.cel_expression import EvaluationError, ExpressionError, compiled
+from verifywise_mlflow.compliance.rules.cel_variables import Subject, environment, evidence_of
+from verifywise_mlflow.compliance.rules.field_paths import NAMES, STATED, Selection, dotted, selection_of
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow_tests.compliance.records import record_with
+
+TRUE, FALSE, UNKNOWN = 'model_name == "example"', 'model_name == "other"', 'owner == "me"'
+
+
+def holds(expression: str, record: CanonicalRecord) -> bool | None:
+    return compiled(expression).holds(evidence_of(Subject(record)).activation())
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (f"{TRUE} && {UNKNOWN}", None),
+        (f"{UNKNOWN} && {TRUE}", None),
+        (f"{FALSE} && {UNKNOWN}", False),
+        (f"{UNKNOWN} && {FALSE}", False),
+        (f"{TRUE} || {UNKNOWN}", True),
+        (f"{UNKNOWN} || {TRUE}", True),
+        (f"{FALSE} || {UNKNOWN}", None),
+        (f"{UNKNOWN} || {FALSE}", None),
+        (f"{UNKNOWN} && {UNKNOWN}", None),
+        (f"!({UNKNOWN})", None),
+        (f"{UNKNOWN} ? true : true", None),
+    ],
+)
+def test_and_or_and_not_follow_kleene(expression: str, expected: bool | None) -> None:
+    assert holds(expression, record_with()) is expected
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'owner != ""',
+        "metrics.accuracy > 0.5",
+        "size(evidence_files) > 0",
+        'evaluation_tags["suite"] == "a"',
+        "runtime_environment.flavors.sklearn > 1",
+        "runtime_environment.reproducible",
+        "runtime_environment.flavors.sklearn",
+        "dataset_reference[1].name == 'b'",
+        'dataset_reference.exists(d, d.digest == "x")',
+        'created_at < timestamp("2026-01-01T00:00:00Z")',
+    ],
+)
+def test_a_value_that_is_not_there_is_unknown(expression: str) -> None:
+    # The library tells missing values from errors by its words alone; this holds it to them.
+    record = record_with(
+        evaluation_tags={"other": "a"},
+        runtime_environment={"flavors": {"sklearn": None}},
+        dataset_reference=[{"name": "a"}],
+    )
+
+    assert holds(expression, record) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("metrics.accuracy > 0.5", "No matching overloads"),
+        ("version_number / (version_number - 1) == 1", "divide by zero"),
+        ("owner.matches(model_name)", "invalid regular expression"),
+        ("hyperparameters.a", "of type STRING, neither true nor false"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_an_error(expression: str, complaint: str) -> None:
+    record = record_with(metrics={"accuracy": "high"}, hyperparameters={"a": "yes"}, owner="me", model_name="(")
+
+    with pytest.raises(EvaluationError, match=complaint):
+        holds(expression, record)
+
+
+def test_a_customers_text_cannot_pass_for_the_librarys_words() -> None:
+    record = record_with(owner="UNKNOWN: No value with name", model_name="NOT_FOUND: Key not found in map(")
+
+    with pytest.raises(EvaluationError):
+        holds("owner.matches(model_name)", record)
+
+
+def test_what_the_library_refuses_to_convert_is_an_error() -> None:
+    with pytest.raises(EvaluationError):
+        compiled(UNKNOWN).holds(environment().Activation({"owner": "\ud800"}))
+
+
+NAMED = [
+    ('owner != "" && owner != model_name', ("owner", "model_name")),
+    ("runtime_environment.reproducible", ("runtime_environment.reproducible",)),
+    ("size(runtime_environment.sources) > 0", ("runtime_environment.sources",)),
+    ('regulatory_scope.matches("owner")', ("regulatory_scope",)),
+    ("has(stated.owner)", ("stated.owner",)),
+    ('stated["owner"]', ("stated.owner",)),
+    ('business_purpose == "metrics" // of the owner', ("business_purpose",)),
+    ("metrics.exists(name, metrics[name] > 0.0)", ("metrics",)),
+    ('evaluation_tags["a b"] == "x" && evaluation_tags["c"] == "y"', ('evaluation_tags["a b"]', "evaluation_tags.c")),
+    ('hyperparameters[owner] == "z"', ("hyperparameters", "owner")),
+    ("(runtime_environment).flavors.sklearn == '1'", ("runtime_environment",)),
+    ('.owner == "me"', ("owner",)),
+    ('owner in ["model_name"]', ("owner",)),
+    ("findings.exists(f, f.kind == 'conflict' && f.field == 'owner')", ("findings",)),
+    ("size(incomplete) == 0", ("incomplete",)),
+    ("today - training_ended_at < duration('24h')", ("today", "training_ended_at")),
+    ("version_number > thresholds.least", ("version_number", "thresholds.least")),
+    ("true", ()),
+]
+
+
+@pytest.mark.parametrize(("text", "paths"), NAMED)
+def test_an_expression_knows_what_it_looks_at(text: str, paths: tuple[str, ...]) -> None:
+    assert tuple(map(dotted, compiled(text).paths)) == paths
+
+
+@pytest.mark.parametrize("text", [text for text, _ in NAMED])
+def test_what_an_expression_names_is_all_that_it_needs(text: str) -> None:
+    expression = compiled(text)
+    subject = Subject(
+        record_with(
+            owner="me",
+            business_purpose="metrics",
+            regulatory_scope="the owner's",
+            metrics={"a": 0.5, "b": 0.0},
+            hyperparameters={"me": "z"},
+            evaluation_tags={"a b": "x", "c": "y", "d": "z"},
+            runtime_environment={"reproducible": True, "sources": ["a"], "flavors": {"sklearn": "1"}},
+            training_ended_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        ),
+        findings=[{"kind": "conflict", "field": "owner", "sentence": "Two tags."}],
+    )
+    everything: Selection = {**dict.fromkeys(NAMES), STATED: dict.fromkeys(FIELDS)}
+    thresholds, today = {"least": 0.0, "other": 1.0}, date(2026, 3, 2)
+
+    whole = evidence_of(subject, everything, thresholds=thresholds, today=today)
+    selected = evidence_of(subject, selection_of(expression.paths), thresholds=thresholds, today=today)
+
+    held = expression.holds(whole.activation())
+    assert held is not None
+    assert expression.holds(selected.activation()) is held
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("findings.exists(f, f.kind == 'deleted run')", True),
+        ("findings.all(f, f.kind == 'deleted run')", False),
+        ("findings.exists_one(f, f.field == 'owner')", True),
+        ("findings.exists(f, f.field == 'owner' && f.kind == 'deleted run')", False),
+        ("size(findings.filter(f, f.kind == 'conflict')) == 1", True),
+        ("findings.map(f, f.kind).exists(k, k == 'conflict')", True),
+        ("size(incomplete) == 1 && incomplete.exists(s, s.contains('404'))", True),
+    ],
+)
+def test_macros_look_through_what_was_found_and_what_could_not_be_read(text: str, held: bool) -> None:
+    findings: list[dict[str, Json]] = [
+        {"kind": "deleted run", "field": None, "sentence": "The run is deleted."},
+        {"kind": "conflict", "field": "owner", "sentence": "Two tags."},
+    ]
+    subject = Subject(record_with(), incomplete=["run 12ab: HTTP 404"], findings=findings)
+
+    assert compiled(text).holds(evidence_of(subject).activation()) is held
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "incomplete.all(one, incomplete.all(other, size(other) > 0))",
+        "incomplete.all(a, incomplete.all(b, incomplete.all(c, incomplete.all(d, a + b + c + d != ''))))",
+    ],
+)
+def test_a_rule_that_would_take_for_ever_is_stopped(text: str) -> None:
+    # The library bounds it; without that, the four macros would go through 10 thousand million elements here.
+    activation = evidence_of(Subject(record_with(), incomplete=["x"] * 320)).activation()
+
+    with pytest.raises(EvaluationError, match="10,000 elements or more"):
+        compiled(text).holds(activation)
+
+
+def test_that_nothing_was_found_is_known_and_that_a_day_was_not_given_is_not() -> None:
+    nothing = evidence_of(Subject(record_with())).activation()
+
+    assert compiled("size(findings) == 0 && size(incomplete) == 0").holds(nothing) is True
+    assert compiled("today > timestamp('2026-01-01T00:00:00Z')").holds(nothing) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "owner ==", "ownr", "owner > 3", "owner", "has(stated.ownr)", "size(metrics)"),
+        *("size(stated) > 3", '"owner" in stated', "thresholds[owner] > 1", "size(thresholds) > 0", "(stated).owner"),
+    ],
+)
+def test_a_text_that_is_no_truth_about_a_record_is_refused(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        compiled(text)

@@ -1,0 +1,85 @@
+"""What a rule sees of a record, and what is left out."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Subject, evidence_of
+from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
+from verifywise_mlflow.normalizer.record import FIELDS, Json
+from verifywise_mlflow_tests.compliance.records import record_with
+
+A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {
+    **dict.fromkeys(FIELDS, "text"),
+    **{field: forms[0] for field, forms in NORMAL_FORMS.items()},
+    **dict.fromkeys(
+        ("created_at", "last_updated_at", "training_started_at", "training_ended_at"), datetime(2026, 3, 1, tzinfo=UTC)
+    ),
+    "version_number": 7,
+    "metrics": {"accuracy": 0.9},
+    "hyperparameters": {"depth": "3"},
+    "evaluation_tags": {"suite": "a"},
+    "dataset_reference": ({"name": "a", "digest": None},),
+    "runtime_environment": {"reproducible": True, "sources": ("conda.yaml",)},
+    "artifact_manifest": {"files": [{"path": "model.pkl", "size": 2**70}]},
+    "evidence_files": [{"path": "report.html"}],
+}
+
+
+def evidence_with(**fields: Json | datetime) -> Evidence:
+    return evidence_of(Subject(record_with(**fields)))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_each_field_is_a_variable_of_its_type(field: str) -> None:
+    activation = evidence_with(**A_VALUE_OF_EACH_FIELD).activation()
+
+    assert compiled(f"{field} == {field} && has(stated.{field}) && stated.{field}").holds(activation) is True
+
+
+@pytest.mark.parametrize("empty", [None, "", " \n", {}, [], ()])
+def test_an_empty_value_counts_as_none(empty: Json) -> None:
+    evidence = evidence_with(owner=empty, runtime_environment=empty)
+
+    assert not {"owner", "runtime_environment"} & set(evidence.known)
+
+
+@pytest.mark.parametrize("field", NORMAL_FORMS)
+def test_a_value_outside_the_normal_forms_is_remembered_but_not_known(field: str) -> None:
+    evidence = evidence_with(**{field: "xyz"})
+
+    assert evidence.not_understood == {field: "xyz"}
+    assert field not in evidence.known
+
+
+def test_a_version_without_a_stage_is_known_to_be_in_none() -> None:
+    unstaged, unclear = record_with(), record_with(lifecycle_stage="pilot")
+    in_none, shown = compiled('lifecycle_stage == "none"'), compiled("has(stated.lifecycle_stage)")
+
+    assert in_none.holds(evidence_of(Subject(unstaged)).activation()) is True
+    assert shown.holds(evidence_of(Subject(unstaged)).activation()) is False
+    assert in_none.holds(evidence_of(Subject(unclear)).activation()) is None
+
+
+def test_the_stores_words_for_numbers_become_numbers() -> None:
+    metrics = evidence_with(metrics={"a": "NaN", "b": "-Infinity", "c": 1.5}).known["metrics"]
+
+    assert isinstance(metrics, dict)
+    assert metrics["b"] == -math.inf
+    assert metrics["c"] == 1.5
+    assert isinstance(metrics["a"], float)
+    assert math.isnan(metrics["a"])
+
+
+def test_a_lone_surrogate_is_replaced_and_other_text_is_not() -> None:
+    assert evidence_with(owner="Zoë \ud800").known["owner"] == "Zoë ?"
+
+
+def test_a_number_beyond_64_bits_still_compares() -> None:
+    activation = evidence_with(artifact_manifest={"total_bytes": 2**70}).activation()
+
+    assert compiled("artifact_manifest.total_bytes > 1000").holds(activation) is True

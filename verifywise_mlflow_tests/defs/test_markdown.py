@@ -1,0 +1,39 @@
+"""What a server said stands in what a check found, and does nothing there."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pytest
+from markdown_it import MarkdownIt
+
+from verifywise_mlflow.defs.checks.data_quality import fresh_result, stage_check_results
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import Progress, Stage, StageReport
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.tenants.freshness import StageAge
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("failed: it answered 500: ![x](https://evil.example/t.png) [log in again](https://evil.example)", None),
+        ("failed: <img src=x> **b** www.evil.example &amp; https://evil.example", None),
+        ("failed: `` ` ``` ` [a](https://evil.example)", None),
+        ("`[a](https://evil.example)`", None),
+        ("failed: \n\n# a\u202eb", r"failed: \n\n# a\u202eb"),
+    ],
+)
+def test_what_a_server_said_is_text_where_dagster_reads_markdown(store: Store, said: str, shown: str | None) -> None:
+    late = StageAge("canonical_records", None, is_late=True)
+    report = StageReport(Stage.MODEL_VERSIONS, Progress(read=1, notes=[said, "more"]), 1, 1, 0.1)
+
+    (complete,) = stage_check_results(Sync(described(), store), report)
+    rendered = [
+        MarkdownIt("js-default").render(result.description or "") for result in (fresh_result([late], said), complete)
+    ]
+
+    code = f"<code>{escape(shown or said)}</code>"
+    assert rendered[0].endswith(f". {code}</p>\n")
+    assert rendered[1] == f"<p>{code}; <code>more</code></p>\n"

@@ -1,0 +1,30 @@
+"""Which runs the demo waits for."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.demo.servers.dagster_api import SyncRun
+from verifywise_mlflow.demo.wait_for_syncs import first_runs
+
+
+def run(run_id: str, tenant_id: str | None, created: float, *, done: int = 0) -> SyncRun:
+    tags = [] if tenant_id is None else [{"key": "dagster/partition", "value": tenant_id}]
+    steps = [{"stepKey": f"stage {number}", "status": "SUCCESS" if number < done else None} for number in range(6)]
+    return SyncRun.model_validate(
+        {"runId": run_id, "status": "STARTED", "creationTime": created, "tags": tags, "stepStats": steps}
+    )
+
+
+def test_the_first_run_of_each_tenant_since_the_start_counts() -> None:
+    runs = [
+        run("later", "acme", 30.0),
+        run("of now", "acme", 20.0),
+        run("of yesterday", "acme", 1.0),
+        run("of a stranger", "initech", 20.0),
+        run("of no tenant", None, 20.0),
+    ]
+    found = first_runs(runs, ["acme", "globex"], since=10.0)
+    assert {tenant_id: found[tenant_id].run_id for tenant_id in found} == {"acme": "of now"}
+
+
+def test_stages_are_counted_when_they_are_done() -> None:
+    assert run("one", "acme", 1.0, done=4).stages_done == 4

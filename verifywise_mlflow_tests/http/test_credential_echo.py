@@ -1,0 +1,34 @@
+"""What a server quotes of our request is told from its own words."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from urllib.parse import quote
+
+import pytest
+
+from verifywise_mlflow.http.credential_echo import repeats_a_secret
+
+SECRET = "tok<en>&/0123456789abcdef"
+PAIR = base64.b64encode(f"ada:{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize("sent", [f"Bearer {SECRET}", SECRET, f"Basic {PAIR}"], ids=["bearer", "gateway", "basic"])
+@pytest.mark.parametrize(
+    "quoted",
+    [SECRET, quote(SECRET, safe=""), escape(SECRET), SECRET[:14], SECRET[-12:]],
+    ids=["as it is", "as in a URL", "as in a page", "its beginning", "its end"],
+)
+def test_a_quoted_secret_is_noticed(sent: str, quoted: str) -> None:
+    assert repeats_a_secret(f"invalid credentials: {quoted!r}", {"Authorization": sent})
+
+
+def test_the_header_of_a_user_and_a_password_is_noticed_as_it_was_sent() -> None:
+    assert repeats_a_secret(f"Basic {PAIR} is not accepted", {"Authorization": f"Basic {PAIR}"})
+
+
+def test_other_words_are_the_servers_own() -> None:
+    sent = {"Authorization": f"Basic {PAIR}", "X-Key": SECRET, "X-Empty": ""}
+
+    assert not repeats_a_secret("Basic authentication: Bearer token of user ada is not accepted", sent)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, spellings, words
+
+NAMESPACES = {"governance", "gov", "verifywise", "ai", "model", "euaiact"}
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "risk category",
+        "risk_category",
+        "risk-category",
+        "Risk.Category",
+        "riskCategory",
+        "RISK/CATEGORY",
+        "risk:category",
+    ],
+)
+def test_case_and_separators_do_not_matter(key: str) -> None:
+    assert fold(key) == "riskcategory"
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("containsPII", ("contains", "pii")),
+        ("PIIData", ("pii", "data")),
+        ("DPIAStatus", ("dpia", "status")),
+        ("f1Score", ("f1", "score")),
+        ("propriétaire", ("proprietaire",)),
+        ("  ", ()),
+        ("---", ()),
+    ],
+)
+def test_words_end_at_separators_and_humps(key: str, expected: tuple[str, ...]) -> None:
+    assert words(key) == expected
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("owner", "Owner", "model-owner", "ModelOwner", "model.owner", "governance.owner", "gov/owner"),
+        *("verifywise:owner", "verifywise.governance.owner", "EuAiAct / Owner"),
+    ],
+)
+def test_a_namespace_may_stand_before_a_key(key: str) -> None:
+    assert ("owner",) in set(spellings(key, NAMESPACES))
+
+
+@pytest.mark.parametrize("key", ["data_owner", "owner_history", "modelowner", "co-owner", "governance"])
+def test_another_word_is_no_namespace(key: str) -> None:
+    assert ("owner",) not in set(spellings(key, NAMESPACES))
+
+
+@pytest.mark.parametrize("key", ["mlflow.owner", "MLflow.owner", "mlflow.", "o" * 251, ""])
+def test_system_keys_and_endless_keys_have_no_spelling(key: str) -> None:
+    assert list(spellings(key, NAMESPACES)) == []
+
+
+@given(ANY_TEXT)
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+def test_folding_twice_changes_nothing_for_any_character() -> None:
+    changed = [code for code in range(0x110000) if fold(fold(chr(code))) != fold(chr(code))]
+    assert changed == []

@@ -1,0 +1,193 @@
+"""The trail in the database is one chain, whoever writes to it at once, and whoever damages it is told of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.export import lines
+from verifywise_mlflow.audit.tampering import Damage
+from verifywise_mlflow.audit.verification import TrailReport, verify
+from verifywise_mlflow.persistence.database import _config, connect, upgrade
+from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.audit_signing import sign_head
+from verifywise_mlflow_tests.audit.chains import KEY
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+
+ANY_TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL too: MLflow hands out both
+
+
+def entry(number: int, reason: str = "", name: str = "churn") -> AuditEntry:
+    return AuditEntry(
+        tenant_id="acme",
+        occurred_at=NOW + timedelta(seconds=number),
+        kind="object unreadable",
+        sync_id=f"s{number}",
+        source_uri="https://a.example",
+        outcome="incomplete",
+        code_version="0",
+        object_name=name,
+        reason=reason,
+        counts={"of": {name: 1.5e300}, "notes": [reason]},
+    )
+
+
+def append(store: Store, *entries: AuditEntry) -> None:
+    with store.begin("acme") as connection:
+        audit_log.append(connection, entries)
+
+
+def verified(store: Store) -> TrailReport:
+    with store.begin("acme") as connection:
+        stored = audit_log.checkpoints(connection, "acme")
+        return verify("acme", audit_log.links(connection, "acme"), stored, keys=[KEY.public], is_expected=True)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
+def test_whatever_an_entry_tells_comes_back_and_its_chain_stays_whole(
+    store: Store, told: list[tuple[str, str]]
+) -> None:
+    entries = [entry(number, reason, name) for number, (reason, name) in enumerate(told)]
+
+    append(store, *entries)
+
+    with store.begin("acme") as connection:
+        assert [one for _, one in audit_log.entries(connection, "acme", limit=len(entries))] == entries[::-1]
+        shown = connection.scalars(text("SELECT kind FROM verifywise.audit_entries ORDER BY sequence")).all()
+    report = verified(store)
+    assert (report.damage, report.entries) == (None, len(shown))
+
+
+WRITER = """
+import sys
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
+store = Store(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(0, 120, 3):
+    append(store, *(entry(number + one, reason=sys.argv[2]) for one in range(3)))
+store.close()
+"""
+
+
+def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store, database_url: str) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, database_url, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "other")
+    ]
+    for writer in writers:
+        assert writer.stdout
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert [writer.communicate(timeout=120) and writer.returncode for writer in writers] == [0, 0]
+
+    report = verified(store)
+
+    assert (report.damage, report.entries) == (None, 240)
+    with store.begin("acme") as connection:
+        names = [one.reason for _, one in audit_log.entries(connection, "acme", limit=240)]
+    assert names.count("one") == names.count("other") == 120
+    assert len({tuple(names[start : start + 3]) for start in range(0, 240, 3)}) == 2, "each three stand together"
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "sequence"),
+    [
+        ("UPDATE verifywise.audit_trail SET entry = replace(entry, 'why', 'who') WHERE sequence = 4", "edit", 4),
+        ("UPDATE verifywise.audit_trail SET entry_hash = 'x' WHERE sequence = 4", "edit", 4),
+        ("UPDATE verifywise.audit_trail SET entry = '[]', entry_hash = encode(sha256('[]'), 'hex') "
+         "WHERE sequence = 4", "edit", 4),
+        ("DELETE FROM verifywise.audit_trail WHERE sequence BETWEEN 4 AND 5", "gap", 4),
+        ("UPDATE verifywise.audit_trail AS t SET entry = o.entry, entry_hash = o.entry_hash "
+         "FROM verifywise.audit_trail AS o WHERE (t.sequence, o.sequence) IN ((4, 6), (6, 4))", "reorder", 4),
+        ("DELETE FROM verifywise.audit_trail WHERE sequence > 7", "truncation", 8),
+        ("DELETE FROM verifywise.audit_trail", "truncation", 1),
+        ("UPDATE verifywise.audit_checkpoints SET signature = repeat('00', 64)", "forged checkpoint", 9),
+    ],
+)  # fmt: skip
+def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str, kind: str, sequence: int) -> None:
+    append(store, *(entry(number, "why") for number in range(9)))
+    with store.begin("acme") as connection:
+        sign_head(connection, "acme", KEY, NOW)
+    assert (verified(store).damage, verified(store).vouched) == (None, 9)
+
+    with store.begin("acme") as connection:
+        for table in ("audit_trail", "audit_checkpoints"):
+            connection.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
+        connection.execute(text(statement))
+
+    damage = verified(store).damage
+    assert isinstance(damage, Damage)
+    assert (damage.kind, damage.sequence) == (kind, sequence)
+
+
+def test_a_checkpoint_is_as_lasting_as_an_entry(store: Store) -> None:
+    append(store, entry(1))
+    with store.begin("acme") as connection:
+        checkpoint = sign_head(connection, "acme", KEY, NOW)
+        assert sign_head(connection, "nobody", KEY, NOW) is None
+
+    assert checkpoint
+    for statement in ("DELETE FROM verifywise.audit_checkpoints", "TRUNCATE verifywise.audit_checkpoints"):
+        with pytest.raises(Exception, match="append-only"), store.begin("acme") as connection:
+            connection.execute(text(statement))
+    with store.begin("acme") as connection:
+        links, stored = audit_log.links(connection, "acme"), audit_log.checkpoints(connection, "acme")
+        assert list(lines(links, stored))[-1] == checkpoint.as_line()
+
+
+def test_entries_of_before_the_chain_are_chained_as_they_were_told(database_url: str) -> None:
+    engine = connect(database_url)
+    strange = "NUL \u2400, a surrogate \u241bd800, a sign \u241b\u2400"  # as the escapes of codec.py keep them
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA verifywise"))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for number in range(1_203):
+            connection.execute(
+                text(
+                    "INSERT INTO verifywise.audit_trail"
+                    " (tenant_id, occurred_at, kind, sync_id, source_uri, code_version, outcome, reason, counts) VALUES"
+                    " (:tenant, :at, 'sync', :sync, 'https://a.example', '0', 'complete', :reason, (:counts)::jsonb)"
+                ),
+                {
+                    "tenant": "globex" if number % 400 == 3 else "acme",
+                    "at": NOW + timedelta(microseconds=number),
+                    "sync": f"s{number}",
+                    "reason": strange,
+                    "counts": '{"seconds": 0.125, "notes": ["\u241bd800"]}',
+                },
+            )
+    engine.dispose()
+
+    upgrade(database_url)
+
+    with Store(database_url) as store:
+        report = verified(store)
+        append(store, entry(1))
+        assert verified(store).entries == report.entries + 1
+        with store.begin("acme") as connection:
+            (oldest_sequence, oldest) = audit_log.entries(connection, "acme", limit=2_000)[-1]
+            assert verify("globex", audit_log.links(connection, "globex"), []).entries == 3
+    assert (report.damage, report.entries) == (None, 1_200)
+    assert (oldest_sequence, oldest.occurred_at, oldest.sync_id, oldest.kind) == (1, NOW, "s0", "sync")
+    assert oldest.reason == "NUL \x00, a surrogate \ud800, a sign \u2400"
+    assert oldest.counts == {"seconds": 0.125, "notes": ["\ud800"]}

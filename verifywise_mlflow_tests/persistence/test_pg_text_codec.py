@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
+
+from verifywise_mlflow.persistence.pg_text_codec import Json, Stored, Text, dumps, escape, loads, unescape
+from verifywise_mlflow.persistence.store import Store
+
+SIGNS = "\x00\u2400\u241b\ud800\udfff\ud83d\ude00\\u\"'%:0009d8fa\n🙂"
+any_text = st.text(st.sampled_from(SIGNS) | st.characters(codec=None), max_size=40)
+# -0.0 comes back as 0.0, and a number that is not finite as a word: both by design of JSON in Postgres.
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+any_json = st.recursive(
+    st.none() | st.booleans() | numbers | any_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
+    max_leaves=12,
+)
+TEXTS = [
+    "",
+    "\x00",
+    "\x00\x00",
+    "␀",
+    "␛",
+    "␛␀",
+    "␛␛␀",
+    "␛d800",
+    "\ud800",
+    "\ud83d\ude00",
+    "😀",
+    "\\u0000",
+    "\\",
+    "x" * 100_000,
+]
+
+METADATA = MetaData()
+KEPT = Table(
+    "kept", METADATA, Column("id", Integer, primary_key=True), Column("written", Text), Column("document", Json)
+)
+
+
+@given(any_text)
+def test_every_text_comes_back_from_its_escape(text: str) -> None:
+    assert unescape(escape(text)) == text
+
+
+@given(any_text)
+def test_an_escaped_text_is_one_that_postgres_keeps(text: str) -> None:
+    escaped = escape(text)
+
+    assert "\x00" not in escaped
+    escaped.encode("utf-8")
+
+
+@given(st.text().filter(lambda text: not set(text) & {"\x00", "␀", "␛"}))
+def test_plain_text_stands_as_it_is(text: str) -> None:
+    assert escape(text) == text
+
+
+@given(any_text, any_text)
+def test_two_texts_never_share_an_escape(one: str, other: str) -> None:
+    assert (escape(one) == escape(other)) is (one == other)
+
+
+@given(any_json)
+def test_every_document_comes_back_from_its_json(document: Stored) -> None:
+    assert loads(dumps(document)) == document
+
+
+@given(any_json)
+def test_a_documents_json_is_one_that_postgres_keeps(document: Stored) -> None:
+    written = dumps(document)
+
+    written.encode("utf-8")
+    assert "\x00" not in str(json.loads(written))
+
+
+@pytest.mark.parametrize(("number", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
+def test_a_number_that_is_not_finite_is_kept_as_a_word(number: float, word: str) -> None:
+    assert loads(dumps({"auc": [number], "␀": 1.5})) == {"auc": [word], "␀": 1.5}
+
+
+def test_what_has_no_form_in_json_is_refused_rather_than_guessed() -> None:
+    with pytest.raises(TypeError):
+        dumps({"a": object()})
+
+
+def kept(connection: Connection, written: str | None, document: Stored) -> tuple[str | None, Stored]:
+    connection.execute(KEPT.delete())
+    connection.execute(insert(KEPT).values(id=1, written=written, document=document))
+    row = connection.execute(select(KEPT.c.written, KEPT.c.document)).one()
+    return row[0], row[1]
+
+
+@pytest.fixture
+def table(store: Store) -> Table:
+    METADATA.create_all(store.engine)
+    return KEPT
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_strange_text_comes_back_from_a_real_postgres(store: Store, table: Table, text: str) -> None:
+    with store.begin(None) as connection:
+        assert kept(connection, text, {text: [text]}) == (text, {text: [text]})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=any_text, document=any_json.filter(lambda document: document is not None))
+def test_everything_comes_back_from_a_real_postgres(store: Store, table: Table, text: str, document: Stored) -> None:
+    with store.begin(None) as connection:
+        assert kept(connection, text, document) == (text, document)
+
+
+def test_nothing_is_null_in_both_kinds_of_columns(store: Store, table: Table) -> None:
+    with store.begin(None) as connection:
+        assert kept(connection, None, None) == (None, None)
+        assert connection.scalar(select(func.count()).where(KEPT.c.document.is_(None))) == 1
+
+
+def test_a_text_is_found_by_its_value_whatever_is_in_it(store: Store, table: Table) -> None:
+    with store.begin(None) as connection:
+        kept(connection, "a\x00␛", {})
+
+        assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a\x00␛")) == 1
+        assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a␀␛")) is None
+
+
+def test_the_largest_metrics_come_back_as_the_numbers_they_were(store: Store, table: Table) -> None:
+    extremes = [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2.0**53]
+    with store.begin(None) as connection:
+        _, document = kept(connection, None, {"metrics": list(extremes)})
+
+    assert isinstance(document, dict)
+    assert isinstance(document["metrics"], list)
+    assert [float(str(number)) for number in document["metrics"]] == extremes

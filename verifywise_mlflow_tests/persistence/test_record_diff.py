@@ -1,0 +1,115 @@
+"""A person sees which value changed, not two blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
+from verifywise_mlflow.persistence.queries.history import RecordState, Span
+from verifywise_mlflow.persistence.queries.record_diff import differences
+from verifywise_mlflow_tests.persistence.kept_states import NOON
+
+FILE = {"root": "model", "path": "model.pkl", "size": 1, "sha256": "a", "kind": "model"}
+OTHER = {**FILE, "path": "MLmodel"}
+PACKAGE = {"name": "numpy", "specifier": "==1", "pinned": True}
+DATA = {"name": "train", "context": "training", "digest": "1"}
+TAG = {"source": "run tag", "key": "owner", "raw": "ada"}
+
+
+def state(origins: Mapping[str, Mapping[str, object]] | None = None, /, **fields: object) -> RecordState:
+    values = dict.fromkeys(FIELDS) | {"model_name": "fraud", "version_number": 3} | fields
+    record = CanonicalRecord(**values)  # type: ignore[arg-type]  # the fields that the test is about
+    return RecordState(record, origins or {}, (), (), None, 1, Span(NOON, "s", None, None))
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after", "seen"),
+    [
+        ("owner", "ada", "grace", [("owner", "ada", "grace")]),
+        ("owner", None, "ada", [("owner", None, "ada")]),
+        ("metrics", {"auc": 0.91, "f1": 1}, {"auc": 0.93, "f1": 1}, [("metrics.auc", 0.91, 0.93)]),
+        ("metrics", {"auc": 1.0}, {"f1": 1.0}, [("metrics.auc", 1.0, None), ("metrics.f1", None, 1.0)]),
+        ("metrics", {"loss": float("nan")}, {"loss": float("nan")}, []),
+        ("metrics", None, {}, [("metrics", None, {})]),
+        ("hyperparameters", {"a.b": "1"}, {"a.b": "2"}, [("hyperparameters.a.b", "1", "2")]),
+        (
+            "artifact_manifest",
+            {"file_count": 2, "files": [FILE, OTHER]},
+            {"file_count": 2, "files": [OTHER, {**FILE, "sha256": "b", "kind": "other"}]},
+            [
+                ("artifact_manifest.files.model model.pkl.sha256", "a", "b"),
+                ("artifact_manifest.files.model model.pkl.kind", "model", "other"),
+            ],
+        ),
+        ("evidence_files", [FILE], [FILE, OTHER], [("evidence_files.model MLmodel", None, OTHER)]),
+        ("evidence_files", [FILE, OTHER], [OTHER, FILE], [("evidence_files", [FILE, OTHER], [OTHER, FILE])]),
+        (
+            "runtime_environment",
+            {"packages": [PACKAGE], "sources": ["conda.yaml"]},
+            {"packages": [{**PACKAGE, "specifier": ">=1"}], "sources": []},
+            [
+                ("runtime_environment.packages.numpy.specifier", "==1", ">=1"),
+                ("runtime_environment.sources.conda.yaml", "conda.yaml", None),
+            ],
+        ),
+        (
+            "runtime_environment",
+            {"packages": [PACKAGE, PACKAGE]},
+            {"packages": [PACKAGE]},
+            [("runtime_environment.packages.numpy #2", PACKAGE, None)],
+        ),
+        (
+            "dataset_reference",
+            [DATA],
+            [{**DATA, "digest": "2"}],
+            [("dataset_reference.train training.digest", "1", "2")],
+        ),
+    ],
+)
+def test_a_nested_field_is_compared_member_by_member(
+    field: str, before: object, after: object, seen: list[tuple[str, object, object]]
+) -> None:
+    found = differences(state(**{field: before}), state(**{field: after}))
+
+    assert [(one.field, one.before, one.after) for one in found] == seen
+
+
+def test_a_value_that_stayed_but_was_taken_from_elsewhere_is_a_difference_of_origins() -> None:
+    elsewhere = {"source": "version tag", "key": "Owner", "raw": "ada"}
+
+    (found,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": elsewhere}, owner="ada"))
+
+    assert (found.path, found.before, found.after) == (("origins", "owner"), TAG, elsewhere)
+
+
+def test_what_stood_there_is_told_only_where_the_value_does_not_tell_it() -> None:
+    otherwise = {**TAG, "raw": " ADA"}
+
+    of_value = differences(state({"owner": TAG}, owner="ada"), state({"owner": {**TAG, "raw": "eve"}}, owner="eve"))
+    of_raw = differences(state({"owner": TAG}, owner="ada"), state({"owner": otherwise}, owner="ada"))
+    gone = differences(state({"owner": TAG}, owner="ada"), state())
+
+    assert [one.field for one in of_value] == ["owner"]
+    assert [one.field for one in of_raw] == ["origins.owner"]
+    assert [one.field for one in gone] == ["owner"]
+
+
+def test_what_could_not_be_read_findings_and_tombstones_are_compared() -> None:
+    finding = {"kind": "conflict", "field": "owner", "sentence": "Two say different things."}
+
+    found = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], gone_at=NOON))
+
+    assert [(one.field, one.before, one.after) for one in found] == [
+        ("incomplete.no run", None, "no run"),
+        ("findings.conflict owner", None, finding),
+        ("gone_at", None, NOON),
+    ]
+
+
+def test_a_record_that_was_not_known_is_one_difference() -> None:
+    assert [(one.field, one.before, one.after) for one in differences(None, state())] == [("record", None, "kept")]
+    assert [(one.field, one.before, one.after) for one in differences(state(), None)] == [("record", "kept", None)]
+    assert differences(None, None) == []

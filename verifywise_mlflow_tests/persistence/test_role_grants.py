@@ -1,0 +1,266 @@
+"""Who is let in, by which commands, and what each kind of role may do."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import psycopg2
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence import database, role_grants
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.queries.overview import overview
+from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import metadata
+from verifywise_mlflow_tests.persistence.any_rows import HOSTILE, ROWS, PgConnection, relations
+from verifywise_mlflow_tests.persistence.login_roles import execute, login_role, new_name
+from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
+    OURS,
+    THEIRS,
+    House,
+    ask,
+    logged_in,
+    rows_of,
+    tenants_seen,
+)
+from verifywise_mlflow_tests.persistence.test_store import NOW
+
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+
+
+def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
+    """Return what a role may do with each table and view, by the catalogue, column privileges included."""
+    return {
+        relation: {
+            privilege
+            for privilege in PRIVILEGES
+            if ask(owner, f"SELECT has_table_privilege('{role}', 'verifywise.{relation}', '{privilege}')") == [(True,)]
+            or (
+                privilege in ("SELECT", "INSERT", "UPDATE", "REFERENCES")
+                and ask(owner, f"SELECT has_any_column_privilege('{role}', 'verifywise.{relation}', '{privilege}')")
+                == [(True,)]
+            )
+        }
+        for relation in [*relations(owner, "r", "v"), role_grants.REVISION_TABLE]
+    }
+
+
+def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_appended(house: House) -> None:
+    with logged_in(house.owner) as owner:
+        given = privileges_of(owner, house.pipeline.name)
+        views = {name: {"SELECT"} for name in [*relations(owner, "v"), role_grants.REVISION_TABLE]}
+
+    assert given == {table: set(privileges) for table, privileges in role_grants.PIPELINE.items()} | views
+    assert {table for table, privileges in given.items() if "DELETE" in privileges} == {"compliance_results"}
+    assert not any("TRUNCATE" in privileges for privileges in given.values())
+    for told in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "adoptions"):
+        assert given[told] == {"SELECT", "INSERT"}
+
+
+def test_a_reader_may_read_and_nothing_else(house: House) -> None:
+    with logged_in(house.owner) as owner:
+        given = privileges_of(owner, house.reader.name)
+
+    assert set(map(frozenset, given.values())) == {frozenset({"SELECT"})}
+
+
+def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way(house: House) -> None:
+    with logged_in(house.owner) as owner:
+        unprotected = ask(
+            owner,
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND NOT relrowsecurity "
+            "AND relnamespace = 'verifywise'::regnamespace",
+        )
+        tables = relations(owner, "r")
+
+    assert unprotected == [(role_grants.REVISION_TABLE,)]
+    assert sorted(role_grants.PIPELINE) == tables == sorted(table.name for table in metadata.tables.values())
+
+
+def test_every_view_is_read_with_the_rights_of_who_reads_it(house: House) -> None:
+    with logged_in(house.owner) as owner:
+        views = ask(
+            owner,
+            "SELECT relname, coalesce('security_invoker=true' = ANY(reloptions), false) FROM pg_class "
+            "WHERE relnamespace = 'verifywise'::regnamespace AND relkind IN ('v', 'm')",
+        )
+
+    assert len(views) >= 5
+    assert [name for name, invoker in views if not invoker] == []
+
+
+def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_where_postgres_is(house: House) -> None:
+    with logged_in(house.owner) as owner:
+        functions = ask(
+            owner,
+            "SELECT proname, prosecdef, proconfig, EXISTS (SELECT FROM aclexplode(coalesce(proacl, "
+            "acldefault('f', proowner))) WHERE grantee = 0) "
+            "FROM pg_proc WHERE pronamespace = 'verifywise'::regnamespace",
+        )
+
+    assert [name for name, _, _, everybodys in functions if everybodys] == []
+    with_owners_rights = {name: settings for name, definer, settings, _ in functions if definer}
+    assert len(with_owners_rights) >= 3
+    assert all(str(settings).startswith("['search_path=pg_catalog") for settings in with_owners_rights.values())
+
+
+@pytest.mark.parametrize("name", ['"; DROP SCHEMA verifywise CASCADE; --', "%s %(x)s :x '$$\\", "Ünï 模型", "public "])
+def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(house: House, name: str) -> None:
+    name += new_name("")
+    with login_role(house.owner, name) as role:
+        with Store(house.owner) as store:
+            for _ in range(2):  # again is not another access
+                with store.begin(None) as connection:
+                    role_grants.grant(connection, name, "reader", THEIRS, NOW)
+            with logged_in(role.url) as connection:
+                assert set(tenants_seen(connection)["audit_trail"]) == {THEIRS}
+
+            with store.begin(None) as connection:
+                role_grants.revoke(connection, name)
+
+        with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(connection, "SELECT * FROM verifywise.audit_trail")
+        with logged_in(house.owner) as owner:
+            assert rows_of(owner, "audit_trail", THEIRS) == ROWS
+
+
+def test_a_role_that_is_not_there_is_told_how_to_create_it(house: House) -> None:
+    with (
+        Store(house.owner) as store,
+        pytest.raises(DatabaseError, match='CREATE ROLE "new""comer" LOGIN'),
+        store.begin(None) as connection,
+    ):
+        role_grants.grant(connection, 'new"comer', "pipeline", None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [("SUPERUSER", "is a superuser"), ("BYPASSRLS", "has BYPASSRLS"), ("IN ROLE {owner}", "member")],
+)
+def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(house: House, options: str, reason: str) -> None:
+    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
+    with (
+        login_role(house.owner, new_name("mighty"), options.format(owner=owner)) as role,
+        Store(house.owner) as store,
+        pytest.raises(DatabaseError, match=reason),
+        store.begin(None) as connection,
+    ):
+        role_grants.grant(connection, role.name, "reader", OURS, NOW)
+
+
+def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(house: House) -> None:
+    with Store(house.owner) as store:
+        for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
+            with (
+                pytest.raises(DatabaseError, match=r"reader of acme already.*db revoke"),
+                store.begin(None) as connection,
+            ):
+                role_grants.grant(connection, house.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
+
+
+def test_a_role_without_access_cannot_be_shut_out(house: House) -> None:
+    with login_role(house.owner, new_name("nobody")) as nobody, Store(house.owner) as store:
+        for name in (nobody.name, "never there"):
+            with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin(None) as connection:
+                role_grants.revoke(connection, name)
+
+
+def test_an_upgrade_gives_those_with_access_what_they_need_of_new_tables_and_takes_what_is_too_much(
+    house: House,
+) -> None:
+    name = house.pipeline.name
+    with logged_in(house.owner) as owner:
+        before = privileges_of(owner, name)
+    execute(
+        house.owner,
+        f"REVOKE ALL ON verifywise.adoptions, verifywise.audit_entries FROM {name}",
+        f"GRANT DELETE ON verifywise.canonical_records TO {name}",
+    )
+
+    database.upgrade(house.owner)
+
+    with logged_in(house.owner) as owner:
+        assert privileges_of(owner, name) == before
+
+
+def test_the_list_of_roles_says_who_is_what_and_whom_row_level_security_does_not_hold(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.owner)
+    with login_role(house.owner, new_name("mighty"), "BYPASSRLS") as mighty:
+        told = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
+        shown = CliRunner().invoke(app, ["db", "roles"]).output
+
+    kinds = {role["role"]: (role["kind"], role["tenant_id"]) for role in told["roles"]}
+    expected = {
+        owner: ("owner", None),
+        mighty.name: ("unbound", None),
+        house.pipeline.name: ("pipeline", None),
+        house.reader.name: ("reader", OURS),
+        house.stranger.name: ("none", None),
+    }
+    assert expected.items() <= kinds.items()
+    assert (told["role_in_use"], told["held_by_row_security"]) == (owner, False)
+    assert f"This URL's role {owner} is a superuser: row-level security does not hold it" in " ".join(shown.split())
+    gone = {role["role"]: role["remark"] for role in told["roles"]}["role 1 of acme " + HOSTILE]
+    assert gone == "there is no such role any more: revoke it"
+
+
+def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.pipeline.url)
+    for command in (
+        ["grant", "pipeline", house.reader.name],
+        ["grant", "reader", house.reader.name, "--tenant", THEIRS],
+        ["revoke", house.reader.name],
+        ["upgrade"],
+    ):
+        result = CliRunner().invoke(app, ["db", *command])
+        assert result.exit_code == 1
+        assert re.search(r"the schema's owner|belongs to the database role", " ".join(result.output.split()))
+
+    told = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
+    assert told["held_by_row_security"] is True
+
+
+def test_the_commands_let_a_role_in_and_shut_it_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.owner)
+    with login_role(house.owner, new_name("auditor")) as role:
+        said = [
+            CliRunner().invoke(app, ["db", *command]).output.strip()
+            for command in (
+                ["grant", "pipeline", role.name],
+                ["revoke", role.name],
+                ["grant", "reader", role.name, "--tenant", "acmee"],
+                ["revoke", role.name],
+            )
+        ]
+
+    assert said == [
+        f"{role.name} may sync.",
+        f"{role.name} has no access any more.",
+        f"acmee was never synced here: is its name right?\n{role.name} may read acmee.",
+        f"{role.name} has no access any more.",
+    ]
+
+
+def test_a_reader_reads_its_tenant_through_the_store(house: House) -> None:
+    with Store(house.reader.url) as store:
+        assert overview(store, OURS).versions == 0  # those that fill made are gone
+        with store.begin(OURS) as connection:
+            assert role_grants.is_known_tenant(connection, OURS)
+            assert not role_grants.is_known_tenant(connection, THEIRS)
+
+
+def test_what_a_role_may_not_do_is_refused_in_a_sentence_without_a_row_in_it(house: House) -> None:
+    with (
+        Store(house.reader.url) as store,
+        pytest.raises(DatabaseError, match="may not do this: permission denied for table tenants") as caught,
+        store.begin(OURS) as connection,
+    ):
+        tenancy.deactivate(connection, OURS, NOW)
+    assert not caught.value.passing

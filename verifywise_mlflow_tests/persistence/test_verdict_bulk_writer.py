@@ -1,0 +1,185 @@
+"""Verdicts come back as they were given, whatever they quote, and are written when they say something else."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.input_hash import input_hash_of, rule_digest
+from verifywise_mlflow.compliance.rules.policy import Policy
+from verifywise_mlflow.compliance.verdict import badge
+from verifywise_mlflow.persistence.queries import history
+from verifywise_mlflow.persistence.repositories import verdicts
+from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.compliance.test_evaluation import rule
+from verifywise_mlflow_tests.normalizer.cases import inputs
+from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
+from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import keep
+
+KEY = ("fraud", 3)
+TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=30) | st.sampled_from(
+    [HOSTILE, "\x1e", "a\x1eb", "\\u0000", "{}", "NULL", "␀", "🙂"]
+)
+POLICY = Policy(
+    id="ours",
+    version=1,
+    title="A policy",
+    thresholds={"least": 0.25},
+    rules=(
+        rule('owner == "me"', rule_id="text"),
+        rule("metrics.all(m, metrics[m] > thresholds.least)", rule_id="figures"),
+        rule("created_at < today", rule_id="dated"),
+        rule("owner.matches(business_purpose)", rule_id="odd"),
+    ),
+)
+
+
+def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = None) -> int:
+    """Judge the one record there is, as the stage does; return how many verdicts were written."""
+    evaluator, now = Evaluator(policy, today=date(2026, 3, number)), day(number)
+    with store.begin("acme") as connection:
+        (due,) = verdicts.due_verdicts(
+            connection, "acme", policy_digest="none", after=None, limit=2, selection=evaluator.selection
+        )
+        results = evaluator.judge(due.subject)
+        policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
+        writing = Writing(Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now))
+        writing.take(due, results, badge(results, complete=True))
+        return writing.write(connection)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(owner=TEXT, figure=st.floats(), description=TEXT)
+def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
+    store: Store, owner: str, figure: float, description: str
+) -> None:
+    given_inputs = inputs(version_tags={"owner": owner, "business_purpose": description})
+    write_record(store, given_inputs, NOON, metrics={"a": figure, owner: 0.5})
+
+    judge(store, POLICY, 2)
+
+    with store.begin("acme") as connection:
+        kept = history.verdicts_as_of(connection, "acme", KEY, day(3))
+        (due,) = verdicts.due_verdicts(connection, "acme", policy_digest="none", after=None, limit=2)
+    assert [one.rule_id for one in kept] == ["dated", "figures", "odd", "text"]
+    rules = {one.id: one for one in POLICY.rules}
+    for one in kept:
+        recomputed = input_hash_of(rule_digest(rules[one.rule_id]), one.values, one.thresholds, one.day)  # type: ignore[arg-type]  # what JSON gave
+        assert recomputed == one.input_hash
+    results = {one.rule_id: one for one in Evaluator(POLICY, today=date(2026, 3, 2)).judge(due.subject)}
+    for one in kept:
+        assert (one.verdict, one.reason.replace("\x1e", " ")) == (
+            results[one.rule_id].verdict,
+            results[one.rule_id].result().reason.replace("\x1e", " "),
+        )
+
+
+def test_only_what_says_something_else_is_written(store: Store) -> None:
+    write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
+    changed = POLICY.model_copy(
+        update={"rules": (rule('owner == "you"', rule_id="text"), *POLICY.rules[1:3], rule("true", rule_id="new"))}
+    )
+
+    written = [judge(store, POLICY, 2), judge(store, POLICY, 3), judge(store, changed, 4), judge(store, changed, 5)]
+
+    # At last one of another expression, one that is new, one that is no longer asked. A day that passes writes nothing.
+    assert written == [4, 0, 3, 0]
+    with store.begin("acme") as connection:
+        states = history.verdict_states_of(connection, "acme", KEY)
+    assert [(one.rule_id, one.day, one.span.held_until) for one in states if one.rule_id == "dated"] == [
+        ("dated", date(2026, 3, 2), None)
+    ]
+
+
+def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> None:
+    write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
+    judge(store, POLICY, 2)
+    with store.begin(None) as connection:
+        connection.execute(text("UPDATE verifywise.compliance_results SET verdict = 'pass' WHERE rule_id = 'odd'"))
+
+    assert judge(store, POLICY, 3) == 1
+
+
+@pytest.mark.parametrize("requires", ["size(artifact_manifest.files) == 1", "artifact_manifest == artifact_manifest"])
+def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(store: Store, requires: str) -> None:
+    write_record(store, inputs(), NOON)
+    manifest = {"files": [{"path": "a"}], "file_count": 1}
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("UPDATE verifywise.canonical_records SET artifact_manifest = :manifest, owner = 'me'"),
+            {"manifest": json.dumps(manifest)},
+        )
+
+    def shown(*asked: str) -> object:
+        policy = Policy(
+            id="ours",
+            version=1,
+            title="A policy",
+            rules=tuple(rule(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
+        )
+        with store.begin("acme") as connection:
+            (due,) = verdicts.due_verdicts(
+                connection, "acme", policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
+            )
+        assert due.subject.record.owner is None
+        return due.subject.record.artifact_manifest
+
+    assert shown("artifact_manifest.file_count == 1") == {"file_count": 1}
+    assert shown("artifact_manifest.file_count == 1", requires) == manifest
+    assert shown("has(stated.artifact_manifest) && artifact_manifest.file_count == 1") == manifest
+    assert shown("model_name != ''") is None
+
+
+def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Store) -> None:
+    write_record(store, inputs(), NOON)
+    judge(store, POLICY, 2)
+
+    with store.begin("acme") as connection:
+        due = [
+            len(
+                verdicts.due_verdicts(
+                    connection, "acme", policy_digest=POLICY.digest, after=None, limit=2, judged_since=since
+                )
+            )
+            for since in (None, day(2), day(2) + timedelta(hours=12))
+        ]
+    assert due == [0, 0, 1]
+
+
+def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judged_or_not(store: Store) -> None:
+    names = [f"model-{number}" for number in range(5)]
+    for name in names:
+        keep(store, name, 1, NOON)
+        keep(store, name, 2, NOON)
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("""
+                INSERT INTO verifywise.compliance_badges
+                SELECT tenant_id, model_name, version_number, 'gaps', revision, 'digest', now(), '', now()
+                FROM verifywise.canonical_records WHERE model_name IN ('model-1', 'model-3')
+            """)
+        )
+
+    def pages(digest: str) -> list[list[tuple[str, int]]]:
+        found: list[list[tuple[str, int]]] = []
+        with store.begin("acme") as connection:
+            while page := verdicts.due_verdicts(
+                connection, "acme", policy_digest=digest, after=found[-1][-1] if found else None, limit=3
+            ):
+                found.append([one.key for one in page])
+        return found
+
+    everything = [(name, number) for name in names for number in (1, 2)]
+    assert [len(page) for page in pages("another")] == [3, 3, 3, 1]
+    assert [key for page in pages("another") for key in page] == everything
+    assert [key for page in pages("digest") for key in page] == [
+        key for key in everything if key[0] not in ("model-1", "model-3")
+    ]

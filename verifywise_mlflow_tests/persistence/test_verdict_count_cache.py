@@ -1,0 +1,204 @@
+"""The counts that are kept are those that would be counted, whatever was done by whomever, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, event, text
+
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.queries import verdict_count_cache
+from verifywise_mlflow.persistence.queries.open_gaps import of_ages
+from verifywise_mlflow.persistence.queries.verdict_count_cache import Counts, counted, counts
+from verifywise_mlflow.persistence.repositories import waivers
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+
+RULES = ("owned", "lasting")
+KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
+
+COUNTED = "canonical_records, compliance_results, compliance_badges, waivers"
+BY_HAND = (
+    "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
+    "UPDATE canonical_records SET gone_at = NULL",
+    "UPDATE compliance_results SET verdict = 'pass' WHERE rule_id = 'owned'",
+    "UPDATE compliance_results SET verdict = 'error' WHERE rule_id = 'lasting'",
+    "DELETE FROM compliance_results WHERE tenant_id = 'other';"
+    "UPDATE compliance_results SET tenant_id = 'other' WHERE version_number = 2",
+    "UPDATE compliance_badges SET badge = 'gaps'",
+    "DELETE FROM compliance_results WHERE rule_id = 'lasting'",
+    "DELETE FROM compliance_badges",
+    "TRUNCATE compliance_results",
+)
+
+
+@dataclass
+class Tenant:
+    """The tenant acme, to whom things happen at a time that passes."""
+
+    store: Store
+    at: datetime
+
+    def judge(self, key: tuple[str, int], verdict: Verdict) -> None:
+        """Keep a version's record, and give it the same verdict by each rule."""
+        version = ModelVersion(*key, tags={"day": self.at.isoformat()})
+        write_record(self.store, RecordInputs(version=version, model=RegisteredModel(key[0])), self.at)
+        write_verdicts(self.store, dict.fromkeys(RULES, verdict), self.at, key=key)
+
+    def bury(self, key: tuple[str, int]) -> None:
+        """Keep that a version is gone."""
+        given = RecordInputs(version=ModelVersion(*key), model=RegisteredModel(key[0]))
+        write_record(self.store, given, self.at, gone_at=self.at)
+
+    def waive(self, model: str, days: int) -> None:
+        """Accept a rule's gaps for some days."""
+        expires = (self.at + timedelta(days=days)).date()
+        one = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
+        with self.store.begin("acme") as connection:
+            waivers.grant(connection, "acme", [one], "command", self.at, "sync")
+
+    def withdraw(self) -> None:
+        """End all waivers."""
+        with self.store.begin("acme") as connection:
+            ids = [one.waiver_id for one in waivers.not_ended(connection, "acme")]
+            waivers.end(connection, "acme", ids, "withdrawn", self.at)
+
+    def edit(self, statement: str) -> None:
+        """Change rows past all our code."""
+        with self.store.begin(None) as connection:
+            connection.execute(text("SET LOCAL search_path = verifywise"))
+            connection.execute(text(statement))
+
+    def wait(self, hours: int) -> None:
+        """Let time pass, or the clock go back."""
+        self.at += timedelta(hours=hours)
+
+
+ACTIONS: st.SearchStrategy[Callable[[Tenant], None]] = st.one_of(
+    st.builds(lambda k, v: lambda t: t.judge(k, v), st.sampled_from(KEYS), st.sampled_from([*Verdict])),
+    st.builds(lambda k: lambda t: t.bury(k), st.sampled_from(KEYS)),
+    st.builds(lambda m, d: lambda t: t.waive(m, d), st.sampled_from(["f*", "*"]), st.integers(0, 40)),
+    st.just(lambda t: t.withdraw()),
+    st.builds(lambda s: lambda t: t.edit(s), st.sampled_from(BY_HAND)),
+    st.builds(lambda h: lambda t: t.wait(h), st.sampled_from([-30, 1, 12, 7 * 24, 23 * 24, 60 * 24])),
+)
+
+
+def told(found: Counts, at: datetime) -> object:
+    """What a standing says at a time."""
+    ages = {rule_id: of_ages(opened, at) for rule_id, opened in found.opened.items()}
+    worst = {rule_id: list(gaps) for rule_id, gaps in found.worst.items() if gaps}
+    return found.verdicts, ages, worst, dict(found.badges)
+
+
+def kept_and_counted(tenant: Tenant) -> tuple[object, object]:
+    with tenant.store.begin("acme") as connection:
+        kept = told(counts(connection, "acme", tenant.at), tenant.at)
+        return kept, told(counted(connection, "acme", tenant.at), tenant.at)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
+def test_whatever_is_done_the_kept_counts_are_those_that_would_be_counted(
+    store: Store, actions: list[Callable[[Tenant], None]]
+) -> None:
+    tenant = Tenant(store, day(1))
+    tenant.edit(f"TRUNCATE {COUNTED}")
+    for key in KEYS:
+        tenant.judge(key, Verdict.FAIL)
+
+    for action in actions:
+        action(tenant)
+        kept, as_counted = kept_and_counted(tenant)
+        assert kept == as_counted
+
+
+def statements(connection: Connection, ask: Callable[[], object]) -> list[str]:
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(connection, "before_cursor_execute", note)
+    ask()
+    event.remove(connection, "before_cursor_execute", note)
+    return sent
+
+
+def asks_verdicts(store: Store, at: datetime) -> bool:
+    with store.begin("acme") as connection:
+        sent = statements(connection, lambda: counts(connection, "acme", at))
+    return any("compliance_results" in statement for statement in sent)
+
+
+def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: Store) -> None:
+    tenant = Tenant(store, day(1))
+    tenant.judge(KEYS[0], Verdict.FAIL)
+    tenant.judge(KEYS[2], Verdict.PASS)
+
+    assert [asks_verdicts(store, at) for at in (day(1), day(1), day(9), day(200))] == [True, False, False, False]
+
+    tenant.judge(KEYS[2], Verdict.FAIL)
+    assert [asks_verdicts(store, at) for at in (day(200), day(200))] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        """counts || '{"form": "of-another"}' #- '{counts,badges,0}'""",
+        "(counts #- '{counts,badges,0}') - 'form'",
+        "counts #- '{counts,opened}'",
+        "'[]'",
+    ],
+)
+def test_counts_of_another_release_are_counted_anew(store: Store, other: str) -> None:
+    tenant = Tenant(store, day(1))
+    tenant.judge(KEYS[0], Verdict.FAIL)
+    kept_and_counted(tenant)
+    tenant.edit(f"UPDATE compliance_counts SET counts = {other}")
+
+    kept, as_counted = kept_and_counted(tenant)
+    assert kept == as_counted
+    assert not asks_verdicts(store, day(1))  # they are kept in their stead
+
+
+def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = Tenant(store, day(1))
+    tenant.judge(KEYS[0], Verdict.FAIL)
+
+    def interrupted(connection: Connection, tenant_id: str, at: datetime) -> Counts:
+        found = counted(connection, tenant_id, at)
+        tenant.judge(KEYS[0], Verdict.PASS)  # through another connection
+        return found
+
+    with monkeypatch.context() as patch, store.begin("acme") as connection:
+        patch.setattr(verdict_count_cache, "counted", interrupted)
+        counts(connection, "acme", day(1))
+
+    kept, as_counted = kept_and_counted(tenant)
+    assert kept == as_counted
+
+
+def test_a_pipeline_keeps_its_counts_and_a_reader_counts_or_reads_them(database_url: str, store: Store) -> None:
+    Tenant(store, day(1)).judge(KEYS[0], Verdict.FAIL)
+    with (
+        login_role(database_url, new_name("pipeline")) as pipeline,
+        login_role(database_url, new_name("reader")) as reader,
+    ):
+        with store.engine.begin() as connection:
+            role_grants.grant(connection, pipeline.name, "pipeline", None, day(1))
+            role_grants.grant(connection, reader.name, "reader", "acme", day(1))
+        with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
+            asked = [asks_verdicts(one, day(1)) for one in (of_reader, of_reader, of_pipeline, of_pipeline, of_reader)]
+
+    assert asked == [True, True, True, False, False]

@@ -1,0 +1,161 @@
+"""A change of mapping, policy or description is told in the trail, with both in full beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.persistence.repositories import config_versions
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.config_versioning import changed_settings
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.pipeline.stages import canonical_records
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.pipeline.tenant_activation import keep_in_step
+from verifywise_mlflow.services import tenant_policies
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, rows
+from verifywise_mlflow_tests.services.test_tag_hygiene import version
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOLD = ("tenant changed", "mapping changed", "policy changed")
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    """Whose server is never asked: these stages build from the store alone."""
+    return described(auth={"kind": "bearer", "token": "env:ACME_TOKEN"})
+
+
+def described(**other: object) -> Tenant:
+    return Tenant.model_validate({"tenant_id": "acme", "tracking_uri": "https://mlflow.acme.example", **other})
+
+
+def offline(tenant: Tenant, store: Store) -> str:
+    with Sync(tenant, store) as sync:
+        sync.run(Stage.CANONICAL_RECORDS)
+        sync.run(Stage.COMPLIANCE_RESULTS)
+    return sync.sync_id
+
+
+def told(store: Store, sync_id: str) -> Mapping[str, Mapping[str, object]]:
+    entries = [row for row in rows(store, "audit_entries", "sequence") if row["sync_id"] == sync_id]
+    return {str(row["kind"]): row for row in entries if row["kind"] in TOLD}
+
+
+def test_the_first_sync_tells_what_holds_and_the_next_has_nothing_to_add(tenant: Tenant, store: Store) -> None:
+    first, second = offline(tenant, store), offline(tenant, store)
+
+    assert tuple(told(store, first)) == TOLD
+    assert told(store, first)["mapping changed"]["reason"] == "the first mapping that is known of"
+    assert told(store, second) == {}
+    kinds = [row["kind"] for row in rows(store, "adoptions", "adoption_id")]
+    assert [kind for kind in kinds if kind != "minimisation"] == ["tenant", "mapping", "policy"]
+
+
+def test_a_changed_mapping_is_told_with_what_differs_and_both_are_kept(tenant: Tenant, store: Store) -> None:
+    offline(tenant, store)
+    (former,) = (row["digest"] for row in rows(store, "adoptions") if row["kind"] == "mapping")
+    other = tenant.model_copy(update={"mapping": TagMapping.model_validate({"defaults": {"owner": "risk"}})})
+
+    entries = told(store, offline(other, store))
+
+    assert list(entries) == ["mapping changed"]
+    counts = entries["mapping changed"]["counts"]
+    assert isinstance(counts, dict)
+    assert counts["previous_digest"] == former
+    assert counts["changed"] == {
+        "mapping.defaults": {"previous": {}, "new": None},
+        "mapping.defaults.owner": {"previous": None, "new": "risk"},
+    }
+    kept = [row["document"] for row in rows(store, "adoptions", "adoption_id") if row["kind"] == "mapping"]
+    assert [document["mapping"]["defaults"] for document in kept] == [{}, {"owner": "risk"}]  # type: ignore[index]
+
+
+def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_references(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_TOKEN", "sesame-4711")
+    monkeypatch.setenv("OTHER_TOKEN", "sesame-4712")
+    offline(tenant, store)
+    other = described(auth={"kind": "bearer", "token": "env:OTHER_TOKEN"}, intervals={"reconcile": "2h"})
+
+    entry = told(store, offline(other, store))["tenant changed"]
+
+    assert entry["reason"] == "another tenant holds from now on; what differs: auth.token, intervals.reconcile"
+    counts = entry["counts"]
+    assert isinstance(counts, dict)
+    assert counts["changed"] == {
+        "auth.token": {"previous": "env:ACME_TOKEN", "new": "env:OTHER_TOKEN"},
+        "intervals.reconcile": {"previous": "PT1H", "new": "PT2H"},
+    }
+    assert "sesame" not in str(rows(store, "adoptions")) + str(rows(store, "audit_entries"))
+
+
+def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
+    tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(store, 1, {"risk": "tier-1"})
+    offline(tenant, store)
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("UPDATE verifywise.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
+        )
+    monkeypatch.setattr(canonical_records, "REVISION", 99)
+
+    entries = told(store, offline(tenant, store))
+
+    findings = record(store, "fraud")["findings"]
+    assert isinstance(findings, list)
+    assert [(found["kind"], found["field"]) for found in findings] == [("unknown value", "risk_category")]
+    assert list(entries) == ["mapping changed"]
+
+
+def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    offline(tenant, store)
+    policy = default_policy()
+    (first, *others) = policy.rules
+    renamed = (*others, first.model_copy(update={"title": "New."}))
+    changed = Policy(id=policy.id, version=99, title=policy.title, thresholds=policy.thresholds, rules=renamed)
+    monkeypatch.setattr(tenant_policies, "default_policy", lambda: changed)
+
+    counts = told(store, offline(tenant, store))["policy changed"]["counts"]
+
+    assert isinstance(counts, dict)
+    assert counts["changed"] == {
+        f"policies.{policy.id}.version": {"previous": policy.version, "new": 99},
+        f"policies.{policy.id}.rules.{first.id}.title": {"previous": first.title, "new": "New."},
+    }
+
+
+def test_the_file_of_tenants_tells_of_a_change_before_any_sync(tenant: Tenant, store: Store) -> None:
+    keep_in_step(store, {"acme": tenant}, NOW)
+    keep_in_step(store, {"acme": tenant}, NOW)
+    keep_in_step(store, {"acme": described(workspace="team-a")}, NOW)
+
+    kinds = [row["kind"] for row in rows(store, "audit_entries", "sequence")]
+    assert kinds == ["tenant activated", "tenant changed", "tenant changed"]
+
+
+def test_what_held_at_a_time_can_be_asked_for(tenant: Tenant, store: Store) -> None:
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    with store.begin("acme") as connection:
+        for digest, now in (("a", early), ("b", late), ("b", NOW), ("a", NOW)):
+            config_versions.adopt(connection, "acme", "policy", digest, {"says": digest}, "s", now)
+
+        held = [
+            config_versions.adopted(connection, "acme", "policy", at=at)
+            for at in (datetime.min.replace(tzinfo=UTC), early, late, NOW)
+        ]
+        assert [one.digest if one else None for one in held] == [None, "a", "b", "a"]
+        assert config_versions.adopted(connection, "acme", "mapping") is None
+        assert config_versions.adopted(connection, "globex", "policy") is None
+
+
+def test_a_setting_that_is_long_is_told_by_its_name_alone() -> None:
+    assert changed_settings({"a": {"b": ["x"] * 200, "c": 1}}, {"a": {"b": ["x"], "c": 1}}) == {"a.b": None}

@@ -1,0 +1,109 @@
+"""What has to be true before something counts as gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifywise_mlflow.http.errors import ConnectorError, ForbiddenError, NotFoundError, UnreachableError
+from verifywise_mlflow.pipeline.removal_guard import ASKED_A_SYNC, Loss, Removal, confirm_removal
+
+
+class Server:
+    """Answers for each object, and remembers which it was asked for."""
+
+    def __init__(self, answers: dict[str, ConnectorError | None] | None = None) -> None:
+        self.answers = answers or {}
+        self.asked: list[str] = []
+
+    def ask(self, name: str) -> None:
+        self.asked.append(name)
+        answer = self.answers.get(name, NotFoundError("no such object"))
+        if answer:
+            raise answer
+
+
+def confirm(
+    server: Server,
+    missing: list[str],
+    *,
+    known: int,
+    is_complete: bool = True,
+    is_accepted: bool = False,
+    taken: int = 0,
+) -> Removal[str]:
+    return confirm_removal(
+        missing,
+        losses=[Loss("models", len(missing), known), Loss("versions", taken, 100)],
+        listing_is_complete=is_complete,
+        is_accepted=is_accepted,
+        ask=server.ask,
+    )
+
+
+def names(count: int) -> list[str]:
+    return [f"m{number}" for number in range(count)]
+
+
+def test_only_what_the_server_says_is_not_there_is_gone() -> None:
+    server = Server(
+        {"forbidden": ForbiddenError("403"), "broken": UnreachableError("no answer"), "unlisted but there": None}
+    )
+
+    removal = confirm(server, ["gone", "forbidden", "broken", "unlisted but there"], known=1000)
+
+    assert removal.gone == ["gone"]
+    assert [name for name, _ in removal.unconfirmed] == ["forbidden", "broken", "unlisted but there"]
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_an_incomplete_listing_removes_nothing_whoever_accepts_it(is_accepted: bool) -> None:
+    server = Server()
+
+    removal = confirm(server, names(3), known=1000, is_complete=False, is_accepted=is_accepted)
+
+    assert (removal.gone, removal.unconfirmed, server.asked) == ([], [], [])
+    assert "3 models are missing" in removal.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "known", "taken", "is_held_back"),
+    [
+        (20, 20, 0, False),  # a small registry is tidied up as a whole
+        (21, 21, 0, True),
+        (25, 100, 0, False),
+        (26, 100, 0, True),
+        (1, 100, 26, True),  # a single model that would take a quarter of all versions with it
+        (1, 100, 25, False),
+    ],
+)
+def test_a_large_loss_is_held_back(missing: int, known: int, taken: int, is_held_back: bool) -> None:
+    server = Server()
+
+    removal = confirm(server, names(missing), known=known, taken=taken)
+
+    assert bool(server.asked) != is_held_back
+    assert len(removal.gone) == (0 if is_held_back else missing)
+    assert any("held back" in note for note in removal.notes) == is_held_back
+
+
+def test_an_accepted_loss_is_still_asked_for_object_by_object_and_in_full() -> None:
+    server = Server({"m7": None, "m8": ForbiddenError("403")})
+    missing = names(ASKED_A_SYNC + 50)
+
+    removal = confirm(server, missing, known=len(missing), is_accepted=True)
+
+    assert removal.gone == [name for name in missing if name not in ("m7", "m8")]
+    assert removal.accepted == "250 of 250 models disappeared at once"
+
+
+def test_what_needs_no_acceptance_is_not_told_as_accepted() -> None:
+    assert confirm(Server(), names(3), known=1000, is_accepted=True).accepted is None
+
+
+def test_more_than_a_sync_asks_for_is_left_to_the_next() -> None:
+    server = Server()
+
+    removal = confirm(server, names(ASKED_A_SYNC + 50), known=10_000)
+
+    assert len(removal.gone) == len(server.asked) == ASKED_A_SYNC
+    assert removal.notes == ["50 more missing models are left to the next sync"]

@@ -1,0 +1,72 @@
+"""A fault that passes leaves no trace in the records."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, KINDS, LASTING, PASSING, kept_of, kinds_of, last_entry
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.proxy import (
+    Proxy,
+    once_for_each_kind,
+    saying,
+)
+from verifywise_mlflow_tests.registry import Registry
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_fault_that_passes_leaves_no_trace_in_the_records(
+    name: str, full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
+) -> None:
+    sync(calm, store)
+    # Every kind of question meets it once: the probe, each listing, each search, each artifact call.
+    proxy.fault = once_for_each_kind(PASSING[name])
+
+    sync(shaken, store)
+
+    assert kinds_of(proxy) == KINDS
+    assert kept_of(store, "shaken") == kept_of(store, "calm")
+    assert last_entry(store, "shaken")["outcome"] == last_entry(store, "calm")["outcome"]
+
+
+def test_an_error_of_the_server_that_passes_leaves_no_trace_in_the_records(
+    full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
+) -> None:
+    sync(calm, store)
+    # At an artifact, 500 is MLflow's ordinary answer for a store that cannot be read: see the next test.
+    proxy.fault = once_for_each_kind(saying(500), sparing="artifact")
+
+    sync(shaken, store)
+
+    assert kinds_of(proxy) == KINDS
+    assert kept_of(store, "shaken") == kept_of(store, "calm")
+
+
+@pytest.mark.parametrize("name", ["500", "login page", "huge"])
+def test_what_no_second_try_would_cure_is_gone_after_the_next_reconcile(
+    name: str,
+    full_registry: Registry,
+    calm: Tenant,
+    hasty: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
+) -> None:
+    sync(calm, store)
+    proxy.fault = once_for_each_kind(LASTING[name].fault)
+    # One kind of question after the other meets it, since most of them end the sync.
+    for _ in KINDS:
+        with suppress(ConnectorError):
+            sync(hasty, store, EVERYTHING)
+        if kinds_of(proxy) >= KINDS:
+            break
+    assert kinds_of(proxy) >= KINDS
+
+    sync(hasty, store, EVERYTHING)
+
+    assert kept_of(store, "shaken") == kept_of(store, "calm")

@@ -1,0 +1,115 @@
+"""Tenants that together have a secret in each field that takes one, at servers that say back what they are sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from verifywise_mlflow_tests.http.hostile_server import HostileServer
+from verifywise_mlflow_tests.planted_secrets import Canaries
+
+
+def described(
+    secret: Callable[..., str], canaries: Canaries, echo: HostileServer, private: HostileServer, directory: Path
+) -> dict[str, dict[str, object]]:
+    """Return tenants that together have a secret in each field that takes one."""
+    bearer = {"kind": "bearer", "token": secret("bearer token")}
+    oauth2 = {"kind": "oauth2", "client_id": "us", "client_secret": secret("oauth2 client_secret")}
+    sigv4 = {name: secret(f"sigv4 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
+    client = directory / "authority-client.pem"
+    canaries.key("tls client_key", client.read_text().partition("-----BEGIN PRIVATE")[2])
+    return {
+        "acme": {
+            "auth": bearer,
+            "headers": {"X-Key": secret("header")},
+            "artifacts": {"stores": stores(secret, canaries, echo)},
+        },
+        **{
+            f"bearer-{way}": {
+                "tracking_uri": f"{echo.uri}/{way}",
+                "auth": bearer,
+                "headers": {"X-Key": "env:SECRET_HEADER"},
+            }
+            for way in ("refusing", "naming", "forbidding", "misled", "tripping")
+        },
+        "basic": {
+            "tracking_uri": f"{echo.uri}/refusing",
+            "auth": {"kind": "basic", "username": "us", "password": secret("basic password")},
+        },
+        "issued": {"tracking_uri": f"{echo.uri}/refusing", "auth": oauth2 | {"token_uri": f"{echo.uri}/granting"}},
+        **{
+            f"issuer-{place}": {
+                "tracking_uri": f"{echo.uri}/refusing",
+                "auth": oauth2 | {"token_uri": f"{echo.uri}/issuing", "client_authentication": place},
+            }
+            for place in ("basic", "post")
+        },
+        "sigv4": {
+            "tracking_uri": f"{echo.uri}/refusing",
+            "auth": {"kind": "sigv4", "region": "eu-west-1", **sigv4},
+        },
+        "proxied": {
+            "tracking_uri": "http://mlflow.example",
+            "proxy": {
+                "uri": echo.uri,
+                "username": "us",
+                "password": secret("proxy password"),
+                "allow_private_network": True,
+            },
+        },
+        "tls": {
+            "tracking_uri": f"{private.uri}/refusing",
+            "tls": {"ca_bundle": str(directory / "authority-authority.pem"), "client_certificate": str(client)},
+        },
+    }
+
+
+def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) -> list[dict[str, object]]:
+    """Return a store of each kind with each kind of credential; all lie at the server that echoes."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    account = {
+        "type": "service_account",
+        "client_email": "us@project.example",
+        "token_uri": f"{echo.uri}/granting",
+        "private_key": canaries.key("gcs service_account", pem),
+    }
+    s3 = {name: secret(f"s3 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
+    azure_key = canaries.new("azure account_key") + "=="
+    azure = "abfss://box@{}.dfs.core.windows.net"
+    described: list[dict[str, object]] = [
+        {"prefix": "s3://bucket", "endpoint": echo.uri, **s3},
+        {"prefix": "gs://bucket", "endpoint": echo.uri, "service_account": secret("gcs", json.dumps(account))},
+        {"prefix": azure.format("one"), "endpoint": echo.uri, "account_key": secret("azure", azure_key)},
+        {"prefix": azure.format("two"), "endpoint": echo.uri, "sas_token": secret("azure sas_token")},
+        {
+            "prefix": azure.format("three"),
+            "endpoint": echo.uri,
+            "authority": f"{echo.uri}/issuing",
+            "tenant_id": "directory",
+            "client_id": "us",
+            "client_secret": secret("azure client_secret"),
+        },
+        {
+            "prefix": f"{echo.uri}/one/mlflow-artifacts/artifacts",
+            "auth": {"kind": "basic", "username": "us", "password": secret("web password")},
+        },
+        {
+            "prefix": f"{echo.uri}/two/mlflow-artifacts/artifacts",
+            "auth": {"kind": "bearer", "token": secret("web token")},
+        },
+    ]
+    return [{**store, "allow_private_network": True, "prefer": "direct"} for store in described]
+
+
+def prefixes(tenants: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return where the stores of the tenant acme lie."""
+    artifacts = cast("Mapping[str, list[dict[str, str]]]", tenants["acme"]["artifacts"])
+    return [store["prefix"] for store in artifacts["stores"]]

@@ -1,0 +1,167 @@
+"""What a real server says, through whole syncs: what was taken out lies nowhere in the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from mlflow.entities import Dataset
+from sqlalchemy import text
+
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.redaction.settings import Minimisation
+from verifywise_mlflow.services.change_polls import ask_newest_version_time
+from verifywise_mlflow.tenants.tenant import Intervals, Tenant
+from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.redaction.made_secrets import HEX, some
+from verifywise_mlflow_tests.registry import Registry
+
+
+def everything(store: Store) -> str:
+    """Return every row of every table and view, as text."""
+    with store.begin(None) as connection:
+        names = connection.scalars(
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'verifywise'")
+        ).all()
+        assert len(names) > 15
+        return "\n".join(
+            row for name in names for row in connection.scalars(text(f"SELECT t::text FROM verifywise.{name} AS t"))
+        )
+
+
+def findings(store: Store, model: str) -> list[tuple[str, str]]:
+    found = record(store, model)["findings"]
+    assert isinstance(found, list)
+    return [(finding["kind"], finding["sentence"]) for finding in found if "redacted" in finding["kind"]]
+
+
+def test_no_secret_of_a_customer_gets_into_the_store(
+    tenant: Tenant, registry: Registry, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    canary = some(24, HEX)
+    token, password = "dap" + "i" + some(32, HEX), f"pw{canary}"
+    source = json.dumps({"url": f"https://u:{password}@data.acme.example/x.csv"})
+    dataset = Dataset(f"x {token}", "d1gest", "http", source)
+    run_id = registry.run(
+        experiment=f"churn {token}",
+        params={"db_password": password, "lr": "0.1", "cmd": f"train --token={token}"},
+        tags={"owner": "risk-team", token: "as a key", "note": f"postgresql://u:{password}@db/x"},
+        metrics={"accuracy": 0.9, token: 1.0},
+        datasets=[dataset],
+    )
+    registry.version(
+        "credit",
+        run_id=run_id,
+        source=f"s3://key:{password}@bucket/model",
+        tags={"api_key": password},
+        description=f"Read with {token}",
+    )
+    registry.client.update_registered_model("credit", f"password={password}")
+    registry.client.set_registered_model_tag("credit", "cfg", f'{{"password": "{password}"}}')
+
+    with caplog.at_level(logging.DEBUG, logger="verifywise_mlflow"):
+        sync(tenant, store)
+        changed_before = [row["changed_at"] for row in rows(store, "training_runs")]
+        sync(tenant, store)
+
+    kept = everything(store)
+    assert canary not in kept + caplog.text
+    assert token not in kept + caplog.text
+    shown = record(store, "credit")
+    assert shown["hyperparameters"] == {
+        "cmd": "train --token=[redacted: databricks api token]",
+        "db_password": "[redacted: password]",
+        "lr": "0.1",
+    }
+    assert shown["owner"] == "risk-team"
+    assert shown["experiment_name"] == "churn [redacted: databricks api token]"
+    assert shown["source_artifact_uri"] == "s3://key:[redacted: password]@bucket/model"
+    told = dict.fromkeys(sentence for kind, sentence in findings(store, "credit") if kind == "secret redacted")
+    assert (
+        "the run's param 'db_password' held a secret (password), which is not kept: replace it, and take it out of "
+        "MLflow, where it is"
+    ) in told
+    assert len(told) == 12
+    assert [row["changed_at"] for row in rows(store, "training_runs")] == changed_before
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """A gateway that tells in its refusal what it would have asked the server for."""
+
+    says = ""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"error_code": "BAD_REQUEST", "message": self.says}).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_into_the_trail(store: Store) -> None:
+    password = f"pw{some(24, HEX)}"
+    handler = type("Handler", (_Refusing,), {"says": f"no route to postgresql://mlflow:{password}@db/x"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tenant = Tenant.model_validate(
+            {
+                "tenant_id": "acme",
+                "tracking_uri": f"http://127.0.0.1:{server.server_port}",
+                "allow_private_network": True,
+            }
+        )
+        with pytest.raises(ConnectorError) as refused:
+            sync(tenant, store)
+        with pytest.raises(ConnectorError) as unread:
+            ask_newest_version_time(tenant)
+        server.shutdown()
+
+    kept = everything(store)
+    assert "mlflow:[redacted: password]@db" in kept
+    assert password not in kept + str(refused.value) + str(unread.value)
+    assert "[redacted: password]" in str(unread.value)
+
+
+def test_a_sync_with_other_settings_in_between_does_not_count_as_one_with_these(
+    tenant: Tenant, registry: Registry, store: Store
+) -> None:
+    registry.version("credit", run_id=registry.run(params={"reviewer": "anna@acme.example"}))
+    seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
+    stricter = Minimisation.model_validate({"personal_data": {"redact": ["email"]}})
+    with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"minimisation": stricter}), store) as after:
+        for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
+            # The one that began first has its turn first, and so reads by the settings that the other has replaced.
+            before.run(stage)
+            after.run(stage)
+
+    assert after.reports[-1].progress.reconciled
+
+
+def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Registry, store: Store) -> None:
+    run_id = registry.run(params={"reviewer": "anna@acme.example"}, tags={"team": "risk"}, metrics={"accuracy": 0.9})
+    registry.version("credit", run_id=run_id, tags={"owner": "anna@acme.example"})
+    # A run that has ended, in a registry too large to be read whole each time, is read at a reconcile only.
+    seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
+    sync(seldom, store)
+    assert record(store, "credit")["owner"] == "anna@acme.example"
+
+    stricter = Minimisation.model_validate(
+        {"tags": {"deny": ["team"]}, "metrics": {"allow": ["f1"]}, "personal_data": {"redact": ["email"]}}
+    )
+    with_them = seldom.model_copy(update={"minimisation": stricter})
+    first, second = sync(with_them, store), sync(with_them, store)
+
+    (run,) = rows(store, "training_runs")
+    assert run["params"] == {"reviewer": "[redacted: email]"}
+    assert "team" not in str(run["tags"])
+    assert run["metrics"] == {}
+    assert record(store, "credit")["owner"] == "[redacted: email]"
+    assert {kind for kind, _ in findings(store, "credit")} == {"personal data redacted"}
+    assert [run.reports[2].progress.reconciled for run in (first, second)] == [True, False]
+    assert len([row for row in rows(store, "adoptions") if row["kind"] == "minimisation"]) == 2

@@ -1,0 +1,119 @@
+"""A sync tells of its start and its end, and where there is a key it signs for the trail up to there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from verifywise_mlflow.audit.verification import TrailReport, verify
+from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.services.audit_signing import VARIABLE
+from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.audit.chains import KEY
+from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.registry import Registry
+
+NOBODY = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
+"""A tenant whose server is not there."""
+
+
+def verified(store: Store) -> TrailReport:
+    with store.begin("acme") as connection:
+        stored = audit_log.checkpoints(connection, "acme")
+        return verify("acme", audit_log.links(connection, "acme"), stored, keys=[KEY.public], is_expected=True)
+
+
+def kinds(store: Store) -> Sequence[object]:
+    return [row["kind"] for row in rows(store, "audit_entries", "sequence")]
+
+
+def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "signing.pem").write_bytes(KEY.pem())
+    monkeypatch.setenv(VARIABLE, f"file:{tmp_path}/signing.pem")
+
+    for _ in range(2):
+        with pytest.raises(ConnectorError):
+            sync(NOBODY, store)
+
+    report = verified(store)
+    assert kinds(store)[-4:] == ["sync started", "sync ended", "sync started", "sync ended"]
+    assert (report.damage, report.checkpoints, report.vouched) == (None, 2, report.entries)
+
+
+def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
+    with pytest.raises(ConnectorError):
+        sync(NOBODY, store)
+
+    assert (verified(store).damage, verified(store).checkpoints) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("env:ABSENT_KEY", "ABSENT_KEY"),
+        ("file:/nowhere/signing.pem", "/nowhere/signing.pem cannot be read"),
+        ("env:NO_KEY", "what env:NO_KEY refers to cannot sign: it is not a private key in PEM"),
+        ("-----BEGIN PRIVATE KEY-----hunter2", "not the key itself"),
+    ],
+)
+def test_a_key_that_cannot_be_used_stops_a_sync_before_it_reads_and_the_trail_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch, reference: str, reason: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, reference)
+    monkeypatch.setenv("NO_KEY", "hunter2")
+
+    with pytest.raises(SecretUnavailableError, match=VARIABLE):
+        sync(NOBODY, store)
+
+    last = rows(store, "audit_entries", "sequence")[-1]
+    assert (last["kind"], last["outcome"]) == ("sync ended", "failed")
+    assert reason in str(last["reason"])
+    assert "hunter2" not in str(rows(store, "audit_entries"))
+
+
+REFUSING = """
+CREATE FUNCTION verifywise.refuse_kind() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'no room for that'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON verifywise.audit_trail
+FOR EACH ROW WHEN (NEW.entry::jsonb ->> 'kind' IN ('object unreadable', 'integrity event'))
+EXECUTE FUNCTION verifywise.refuse_kind();
+"""
+
+
+def test_a_row_is_not_there_without_the_entry_that_tells_of_it(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    version = registry.trained_version("churn")
+    sync(tenant, store)
+    path = registry.scratch / "model.pkl"
+    path.write_bytes(b"other bytes")
+    registry.client.log_artifact(version.run_id, str(path), "model")
+    before = rows(store, "artifact_manifests")
+    with store.begin(None) as connection:
+        connection.execute(text(REFUSING))
+
+    with pytest.raises(Exception, match="no room"):
+        sync(tenant, store, SyncOptions(rehash=True))
+    assert (rows(store, "integrity_events"), rows(store, "artifact_manifests")) == ([], before)
+
+    registry.version("run never was", run_id="f" * 32)
+    with pytest.raises(Exception, match="no room"):
+        sync(tenant, store)
+    assert "f" * 32 not in [row["run_id"] for row in rows(store, "training_runs")]
+
+    with store.begin(None) as connection:
+        connection.execute(text("DROP TRIGGER refuse ON verifywise.audit_trail"))
+    sync(tenant, store, SyncOptions(rehash=True))
+    told = [kind for kind in kinds(store) if kind in ("object unreadable", "integrity event")]
+    assert sorted(map(str, told)) == ["integrity event", "object unreadable", "object unreadable"]
+    assert len(rows(store, "integrity_events")) == 1
+    assert verified(store).damage is None

@@ -1,0 +1,137 @@
+"""How a tenant stands over time: gaps age, close, open anew, and are never hidden by a waiver."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
+from verifywise_mlflow.services.compliance_summary import standing
+from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.persistence.kept_states import day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
+
+RULES = (
+    written_rule("owned", "owner == 'ada'"),
+    written_rule("lasting", "version_number > 5", applies="version_number > 1"),
+)
+
+
+@pytest.fixture
+def tenant(tmp_path: Path) -> Tenant:
+    return described(default_policy=False, policies=[str(written_policy(tmp_path / "ours.yaml", *RULES))])
+
+
+def figures(tenant: Tenant, store: Store, at: datetime) -> dict[str, int | float]:
+    return standing(store, "acme", rules_of(tenant), at).figures()
+
+
+def oldest(tenant: Tenant, store: Store, at: datetime) -> int | float | None:
+    return figures(tenant, store, at).get("oldest_gap_days")
+
+
+def test_a_gap_ages_whatever_is_said_of_it_is_closed_and_opens_anew(tenant: Tenant, store: Store) -> None:
+    ages = []
+    for number, owner in ((1, None), (4, "bob"), (6, "eve"), (8, "ada"), (9, "bob"), (11, "bob")):
+        keep(store, "fraud", 1, day(number), **({"owner": owner} if owner else {}))
+        judge(tenant, store, day(number))
+        ages.append(oldest(tenant, store, day(number)))
+
+    # Not evidenced, then failed for one owner and for another: open all the while, since the first day.
+    assert ages == [0, 3, 5, None, 0, 2]
+
+
+def test_the_figures_say_how_many_gaps_of_which_age_and_severity_are_open(tenant: Tenant, store: Store) -> None:
+    for model, number, since in (("a", 1, 1), ("b", 1, 2), ("c", 2, 24), ("d", 1, 25), ("e", 6, 31)):
+        keep(store, model, number, day(since), owner="bob" if model < "e" else "ada")
+        judge(tenant, store, day(since))
+    at = day(1) + timedelta(days=31)
+
+    assert figures(tenant, store, at) == {
+        "compliance_score": 28.57,  # 2 of the 7 that apply
+        "versions_compliant": 1,
+        "versions_gaps": 0,
+        "versions_non_compliant": 4,
+        "versions_incomplete": 0,
+        "versions_not_judged": 0,
+        "open_gaps": 5,
+        "open_gaps_critical": 0,
+        "open_gaps_high": 5,
+        "open_gaps_medium": 0,
+        "open_gaps_low": 0,
+        # Of 7 whole days (d), of 8 (c has two), of 30 (b) and of 31 (a).
+        "open_gaps_0_to_7_days": 1,
+        "open_gaps_8_to_30_days": 3,
+        "open_gaps_31_to_90_days": 1,
+        "open_gaps_over_90_days": 0,
+        "oldest_gap_days": 31,
+        "waived_gaps": 0,
+    }
+    much_later = figures(tenant, store, at + timedelta(days=84))
+    assert (much_later["open_gaps_31_to_90_days"], much_later["open_gaps_over_90_days"]) == (0, 5)
+
+
+def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_old_as_it_is(
+    tenant: Tenant, store: Store
+) -> None:
+    keep(store, "fraud", 1, day(1), owner="bob")
+    keep(store, "churn", 1, day(1), owner="ada")
+    judge(tenant, store, day(1))
+    waiver = Waiver(rule="owned", model="f*", approver="Ada", reason="A pilot.", expires=day(4).date())
+    grant_by_command(store, tenant, waiver, day(2))
+
+    told = [figures(tenant, store, at) for at in (day(1), day(3), datetime(2026, 3, 5, tzinfo=UTC))]
+
+    assert [(one["open_gaps"], one["waived_gaps"], one.get("oldest_gap_days")) for one in told] == [
+        (1, 0, 0),
+        (0, 1, None),
+        (1, 0, 3),
+    ]
+    assert {one["compliance_score"] for one in told} == {50}
+
+
+def test_where_nothing_applies_there_is_no_score(tmp_path: Path, store: Store) -> None:
+    policy = written_policy(tmp_path / "none.yaml", written_rule("never", "'true'", applies="version_number > 9"))
+    tenant = described(default_policy=False, policies=[str(policy)])
+    keep(store, "fraud", 1, day(1))
+    judge(tenant, store, day(1))
+
+    assert "compliance_score" not in figures(tenant, store, day(1))
+    assert figures(tenant, store, day(1))["versions_compliant"] == 1
+
+
+def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_last(
+    tenant: Tenant, store: Store
+) -> None:
+    for model, since, stage, owner in (
+        ("new", 3, None, "bob"),
+        ("old", 1, None, "bob"),
+        ("silent", 1, None, ""),
+        ("live", 4, "Production", "bob"),
+        ("waived", 1, "Production", "bob"),
+    ):
+        keep(store, model, 1, day(since), stage=stage, owner=owner)
+        judge(tenant, store, day(since))
+    waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot.", expires=day(9).date())
+    grant_by_command(store, tenant, waiver, day(4))
+
+    owned, _ = standing(store, "acme", rules_of(tenant), day(5)).rules
+
+    assert [gap.model_name for gap in owned.worst] == ["live", "old", "new", "silent", "waived"]
+    assert [gap.is_waived for gap in owned.worst] == [False] * 4 + [True]
+    assert (owned.open, owned.waived, owned.oldest_days) == (4, 1, 4)
+
+
+def test_who_edits_a_verdict_cannot_make_its_gap_younger(tenant: Tenant, store: Store) -> None:
+    keep(store, "fraud", 1, day(1), owner="bob")
+    judge(tenant, store, day(1))
+    with store.begin(None) as connection:
+        connection.execute(text("UPDATE verifywise.compliance_results SET open_since = now(), reason = 'Nothing.'"))
+
+    assert oldest(tenant, store, day(7)) == 6

@@ -1,0 +1,29 @@
+"""Notebooks get frames in the record's own words."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.compliance.rules.policy import default_policy
+from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.persistence.queries import dataframes
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.syncing import sync
+from verifywise_mlflow_tests.registry import Registry
+
+
+def test_records_and_verdicts_of_living_versions_come_as_frames(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    for owner in ("ada", "grace"):
+        registry.version("churn", tags={"owner": owner})
+    sync(tenant, store)
+    registry.client.delete_model_version("churn", "1")
+    sync(tenant, store)
+
+    records, verdicts = dataframes.records(store, "acme"), dataframes.verdicts(store, "acme")
+
+    assert list(records.columns[: len(FIELDS)]) == list(FIELDS)
+    assert records["owner"].tolist() == ["grace"]
+    assert verdicts["version_number"].unique().tolist() == [2]
+    assert len(verdicts) == len(default_policy().rules)
+    assert dataframes.records(store, "globex").empty

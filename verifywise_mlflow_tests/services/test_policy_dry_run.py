@@ -1,0 +1,118 @@
+"""What the dry run says is what the next sync does, version by version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.persistence.pg_text_codec import unescape
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.policy_dry_run import policy_difference, proposed_rules
+from verifywise_mlflow.services.tenant_policies import UnusablePoliciesError
+from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.syncing import rows
+
+Told = dict[tuple[str, int, str | None], str]
+"""Model, version and rule to the verdict; without a rule, the badge."""
+
+
+def told(store: Store) -> Told:
+    verdicts, badges = rows(store, "compliance_results"), rows(store, "compliance_badges")
+    found: Told = {
+        (unescape(str(one["model_name"])), int(str(one["version_number"])), str(one["rule_id"])): str(one["verdict"])
+        for one in verdicts
+    }
+    return found | {
+        (unescape(str(one["model_name"])), int(str(one["version_number"])), None): str(one["badge"]) for one in badges
+    }
+
+
+def moved(before: Told, after: Told) -> set[tuple[object, ...]]:
+    both = before.keys() | after.keys()
+    return {(*key, before.get(key), after.get(key)) for key in both if before.get(key) != after.get(key)}
+
+
+FIRST = (
+    written_rule("dropped", "owner != ''"),
+    written_rule("reworded", "owner == 'ada'"),
+    written_rule("figured", "version_number < thresholds.most"),
+    written_rule("dated", "created_at < today"),
+)
+SECOND = (
+    written_rule("reworded", "owner.contains('%')", version=2, applies='lifecycle_stage == "production"'),
+    written_rule("figured", "version_number < thresholds.most"),
+    written_rule("dated", "today < timestamp('2026-03-02T12:00:00Z') && has(stated.owner)"),
+    # It divides by nought where an owner has three letters.
+    written_rule("broken", "1 / (size(owner) - 3) >= 0"),
+)
+"""Four versions, so that each change names every version that it is about."""
+
+
+def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names(store: Store, tmp_path: Path) -> None:
+    for name, number, owner in (
+        ("a\x00b\n[red]%s'\"", 1, "ada"),
+        ("100%_\\", 2, "50% of us"),
+        ("模型\u202e", 30, "\ud800"),
+        ("churn", 4, "bob"),
+    ):
+        keep(store, name, number, NOON, stage="Production" if number % 2 == 0 else "Staging", owner=owner)
+    policy = written_policy(tmp_path / "ours.yaml", *FIRST, thresholds="{most: 10}")
+    tenant = described(policies=[str(policy)])
+    judge(tenant, store, day(1))
+    before = told(store)
+
+    new = written_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
+    rules = proposed_rules(tenant, [new], alone=False, thresholds={"most": 3.0})
+    found = policy_difference(store, "acme", rules, day(2).date())
+
+    assert told(store) == before
+    judge(described(policies=[str(new)], thresholds={"most": 3}), store, day(2))
+    happened = moved(before, told(store))
+    predicted = {
+        (name, number, move.rule_id, move.before, move.after)
+        for move, keys in found.examples.items()
+        for name, number in keys
+    }
+    assert predicted == happened
+    assert {after for *_, after in happened} >= {"pass", "fail", "error", "not applicable", None}
+    assert (found.judged, found.unjudged, found.moves.total()) == (4, 0, len(happened))
+    again = policy_difference(store, "acme", rules, day(2).date())
+    assert not again.moves
+
+
+def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: Store, tmp_path: Path) -> None:
+    keep(store, "fraud", 5, NOON)
+    policy = written_policy(tmp_path / "ours.yaml", FIRST[2], thresholds="{most: 10}")
+    tenant = described(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
+    judge(tenant, store, day(1))
+
+    rules = proposed_rules(tenant, [], alone=False, thresholds={"most": 5.0})
+    found = policy_difference(store, "acme", rules, day(1).date())
+
+    assert {(move.rule_id, move.before, move.after) for move in found.moves} == {
+        ("figured", "pass", "fail"),
+        (None, "compliant", "non-compliant"),
+    }
+    with pytest.raises(UnusablePoliciesError, match="no policy has the threshold 'moat'"):
+        proposed_rules(tenant, [], alone=False, thresholds={"moat": 5.0})
+
+
+def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_the_first(tmp_path: Path) -> None:
+    tenant = described(policies=[str(written_policy(tmp_path / "ours.yaml", FIRST[0]))])
+    proposals = [
+        written_policy(tmp_path / f"{number}.yaml", written_rule(f"rule-{number}", "owner != ''"))
+        for number in range(2)
+    ]
+
+    with pytest.raises(UnusablePoliciesError, match="two policies are called 'ours'"):
+        proposed_rules(tenant, proposals, alone=False)
+
+
+def test_a_policy_that_the_tenants_frameworks_do_not_go_with_is_refused_before_it_is_adopted(tmp_path: Path) -> None:
+    policy = written_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
+    tenant = described(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
+
+    with pytest.raises(UnusablePoliciesError, match="no rule refers to the framework 'EU AI Act'"):
+        proposed_rules(tenant, [policy], alone=False)

@@ -1,0 +1,166 @@
+"""What a tenant could mend in its tags is counted over what is alive, and judged by the tenant's own mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import insert, text
+
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.normalizer.tag_hygiene import KeyUse
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
+from verifywise_mlflow.services.tag_hygiene import frame, tag_hygiene
+from verifywise_mlflow.tenants.tenant import Tenant
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+TENANT = Tenant(tenant_id="acme", tracking_uri="https://mlflow.acme.example")
+WRITTEN = {"problems": [], "fingerprint": "f", "changed_at": NOW}
+READ = {"metrics": {}, "params": {}, "retry": False, "read_for_revision": 1}
+
+
+def version(store: Store, number: int, tags: Mapping[str, str], *, tenant_id: str = "acme", **other: object) -> None:
+    row = {"tenant_id": tenant_id, "model_name": "fraud", "version_number": number, "tags": dict(tags), "aliases": []}
+    with store.begin(tenant_id) as connection:
+        connection.execute(insert(model_versions).values(**row, hidden_from_search=False, **WRITTEN, **other))
+
+
+def model(store: Store, tags: Mapping[str, str]) -> None:
+    row = {"tenant_id": "acme", "model_name": "fraud", "tags": dict(tags), "aliases": {}, "hidden_from_search": False}
+    with store.begin("acme") as connection:
+        connection.execute(insert(registered_models).values(**row, **WRITTEN))
+
+
+def run(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    row = {"tenant_id": "acme", "run_id": run_id, "tags": dict(tags), "datasets": [], "logged_model_ids": []}
+    with store.begin("acme") as connection:
+        connection.execute(insert(training_runs).values(**row, **READ, **WRITTEN))
+
+
+def logged_model(store: Store, model_id: str, run_id: str, tags: Mapping[str, str]) -> None:
+    row = {"tenant_id": "acme", "model_id": model_id, "tags": dict(tags), "source_run_id": run_id}
+    with store.begin("acme") as connection:
+        connection.execute(insert(logged_models).values(**row, **READ, **WRITTEN))
+
+
+def test_a_key_that_is_a_slip_of_a_known_one_is_told_with_the_known_one(store: Store) -> None:
+    slips = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
+    version(store, 1, slips)
+
+    report = tag_hygiene(store, TENANT)
+
+    assert {(one.use.key, one.probably, one.field) for one in report.misspelt} == {
+        ("onwer", "owner", "owner"),
+        ("Risk-Categroy", "risk_category", "risk_category"),
+        ("gov.data_sensitivty", "data_sensitivity", "data_sensitivity"),
+        ("dataset_names", "dataset_name", "dataset_reference"),
+    }
+    assert report.unmapped == ()
+
+
+def test_a_key_of_another_meaning_is_no_slip_and_a_known_one_no_problem(store: Store) -> None:
+    version(
+        store,
+        1,
+        {"tier": "1", "rank": "2", "cost_centre": "3", "mlflow.onwer": "4", "Model.Owner": "ann", "eval_suite": "b"},
+    )
+
+    report = tag_hygiene(store, TENANT)
+
+    assert report.misspelt == ()
+    assert {one.use.key for one in report.unmapped} == {"tier", "rank", "cost_centre"}
+    assert report.read_keys == 2
+
+
+def test_uses_are_counted_on_each_kind_of_living_object_once(store: Store) -> None:
+    model(store, {"cost_centre": "a"})
+    run(store, "r1", {"cost_centre": "a"})
+    run(store, "r2", {"cost_centre": "a"})
+    run(store, "of nobody", {"cost_centre": "a"})
+    logged_model(store, "m-1", "r2", {"cost_centre": "a"})
+    version(store, 1, {"cost_centre": "a"}, run_id="r1")
+    version(store, 2, {"cost_centre": "b"}, run_id="r1")
+    version(store, 3, {}, logged_model_id="m-1", source="models:/m-1")
+    version(store, 4, {"cost_centre": "c"}, gone_at=NOW, run_id="of nobody")
+    version(store, 1, {"cost_centre": "c"}, tenant_id="globex")
+
+    report = tag_hygiene(store, TENANT)
+
+    assert [one.use for one in report.unmapped] == [
+        KeyUse("run tag", "cost_centre", 2, ("fraud", 1)),
+        KeyUse("version tag", "cost_centre", 2, ("fraud", 1)),
+        KeyUse("logged model", "cost_centre", 1, ("fraud", 3)),
+        KeyUse("model tag", "cost_centre", 1, ("fraud", None)),
+    ]
+
+
+def test_values_of_no_known_form_are_told_with_how_often_they_stand_there(store: Store) -> None:
+    version(store, 1, {"risk": "tier-1", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
+    version(store, 2, {"risk": "tier-1", "contains_pii": "maybe", "dpia": "  "})
+    version(store, 3, {"risk": "high", "dpia": "x" * 100_000})
+
+    report = tag_hygiene(store, TENANT)
+
+    assert [(one.field, one.found.use.key, one.found.value, one.found.use.uses) for one in report.unknown_values] == [
+        ("risk_category", "risk", "tier-1", 2),
+        ("data_sensitivity", "contains_pii", "maybe", 1),
+        ("privacy_assessment_status", "dpia", "x" * 201, 1),
+    ]
+
+
+def test_what_the_tenants_mapping_knows_is_no_problem_any_more(store: Store) -> None:
+    version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
+    mapping = {
+        "synonyms": {"owner": ["onwer"]},
+        "key_patterns": {"business_purpose": ["kosten*"]},
+        "values": {"risk_category": {"high": ["tier-1"]}},
+    }
+    mended = TENANT.model_copy(update={"mapping": TagMapping.model_validate(mapping)})
+
+    assert len(frame(tag_hygiene(store, TENANT))) == 3
+    assert frame(tag_hygiene(store, mended)).empty
+
+
+def test_strange_texts_come_back_as_they_are(store: Store) -> None:
+    version(store, 1, {"nul\x00key": "v", "\ud800": "v", "risk": "nul\x00value"})
+
+    report = tag_hygiene(store, TENANT)
+
+    assert {one.use.key for one in report.unmapped} == {"nul\x00key", "\ud800"}
+    assert report.unknown_values[0].found.value == "nul\x00value"
+
+
+def test_the_frame_has_a_row_a_problem(store: Store) -> None:
+    version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
+
+    rows = frame(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
+
+    assert [(row["problem"], row["key"], row["field"], row["uses"]) for row in rows] == [
+        ("misspelt key", "onwer", "owner", 1),
+        ("unknown value", "risk", "risk_category", 1),
+        ("unmapped key", "colour", "", 1),
+    ]
+    assert [(row["example_model"], row["example_version"]) for row in rows] == [("fraud", 1)] * 3
+
+
+def test_any_number_of_distinct_keys_is_cut_to_the_most_used_ones(store: Store) -> None:
+    with store.begin("acme") as connection:
+        connection.execute(
+            text("""
+                INSERT INTO verifywise.model_versions
+                    (tenant_id, model_name, version_number, tags, aliases, hidden_from_search, problems,
+                     fingerprint, changed_at)
+                SELECT 'acme', 'm', n,
+                       jsonb_build_object('everywhere', 'v') ||
+                           (SELECT jsonb_object_agg('key ' || n || ' ' || k, 'v') FROM generate_series(1, 100) k),
+                       '[]', false, '[]', 'f', now()
+                FROM generate_series(1, 200) n
+            """)
+        )
+
+    report = tag_hygiene(store, TENANT)
+
+    assert report.is_cut
+    assert len(report.unmapped) == 10_000
+    assert (report.unmapped[0].use.key, report.unmapped[0].use.uses) == ("everywhere", 200)

@@ -1,0 +1,213 @@
+"""No secret can get in: each credential is planted, sent to servers that say it back, and looked for everywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import dagster as dg
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psycopg2
+import pytest
+import yaml
+from dagster_shared.serdes import serialize_value
+from psycopg2 import sql
+from typer.testing import CliRunner
+
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOGS, as_text, dagster_yaml
+from verifywise_mlflow.definitions import defs
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.defs.production import name_postgres
+from verifywise_mlflow_tests.echoing_server import echoing, heard
+from verifywise_mlflow_tests.http.certificate_authorities import make_authority
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server
+from verifywise_mlflow_tests.planted_secret_tenants import described, prefixes
+from verifywise_mlflow_tests.planted_secrets import (
+    Canaries,
+    all_below,
+    all_of_a_database,
+    fields_for_secrets,
+    fields_with_secrets,
+    found,
+)
+from verifywise_mlflow_tests.proxy import Fault, Line, proxy_before
+from verifywise_mlflow_tests.registry import Registry
+
+NEVER_SENT = {
+    *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
+    *("tls client_key", "audit signing key", "database password", "dagster's database password"),
+}
+"""They sign, or they let us in elsewhere than at the servers that echo."""
+
+
+@dataclass(slots=True)
+class World:
+    """A configuration full of canaries, and the servers that it points to."""
+
+    canaries: Canaries
+    echo: HostileServer
+    tenants: dict[str, dict[str, object]]
+    database_url: str
+    dagster_url: str
+    dagster_home: Path
+    said: list[bytes] = field(default_factory=list)
+    """What commands wrote to their outputs."""
+
+
+@pytest.fixture
+def world(
+    registry: Registry,
+    mlflow_uri: str,
+    workspace: str,
+    postgres: EmbeddedPostgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    canaries = Canaries()
+
+    def secret(what: str, value: str | None = None) -> str:
+        name = "SECRET_" + what.upper().replace(" ", "_")
+        monkeypatch.setenv(name, canaries.new(what) if value is None else value)
+        return f"env:{name}"
+
+    with ExitStack() as servers:
+        script = cast("Callable[[HostileServer, object], bytes]", echoing(canaries.new("issued token")))
+        echo = servers.enter_context(hostile_server(script))
+        authority = make_authority(tmp_path)
+        private = servers.enter_context(hostile_server(script, authority.server_context(asks_for_client=True)))
+        tenants = described(secret, canaries, echo, private, tmp_path)
+        proxy = servers.enter_context(proxy_before(mlflow_uri))
+        proxy.fault = lambda _: renamed(tenants)
+        tenants["acme"] |= {"tracking_uri": proxy.uri, "workspace": workspace}
+        for tenant in tenants.values():
+            tenant |= {"allow_private_network": True, "bounds": {"attempts": 1, "request_seconds": 10}}
+        (tmp_path / "tenants.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+        monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+        key = SigningKey.new().pem().decode()
+        monkeypatch.setenv("VERIFYWISE_AUDIT_SIGNING_KEY", secret("audit", canaries.key("audit signing key", key)))
+        ours, dagsters = (database(postgres, canaries, of) for of in ("database", "dagster's database"))
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", ours)
+        home = tmp_path / "dagster"
+        home.mkdir()
+        (home / "dagster.yaml").write_text(as_text(dagster_yaml({COMPUTE_LOGS: str(home / "compute_logs")})))
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        name_postgres(dagsters, monkeypatch)
+        yield World(canaries, echo, tenants, ours, dagsters, home)
+
+
+def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
+    """Create a database and its owner, whose password is a canary; return its URL."""
+    name = f"canary_{uuid.uuid4().hex}"
+    password = canaries.new(f"{of} password")
+    postgres.create_database(name)
+    connection = psycopg2.connect(postgres.url(name))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            role = sql.Identifier(name)
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(role), [password])
+            cursor.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(role, role))
+            cursor.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(role))
+    finally:
+        connection.close()
+    return f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
+
+
+def test_no_secret_gets_into_the_store_dagster_logs_outputs_or_the_process_list(
+    world: World, registry: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {found for tenant in load_tenants().values() for found in fields_with_secrets(tenant)}
+    assert fields == fields_for_secrets(Tenant), "a field for a secret has no canary"
+    registry.trained_version("trained")  # its files are hashed in the sandbox
+    for number, _ in enumerate(prefixes(world.tenants)):
+        registry.version("stored", source=f"s3://stand-in-{number}/model")
+
+    as_processes(world)
+    by_commands(world, monkeypatch)
+    in_dagster(world)
+    world.said += [text.encode() for text in capfd.readouterr()]
+
+    sent = world.canaries.found_in(heard(world.echo))
+    assert sent == {*world.canaries.told_by} - NEVER_SENT, "else nobody was tempted"
+    assert [path for path in (world.dagster_home / "compute_logs").rglob("*") if path.is_file()], "nothing to look at"
+    places = {
+        "the store": all_of_a_database(world.database_url),
+        "Dagster's event log and run storage": all_of_a_database(world.dagster_url),
+        "compute logs": all_below(world.dagster_home),
+        "outputs": world.said,
+    }
+    assert {place: secrets for place, written in places.items() if (secrets := found(world.canaries, written))} == {}
+
+
+def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
+    """Let the real MLflow name the stores as sources: by itself, it takes some of them only if its operator allows."""
+
+    def fault(line: Line) -> None:
+        answer = line.forward()
+        body = answer.body
+        for number, prefix in enumerate(prefixes(tenants)):
+            body = body.replace(f"s3://stand-in-{number}/".encode(), f"{prefix}/".encode())
+        line.reply(replace(answer, body=body))
+
+    return fault
+
+
+def as_processes(world: World) -> None:
+    """Sync as a person does, and look at the process list meanwhile."""
+    seen: dict[int, tuple[str, dict[str, str]]] = {}
+    command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme"]
+    with subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while process.poll() is None:
+            family = psutil.Process(process.pid)
+            for member in (family, *family.children(recursive=True)):
+                try:
+                    seen[member.pid] = (" ".join(member.cmdline()), member.environ())
+                except psutil.Error:  # it ended meanwhile
+                    continue
+        assert process.stdout is not None
+        world.said.append(process.stdout.read())
+    assert process.returncode == 0, world.said[-1].decode()
+    assert found(world.canaries, [line.encode() for line, _ in seen.values()]) == set()
+    sandboxed = {pid: environ for pid, (line, environ) in seen.items() if "sandbox" in line and pid != process.pid}
+    assert sandboxed, "no worker of the sandbox was seen"
+    assert found(world.canaries, [json.dumps(environ).encode() for environ in sandboxed.values()]) == set()
+
+
+def by_commands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each command, for each tenant; and have the database refuse us, too."""
+    commands = [["tenants"], ["tenants", "--json"], ["db", "upgrade"]]
+    commands += [[command, name] for name in world.tenants for command in ("check", "sync")]
+    commands += [["sync", name, "--json"] for name in ("basic", "acme")]
+    for command in commands:
+        world.said.append(CliRunner().invoke(app, command).output.encode())
+    for other in (":1/", "@no-such-host.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
+        password = world.canaries.told_by["database password"]
+        with monkeypatch.context() as patched:
+            patched.setenv("VERIFYWISE_DATABASE_URL", f"postgresql://us:{password}{other}ours")
+            result = CliRunner().invoke(app, ["sync", "acme"])
+        assert result.exit_code == 1, result.output
+        world.said.append(result.output.encode())
+
+
+def in_dagster(world: World) -> None:
+    """Run syncs that succeed and that fail on an instance as it is deployed."""
+    job = defs.resolve_job_def("sync_tenant")
+    with dg.DagsterInstance.get() as instance:
+        # This is what Dagster puts into the command lines of the processes that it starts.
+        world.said.append(serialize_value(instance.get_ref()).encode())
+        instance.add_dynamic_partitions("tenants", [*world.tenants])
+        for name in ("acme", "basic", "issuer-post", "bearer-naming", "proxied"):
+            result = job.execute_in_process(instance=instance, partition_key=name, raise_on_error=False)
+            assert result.success == (name == "acme")
