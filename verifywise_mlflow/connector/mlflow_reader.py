@@ -145,7 +145,7 @@ class MlflowReader(TrackingReader):
                 continue  # numbers of deleted versions stay free; MLflow 3.17 calls that forbidden
             except ConnectorError as error:
                 problems.append(f"model_versions: version {number} of a hidden model: {error}")
-                if error.passing:
+                if error.retryable:
                     break
             else:
                 if version.source != PROMPT_SOURCE:

@@ -79,7 +79,7 @@ class Transport:
         try:
             self._signed(Outgoing("GET", self._base, self._headers, None))  # so that a bad secret shows at once
         except ConnectorError as error:
-            if not error.passing:  # a token's issuer that hiccups is asked again with the first request
+            if not error.retryable:  # a token's issuer that hiccups is asked again with the first request
                 raise
         self._let_through_by = settings.proxy.headers() if settings.proxy else {}
         self._pool = open_pool(settings)

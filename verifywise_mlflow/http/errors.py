@@ -9,7 +9,7 @@ from __future__ import annotations
 class ConnectorError(Exception):
     """Something about the server or its answer. ``passing`` tells whether trying again later may help."""
 
-    passing = False
+    retryable = False
     code: str | None = None
     """MLflow's own word for what is wrong, ``RESOURCE_DOES_NOT_EXIST`` and its like, where the answer has one."""
     retry_after: float | None = None
@@ -22,7 +22,7 @@ class UnreachableError(ConnectorError):
     passing = True
 
 
-class ServerAtRestError(UnreachableError):
+class CircuitOpenError(UnreachableError):
     """The server was not asked, since it had left several requests in a row without an answer."""
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from verifywise_mlflow.http.errors import (
     ConnectorError,
     GatewayError,
-    ServerAtRestError,
+    CircuitOpenError,
     ThrottledError,
     TooSlowError,
     UnauthenticatedError,
@@ -96,7 +96,7 @@ class Patience:
         """
         with self._lock:
             if time.monotonic() < self._rests_until:
-                raise ServerAtRestError(
+                raise CircuitOpenError(
                     f"{self._host} was not asked: {self._failures} requests in a row failed, and it is let be for "
                     f"{self._bounds.rest_seconds:g} seconds (rest_seconds); the last one: {self._last_words}"
                 )
@@ -126,7 +126,7 @@ class Patience:
             took: seconds since the first try began.
             last_took: seconds that the last try took.
         """
-        if not error.passing or attempt >= self._bounds.attempts:
+        if not error.retryable or attempt >= self._bounds.attempts:
             return None
         jitter = random.uniform(0, 0.5 * 2**attempt)  # noqa: S311  # no secret
         pause = jitter if error.retry_after is None else error.retry_after

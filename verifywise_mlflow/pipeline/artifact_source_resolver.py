@@ -25,7 +25,7 @@ from verifywise_mlflow.http.errors import (
     ConnectorError,
     GatewayError,
     NoSuchRouteError,
-    ServerAtRestError,
+    CircuitOpenError,
     UnauthenticatedError,
 )
 from verifywise_mlflow.tenants.connection import connection_settings
@@ -87,9 +87,9 @@ class ServedFiles:
 
     def _unreadable(self, error: ConnectorError) -> Exception:
         """Return what the artifacts' room is told; refused credentials and a dead server are the stage's matter."""
-        if isinstance(error, UnauthenticatedError | ServerAtRestError):
+        if isinstance(error, UnauthenticatedError | CircuitOpenError):
             return error
-        self.failed_in_passing = self.failed_in_passing or error.passing
+        self.failed_in_passing = self.failed_in_passing or error.retryable
         return ArtifactUnreadable(str(error))
 
 

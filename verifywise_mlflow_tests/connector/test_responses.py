@@ -86,7 +86,7 @@ def test_a_bad_answer_raises_what_the_design_says_in_a_sentence_without_secrets(
         error = error_of(transport)
 
     assert type(error) is expected
-    assert error.passing is issubclass(expected, PASSING)
+    assert error.retryable is issubclass(expected, PASSING)
     assert words in str(error)
     assert PATH in str(error) or "127.0.0.1" in str(error)
     assert len(str(error)) < 600

@@ -79,7 +79,7 @@ def test_without_leave_no_private_address_is_contacted(host: str, scheme: str) -
 
     assert type(error) is RefusedAddressError
     assert "allow_private_network: true" in str(error)
-    assert not error.passing
+    assert not error.retryable
     assert server.asked == []
     assert transport.traffic.requests == 1
 

@@ -17,7 +17,7 @@ from verifywise_mlflow.http.errors import (
     ArtifactStoreError,
     ConnectorError,
     GatewayError,
-    ServerAtRestError,
+    CircuitOpenError,
     ServerFaultError,
     ThrottledError,
     UnreachableError,
@@ -75,7 +75,7 @@ def test_a_request_is_sent_again_only_where_that_can_help(sent: bytes, requests:
 
         error = error_of(transport)
 
-    assert error.passing is (requests > 1)
+    assert error.retryable is (requests > 1)
     assert transport.traffic.requests == len(server.asked) == requests
 
 
@@ -86,7 +86,7 @@ def test_an_artifact_store_that_the_server_cannot_read_is_asked_once() -> None:
         with pytest.raises(ArtifactStoreError, match="artifact store") as raised:
             transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, {"run_id": "r1"})
 
-    assert not raised.value.passing
+    assert not raised.value.retryable
     assert len(server.asked) == 1
 
 
@@ -100,7 +100,7 @@ def test_a_server_that_leaves_three_requests_in_a_row_without_an_answer_is_let_b
         transport = transport_to(server.uri, Bounds(attempts=1))
         errors = [ask(transport) for _ in range(20)]
 
-    assert [type(error) for error in errors] == [GatewayError] * 3 + [ServerAtRestError] * 17
+    assert [type(error) for error in errors] == [GatewayError] * 3 + [CircuitOpenError] * 17
     assert len(server.asked) == transport.traffic.requests == 3
     assert "was not asked: 3 requests in a row failed" in str(errors[-1])
     assert "answered 503" in str(errors[-1])

@@ -81,7 +81,7 @@ class WebFiles:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: ConnectorError) -> ArtifactUnreadable:
-        self.failed_in_passing = self.failed_in_passing or error.passing
+        self.failed_in_passing = self.failed_in_passing or error.retryable
         return ArtifactUnreadable(str(error))
 
 

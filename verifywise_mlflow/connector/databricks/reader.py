@@ -127,7 +127,7 @@ class DatabricksReader(TrackingReader):
         for _, answer in ask_each(ids, read, self._bounds.requests_at_once):
             if not isinstance(answer, ConnectorError):
                 rows.append(answer)
-            elif answer.passing and not isinstance(answer, ServerFaultError):
+            elif answer.retryable and not isinstance(answer, ServerFaultError):
                 raise answer  # it is not this object that cannot be read
         return Listing(tuple(rows))
 

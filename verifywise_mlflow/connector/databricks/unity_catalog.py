@@ -114,7 +114,7 @@ class UnityCatalog:
                 rows.append(answer)
             elif isinstance(answer, NotFoundError):
                 continue  # deleted since it was listed
-            elif answer.passing:
+            elif answer.retryable:
                 # Left out, and not kept without its tags: what was read of it before is better than that.
                 failed.append(answer)
             else:

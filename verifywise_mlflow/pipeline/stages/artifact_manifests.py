@@ -30,7 +30,7 @@ from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSo
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.errors import ServerAtRestError, UnusableSettingsError
+from verifywise_mlflow.http.errors import CircuitOpenError, UnusableSettingsError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests, registry, tracked_objects
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
@@ -125,7 +125,7 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means,
             try:
                 for item in linked:
                     read.append(_read(context, item, shared))  # noqa: PERF401  # what was read before a failure is kept
-            except ServerAtRestError as error:
+            except CircuitOpenError as error:
                 _write(context, progress, linked[: len(read)], read)
                 _leave(progress, linked[len(read)].due, len(due) - done - len(read), error)
                 return
@@ -134,7 +134,7 @@ def _build_all(context: StageContext, due: Sequence[DueManifest], means: _Means,
             context.show(done, len(due))
 
 
-def _leave(progress: Progress, first: DueManifest, left: int, error: ServerAtRestError) -> None:
+def _leave(progress: Progress, first: DueManifest, left: int, error: CircuitOpenError) -> None:
     """Say that the rest is for the next sync. What is known of it stays as it is."""
     progress.unreadable.append(Unreadable("artifacts", _name(first), str(error)))
     progress.notes.append(f"the artifacts of {left} versions are left to the next sync: {error}")
