@@ -1,0 +1,1 @@
+"""Schedules: reconcile, rehash, audit verification and run retention."""

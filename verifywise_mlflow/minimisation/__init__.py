@@ -1,1 +1,0 @@
-"""What is taken out of a customer's texts before anything is stored: unwanted keys, secrets, personal data. Pure."""
