@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ConnectorError(Exception):
-    """Something about the server or its answer. ``passing`` tells whether trying again later may help."""
+    """Something about the server or its answer. `retryable` says whether a later attempt may succeed."""
 
     retryable = False
     code: str | None = None
@@ -19,7 +19,7 @@ class ConnectorError(Exception):
 class UnreachableError(ConnectorError):
     """No connection, or no complete answer in time."""
 
-    passing = True
+    retryable = True
 
 
 class CircuitOpenError(UnreachableError):
@@ -29,7 +29,7 @@ class CircuitOpenError(UnreachableError):
 class ServerBusyError(ConnectorError):
     """The server was not asked, since as many requests of ours as it is to have at once did not end in time."""
 
-    passing = True
+    retryable = True
 
 
 class UnusableSettingsError(ConnectorError):
@@ -63,19 +63,19 @@ class NoSuchRouteError(ConnectorError):
 class ThrottledError(ConnectorError):
     """429, or 503 with ``Retry-After``, and still so after the retries."""
 
-    passing = True
+    retryable = True
 
 
 class GatewayError(ConnectorError):
     """502, 503 or 504, and still so after the retries: what stands before the server has no answer from it."""
 
-    passing = True
+    retryable = True
 
 
 class ServerFaultError(ConnectorError):
     """500 and its like, and still so after the retries: the server tripped over this very question."""
 
-    passing = True
+    retryable = True
 
 
 class ArtifactStoreError(ConnectorError):
