@@ -27,12 +27,27 @@ help:
 
 install: $(READY)
 
-$(READY): pyproject.toml constraints.txt
-	@echo "Installing into $(VENV) (only when pyproject.toml or constraints.txt change)"
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
+$(READY): pyproject.toml requirements/dev.txt
+	@echo "Installing into $(VENV) (only when pyproject.toml or requirements/dev.txt changes)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is required: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[test,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# One lock file per extra, each complete, for Python 3.11 and later on every platform. LOCK_ARGS=--upgrade takes newer releases.
+LOCKS := base aws pandas demo test dev
+LOCK  := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --quiet $(LOCK_ARGS)
+
+lock:
+	$(LOCK) --all-extras --output-file requirements/dev.txt
+	for extra in $(filter-out base dev,$(LOCKS)); do \
+	  $(LOCK) --extra $$extra --constraint requirements/dev.txt --output-file requirements/$$extra.txt || exit 1; \
+	done
+	$(LOCK) --constraint requirements/dev.txt --output-file requirements/base.txt
+	$(BIN)/uv pip compile $(COMPAT)/servers/current.in --constraint requirements/dev.txt --python-version 3.11 --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file $(COMPAT)/servers/current.txt
 
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
@@ -90,8 +105,6 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.compliance
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.backfill --tenants 40
-
-.compat/current/.ready: constraints.txt
 
 .compat/%/.ready: $(COMPAT)/servers/%.txt
 	@echo "Installing into .compat/$* (only when $< changes)"

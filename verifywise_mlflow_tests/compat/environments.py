@@ -17,7 +17,7 @@ ENVIRONMENTS = REPOSITORY / ".compat"
 """``make compat`` makes a virtual environment in it for each file in ``servers/``."""
 
 CURRENT = "current"
-"""The MLflow that constraints.txt pins, which is our own as well."""
+"""The MLflow that requirements/dev.txt pins, which is our own as well."""
 
 
 def number(name: str) -> str:
