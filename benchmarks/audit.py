@@ -17,11 +17,11 @@ from rich.console import Console
 
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow.audit.verification import verify
+from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_signing import sign_head
+from verifywise_mlflow.services.audit_signing import sign_chain_head
 
 A_TRANSACTION = 1_000
 """Entries; each transaction ends with a checkpoint, as a sync does."""
@@ -69,9 +69,9 @@ def write(url: str, entries: int, key: SigningKey) -> float:
     began = time.monotonic()
     with Store(url) as store:
         for start in range(0, entries, A_TRANSACTION):
-            with store.begin("acme") as connection:
-                audit_log.append(connection, [entry(number) for number in range(start, start + A_TRANSACTION)])
-                sign_head(connection, "acme", key, datetime(2026, 1, 1, tzinfo=UTC))
+            with store.begin("acme") as session:
+                audit_log.append(session, [entry(number) for number in range(start, start + A_TRANSACTION)])
+                sign_chain_head(session, key, datetime(2026, 1, 1, tzinfo=UTC))
     return time.monotonic() - began
 
 
@@ -85,10 +85,10 @@ def peak_mib() -> float:
 def verify_alone(url: str, private_key: str) -> None:
     """Verify the trail, in a process that does nothing else, and print what it took."""
     key = SigningKey.from_pem(Path(private_key).read_bytes())
-    with Store(url) as store, store.begin("acme") as connection:
+    with Store(url) as store, store.begin("acme") as session:
         before, began, began_working = peak_mib(), time.monotonic(), time.process_time()
-        stored = audit_log.checkpoints(connection, "acme")
-        report = verify("acme", audit_log.links(connection, "acme"), stored, keys=[key.public])
+        stored = audit_log.checkpoints(session)
+        report = verify_chain("acme", audit_log.links(session), stored, keys=[key.public])
         seconds, worked = time.monotonic() - began, time.process_time() - began_working
     assert report.damage is None, report.damage
     assert report.vouched == report.entries
@@ -104,14 +104,14 @@ def verify_alone(url: str, private_key: str) -> None:
 
 def measure(entries: int, folder: Path) -> Figures:
     """Write a trail into a Postgres of its own, and verify it."""
-    key = SigningKey.new()
+    key = SigningKey.generate()
     private_key = folder / "signing.pem"
     private_key.write_bytes(key.pem())
     with temporary_postgres() as postgres:
         url = postgres.url("postgres")
         append_seconds = write(url, entries, key)
-        with Store(url) as store, store.begin("acme") as connection:
-            head = audit_log.head(connection, "acme")
+        with Store(url) as store, store.begin("acme") as session:
+            head = audit_log.head(session)
         done = subprocess.run(  # noqa: S603  # our own code, told what we made
             [sys.executable, "-c", VERIFYING, url, str(private_key)],
             check=True,

@@ -27,7 +27,7 @@ from benchmarks.compliance_policy import policy
 from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
-from verifywise_mlflow.compliance.rules.ruleset import merged
+from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
@@ -37,7 +37,7 @@ from verifywise_mlflow.persistence.repositories import records
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
-from verifywise_mlflow.pipeline.stages.compliance_results import judge_due
+from verifywise_mlflow.pipeline.stages.compliance_results import evaluate_due
 from verifywise_mlflow.pipeline.sync import Sync
 
 MADE = 1_000
@@ -119,9 +119,9 @@ def fill(store: Store, count: int) -> None:
             {"version_revision": 1, "mapping_digest": "m"},
         )
         built.append(BuiltRecord(due, normalized, fingerprint(normalized)))
-    with store.begin(TENANT.tenant_id) as connection:
-        records.write_records(connection, TENANT.tenant_id, built, "", _NOW)
-        columns = [row[0] for row in connection.execute(text(_COLUMNS))]
+    with store.begin(TENANT.tenant_id) as session:
+        records.write_records(session, built, "", _NOW)
+        columns = [row[0] for row in session.execute(text(_COLUMNS))]
         own = {
             "model_name": "'copy-' || lpad(n::text, 4, '0') || '-' || model_name",
             "owner": "owner || ' ' || n",
@@ -134,8 +134,8 @@ def fill(store: Store, count: int) -> None:
             INSERT INTO verifywise.canonical_records ({", ".join(columns)})
             SELECT {values} FROM verifywise.canonical_records, generate_series(1, :copies) AS n
         """  # noqa: S608  # names of our own columns alone
-        connection.execute(text(copy), {"copies": max(0, count // MADE - 1)})
-    with store.begin(None) as connection:
+        session.execute(text(copy), {"copies": max(0, count // MADE - 1)})
+    with store.begin_shared() as connection:
         connection.execute(text("ANALYZE"))
 
 
@@ -148,7 +148,7 @@ _COLUMNS = """
 def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
     """Judge all records in this process."""
     now = round_.at
-    rules = merged([round_.policy])
+    rules = merge_policies([round_.policy])
     with Store(url) as store:
         sync = Sync(TENANT, store, now=lambda: now, sync_id=round_)
         context = StageContext(
@@ -159,16 +159,16 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
             now=now,
             options=SyncOptions(),
             last_reconciled_at=None,
-            show=lambda *_: None,
-            entry=sync.entry,
+            report_progress=lambda *_: None,
+            make_entry=sync.make_entry,
         )
         memory, cpu, postgres_cpu = peak_bytes(), cpu_seconds(), postgres_cpu_seconds(postgres)
         began = time.perf_counter()
-        progress = judge_due(context, rules)
+        progress = evaluate_due(context, rules)
         seconds = time.perf_counter() - began
         taken = (cpu_seconds() - cpu, postgres_cpu_seconds(postgres) - postgres_cpu)
-        with store.begin(TENANT.tenant_id) as connection:
-            written = connection.scalar(
+        with store.begin(TENANT.tenant_id) as session:
+            written = session.scalar(
                 text("SELECT count(*) FROM verifywise.compliance_results WHERE sync_id = :sync_id"),
                 {"sync_id": round_.value},
             )
@@ -195,7 +195,7 @@ def measure(count: int, console: Console) -> list[Figure]:
                 cwd=Path(__file__).parents[1],
             ).stdout
             figures.append(Figure(**json.loads(told)))
-        with Store(url) as store, store.begin(None) as connection:
+        with Store(url) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
         console.print(f"{size / 1e6:,.0f} MB in the database at the end")
     return figures

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 from benchmarks.store import write_manifests
 from benchmarks.synthetic import TENANT, SyntheticReader
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 
 MADE = 1_000
@@ -94,9 +94,9 @@ def fill(store: Store, versions: int) -> None:
         with Sync(TENANT, store, _reader=SyntheticReader(versions)) as sync:
             for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS):
                 sync.run(stage)
-        with store.begin(TENANT.tenant_id) as connection:
-            _copy(connection, versions)
-    with store.begin(None) as connection:
+        with store.begin(TENANT.tenant_id) as session:
+            _copy(session.connection, versions)
+    with store.begin_shared() as connection:
         connection.execute(text("ANALYZE"))
 
 

@@ -26,13 +26,14 @@ from sqlalchemy import event, text
 
 from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import ReadManifest, RehashBefore
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage, SyncOptions
-from verifywise_mlflow.pipeline.stages.artifact_manifests import VERSIONS_A_BATCH
+from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.pipeline.stages.artifact_manifests import VERSIONS_PER_TRANSACTION
 from verifywise_mlflow.pipeline.sync import Sync
 
 RETAGGED = 10_000
@@ -120,19 +121,20 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
 def write_manifests(sync: Sync) -> int:
     """Write a manifest for each version, as the stage does, but for the reading of files."""
     now = sync.now()
-    with sync.store.begin(TENANT.tenant_id) as connection:
+    with sync.store.begin(TENANT.tenant_id) as session:
         due = manifests.due_manifests(
-            connection,
-            TENANT.tenant_id,
+            session,
             settings_digest=fingerprint(TENANT.artifacts.model_dump(mode="json")),
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
             retry_failed=False,
         )
-    for start in range(0, len(due), VERSIONS_A_BATCH):
-        built = [(item, manifest(int(item.run_id or "0", 16))) for item in due[start : start + VERSIONS_A_BATCH]]
+    for start in range(0, len(due), VERSIONS_PER_TRANSACTION):
+        built = [
+            (item, manifest(int(item.run_id or "0", 16))) for item in due[start : start + VERSIONS_PER_TRANSACTION]
+        ]
         read = [ReadManifest(item, found, fingerprint(found), retry=False, hashed_at=now) for item, found in built]
-        with sync.store.begin(TENANT.tenant_id) as connection:
-            manifests.write_manifests(connection, TENANT.tenant_id, read, now)
+        with sync.store.begin(TENANT.tenant_id) as session:
+            manifests.write_manifests(session, read, now)
     return len(due)
 
 
@@ -169,7 +171,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
                 cwd=Path(__file__).parents[1],
             ).stdout
             figures += [Figure(**figure) for figure in json.loads(told)]
-        with Store(postgres.url("store")) as store, store.begin(None) as connection:
+        with Store(postgres.url("store")) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
         show(f"{versions:,} versions take {size / 1e6:,.0f} MB in the database at the end")
     return figures

@@ -21,20 +21,20 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection
 
 from benchmarks.competitor import peak_bytes
 from benchmarks.idle_tenant import fill
 from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.persistence.queries import stage_contents
 from verifywise_mlflow.persistence.repositories import audit_log, records, tenancy
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.services.compliance_summary import standing
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.services.compliance_summary import summarize_compliance
+from verifywise_mlflow.services.tenant_policies import load_rules
 
 PREVIEWED = 5
 """Rows of a stage that Dagster is shown."""
@@ -71,9 +71,12 @@ def run(versions: int, url: str, postgres: int) -> list[Figure]:
                 ask(f"stage {stage}", partial(_unchanged, sync, stage))
         for question, answer in _told().items():
             ask(question, partial(_asked, store, answer))
-        rules, now = rules_of(TENANT), sync.now()
-        ask("standing", lambda: standing(store, TENANT.tenant_id, rules, now))
-        ask("standing, once more", lambda: standing(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)))
+        rules, now = load_rules(TENANT), sync.now()
+        ask("standing", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
+        ask(
+            "standing, once more",
+            lambda: summarize_compliance(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)),
+        )
     return figures
 
 
@@ -83,31 +86,30 @@ def _unchanged(sync: Sync, stage: Stage) -> None:
         raise SystemExit(f"{stage}: {changed} rows changed, of a tenant that did not")
 
 
-def _asked(store: Store, answer: Callable[[Connection], object]) -> None:
-    with store.begin(TENANT.tenant_id) as connection:
-        answer(connection)
+def _asked(store: Store, answer: Callable[[TenantSession], object]) -> None:
+    with store.begin(TENANT.tenant_id) as session:
+        answer(session)
 
 
-def _told() -> Mapping[str, Callable[[Connection], object]]:
-    of = TENANT.tenant_id
+def _told() -> Mapping[str, Callable[[TenantSession], object]]:
     versions = {f"data version of {stage}": partial(_data_version, stage) for stage in Stage}
     previews = {f"preview of {stage}": partial(_preview, stage) for stage in Stage}
     return {
         **versions,
         **previews,
-        "incomplete records": lambda connection: records.count_incomplete(connection, of),
-        "when each stage was gone through": lambda connection: tenancy.refreshes(connection, of),
-        "changed bytes": lambda connection: stage_contents.count_changed_bytes(connection, of),
-        "end of the trail": lambda connection: audit_log.head(connection, of),
+        "incomplete records": records.count_incomplete,
+        "when each stage was gone through": tenancy.refreshes,
+        "changed bytes": stage_contents.count_changed_bytes,
+        "end of the trail": audit_log.head,
     }
 
 
-def _data_version(stage: Stage, connection: Connection) -> object:
-    return stage_contents.stage_state(connection, TENANT.tenant_id, stage)
+def _data_version(stage: Stage, session: TenantSession) -> object:
+    return stage_contents.stage_state(session, stage)
 
 
-def _preview(stage: Stage, connection: Connection) -> object:
-    return stage_contents.newest_rows(connection, TENANT.tenant_id, stage, PREVIEWED)
+def _preview(stage: Stage, session: TenantSession) -> object:
+    return stage_contents.newest_rows(session, stage, PREVIEWED)
 
 
 def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:

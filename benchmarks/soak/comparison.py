@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from benchmarks.soak.fleet import Estate
 from benchmarks.soak.mutations import Key
-from verifywise_mlflow.audit.verification import verify
+from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 
@@ -54,7 +54,7 @@ def in_our_store(store: Store) -> list[tuple[Key, Version]]:
         "SELECT tenant_id, model_name, version_number, description, tags, aliases "
         "FROM verifywise.model_versions WHERE gone_at IS NULL"
     )
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         rows = connection.execute(query).all()
     return [
         (
@@ -86,15 +86,15 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
     yield from _tellings(set(theirs), deleted, store)
     yield from _entries(syncs, store)
     for tenant in (tenant for estate in estates for tenant in estate.tenants):
-        with store.begin(tenant) as connection:
-            report = verify(tenant, audit_log.links(connection, tenant), (), is_expected=True)
+        with store.begin(tenant) as session:
+            report = verify_chain(tenant, audit_log.links(session), (), is_expected=True)
         if report.damage:
             yield f"{tenant}: {report.damage.sentence}"
 
 
 def _records(living: Set[Key], store: Store) -> Iterator[str]:
     query = "SELECT tenant_id, model_name, version_number FROM verifywise.canonical_records WHERE gone_at IS NULL"
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         records: list[Key] = [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
     yield from _named("with two records", _doubled(records))
     yield from _named("without a record", living - set(records))
@@ -107,7 +107,7 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
         "SELECT tenant_id, model_name, version_number, kind FROM verifywise.lifecycle_events "
         "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"
     )
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         told = Counter(((row[0], row[1], row[2]), row[3]) for row in connection.execute(text(query)))
     seen, gone = ({key for key, kind in told if kind == wanted} for wanted in ("first seen", "disappeared"))
     yield from _named("told of twice", {key for (key, _), times in told.items() if times > 1})
@@ -120,7 +120,7 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
 def _entries(syncs: int, store: Store) -> Iterator[str]:
     """Yield kinds of entries in the audit trails of which there are more or fewer than there was to be told."""
     query = "SELECT entry::jsonb ->> 'kind', count(*) FROM verifywise.audit_trail GROUP BY 1"
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         kinds = Counter({str(row[0]): int(row[1]) for row in connection.execute(text(query))})
         events = int(connection.scalar(text("SELECT count(*) FROM verifywise.lifecycle_events")) or 0)
     for kind, expected in {"sync started": syncs, "sync ended": syncs, "lifecycle event": events}.items():

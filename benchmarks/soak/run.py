@@ -65,7 +65,7 @@ class Soaked:
 
     def figures(self) -> Figures:
         """Return what was counted."""
-        with self.store() as store, store.begin(None) as connection:
+        with self.store() as store, store.begin_shared() as connection:
             entries = int(connection.scalar(text("SELECT count(*) FROM verifywise.audit_trail")) or 0)
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
             versions = len(in_our_store(store))

@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.command_help import FAILED, INTERRUPTED, MISUSED
-from verifywise_mlflow.common.untrusted_text import inert
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.role_grants import is_known_tenant
-from verifywise_mlflow.persistence.store import Connection
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 
@@ -76,16 +76,20 @@ def errors_as_sentences(as_json: bool) -> Iterator[None]:
         yield
     except (TenantsFileError, SecretUnavailableError) as error:
         fail(str(error), 2, as_json)
-    except (ConnectorError, DatabaseError) as error:
+    except (HttpError, DatabaseError) as error:
         fail(str(error), 1, as_json)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED, as_json)
 
 
-def refuse_unknown(connection: Connection, tenant: str, as_json: bool) -> None:
+def refuse_unknown(session: TenantSession, as_json: bool) -> None:
     """End the command where nothing is known of a tenant: its name is a slip, or the role in use may not see it."""
-    if not is_known_tenant(connection, tenant):
-        fail(f"there is no tenant {tenant!r} in the database, or none that its role in use may see", FAILED, as_json)
+    if not is_known_tenant(session.connection, session.tenant_id):
+        fail(
+            f"there is no tenant {session.tenant_id!r} in the database, or none that its role in use may see",
+            FAILED,
+            as_json,
+        )
 
 
 def unwritable(path: Path, error: OSError, as_json: bool) -> NoReturn:
@@ -99,5 +103,5 @@ def fail(sentence: str, code: int, as_json: bool) -> NoReturn:
         sys.stdout.write(json.dumps({"outcome": "failed", "error": sentence}) + "\n")
     else:
         # Line by line: some errors have several. What a server said in one can neither colour nor overwrite it.
-        err.print(Text("\n".join(map(inert, sentence.split("\n"))), style="red"), soft_wrap=True)
+        err.print(Text("\n".join(map(escape_invisible, sentence.split("\n"))), style="red"), soft_wrap=True)
     raise typer.Exit(code)

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from verifywise_mlflow.common.signals import interruptible, write_unknown_letters_as_escapes
+from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
 from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
@@ -46,7 +46,7 @@ def run_demo(home: Path, once: bool, fresh: bool) -> int:
     Returns:
         The program's exit code: 0 if all syncs succeeded.
     """
-    write_unknown_letters_as_escapes()
+    escape_unencodable_output()
     console = Console()
     place = DemoHome(home)
     try:
@@ -206,7 +206,7 @@ def let_in(postgres: EmbeddedPostgres) -> Login:
     login = postgres.create_login(PIPELINE, owns="dagster")
     owners = postgres.url("verifywise")
     database.upgrade(owners)
-    with Store(owners) as store, store.begin(None) as connection:
+    with Store(owners) as store, store.begin_shared() as connection:
         role_grants.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
     return login
 

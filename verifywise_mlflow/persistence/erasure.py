@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Table, delete, func, select
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, compliance_counts, metadata, tenants
 
@@ -30,10 +31,10 @@ def erased_tables() -> list[Table]:
     )
 
 
-def kept_of(connection: Connection, tenant_id: str) -> dict[str, int]:
+def kept_of(session: TenantSession) -> dict[str, int]:
     """Return how many rows of a tenant an erasure would delete, table by table."""
     counted = {
-        table.name: connection.scalar(select(func.count()).where(table.c.tenant_id == tenant_id)) or 0
+        table.name: session.scalar(select(func.count()).where(table.c.tenant_id == session.tenant_id)) or 0
         for table in erased_tables()
     }
     return {name: count for name, count in counted.items() if count}
@@ -48,14 +49,14 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         TenantBusyError: a sync of the tenant is at work.
         DatabaseError: the role in use is not the schema's owner.
     """
-    with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as connection:
-        role_grants.refuse_all_but_the_owner(connection, "to erase a tenant")
-        counts = kept_of(connection, tenant_id)
-        uri = connection.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
-        for role in role_grants.readers_of(connection, tenant_id):
-            role_grants.revoke(connection, role)
+    with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as session:
+        role_grants.refuse_all_but_the_owner(session.connection, "to erase a tenant")
+        counts = kept_of(session)
+        uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
+        for role in role_grants.readers_of(session.connection, tenant_id):
+            role_grants.revoke(session.connection, role)
         for table in erased_tables():
-            connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
+            session.execute(delete(table).where(table.c.tenant_id == tenant_id))
         entry = AuditEntry(
             tenant_id=tenant_id,
             occurred_at=now,
@@ -64,8 +65,8 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             source_uri=uri or "",
             outcome="complete",
             code_version=__version__,
-            reason=f"by the database role {role_grants.role_in_use(connection)}",
+            reason=f"by the database role {role_grants.role_in_use(session.connection)}",
             counts=counts,
         )
-        audit_log.append(connection, [entry])
+        audit_log.append(session, [entry])
     return counts

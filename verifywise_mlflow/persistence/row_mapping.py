@@ -10,7 +10,6 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Connection,
     FromClause,
     Integer,
     Table,
@@ -32,6 +31,7 @@ from verifywise_mlflow.connector.models import (
     TrainingRun,
 )
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.session import TenantSession
 
 Row: TypeAlias = dict[str, object]
 Key: TypeAlias = tuple[str, int]
@@ -60,7 +60,7 @@ def _column(value: object) -> object:
     )
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows, or put them in the place of those with the same key, under a new revision."""
     if not rows:
         return
@@ -73,7 +73,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     # Of an upsert that returns nothing, SQLAlchemy makes a statement for each row (its issue 13130).
     batched = keyed.returning(table.c.tenant_id)
     for start in range(0, len(rows), BATCH):
-        connection.execute(batched, rows[start : start + BATCH])
+        session.execute(batched, rows[start : start + BATCH])
 
 
 def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
@@ -97,11 +97,11 @@ def same_version(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return and_(*(one.c[name] == other.c[name] for name in ("tenant_id", "model_name", "version_number")))
 
 
-def fingerprints(connection: Connection, table: Table, tenant_id: str, keys: Collection[Key]) -> dict[Key, str]:
+def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) -> dict[Key, str]:
     """Return the fingerprints of a table's rows for the given versions."""
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == tenant_id, of_versions(table, keys)
+            table.c.tenant_id == session.tenant_id, of_versions(table, keys)
         )
     )
     return {(name, number): fingerprint for name, number, fingerprint in rows}

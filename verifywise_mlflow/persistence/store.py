@@ -19,9 +19,10 @@ from verifywise_mlflow.persistence.database import (
     refuse_other_revision,
 )
 from verifywise_mlflow.persistence.errors import DatabaseError, failures_as_sentences
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-__all__ = ["Connection", "Store", "TenantBusyError"]  # other rooms name a connection, too, but no SQL
+__all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
 
 # Two statements in one round trip. The lock is shared with all other transactions and not with `db upgrade`, which so
 # waits for those that have begun; whoever begins later finds the new revision. The second statement has to begin after
@@ -67,19 +68,33 @@ class Store:
         self._engine.dispose()
 
     @contextmanager
-    def begin(self, tenant_id: str | None) -> Iterator[Connection]:
-        """Open a transaction of a tenant; it is kept when the block ends well, and undone otherwise.
+    def begin(self, tenant_id: str) -> Iterator[TenantSession]:
+        """Open a transaction of a tenant. It commits when the block ends and rolls back when the block raises.
 
-        Row-level security lets a pipeline's role see and write that tenant's rows alone; without a tenant, only which
-        tenants there are. A schema that was upgraded since this process began is refused.
+        Row-level security limits a pipeline's role to that tenant's rows. A schema that was upgraded since this process
+        started is refused.
 
         Raises:
-            DatabaseUnreachableError: there is no connection to be had.
-            DatabaseFailedError: the database was lost, or could not do what it was asked for.
-            DatabaseError: the schema is no longer this code's, or the role in use may not do what was asked for.
+            DatabaseUnreachableError: no connection could be opened.
+            DatabaseFailedError: the connection was lost, or the database could not run a statement.
+            DatabaseError: the schema is at another revision by now, or the role lacks a privilege.
         """
+        with self._transaction(tenant_id) as connection:
+            yield TenantSession(connection, tenant_id)
+
+    @contextmanager
+    def begin_shared(self) -> Iterator[Connection]:
+        """Open a transaction that belongs to no tenant: for the list of tenants, role grants and the owner's work.
+
+        Raises the same errors as ``begin``. Row-level security hides all tenants' rows from a pipeline's role here.
+        """
+        with self._transaction("") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, tenant_id: str) -> Iterator[Connection]:
         with opened(self._engine) as connection, failures_as_sentences(self._engine.url.username), connection.begin():
-            parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id or ""}
+            parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id}
             row = connection.exec_driver_sql(_BEGIN, parameters).first()
             refuse_other_revision(row.version_num if row else None, self._revision)
             yield connection

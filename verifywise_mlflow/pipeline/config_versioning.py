@@ -12,10 +12,10 @@ from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.normalize import REVISION
+from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION
 from verifywise_mlflow.persistence.repositories import audit_log, config_versions
 from verifywise_mlflow.persistence.repositories.config_versions import AdoptionKind
-from verifywise_mlflow.persistence.store import Connection
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -24,13 +24,13 @@ _ENTRY_KINDS: Final[Mapping[AdoptionKind, EntryKind]] = {
     "policy": "policy changed",
     "tenant": "tenant changed",
 }
-_SETTINGS_TOLD = 100
+_MAX_RECORDED_SETTINGS = 100
 """Of those that changed; the documents themselves are kept in full, in ``adoptions``."""
-_LONGEST_TOLD = 300
+_MAX_RECORDED_VALUE_CHARS = 300
 """Characters of JSON. A longer setting is told by its name alone."""
 
 
-class TellEntry(Protocol):
+class ConfigEntryFactory(Protocol):
     """Makes an entry of the audit trail."""
 
     def __call__(
@@ -39,59 +39,61 @@ class TellEntry(Protocol):
         """Return what happened, and why or how, in a sentence."""
 
 
-def adopt_mapping(context: StageContext, mapping: TagMapping, digest: str) -> None:
+def record_mapping_version(context: StageContext, mapping: TagMapping, digest: str) -> None:
     """Note the mapping that records are built with from now on. The digest stands beside each record's inputs."""
-    document = {"code_version": __version__, "revision": REVISION, "mapping": mapping.model_dump(mode="json")}
-    _adopt_in_stage(context, "mapping", digest, document)
+    document = {
+        "code_version": __version__,
+        "revision": NORMALIZER_REVISION,
+        "mapping": mapping.model_dump(mode="json"),
+    }
+    _record_in_stage(context, "mapping", digest, document)
 
 
-def adopt_policy(context: StageContext, rules: RuleSet, digest: str) -> None:
+def record_policy_version(context: StageContext, rules: RuleSet, digest: str) -> None:
     """Note the policies that records are judged by from now on. The digest stands beside each badge."""
     policies = {}
     for policy in rules.policies:
         said = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
         policies[policy.id] = said | {"rules": {rule["id"]: rule for rule in said["rules"]}}
     document = {"code_version": __version__, "policies": policies, "thresholds": dict(rules.thresholds)}
-    _adopt_in_stage(context, "policy", digest, document)
+    _record_in_stage(context, "policy", digest, document)
 
 
-def adopt_tenant(
-    connection: Connection, tenant: Tenant, sync_id: str, now: datetime, entry: TellEntry
+def record_tenant_version(
+    session: TenantSession, tenant: Tenant, sync_id: str, now: datetime, entry: ConfigEntryFactory
 ) -> list[AuditEntry]:
     """Note how the tenant is described from now on; return the entry that tells of a change.
 
     Secrets are not in it, since the description holds references alone; nor is the mapping, which is told of apart.
     """
     document = tenant.model_dump(mode="json", exclude={"mapping"})
-    return _adopted(connection, tenant.tenant_id, "tenant", fingerprint(document), document, sync_id, now, entry)
+    return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, entry)
 
 
-def _adopt_in_stage(context: StageContext, kind: AdoptionKind, digest: str, document: Mapping[str, object]) -> None:
-    with context.begin() as connection:
-        entries = _adopted(
-            connection,
-            context.tenant.tenant_id,
+def _record_in_stage(context: StageContext, kind: AdoptionKind, digest: str, document: Mapping[str, object]) -> None:
+    with context.begin() as session:
+        entries = _record_version(
+            session,
             kind,
             digest,
             document,
             context.sync_id,
             context.now,
-            context.entry,
+            context.make_entry,
         )
-        audit_log.append(connection, entries)
+        audit_log.append(session, entries)
 
 
-def _adopted(
-    connection: Connection,
-    tenant_id: str,
+def _record_version(
+    session: TenantSession,
     kind: AdoptionKind,
     digest: str,
     document: Mapping[str, object],
     sync_id: str,
     now: datetime,
-    entry: TellEntry,
+    entry: ConfigEntryFactory,
 ) -> list[AuditEntry]:
-    adoption = config_versions.adopt(connection, tenant_id, kind, digest, document, sync_id, now)
+    adoption = config_versions.adopt(session, kind, digest, document, sync_id, now)
     if adoption is None:
         return []
     previous = adoption.previous
@@ -99,7 +101,7 @@ def _adopted(
     if previous is None:
         return [entry(_ENTRY_KINDS[kind], "noted", reason=f"the first {kind} that is known of", counts=told)]
     changes = changed_settings(previous.document, document)
-    told["changed"] = dict(list(changes.items())[:_SETTINGS_TOLD])
+    told["changed"] = dict(list(changes.items())[:_MAX_RECORDED_SETTINGS])
     names = list(changes)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     reason = f"another {kind} holds from now on; what differs: {', '.join(names[:5])}{more}"
@@ -119,7 +121,7 @@ def changed_settings(previous: Mapping[str, object], new: Mapping[str, object]) 
 
 
 def _difference(previous: object, new: object) -> dict[str, object] | None:
-    if max(len(json.dumps(value)) for value in (previous, new)) > _LONGEST_TOLD:
+    if max(len(json.dumps(value)) for value in (previous, new)) > _MAX_RECORDED_VALUE_CHARS:
         return None
     return {"previous": previous, "new": new}
 

@@ -1,4 +1,4 @@
-"""The six stages, and what one of them has to say when it is through."""
+"""What the six stages share: the context that they run in, and the progress and report that they return."""
 
 from __future__ import annotations
 
@@ -8,39 +8,47 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from verifywise_mlflow.audit.entry import MakeEntry
+from verifywise_mlflow.audit.entry import EntryFactory
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-
-
-class Stage(StrEnum):
-    """The stages in the order in which the data passes through them. They are also the assets' and tables' names."""
-
-    REGISTERED_MODELS = "registered_models"
-    MODEL_VERSIONS = "model_versions"
-    TRAINING_RUNS = "training_runs"
-    ARTIFACT_MANIFESTS = "artifact_manifests"
-    CANONICAL_RECORDS = "canonical_records"
-    COMPLIANCE_RESULTS = "compliance_results"
 
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """What a sync is to do beyond what is due."""
+    """What a sync does in addition to the work that is due."""
 
     reconcile: bool = False
-    """Read all linked runs and failed manifests again, whatever the tenant's interval says."""
+    """Read all linked runs and failed manifests again, even if the tenant's reconcile interval has not passed."""
     rehash: bool = False
-    """List and hash all artifacts again, whatever the tenant's interval says."""
+    """List and hash all artifacts again, even if the tenant's rehash interval has not passed."""
     accept_removals: str | None = None
-    """Who has looked at the server, and why a large loss may pass that is held back otherwise; for the trail."""
+    """Who has checked the server, and why a loss is accepted that is otherwise held back. Goes to the audit trail."""
+
+
+class NoteKind(StrEnum):
+    """Whether a note needs attention."""
+
+    INFO = "info"
+    """The tenant's settings ask for it. The data-quality check ``complete`` passes."""
+    WARNING = "warning"
+    """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An object that could not be read. It is reported when it is new, or for a new reason."""
+class Note:
+    """A sentence for people about a stage, such as why a listing is incomplete or what was held back."""
+
+    text: str
+    kind: NoteKind = NoteKind.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """An object that could not be read. It is reported when it is new, and when its reason changes."""
 
     kind: str
     name: str
@@ -49,36 +57,40 @@ class Unreadable:
 
 @dataclass(slots=True)
 class Progress:
-    """What a stage found while it went through its work. Counts are of its own kind of object."""
+    """What a stage has done so far. The counts are of the stage's own kind of object."""
 
     read: int = 0
-    """Objects that the server showed, or, offline, that were due."""
+    """Objects that the server listed; for the offline stages, objects that were due."""
     changed: int = 0
     """Objects whose row was written."""
     removed: int = 0
-    """Objects that were found gone."""
+    """Objects that got a tombstone."""
     incomplete: int = 0
     """Objects that could not be read, or only in part."""
-    events: int = 0
-    """Lifecycle events that were told."""
-    unreadable: list[Unreadable] = field(default_factory=list)
-    told: int = 0
-    """How many of these the trail was told of."""
-    integrity: list[IntegrityEvent] = field(default_factory=list)
-    """Bytes that changed under versions that did not."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences for people: why a listing is incomplete, what was held back."""
-    reconciled: bool = False
-    """Whether everything was read anew."""
+    lifecycle_event_count: int = 0
+    """Lifecycle events that were recorded."""
+    read_failures: list[ReadFailure] = field(default_factory=list)
+    recorded_read_failures: int = 0
+    """How many of ``read_failures`` have an entry in the audit trail."""
+    integrity_events: list[IntegrityEvent] = field(default_factory=list)
+    """Files whose bytes changed although their version did not."""
+    notes: list[Note] = field(default_factory=list)
+    is_reconcile: bool = False
+    """Whether the stage read everything, not only what changed."""
     store_requests: int = 0
-    """Sent to object stores and other servers than the tenant's MLflow."""
-    protections: tuple[str, ...] = ()
-    """What was in force in the sandbox; empty where nothing had to be hashed or parsed."""
+    """Requests to object stores and other servers than the tenant's MLflow server."""
+    sandbox_protections: tuple[str, ...] = ()
+    """Protections that were in force in the sandbox; empty if nothing was hashed or parsed."""
+
+    @property
+    def warnings(self) -> list[Note]:
+        """The notes that need attention."""
+        return [note for note in self.notes if note.kind is NoteKind.WARNING]
 
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """A stage that is through."""
+    """A stage that has run to its end."""
 
     stage: Stage
     progress: Progress
@@ -87,13 +99,19 @@ class StageReport:
     seconds: float
 
     @property
-    def found_nothing_new(self) -> bool:
-        """Whether nothing was written. Notes say what stays so, as that a loss is held back, in each sync anew."""
-        found = self.progress
-        return not (found.changed or found.removed or found.events or found.integrity or found.unreadable)
+    def is_unchanged(self) -> bool:
+        """Whether nothing new was found. Notes do not count: a loss that is held back is noted by every sync."""
+        progress = self.progress
+        return not (
+            progress.changed
+            or progress.removed
+            or progress.lifecycle_event_count
+            or progress.integrity_events
+            or progress.read_failures
+        )
 
     def counts(self) -> dict[str, int | float | list[str]]:
-        """Return the figures for the audit trail and for programs."""
+        """Return the counts for the audit trail and for ``--json``."""
         progress = self.progress
         return {
             "read": progress.read,
@@ -104,41 +122,41 @@ class StageReport:
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             **({"store_requests": progress.store_requests} if progress.store_requests else {}),
-            **({"lifecycle_events": progress.events} if progress.events else {}),
-            **({"integrity_events": len(progress.integrity)} if progress.integrity else {}),
-            **({"notes": progress.notes} if progress.notes else {}),
-            **({"sandbox": list(progress.protections)} if progress.protections else {}),
+            **({"lifecycle_events": progress.lifecycle_event_count} if progress.lifecycle_event_count else {}),
+            **({"integrity_events": len(progress.integrity_events)} if progress.integrity_events else {}),
+            **({"notes": [note.text for note in progress.notes]} if progress.notes else {}),
+            **({"sandbox": list(progress.sandbox_protections)} if progress.sandbox_protections else {}),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage works with."""
+    """What a stage runs with."""
 
     tenant: Tenant
     store: Store
     sync_id: str
     reader: Callable[[], Reader]
-    """Opens the connection at first need: the last two stages never call it."""
+    """Returns the connection and opens it at the first call; the last two stages never call it."""
     now: datetime
     options: SyncOptions
     last_reconciled_at: datetime | None
-    """When this stage last read everything anew."""
-    show: Callable[[int, int], None]
-    """Takes how many objects are done, and of how many."""
-    entry: MakeEntry
-    """Makes an entry of the audit trail: ``Sync.entry``. It is to be appended in the transaction that it tells of."""
+    """When this stage last read everything."""
+    report_progress: Callable[[int, int], None]
+    """Takes how many objects are done, and the total."""
+    make_entry: EntryFactory
+    """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
 
-    def begin(self) -> AbstractContextManager[Connection]:
+    def begin(self) -> AbstractContextManager[TenantSession]:
         """Open a transaction of the tenant."""
         return self.store.begin(self.tenant.tenant_id)
 
     @property
     def is_reconcile_due(self) -> bool:
-        """Whether everything is to be read anew now.
+        """Whether the stage has to read everything now.
 
-        A tenth of the interval is given: a schedule that fires as often as the interval must not find
-        each second round a few seconds too early.
+        A reconcile is due after nine tenths of the interval. Otherwise a schedule that fires once per interval would
+        find every second reconcile a few seconds early.
         """
         if self.options.reconcile or self.last_reconciled_at is None:
             return True

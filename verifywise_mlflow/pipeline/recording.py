@@ -1,6 +1,7 @@
-"""Writes lifecycle events, and an entry in the trail for each, in the transaction of the rows that they tell of.
+"""Records lifecycle events, removals and read failures, with an entry in the audit trail for each.
 
-So a kill neither loses an event nor doubles one: it is there if and only if the row is.
+They are written in the transaction of the rows that they describe. A sync that is killed therefore neither loses nor
+duplicates an event: the event exists if and only if the row does.
 """
 
 from __future__ import annotations
@@ -13,46 +14,71 @@ from verifywise_mlflow.persistence.repositories import audit_log, lifecycle
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
 from verifywise_mlflow.persistence.repositories.registry import Entombed
 from verifywise_mlflow.persistence.row_mapping import BATCH
-from verifywise_mlflow.persistence.store import Connection
-from verifywise_mlflow.pipeline.context import Progress, StageContext
-from verifywise_mlflow.pipeline.lifecycle_events import event_of_tombstone
-from verifywise_mlflow.pipeline.removal_guard import Removal
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.lifecycle_events import tombstone_event
+from verifywise_mlflow.pipeline.removal_guard import RemovalDecision
 
 K = TypeVar("K")
 
-
-def tell(context: StageContext, connection: Connection, progress: Progress, events: Iterable[LifecycleEvent]) -> None:
-    """Add events and their entries."""
-    told = list(events)
-    lifecycle.append(connection, context.tenant.tenant_id, context.sync_id, told, context.now)
-    audit_log.append(connection, [_entry(context, event) for event in told])
-    progress.events += len(told)
+MAX_READ_FAILURE_ENTRIES = 1_000
+"""Entries for single read failures per stage. A note in the entry of the sync's end counts the remaining ones."""
 
 
-def bury(
+def record_events(
+    context: StageContext, session: TenantSession, progress: Progress, events: Iterable[LifecycleEvent]
+) -> None:
+    """Write lifecycle events and their entries."""
+    recorded = list(events)
+    lifecycle.append(session, context.sync_id, recorded, context.now)
+    audit_log.append(session, [_event_entry(context, event) for event in recorded])
+    progress.lifecycle_event_count += len(recorded)
+
+
+def record_removals(
     context: StageContext,
     progress: Progress,
-    removal: Removal[K],
-    entomb: Callable[[Connection, Sequence[K]], list[Entombed]],
+    removal: RemovalDecision[K],
+    entomb: Callable[[TenantSession, Sequence[K]], list[Entombed]],
 ) -> None:
-    """Give their tombstones to the objects that are gone, and tell of it; also who accepted it, if that had to be."""
-    for start in range(0, len(removal.gone), BATCH):
-        with context.begin() as connection:
-            if start == 0 and removal.accepted:
-                reason = f"{removal.accepted}; accepted: {context.options.accept_removals}"
-                audit_log.append(connection, [context.entry("removals accepted", "noted", reason=reason)])
-            entombed = entomb(connection, removal.gone[start : start + BATCH])
-            tell(context, connection, progress, map(event_of_tombstone, entombed))
-    progress.removed = len(removal.gone)
-    progress.notes += removal.notes
+    """Write tombstones for deleted objects and record each; record who accepted a large loss, too."""
+    for start in range(0, len(removal.deleted), BATCH):
+        with context.begin() as session:
+            if start == 0 and removal.accepted_loss:
+                reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
+                audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
+            entombed = entomb(session, removal.deleted[start : start + BATCH])
+            record_events(context, session, progress, map(tombstone_event, entombed))
+    progress.removed = len(removal.deleted)
+    progress.notes += map(Note, removal.notes)
 
 
-def _entry(context: StageContext, event: LifecycleEvent) -> AuditEntry:
-    is_of_version = event.version_number is not None and event.alias is None
-    return context.entry(
+def record_read_failures(context: StageContext, session: TenantSession, progress: Progress) -> None:
+    """Write an entry for each of the stage's read failures that has none yet."""
+    recorded = progress.recorded_read_failures
+    unrecorded = progress.read_failures[recorded : max(recorded, MAX_READ_FAILURE_ENTRIES)]
+    audit_log.append(
+        session,
+        [
+            context.make_entry(
+                "object unreadable",
+                "incomplete",
+                object_kind=failure.kind,
+                object_name=failure.name,
+                reason=failure.reason,
+            )
+            for failure in unrecorded
+        ],
+    )
+    progress.recorded_read_failures = len(progress.read_failures)
+
+
+def _event_entry(context: StageContext, event: LifecycleEvent) -> AuditEntry:
+    is_version_event = event.version_number is not None and event.alias is None
+    return context.make_entry(
         "lifecycle event",
         "noted",
-        object_kind="model version" if is_of_version else "registered model",
-        object_name=f"{event.model_name} version {event.version_number}" if is_of_version else event.model_name,
+        object_kind="model version" if is_version_event else "registered model",
+        object_name=f"{event.model_name} version {event.version_number}" if is_version_event else event.model_name,
         reason=event.sentence,
     )

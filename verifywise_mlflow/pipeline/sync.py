@@ -16,14 +16,15 @@ from typing import Literal
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Progress, Stage, StageContext, StageReport, SyncOptions
-from verifywise_mlflow.pipeline.recording_failures import TOLD_A_STAGE, tell_unreadable
-from verifywise_mlflow.pipeline.redacting_reader import MinimisedReader
+from verifywise_mlflow.pipeline.context import Note, Progress, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.recording import MAX_READ_FAILURE_ENTRIES, record_read_failures
+from verifywise_mlflow.pipeline.redacting_reader import RedactingReader
 from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
@@ -32,8 +33,8 @@ from verifywise_mlflow.pipeline.stages import (
     registered_models,
     training_runs,
 )
-from verifywise_mlflow.pipeline.tenant_activation import activate
-from verifywise_mlflow.services.audit_signing import sign_head, signing_key
+from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
+from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -52,7 +53,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _show_nothing(stage: Stage, done: int, total: int) -> None:
+def _ignore_progress(stage: Stage, done: int, total: int) -> None:
     """Progress for nobody."""
 
 
@@ -64,18 +65,18 @@ class Sync:
     store: Store
     options: SyncOptions = field(default_factory=SyncOptions)
     dagster_run_id: str | None = None
-    show: Callable[[Stage, int, int], None] = _show_nothing
+    report_progress: Callable[[Stage, int, int], None] = _ignore_progress
     now: Callable[[], datetime] = _utc_now
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
     _reader: Reader | None = None
-    _key: SigningKey | None = None
+    _signing_key: SigningKey | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
     def __enter__(self) -> Sync:
-        with self.store.begin(self.tenant.tenant_id) as connection:
-            activate(connection, self.tenant, self.now(), sync_id=self.sync_id)
-            audit_log.append(connection, [self._entry_of_start()])
+        with self.store.begin(self.tenant.tenant_id) as session:
+            activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
+            audit_log.append(session, [self._start_entry()])
         return self
 
     def __exit__(
@@ -84,11 +85,11 @@ class Sync:
         if error is not None and self._failure is None:
             self._failure = ("between two stages", error)
         try:
-            with self.store.begin(self.tenant.tenant_id) as connection:
-                still_incomplete = records.count_incomplete(connection, self.tenant.tenant_id)
-                audit_log.append(connection, [self._entry_of_end(still_incomplete)])
-                if self._key:
-                    sign_head(connection, self.tenant.tenant_id, self._key, self.now())
+            with self.store.begin(self.tenant.tenant_id) as session:
+                still_incomplete = records.count_incomplete(session)
+                audit_log.append(session, [self._end_entry(still_incomplete)])
+                if self._signing_key:
+                    sign_chain_head(session, self._signing_key, self.now())
         except DatabaseError as failure:
             # Why the sync failed must not be hidden by this. A sync that has begun and not ended shows in the trail.
             if error is None:
@@ -103,16 +104,16 @@ class Sync:
         """Run one stage, while no other sync of the tenant runs any.
 
         Raises:
-            ConnectorError: the server cannot be read at all. What is known stays as it was.
+            HttpError: the server cannot be read at all. What is known stays as it was.
             SecretUnavailableError: a credential's reference points to nothing, or the signing key's does.
             TenantBusyError: another sync of the tenant did not end.
         """
         started, before = time.monotonic(), self._traffic()
         try:
             with self.store.exclusive(self.tenant.tenant_id):
-                if self._key is None:
+                if self._signing_key is None:
                     # Before anything is read: who wants signatures is to have no sync without one.
-                    self._key = signing_key()
+                    self._signing_key = signing_key()
                 context = self._context(stage, self.now())
                 progress = _STAGES[stage](context)
                 self._close_stage(context, stage, progress)
@@ -139,16 +140,16 @@ class Sync:
     def reader(self) -> Reader:
         """Return the connection; open it the first time."""
         if self._reader is None:
-            self._reader = MinimisedReader(lambda: open_reader(self.tenant), self.tenant.minimisation)
+            self._reader = RedactingReader(lambda: open_reader(self.tenant), self.tenant.redaction)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
-        with self.store.begin(self.tenant.tenant_id) as connection:
-            tenancy.refuse_erased(connection, self.tenant.tenant_id)
-            last = tenancy.refreshes(connection, self.tenant.tenant_id).get(stage)
+        with self.store.begin(self.tenant.tenant_id) as session:
+            tenancy.refuse_erased(session)
+            last = tenancy.refreshes(session).get(stage)
             # By each stage: a sync with other settings may have had its turn since the stage before.
-            redaction_epoch.adopt(connection, self.tenant.tenant_id, self.tenant.minimisation, now, self.sync_id)
-            minimised_since = redaction_epoch.in_force_since(connection, self.tenant.tenant_id)
+            redaction_epoch.adopt(session, self.tenant.redaction, now, self.sync_id)
+            minimised_since = redaction_epoch.in_force_since(session)
         return StageContext(
             tenant=self.tenant,
             store=self.store,
@@ -156,25 +157,23 @@ class Sync:
             reader=self.reader,
             now=now,
             options=self.options,
-            last_reconciled_at=_since(minimised_since, last.reconciled_at if last else None),
-            show=lambda done, total: self.show(stage, done, total),
-            entry=self.entry,
+            last_reconciled_at=_current_reconcile(minimised_since, last.reconciled_at if last else None),
+            report_progress=lambda done, total: self.report_progress(stage, done, total),
+            make_entry=self.make_entry,
         )
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
-        if (more := len(progress.unreadable) - TOLD_A_STAGE) > 0:
-            progress.notes.append(f"{more:,} more objects could not be read")
-        with context.begin() as connection:
-            tenancy.note_refresh(
-                connection, self.tenant.tenant_id, stage, self.sync_id, context.now, reconciled=progress.reconciled
-            )
-            tell_unreadable(context, connection, progress)
+        if (more := len(progress.read_failures) - MAX_READ_FAILURE_ENTRIES) > 0:
+            progress.notes.append(Note(f"{more:,} more objects could not be read"))
+        with context.begin() as session:
+            tenancy.note_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
+            record_read_failures(context, session, progress)
 
-    def _entry_of_start(self) -> AuditEntry:
-        return self.entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})
+    def _start_entry(self) -> AuditEntry:
+        return self.make_entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})
 
-    def _entry_of_end(self, still_incomplete: int) -> AuditEntry:
-        reasons = [note for report in self.reports for note in report.progress.notes]
+    def _end_entry(self, still_incomplete: int) -> AuditEntry:
+        reasons = [note.text for report in self.reports for note in report.progress.notes]
         incomplete = [f"{n:,} of {report.stage}" for report in self.reports if (n := report.progress.incomplete)]
         outcome: Outcome = "incomplete" if incomplete else "complete"
         if incomplete:
@@ -185,16 +184,16 @@ class Sync:
         if self._failure:
             stage, error = self._failure
             outcome = "failed"
-            reasons.insert(0, f"{stage}: {_sentence(error)}")
+            reasons.insert(0, f"{stage}: {_error_text(error)}")
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
         traffic = self._traffic()
         counts["requests"], counts["bytes_read"] = traffic.requests, traffic.bytes_read
         counts["incomplete_records"] = still_incomplete
         if self._reader:
             counts["server"] = asdict(self._reader.server)
-        return self.entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)
+        return self.make_entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)
 
-    def entry(
+    def make_entry(
         self,
         kind: EntryKind,
         outcome: Outcome,
@@ -214,7 +213,7 @@ class Sync:
             outcome=outcome,
             code_version=__version__,
             dagster_run_id=self.dagster_run_id,
-            credential_identity=_identity(self.tenant),
+            credential_identity=_credential_identity(self.tenant),
             server_version=self._reader.server.version if self._reader else None,
             object_kind=object_kind,
             object_name=object_name,
@@ -228,21 +227,21 @@ class Sync:
         return Traffic(traffic.requests, traffic.bytes_read)
 
 
-def _since(minimised_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:
+def _current_reconcile(minimised_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:
     """Return when all was last read anew; what was read under other settings for minimisation counts as not read."""
     if reconciled_at and minimised_since and reconciled_at < minimised_since:
         return None
     return reconciled_at
 
 
-def _identity(tenant: Tenant) -> str:
+def _credential_identity(tenant: Tenant) -> str:
     try:
         return tenant.auth.identity()
     except SecretUnavailableError as error:
         return f"{tenant.auth.kind} ({error})"
 
 
-def _sentence(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Return an error for the trail; one that is none of ours may quote anything, so only its kind is told."""
     if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, a run that Dagster terminates
         return "it was interrupted"

@@ -9,31 +9,32 @@ from datetime import datetime
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.persistence.repositories import audit_log, tenancy
-from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.config_versioning import adopt_tenant
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.config_versioning import record_tenant_version
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
 def active_tenants(store: Store) -> set[str]:
     """Return the tenants that the store holds as synced."""
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         return tenancy.active_tenants(connection)
 
 
-def keep_in_step(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
+def reconcile_tenants(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
     """Activate the tenants of the file, deactivate those that left it; return the latter. Their data stays."""
     left = sorted(active_tenants(store) - set(described))
     for tenant in described.values():
-        with store.begin(tenant.tenant_id) as connection:
-            activate(connection, tenant, now)
+        with store.begin(tenant.tenant_id) as session:
+            activate_tenant(session, tenant, now)
     for tenant_id in left:
-        with store.begin(tenant_id) as connection:
-            if (uri := tenancy.deactivate(connection, tenant_id, now)) is not None:
-                audit_log.append(connection, [_entry("tenant deactivated", tenant_id, uri, now)])
+        with store.begin(tenant_id) as session:
+            if (uri := tenancy.deactivate(session, now)) is not None:
+                audit_log.append(session, [_entry("tenant deactivated", tenant_id, uri, now)])
     return left
 
 
-def activate(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
+def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
     """Note a tenant as one that is synced, and how it is described; the trail tells when that was different before."""
 
     def tell(
@@ -43,10 +44,10 @@ def activate(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: 
         return replace(told, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
 
     entries = []
-    if tenancy.activate(connection, tenant.tenant_id, tenant.tracking_uri, tenant.workspace, now):
+    if tenancy.activate(session, tenant.tracking_uri, tenant.workspace, now):
         entries.append(tell("tenant activated", "noted", reason=None))
-    entries += adopt_tenant(connection, tenant, sync_id, now, tell)
-    audit_log.append(connection, entries)
+    entries += record_tenant_version(session, tenant, sync_id, now, tell)
+    audit_log.append(session, entries)
 
 
 def _entry(kind: EntryKind, tenant_id: str, uri: str, now: datetime) -> AuditEntry:

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from verifywise_mlflow.audit.checkpoint import Checkpoint, sign
-from verifywise_mlflow.audit.keys import SigningKey, UnusableKeyError
+from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
+from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow.persistence.store import Connection
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
 
-VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
+SIGNING_KEY_VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
 """Holds a reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""
 
 
@@ -23,7 +23,7 @@ def signing_key() -> SigningKey | None:
     Raises:
         SecretUnavailableError: the variable is set, but there is no such key behind it.
     """
-    written = os.environ.get(VARIABLE)
+    written = os.environ.get(SIGNING_KEY_VARIABLE)
     if not written:
         return None
     try:
@@ -31,19 +31,19 @@ def signing_key() -> SigningKey | None:
     except ValidationError:
         # It may be the very key.
         raise SecretUnavailableError(
-            f"{VARIABLE} has to be a reference to a key, env:NAME or file:/absolute/path, not the key itself"
+            f"{SIGNING_KEY_VARIABLE} has to be a reference to a key, env:NAME or file:/absolute/path, not the key itself"
         ) from None
     except SecretUnavailableError as error:
-        raise SecretUnavailableError(f"{VARIABLE}: {error}") from None
-    except UnusableKeyError as error:
-        raise SecretUnavailableError(f"{VARIABLE}: what {written} refers to cannot sign: {error}") from None
+        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: {error}") from None
+    except InvalidKeyError as error:
+        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: what {written} refers to cannot sign: {error}") from None
 
 
-def sign_head(connection: Connection, tenant_id: str, key: SigningKey, now: datetime) -> Checkpoint | None:
+def sign_chain_head(session: TenantSession, key: SigningKey, now: datetime) -> Checkpoint | None:
     """Sign the end of the tenant's chain, and keep that beside it; nothing, if there is no chain."""
-    head = audit_log.head(connection, tenant_id)
+    head = audit_log.head(session)
     if head is None:
         return None
-    checkpoint = sign(tenant_id, head, key, now)
-    audit_log.append_checkpoint(connection, checkpoint)
+    checkpoint = sign_checkpoint(session.tenant_id, head, key, now)
+    audit_log.append_checkpoint(session, checkpoint)
     return checkpoint

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from verifywise_mlflow.compliance.badge import MODEL_RULE, VERSION_RULE, model_badge
+from verifywise_mlflow.compliance.badge import MODEL_RULE, VERSION_RULE, Badge, model_badge
 from verifywise_mlflow.compliance.badge_svg import badge_svg
-from verifywise_mlflow.compliance.verdict import Badge
 from verifywise_mlflow.persistence.repositories import badges
-from verifywise_mlflow.persistence.store import Connection
+from verifywise_mlflow.persistence.session import TenantSession
 
 
 @dataclass(frozen=True, slots=True)
-class ShownBadge:
+class BadgeReport:
     """A badge with what it is made of."""
 
     tenant: str
@@ -43,29 +42,29 @@ class ShownBadge:
         return badge_svg(f"{self.model_name}{number}", self.badge, sum(self.waived.values()))
 
 
-def badge_of(
-    connection: Connection, tenant_id: str, model_name: str, version_number: int | None, at: datetime
-) -> ShownBadge | None:
+def badge_report(
+    session: TenantSession, model_name: str, version_number: int | None, at: datetime
+) -> BadgeReport | None:
     """Return the badge of a version, or of a model; None where nothing was judged that it could be made of.
 
     ``at`` is now: waivers that have expired by then do not count.
     """
-    versions = {one.judged.version_number: one for one in badges.badged_versions(connection, tenant_id, model_name)}
+    versions = {one.judged.version_number: one for one in badges.badged_versions(session, model_name)}
     if version_number is None:
         found = model_badge([one.judged for one in versions.values() if one.gone_at is None])
         if found is None:
             return None
-        word, counted, because, rule = found.badge, found.counted, found.because, MODEL_RULE
+        word, counted, because, rule = found.badge, found.version_numbers, found.selected_because, MODEL_RULE
     else:
         one = versions.get(version_number)
         if one is None or one.judged.badge is None:
             return None
         word, counted, because, rule = one.judged.badge, (version_number,), None, VERSION_RULE
-    tally = badges.tally(connection, tenant_id, [(model_name, number) for number in counted], at)
+    tally = badges.tally(session, [(model_name, number) for number in counted], at)
     times = [time for number in counted if (time := versions[number].evaluated_at)]
     of_version = versions[version_number] if version_number is not None else None
-    return ShownBadge(
-        tenant=tenant_id,
+    return BadgeReport(
+        tenant=session.tenant_id,
         model_name=model_name,
         version_number=version_number,
         badge=word,

@@ -5,39 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.queries.stage_timestamps import standing
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.context import Stage
-from verifywise_mlflow.tenants.freshness import StageAge, ages
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.freshness import StageFreshness, stage_freshness
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
-def stage_ages(connection: Connection, tenant: Tenant, now: datetime) -> list[StageAge]:
+def stage_ages(session: TenantSession, tenant: Tenant, now: datetime) -> list[StageFreshness]:
     """Return how old each stage of a tenant is, in their order; none of a tenant that the store does not know yet."""
-    found = standing(connection, tenant.tenant_id)
+    found = standing(session)
     if found is None:
         return []
     gone_through = {stage.value: found.gone_through.get(stage) for stage in Stage}
-    return ages(gone_through, tenant.intervals, known_since=found.first_seen_at, now=now)
+    return stage_freshness(gone_through, tenant.intervals, known_since=found.first_seen_at, now=now)
 
 
-def late_tenants(
+def stale_tenants(
     store: Store, tenants: Iterable[Tenant], now: datetime
-) -> Iterator[tuple[Tenant, list[StageAge], str]]:
+) -> Iterator[tuple[Tenant, list[StageFreshness], str]]:
     """Yield each tenant with the ages of its stages and, where one of them is late, with how its last sync ended."""
     for tenant in tenants:
-        with store.begin(tenant.tenant_id) as connection:
-            aged = stage_ages(connection, tenant, now)
-            is_late = any(age.is_late for age in aged)
-            ended = how_the_last_sync_ended(connection, tenant.tenant_id) if is_late else ""
+        with store.begin(tenant.tenant_id) as session:
+            aged = stage_ages(session, tenant, now)
+            is_late = any(age.is_stale for age in aged)
+            ended = last_sync_summary(session) if is_late else ""
         yield tenant, aged, ended
 
 
-def how_the_last_sync_ended(connection: Connection, tenant_id: str) -> str:
+def last_sync_summary(session: TenantSession) -> str:
     """Return what the audit trail says of it, in words. They may quote what a server said."""
     try:
-        last = audit_log.entries(connection, tenant_id, limit=1, kind="sync ended")
+        last = audit_log.entries(session, limit=1, kind="sync ended")
     except audit_log.DamagedEntryError as error:
         return str(error)
     if not last:

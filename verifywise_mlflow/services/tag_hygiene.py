@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from verifywise_mlflow.normalizer.mapping.mapping_index import vocabulary
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
-from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene, fields_with_forms, hygiene
+from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene, assess_tags, fields_with_normal_forms
 from verifywise_mlflow.persistence.queries.tag_usage import MOST_DISTINCT, key_uses, value_uses
 from verifywise_mlflow.persistence.repositories.config_versions import adopted
 from verifywise_mlflow.persistence.store import Store
@@ -22,35 +22,35 @@ COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "exa
 
 def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
     """Return what could be mended in the tags of a tenant's living models, versions, runs and logged models."""
-    return tag_hygiene_under(store, tenant.tenant_id, default_mapping().extended_by(tenant.mapping))
+    return hygiene_with_mapping(store, tenant.tenant_id, default_mapping().extended_by(tenant.mapping))
 
 
-def adopted_mapping(store: Store, tenant_id: str) -> TagMapping | None:
+def current_mapping(store: Store, tenant_id: str) -> TagMapping | None:
     """Return the mapping that the tenant's records were last built with; None, if none ever were."""
-    with store.begin(tenant_id) as connection:
-        found = adopted(connection, tenant_id, "mapping")
+    with store.begin(tenant_id) as session:
+        found = adopted(session, "mapping")
     return TagMapping.model_validate(found.document["mapping"]) if found else None
 
 
-def tag_hygiene_under(store: Store, tenant_id: str, mapping: TagMapping) -> TagHygiene:
+def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> TagHygiene:
     """Return the same as under a mapping."""
-    words = vocabulary(mapping)
-    with store.begin(tenant_id) as connection:
-        keys = key_uses(connection, tenant_id)
-        asked = fields_with_forms({use.key for use in keys}, words)
-        values = value_uses(connection, tenant_id, asked)
+    words = mapping_index(mapping)
+    with store.begin(tenant_id) as session:
+        keys = key_uses(session)
+        asked = fields_with_normal_forms({use.key for use in keys}, words)
+        values = value_uses(session, asked)
     is_cut = max(len(keys), len(values)) > MOST_DISTINCT
-    return hygiene(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, words, is_cut=is_cut)
+    return assess_tags(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, words, is_cut=is_cut)
 
 
-def frame(report: TagHygiene) -> pd.DataFrame:
+def to_dataframe(report: TagHygiene) -> pd.DataFrame:
     """Return the report as a frame: a row a problem, the columns of ``COLUMNS``."""
     import pandas as pd  # half a second, in each run of Dagster, for whom no frame is made
 
-    return pd.DataFrame(problems(report), columns=list(COLUMNS))
+    return pd.DataFrame(problem_rows(report), columns=list(COLUMNS))
 
 
-def problems(report: TagHygiene) -> list[Row]:
+def problem_rows(report: TagHygiene) -> list[Row]:
     """Return the report as rows with the names of ``COLUMNS``: misspelt keys, unknown values, unmapped keys."""
     return [
         *(

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.input_hash import input_hash_of, rule_digest
+from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import RuleResult
@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.repositories import config_versions, waivers
 from verifywise_mlflow.persistence.repositories.config_versions import Adopted
 from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
-from verifywise_mlflow.persistence.store import Connection
+from verifywise_mlflow.persistence.session import TenantSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,16 @@ class Explanation:
         return not self.problems
 
 
-def explain(connection: Connection, tenant_id: str, key: Key, rule_id: str, at: datetime) -> Explanation | None:
+def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime) -> Explanation | None:
     """Return why a rule's verdict on a version was what it was at a time; None where there was none."""
-    verdict = next(
-        (one for one in history.verdicts_as_of(connection, tenant_id, key, at) if one.rule_id == rule_id), None
-    )
+    verdict = next((one for one in history.verdicts_as_of(session, key, at) if one.rule_id == rule_id), None)
     if verdict is None:
         return None
     given_at = verdict.span.held_from
-    adopted = config_versions.adopted(connection, tenant_id, "policy", at=given_at)
-    state = history.record_as_of(connection, tenant_id, key, given_at)
-    told = _rule_in(adopted, rule_id)
-    problems, recomputed = _judged_again(verdict, told, state)
+    adopted = config_versions.adopted(session, "policy", at=given_at)
+    state = history.record_as_of(session, key, given_at)
+    told = _find_rule(adopted, rule_id)
+    problems, recomputed = _reproduce(verdict, told, state)
     code_version = str(adopted.document.get("code_version")) if adopted else None
     remarks = []
     if code_version and code_version != __version__:
@@ -83,13 +81,11 @@ def explain(connection: Connection, tenant_id: str, key: Key, rule_id: str, at: 
         recomputed=recomputed,
         problems=tuple(problems),
         remarks=tuple(remarks),
-        waivers=[
-            one for one in waivers.holding(connection, tenant_id, at) if one.waiver.covers(rule_id, key[0], key[1])
-        ],
+        waivers=[one for one in waivers.holding(session, at) if one.waiver.covers(rule_id, key[0], key[1])],
     )
 
 
-def _rule_in(adopted: Adopted | None, rule_id: str) -> Mapping[str, object] | None:
+def _find_rule(adopted: Adopted | None, rule_id: str) -> Mapping[str, object] | None:
     """Return a rule out of the document of the policies; before 0011 there was one, under another name."""
     if adopted is None:
         return None
@@ -104,7 +100,7 @@ def _rule_in(adopted: Adopted | None, rule_id: str) -> Mapping[str, object] | No
     return None
 
 
-def _judged_again(
+def _reproduce(
     verdict: VerdictState, told: Mapping[str, object] | None, state: RecordState | None
 ) -> tuple[list[str], RuleResult | None]:
     if not verdict.input_hash:
@@ -117,7 +113,7 @@ def _judged_again(
         return [f"this release cannot read the rule as it was: {error.errors()[0]['msg']}"], None
     problems = []
     values = cast("Mapping[str, Json]", verdict.values)
-    if input_hash_of(rule_digest(rule), values, verdict.thresholds, verdict.day) != verdict.input_hash:
+    if input_hash(rule_digest(rule), values, verdict.thresholds, verdict.day) != verdict.input_hash:
         problems.append("its hash is not that of the rule and the values that are kept beside it")
     if state is None:
         return [*problems, "the record that it was given for is not kept any more"], None

@@ -1,4 +1,4 @@
-"""``verifywise-mlflow audit``, as docs/audit.md has it."""
+"""The commands ``verifywise-mlflow audit``, as the documentation has them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
-from verifywise_mlflow.audit.checkpoint import FORMAT, Checkpoint
+from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint
 from verifywise_mlflow.audit.entry import EntryKind
 from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_signing import VARIABLE, sign_head
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head
 from verifywise_mlflow_tests.audit.chains import KEY
+from verifywise_mlflow_tests.documentation import ROOT, read_page
 from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+GUIDE = read_page("how-to/verify-audit-trail.md")
+REFERENCE = read_page("reference/audit-trail.md")
 
 
 def run(*arguments: str) -> Result:
@@ -39,15 +40,13 @@ def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.
     append(store, *(entry(number, "[red]why[/red]\n") for number in range(8)))
     (tmp_path / "given.pem").write_bytes(KEY.pem())
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    monkeypatch.setenv(VARIABLE, f"file:{tmp_path}/given.pem")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{tmp_path}/given.pem")
     monkeypatch.chdir(tmp_path)
     return store
 
 
-def test_each_command_of_the_document_does_what_it_says(filled: Store) -> None:
-    commands = re.findall(
-        r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", DOCUMENT, re.MULTILINE
-    )
+def test_each_command_of_the_guide_succeeds(filled: Store) -> None:
+    commands = re.findall(r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", GUIDE, re.MULTILINE)
     assert len(commands) == 9
     for written in commands:
         program, *arguments = shlex.split(written)
@@ -62,17 +61,17 @@ def test_each_command_of_the_document_does_what_it_says(filled: Store) -> None:
             Path("public.pem").write_text(KEY.public.pem())
 
 
-def test_the_document_names_each_kind_of_entry_and_of_damage() -> None:
-    assert [kind for kind in EntryKind.__args__ if f"`{kind}`" not in DOCUMENT] == []  # type: ignore[attr-defined]
-    assert [kind for kind in DamageKind.__args__ if f"`{kind}`" not in DOCUMENT] == []  # type: ignore[attr-defined]
+def test_the_reference_names_each_kind_of_entry_and_of_damage() -> None:
+    assert [kind for kind in EntryKind.__args__ if f"`{kind}`" not in REFERENCE] == []  # type: ignore[attr-defined]
+    assert [kind for kind in DamageKind.__args__ if f"`{kind}`" not in REFERENCE] == []  # type: ignore[attr-defined]
 
 
 def test_a_trail_cut_off_with_its_checkpoints_is_shown_by_one_kept_elsewhere(filled: Store) -> None:
     Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
-    with filled.begin("acme") as connection:
+    with filled.begin("acme") as session:
         for table in ("audit_trail", "audit_checkpoints"):
-            connection.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
-            connection.execute(text(f"DELETE FROM verifywise.{table} WHERE sequence > 5"))
+            session.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
+            session.execute(text(f"DELETE FROM verifywise.{table} WHERE sequence > 5"))
 
     assert run("verify", "acme").exit_code == 0
     shown = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
@@ -114,8 +113,14 @@ def test_no_error_moves_the_terminal(filled: Store) -> None:
 
 
 def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
-    claim = {"format": FORMAT, "tenant_id": "acme", "sequence": 8, "entry_hash": "0", "signed_at": "\x1b[32m\ud800"}
-    Path("forged.jsonl").write_text(Checkpoint(json.dumps(claim), "00").as_line())
+    claim = {
+        "format": CHECKPOINT_FORMAT,
+        "tenant_id": "acme",
+        "sequence": 8,
+        "entry_hash": "0",
+        "signed_at": "\x1b[32m\ud800",
+    }
+    Path("forged.jsonl").write_text(Checkpoint(json.dumps(claim), "00").to_json_line())
 
     done = run("verify", "acme", "--checkpoint", "forged.jsonl")
 
@@ -124,9 +129,9 @@ def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
 
 @pytest.mark.parametrize("damaged", ["{}", "[]", '"x"', '{"occurred_at": "never", "kind": 5}'])
 def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> None:
-    with filled.begin("acme") as connection:
-        connection.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER append_only"))
-        connection.execute(
+    with filled.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER append_only"))
+        session.execute(
             text("UPDATE verifywise.audit_trail SET entry = :damaged WHERE sequence = 5"), {"damaged": damaged}
         )
 
@@ -141,17 +146,17 @@ def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> N
 def test_two_checkpoints_of_the_same_second_are_one(filled: Store) -> None:
     now = datetime(2026, 3, 3, tzinfo=UTC)
     for _ in range(2):
-        with filled.begin("acme") as connection:
-            sign_head(connection, "acme", KEY, now)
-    with filled.begin("acme") as connection:
-        assert len(list(audit_log.checkpoints(connection, "acme"))) == 1
+        with filled.begin("acme") as session:
+            sign_chain_head(session, KEY, now)
+    with filled.begin("acme") as session:
+        assert len(list(audit_log.checkpoints(session))) == 1
 
 
 def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("new-key", "signing.pem")
     path = Path("signing.pem").absolute()
     Path("public.pem").write_text(made.stdout)
-    monkeypatch.setenv(VARIABLE, f"file:{path}")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{path}")
     run("checkpoint", "acme")
 
     assert path.stat().st_mode & 0o777 == 0o600
@@ -183,10 +188,10 @@ def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], 
 
 
 def test_signing_without_a_key_says_which_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(SIGNING_KEY_VARIABLE)
     done = run("checkpoint", "acme")
-    assert (done.exit_code, VARIABLE in done.stderr) == (2, True)
+    assert (done.exit_code, SIGNING_KEY_VARIABLE in done.stderr) == (2, True)
 
-    monkeypatch.setenv(VARIABLE, "env:ABSENT_KEY")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, "env:ABSENT_KEY")
     done = run("checkpoint", "acme")
     assert (done.exit_code, "ABSENT_KEY" in done.stderr) == (2, True)

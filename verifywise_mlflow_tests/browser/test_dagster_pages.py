@@ -13,10 +13,10 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.seeding import TENANTS
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.browser.chromium import wait_for
 from verifywise_mlflow_tests.browser.playground import CODE, HOSTILE, Playground, playground
@@ -52,7 +52,7 @@ def outage(servers: Playground, mlflow_uri: str) -> Iterator[Proxy]:
     """A third tenant, synced and then down. Begun sooner than it is looked at: a schedule ticks every other minute."""
     with proxy_before(mlflow_uri) as proxy:
         described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
-        servers.describe("initech", {**described, "bounds": {"attempts": 1}})
+        servers.describe("initech", {**described, "limits": {"max_attempts": 1}})
         servers.evaluate("tenants")
         _wait_for_run(servers, "initech", "SUCCESS", asked_by="dagster/sensor_name")
 
@@ -193,7 +193,7 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
 ) -> None:
     servers.evaluate("alerts")
     _wait_for_run(servers, "initech", "FAILURE", asked_by="dagster/schedule_name")
-    servers.evaluate("late_tenants", "alerts")
+    servers.evaluate("stale_tenants", "alerts")
     chromium.resize(page, 1680, 900)
     reader = Reader(page, servers.dagster.uri)
     reader.click("Catalog", "canonical_records")
@@ -206,7 +206,7 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
     reader.sees("not gone through in time: registered_models, ", "Its last sync ended at ")
     assert reader.clicks == 6
     chromium.shoot(page, "late", pictures)
-    assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant late raised"]
+    assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant stale raised"]
 
     outage.fault = lambda _: None
     servers.dagster.api.launch("initech")
@@ -216,15 +216,15 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
     wait_for(page, "each stage was gone through in time")
     assert sorted(_alerts(servers, "initech")) == [
         *("sync failed raised", "sync failed resolved"),
-        *("tenant late raised", "tenant late resolved"),
+        *("tenant stale raised", "tenant stale resolved"),
     ]
 
 
 def _let_pass(servers: Playground, tenant: str, ago: timedelta) -> None:
     """Let a tenant have been synced so long ago."""
-    with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as connection:
+    with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
         for stage in Stage:
-            tenancy.note_refresh(connection, tenant, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
+            tenancy.note_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
 
 
 def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:

@@ -43,8 +43,8 @@ def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
     document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
-    with store.begin("acme") as connection:
-        config_versions.adopt(connection, "acme", "policy", "digest", document, "sync", NOON)
+    with store.begin("acme") as session:
+        config_versions.adopt(session, "policy", "digest", document, "sync", NOON)
     for number, verdict in ((1, Verdict.PASS), (2, Verdict.NOT_EVIDENCED)):
         write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
         write_verdicts(store, {"owner": verdict}, NOON, key=("fraud", number))

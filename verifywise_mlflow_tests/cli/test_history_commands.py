@@ -9,12 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.commands.show import GROUPS
 from verifywise_mlflow.cli.output import out
-from verifywise_mlflow.common.untrusted_text import inert, shown
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
-from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.normalizer.record import FIELDS, FIELDS_BY_GROUP
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import tenancy
@@ -38,8 +37,8 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two states of a record and three of its verdicts; no tenants.yaml, as a reader has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    with store.begin("acme") as connection:
-        tenancy.activate(connection, "acme", "https://mlflow.acme.example", None, day(1))
+    with store.begin("acme") as session:
+        tenancy.activate(session, "https://mlflow.acme.example", None, day(1))
     write_record(store, inputs(version_tags={"owner": "ada"}, run_tags={}), day(1), metrics={"auc": 0.91})
     write_verdicts(store, {"a": Verdict.FAIL, "dropped": Verdict.PASS}, day(1))
     write_record(store, inputs(model_tags={"team": "grace"}, run_tags={}), day(3), metrics={"auc": float("nan")})
@@ -117,7 +116,7 @@ def test_a_reader_is_shown_its_own_tenant_and_no_other(
     write_record(kept, inputs(), day(1), tenant_id="globex")
     commands = (["show", "TENANT", "fraud", "3"], ["history", "TENANT", "fraud", "3"], ["diff", "TENANT", *SINCE_EVER])
     with login_role(database_url, new_name("reader")) as reader:
-        with kept.begin(None) as connection:
+        with kept.begin_shared() as connection:
             role_grants.grant(connection, reader.name, "reader", "acme", day(1))
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", reader.url)
         ours, theirs = (
@@ -177,9 +176,9 @@ def test_hostile_names_are_shown_and_do_nothing(kept: Store) -> None:
 
 
 def test_what_no_eye_can_see_is_written_out_and_what_is_long_is_cut() -> None:
-    assert inert("Größe 模型 \ud800\u200b\u2028") == "Größe 模型 \\ud800\\u200b\\u2028"
-    assert shown("x" * 400).plain == f"{'x' * 300}… (400 characters)"
+    assert escape_invisible("Größe 模型 \ud800\u200b\u2028") == "Größe 模型 \\ud800\\u200b\\u2028"
+    assert display("x" * 400).plain == f"{'x' * 300}… (400 characters)"
 
 
 def test_the_groups_hold_every_field_of_the_record() -> None:
-    assert tuple(field for fields in GROUPS.values() for field in fields) == FIELDS
+    assert tuple(field for fields in FIELDS_BY_GROUP.values() for field in fields) == FIELDS

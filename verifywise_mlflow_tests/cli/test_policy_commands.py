@@ -104,7 +104,7 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(judged: Store) -> No
     ],
 )
 def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, change: str, problem: str) -> None:
-    with judged.begin(None) as connection:
+    with judged.begin_shared() as connection:
         # With another time, as a forger would who knows of the triggers.
         connection.execute(
             text(f"UPDATE verifywise.compliance_results SET {change} WHERE rule_id = 'owned' AND version_number = 2")
@@ -128,8 +128,8 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
         written_rule("purposed", "business_purpose != ''"),
         version=2,
     )
-    with judged.begin("acme") as connection:
-        before = connection.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
+    with judged.begin("acme") as session:
+        before = session.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
 
     told = answer("policy", "diff", "acme", "--policy", str(proposed))
 
@@ -145,8 +145,8 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
     assert told["judged"] == 2
     owned = next(one for one in changes if one["rule_id"] == "owned")
     assert owned["examples"] == [{"model_name": "fraud", "version_number": 2}]
-    with judged.begin("acme") as connection:
-        after = connection.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
+    with judged.begin("acme") as session:
+        after = session.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
     assert before == after
     assert "owned" in runner.invoke(app, ["policy", "diff", "acme", "--policy", str(proposed)]).stdout
 

@@ -95,9 +95,9 @@ def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
     whole = default_mapping().extended_by(load_tenants(tenants)["acme"].mapping)
     monkeypatch.delenv("VERIFYWISE_TENANTS")
     before = CliRunner().invoke(app, ["mapping", "acme", "owner"])
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         document = {"mapping": whole.model_dump(mode="json")}
-        adopt(connection, "acme", "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
+        adopt(session, "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
 
     filled = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
     report = CliRunner().invoke(app, ["tags", "acme"])

@@ -272,21 +272,21 @@ class _Kept:
         self._store, self._tenant_id = store, tenant_id
 
     def model(self, name: str) -> RegisteredModel:
-        with self._store.begin(None) as connection:
-            row = kept_registry.models_by_name(connection, self._tenant_id, [name])[name]
+        with self._store.begin(self._tenant_id) as session:
+            row = kept_registry.models_by_name(session, [name])[name]
         return entity(RegisteredModel, row, name=row["model_name"])
 
     def version(self, name: str) -> ModelVersion | None:
-        with self._store.begin(None) as connection:
-            return kept_registry.version_at(connection, self._tenant_id, name, 1)
+        with self._store.begin(self._tenant_id) as session:
+            return kept_registry.version_at(session, name, 1)
 
     def run(self, run_id: str) -> TrainingRun:
-        with self._store.begin(None) as connection:
-            return entity(TrainingRun, tracked_objects.rows_by_id(connection, self._tenant_id, RUNS, [run_id])[run_id])
+        with self._store.begin(self._tenant_id) as session:
+            return entity(TrainingRun, tracked_objects.rows_by_id(session, RUNS, [run_id])[run_id])
 
     def logged_model(self, model_id: str) -> LoggedModel:
-        with self._store.begin(None) as connection:
-            rows = tracked_objects.rows_by_id(connection, self._tenant_id, LOGGED_MODELS, [model_id])
+        with self._store.begin(self._tenant_id) as session:
+            rows = tracked_objects.rows_by_id(session, LOGGED_MODELS, [model_id])
         return entity(LoggedModel, rows[model_id])
 
 

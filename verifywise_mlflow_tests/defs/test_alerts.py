@@ -10,14 +10,14 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from verifywise_mlflow.alerts.targets.log import LOGGER
+from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
 from verifywise_mlflow.artifacts.integrity import ByteChange
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.schedules.audit_verification import verify_audit_trails
 from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.persistence.repositories import integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
-from verifywise_mlflow.pipeline.tenant_activation import activate
+from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
 
 
@@ -35,7 +35,7 @@ class Watch:
         context = dg.build_sensor_context(instance=self.instance, cursor=self._cursor)
         alerts(context)
         self._cursor = context.cursor
-        lines = [record.getMessage() for record in self._caplog.records if record.name == LOGGER]
+        lines = [record.getMessage() for record in self._caplog.records if record.name == ALERTS_LOGGER]
         return [line.split("Z ", 1)[1].partition(" (run ")[0] for line in lines]
 
     def run(self, fails: str | None, *, tags: dict[str, str] | None = None) -> None:
@@ -55,9 +55,9 @@ class Watch:
 
     def refreshed(self, ago: timedelta) -> None:
         when = datetime.now(UTC) - ago
-        with self.store.begin("acme") as connection:
+        with self.store.begin("acme") as session:
             for stage in Stage:
-                tenancy.note_refresh(connection, "acme", stage, "s", when, reconciled=False)
+                tenancy.note_refresh(session, stage, "s", when, reconciled=False)
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def watch(
     path.write_text("tenants:\n  acme: {tracking_uri: 'https://a.example'}\n")
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    with store.begin("acme") as connection:
-        activate(connection, described(), datetime.now(UTC))
+    with store.begin("acme") as session:
+        activate_tenant(session, described(), datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Watch(instance, store, caplog)
 
@@ -105,11 +105,11 @@ def test_a_late_tenant_is_told_of_until_a_sync_went_through_all_stages(watch: Wa
     watch.refreshed(timedelta(minutes=131))
 
     (told,) = watch.look()
-    assert told.startswith("tenant late acme raised: not gone through in time: registered_models, model_versions, ")
+    assert told.startswith("tenant stale acme raised: not gone through in time: registered_models, model_versions, ")
     assert told.endswith(" UTC. No sync has ended yet")
     assert watch.look() == []
     watch.refreshed(timedelta(minutes=1))
-    assert watch.look() == ["tenant late acme resolved: well again"]
+    assert watch.look() == ["tenant stale acme resolved: well again"]
 
 
 def test_changed_bytes_are_told_of_once_with_names_that_cannot_act(watch: Watch) -> None:
@@ -119,8 +119,8 @@ def test_changed_bytes_are_told_of_once_with_names_that_cannot_act(watch: Watch)
             integrity.IntegrityEvent(("fraud\n\x1b[31m", 1), 1, None, _changed(path), former_read_at=now)
             for path in paths
         ]
-        with watch.store.begin("acme") as connection:
-            integrity.append(connection, "acme", "s", events, now)
+        with watch.store.begin("acme") as session:
+            integrity.append(session, "s", events, now)
 
     change(["model.pkl", "MLmodel"])
     what = "integrity event acme raised: bytes changed under a version that did not: "
@@ -136,9 +136,9 @@ def test_a_damaged_trail_is_found_by_the_daily_job_and_told_of_once(watch: Watch
 
     assert verify()
     assert watch.look() == []
-    with watch.store.begin("acme") as connection:
-        connection.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER USER"))
-        connection.execute(text("UPDATE verifywise.audit_trail SET entry = replace(entry, 'noted', 'never')"))
+    with watch.store.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER USER"))
+        session.execute(text("UPDATE verifywise.audit_trail SET entry = replace(entry, 'noted', 'never')"))
 
     assert not verify()
     (told,) = watch.look()

@@ -9,22 +9,22 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from verifywise_mlflow.defs.assets.asset_metadata import cell
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.data_versions import data_version
-from verifywise_mlflow.defs.sensors.freshness_sensor import late_tenants
+from verifywise_mlflow.defs.metadata_table import cell
+from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.persistence.queries.stage_contents import newest_rows, stage_state
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
-from verifywise_mlflow.pipeline.tenant_activation import keep_in_step
+from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep
 
 
 def version_of(store: Store, stage: Stage) -> str:
-    with store.begin("acme") as connection:
-        return data_version(stage_state(connection, "acme", stage)).value
+    with store.begin("acme") as session:
+        return data_version(stage_state(session, stage)).value
 
 
 def test_a_stage_has_another_data_version_where_something_changed_and_no_other_tenant_moves_it(store: Store) -> None:
@@ -56,9 +56,10 @@ def test_verdicts_have_the_same_data_version_until_something_is_judged(store: St
 def test_each_stage_has_a_preview_the_newest_first(store: Store) -> None:
     for model in ("first", "second", "third"):
         keep(store, model, 1, NOON, owner="ada")
-    with store.begin("acme") as connection:
-        shown = newest_rows(connection, "acme", Stage.CANONICAL_RECORDS, 2)
-        others = [newest_rows(connection, "globex", stage, 2) for stage in Stage]
+    with store.begin("acme") as session:
+        shown = newest_rows(session, Stage.CANONICAL_RECORDS, 2)
+    with store.begin("globex") as session:
+        others = [newest_rows(session, stage, 2) for stage in Stage]
     assert [row["model_name"] for row in shown] == ["third", "second"]
     assert others == [[]] * len(Stage)
 
@@ -98,11 +99,11 @@ def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_
     now = datetime.now(UTC)
 
     def gone_through(tenant_id: str, ago: timedelta, *stages: Stage) -> None:
-        with store.begin(tenant_id) as connection:
+        with store.begin(tenant_id) as session:
             for stage in stages:
-                tenancy.note_refresh(connection, tenant_id, stage, "a-sync", now - ago, reconciled=True)
+                tenancy.note_refresh(session, stage, "a-sync", now - ago, reconciled=True)
 
-    keep_in_step(store, load_tenants(), now)
+    reconcile_tenants(store, load_tenants(), now)
     for tenant_id in ("acme", "globex"):
         gone_through(tenant_id, timedelta(hours=1), *Stage)
     gone_through("acme", timedelta(hours=3), Stage.COMPLIANCE_RESULTS)
@@ -132,6 +133,6 @@ def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_
 
 
 def look(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
-    result = late_tenants(dg.build_sensor_context(instance=instance, cursor=cursor))
+    result = stale_tenants(dg.build_sensor_context(instance=instance, cursor=cursor))
     assert isinstance(result, dg.SensorResult)
     return result

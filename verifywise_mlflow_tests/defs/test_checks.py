@@ -14,22 +14,22 @@ from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.stages import stage_assets
-from verifywise_mlflow.defs.checks.rule_description import DescribedRule, check_name
-from verifywise_mlflow.defs.checks.rule_results import check_results
-from verifywise_mlflow.defs.checks.rule_specs import known_rules
+from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
+from verifywise_mlflow.defs.checks.rule_results import rule_check_results
+from verifywise_mlflow.defs.checks.rule_specs import rule_descriptions
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
-from verifywise_mlflow.services.compliance_summary import standing
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
+from verifywise_mlflow.services.compliance_summary import summarize_compliance
+from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page
+from verifywise_mlflow.tenants.version_page import version_page_url
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
 
 OWNED = written_rule("owned", "owner == 'ada'", title="Ada has it")
-OF_OTHERS = DescribedRule(default_policy().rules[0], default_policy())
+OF_OTHERS = RuleDescription(default_policy().rules[0], default_policy())
 """What the check's page would say if another tenant had named a rule so."""
 
 
@@ -40,8 +40,10 @@ def policy(tmp_path: Path) -> Path:
 
 def owned(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckEvaluation:
     """Return the result of the one check."""
-    rules = rules_of(tenant)
-    (result,) = check_results(tenant, rules, standing(store, "acme", rules, now), {"owned": OF_OTHERS}, now)
+    rules = load_rules(tenant)
+    (result,) = rule_check_results(
+        tenant, rules, summarize_compliance(store, "acme", rules, now), {"owned": OF_OTHERS}, now
+    )
     return result
 
 
@@ -56,9 +58,9 @@ def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, poli
     )
 
     before = owned(store, tenant, now)
-    grant_by_command(store, tenant, waiver, now)
+    grant_waiver(store, tenant, waiver, now)
     after = owned(store, tenant, now)
-    grant_by_command(store, tenant, waiver.model_copy(update={"model": "fraud"}), now)
+    grant_waiver(store, tenant, waiver.model_copy(update={"model": "fraud"}), now)
     last = owned(store, tenant, now)
 
     assert [one.passed for one in (before, after, last)] == [False, False, True]
@@ -82,14 +84,14 @@ def test_a_result_holds_what_the_sync_found_and_the_checks_page_what_holds_for_a
     for number in range(7):
         keep(store, f"fraud-{number}", 1, NOON, owner="bob")
     judge(tenant, store, day(1))
-    rules = rules_of(tenant)
-    known = {"owned": DescribedRule(rules.rules[0], rules.policies[0])}
+    rules = load_rules(tenant)
+    known = {"owned": RuleDescription(rules.rules[0], rules.policies[0])}
 
-    (before,) = check_results(tenant, rules, standing(store, "acme", rules, day(1)), known, day(1))
+    (before,) = rule_check_results(tenant, rules, summarize_compliance(store, "acme", rules, day(1)), known, day(1))
     for number in range(7):
         keep(store, f"fraud-{number}", 1, day(1), owner="ada")
     judge(tenant, store, day(2))
-    (after,) = check_results(tenant, rules, standing(store, "acme", rules, day(2)), known, day(2))
+    (after,) = rule_check_results(tenant, rules, summarize_compliance(store, "acme", rules, day(2)), known, day(2))
 
     assert set(before.metadata) == {"fail", "open", "oldest_gap_days", "versions", "pages"}
     assert len(before.metadata["versions"].value.records) == 5  # type: ignore[union-attr]  # a table's
@@ -114,7 +116,7 @@ def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_ver
     (row,) = result.metadata["versions"].value.records  # type: ignore[union-attr]  # a table's
     model = str(row.data["version"]).removesuffix(" version 7")
     assert model == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
-    page = version_page(tenant, hostile, 7)
+    page = version_page_url(tenant, hostile, 7)
     rendered = MarkdownIt("js-default").render(str(result.metadata["pages"].value))
     assert rendered == f'<ul>\n<li><a href="{page}">{escape(model)} version 7</a></li>\n</ul>\n'
 
@@ -122,9 +124,9 @@ def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_ver
 def test_what_a_policy_says_is_text_on_its_checks_page(tmp_path: Path) -> None:
     hostile = '"![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c`\\n\\n# *b*"'
     written = written_policy(tmp_path / "ours.yaml", written_rule("owned", "owner == 'ada'", title=hostile))
-    rules = rules_of(described(default_policy=False, policies=[str(written)]))
+    rules = load_rules(described(default_policy=False, policies=[str(written)]))
 
-    rendered = MarkdownIt("js-default").render(DescribedRule(rules.rules[0], rules.policies[0]).markdown)
+    rendered = MarkdownIt("js-default").render(RuleDescription(rules.rules[0], rules.policies[0]).markdown)
 
     shown = "![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c` # *b*."
     assert rendered.startswith(f"<p>{escape(shown)}</p>\n<p><strong>Why:</strong> Because.</p>\n")
@@ -141,7 +143,7 @@ def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
     )
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
 
-    rules = known_rules()
+    rules = rule_descriptions()
 
     assert rules.keys() == {*(check_name(rule.id) for rule in default_policy().rules), "owned"}
     assert rules["owned"].rule.title == "Ada has it"
@@ -191,5 +193,5 @@ def test_checks_alone_are_refused_before_anything_is_synced(
 
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "materialize compliance_results for a tenant" in str(failure.step_failure_data.error_display_string)
-    with store.begin("acme") as connection:
-        assert audit_log.head(connection, "acme") is None
+    with store.begin("acme") as session:
+        assert audit_log.head(session) is None

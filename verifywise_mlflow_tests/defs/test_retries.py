@@ -10,11 +10,12 @@ import dagster as dg
 import pytest
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.jobs import RETRY, sync_tenant
+from verifywise_mlflow.defs.jobs import RETRY_POLICY, sync_tenant
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.persistence.errors import DatabaseError
-from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.tenant_activation import activate
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry
@@ -37,7 +38,7 @@ def test_a_server_that_is_down_is_asked_once_more(tenants_file: Path, monkeypatc
     seen = events(nobody, tenants_file, monkeypatch)
 
     assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_RESTARTED"), seen.count("STEP_FAILURE")) == (1, 1, 1)
-    assert (RETRY.max_retries, RETRY.delay) == (1, 5)
+    assert (RETRY_POLICY.max_retries, RETRY_POLICY.delay) == (1, 5)
 
 
 def test_a_secret_that_is_not_there_is_not_looked_for_again(
@@ -55,7 +56,7 @@ def test_a_sync_whose_stage_passed_the_second_time_has_not_failed(
 ) -> None:
     registry.version("churn")
     lost, exclusive = [DatabaseError("the database is being restarted")], Store.exclusive
-    lost[0].passing = True
+    lost[0].retryable = True
 
     def lost_at_first(self: Store, tenant_id: str) -> AbstractContextManager[None]:
         if lost:
@@ -74,13 +75,13 @@ def test_a_sync_whose_stage_passed_the_second_time_has_not_failed(
 def test_a_sync_that_could_not_begin_is_begun_by_the_second_try_and_not_ended_before(
     registry: Registry, tenants_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost, activated = [DatabaseError("the database is being restarted")], activate
-    lost[0].passing = True
+    lost, activated = [DatabaseError("the database is being restarted")], activate_tenant
+    lost[0].retryable = True
 
-    def lost_at_first(connection: Connection, tenant: Tenant, now: datetime, *, sync_id: str) -> None:
+    def lost_at_first(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str) -> None:
         if lost:
             raise lost.pop()
-        activated(connection, tenant, now, sync_id=sync_id)
+        activated(session, tenant, now, sync_id=sync_id)
 
     monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate", lost_at_first)
 

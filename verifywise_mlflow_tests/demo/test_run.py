@@ -16,9 +16,11 @@ def test_the_demos_dagster_is_a_role_that_row_level_security_holds_and_a_resumed
     with temporary_postgres(databases=("verifywise", "dagster")) as postgres:
         first, login = let_in(postgres), let_in(postgres)
 
-        with Store(postgres.url("verifywise", login)) as store, store.begin("acme-bank") as connection:
-            assert role_grants.bypass(connection) is None
-            assert [role.kind for role in role_grants.roles(connection) if role.role == login.role] == ["pipeline"]
+        with Store(postgres.url("verifywise", login)) as store, store.begin("acme-bank") as session:
+            assert role_grants.bypass(session.connection) is None
+            assert [role.kind for role in role_grants.roles(session.connection) if role.role == login.role] == [
+                "pipeline"
+            ]
         with closing(psycopg2.connect(postgres.url("dagster", login))) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE runs (id int)")
     assert first.password != login.password

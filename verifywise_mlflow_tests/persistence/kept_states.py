@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from verifywise_mlflow.compliance.verdict import RuleResult, Verdict, badge
+from verifywise_mlflow.compliance.badge import version_badge
+from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
@@ -42,8 +43,8 @@ def write_record(
     revisions = {"version_revision": 1, "mapping_digest": "m"}
     due = DueRecord(key, {"gone_at": gone_at}, None, None, revisions)
     built = BuiltRecord(due, normalized, fingerprint([normalized, gone_at]))
-    with store.begin(tenant_id) as connection:
-        return len(records.write_records(connection, tenant_id, [built], sync_id or f"sync of day {now.day}", now))
+    with store.begin(tenant_id) as session:
+        return len(records.write_records(session, [built], sync_id or f"sync of day {now.day}", now))
 
 
 def write_verdicts(
@@ -56,18 +57,16 @@ def write_verdicts(
     reason: str = "Because.",
 ) -> None:
     """Write the verdicts of some rules on a version whose record is there."""
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         (due,) = [
-            item
-            for item in verdicts.due_verdicts(connection, "acme", policy_digest="", after=None, limit=100)
-            if item.key == key
+            item for item in verdicts.due_verdicts(session, policy_digest="", after=None, limit=100) if item.key == key
         ]
         results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
         policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
         judging = Judging("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
         writing = Writing(judging)
-        writing.take(due, results, badge((one.given for one in results), complete=True))
-        writing.write(connection)
+        writing.take(due, results, version_badge((one.given for one in results), complete=True))
+        writing.write(session)
 
 
 @dataclass(frozen=True, slots=True)

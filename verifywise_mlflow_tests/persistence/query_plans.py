@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
+from verifywise_mlflow.persistence.session import TenantSession
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -20,15 +22,16 @@ class Step:
     """Rows looked at, those thrown away included, over all times that the step was run."""
 
 
-def steps_of(connection: Connection, ask: Callable[[Connection], object]) -> list[Step]:
+def steps_of(session: TenantSession, ask: Callable[[TenantSession], object]) -> list[Step]:
     """Return what reads tables in the plans of all statements that a question sends, each run once more."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
         sent.append((statement, parameters))
 
+    connection = session.connection
     event.listen(connection, "before_cursor_execute", note)
-    ask(connection)
+    ask(session)
     event.remove(connection, "before_cursor_execute", note)
     assert sent
     return [step for statement, parameters in sent for step in _explained(connection, statement, parameters)]

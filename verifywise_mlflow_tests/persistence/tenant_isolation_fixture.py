@@ -43,7 +43,7 @@ def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
         pipeline, reader, stranger = (
             stack.enter_context(login_role(owner, new_name(kind))) for kind in ("pipeline", "reader", "stranger")
         )
-        with Store(owner) as store, store.begin(None) as begun:
+        with Store(owner) as store, store.begin_shared() as begun:
             role_grants.grant(begun, pipeline.name, "pipeline", None, NOW)
             role_grants.grant(begun, reader.name, "reader", OURS, NOW)
         execute(

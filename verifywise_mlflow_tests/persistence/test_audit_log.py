@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from verifywise_mlflow.audit.entry import AuditEntry
-from verifywise_mlflow.audit.export import lines
+from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.tampering import Damage
-from verifywise_mlflow.audit.verification import TrailReport, verify
+from verifywise_mlflow.audit.verification import TrailReport, verify_chain
 from verifywise_mlflow.persistence.database import _config, connect, upgrade
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_signing import sign_head
+from verifywise_mlflow.services.audit_signing import sign_chain_head
 from verifywise_mlflow_tests.audit.chains import KEY
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -43,14 +43,14 @@ def entry(number: int, reason: str = "", name: str = "churn") -> AuditEntry:
 
 
 def append(store: Store, *entries: AuditEntry) -> None:
-    with store.begin("acme") as connection:
-        audit_log.append(connection, entries)
+    with store.begin("acme") as session:
+        audit_log.append(session, entries)
 
 
 def verified(store: Store) -> TrailReport:
-    with store.begin("acme") as connection:
-        stored = audit_log.checkpoints(connection, "acme")
-        return verify("acme", audit_log.links(connection, "acme"), stored, keys=[KEY.public], is_expected=True)
+    with store.begin("acme") as session:
+        stored = audit_log.checkpoints(session)
+        return verify_chain("acme", audit_log.links(session), stored, keys=[KEY.public], is_expected=True)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,9 +62,9 @@ def test_whatever_an_entry_tells_comes_back_and_its_chain_stays_whole(
 
     append(store, *entries)
 
-    with store.begin("acme") as connection:
-        assert [one for _, one in audit_log.entries(connection, "acme", limit=len(entries))] == entries[::-1]
-        shown = connection.scalars(text("SELECT kind FROM verifywise.audit_entries ORDER BY sequence")).all()
+    with store.begin("acme") as session:
+        assert [one for _, one in audit_log.entries(session, limit=len(entries))] == entries[::-1]
+        shown = session.scalars(text("SELECT kind FROM verifywise.audit_entries ORDER BY sequence")).all()
     report = verified(store)
     assert (report.damage, report.entries) == (None, len(shown))
 
@@ -101,8 +101,8 @@ def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store
     report = verified(store)
 
     assert (report.damage, report.entries) == (None, 240)
-    with store.begin("acme") as connection:
-        names = [one.reason for _, one in audit_log.entries(connection, "acme", limit=240)]
+    with store.begin("acme") as session:
+        names = [one.reason for _, one in audit_log.entries(session, limit=240)]
     assert names.count("one") == names.count("other") == 120
     assert len({tuple(names[start : start + 3]) for start in range(0, 240, 3)}) == 2, "each three stand together"
 
@@ -124,14 +124,14 @@ def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store
 )  # fmt: skip
 def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str, kind: str, sequence: int) -> None:
     append(store, *(entry(number, "why") for number in range(9)))
-    with store.begin("acme") as connection:
-        sign_head(connection, "acme", KEY, NOW)
+    with store.begin("acme") as session:
+        sign_chain_head(session, KEY, NOW)
     assert (verified(store).damage, verified(store).vouched) == (None, 9)
 
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         for table in ("audit_trail", "audit_checkpoints"):
-            connection.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
-        connection.execute(text(statement))
+            session.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
+        session.execute(text(statement))
 
     damage = verified(store).damage
     assert isinstance(damage, Damage)
@@ -140,17 +140,18 @@ def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str
 
 def test_a_checkpoint_is_as_lasting_as_an_entry(store: Store) -> None:
     append(store, entry(1))
-    with store.begin("acme") as connection:
-        checkpoint = sign_head(connection, "acme", KEY, NOW)
-        assert sign_head(connection, "nobody", KEY, NOW) is None
+    with store.begin("acme") as session:
+        checkpoint = sign_chain_head(session, KEY, NOW)
+    with store.begin("nobody") as session:
+        assert sign_chain_head(session, KEY, NOW) is None
 
     assert checkpoint
     for statement in ("DELETE FROM verifywise.audit_checkpoints", "TRUNCATE verifywise.audit_checkpoints"):
-        with pytest.raises(Exception, match="append-only"), store.begin("acme") as connection:
-            connection.execute(text(statement))
-    with store.begin("acme") as connection:
-        links, stored = audit_log.links(connection, "acme"), audit_log.checkpoints(connection, "acme")
-        assert list(lines(links, stored))[-1] == checkpoint.as_line()
+        with pytest.raises(Exception, match="append-only"), store.begin("acme") as session:
+            session.execute(text(statement))
+    with store.begin("acme") as session:
+        links, stored = audit_log.links(session), audit_log.checkpoints(session)
+        assert list(export_lines(links, stored))[-1] == checkpoint.to_json_line()
 
 
 def test_entries_of_before_the_chain_are_chained_as_they_were_told(database_url: str) -> None:
@@ -184,9 +185,10 @@ def test_entries_of_before_the_chain_are_chained_as_they_were_told(database_url:
         report = verified(store)
         append(store, entry(1))
         assert verified(store).entries == report.entries + 1
-        with store.begin("acme") as connection:
-            (oldest_sequence, oldest) = audit_log.entries(connection, "acme", limit=2_000)[-1]
-            assert verify("globex", audit_log.links(connection, "globex"), []).entries == 3
+        with store.begin("acme") as session:
+            (oldest_sequence, oldest) = audit_log.entries(session, limit=2_000)[-1]
+        with store.begin("globex") as session:
+            assert verify_chain("globex", audit_log.links(session), []).entries == 3
     assert (report.damage, report.entries) == (None, 1_200)
     assert (oldest_sequence, oldest.occurred_at, oldest.sync_id, oldest.kind) == (1, NOW, "s0", "sync")
     assert oldest.reason == "NUL \x00, a surrogate \ud800, a sign \u2400"

@@ -53,12 +53,12 @@ def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> Rea
 
 def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: Store) -> None:
     # Counted by the database: the driver may make a statement of each row of what we send as one.
-    with store.begin("acme") as connection:
-        connection.exec_driver_sql(COUNTING)
-        registry.write_versions(connection, "acme", [seen(number) for number in range(1_000)], NOW)
+    with store.begin("acme") as session:
+        session.connection.exec_driver_sql(COUNTING)
+        registry.write_versions(session, [seen(number) for number in range(1_000)], NOW)
 
-        assert connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
-        assert len(registry.known_versions(connection, "acme")) == 1_000
+        assert session.connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
+        assert len(registry.known_versions(session)) == 1_000
 
 
 def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statement(store: Store) -> None:
@@ -67,27 +67,27 @@ def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statem
         ReadManifest(DueManifest(("credit", number), None, None, 1, "key"), manifest, "f", retry=False, hashed_at=NOW)
         for number in range(20)
     ]
-    with store.begin("acme") as connection:
-        assert manifests.write_manifests(connection, "acme", read, NOW) == read
+    with store.begin("acme") as session:
+        assert manifests.write_manifests(session, read, NOW) == read
 
         later = NOW.replace(year=2027)
-        with counted(connection) as sent:
-            assert manifests.write_manifests(connection, "acme", read, later) == []
+        with counted(session.connection) as sent:
+            assert manifests.write_manifests(session, read, later) == []
 
         assert len(sent) == 2
-        kept = manifests.kept_by_key(connection, "acme", [item.due.key for item in read])
+        kept = manifests.kept_by_key(session, [item.due.key for item in read])
         assert {item.read_at for item in kept.values()} == {later}
 
 
 def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) -> None:
-    with store.begin("acme") as connection:
-        registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(6)], NOW)
+    with store.begin("acme") as session:
+        registry.write_versions(session, [seen(number, f"run-{number}") for number in range(6)], NOW)
         known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
         late = [reading("run-4", revision=0)]
-        tracked_objects.write_readings(connection, "acme", RUNS, known + late, NOW)
+        tracked_objects.write_readings(session, RUNS, known + late, NOW)
 
         def due(at_most: int) -> list[str]:
-            return [item.object_id for item in tracked_objects.due_up_to(connection, "acme", RUNS, at_most)]
+            return [item.object_id for item in tracked_objects.due_up_to(session, RUNS, at_most)]
 
         assert due(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
         assert due(5) == ["run-0", "run-1", "run-4", "run-5"]
@@ -97,14 +97,12 @@ def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) 
 
 
 def test_each_reach_holds_those_before_it(store: Store) -> None:
-    with store.begin("acme") as connection:
-        registry.write_versions(connection, "acme", [seen(number, f"run-{number}") for number in range(4)], NOW)
+    with store.begin("acme") as session:
+        registry.write_versions(session, [seen(number, f"run-{number}") for number in range(4)], NOW)
         unreadable = Reading("run-3", 10**9, None, "f", unreadable="it does not exist")
-        tracked_objects.write_readings(
-            connection, "acme", RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW
-        )
+        tracked_objects.write_readings(session, RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW)
 
-        found = {reach: tracked_objects.due(connection, "acme", RUNS, reach) for reach in Reach}
+        found = {reach: tracked_objects.due(session, RUNS, reach) for reach in Reach}
 
     assert {reach: [item.object_id for item in items] for reach, items in found.items()} == {
         Reach.CHANGED: ["run-0"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from verifywise_mlflow.compliance.coverage import JudgedAlike, State
+from verifywise_mlflow.compliance.coverage import ClauseState, VerdictGroup
 from verifywise_mlflow.compliance.frameworks import catalogue
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
@@ -29,13 +29,13 @@ def adopt(store: Store, rule_id: str, framework: str, clause: str, *, in_one: bo
     """Keep a policy as the last stage does, or as releases before did, which knew of one policy alone."""
     policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
     document = {"policy": policy} if in_one else {"policies": {"ours": policy}}
-    with store.begin("acme") as connection:
-        config_versions.adopt(connection, "acme", "policy", clause, document, "sync", NOON)
+    with store.begin("acme") as session:
+        config_versions.adopt(session, "policy", clause, document, "sync", NOON)
 
 
-def counted(store: Store, tenant_id: str = "acme") -> list[JudgedAlike]:
-    with store.begin(tenant_id) as connection:
-        return sorted(judged_alike(connection, tenant_id), key=lambda one: one.versions)
+def counted(store: Store, tenant_id: str = "acme") -> list[VerdictGroup]:
+    with store.begin(tenant_id) as session:
+        return sorted(judged_alike(session), key=lambda one: one.version_count)
 
 
 def test_versions_that_were_judged_alike_are_counted_together(store: Store) -> None:
@@ -43,7 +43,7 @@ def test_versions_that_were_judged_alike_are_counted_together(store: Store) -> N
     for number in (2, 3):
         judge(store, number, OWNED)
 
-    assert counted(store) == [JudgedAlike(NOT_OWNED, 1), JudgedAlike(OWNED, 2)]
+    assert counted(store) == [VerdictGroup(NOT_OWNED, 1), VerdictGroup(OWNED, 2)]
 
 
 def test_a_version_that_was_not_judged_yet_is_counted_and_one_that_is_gone_is_not(store: Store) -> None:
@@ -52,13 +52,13 @@ def test_a_version_that_was_not_judged_yet_is_counted_and_one_that_is_gone_is_no
     gone = NOON + timedelta(days=1)
     write_record(store, RecordInputs(version=ModelVersion("fraud", 2)), gone, gone_at=gone)
 
-    assert counted(store) == [JudgedAlike({}, 1)]
+    assert counted(store) == [VerdictGroup({}, 1)]
 
 
 def test_a_reader_of_one_tenant_counts_no_other(store: Store, database_url: str) -> None:
     judge(store, 1, OWNED)
     with login_role(database_url, new_name("reader")) as role:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "reader", "globex", NOON)
 
         with Store(role.url) as reader:
@@ -77,24 +77,24 @@ def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
     owner = rows["NIST AI RMF", "GOVERN 2.1"]
     assert (owner["state"], owner["shown"], owner["not_shown"], owner["versions"]) == ("declared only", 1, 1, 2)
     logs = rows["EU AI Act", "Art. 12"]
-    assert (logs["state"], logs["shown"]) == (State.NOT_OBTAINABLE.value, 0)
+    assert (logs["state"], logs["shown"]) == (ClauseState.NOT_OBTAINABLE.value, 0)
     assert logs["blank"].startswith("The logs of the system")
 
 
 def test_a_tenant_without_versions_shows_nothing_but_the_catalogue(store: Store) -> None:
     frame = coverage_frame(store, "nobody", [catalogue()["EU AI Act"]])
 
-    assert set(frame["state"]) == {State.NOTHING_SHOWN.value, State.NOT_OBTAINABLE.value}
+    assert set(frame["state"]) == {ClauseState.NOTHING_SHOWN.value, ClauseState.NOT_OBTAINABLE.value}
 
 
 def test_the_references_are_those_of_the_policy_that_was_adopted_last(store: Store) -> None:
     adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1", in_one=True)
-    with store.begin("acme") as connection:
-        before = adopted_references(connection, "acme")
+    with store.begin("acme") as session:
+        before = adopted_references(session)
     adopt(store, "approver", "NIST AI RMF", "MANAGE 1.1")
 
-    with store.begin("acme") as connection:
-        after = adopted_references(connection, "acme")
+    with store.begin("acme") as session:
+        after = adopted_references(session)
 
     assert before == {"owner": {("NIST AI RMF", "GOVERN 2.1")}}
     assert after == {"approver": {("NIST AI RMF", "MANAGE 1.1")}}

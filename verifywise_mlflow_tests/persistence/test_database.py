@@ -210,8 +210,8 @@ def test_an_upgrade_waits_for_what_has_begun_and_older_code_is_refused_afterward
     monkeypatch.setattr("verifywise_mlflow.persistence.database.newest_revision", lambda: OLDER)
     monkeypatch.setattr("verifywise_mlflow.persistence.store.newest_revision", lambda: OLDER)
     with Store(database_url) as older, Store(database_url) as other:
-        with older.begin("acme") as connection:
-            tenancy.activate(connection, "acme", "https://a.example", None, NOW)
+        with older.begin("acme") as session:
+            tenancy.activate(session, "https://a.example", None, NOW)
             upgrading = subprocess.Popen(
                 [sys.executable, "-c", UPGRADE, database_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
@@ -223,9 +223,9 @@ def test_an_upgrade_waits_for_what_has_begun_and_older_code_is_refused_afterward
         for store in (older, other):
             with (
                 pytest.raises(DatabaseError, match=f"at revision {REVISIONS[-1]}, this code needs {OLDER}"),
-                store.begin("acme") as connection,
+                store.begin("acme") as session,
             ):
-                tenancy.deactivate(connection, "acme", NOW)
+                tenancy.deactivate(session, NOW)
     with engine.connect() as connection:
         kept = connection.execute(text(f"SELECT tenant_id, deactivated_at FROM {SCHEMA}.tenants")).all()
         assert [tuple(row) for row in kept] == [("acme", None)], (
@@ -250,7 +250,7 @@ def test_an_upgrade_that_waits_too_long_for_a_transaction_gives_up_and_says_so(
     monkeypatch.setattr("verifywise_mlflow.persistence.database.UPGRADE_WAIT", "200ms")
     with (
         Store(database_url) as store,
-        store.begin(None),
+        store.begin_shared(),
         pytest.raises(DatabaseError, match=r"has been open for more than 200ms.*Nothing was changed"),
     ):
         upgrade(database_url)
@@ -286,7 +286,7 @@ def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
     store: Store, statement: str, said: str, passing: bool
 ) -> None:
     def ask_and_idle() -> None:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             connection.execute(text(statement))
             time.sleep(0.3)
             connection.execute(text("SELECT 1"))
@@ -296,11 +296,11 @@ def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
 
     assert re.search(said, str(caught.value))
     assert ".." not in str(caught.value)
-    assert caught.value.passing is passing
+    assert caught.value.retryable is passing
 
 
 def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Store) -> None:
-    with pytest.raises(DBAPIError) as caught, store.begin(None) as connection:
+    with pytest.raises(DBAPIError) as caught, store.begin_shared() as connection:
         connection.execute(text("SELECT 1 / length(CAST(:value AS text)) - 1 / 0"), {"value": "hunter2"})
 
     assert "hunter2" not in str(caught.value)
@@ -315,7 +315,7 @@ def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(d
             store._engine = connect(url.render_as_string(hide_password=False))
             with (
                 pytest.raises(DatabaseUnreachableError, match="cannot be reached") as caught,
-                store.begin(None) if use == "begin" else store.exclusive("acme"),
+                store.begin_shared() if use == "begin" else store.exclusive("acme"),
             ):
                 pytest.fail("it was let in")
             assert (caught.value.passing, "hunter2" in str(caught.value)) == (passing, False)

@@ -1,10 +1,9 @@
-"""What docs/database.md says works as it stands there."""
+"""The pages on the database: the set-up works as written, and every table is described."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -16,9 +15,11 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
+from verifywise_mlflow_tests.documentation import code_blocks, read_page
 from verifywise_mlflow_tests.persistence.login_roles import execute
 
-PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+GUIDE = read_page("how-to/database.md")
+TABLES = read_page("reference/database.md")
 ROLES = ("verifywise_owner", "verifywise_pipeline", "acme_auditor")
 
 
@@ -29,9 +30,9 @@ def server(postgres: EmbeddedPostgres) -> Iterator[str]:
     execute(postgres.url("postgres"), "DROP DATABASE verifywise WITH (FORCE)", f"DROP ROLE {', '.join(ROLES)}")
 
 
-def test_the_roles_are_set_up_as_the_page_says(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (sql,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-    first, _ = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sql,) = code_blocks(GUIDE, "sql")
+    first, _erase = code_blocks(GUIDE, "console")
 
     execute(server, *filter(None, map(str.strip, sql.split(";"))))
     passwords = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(.*?)'", sql))
@@ -45,23 +46,22 @@ def test_the_roles_are_set_up_as_the_page_says(server: str, monkeypatch: pytest.
         assert result.exit_code == 0, result.output
 
     assert "row-level security does not hold it" in " ".join(result.output.split())  # of the owner, who was asked
-    with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as connection:
-        assert role_grants.bypass(connection) is None
-    with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as connection:
-        assert role_grants.bypass(connection) is None
+    with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as session:
+        assert role_grants.bypass(session.connection) is None
+    with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as session:
+        assert role_grants.bypass(session.connection) is None
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(urls["acme_auditor"], "CREATE TEMP TABLE mine (id int)")
 
 
-def test_the_page_says_what_each_table_and_view_holds() -> None:
-    section = PAGE.split("## Which tables hold what")[1].split("\n## ")[0]
-    named = set(re.findall(r"`(\w+)`", section))
+def test_the_reference_describes_each_table() -> None:
+    named = set(re.findall(r"`(\w+)`", TABLES))
 
     assert {table.name for table in metadata.tables.values()} <= named
 
 
-def test_the_commands_of_the_page_exist() -> None:
-    commands = re.findall(r"^verifywise-mlflow (\w+ \w+)", PAGE, re.MULTILINE)
+def test_the_commands_of_the_guide_exist() -> None:
+    commands = re.findall(r"^verifywise-mlflow (\w+ \w+)", GUIDE, re.MULTILINE)
     assert len(commands) == 5
     for command in commands:
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0

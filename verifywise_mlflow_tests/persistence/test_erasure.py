@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow.services.audit_signing import VARIABLE
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow_tests.persistence.any_rows import ROWS, PgConnection, fill, relations
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.test_store import NOW
@@ -84,7 +84,7 @@ def test_the_trail_of_an_erased_tenant_is_signed_where_there_is_a_key(
 ) -> None:
     key = tmp_path / "key.pem"
     assert CliRunner().invoke(app, ["audit", "new-key", str(key)]).exit_code == 0
-    monkeypatch.setenv(VARIABLE, f"file:{key}")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{key}")
 
     assert run("erase", "acme", "--yes").exit_code == 0
 
@@ -165,7 +165,7 @@ def test_only_the_owner_erases_and_a_pipeline_is_told_so(
     filled: PgConnection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with login_role(database_url, new_name("pipeline")) as role:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "pipeline", None, NOW)
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", role.url)
 
@@ -182,7 +182,7 @@ def test_who_read_the_tenant_does_not_read_another_of_its_name(
     filled: PgConnection, database_url: str, store: Store
 ) -> None:
     with login_role(database_url, new_name("reader")) as role:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "reader", "acme", NOW)
 
         erasure.erase(store, "acme", NOW)

@@ -18,18 +18,18 @@ KEY = ("fraud", 3)
 
 
 def owners(store: Store) -> list[tuple[str | None, Span]]:
-    with store.begin("acme") as connection:
-        return [(state.record.owner, state.span) for state in history.states_of(connection, "acme", KEY)]
+    with store.begin("acme") as session:
+        return [(state.record.owner, state.span) for state in history.states_of(session, KEY)]
 
 
 def owner_as_of(store: Store, at: datetime) -> str | None:
-    with store.begin("acme") as connection:
-        state = history.record_as_of(connection, "acme", KEY, at)
+    with store.begin("acme") as session:
+        state = history.record_as_of(session, KEY, at)
         return state.record.owner if state else "unknown then"
 
 
 def change_by_hand(store: Store, statement: str) -> None:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text(statement))
 
 
@@ -57,13 +57,13 @@ def test_a_former_state_is_whole(store: Store) -> None:
     write_record(
         store, inputs(version_tags={"team": "Ada\x00", "risk": "dunno"}), day(1), metrics={"loss": float("nan")}
     )
-    with store.begin("acme") as connection:
-        (before,) = history.states_of(connection, "acme", KEY)
+    with store.begin("acme") as session:
+        (before,) = history.states_of(session, KEY)
 
     write_record(store, inputs(), day(2))
 
-    with store.begin("acme") as connection:
-        after = history.record_as_of(connection, "acme", KEY, day(1))
+    with store.begin("acme") as session:
+        after = history.record_as_of(session, KEY, day(1))
     assert after is not None
     assert repr(after.record) == repr(before.record)  # NaN is not equal to itself
     assert (after.origins, after.incomplete, after.findings) == (before.origins, before.incomplete, before.findings)
@@ -135,7 +135,7 @@ def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, state
 
     table = statement.split(".")[1].split()[0]
     query = f"SELECT sync_id, ended_by_sync_id, held_until FROM verifywise.{table[:-1]}_history"
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         (former,) = connection.execute(text(query))
     assert former[:2] == ("sync of day 1", "")
     assert former[2] >= NOON
@@ -147,8 +147,8 @@ def test_a_verdict_that_is_given_again_keeps_its_beginning_and_its_policy(store:
 
     write_verdicts(store, {"a": Verdict.PASS, "b": Verdict.FAIL}, day(2), policy_version="2")
 
-    with store.begin("acme") as connection:
-        states = history.verdict_states_of(connection, "acme", KEY)
+    with store.begin("acme") as session:
+        states = history.verdict_states_of(session, KEY)
     assert [(one.rule_id, one.verdict, one.policy_version, one.span) for one in states] == [
         ("b", "pass", "1", Span(day(1), "sync of day 1", day(2), "sync of day 2")),
         ("a", "pass", "1", Span(day(1), "sync of day 1", None, None)),
@@ -162,8 +162,8 @@ def test_another_reason_is_another_state_of_a_verdict(store: Store) -> None:
 
     write_verdicts(store, {"a": Verdict.PASS}, day(2), reason="Otherwise.")
 
-    with store.begin("acme") as connection:
-        states = history.verdict_states_of(connection, "acme", KEY)
+    with store.begin("acme") as session:
+        states = history.verdict_states_of(session, KEY)
     assert [one.reason for one in states] == ["Because.", "Otherwise."]
 
 
@@ -173,9 +173,9 @@ def test_a_rule_that_is_no_longer_asked_leaves_its_verdict_in_the_history(store:
 
     write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
 
-    with store.begin("acme") as connection:
-        ended = [one for one in history.verdict_states_of(connection, "acme", KEY) if one.span.held_until]
-        now = history.verdicts_as_of(connection, "acme", KEY, day(2))
+    with store.begin("acme") as session:
+        ended = [one for one in history.verdict_states_of(session, KEY) if one.span.held_until]
+        now = history.verdicts_as_of(session, KEY, day(2))
     assert [(one.rule_id, one.span) for one in ended] == [
         ("dropped", Span(day(1), "sync of day 1", day(2), "sync of day 2"))
     ]
@@ -189,9 +189,9 @@ def test_a_badge_has_a_new_state_only_with_another_word_whatever_judged_it(store
     write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
     write_verdicts(store, {"a": Verdict.FAIL}, day(3), policy_version="3")
 
-    with store.begin("acme") as connection:
-        states = history.badge_states_of(connection, "acme", KEY)
-        digest = connection.scalar(text("SELECT policy_digest FROM verifywise.compliance_badges"))
+    with store.begin("acme") as session:
+        states = history.badge_states_of(session, KEY)
+        digest = session.scalar(text("SELECT policy_digest FROM verifywise.compliance_badges"))
     assert [(one.badge, one.evaluated_at, one.span) for one in states] == [
         ("compliant", day(2), Span(day(1), "sync of day 1", day(3), "sync of day 3")),
         ("non-compliant", day(3), Span(day(3), "sync of day 3", None, None)),

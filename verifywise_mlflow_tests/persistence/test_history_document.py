@@ -1,10 +1,9 @@
-"""What docs/history.md says can be done can be done."""
+"""The commands, queries and Python lines in docs/how-to/query-history.md work."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,9 +14,10 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.documentation import code_blocks, read_page
 from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
 
-PAGE = (Path(__file__).parents[2] / "docs" / "history.md").read_text(encoding="utf-8")
+PAGE = read_page("how-to/query-history.md")
 QUERIES = re.findall(r"\n([^\n]+):\n\n```sql\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^verifywise-mlflow ([^#\n]+?)\s+#", PAGE, re.MULTILINE)
 
@@ -34,49 +34,48 @@ def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> St
 
 
 def answers(kept: Store) -> dict[str, Sequence[Sequence[object]]]:
-    with kept.begin("acme") as connection:
+    with kept.begin("acme") as session:
         return {
-            title: [tuple(row) for row in connection.execute(text(query.replace(":", r"\:")))]
-            for title, query in QUERIES
+            title: [tuple(row) for row in session.execute(text(query.replace(":", r"\:")))] for title, query in QUERIES
         }
 
 
-def test_each_query_answers_its_question(kept: Store) -> None:
+def test_each_query_returns_the_expected_rows(kept: Store) -> None:
     found = answers(kept)
 
     (as_of,) = found["The record as of 3 March"]
     assert (as_of[0], as_of[2], *as_of[4:]) == ("Staging", "staging", day(1), day(3))
-    assert found["Who was in production on 3 March, at any moment of that day"] == [("churn", 3)]
-    assert found["When the badge changed, and by which sync"] == [
+    assert found["The versions in production at any moment of 3 March"] == [("churn", 3)]
+    assert found["Changes of the badge, with the sync"] == [
         (day(1), None, "compliant", "sync of day 1"),
         (day(3), "compliant", "non-compliant", "sync of day 3"),
     ]
-    assert found["Which verdicts were worse on 4 March than on 3 March"] == [("churn", 3, "a", "pass", "Because.")]
-    assert found["Which records changed in March, and how often"] == [("churn", 3, 2)]
-    assert found["Whether somebody changed a record by hand, where the history is older than the record"] == []
+    assert found["Verdicts that were worse on 4 March than on 3 March"] == [("churn", 3, "a", "pass", "Because.")]
+    assert found["The number of changes per record in March"] == [("churn", 3, 2)]
+    assert found["Manual changes of a record, if the history is older than the record"] == []
     assert len(found) == 6
 
 
-def test_a_change_by_hand_is_found(kept: Store) -> None:
-    with kept.begin("acme") as connection:
-        connection.execute(text("UPDATE verifywise.canonical_records SET owner = 'mallory'"))
+def test_the_query_for_manual_changes_finds_one(kept: Store) -> None:
+    with kept.begin("acme") as session:
+        session.execute(text("UPDATE verifywise.canonical_records SET owner = 'mallory'"))
 
-    (found,) = answers(kept)["Whether somebody changed a record by hand, where the history is older than the record"]
+    (found,) = answers(kept)["Manual changes of a record, if the history is older than the record"]
 
     assert found[:2] == ("churn", 3)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_does_what_the_page_says(kept: Store, command: str) -> None:
+def test_each_command_of_the_page_succeeds(kept: Store, command: str) -> None:
     result = CliRunner().invoke(app, command.split())
 
     assert result.exit_code == 0, result.output
     assert "churn" in result.output
 
 
-def test_the_lines_of_python_run(kept: Store) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    counted = re.sub(r"^(    )(frames\..*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE)
+def test_the_python_lines_run(kept: Store) -> None:
+    (program,) = code_blocks(PAGE, "python")
+    counted = re.sub(r"^(    )(dataframes\..*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE)
     sizes: list[int] = []
 
     exec(counted, {"sizes": sizes})  # the page's own lines

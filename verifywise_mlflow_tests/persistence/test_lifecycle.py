@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import shlex
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +13,7 @@ from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import lifecycle, tenancy
 from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.documentation import code_blocks, read_page
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
@@ -32,21 +32,21 @@ def filled(store: Store) -> Store:
         ("acme", "s2", [MOVED, SET], TUESDAY),
         ("globex", "s3", [SEEN], TUESDAY),
     ):
-        with store.begin(tenant_id) as connection:
-            tenancy.activate(connection, tenant_id, "https://mlflow.example", None, seen_at)
-            lifecycle.append(connection, tenant_id, sync_id, events, seen_at)
+        with store.begin(tenant_id) as session:
+            tenancy.activate(session, "https://mlflow.example", None, seen_at)
+            lifecycle.append(session, sync_id, events, seen_at)
     return store
 
 
 def found(store: Store, *of: str | int, kind: EventKind | None = None, **span: datetime | int) -> list[LifecycleEvent]:
-    with store.begin("acme") as connection:
-        return [one.event for one in lifecycle.events_of(connection, "acme", *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
+    with store.begin("acme") as session:
+        return [one.event for one in lifecycle.events_of(session, *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
 
 
 def test_events_come_back_as_they_were_told_in_their_order(filled: Store) -> None:
     assert found(filled) == [SEEN, STAGED, MOVED, SET]
-    with filled.begin("acme") as connection:
-        last = lifecycle.events_of(connection, "acme")[-1]
+    with filled.begin("acme") as session:
+        last = lifecycle.events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 
@@ -64,27 +64,27 @@ def test_events_can_be_asked_for_by_model_kind_and_span(filled: Store) -> None:
     assert found(filled, limit=2) == [MOVED, SET]
 
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text(encoding="utf-8")
-QUESTIONS = re.findall(r"SELECT .*?;", "".join(re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL)), re.DOTALL)
-COMMANDS = re.findall(r"^verifywise-mlflow (events .*?)(?: *#.*)?$", DOCUMENT, re.MULTILINE)
+PAGE = read_page("reference/lifecycle-events.md")
+QUERIES = re.findall(r"SELECT .*?;", "".join(code_blocks(PAGE, "sql")), re.DOTALL)
+COMMANDS = re.findall(r"^verifywise-mlflow (events .*?)(?: *#.*)?$", PAGE, re.MULTILINE)
 
 
-def test_the_documents_questions_have_their_answers(store: Store) -> None:
+def test_the_pages_queries_return_the_expected_rows(store: Store) -> None:
     moves = [
         LifecycleEvent(EventKind.ALIAS, "churn", 3, 1, alias="champion", value="3"),
         LifecycleEvent(EventKind.ALIAS, "churn", 4, 1, alias="champion", previous="3", value="4"),
     ]
-    with store.begin("acme") as connection:
-        lifecycle.append(connection, "acme", "s1", moves[:1], MONDAY)
-        lifecycle.append(connection, "acme", "s2", moves[1:], TUESDAY)
-        answers = [connection.execute(text(question)).all() for question in QUESTIONS]
+    with store.begin("acme") as session:
+        lifecycle.append(session, "s1", moves[:1], MONDAY)
+        lifecycle.append(session, "s2", moves[1:], TUESDAY)
+        row_sets = [session.execute(text(query)).all() for query in QUERIES]
 
-    assert [len(answer) for answer in answers] == [2, 1, 0, 0]
-    assert (answers[1][0].model_name, answers[1][0].version_number) == ("churn", "3")
+    assert [len(rows) for rows in row_sets] == [2, 1, 0, 0]
+    assert (row_sets[1][0].model_name, row_sets[1][0].version_number) == ("churn", "3")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_documents_commands_print_events_whatever_their_names_are(
+def test_the_pages_commands_print_events_with_hostile_names(
     command: str, filled: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
@@ -97,8 +97,8 @@ def test_the_documents_commands_print_events_whatever_their_names_are(
 
 
 def test_an_event_is_never_changed(filled: Store) -> None:
-    with pytest.raises(DBAPIError, match="append"), filled.begin("acme") as connection:
-        connection.execute(text("UPDATE verifywise.lifecycle_events SET kind = 'stage'"))
+    with pytest.raises(DBAPIError, match="append"), filled.begin("acme") as session:
+        session.execute(text("UPDATE verifywise.lifecycle_events SET kind = 'stage'"))
 
 
 def test_a_sentence_tells_all_that_is_known() -> None:

@@ -179,7 +179,7 @@ def assert_the_code_describes_these_tables(url: str) -> None:
 
 def assert_a_reader_sees_its_tenant_and_no_other(url: str, tables: set[str]) -> None:
     with login_role(url, new_name("reader")) as role:
-        with Store(url) as store, store.begin(None) as connection:
+        with Store(url) as store, store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "reader", "acme", NOW)
         with closing(psycopg2.connect(role.url)) as connection:
             seen = kept(connection)

@@ -104,25 +104,25 @@ def table(store: Store) -> Table:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_strange_text_comes_back_from_a_real_postgres(store: Store, table: Table, text: str) -> None:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         assert kept(connection, text, {text: [text]}) == (text, {text: [text]})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=any_text, document=any_json.filter(lambda document: document is not None))
 def test_everything_comes_back_from_a_real_postgres(store: Store, table: Table, text: str, document: Stored) -> None:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         assert kept(connection, text, document) == (text, document)
 
 
 def test_nothing_is_null_in_both_kinds_of_columns(store: Store, table: Table) -> None:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         assert kept(connection, None, None) == (None, None)
         assert connection.scalar(select(func.count()).where(KEPT.c.document.is_(None))) == 1
 
 
 def test_a_text_is_found_by_its_value_whatever_is_in_it(store: Store, table: Table) -> None:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         kept(connection, "a\x00␛", {})
 
         assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a\x00␛")) == 1
@@ -131,7 +131,7 @@ def test_a_text_is_found_by_its_value_whatever_is_in_it(store: Store, table: Tab
 
 def test_the_largest_metrics_come_back_as_the_numbers_they_were(store: Store, table: Table) -> None:
     extremes = [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2.0**53]
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         _, document = kept(connection, None, {"metrics": list(extremes)})
 
     assert isinstance(document, dict)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence.repositories import (
 )
 from verifywise_mlflow.persistence.repositories.manifests import RehashBefore
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS, Reach
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
 from verifywise_mlflow_tests.persistence.full_tenants import (
@@ -42,7 +43,7 @@ from verifywise_mlflow_tests.persistence.full_tenants import (
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_database, new_name
 from verifywise_mlflow_tests.persistence.query_plans import steps_of
 
-Question = Callable[[Connection], object]
+Question = Callable[[TenantSession], object]
 KEY = (MODEL, NUMBER)
 LONG_AGO = NOW - timedelta(days=400)
 
@@ -65,16 +66,16 @@ def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
 
 
 @pytest.fixture(params=["owner", "pipeline", "reader"])
-def connection(stores: Mapping[str, Store], request: pytest.FixtureRequest) -> Iterator[Connection]:
+def session(stores: Mapping[str, Store], request: pytest.FixtureRequest) -> Iterator[TenantSession]:
     """A transaction of the tenant acme, as one of the roles."""
-    with stores[request.param].begin("acme") as connection:
-        yield connection
+    with stores[request.param].begin("acme") as session:
+        yield session
 
 
 def sql(query: str) -> Question:
     """A question that people ask in SQL."""
     told = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
-    return lambda connection: connection.execute(
+    return lambda session: session.execute(
         text(f"SELECT * FROM verifywise.{query}").bindparams(**{k: v for k, v in told.items() if f":{k}" in query})
     ).all()
 
@@ -88,31 +89,31 @@ NARROW: Mapping[str, Question] = {
     "all states of a record": sql(f"canonical_record_states {OF_ONE_VERSION}"),
     "the verdicts on a version over time": sql(f"compliance_result_states {OF_ONE_VERSION}"),
     "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
-    "the fingerprints of some versions": lambda c: row_mapping.fingerprints(c, canonical_records, "acme", [KEY]),
-    "a version": lambda c: registry.version_at(c, "acme", *KEY),
-    "the models of some names": lambda c: registry.models_by_name(c, "acme", [MODEL]),
-    "some runs": lambda c: tracked_objects.rows_by_id(c, "acme", RUNS, ["run-17"]),
-    "some logged models": lambda c: tracked_objects.kept(c, "acme", LOGGED_MODELS, ["m-18"]),
-    "the manifests of some versions": lambda c: manifests.manifests_by_key(c, "acme", [KEY]),
-    "the newest manifest at a place": lambda c: manifests.kept_at(c, "acme", LOCATION, LONG_AGO),
-    "what changed in place under a version": lambda c: integrity.changes_by_key(c, "acme", [KEY]),
-    "the events of a version": lambda c: lifecycle.events_of(c, "acme", *KEY),
-    "the events of an hour": lambda c: lifecycle.events_of(
-        c, "acme", since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
+    "the fingerprints of some versions": lambda session: row_mapping.fingerprints(session, canonical_records, [KEY]),
+    "a version": lambda session: registry.version_at(session, *KEY),
+    "the models of some names": lambda session: registry.models_by_name(session, [MODEL]),
+    "some runs": lambda session: tracked_objects.rows_by_id(session, RUNS, ["run-17"]),
+    "some logged models": lambda session: tracked_objects.kept(session, LOGGED_MODELS, ["m-18"]),
+    "the manifests of some versions": lambda session: manifests.manifests_by_key(session, [KEY]),
+    "the newest manifest at a place": lambda session: manifests.kept_at(session, LOCATION, LONG_AGO),
+    "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
+    "the events of a version": lambda session: lifecycle.events_of(session, *KEY),
+    "the events of an hour": lambda session: lifecycle.events_of(
+        session, since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
     ),
-    "the end of the trail": lambda c: audit_log.head(c, "acme"),
+    "the end of the trail": lambda session: audit_log.head(session),
     "the trail's newest entries": sql("audit_entries WHERE tenant_id = 'acme' ORDER BY sequence DESC LIMIT 20"),
-    "due verdicts far behind": lambda c: verdicts.due_verdicts(
-        c, "acme", policy_digest="another", after=("model-000450", 1), limit=10
+    "due verdicts far behind": lambda session: verdicts.due_verdicts(
+        session, policy_digest="another", after=("model-000450", 1), limit=10
     ),
-    "judged records far behind": lambda c: verdicts.judged_records(
-        c, "acme", after=("model-000450", 1), limit=10, selection={"owner": None}
+    "judged records far behind": lambda session: verdicts.judged_records(
+        session, after=("model-000450", 1), limit=10, selection={"owner": None}
     ),
-    "the models written last": lambda c: stage_contents.newest_rows(c, "acme", "registered_models", 5),
-    "the versions written last": lambda c: stage_contents.newest_rows(c, "acme", "model_versions", 5),
-    "the runs written last": lambda c: stage_contents.newest_rows(c, "acme", "training_runs", 5),
-    "the manifests written last": lambda c: stage_contents.newest_rows(c, "acme", "artifact_manifests", 5),
-    "the records written last": lambda c: stage_contents.newest_rows(c, "acme", "canonical_records", 5),
+    "the models written last": lambda session: stage_contents.newest_rows(session, "registered_models", 5),
+    "the versions written last": lambda session: stage_contents.newest_rows(session, "model_versions", 5),
+    "the runs written last": lambda session: stage_contents.newest_rows(session, "training_runs", 5),
+    "the manifests written last": lambda session: stage_contents.newest_rows(session, "artifact_manifests", 5),
+    "the records written last": lambda session: stage_contents.newest_rows(session, "canonical_records", 5),
     "the trail's entries of a rare kind": sql(
         "audit_entries WHERE tenant_id = 'acme' AND kind = 'erasure' ORDER BY sequence DESC LIMIT 20"
     ),
@@ -120,8 +121,8 @@ NARROW: Mapping[str, Question] = {
 
 
 @pytest.mark.parametrize("question", NARROW)
-def test_a_narrow_question_reads_few_rows(connection: Connection, question: str) -> None:
-    steps = [step for step in steps_of(connection, NARROW[question]) if step.table not in {"access", "tenants"}]
+def test_a_narrow_question_reads_few_rows(session: TenantSession, question: str) -> None:
+    steps = [step for step in steps_of(session, NARROW[question]) if step.table not in {"access", "tenants"}]
 
     assert steps
     assert [step for step in steps if step.index is None] == []
@@ -130,35 +131,35 @@ def test_a_narrow_question_reads_few_rows(connection: Connection, question: str)
 
 OLD = RehashBefore(LONG_AGO, LONG_AGO)
 WIDE: Mapping[str, Question] = {
-    "known versions": lambda c: registry.known_versions(c, "acme"),
-    "due runs": lambda c: tracked_objects.due(c, "acme", RUNS, Reach.CHANGED),
-    "due runs, as many as fit": lambda c: tracked_objects.due_up_to(c, "acme", RUNS, 200),
-    "due logged models": lambda c: tracked_objects.due(c, "acme", LOGGED_MODELS, Reach.CHANGED),
-    "due manifests": lambda c: manifests.due_manifests(
-        c, "acme", settings_digest=SETTINGS, rehash_before=OLD, retry_failed=True
+    "known versions": lambda session: registry.known_versions(session),
+    "due runs": lambda session: tracked_objects.due(session, RUNS, Reach.CHANGED),
+    "due runs, as many as fit": lambda session: tracked_objects.due_up_to(session, RUNS, 200),
+    "due logged models": lambda session: tracked_objects.due(session, LOGGED_MODELS, Reach.CHANGED),
+    "due manifests": lambda session: manifests.due_manifests(
+        session, settings_digest=SETTINGS, rehash_before=OLD, retry_failed=True
     ),
-    "due records": lambda c: records.due_records(c, "acme", mapping_digest=MAPPING, after=None, limit=500),
-    "due verdicts": lambda c: verdicts.due_verdicts(c, "acme", policy_digest=POLICY, after=None, limit=500),
+    "due records": lambda session: records.due_records(session, mapping_digest=MAPPING, after=None, limit=500),
+    "due verdicts": lambda session: verdicts.due_verdicts(session, policy_digest=POLICY, after=None, limit=500),
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
-    "how often each rule failed": lambda c: verdict_counts.rule_counts(c, "acme"),
-    "the offenders": lambda c: offenders(c, "acme"),
-    "the open gaps by when they opened": lambda c: open_gaps.opened_gaps(c, "acme", NOW),
-    "the worst gaps of each rule": lambda c: open_gaps.worst_gaps(c, "acme", NOW),
-    "how many versions have each badge": lambda c: open_gaps.badge_counts(c, "acme"),
-    "the data version of the records": lambda c: stage_contents.stage_state(c, "acme", "canonical_records"),
-    "the data version of the verdicts": lambda c: stage_contents.stage_state(c, "acme", "compliance_results"),
-    "the badges given last": lambda c: stage_contents.newest_rows(c, "acme", "compliance_results", 5),
-    "how many files changed in place": lambda c: stage_contents.count_changed_bytes(c, "acme"),
+    "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
+    "the offenders": lambda session: offenders(session),
+    "the open gaps by when they opened": lambda session: open_gaps.opened_gaps(session, NOW),
+    "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
+    "how many versions have each badge": lambda session: open_gaps.badge_counts(session),
+    "the data version of the records": lambda session: stage_contents.stage_state(session, "canonical_records"),
+    "the data version of the verdicts": lambda session: stage_contents.stage_state(session, "compliance_results"),
+    "the badges given last": lambda session: stage_contents.newest_rows(session, "compliance_results", 5),
+    "how many files changed in place": lambda session: stage_contents.count_changed_bytes(session),
 }
 
 
 @pytest.mark.parametrize("question", WIDE)
-def test_a_wide_question_looks_at_each_row_once(connection: Connection, question: str) -> None:
+def test_a_wide_question_looks_at_each_row_once(session: TenantSession, question: str) -> None:
     if question != "known versions" and question.startswith("due"):
-        assert WIDE[question](connection) == []
+        assert WIDE[question](session) == []
 
     by_table: dict[str, float] = {}
-    for step in steps_of(connection, WIDE[question]):
+    for step in steps_of(session, WIDE[question]):
         by_table[step.table] = by_table.get(step.table, 0) + step.rows
 
     states = {"compliance_results": RULES, "canonical_record_history": 3}
@@ -168,20 +169,20 @@ def test_a_wide_question_looks_at_each_row_once(connection: Connection, question
     assert too_many == {}
 
 
-def test_open_gaps_are_found_without_the_verdicts_that_are_none(connection: Connection) -> None:
-    steps = steps_of(connection, WIDE["the open gaps by when they opened"])
+def test_open_gaps_are_found_without_the_verdicts_that_are_none(session: TenantSession) -> None:
+    steps = steps_of(session, WIDE["the open gaps by when they opened"])
     read = [step for step in steps if step.table == "compliance_results"]
 
     assert {step.index for step in read} == {"compliance_results_open"}
     assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``full_tenants`` gives them out
 
 
-def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(connection: Connection) -> None:
+def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(session: TenantSession) -> None:
     # Row-level security lets no expression that could fail be asked before it: an index on one would not be used.
     used = [
         step.index
         for question in ("the newest manifest at a place", "the trail's entries of a rare kind")
-        for step in steps_of(connection, NARROW[question])
+        for step in steps_of(session, NARROW[question])
     ]
 
     assert {"artifact_manifests_by_location", "audit_trail_by_kind"} <= set(used)

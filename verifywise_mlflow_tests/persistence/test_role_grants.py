@@ -114,12 +114,12 @@ def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(house: House, name:
     with login_role(house.owner, name) as role:
         with Store(house.owner) as store:
             for _ in range(2):  # again is not another access
-                with store.begin(None) as connection:
+                with store.begin_shared() as connection:
                     role_grants.grant(connection, name, "reader", THEIRS, NOW)
             with logged_in(role.url) as connection:
                 assert set(tenants_seen(connection)["audit_trail"]) == {THEIRS}
 
-            with store.begin(None) as connection:
+            with store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
         with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
@@ -132,7 +132,7 @@ def test_a_role_that_is_not_there_is_told_how_to_create_it(house: House) -> None
     with (
         Store(house.owner) as store,
         pytest.raises(DatabaseError, match='CREATE ROLE "new""comer" LOGIN'),
-        store.begin(None) as connection,
+        store.begin_shared() as connection,
     ):
         role_grants.grant(connection, 'new"comer', "pipeline", None, NOW)
 
@@ -147,7 +147,7 @@ def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(house: Hous
         login_role(house.owner, new_name("mighty"), options.format(owner=owner)) as role,
         Store(house.owner) as store,
         pytest.raises(DatabaseError, match=reason),
-        store.begin(None) as connection,
+        store.begin_shared() as connection,
     ):
         role_grants.grant(connection, role.name, "reader", OURS, NOW)
 
@@ -157,7 +157,7 @@ def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(house: House)
         for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
             with (
                 pytest.raises(DatabaseError, match=r"reader of acme already.*db revoke"),
-                store.begin(None) as connection,
+                store.begin_shared() as connection,
             ):
                 role_grants.grant(connection, house.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
 
@@ -165,7 +165,7 @@ def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(house: House)
 def test_a_role_without_access_cannot_be_shut_out(house: House) -> None:
     with login_role(house.owner, new_name("nobody")) as nobody, Store(house.owner) as store:
         for name in (nobody.name, "never there"):
-            with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin(None) as connection:
+            with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
 
@@ -251,16 +251,16 @@ def test_the_commands_let_a_role_in_and_shut_it_out(house: House, monkeypatch: p
 def test_a_reader_reads_its_tenant_through_the_store(house: House) -> None:
     with Store(house.reader.url) as store:
         assert overview(store, OURS).versions == 0  # those that fill made are gone
-        with store.begin(OURS) as connection:
-            assert role_grants.is_known_tenant(connection, OURS)
-            assert not role_grants.is_known_tenant(connection, THEIRS)
+        with store.begin(OURS) as session:
+            assert role_grants.is_known_tenant(session.connection, OURS)
+            assert not role_grants.is_known_tenant(session.connection, THEIRS)
 
 
 def test_what_a_role_may_not_do_is_refused_in_a_sentence_without_a_row_in_it(house: House) -> None:
     with (
         Store(house.reader.url) as store,
         pytest.raises(DatabaseError, match="may not do this: permission denied for table tenants") as caught,
-        store.begin(OURS) as connection,
+        store.begin(OURS) as session,
     ):
-        tenancy.deactivate(connection, OURS, NOW)
-    assert not caught.value.passing
+        tenancy.deactivate(session, NOW)
+    assert not caught.value.retryable

@@ -34,15 +34,22 @@ def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
 
 
 def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(store: Store) -> None:
-    with store.begin(None) as connection:
-        audit_log.append(connection, [entry(1), entry(2)])
-        audit_log.append(connection, [entry(3, "globex")])
-        audit_log.append(connection, [])
+    with store.begin("acme") as session:
+        audit_log.append(session, [entry(1), entry(2)])
+        audit_log.append(session, [])
+    with store.begin("globex") as session:
+        audit_log.append(session, [entry(3, "globex")])
 
-    with store.begin(None) as connection:
-        assert audit_log.entries(connection, "acme") == [(2, entry(2)), (1, entry(1))]
-        assert audit_log.entries(connection, "acme", limit=1) == [(2, entry(2))]
-        assert audit_log.entries(connection, "globex") == [(1, entry(3, "globex"))]
+    with store.begin("acme") as session:
+        assert audit_log.entries(session) == [(2, entry(2)), (1, entry(1))]
+        assert audit_log.entries(session, limit=1) == [(2, entry(2))]
+    with store.begin("globex") as session:
+        assert audit_log.entries(session) == [(1, entry(3, "globex"))]
+
+
+def test_an_entry_of_another_tenant_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="another tenant"), store.begin("acme") as session:
+        audit_log.append(session, [entry(1), entry(2, "globex")])
 
 
 @pytest.mark.parametrize(
@@ -57,14 +64,14 @@ def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(stor
     ],
 )
 def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
-    with store.begin(None) as connection:
-        audit_log.append(connection, [entry(1)])
+    with store.begin("acme") as session:
+        audit_log.append(session, [entry(1)])
 
-    with pytest.raises(DBAPIError), store.begin(None) as connection:
+    with pytest.raises(DBAPIError), store.begin_shared() as connection:
         connection.execute(text(statement))
 
-    with store.begin(None) as connection:
-        assert audit_log.entries(connection, "acme") == [(1, entry(1))]
+    with store.begin("acme") as session:
+        assert audit_log.entries(session) == [(1, entry(1))]
 
 
 def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store, database_url: str) -> None:
@@ -122,7 +129,7 @@ def test_a_sync_whose_process_is_killed_lets_the_next_one_in(store: Store, datab
 
 def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store) -> None:
     def lose_the_connection_and_fail() -> None:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks "
@@ -136,14 +143,14 @@ def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store
 
 
 def revisions(store: Store) -> dict[str, int]:
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         rows = connection.execute(select(registered_models.c.model_name, registered_models.c.revision))
         return {name: revision for name, revision in rows}  # noqa: C416  # a row is no pair to dict()
 
 
 def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:
-    with store.begin(None) as connection:
-        registry.write_models(connection, tenant_id, [Seen(model, f"of {model}") for model in models], NOW)
+    with store.begin(tenant_id) as session:
+        registry.write_models(session, [Seen(model, f"of {model}") for model in models], NOW)
 
 
 def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(store: Store) -> None:
@@ -162,11 +169,11 @@ def test_a_written_row_takes_the_place_of_the_one_with_its_key(store: Store) -> 
 
     write(store, RegisteredModel("a", description="new\x00", aliases={"champion": 3}))
 
-    with store.begin(None) as connection:
-        found = registry.models_by_name(connection, "acme", ["a", "b"])
+    with store.begin("acme") as session:
+        found = registry.models_by_name(session, ["a", "b"])
         assert {name: row["description"] for name, row in found.items()} == {"a": "new\x00", "b": None}
         assert (found["a"]["tags"], found["a"]["aliases"]) == ({}, {"champion": 3})
-        assert registry.aliases_by_version(connection, "acme") == {("a", 3): ["champion"]}
+        assert registry.aliases_by_version(session) == {("a", 3): ["champion"]}
 
 
 def test_a_tenants_row_does_not_touch_another_tenants_of_the_same_name(store: Store) -> None:
@@ -174,8 +181,8 @@ def test_a_tenants_row_does_not_touch_another_tenants_of_the_same_name(store: St
 
     write(store, RegisteredModel("a", description="ours"))
 
-    with store.begin(None) as connection:
-        assert registry.models_by_name(connection, "globex", ["a"])["a"]["description"] == "theirs"
+    with store.begin("globex") as session:
+        assert registry.models_by_name(session, ["a"])["a"]["description"] == "theirs"
 
 
 def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
@@ -188,17 +195,17 @@ def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
 def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(store: Store) -> None:
     write(store, RegisteredModel("a"))
     first = revisions(store)["a"]
-    with store.begin(None) as connection:
-        registry.entomb_models(connection, "acme", ["a"], NOW)
+    with store.begin("acme") as session:
+        registry.entomb_models(session, ["a"], NOW)
     entombed = revisions(store)["a"]
-    with store.begin(None) as connection:
-        was_gone = registry.known_models(connection, "acme")["a"].is_gone
+    with store.begin("acme") as session:
+        was_gone = registry.known_models(session)["a"].is_gone
 
     write(store, RegisteredModel("a"))
 
-    with store.begin(None) as connection:
+    with store.begin("acme") as session:
         assert was_gone
-        assert not registry.known_models(connection, "acme")["a"].is_gone
+        assert not registry.known_models(session)["a"].is_gone
     assert first < entombed < revisions(store)["a"]
 
 
@@ -207,15 +214,15 @@ def test_the_last_moment_that_a_time_can_be_comes_back_in_utc_whatever_the_serve
     store: Store, database_url: str, zone: str
 ) -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(
             text(f"ALTER ROLE CURRENT_USER IN DATABASE {store.engine.url.database} SET timezone = '{zone}'")
         )
     elsewhere = Store(database_url)
     write(elsewhere, RegisteredModel("a", created_at=last, last_updated_at=NOW))
 
-    with elsewhere.begin(None) as connection:
-        row = registry.models_by_name(connection, "acme", ["a"])["a"]
+    with elsewhere.begin("acme") as session:
+        row = registry.models_by_name(session, ["a"])["a"]
     elsewhere.close()
 
     assert row["created_at"] == last

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from verifywise_mlflow.compliance.badge import version_badge
 from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.input_hash import input_hash_of, rule_digest
+from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.policy import Policy
-from verifywise_mlflow.compliance.verdict import badge
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
@@ -45,15 +45,15 @@ POLICY = Policy(
 def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = None) -> int:
     """Judge the one record there is, as the stage does; return how many verdicts were written."""
     evaluator, now = Evaluator(policy, today=date(2026, 3, number)), day(number)
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         (due,) = verdicts.due_verdicts(
-            connection, "acme", policy_digest="none", after=None, limit=2, selection=evaluator.selection
+            session, policy_digest="none", after=None, limit=2, selection=evaluator.selection
         )
-        results = evaluator.judge(due.subject)
+        results = evaluator.evaluate_subject(due.subject)
         policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
         writing = Writing(Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now))
-        writing.take(due, results, badge(results, complete=True))
-        return writing.write(connection)
+        writing.take(due, results, version_badge(results, complete=True))
+        return writing.write(session)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -66,15 +66,15 @@ def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
 
     judge(store, POLICY, 2)
 
-    with store.begin("acme") as connection:
-        kept = history.verdicts_as_of(connection, "acme", KEY, day(3))
-        (due,) = verdicts.due_verdicts(connection, "acme", policy_digest="none", after=None, limit=2)
+    with store.begin("acme") as session:
+        kept = history.verdicts_as_of(session, KEY, day(3))
+        (due,) = verdicts.due_verdicts(session, policy_digest="none", after=None, limit=2)
     assert [one.rule_id for one in kept] == ["dated", "figures", "odd", "text"]
     rules = {one.id: one for one in POLICY.rules}
     for one in kept:
-        recomputed = input_hash_of(rule_digest(rules[one.rule_id]), one.values, one.thresholds, one.day)  # type: ignore[arg-type]  # what JSON gave
+        recomputed = input_hash(rule_digest(rules[one.rule_id]), one.values, one.thresholds, one.day)  # type: ignore[arg-type]  # what JSON gave
         assert recomputed == one.input_hash
-    results = {one.rule_id: one for one in Evaluator(POLICY, today=date(2026, 3, 2)).judge(due.subject)}
+    results = {one.rule_id: one for one in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(due.subject)}
     for one in kept:
         assert (one.verdict, one.reason.replace("\x1e", " ")) == (
             results[one.rule_id].verdict,
@@ -92,8 +92,8 @@ def test_only_what_says_something_else_is_written(store: Store) -> None:
 
     # At last one of another expression, one that is new, one that is no longer asked. A day that passes writes nothing.
     assert written == [4, 0, 3, 0]
-    with store.begin("acme") as connection:
-        states = history.verdict_states_of(connection, "acme", KEY)
+    with store.begin("acme") as session:
+        states = history.verdict_states_of(session, KEY)
     assert [(one.rule_id, one.day, one.span.held_until) for one in states if one.rule_id == "dated"] == [
         ("dated", date(2026, 3, 2), None)
     ]
@@ -102,7 +102,7 @@ def test_only_what_says_something_else_is_written(store: Store) -> None:
 def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
     judge(store, POLICY, 2)
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text("UPDATE verifywise.compliance_results SET verdict = 'pass' WHERE rule_id = 'odd'"))
 
     assert judge(store, POLICY, 3) == 1
@@ -112,8 +112,8 @@ def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> Non
 def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(store: Store, requires: str) -> None:
     write_record(store, inputs(), NOON)
     manifest = {"files": [{"path": "a"}], "file_count": 1}
-    with store.begin("acme") as connection:
-        connection.execute(
+    with store.begin("acme") as session:
+        session.execute(
             text("UPDATE verifywise.canonical_records SET artifact_manifest = :manifest, owner = 'me'"),
             {"manifest": json.dumps(manifest)},
         )
@@ -125,9 +125,9 @@ def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(sto
             title="A policy",
             rules=tuple(rule(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
         )
-        with store.begin("acme") as connection:
+        with store.begin("acme") as session:
             (due,) = verdicts.due_verdicts(
-                connection, "acme", policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
+                session, policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
             )
         assert due.subject.record.owner is None
         return due.subject.record.artifact_manifest
@@ -142,13 +142,9 @@ def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Sto
     write_record(store, inputs(), NOON)
     judge(store, POLICY, 2)
 
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         due = [
-            len(
-                verdicts.due_verdicts(
-                    connection, "acme", policy_digest=POLICY.digest, after=None, limit=2, judged_since=since
-                )
-            )
+            len(verdicts.due_verdicts(session, policy_digest=POLICY.digest, after=None, limit=2, judged_since=since))
             for since in (None, day(2), day(2) + timedelta(hours=12))
         ]
     assert due == [0, 0, 1]
@@ -159,8 +155,8 @@ def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judge
     for name in names:
         keep(store, name, 1, NOON)
         keep(store, name, 2, NOON)
-    with store.begin("acme") as connection:
-        connection.execute(
+    with store.begin("acme") as session:
+        session.execute(
             text("""
                 INSERT INTO verifywise.compliance_badges
                 SELECT tenant_id, model_name, version_number, 'gaps', revision, 'digest', now(), '', now()
@@ -170,9 +166,9 @@ def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judge
 
     def pages(digest: str) -> list[list[tuple[str, int]]]:
         found: list[list[tuple[str, int]]] = []
-        with store.begin("acme") as connection:
+        with store.begin("acme") as session:
             while page := verdicts.due_verdicts(
-                connection, "acme", policy_digest=digest, after=found[-1][-1] if found else None, limit=3
+                session, policy_digest=digest, after=found[-1][-1] if found else None, limit=3
             ):
                 found.append([one.key for one in page])
         return found

@@ -20,6 +20,7 @@ from verifywise_mlflow.persistence.queries import verdict_count_cache
 from verifywise_mlflow.persistence.queries.open_gaps import of_ages
 from verifywise_mlflow.persistence.queries.verdict_count_cache import Counts, counted, counts
 from verifywise_mlflow.persistence.repositories import waivers
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
@@ -64,18 +65,18 @@ class Tenant:
         """Accept a rule's gaps for some days."""
         expires = (self.at + timedelta(days=days)).date()
         one = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
-        with self.store.begin("acme") as connection:
-            waivers.grant(connection, "acme", [one], "command", self.at, "sync")
+        with self.store.begin("acme") as session:
+            waivers.grant(session, [one], "command", self.at, "sync")
 
     def withdraw(self) -> None:
         """End all waivers."""
-        with self.store.begin("acme") as connection:
-            ids = [one.waiver_id for one in waivers.not_ended(connection, "acme")]
-            waivers.end(connection, "acme", ids, "withdrawn", self.at)
+        with self.store.begin("acme") as session:
+            ids = [one.waiver_id for one in waivers.not_ended(session)]
+            waivers.end(session, ids, "withdrawn", self.at)
 
     def edit(self, statement: str) -> None:
         """Change rows past all our code."""
-        with self.store.begin(None) as connection:
+        with self.store.begin_shared() as connection:
             connection.execute(text("SET LOCAL search_path = verifywise"))
             connection.execute(text(statement))
 
@@ -102,9 +103,9 @@ def told(found: Counts, at: datetime) -> object:
 
 
 def kept_and_counted(tenant: Tenant) -> tuple[object, object]:
-    with tenant.store.begin("acme") as connection:
-        kept = told(counts(connection, "acme", tenant.at), tenant.at)
-        return kept, told(counted(connection, "acme", tenant.at), tenant.at)
+    with tenant.store.begin("acme") as session:
+        kept = told(counts(session, tenant.at), tenant.at)
+        return kept, told(counted(session, tenant.at), tenant.at)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
@@ -136,8 +137,8 @@ def statements(connection: Connection, ask: Callable[[], object]) -> list[str]:
 
 
 def asks_verdicts(store: Store, at: datetime) -> bool:
-    with store.begin("acme") as connection:
-        sent = statements(connection, lambda: counts(connection, "acme", at))
+    with store.begin("acme") as session:
+        sent = statements(session.connection, lambda: counts(session, at))
     return any("compliance_results" in statement for statement in sent)
 
 
@@ -176,14 +177,14 @@ def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, mo
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
 
-    def interrupted(connection: Connection, tenant_id: str, at: datetime) -> Counts:
-        found = counted(connection, tenant_id, at)
+    def interrupted(session: TenantSession, at: datetime) -> Counts:
+        found = counted(session, at)
         tenant.judge(KEYS[0], Verdict.PASS)  # through another connection
         return found
 
-    with monkeypatch.context() as patch, store.begin("acme") as connection:
+    with monkeypatch.context() as patch, store.begin("acme") as session:
         patch.setattr(verdict_count_cache, "counted", interrupted)
-        counts(connection, "acme", day(1))
+        counts(session, day(1))
 
     kept, as_counted = kept_and_counted(tenant)
     assert kept == as_counted

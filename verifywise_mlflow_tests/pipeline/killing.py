@@ -17,10 +17,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
-from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.persistence.store import Store, TenantSession
 from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
@@ -70,19 +70,18 @@ def _sync(spent: set[str], options: list[str]) -> tuple[str, int]:
     return killed_at, os.waitpid(pid, 0)[1]
 
 
-def _begin_that_kills(spent: set[str], tell: int) -> Callable[[Store, str | None], AbstractContextManager[Connection]]:
+def _begin_that_kills(spent: set[str], tell: int) -> Callable[[Store, str], AbstractContextManager[TenantSession]]:
     def end(place: str) -> None:
         if place not in spent:
             os.write(tell, place.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager
-    def begin(store: Store, tenant_id: str | None) -> Iterator[Connection]:
+    def begin(store: Store, tenant_id: str) -> Iterator[TenantSession]:
         place = _place()
-        transaction: AbstractContextManager[Connection] = _begin(store, tenant_id)
-        with transaction as connection:
-            yield connection
-            writes = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").scalar()
+        with _begin(store, tenant_id) as session:
+            yield session
+            writes = session.connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").scalar()
             if writes:
                 end(f"{BEFORE} {place}")
         if writes:
@@ -111,9 +110,9 @@ def _place() -> str:
 def _take_small_batches() -> None:
     for module in (registered_models, model_versions, canonical_records, compliance_results):
         module.BATCH = BATCH  # type: ignore[attr-defined]  # a name that it imports
-    artifact_manifests.VERSIONS_A_BATCH = BATCH
-    training_runs.RUNS_A_REQUEST = BATCH  # type: ignore[attr-defined]
-    training_runs.LOGGED_MODELS_A_REQUEST = BATCH  # type: ignore[attr-defined]
+    artifact_manifests.VERSIONS_PER_TRANSACTION = BATCH
+    training_runs.RUNS_PAGE_SIZE = BATCH  # type: ignore[attr-defined]
+    training_runs.LOGGED_MODELS_PAGE_SIZE = BATCH  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.erasure import erase
@@ -14,10 +15,10 @@ from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage, SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.pipeline.tenant_activation import keep_in_step
-from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
+from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows, sync
@@ -28,7 +29,7 @@ from verifywise_mlflow_tests.registry import Registry
 def as_pipeline(database_url: str, store: Store) -> Iterator[Store]:
     """The store as a pipeline's role has it; ``store`` is the owner's, who sees everything."""
     with login_role(database_url, new_name("pipeline")) as role:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
         with Store(role.url) as restricted:
             yield restricted
@@ -46,7 +47,7 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     registry.version("churn", tags={"owner": "ada"})
     registry.version("fraud")
     other = tenant.model_copy(update={"tenant_id": "globex"})
-    keep_in_step(as_pipeline, {"acme": tenant, "globex": other}, now)
+    reconcile_tenants(as_pipeline, {"acme": tenant, "globex": other}, now)
     sync(other, as_pipeline)
     theirs = {table: of(store, table, "globex") for table in ("canonical_records", "audit_trail")}
 
@@ -57,14 +58,14 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     path = registry.scratch / "model.pkl"
     path.write_bytes(b"other bytes")
     waived = {"rule": "owner", "model": "fraud", "approver": "Ada", "reason": "A pilot.", "expires": now.date()}
-    grant_by_command(as_pipeline, tenant, Waiver.model_validate(waived), now)
+    grant_waiver(as_pipeline, tenant, Waiver.model_validate(waived), now)
     registry.client.log_artifact(trained.run_id, str(path), "model")
     sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))
-    left = keep_in_step(as_pipeline, {"globex": other}, now)
+    left = reconcile_tenants(as_pipeline, {"globex": other}, now)
 
-    with as_pipeline.begin("acme") as connection:
-        tenancy.note_newest_version_time(connection, "acme", 1, now)
-        assert tenancy.newest_version_time(connection, "acme") == (True, 1)
+    with as_pipeline.begin("acme") as session:
+        tenancy.note_newest_version_time(session, 1, now)
+        assert tenancy.newest_version_time(session) == (True, 1)
     assert left == ["acme"]
     assert overview(as_pipeline, "acme").versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.

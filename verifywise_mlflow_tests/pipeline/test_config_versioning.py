@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.config_versioning import changed_settings
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.stages import canonical_records
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.pipeline.tenant_activation import keep_in_step
+from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.services import tenant_policies
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows
@@ -102,8 +102,8 @@ def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
 ) -> None:
     version(store, 1, {"risk": "tier-1"})
     offline(tenant, store)
-    with store.begin("acme") as connection:
-        connection.execute(
+    with store.begin("acme") as session:
+        session.execute(
             text("UPDATE verifywise.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
         )
     monkeypatch.setattr(canonical_records, "REVISION", 99)
@@ -134,9 +134,9 @@ def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pyt
 
 
 def test_the_file_of_tenants_tells_of_a_change_before_any_sync(tenant: Tenant, store: Store) -> None:
-    keep_in_step(store, {"acme": tenant}, NOW)
-    keep_in_step(store, {"acme": tenant}, NOW)
-    keep_in_step(store, {"acme": described(workspace="team-a")}, NOW)
+    reconcile_tenants(store, {"acme": tenant}, NOW)
+    reconcile_tenants(store, {"acme": tenant}, NOW)
+    reconcile_tenants(store, {"acme": described(workspace="team-a")}, NOW)
 
     kinds = [row["kind"] for row in rows(store, "audit_entries", "sequence")]
     assert kinds == ["tenant activated", "tenant changed", "tenant changed"]
@@ -144,17 +144,18 @@ def test_the_file_of_tenants_tells_of_a_change_before_any_sync(tenant: Tenant, s
 
 def test_what_held_at_a_time_can_be_asked_for(tenant: Tenant, store: Store) -> None:
     early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
-    with store.begin("acme") as connection:
+    with store.begin("acme") as session:
         for digest, now in (("a", early), ("b", late), ("b", NOW), ("a", NOW)):
-            config_versions.adopt(connection, "acme", "policy", digest, {"says": digest}, "s", now)
+            config_versions.adopt(session, "policy", digest, {"says": digest}, "s", now)
 
         held = [
-            config_versions.adopted(connection, "acme", "policy", at=at)
+            config_versions.adopted(session, "policy", at=at)
             for at in (datetime.min.replace(tzinfo=UTC), early, late, NOW)
         ]
         assert [one.digest if one else None for one in held] == [None, "a", "b", "a"]
-        assert config_versions.adopted(connection, "acme", "mapping") is None
-        assert config_versions.adopted(connection, "globex", "policy") is None
+        assert config_versions.adopted(session, "mapping") is None
+    with store.begin("globex") as session:
+        assert config_versions.adopted(session, "policy") is None
 
 
 def test_a_setting_that_is_long_is_told_by_its_name_alone() -> None:

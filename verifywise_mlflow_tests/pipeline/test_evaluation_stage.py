@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import compliance_results
-from verifywise_mlflow.services.tenant_policies import UnusablePoliciesError, rules_of
+from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, load_rules
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     described,
@@ -91,15 +91,15 @@ def test_where_a_rule_asks_the_day_records_are_judged_once_a_day_and_others_not(
     ],
 )
 def test_what_cannot_be_judged_by_is_told_with_the_tenant(compliance: dict[str, object], complaint: str) -> None:
-    with pytest.raises(UnusablePoliciesError, match=complaint):
-        rules_of(described(**compliance))
+    with pytest.raises(InvalidPoliciesError, match=complaint):
+        load_rules(described(**compliance))
 
 
 def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(store: Store, tmp_path: Path) -> None:
     keep(store, "fraud", 1, NOON)
     twice = [str(written_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
 
-    with pytest.raises(UnusablePoliciesError, match="'owned' is in the policy 'a' and in 'b'"):
+    with pytest.raises(InvalidPoliciesError, match="'owned' is in the policy 'a' and in 'b'"):
         judge(described(policies=twice), store, day(1))
 
     assert verdicts(store) == {}
@@ -156,7 +156,7 @@ def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_s
     for number in range(1, 8):
         keep(store, "fraud", number, NOON, owner="ada")
     tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(
             text("ALTER TABLE verifywise.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
         )
@@ -165,7 +165,7 @@ def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_s
         judge(tenant, store, day(1))
 
     assert [number for _, number, _ in sorted(verdicts(store))] == [1, 2, 3, 4]
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text("ALTER TABLE verifywise.compliance_results DROP CONSTRAINT refused"))
     assert judge(tenant, store, day(1)).reports[0].progress.read == 3
     assert len(verdicts(store)) == 7

@@ -11,10 +11,10 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.dataframes import lifecycle_events
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
@@ -153,7 +153,7 @@ def test_a_row_and_what_is_told_of_it_are_kept_together_or_not_at_all(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn")
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.exec_driver_sql("""
             CREATE FUNCTION verifywise.no_room() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;
@@ -164,7 +164,7 @@ def test_a_row_and_what_is_told_of_it_are_kept_together_or_not_at_all(
         listed(tenant, store)
     assert (rows(store, "registered_models"), rows(store, "lifecycle_events")) == ([], [])
 
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.exec_driver_sql("DROP TRIGGER no_room ON verifywise.audit_trail")
     sync_id = listed(tenant, store)
 

@@ -107,11 +107,11 @@ def test_a_restart_in_the_middle_of_a_sync_is_a_sentence_and_the_next_sync_goes_
 def test_a_store_that_lives_long_outlives_restarts(own_postgres: OwnPostgres, lost_url: str) -> None:
     with Store(lost_url) as store:
         for mode in ("immediate", "fast"):
-            with store.exclusive("acme"), store.begin("acme") as connection:
-                assert connection.scalar(text("SELECT 1")) == 1
+            with store.exclusive("acme"), store.begin("acme") as session:
+                assert session.scalar(text("SELECT 1")) == 1
             own_postgres.restart(mode)
-        with store.exclusive("acme"), store.begin("acme") as connection:
-            assert connection.scalar(text("SELECT 1")) == 1
+        with store.exclusive("acme"), store.begin("acme") as session:
+            assert session.scalar(text("SELECT 1")) == 1
 
 
 def test_a_database_that_stays_away_does_not_hide_why_a_sync_failed(

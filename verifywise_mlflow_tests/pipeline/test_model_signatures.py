@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.artifacts.model_signing.statement import oms_statement
-from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.http.errors import InvalidSettingsError
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
@@ -65,8 +65,8 @@ def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, 
     register(registry, SIGNED)
     sync(tenant, store)
 
-    with store.begin(None) as connection:
-        kept = manifests.manifest_of(connection, "acme", ("churn", 1))
+    with store.begin("acme") as session:
+        kept = manifests.manifest_of(session, ("churn", 1))
 
     assert kept is not None
     theirs = payload(bundle("key-p256"))["subject"]
@@ -110,7 +110,7 @@ def test_a_signer_that_cannot_be_used_is_told_by_its_file(
 ) -> None:
     registry.trained_version("churn")
 
-    with pytest.raises(UnusableSettingsError, match="trusted_signers"):
+    with pytest.raises(InvalidSettingsError, match="trusted_signers"):
         sync(trusting(tenant, tmp_path, json.dumps({"no": "key"}).encode()), store)
 
 

@@ -18,12 +18,12 @@ from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
-    UnusableWaiverError,
-    UnusableWaiversError,
-    grant_by_command,
-    withdraw_by_command,
+    InvalidWaiversFileError,
+    WaiverNotAllowedError,
+    grant_waiver,
+    withdraw_waiver,
 )
-from verifywise_mlflow.services.badges import badge_of
+from verifywise_mlflow.services.badges import badge_report
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     described,
@@ -44,8 +44,8 @@ def told(store: Store) -> list[tuple[object, object]]:
 
 
 def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
-    with store.begin("acme") as connection:
-        counts = [one for one in verdict_counts.rule_counts(connection, "acme", at) if one.rule_id == "owner"]
+    with store.begin("acme") as session:
+        counts = [one for one in verdict_counts.rule_counts(session, at) if one.rule_id == "owner"]
     gaps = sum(one.versions for one in counts if one.verdict in OPEN)
     waived = sum(one.waived for one in counts)
     return gaps - waived, waived
@@ -101,13 +101,13 @@ def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what
 def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: Store, tmp_path: Path) -> None:
     keep(store, "fraud", 1, NOON)
     judge(described(), store, day(1))
-    with store.begin("acme") as connection:
-        before = badge_of(connection, "acme", "fraud", 1, day(1))
+    with store.begin("acme") as session:
+        before = badge_report(session, "fraud", 1, day(1))
 
     judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(2))
 
-    with store.begin("acme") as connection:
-        after, later = (badge_of(connection, "acme", "fraud", 1, at) for at in (day(2), day(4)))
+    with store.begin("acme") as session:
+        after, later = (badge_report(session, "fraud", 1, at) for at in (day(2), day(4)))
     assert before is not None
     assert after is not None
     assert later is not None
@@ -136,19 +136,19 @@ def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> 
     tenant = described()
     judge(tenant, store, day(1))
 
-    grant_by_command(store, tenant, WAIVER, day(2))
+    grant_waiver(store, tenant, WAIVER, day(2))
 
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(1, 0), (0, 1)]
-    with pytest.raises(UnusableWaiverError, match="holds already"):
-        grant_by_command(store, tenant, WAIVER, day(2))
+    with pytest.raises(WaiverNotAllowedError, match="holds already"):
+        grant_waiver(store, tenant, WAIVER, day(2))
     judge(tenant, store, day(2))  # there is no file: it has no say over this one
     assert open_and_waived(store, day(2)) == (0, 1)
     (row,) = rows(store, "waivers")
-    withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(3))
+    withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
     assert open_and_waived(store, day(3)) == (1, 0)
     assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
-    with pytest.raises(UnusableWaiverError, match="there is no waiver"):
-        withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(3))
+    with pytest.raises(WaiverNotAllowedError, match="there is no waiver"):
+        withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
 
 
 def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_told(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_
     with ThreadPoolExecutor() as people:
         with store.engine.begin() as another:  # holds both up before they are kept: the trail comes last
             another.execute(held_up)
-            asked = [people.submit(grant_by_command, store, tenant, WAIVER, day(2)) for _ in range(2)]
+            asked = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
             wait(asked, timeout=2)
         complaints = [str(one.exception()) for one in asked if one.exception()]
 
@@ -171,10 +171,10 @@ def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_
     judge(tenant, store, day(1))
     (row,) = rows(store, "waivers")
 
-    with pytest.raises(UnusableWaiverError, match="is over"):
-        grant_by_command(store, tenant, WAIVER, day(4))
-    with pytest.raises(UnusableWaiverError, match="take it out there"):
-        withdraw_by_command(store, tenant, int(str(row["waiver_id"])), day(2))
+    with pytest.raises(WaiverNotAllowedError, match="is over"):
+        grant_waiver(store, tenant, WAIVER, day(4))
+    with pytest.raises(WaiverNotAllowedError, match="take it out there"):
+        withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(2))
 
 
 def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
@@ -198,7 +198,7 @@ def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_
     judge(tenant, store, day(1))
     path.unlink()
 
-    with pytest.raises(UnusableWaiversError, match="cannot be read"):
+    with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
         judge(tenant, store, day(2))
 
     assert [row["ended"] for row in rows(store, "waivers")] == [None]
@@ -209,7 +209,9 @@ def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: P
 
     sync = judge(tenant, store, day(1))
 
-    assert sync.reports[0].progress.notes == ["a waiver is for the rule 'ownr', which no policy asks for"]
+    assert [note.text for note in sync.reports[0].progress.notes] == [
+        "a waiver is for the rule 'ownr', which no policy asks for"
+    ]
 
 
 def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store: Store, tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store
 
     sync = judge(tenant, store, day(4))
 
-    assert sync.reports[0].progress.notes == [
+    assert [note.text for note in sync.reports[0].progress.notes] == [
         "the waiver for owner on fraud* was over before it was read: it never held"
     ]
     assert rows(store, "waivers") == []
@@ -231,7 +233,7 @@ def test_a_file_that_is_broken_withdraws_nothing(store: Store, tmp_path: Path, b
     judge(described(waivers=str(path)), store, day(1))
     path.write_text(broken)
 
-    with pytest.raises(UnusableWaiversError, match=r"own\.yaml"):
+    with pytest.raises(InvalidWaiversFileError, match=r"own\.yaml"):
         judge(described(waivers=str(path)), store, day(2))
 
     assert open_and_waived(store, day(2)) == (0, 1)
@@ -244,7 +246,7 @@ def test_a_link_beside_tenants_yaml_that_leads_nowhere_withdraws_nothing(
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
     (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
 
-    with pytest.raises(UnusableWaiversError, match="cannot be read"):
+    with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
         judge(described(), store, day(2))
 
 
@@ -256,7 +258,7 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
 
     sync = judge(described(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
 
-    assert "which no policy asks for" in sync.reports[0].progress.notes[0]
+    assert "which no policy asks for" in sync.reports[0].progress.notes[0].text
     assert [row["ended"] for row in rows(store, "waivers")] == [None]
     judge(described(waivers=waiver), store, day(3))
     assert open_and_waived(store, day(3)) == (0, 1)
@@ -267,13 +269,13 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
 )
 def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store, change: str) -> None:
-    grant_by_command(store, described(), WAIVER, day(1))
-    with store.begin("acme") as connection:
-        waivers.end(connection, "acme", [1], "withdrawn", day(2))
+    grant_waiver(store, described(), WAIVER, day(1))
+    with store.begin("acme") as session:
+        waivers.end(session, [1], "withdrawn", day(2))
 
     for statement in (change, "ended_at = NULL, ended = NULL"):
-        with pytest.raises(IntegrityError) as refused, store.begin("acme") as connection:
-            connection.execute(text(f"UPDATE verifywise.waivers SET {statement}"))
+        with pytest.raises(IntegrityError) as refused, store.begin("acme") as session:
+            session.execute(text(f"UPDATE verifywise.waivers SET {statement}"))
         assert isinstance(refused.value.orig, psycopg2.errors.IntegrityConstraintViolation)
 
 
@@ -300,10 +302,10 @@ def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) ->
     judge(described(), store, day(1))
     waiver = WAIVER.model_copy(update={"model": model})
 
-    grant_by_command(store, described(), waiver, day(1))
+    grant_waiver(store, described(), waiver, day(1))
 
-    with store.begin("acme") as connection:
-        found = worst_gaps(connection, "acme", day(1), each=50)["owner"]
+    with store.begin("acme") as session:
+        found = worst_gaps(session, day(1), each=50)["owner"]
     assert {one.model_name: one.is_waived for one in found} == {name: waiver.covers("owner", name, 1) for name in names}
     # What nobody has accepted comes first.
     assert sorted(found, key=lambda one: one.is_waived) == found

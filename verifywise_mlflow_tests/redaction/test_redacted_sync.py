@@ -11,12 +11,12 @@ import pytest
 from mlflow.entities import Dataset
 from sqlalchemy import text
 
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.redaction.settings import Minimisation
-from verifywise_mlflow.services.change_polls import ask_newest_version_time
+from verifywise_mlflow.redaction.settings import RedactionSettings
+from verifywise_mlflow.services.change_polls import fetch_newest_version_time
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.redaction.made_secrets import HEX, some
@@ -25,7 +25,7 @@ from verifywise_mlflow_tests.registry import Registry
 
 def everything(store: Store) -> str:
     """Return every row of every table and view, as text."""
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         names = connection.scalars(
             text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'verifywise'")
         ).all()
@@ -116,10 +116,10 @@ def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_i
                 "allow_private_network": True,
             }
         )
-        with pytest.raises(ConnectorError) as refused:
+        with pytest.raises(HttpError) as refused:
             sync(tenant, store)
-        with pytest.raises(ConnectorError) as unread:
-            ask_newest_version_time(tenant)
+        with pytest.raises(HttpError) as unread:
+            fetch_newest_version_time(tenant)
         server.shutdown()
 
     kept = everything(store)
@@ -133,14 +133,14 @@ def test_a_sync_with_other_settings_in_between_does_not_count_as_one_with_these(
 ) -> None:
     registry.version("credit", run_id=registry.run(params={"reviewer": "anna@acme.example"}))
     seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
-    stricter = Minimisation.model_validate({"personal_data": {"redact": ["email"]}})
+    stricter = RedactionSettings.model_validate({"personal_data": {"redact": ["email"]}})
     with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"minimisation": stricter}), store) as after:
         for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
             # The one that began first has its turn first, and so reads by the settings that the other has replaced.
             before.run(stage)
             after.run(stage)
 
-    assert after.reports[-1].progress.reconciled
+    assert after.reports[-1].progress.is_reconcile
 
 
 def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Registry, store: Store) -> None:
@@ -151,7 +151,7 @@ def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Reg
     sync(seldom, store)
     assert record(store, "credit")["owner"] == "anna@acme.example"
 
-    stricter = Minimisation.model_validate(
+    stricter = RedactionSettings.model_validate(
         {"tags": {"deny": ["team"]}, "metrics": {"allow": ["f1"]}, "personal_data": {"redact": ["email"]}}
     )
     with_them = seldom.model_copy(update={"minimisation": stricter})
@@ -163,5 +163,5 @@ def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Reg
     assert run["metrics"] == {}
     assert record(store, "credit")["owner"] == "[redacted: email]"
     assert {kind for kind, _ in findings(store, "credit")} == {"personal data redacted"}
-    assert [run.reports[2].progress.reconciled for run in (first, second)] == [True, False]
+    assert [run.reports[2].progress.is_reconcile for run in (first, second)] == [True, False]
     assert len([row for row in rows(store, "adoptions") if row["kind"] == "minimisation"]) == 2

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from verifywise_mlflow.audit.verification import TrailReport, verify
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.audit.verification import TrailReport, verify_chain
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow.services.audit_signing import VARIABLE
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.audit.chains import KEY
@@ -25,9 +25,9 @@ NOBODY = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_priva
 
 
 def verified(store: Store) -> TrailReport:
-    with store.begin("acme") as connection:
-        stored = audit_log.checkpoints(connection, "acme")
-        return verify("acme", audit_log.links(connection, "acme"), stored, keys=[KEY.public], is_expected=True)
+    with store.begin("acme") as session:
+        stored = audit_log.checkpoints(session)
+        return verify_chain("acme", audit_log.links(session), stored, keys=[KEY.public], is_expected=True)
 
 
 def kinds(store: Store) -> Sequence[object]:
@@ -38,10 +38,10 @@ def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "signing.pem").write_bytes(KEY.pem())
-    monkeypatch.setenv(VARIABLE, f"file:{tmp_path}/signing.pem")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{tmp_path}/signing.pem")
 
     for _ in range(2):
-        with pytest.raises(ConnectorError):
+        with pytest.raises(HttpError):
             sync(NOBODY, store)
 
     report = verified(store)
@@ -50,7 +50,7 @@ def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
 
 
 def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
-    with pytest.raises(ConnectorError):
+    with pytest.raises(HttpError):
         sync(NOBODY, store)
 
     assert (verified(store).damage, verified(store).checkpoints) == (None, 0)
@@ -68,10 +68,10 @@ def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
 def test_a_key_that_cannot_be_used_stops_a_sync_before_it_reads_and_the_trail_says_so(
     store: Store, monkeypatch: pytest.MonkeyPatch, reference: str, reason: str
 ) -> None:
-    monkeypatch.setenv(VARIABLE, reference)
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, reference)
     monkeypatch.setenv("NO_KEY", "hunter2")
 
-    with pytest.raises(SecretUnavailableError, match=VARIABLE):
+    with pytest.raises(SecretUnavailableError, match=SIGNING_KEY_VARIABLE):
         sync(NOBODY, store)
 
     last = rows(store, "audit_entries", "sequence")[-1]
@@ -98,7 +98,7 @@ def test_a_row_is_not_there_without_the_entry_that_tells_of_it(
     path.write_bytes(b"other bytes")
     registry.client.log_artifact(version.run_id, str(path), "model")
     before = rows(store, "artifact_manifests")
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text(REFUSING))
 
     with pytest.raises(Exception, match="no room"):
@@ -110,7 +110,7 @@ def test_a_row_is_not_there_without_the_entry_that_tells_of_it(
         sync(tenant, store)
     assert "f" * 32 not in [row["run_id"] for row in rows(store, "training_runs")]
 
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text("DROP TRIGGER refuse ON verifywise.audit_trail"))
     sync(tenant, store, SyncOptions(rehash=True))
     told = [kind for kind in kinds(store) if kind in ("object unreadable", "integrity event")]

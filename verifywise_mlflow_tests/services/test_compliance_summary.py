@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
-from verifywise_mlflow.services.compliance_summary import standing
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
+from verifywise_mlflow.services.compliance_summary import summarize_compliance
+from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.persistence.kept_states import day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
@@ -29,7 +29,7 @@ def tenant(tmp_path: Path) -> Tenant:
 
 
 def figures(tenant: Tenant, store: Store, at: datetime) -> dict[str, int | float]:
-    return standing(store, "acme", rules_of(tenant), at).figures()
+    return summarize_compliance(store, "acme", load_rules(tenant), at).metrics()
 
 
 def oldest(tenant: Tenant, store: Store, at: datetime) -> int | float | None:
@@ -84,7 +84,7 @@ def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_
     keep(store, "churn", 1, day(1), owner="ada")
     judge(tenant, store, day(1))
     waiver = Waiver(rule="owned", model="f*", approver="Ada", reason="A pilot.", expires=day(4).date())
-    grant_by_command(store, tenant, waiver, day(2))
+    grant_waiver(store, tenant, waiver, day(2))
 
     told = [figures(tenant, store, at) for at in (day(1), day(3), datetime(2026, 3, 5, tzinfo=UTC))]
 
@@ -119,19 +119,19 @@ def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_
         keep(store, model, 1, day(since), stage=stage, owner=owner)
         judge(tenant, store, day(since))
     waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot.", expires=day(9).date())
-    grant_by_command(store, tenant, waiver, day(4))
+    grant_waiver(store, tenant, waiver, day(4))
 
-    owned, _ = standing(store, "acme", rules_of(tenant), day(5)).rules
+    owned, _ = summarize_compliance(store, "acme", load_rules(tenant), day(5)).rules
 
-    assert [gap.model_name for gap in owned.worst] == ["live", "old", "new", "silent", "waived"]
-    assert [gap.is_waived for gap in owned.worst] == [False] * 4 + [True]
-    assert (owned.open, owned.waived, owned.oldest_days) == (4, 1, 4)
+    assert [gap.model_name for gap in owned.worst_gaps] == ["live", "old", "new", "silent", "waived"]
+    assert [gap.is_waived for gap in owned.worst_gaps] == [False] * 4 + [True]
+    assert (owned.open_gaps, owned.waived_gaps, owned.oldest_days) == (4, 1, 4)
 
 
 def test_who_edits_a_verdict_cannot_make_its_gap_younger(tenant: Tenant, store: Store) -> None:
     keep(store, "fraud", 1, day(1), owner="bob")
     judge(tenant, store, day(1))
-    with store.begin(None) as connection:
+    with store.begin_shared() as connection:
         connection.execute(text("UPDATE verifywise.compliance_results SET open_since = now(), reason = 'Nothing.'"))
 
     assert oldest(tenant, store, day(7)) == 6

@@ -11,7 +11,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
-from verifywise_mlflow.services.tag_hygiene import frame, tag_hygiene
+from verifywise_mlflow.services.tag_hygiene import tag_hygiene, to_dataframe
 from verifywise_mlflow.tenants.tenant import Tenant
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,26 +22,26 @@ READ = {"metrics": {}, "params": {}, "retry": False, "read_for_revision": 1}
 
 def version(store: Store, number: int, tags: Mapping[str, str], *, tenant_id: str = "acme", **other: object) -> None:
     row = {"tenant_id": tenant_id, "model_name": "fraud", "version_number": number, "tags": dict(tags), "aliases": []}
-    with store.begin(tenant_id) as connection:
-        connection.execute(insert(model_versions).values(**row, hidden_from_search=False, **WRITTEN, **other))
+    with store.begin(tenant_id) as session:
+        session.execute(insert(model_versions).values(**row, hidden_from_search=False, **WRITTEN, **other))
 
 
 def model(store: Store, tags: Mapping[str, str]) -> None:
     row = {"tenant_id": "acme", "model_name": "fraud", "tags": dict(tags), "aliases": {}, "hidden_from_search": False}
-    with store.begin("acme") as connection:
-        connection.execute(insert(registered_models).values(**row, **WRITTEN))
+    with store.begin("acme") as session:
+        session.execute(insert(registered_models).values(**row, **WRITTEN))
 
 
 def run(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
     row = {"tenant_id": "acme", "run_id": run_id, "tags": dict(tags), "datasets": [], "logged_model_ids": []}
-    with store.begin("acme") as connection:
-        connection.execute(insert(training_runs).values(**row, **READ, **WRITTEN))
+    with store.begin("acme") as session:
+        session.execute(insert(training_runs).values(**row, **READ, **WRITTEN))
 
 
 def logged_model(store: Store, model_id: str, run_id: str, tags: Mapping[str, str]) -> None:
     row = {"tenant_id": "acme", "model_id": model_id, "tags": dict(tags), "source_run_id": run_id}
-    with store.begin("acme") as connection:
-        connection.execute(insert(logged_models).values(**row, **READ, **WRITTEN))
+    with store.begin("acme") as session:
+        session.execute(insert(logged_models).values(**row, **READ, **WRITTEN))
 
 
 def test_a_key_that_is_a_slip_of_a_known_one_is_told_with_the_known_one(store: Store) -> None:
@@ -118,8 +118,8 @@ def test_what_the_tenants_mapping_knows_is_no_problem_any_more(store: Store) -> 
     }
     mended = TENANT.model_copy(update={"mapping": TagMapping.model_validate(mapping)})
 
-    assert len(frame(tag_hygiene(store, TENANT))) == 3
-    assert frame(tag_hygiene(store, mended)).empty
+    assert len(to_dataframe(tag_hygiene(store, TENANT))) == 3
+    assert to_dataframe(tag_hygiene(store, mended)).empty
 
 
 def test_strange_texts_come_back_as_they_are(store: Store) -> None:
@@ -134,7 +134,7 @@ def test_strange_texts_come_back_as_they_are(store: Store) -> None:
 def test_the_frame_has_a_row_a_problem(store: Store) -> None:
     version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
 
-    rows = frame(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
+    rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 
     assert [(row["problem"], row["key"], row["field"], row["uses"]) for row in rows] == [
         ("misspelt key", "onwer", "owner", 1),
@@ -145,8 +145,8 @@ def test_the_frame_has_a_row_a_problem(store: Store) -> None:
 
 
 def test_any_number_of_distinct_keys_is_cut_to_the_most_used_ones(store: Store) -> None:
-    with store.begin("acme") as connection:
-        connection.execute(
+    with store.begin("acme") as session:
+        session.execute(
             text("""
                 INSERT INTO verifywise.model_versions
                     (tenant_id, model_name, version_number, tags, aliases, hidden_from_search, problems,

@@ -15,29 +15,28 @@ from typing import Annotated, NoReturn
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from verifywise_mlflow.audit.checkpoint import Checkpoint, NotACheckpointError, claim_of
+from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
-from verifywise_mlflow.audit.export import lines
-from verifywise_mlflow.audit.keys import PublicKey, SigningKey, UnusableKeyError
+from verifywise_mlflow.audit.export import export_lines
+from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
 from verifywise_mlflow.audit.verification import TrailReport
-from verifywise_mlflow.audit.verification import verify as verify_trail
-from verifywise_mlflow.cli.app import app
+from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, moment
 from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table, unwritable
-from verifywise_mlflow.common.untrusted_text import inert_markup
+from verifywise_mlflow.common.untrusted_text import escape_rich_markup
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow.persistence.store import Connection, Store
-from verifywise_mlflow.services.audit_signing import VARIABLE, sign_head, signing_key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head, signing_key
 
-audit = typer.Typer(help="The audit trail of a tenant: shown, verified, signed, exported.", no_args_is_help=True)
-app.add_typer(audit, name="audit")
+app = typer.Typer(help="The audit trail of a tenant: shown, verified, signed, exported.", no_args_is_help=True)
 
 # Not one of tenants.yaml: a trail outlives its tenant.
 TrailOf = Annotated[str, typer.Argument(metavar="TENANT", help="Whose trail; it need not be in tenants.yaml any more.")]
 
 
-@audit.command()
+@app.command()
 def verify(
     tenant: TrailOf,
     public_key: Annotated[
@@ -53,19 +52,19 @@ def verify(
     """Recompute a tenant's chain from the database; name the first bad entry and what was done to it."""
     keys = [_public_key(path, as_json) for path in public_key or []]
     kept = [one for path in checkpoint or [] for one in _checkpoints(path, as_json)]
-    with errors_as_sentences(as_json), _trail(tenant) as connection:
-        _refuse_unknown(connection, tenant, bool(kept), as_json)
+    with errors_as_sentences(as_json), _trail(tenant) as session:
+        _refuse_unknown(session, bool(kept), as_json)
         # The checkpoints first: the chain that is read after them holds all that they speak of.
-        stored, length = audit_log.checkpoints(connection, tenant), audit_log.length(connection, tenant)
+        stored, length = audit_log.checkpoints(session), audit_log.length(session)
         with _progress(length, shown=not as_json) as show:
             report = verify_trail(
                 tenant,
-                audit_log.links(connection, tenant),
+                audit_log.links(session),
                 stored,
-                kept_elsewhere=kept,
+                external_checkpoints=kept,
                 keys=keys,
-                is_expected=audit_log.is_expected(connection, tenant),
-                show=show,
+                is_expected=audit_log.is_expected(session),
+                on_progress=show,
             )
     if as_json:
         outcome = "damaged" if report.damage else "intact"
@@ -76,7 +75,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@audit.command()
+@app.command()
 def show(
     tenant: TrailOf,
     since: Annotated[
@@ -89,9 +88,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print a tenant's entries, the newest last."""
-    with errors_as_sentences(as_json), _trail(tenant) as connection:
-        _refuse_unknown(connection, tenant, False, as_json)
-        found = audit_log.entries(connection, tenant, limit=limit, since=since, kind=kind)[::-1]
+    with errors_as_sentences(as_json), _trail(tenant) as session:
+        _refuse_unknown(session, False, as_json)
+        found = audit_log.entries(session, limit=limit, since=since, kind=kind)[::-1]
     if as_json:
         sys.stdout.write(json.dumps({"tenant": tenant, "entries": [_as_json(*one) for one in found]}) + "\n")
         return
@@ -104,15 +103,15 @@ def show(
         listed.add_row(
             str(sequence),
             f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            inert_markup(entry.kind),
-            inert_markup(entry.outcome),
-            inert_markup(what),
-            inert_markup(entry.reason or ""),
+            escape_rich_markup(entry.kind),
+            escape_rich_markup(entry.outcome),
+            escape_rich_markup(what),
+            escape_rich_markup(entry.reason or ""),
         )
     out.print(listed)
 
 
-@audit.command()
+@app.command()
 def checkpoint(tenant: TrailOf) -> None:
     """Sign how far a tenant's trail has come, and print that as a line, to be kept elsewhere.
 
@@ -121,26 +120,30 @@ def checkpoint(tenant: TrailOf) -> None:
     with errors_as_sentences(as_json=False):
         key = signing_key()
         if key is None:
-            fail(f"set {VARIABLE} to a reference to the key that is to sign: see audit new-key", 2, as_json=False)
-        with _trail(tenant) as connection:
-            signed = sign_head(connection, tenant, key, datetime.now(UTC))
+            fail(
+                f"set {SIGNING_KEY_VARIABLE} to a reference to the key that is to sign: see audit new-key",
+                2,
+                as_json=False,
+            )
+        with _trail(tenant) as session:
+            signed = sign_chain_head(session, key, datetime.now(UTC))
             if signed is None:
-                _refuse_unknown(connection, tenant, False, as_json=False)
+                _refuse_unknown(session, False, as_json=False)
     if signed is None:
         fail(f"the trail of {tenant!r} is empty: there is nothing to sign", 1, as_json=False)
-    sys.stdout.write(signed.as_line() + "\n")
+    sys.stdout.write(signed.to_json_line() + "\n")
 
 
-@audit.command()
+@app.command()
 def export(
     tenant: TrailOf,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; otherwise it is printed.")] = None,
 ) -> None:
     """Write a tenant's trail as JSON Lines, which tools/verify_audit_export.py verifies without us."""
-    with errors_as_sentences(as_json=False), _trail(tenant) as connection:
-        _refuse_unknown(connection, tenant, False, as_json=False)
-        stored = audit_log.checkpoints(connection, tenant)
-        written = (line.encode() + b"\n" for line in lines(audit_log.links(connection, tenant), stored))
+    with errors_as_sentences(as_json=False), _trail(tenant) as session:
+        _refuse_unknown(session, False, as_json=False)
+        stored = audit_log.checkpoints(session)
+        written = (line.encode() + b"\n" for line in export_lines(audit_log.links(session), stored))
         if output is None:
             sys.stdout.buffer.writelines(written)
             return
@@ -151,13 +154,13 @@ def export(
             unwritable(output, error, as_json=False)
 
 
-@audit.command()
+@app.command()
 def new_key(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where to; there must be no such file.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a new private key that only its owner may read, and print the public one, to be given to auditors."""
-    key = SigningKey.new()
+    key = SigningKey.generate()
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(key.pem())
@@ -171,30 +174,32 @@ def new_key(
 
 
 @contextmanager
-def _trail(tenant: str) -> Iterator[Connection]:
-    with Store(database_url()) as store, store.begin(tenant) as connection:
-        yield connection
+def _trail(tenant: str) -> Iterator[TenantSession]:
+    with Store(database_url()) as store, store.begin(tenant) as session:
+        yield session
 
 
-def _refuse_unknown(connection: Connection, tenant: str, is_known: bool, as_json: bool) -> None:
+def _refuse_unknown(session: TenantSession, is_known: bool, as_json: bool) -> None:
     """A name that nothing was ever written of is a slip, no empty trail."""
-    if not is_known and not audit_log.head(connection, tenant) and not audit_log.is_expected(connection, tenant):
-        fail(f"there is no trail of a tenant {tenant!r}", 1, as_json)
+    if not is_known and not audit_log.head(session) and not audit_log.is_expected(session):
+        fail(f"there is no trail of a tenant {session.tenant_id!r}", 1, as_json)
 
 
 def _public_key(path: Path, as_json: bool) -> PublicKey:
     try:
         return PublicKey.from_pem(path.read_bytes())
-    except (OSError, UnusableKeyError) as error:
+    except (OSError, InvalidKeyError) as error:
         _unusable(path, error, as_json)
 
 
 def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
     try:
-        found = [Checkpoint.from_line(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [
+            Checkpoint.from_json_line(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
         for one in found:
-            claim_of(one)
-    except (OSError, NotACheckpointError) as error:
+            parse_claim(one)
+    except (OSError, InvalidCheckpointError) as error:
         _unusable(path, error, as_json)
     except UnicodeDecodeError:
         fail(f"{path}: it is not UTF-8 text", 2, as_json)
@@ -225,13 +230,15 @@ def _print_report(report: TrailReport) -> None:
     if report.damage:
         damage = report.damage
         out.print(
-            f"{inert_markup(report.tenant_id)}: DAMAGED ({damage.kind}): {inert_markup(damage.sentence)}",
+            f"{escape_rich_markup(report.tenant_id)}: DAMAGED ({damage.kind}): {escape_rich_markup(damage.sentence)}",
             style="red",
             highlight=False,
         )
         out.print(f"{whole} fit together", highlight=False)
     else:
-        out.print(f"{inert_markup(report.tenant_id)}: {whole} are one unbroken chain", style="green", highlight=False)
+        out.print(
+            f"{escape_rich_markup(report.tenant_id)}: {whole} are one unbroken chain", style="green", highlight=False
+        )
         out.print(f"its end is {report.head}", highlight=False, soft_wrap=True)
     judged = "their signatures were verified" if report.signatures_judged else "their signatures were NOT judged"
     out.print(

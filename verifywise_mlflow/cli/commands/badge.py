@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
 from verifywise_mlflow.cli.output import errors_as_sentences, fail
-from verifywise_mlflow.common.untrusted_text import plain
+from verifywise_mlflow.common.untrusted_text import json_ready
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.badges import badge_of
+from verifywise_mlflow.services.badges import badge_report
+
+app = typer.Typer()
 
 
 class Format(StrEnum):
@@ -42,12 +43,12 @@ def badge(
     It is taken from the store: nothing is read anew.
     """
     as_json = written is Format.JSON
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
-        found = badge_of(connection, tenant, model, version, datetime.now(UTC))
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        found = badge_report(session, model, version, datetime.now(UTC))
     if found is None:
         of = f" version {version}" if version is not None else ""
         fail(f"nothing was judged of {model!r}{of} of the tenant {tenant!r}", 1, as_json)
     if as_json:
-        sys.stdout.write(json.dumps(plain(asdict(found))) + "\n")
+        sys.stdout.write(json.dumps(json_ready(asdict(found))) + "\n")
     else:
         sys.stdout.buffer.write(found.svg().encode("utf-8"))

@@ -11,23 +11,21 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, table
-from verifywise_mlflow.common.untrusted_text import inert_markup
+from verifywise_mlflow.common.untrusted_text import escape_rich_markup
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.role_grants import RoleAccess
 from verifywise_mlflow.persistence.store import Store
 
-db = typer.Typer(help="The schema in the database, and who may use it.", no_args_is_help=True)
-app.add_typer(db, name="db")
+app = typer.Typer(help="The schema in the database, and who may use it.", no_args_is_help=True)
 grant = typer.Typer(help="Let a database role in. Takes the owner's URL.", no_args_is_help=True)
-db.add_typer(grant, name="grant")
+app.add_typer(grant, name="grant")
 
 Role = Annotated[str, typer.Argument(metavar="ROLE", help="A database role, which is there already.")]
 
 
-@db.command()
+@app.command()
 def upgrade(as_json: AsJson = False) -> None:
     """Bring the schema to this release's revision; create it where there is none."""
     with errors_as_sentences(as_json):
@@ -45,7 +43,7 @@ def pipeline(role: Role, as_json: AsJson = False) -> None:
     if as_json:
         _tell({"role": role, "kind": "pipeline"})
     else:
-        out.print(f"{inert_markup(role)} may sync.", highlight=False)
+        out.print(f"{escape_rich_markup(role)} may sync.", highlight=False)
 
 
 @grant.command()
@@ -60,25 +58,27 @@ def reader(
         _tell({"role": role, "kind": "reader", "tenant": tenant, "is_known": is_known})
         return
     if not is_known:
-        out.print(f"{inert_markup(tenant)} was never synced here: is its name right?", style="yellow", highlight=False)
-    out.print(f"{inert_markup(role)} may read {inert_markup(tenant)}.", highlight=False)
+        out.print(
+            f"{escape_rich_markup(tenant)} was never synced here: is its name right?", style="yellow", highlight=False
+        )
+    out.print(f"{escape_rich_markup(role)} may read {escape_rich_markup(tenant)}.", highlight=False)
 
 
-@db.command()
+@app.command()
 def revoke(role: Role, as_json: AsJson = False) -> None:
     """Shut a database role out. Takes the owner's URL."""
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(None) as connection:
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         role_grants.revoke(connection, role)
     if as_json:
         _tell({"role": role, "kind": "none"})
     else:
-        out.print(f"{inert_markup(role)} has no access any more.", highlight=False)
+        out.print(f"{escape_rich_markup(role)} has no access any more.", highlight=False)
 
 
-@db.command()
+@app.command()
 def roles(as_json: AsJson = False) -> None:
     """List who has access, and warn if row-level security does not hold the role in use."""
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(None) as connection:
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         listed = role_grants.roles(connection)
         bypass = role_grants.bypass(connection)
         used = role_grants.role_in_use(connection)
@@ -89,7 +89,7 @@ def roles(as_json: AsJson = False) -> None:
     _print_roles(listed)
     if bypass:
         out.print(
-            f"This URL's role {inert_markup(used)} {bypass}: row-level security does not hold it. "
+            f"This URL's role {escape_rich_markup(used)} {bypass}: row-level security does not hold it. "
             "Syncs need no more than verifywise-mlflow db grant pipeline gives.",
             style="yellow",
             highlight=False,
@@ -102,7 +102,7 @@ def _tell(told: Mapping[str, object]) -> None:
 
 def _grant(role: str, kind: role_grants.Kind, tenant_id: str | None, as_json: bool) -> bool:
     """Return whether the tenant is known, if one is given."""
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(None) as connection:
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         role_grants.grant(connection, role, kind, tenant_id, datetime.now(UTC))
         return tenant_id is None or role_grants.is_known_tenant(connection, tenant_id)
 
@@ -112,12 +112,12 @@ def _print_roles(listed: Sequence[RoleAccess]) -> None:
     for role in listed:
         tenant = role.tenant_id or ("-" if role.kind == "none" else "all, one at a time")
         shown.add_row(
-            inert_markup(role.role),
+            escape_rich_markup(role.role),
             role.kind,
-            inert_markup(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
+            escape_rich_markup(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
             f"{role.granted_at:%Y-%m-%d %H:%M}" if role.granted_at else "-",
         )
     out.print(shown)
     for role in listed:  # below, not beside: a sentence has no place in a narrow column
         if role.remark:
-            out.print(f"{inert_markup(role.role)}: {inert_markup(role.remark)}", highlight=False)
+            out.print(f"{escape_rich_markup(role.role)}: {escape_rich_markup(role.remark)}", highlight=False)

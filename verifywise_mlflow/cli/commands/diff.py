@@ -11,15 +11,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import StoredTenantName, moment
 from verifywise_mlflow.cli.commands.show import origin
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown
-from verifywise_mlflow.common.untrusted_text import inert, plain, shown
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.history import Period, outcomes
 from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
 from verifywise_mlflow.persistence.store import Store
+
+app = typer.Typer()
 
 
 @app.command()
@@ -44,22 +45,22 @@ def diff(
         period = Period(since, until or datetime.now(UTC), model, version)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from None
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
-        steps = ((after.key, differences(before, after)) for before, after in outcomes(connection, tenant, period))
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        steps = ((after.key, differences(before, after)) for before, after in outcomes(session, period))
         changed = [(key, found) for key, found in steps if found]
         if not changed:
-            refuse_unknown(connection, tenant, as_json)
+            refuse_unknown(session, as_json)
     if as_json:
         versions = [
             {"model_name": name, "version_number": number, "differences": differences_as_json(found)}
             for (name, number), found in changed
         ]
         told = {"tenant": tenant, "from": period.since, "to": period.until, "versions": versions}
-        sys.stdout.write(json.dumps(plain(told)) + "\n")
+        sys.stdout.write(json.dumps(json_ready(told)) + "\n")
         return
-    out.print(Text(f"from {shown(period.since)} to {shown(period.until)} UTC"))
+    out.print(Text(f"from {display(period.since)} to {display(period.until)} UTC"))
     for (name, number), found in changed:
-        out.print(Text(f"{inert(name)} version {number}", style="bold"))
+        out.print(Text(f"{escape_invisible(name)} version {number}", style="bold"))
         out.print(lines(found, indent="  "))
     if not changed:
         out.print("No record differs.")
@@ -79,10 +80,10 @@ def _line(one: Difference, indent: str) -> Text:
     if one.path == ("record",):
         return Text(f"{indent}{'first seen' if one.before is None else 'not known'}")
     before, after = (_shown(one.path, value) for value in (one.before, one.after))
-    return Text.assemble(indent, (inert(one.field), "cyan"), ": ", before, " → ", after)
+    return Text.assemble(indent, (escape_invisible(one.field), "cyan"), ": ", before, " → ", after)
 
 
 def _shown(path: Sequence[str], value: object) -> Text:
     if path[0] == "origins" and isinstance(value, Mapping):
         return origin(value)
-    return shown(value, 120)
+    return display(value, 120)

@@ -11,14 +11,15 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, moment
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown, table
-from verifywise_mlflow.common.untrusted_text import plain, shown
+from verifywise_mlflow.common.untrusted_text import display, json_ready
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle
 from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, SeenEvent
 from verifywise_mlflow.persistence.store import Store
+
+app = typer.Typer()
 
 
 @app.command()
@@ -37,10 +38,9 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Print what became of a tenant's models and versions, the newest last; taken from the store."""
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         found = lifecycle.events_of(
-            connection,
-            tenant,
+            session,
             model,
             version,
             kind=kind,
@@ -49,10 +49,10 @@ def events(
             limit=limit,
         )
         if not found:
-            refuse_unknown(connection, tenant, as_json)
+            refuse_unknown(session, as_json)
     if as_json:
         told = [{**asdict(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
-        sys.stdout.write(json.dumps(plain({"tenant": tenant, "events": told})) + "\n")
+        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "events": told})) + "\n")
     elif found:
         _print_events(found)
     else:
@@ -65,12 +65,12 @@ def _print_events(found: Sequence[SeenEvent]) -> None:
         event = one.event
         told = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
         listed.add_row(
-            shown(one.seen_at),
-            shown(event.model_name),
-            shown(event.version_number),
-            shown(told),
-            shown(event.previous),
-            shown(event.value),
-            shown(event.happened_at),
+            display(one.seen_at),
+            display(event.model_name),
+            display(event.version_number),
+            display(told),
+            display(event.previous),
+            display(event.value),
+            display(event.happened_at),
         )
     out.print(listed)

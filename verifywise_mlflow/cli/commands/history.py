@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
 
+import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber
 from verifywise_mlflow.cli.commands.diff import differences_as_json, lines
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import inert, plain, shown
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history as kept
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
@@ -25,6 +25,8 @@ from verifywise_mlflow.persistence.repositories.lifecycle import SeenEvent
 from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
+
+app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,14 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
     It is taken from the store: nothing is read anew.
     """
     key = (model, version)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         happenings = [
-            *_of_events(lifecycle.events_of(connection, tenant, model, version)),
-            *_of_records(kept.states_of(connection, tenant, key)),
-            *_of_verdicts(kept.verdict_states_of(connection, tenant, key)),
-            *_of_badges(kept.badge_states_of(connection, tenant, key)),
+            *_of_events(lifecycle.events_of(session, model, version)),
+            *_of_records(kept.states_of(session, key)),
+            *_of_verdicts(kept.verdict_states_of(session, key)),
+            *_of_badges(kept.badge_states_of(session, key)),
         ]
-        granted = waivers.kept(connection, tenant) if happenings else []
+        granted = waivers.kept(session) if happenings else []
     happenings += _of_waivers(granted, key, {one.told["rule_id"] for one in happenings if one.what == "verdict"})
     if not happenings:
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}", 1, as_json)
@@ -63,23 +65,25 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
     if as_json:
         told = [{"at": one.at, "sync_id": one.sync_id, "what": one.what, **one.told} for one in happenings]
         answer = {"tenant": tenant, "model_name": model, "version_number": version, "history": told}
-        sys.stdout.write(json.dumps(plain(answer)) + "\n")
+        sys.stdout.write(json.dumps(json_ready(answer)) + "\n")
         return
-    out.print(Text(f"{inert(model)} version {version}", style="bold"))
+    out.print(Text(f"{escape_invisible(model)} version {version}", style="bold"))
     listed = table("seen (UTC)", "what", "how it changed", unbroken=("what",))
     for sync_id, at_once in groupby(happenings, key=lambda one: one.sync_id):
         listed.add_section()
         listed.add_row(
-            "", "", Text(f"by sync {inert(sync_id)}" if sync_id else "by hand, or by an older release", "dim")
+            "",
+            "",
+            Text(f"by sync {escape_invisible(sync_id)}" if sync_id else "by hand, or by an older release", "dim"),
         )
         for one in at_once:
-            listed.add_row(shown(one.at), one.what, one.text)
+            listed.add_row(display(one.at), one.what, one.text)
     out.print(listed)
 
 
 def _of_events(events: Sequence[SeenEvent]) -> Iterator[Happening]:
     for seen in events:
-        text = Text(inert(seen.event.sentence))
+        text = Text(escape_invisible(seen.event.sentence))
         yield Happening(seen.seen_at, seen.sync_id, "event", asdict(seen.event), text)
 
 
@@ -105,8 +109,8 @@ def _of_verdicts(states: Sequence[VerdictState]) -> Iterator[Happening]:
                 "reason": state.reason,
                 "policy_version": state.policy_version,
             }
-            text = Text(f"{inert(rule_id)}: {before.verdict + ' → ' if before else ''}{state.verdict}\n  ")
-            text.append(shown(state.reason))
+            text = Text(f"{escape_invisible(rule_id)}: {before.verdict + ' → ' if before else ''}{state.verdict}\n  ")
+            text.append(display(state.reason))
             yield Happening(state.span.held_from, state.span.sync_id, "verdict", told, text)
             before = state
         if before and before.span.held_until:
@@ -116,7 +120,7 @@ def _of_verdicts(states: Sequence[VerdictState]) -> Iterator[Happening]:
 def _no_longer_asked(last: VerdictState) -> Happening:
     assert last.span.held_until is not None  # it has ended
     told: dict[str, object] = {"rule_id": last.rule_id, "before": last.verdict, "after": None}
-    text = Text(f"{inert(last.rule_id)}: {last.verdict} → no longer asked")
+    text = Text(f"{escape_invisible(last.rule_id)}: {last.verdict} → no longer asked")
     return Happening(last.span.held_until, last.span.ended_by_sync_id or "", "verdict", told, text)
 
 
@@ -135,7 +139,9 @@ def _of_waivers(granted: Sequence[KeptWaiver], key: Key, judged: Collection[obje
         waiver = one.waiver
         if waiver.rule not in judged or not waiver.covers(waiver.rule, *key):
             continue
-        about = f"{inert(waiver.rule)} on {inert(waiver.model)}: {inert(waiver.sentence)}"
+        about = (
+            f"{escape_invisible(waiver.rule)} on {escape_invisible(waiver.model)}: {escape_invisible(waiver.sentence)}"
+        )
         ends = [("granted", one.granted_at, one.sync_id)]
         if one.ended == "withdrawn" and one.ended_at:
             ends.append(("withdrawn", one.ended_at, ""))

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import (
     ModelName,
     StoredTenantName,
@@ -24,24 +23,23 @@ from verifywise_mlflow.cli.arguments import (
 from verifywise_mlflow.cli.commands.rules import check, rule, rules
 from verifywise_mlflow.cli.commands.waivers import unwaive, waive, waiver_as_json, waivers
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, facts, fail, out, table
-from verifywise_mlflow.common.untrusted_text import inert, plain, shown
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.policy_dry_run import PolicyDifference, policy_difference, proposed_rules
+from verifywise_mlflow.services.policy_dry_run import DryRunResult, dry_run, proposed_rules
 from verifywise_mlflow.services.verdict_explanation import Explanation
-from verifywise_mlflow.services.verdict_explanation import explain as explanation_of
+from verifywise_mlflow.services.verdict_explanation import explain_verdict as explanation_of
 
-policy = typer.Typer(help="The rules, why a verdict is what it is, what another policy would change, and waivers.")
-app.add_typer(policy, name="policy", no_args_is_help=True)
+app = typer.Typer(help="The rules, why a verdict is what it is, what another policy would change, and waivers.")
 for command in (rules, rule, check, waivers, waive, unwaive):
-    policy.command()(command)
+    app.command()(command)
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]
 _SHOWN = 40
 """Rows of the table of changes; --json has all."""
 
 
-@policy.command()
+@app.command()
 def explain(
     tenant: StoredTenantName,
     model: ModelName,
@@ -58,8 +56,8 @@ def explain(
     It is taken from the store alone.
     """
     at = as_of or datetime.now(UTC)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
-        found = explanation_of(connection, tenant, (model, version), rule, at)
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        found = explanation_of(session, (model, version), rule, at)
     if found is None:
         when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
         fail(
@@ -67,7 +65,7 @@ def explain(
         )
     if as_json:
         told = {"tenant": tenant, "model_name": model, "version_number": version, "as_of": at, **_as_json(found)}
-        sys.stdout.write(json.dumps(plain(told)) + "\n")
+        sys.stdout.write(json.dumps(json_ready(told)) + "\n")
     else:
         _print_explanation(found, model, version)
     if not found.is_reproduced:
@@ -105,13 +103,18 @@ def _as_json(found: Explanation) -> dict[str, object]:
 
 def _print_explanation(found: Explanation, model: str, version: int) -> None:
     verdict, rule = found.verdict, found.rule or {}
-    out.print(Text(f"{inert(model)} version {version}: {inert(verdict.rule_id)}: {verdict.verdict}", style="bold"))
-    out.print(shown(verdict.reason))
+    out.print(
+        Text(
+            f"{escape_invisible(model)} version {version}: {escape_invisible(verdict.rule_id)}: {verdict.verdict}",
+            style="bold",
+        )
+    )
+    out.print(display(verdict.reason))
     listed = facts()
-    until = f" until {shown(verdict.span.held_until)}" if verdict.span.held_until else " until now"
+    until = f" until {display(verdict.span.held_until)}" if verdict.span.held_until else " until now"
     said: dict[str, object] = {
-        "held (UTC)": f"from {shown(verdict.span.held_from)}{until}",
-        "policy": f"{inert(verdict.policy_id)} {inert(verdict.policy_version)}, rule version {verdict.rule_version}",
+        "held (UTC)": f"from {display(verdict.span.held_from)}{until}",
+        "policy": f"{escape_invisible(verdict.policy_id)} {escape_invisible(verdict.policy_version)}, rule version {verdict.rule_version}",
         **{name: rule.get(name) for name in ("title", "rationale", "remedy", "applies", "evidenced", "requires")},
         "record's revision": found.record_revision,
         "hash of the inputs": verdict.input_hash,
@@ -119,28 +122,28 @@ def _print_explanation(found: Explanation, model: str, version: int) -> None:
     for name, fact in said.items():
         if fact:
             lines = str(fact).split("\n")  # of expressions, which are written in several
-            listed.add_row(name, Text("\n").join(map(shown, lines)) if isinstance(fact, str) else shown(fact))
+            listed.add_row(name, Text("\n").join(map(display, lines)) if isinstance(fact, str) else display(fact))
     out.print(listed)
     values = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
         origin = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0]) or {}
-        values.add_row(shown(path), shown(value), shown(f"{origin['source']} {origin['key']}") if origin else "")
+        values.add_row(display(path), display(value), display(f"{origin['source']} {origin['key']}") if origin else "")
     for name, figure in verdict.thresholds.items():
-        values.add_row(shown(f"thresholds.{name}"), shown(figure), "the policy, or the tenant's description")
+        values.add_row(display(f"thresholds.{name}"), display(figure), "the policy, or the tenant's description")
     if verdict.day:
         values.add_row("today", verdict.day.isoformat(), "the day of the evaluation")
     out.print(values)
     for one in found.waivers:
-        out.print(Text("waived: ", style="cyan"), shown(one.waiver.sentence), sep="")
+        out.print(Text("waived: ", style="cyan"), display(one.waiver.sentence), sep="")
     for remark in found.remarks:
-        out.print(shown(remark))
+        out.print(display(remark))
     if found.is_reproduced:
         out.print(Text("Judged once more, the rule gives the same verdict on the same values.", style="green"))
     for problem in found.problems:
-        out.print(Text("NOT reproduced: ", style="red"), shown(problem), sep="")
+        out.print(Text("NOT reproduced: ", style="red"), display(problem), sep="")
 
 
-@policy.command()
+@app.command()
 def diff(
     tenant: TenantName,
     policy_file: Annotated[
@@ -168,9 +171,9 @@ def diff(
         fail("--alone needs a --policy to ask", 2, as_json)
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
-        proposed = proposed_rules(described, policy_file or [], alone=alone, thresholds=figures)
+        proposed = proposed_rules(described, policy_file or [], replaces_all=alone, thresholds=figures)
         with Store(database_url()) as store:
-            found = policy_difference(store, tenant, proposed, datetime.now(UTC).date())
+            found = dry_run(store, tenant, proposed, datetime.now(UTC).date())
     if as_json:
         moves = [
             {
@@ -181,9 +184,14 @@ def diff(
                 "versions": count,
                 "examples": [{"model_name": name, "version_number": number} for name, number in found.examples[move]],
             }
-            for move, count in found.moves.most_common()
+            for move, count in found.changes.most_common()
         ]
-        told = {"tenant": tenant, "judged": found.judged, "not_judged_as_they_are": found.unjudged, "changes": moves}
+        told = {
+            "tenant": tenant,
+            "judged": found.evaluated_count,
+            "not_judged_as_they_are": found.stale_count,
+            "changes": moves,
+        }
         sys.stdout.write(json.dumps(told) + "\n")
         return
     _print_difference(found)
@@ -202,22 +210,22 @@ def _figures(written: list[str], as_json: bool) -> dict[str, float]:
     return found
 
 
-def _print_difference(found: PolicyDifference) -> None:
-    out.print(f"{found.judged:,} living versions were judged; nothing was written")
-    if found.unjudged:
-        out.print(Text(f"{found.unjudged:,} of them wait to be judged by the present policy: sync first", "yellow"))
-    if not found.moves:
+def _print_difference(found: DryRunResult) -> None:
+    out.print(f"{found.evaluated_count:,} living versions were judged; nothing was written")
+    if found.stale_count:
+        out.print(Text(f"{found.stale_count:,} of them wait to be judged by the present policy: sync first", "yellow"))
+    if not found.changes:
         out.print("No verdict and no badge would change.")
         return
     changes = table("rule", "before → after", "versions", "for example", unbroken=("rule",), right=("versions",))
-    moves = sorted(found.moves.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
+    moves = sorted(found.changes.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
     for move, count in moves[:_SHOWN]:
         name, number = found.examples[move][0]
         changes.add_row(
-            Text("(the badge)", style="bold") if move.rule_id is None else shown(move.rule_id),
+            Text("(the badge)", style="bold") if move.rule_id is None else display(move.rule_id),
             f"{move.before or 'not asked'}\n→ {move.after or 'not asked'}",
             f"{count:,}",
-            shown(f"{inert(name)} version {number}", 60),
+            display(f"{escape_invisible(name)} version {number}", 60),
         )
     out.print(changes)
     if len(moves) > _SHOWN:

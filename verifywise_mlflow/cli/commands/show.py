@@ -13,12 +13,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, moment
 from verifywise_mlflow.cli.commands.waivers import waiver_as_json
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import inert, plain, shown
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Span, VerdictState
@@ -28,44 +28,7 @@ from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 
-GROUPS = {
-    "Identity": ("model_name", "description", "business_purpose", "owner"),
-    "Version and lifecycle": (
-        "version_number",
-        "lifecycle_stage",
-        "created_at",
-        "last_updated_at",
-        "deployment_status",
-        "source_run_id",
-        "source_artifact_uri",
-    ),
-    "Training and evaluation": (
-        "training_status",
-        "training_started_at",
-        "training_ended_at",
-        "metrics",
-        "hyperparameters",
-        "evaluation_tags",
-    ),
-    "Lineage": (
-        "experiment_id",
-        "experiment_name",
-        "code_commit",
-        "training_entrypoint",
-        "dataset_reference",
-        "artifact_uri",
-    ),
-    "Risk and compliance": (
-        "risk_category",
-        "regulatory_scope",
-        "data_sensitivity",
-        "privacy_assessment_status",
-        "compliance_approver",
-        "security_assessment_version",
-    ),
-    "Artifacts and environment": ("runtime_environment", "artifact_manifest", "evidence_files"),
-}
-"""The record's fields in their six groups, as the README lists them."""
+app = typer.Typer()
 
 _ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
 """Of the verdicts: the gaps first."""
@@ -89,11 +52,11 @@ def show(
     """
     at = as_of or datetime.now(UTC)
     key = (model, version)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
-        state = history.record_as_of(connection, tenant, key, at)
-        badge = history.badge_as_of(connection, tenant, key, at)
-        verdicts = history.verdicts_as_of(connection, tenant, key, at)
-        waived = [one for one in waivers.holding(connection, tenant, at) if _is_about(one, verdicts, key)]
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        state = history.record_as_of(session, key, at)
+        badge = history.badge_as_of(session, key, at)
+        verdicts = history.verdicts_as_of(session, key, at)
+        waived = [one for one in waivers.holding(session, at) if _is_about(one, verdicts, key)]
     if state is None:
         when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}{when}", 1, as_json)
@@ -106,34 +69,34 @@ def show(
             "verdicts": [asdict(verdict) for verdict in verdicts],
             "waivers": [waiver_as_json(one) for one in waived],
         }
-        sys.stdout.write(json.dumps(plain(told)) + "\n")
+        sys.stdout.write(json.dumps(json_ready(told)) + "\n")
     else:
         _print_record(state, at)
         _print_verdicts(badge, verdicts, [one.waiver for one in waived])
         out.print(
             Text(
                 "What it was before, and when it changed: "
-                f"verifywise-mlflow history {shlex.quote(inert(tenant))} {shlex.quote(inert(model))} {version}"
+                f"verifywise-mlflow history {shlex.quote(escape_invisible(tenant))} {shlex.quote(escape_invisible(model))} {version}"
             )
         )
 
 
 def _print_record(state: RecordState, at: datetime) -> None:
-    out.print(Text(f"{inert(state.record.model_name)} version {state.record.version_number}", style="bold"))
-    out.print(Text(f"as of {shown(at)} UTC; this record held {_span(state.span)}"))
+    out.print(Text(f"{escape_invisible(state.record.model_name)} version {state.record.version_number}", style="bold"))
+    out.print(Text(f"as of {display(at)} UTC; this record held {_span(state.span)}"))
     if state.gone_at:
-        out.print(Text(f"gone from MLflow since {shown(state.gone_at)} UTC", style="red"))
-    for title, fields in GROUPS.items():
+        out.print(Text(f"gone from MLflow since {display(state.gone_at)} UTC", style="red"))
+    for title, fields in FIELDS_BY_GROUP.items():
         out.print()
         listed = table("field", "value", "from", title=f"[bold]{title}[/bold]")
         for field in fields:
-            listed.add_row(field, shown(getattr(state.record, field)), origin(state.origins.get(field)))
+            listed.add_row(field, display(getattr(state.record, field)), origin(state.origins.get(field)))
         out.print(listed)
     out.print()
     for sentence in state.incomplete:
-        out.print(Text("incomplete: ", style="yellow"), shown(sentence), sep="")
+        out.print(Text("incomplete: ", style="yellow"), display(sentence), sep="")
     for finding in state.findings:
-        out.print(Text("finding: ", style="yellow"), shown(finding.get("sentence")), sep="")
+        out.print(Text("finding: ", style="yellow"), display(finding.get("sentence")), sep="")
 
 
 def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], waived: Sequence[Waiver]) -> None:
@@ -146,12 +109,12 @@ def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], 
     listed = table("rule", "verdict, since", "reason", unbroken=("rule", "verdict, since"))
     for verdict in sorted(verdicts, key=lambda one: _ORDER.index(one.verdict) if one.verdict in _ORDER else 0):
         word = Text(verdict.verdict, style=_COLOURS.get(verdict.verdict, ""))
-        why = shown(verdict.reason)
+        why = display(verdict.reason)
         for waiver in waived:
             if verdict.verdict in OPEN and waiver.rule == verdict.rule_id:
-                why.append("\nwaived: ", style="cyan").append(shown(waiver.sentence))
+                why.append("\nwaived: ", style="cyan").append(display(waiver.sentence))
         since = verdict.span.held_from.astimezone(UTC)
-        listed.add_row(shown(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
+        listed.add_row(display(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
     out.print(listed)
 
 
@@ -162,14 +125,14 @@ def _is_about(one: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bo
 
 
 def _span(span: Span) -> str:
-    made = f"from {shown(span.held_from)} ({_sync(span.sync_id)})"
+    made = f"from {display(span.held_from)} ({_sync(span.sync_id)})"
     if span.held_until is None:
         return f"{made} until now"
-    return f"{made} until {shown(span.held_until)} ({_sync(span.ended_by_sync_id)})"
+    return f"{made} until {display(span.held_until)} ({_sync(span.ended_by_sync_id)})"
 
 
 def _sync(sync_id: str | None) -> str:
-    return f"sync {inert(sync_id)}" if sync_id else "by no sync"
+    return f"sync {escape_invisible(sync_id)}" if sync_id else "by no sync"
 
 
 def origin(told: Mapping[str, object] | None) -> Text:
@@ -181,4 +144,4 @@ def origin(told: Mapping[str, object] | None) -> Text:
         text += f": {told['raw']!r}"
     if told.get("rule") is not None:
         text += f" ({told['rule']})"
-    return shown(text)
+    return display(text)

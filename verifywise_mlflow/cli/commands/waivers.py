@@ -13,14 +13,14 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, described_tenant, moment
 from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, refuse_unknown, table
-from verifywise_mlflow.common.untrusted_text import inert, plain, shown
-from verifywise_mlflow.compliance.waivers import Waiver, waiver_complaint
+from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
+from verifywise_mlflow.compliance.waivers import Waiver, waiver_error
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver, kept
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waiver_sync import UnusableWaiverError, grant_by_command, withdraw_by_command
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.pipeline.waiver_sync import WaiverNotAllowedError, grant_waiver, withdraw_waiver
+from verifywise_mlflow.services.tenant_policies import load_rules
 
 
 def waivers(
@@ -33,16 +33,16 @@ def waivers(
 ) -> None:
     """List a tenant's waivers. What stands in the file and was not synced yet is not among them."""
     at = as_of or datetime.now(UTC)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as connection:
-        found = [one for one in kept(connection, tenant) if every or one.holds(at)]
-        gaps = gaps_by_waiver(connection, tenant)
+    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        found = [one for one in kept(session) if every or one.holds(at)]
+        gaps = gaps_by_waiver(session)
         if not found:
-            refuse_unknown(connection, tenant, as_json)
+            refuse_unknown(session, as_json)
     if as_json:
         told = [
             {**waiver_as_json(one), "holds": one.holds(at), "gaps_now": gaps.get(one.waiver_id, 0)} for one in found
         ]
-        sys.stdout.write(json.dumps(plain({"tenant": tenant, "as_of": at, "waivers": told})) + "\n")
+        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "as_of": at, "waivers": told})) + "\n")
         return
     if not found:
         out.print("There is no waiver that holds." if not every else "There is no waiver.")
@@ -53,8 +53,8 @@ def waivers(
         through = waiver.expires.isoformat() if one.holds(at) else f"{waiver.expires}\n{_why_not(one, at)}"
         listed.add_row(
             str(one.waiver_id),
-            shown(waiver.about),
-            shown(f"{waiver.approver}: {waiver.reason}"),
+            display(waiver.about),
+            display(f"{waiver.approver}: {waiver.reason}"),
             Text(through, no_wrap=True),
             f"{gaps.get(one.waiver_id, 0):,}",
             one.source,
@@ -91,16 +91,16 @@ def waive(
     try:
         waiver = Waiver.model_validate({**said, "expires": expires})
     except ValidationError as error:
-        fail("\n".join(waiver_complaint(one["loc"], one["msg"]) for one in error.errors()), 2, as_json)
+        fail("\n".join(waiver_error(one["loc"], one["msg"]) for one in error.errors()), 2, as_json)
     with errors_as_sentences(as_json):
         described = described_tenant(tenant)
-        asked = rules_of(described).policy_of
+        asked = load_rules(described).policy_of
         if rule not in asked:
             fail(f"no policy of {tenant!r} asks for the rule {rule!r}; there are: {', '.join(asked)}", 2, as_json)
         with Store(database_url()) as store:
             try:
-                gaps = grant_by_command(store, described, waiver, datetime.now(UTC))
-            except UnusableWaiverError as error:
+                gaps = grant_waiver(store, described, waiver, datetime.now(UTC))
+            except WaiverNotAllowedError as error:
                 fail(str(error), 2, as_json)
     _say("granted", waiver, as_json, gaps_now=gaps)
     if not as_json:
@@ -118,8 +118,8 @@ def unwaive(
         described = described_tenant(tenant)
         with Store(database_url()) as store:
             try:
-                ended = withdraw_by_command(store, described, number, datetime.now(UTC))
-            except UnusableWaiverError as error:
+                ended = withdraw_waiver(store, described, number, datetime.now(UTC))
+            except WaiverNotAllowedError as error:
                 fail(str(error), 1, as_json)
     _say("withdrawn", ended.waiver, as_json)
 
@@ -134,4 +134,8 @@ def _say(outcome: str, waiver: Waiver, as_json: bool, **more: int) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"outcome": outcome, **waiver.model_dump(mode="json"), **more}) + "\n")
     else:
-        out.print(f"{outcome}: {inert(waiver.about)}; {inert(waiver.sentence)}", markup=False, highlight=False)
+        out.print(
+            f"{outcome}: {escape_invisible(waiver.about)}; {escape_invisible(waiver.sentence)}",
+            markup=False,
+            highlight=False,
+        )

@@ -1,7 +1,7 @@
 """The six stages as assets, partitioned by tenant.
 
-They differ in what the pipeline does for each and in what they say of themselves, so they come from one
-function over one table. Data passes through Postgres, not through Dagster: an asset returns its figures.
+They differ only in the pipeline stage that they run and in their descriptions, so one function builds all of them from a
+table. Data passes through Postgres, not through Dagster: an asset returns counts.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
@@ -11,28 +11,32 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.score import SCORE_RULE
-from verifywise_mlflow.defs.assets.asset_metadata import Shown, cell, of_materialization, of_stage
-from verifywise_mlflow.defs.assets.compliance_events import Judged
+from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry, materialization_metadata, stage_metadata
+from verifywise_mlflow.defs.assets.compliance_events import ComplianceEvents
 from verifywise_mlflow.defs.assets.data_versions import data_version
-from verifywise_mlflow.defs.assets.external_assets import READ_FROM_MLFLOW, mlflow_server
-from verifywise_mlflow.defs.assets.freshness_policy import POLICY
+from verifywise_mlflow.defs.assets.external_assets import STAGES_READING_MLFLOW, mlflow_server
+from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
-from verifywise_mlflow.defs.checks.rule_specs import check_specs, known_rules
-from verifywise_mlflow.defs.markdown import shown
+from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
+from verifywise_mlflow.defs.markdown import escape_invisible
+from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync
-from verifywise_mlflow.defs.schedules.run_retention import UNCHANGED
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.stage_contents import stage_state
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow.pipeline.context import Stage, StageReport
+from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.loading import TenantsFileError
 from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+
+_MAX_READ_FAILURE_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,130 +48,135 @@ class _StageAsset:
 
 
 _FROM_MLFLOW = frozenset({"mlflow", "postgres"})
-_FROM_OUR_STORE = frozenset({"postgres"})
+_FROM_STORE = frozenset({"postgres"})
 
-_STAGES = (
+_STAGE_ASSETS = (
     _StageAsset(
         Stage.REGISTERED_MODELS,
         (),
         _FROM_MLFLOW,
-        "The registered models of a tenant's MLflow server: description, tags, aliases, times. "
-        "A model that a complete listing no longer shows and that the server says is not there gets a tombstone. "
-        "How to read it: gone_at is null while the model lives; changed_at is when we saw it change, not "
-        "when MLflow did.",
+        "The registered models of a tenant's MLflow server: description, tags, aliases and times. A model gets a "
+        "tombstone when a complete listing no longer contains it and the server confirms that it does not exist. "
+        "How to read it: deleted_at is null for existing models. changed_at is when a sync saw the change, not when it "
+        "happened in MLflow.",
     ),
     _StageAsset(
         Stage.MODEL_VERSIONS,
         (Stage.REGISTERED_MODELS,),
         _FROM_MLFLOW,
-        "Every version of every model in any status: stage, aliases, source, run, tags, times. "
-        "How to read it: stage and aliases are MLflow's own words; lifecycle_events has every move of them.",
+        "Every version of every model in any status: stage, aliases, source, run, tags and times. "
+        "How to read it: stage and aliases are the values in MLflow; lifecycle_events lists each change of them.",
     ),
     _StageAsset(
         Stage.TRAINING_RUNS,
         (Stage.MODEL_VERSIONS,),
         _FROM_MLFLOW,
-        "The runs that versions came from, deleted ones too: status, times, metrics, parameters, tags, data sets, "
-        "experiment; or why a run could not be read. Logged models of MLflow 3 are read along. "
-        "How to read it: unreadable says why a run has no content; a run that was deleted is still shown as such.",
+        "The training runs of the versions, including deleted ones: status, times, metrics, parameters, tags, data sets "
+        "and experiment. Logged models of MLflow 3 are included. "
+        "How to read it: read_error says why a run could not be read. A deleted run keeps its content and is marked as "
+        "deleted.",
     ),
     _StageAsset(
         Stage.ARTIFACT_MANIFESTS,
         (Stage.TRAINING_RUNS,),
         _FROM_MLFLOW,
-        "Which files each version has, with size, SHA-256 and kind, and the environment that they describe. "
+        "The files of each version with size, SHA-256 and kind, and the environment that they describe. "
         "Files are never executed, imported or unpickled. "
-        "How to read it: the check 'intact' fails where bytes changed under a version that did not.",
+        "How to read it: the check 'intact' fails if the bytes of a file changed although its version did not.",
     ),
     _StageAsset(
         Stage.CANONICAL_RECORDS,
         (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS),
-        _FROM_OUR_STORE,
-        "One record per model version, in the words of governance, with where each value came from. "
-        "A null is a gap: MLflow shows nothing there. Built from the store alone: MLflow is not asked. "
-        "How to read it: incomplete lists what could not be read, origins where each value stood.",
+        _FROM_STORE,
+        "One governance record per model version, with the provenance of each value. Built from the store; this stage "
+        "does not contact MLflow. "
+        "How to read it: null means that MLflow shows no value. incomplete lists what could not be read, and origins "
+        "names the tag, alias or attribute that each value came from.",
     ),
     _StageAsset(
         Stage.COMPLIANCE_RESULTS,
         (Stage.CANONICAL_RECORDS,),
-        _FROM_OUR_STORE,
-        "The verdict of each rule on each record, and a badge per version. 'not evidenced' means that MLflow shows "
-        "no evidence, not that something was not done. Judged from the store alone: MLflow is not asked. "
-        f"The compliance score: {SCORE_RULE} The plots here show each tenant's newest figures beside the others'; "
-        "those of compliance_over_time show a tenant's over time.",
+        _FROM_STORE,
+        "The verdict of each rule on each record, and a badge per version. Evaluated from the store; this stage does not "
+        "contact MLflow. "
+        "How to read it: 'not evidenced' means that MLflow shows no evidence, not that something was not done. "
+        f"Compliance score: {SCORE_RULE} The plots on this page compare the tenants' latest metrics; the assets under "
+        "compliance_over_time plot each tenant over time.",
     ),
 )
 
 
-def _asset(described: _StageAsset) -> dg.AssetsDefinition:
-    stage = described.stage
-    judges = stage is Stage.COMPLIANCE_RESULTS
-    known = known_rules() if judges else {}
+def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
+    stage = definition.stage
+    is_evaluation = stage is Stage.COMPLIANCE_RESULTS
+    reads_mlflow = stage in STAGES_READING_MLFLOW
+    descriptions = rule_descriptions() if is_evaluation else {}
 
     @dg.multi_asset(
         name=stage.value,
         specs=[
             dg.AssetSpec(
                 stage.value,
-                deps=[*([mlflow_server] if stage in READ_FROM_MLFLOW else []), *(dep.value for dep in described.deps)],
+                deps=[*([mlflow_server] if reads_mlflow else []), *(dep.value for dep in definition.deps)],
                 group_name="model_governance",
-                kinds=set(described.kinds),
+                kinds=set(definition.kinds),
                 owners=["team:data-platform"],
-                description=described.description,
-                metadata=of_stage(stage),
-                tags={"stage": stage.value, "access_to_mlflow": "read_only" if stage in READ_FROM_MLFLOW else "none"},
-                freshness_policy=POLICY,
+                description=definition.description,
+                metadata=stage_metadata(stage),
+                tags={"stage": stage.value, "access_to_mlflow": "read_only" if reads_mlflow else "none"},
+                freshness_policy=FRESHNESS_POLICY,
             )
         ],
         partitions_def=tenant_partitions,
-        check_specs=[*check_specs(stage.value, known), *stage_check_specs(stage)],
-        # So that the rules' results can be logged. Yielded, each would take two more events: one that it is planned,
-        # one that it has come out.
-        can_subset=judges,
+        check_specs=[*rule_check_specs(stage.value, descriptions), *stage_check_specs(stage)],
+        # So that the results of the rules can be logged. Yielding each would cost two more events: one that plans it
+        # and one for the step's output.
+        can_subset=is_evaluation,
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        if not context.selected_asset_keys:  # "Execute all" on Dagster's page of checks, which names no partition
+        if not context.selected_asset_keys:  # "Execute all" on the page of checks, which gives no partition
             raise dg.Failure(
-                f"checks cannot be executed alone: materialize {stage.value} for a tenant", allow_retries=False
+                f"checks cannot be executed on their own. Materialize {stage.value} for a tenant instead",
+                allow_retries=False,
             )
         try:
-            sync = tenant_sync.of(context)
+            sync = tenant_sync.get(context)
             report = sync.run(stage)
-        except (ConnectorError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
-            # The same wrong password would only lock the account: Dagster may retry what passes, and nothing else.
-            raise dg.Failure(str(error), allow_retries=getattr(error, "passing", False)) from None
-        figures = _figures(report) | of_materialization(sync, report)
-        # Counting takes seconds with 100,000 versions. Where no record changed, it stands beside the last
-        # materialization that changed one, until that run is deleted.
+        except (HttpError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
+            # Dagster may retry transient errors only: retrying a wrong password would lock the account.
+            raise dg.Failure(str(error), allow_retries=getattr(error, "retryable", False)) from None
+        metadata = _counts(report) | materialization_metadata(sync, report)
+        # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. It
+        # stays with that materialization until its run is deleted.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
-            figures["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
-        judged = Judged.now(sync.store, sync.tenant) if judges else None
-        if judged:
-            figures |= _end_of_trail(sync) | judged.figures()
-        # Not beside the result: the event of the step's output would hold all of it once more.
-        context.add_asset_metadata(figures)
+            metadata["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
+        compliance = ComplianceEvents.load(sync.store, sync.tenant) if is_evaluation else None
+        if compliance:
+            metadata |= _audit_trail_head(sync) | compliance.metadata()
+        # Not in the MaterializeResult: the event of the step's output would hold all of it a second time.
+        context.add_asset_metadata(metadata)
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
-        if judged:
-            context.log_event(judged.over_time())
-            for result in judged.results(known, context.instance):
+        if compliance:
+            context.log_event(compliance.metrics_event())
+            for result in compliance.check_results(descriptions, context.instance):
                 context.log_event(result)
-            if all(report.found_nothing_new for report in sync.reports):
-                context.instance.add_run_tags(context.run.run_id, {UNCHANGED: "true"})
+            if all(report.is_unchanged for report in sync.reports):
+                context.instance.add_run_tags(context.run.run_id, {UNCHANGED_TAG: "true"})
         yield from stage_check_results(sync, report)
 
     return asset
 
 
 def _data_version(sync: Sync, stage: Stage) -> dg.DataVersion:
-    with sync.store.begin(sync.tenant.tenant_id) as connection:
-        return data_version(stage_state(connection, sync.tenant.tenant_id, stage))
+    with sync.store.begin(sync.tenant.tenant_id) as session:
+        return data_version(stage_state(session, stage))
 
 
-def _figures(report: StageReport) -> dict[str, Shown]:
+def _counts(report: StageReport) -> dict[str, MetadataEntry]:
     progress = report.progress
-    figures: dict[str, Shown] = {
+    metadata: dict[str, MetadataEntry] = {
         "read": progress.read,
         "changed": progress.changed,
         "removed": progress.removed,
@@ -177,21 +186,21 @@ def _figures(report: StageReport) -> dict[str, Shown]:
         "seconds": round(report.seconds, 3),
     }
     if progress.notes:
-        figures["notes"] = "\n".join(map(shown, progress.notes))
-    if progress.unreadable:
+        metadata["notes"] = "\n".join(escape_invisible(note.text) for note in progress.notes)
+    if progress.read_failures:
         records = [
-            dg.TableRecord({"kind": item.kind, "name": cell(item.name), "reason": cell(item.reason)})
-            for item in progress.unreadable[:50]
+            dg.TableRecord({"kind": failure.kind, "name": cell(failure.name), "reason": cell(failure.reason)})
+            for failure in progress.read_failures[:_MAX_READ_FAILURE_ROWS]
         ]
-        figures["newly_unreadable"] = dg.MetadataValue.table(records)
-    return figures
+        metadata["new_read_failures"] = dg.MetadataValue.table(records)
+    return metadata
 
 
-def _end_of_trail(sync: Sync) -> dict[str, int | str]:
-    """Return how far the tenant's audit trail has come: kept in Dagster, it shows one that is cut off later."""
-    with sync.store.begin(sync.tenant.tenant_id) as connection:
-        head = audit_log.head(connection, sync.tenant.tenant_id)
+def _audit_trail_head(sync: Sync) -> dict[str, int | str]:
+    """Return the length and head hash of the tenant's audit trail: a copy in Dagster reveals a later truncation."""
+    with sync.store.begin(sync.tenant.tenant_id) as session:
+        head = audit_log.head(session)
     return {"audit_trail_entries": head.sequence, "audit_trail_hash": head.hash} if head else {}
 
 
-stage_assets = [_asset(described) for described in _STAGES]
+stage_assets = [_build_asset(definition) for definition in _STAGE_ASSETS]

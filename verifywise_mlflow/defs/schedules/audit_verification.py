@@ -1,34 +1,37 @@
-"""Recomputes the audit trails of all tenants once a day."""
+"""The job and schedule that verify the audit trails of all tenants once a day."""
 
 import dagster as dg
 
-from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_verification import public_keys, verify_trails
+from verifywise_mlflow.services.audit_verification import public_keys, verify_audit_trails
 
-DAMAGED = "damaged"
-"""Of a failed step's metadata: each damaged trail's tenant, with what is wrong."""
+DAMAGED_TRAILS = "damaged"
+"""The metadata key of a failed step that maps each damaged trail's tenant to the damage."""
 
 
 @dg.op
 def recompute_chains(context: dg.OpExecutionContext) -> None:
-    """Recompute each tenant's chain, and fail where one is not as it was written."""
+    """Recompute each tenant's hash chain and fail if one does not match."""
     with Store(database_url()) as store:
-        with store.begin(None) as connection:
+        with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
-        reports = verify_trails(store, tenant_ids, public_keys())
-    damaged = {report.tenant_id: f"{one.kind}: {one.sentence}" for report in reports if (one := report.damage)}
+        reports = verify_audit_trails(store, tenant_ids, public_keys())
+    damaged = {
+        report.tenant_id: f"{report.damage.kind}: {report.damage.sentence}" for report in reports if report.damage
+    }
     if damaged:
         raise dg.Failure(
             f"damaged audit trails: {', '.join(damaged)}",
-            metadata={DAMAGED: dg.MetadataValue.json(damaged)},
+            metadata={DAMAGED_TRAILS: dg.MetadataValue.json(damaged)},
             allow_retries=False,
         )
-    context.log.info(f"{len(reports)} trails with {sum(report.entries for report in reports):,} entries are whole")
+    entries = sum(report.entries for report in reports)
+    context.log.info(f"verified {len(reports)} audit trails with {entries:,} entries: none is damaged")
 
 
-@dg.job(description="Recomputes the audit trail of every tenant, and fails where one is not as it was written.")
+@dg.job(description="Recomputes the audit trail of every tenant and fails if one was changed after it was written.")
 def verify_audit_trails() -> None:
     """Verify all trails."""
     recompute_chains()
@@ -39,4 +42,5 @@ daily_audit_verification = dg.ScheduleDefinition(
     job=verify_audit_trails,
     cron_schedule="37 3 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Starts the job verify_audit_trails once a day.",
 )

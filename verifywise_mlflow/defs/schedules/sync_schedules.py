@@ -1,86 +1,91 @@
-"""Looks again, since MLflow moves no time stamp for what becomes of runs, nor for bytes under an unchanged version."""
+"""The schedules that request syncs for changes that no poll can see.
+
+MLflow updates no timestamp when a run changes, nor when the bytes under an unchanged version do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from verifywise_mlflow.defs.schedules.overdue import Knowledge, grown_old
-from verifywise_mlflow.defs.run_queue.active_runs import tenants_in_flight, tenants_that_failed
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import partition_keys
-from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.defs.run_queue.active_runs import recently_failed_tenants, tenants_in_flight
+from verifywise_mlflow.defs.schedules.overdue import LastRead, overdue_tenants
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.repositories.tenancy import Refresh
-from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 RECONCILE_TICK = timedelta(minutes=2)
 REHASH_TICK = timedelta(minutes=10)
 
-TRIED_AGAIN_AFTER = timedelta(hours=1)
-"""A sync that failed is asked for again after this: wrong credentials, tried every other minute, lock the account."""
+FAILED_SYNC_BACK_OFF = timedelta(hours=1)
+"""How long a schedule waits after a failed sync: wrong credentials, tried every two minutes, would lock the account."""
 
 
 @dg.schedule(
     job=sync_tenant,
     cron_schedule=f"*/{RECONCILE_TICK // timedelta(minutes=1)} * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Asks for a sync of each tenant whose runs will soon have been read longer ago than its "
-    "intervals.reconcile (an hour): their tags, metrics and deletions move no time stamp. Tenants come one after the "
-    "other over the interval. What could not be synced is asked for again after an hour.",
+    description="Requests a sync of each tenant before its training runs were last read longer ago than "
+    "intervals.reconcile (default: one hour). Tags, metrics and deletions of runs update no timestamp, so polling "
+    "cannot detect them. Tenants are spread over the interval. After a failed sync it waits one hour.",
 )
 def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for the syncs that read all linked runs anew."""
-    return _requests(context, RECONCILE_TICK, _runs_read)
+    """Request the syncs that reread all linked runs."""
+    return _run_requests(context, RECONCILE_TICK, _last_reconcile)
 
 
 @dg.schedule(
     job=sync_tenant,
     cron_schedule=f"*/{REHASH_TICK // timedelta(minutes=1)} * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Asks for a sync of each tenant that has had none for a tenth of its intervals.rehash (a day): every "
-    "sync hashes the files whose hashes are nine tenths of the interval old. Tenants that reconcile more often, as all "
-    "do by default, need none of these.",
+    description="Requests a sync of each tenant that had none for a tenth of intervals.rehash (default: one day). Every "
+    "sync rehashes the files whose hashes are older than nine tenths of that interval. Tenants that reconcile more "
+    "often, as they do by default, need no sync from this schedule.",
 )
 def rehash(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for the syncs without which hashes would grow too old."""
-    return _requests(context, REHASH_TICK, _files_seen_to)
+    """Request the syncs without which hashes would become too old."""
+    return _run_requests(context, REHASH_TICK, _last_manifest_sync)
 
 
-def _runs_read(tenant: Tenant, refreshes: dict[str, Refresh]) -> Knowledge:
+def _last_reconcile(tenant: Tenant, refreshes: Mapping[str, Refresh]) -> LastRead:
     last = refreshes.get(Stage.TRAINING_RUNS)
-    return Knowledge(last.reconciled_at if last else None, tenant.intervals.reconcile)
+    return LastRead(last.reconciled_at if last else None, tenant.intervals.reconcile)
 
 
-def _files_seen_to(tenant: Tenant, refreshes: dict[str, Refresh]) -> Knowledge:
+def _last_manifest_sync(tenant: Tenant, refreshes: Mapping[str, Refresh]) -> LastRead:
     last = refreshes.get(Stage.ARTIFACT_MANIFESTS)
-    often = min(tenant.intervals.rehash, tenant.intervals.rehash_others) / 10
-    return Knowledge(last.refreshed_at if last else None, often)
+    interval = min(tenant.intervals.rehash, tenant.intervals.rehash_non_production) / 10
+    return LastRead(last.refreshed_at if last else None, interval)
 
 
-def _requests(
+def _run_requests(
     context: dg.ScheduleEvaluationContext,
     tick: timedelta,
-    knowledge_of: Callable[[Tenant, dict[str, Refresh]], Knowledge],
+    last_read: Callable[[Tenant, Mapping[str, Refresh]], LastRead],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     now: datetime = context.scheduled_execution_time
-    described, partitions = load_tenants(), partition_keys(context.instance)
-    left_out = tenants_in_flight(context.instance) | tenants_that_failed(context.instance, now - TRIED_AGAIN_AFTER)
-    known = {}
+    tenants, partitions = load_tenants(), partition_keys(context.instance)
+    skipped = tenants_in_flight(context.instance) | recently_failed_tenants(
+        context.instance, now - FAILED_SYNC_BACK_OFF
+    )
+    last_reads = {}
     with Store(database_url()) as store:
-        for tenant_id in (described.keys() & partitions) - left_out:
-            with store.begin(tenant_id) as connection:
-                known[tenant_id] = knowledge_of(described[tenant_id], tenancy.refreshes(connection, tenant_id))
-    old = grown_old(known, now, tick)
-    if not old:
+        for tenant_id in (tenants.keys() & partitions) - skipped:
+            with store.begin(tenant_id) as session:
+                last_reads[tenant_id] = last_read(tenants[tenant_id], tenancy.refreshes(session))
+    overdue = overdue_tenants(last_reads, now, tick)
+    if not overdue:
         return dg.SkipReason(
-            f"none of {len(known)} tenants is due; {len(described) - len(known)} have a sync under way, or one that "
-            "failed within the hour, or no partition yet"
+            f"none of {len(last_reads)} tenants is due; skipped {len(tenants) - len(last_reads)} tenants with a sync in "
+            "flight, with a sync that failed within the last hour, or without a partition"
         )
-    # The key makes a tick that is tried again ask for each tenant once.
-    return [dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{now.isoformat()}") for tenant_id in old]
+    # The run key makes a retried tick idempotent.
+    return [dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{now.isoformat()}") for tenant_id in overdue]

@@ -8,16 +8,23 @@ import pandas as pd
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
-from verifywise_mlflow.compliance.coverage import FrameworkCoverage, JudgedAlike, References, Standing, coverage
+from verifywise_mlflow.compliance.coverage import (
+    FrameworkCoverage,
+    References,
+    VerdictGroup,
+    VersionEvidence,
+    framework_coverage,
+)
 from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.row_mapping import same_version
-from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 
-def judged_alike(connection: Connection, tenant_id: str) -> Iterator[JudgedAlike]:
+def judged_alike(session: TenantSession) -> Iterator[VerdictGroup]:
     """Yield the tenant's living versions, those together whose rules gave the same verdicts.
 
     There are few such groups where there are many versions. They come in pieces all the same: nothing bounds them.
@@ -30,13 +37,13 @@ def judged_alike(connection: Connection, tenant_id: str) -> Iterator[JudgedAlike
     versions = (
         select(verdicts.label("verdicts"))
         .select_from(records.outerjoin(results, of_version))
-        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
         .group_by(records.c.model_name, records.c.version_number)
         .subquery()
     )
     query = select(versions.c.verdicts, func.count()).group_by(versions.c.verdicts)
-    for given, count in connection.execute(query.execution_options(yield_per=1_000)):
-        yield JudgedAlike(given or {}, count)
+    for given, count in session.execute(query.execution_options(yield_per=1_000)):
+        yield VerdictGroup(given or {}, count)
 
 
 class _Reference(BaseModel):
@@ -59,12 +66,12 @@ class _Document(BaseModel):
     policy: _Policy | None = None
 
 
-def adopted_references(connection: Connection, tenant_id: str) -> References | None:
+def adopted_references(session: TenantSession) -> References | None:
     """Return the references of the rules that the tenant was judged by last; None where nothing was judged yet.
 
     They come from the store, so that whoever may read it sees them as they were, whatever the files say by now.
     """
-    adopted = config_versions.adopted(connection, tenant_id, "policy")
+    adopted = config_versions.adopted(session, "policy")
     if adopted is None:
         return None
     document = _Document.model_validate(adopted.document)
@@ -78,9 +85,9 @@ def adopted_references(connection: Connection, tenant_id: str) -> References | N
 
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
     """Return what the tenant's living versions show of each clause, by the verdicts that are kept."""
-    with store.begin(tenant_id) as connection:
-        references = adopted_references(connection, tenant_id)
-        return coverage(frameworks, references or {}, judged_alike(connection, tenant_id))
+    with store.begin(tenant_id) as session:
+        references = adopted_references(session)
+        return framework_coverage(frameworks, references or {}, judged_alike(session))
 
 
 def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
@@ -96,8 +103,8 @@ def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]
             "applicable_from": one.applicable_from,
             "state": one.state.value,
             "rules": list(one.rules),
-            "versions": covered.versions,
-            **{standing.value.replace(" ", "_"): one.versions[standing] for standing in Standing},
+            "versions": covered.version_count,
+            **{standing.value.replace(" ", "_"): one.version_counts[standing] for standing in VersionEvidence},
         }
         for covered in coverage_of(store, tenant_id, frameworks)
         for one in covered.clauses

@@ -21,7 +21,8 @@ from verifywise_mlflow.persistence.repositories import lifecycle, waivers
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.row_mapping import columns_of
-from verifywise_mlflow.persistence.store import Connection, Store
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 _VERSION = ["model_name", "version_number"]
@@ -67,8 +68,8 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
 
 def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
     """Return verdicts with who accepted which gap at a time. The verdicts stay what they are."""
-    with store.begin(tenant_id) as connection:
-        held = [one.waiver for one in waivers.holding(connection, tenant_id, at)]
+    with store.begin(tenant_id) as session:
+        held = [one.waiver for one in waivers.holding(session, at)]
     of_rule = {one.rule: [other for other in held if other.rule == one.rule] for one in held}
 
     def accepted(rule_id: str, verdict: str, name: str, number: int) -> str | None:
@@ -124,17 +125,17 @@ def lifecycle_events(
 
     Of a version also the aliases that came to it or left it. ``since`` belongs to the span, ``until`` does not.
     """
-    with store.begin(tenant_id) as connection:
-        found = lifecycle.events_of(connection, tenant_id, model_name, version_number, since=since, until=until)
+    with store.begin(tenant_id) as session:
+        found = lifecycle.events_of(session, model_name, version_number, since=since, until=until)
     told = [{**columns_of(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
     columns = [*(field.name for field in fields(LifecycleEvent)), "seen_at", "sync_id"]
     return pd.DataFrame(told, columns=columns).astype({"version_number": "Int64"})
 
 
 def _differences(
-    store: Store, tenant_id: str, period: Period, steps: Callable[[Connection, str, Period], Iterator[Step]]
+    store: Store, tenant_id: str, period: Period, steps: Callable[[TenantSession, Period], Iterator[Step]]
 ) -> pd.DataFrame:
-    with store.begin(tenant_id) as connection:
+    with store.begin(tenant_id) as session:
         rows = [
             (
                 *after.key,
@@ -144,7 +145,7 @@ def _differences(
                 after.span.held_from,
                 after.span.sync_id,
             )
-            for before, after in steps(connection, tenant_id, period)
+            for before, after in steps(session, period)
             for difference in differences(before, after)
         ]
     return pd.DataFrame(rows, columns=[*_VERSION, "field", "before", "after", "changed_at", "sync_id"])
@@ -159,6 +160,6 @@ def _frame(
     *wanted: ColumnElement[bool],
 ) -> pd.DataFrame:
     query = select(*(source.c[name] for name in columns)).where(source.c.tenant_id == tenant_id, *wanted)
-    with store.begin(tenant_id) as connection:
-        found = connection.execute(query.order_by(*(source.c[name] for name in order))).mappings()
+    with store.begin(tenant_id) as session:
+        found = session.execute(query.order_by(*(source.c[name] for name in order))).mappings()
         return pd.DataFrame([dict(row) for row in found], columns=list(columns))

@@ -12,11 +12,12 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, TableClause, column, or_, select, table, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, column, or_, select, table, tuple_
 
 from verifywise_mlflow.normalizer.record import CanonicalRecord
 from verifywise_mlflow.persistence.repositories.verdicts import canonical_record
 from verifywise_mlflow.persistence.row_mapping import BATCH, Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     SCHEMA,
     canonical_record_history,
@@ -102,41 +103,41 @@ verdict_states = _states("compliance_result_states", compliance_result_history, 
 badge_states = _states("compliance_badge_states", compliance_badge_history, "changed_at")
 
 
-def record_as_of(connection: Connection, tenant_id: str, key: Key, at: datetime) -> RecordState | None:
+def record_as_of(session: TenantSession, key: Key, at: datetime) -> RecordState | None:
     """Return a version's record as it was at a time; None if it was not known then.
 
     Raises:
         ValueError: the time has no zone.
     """
-    found = _record_states(connection, *_of_version(record_states, tenant_id, key), *held_at(record_states, at))
+    found = _record_states(session, *_of_version(record_states, session.tenant_id, key), *held_at(record_states, at))
     return found[0] if found else None
 
 
-def states_of(connection: Connection, tenant_id: str, key: Key) -> list[RecordState]:
+def states_of(session: TenantSession, key: Key) -> list[RecordState]:
     """Return all states of a version's record, the oldest first."""
-    return _record_states(connection, *_of_version(record_states, tenant_id, key))
+    return _record_states(session, *_of_version(record_states, session.tenant_id, key))
 
 
-def verdicts_as_of(connection: Connection, tenant_id: str, key: Key, at: datetime) -> list[VerdictState]:
+def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
     """Return the verdicts on a version as they were at a time, in the order of the rules' names."""
-    found = _verdict_states(connection, *_of_version(verdict_states, tenant_id, key), *held_at(verdict_states, at))
+    found = _verdict_states(session, *_of_version(verdict_states, session.tenant_id, key), *held_at(verdict_states, at))
     return sorted(found, key=lambda state: state.rule_id)
 
 
-def verdict_states_of(connection: Connection, tenant_id: str, key: Key) -> list[VerdictState]:
+def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
     """Return all states of the verdicts on a version, in the order of their beginnings."""
-    return _verdict_states(connection, *_of_version(verdict_states, tenant_id, key))
+    return _verdict_states(session, *_of_version(verdict_states, session.tenant_id, key))
 
 
-def badge_as_of(connection: Connection, tenant_id: str, key: Key, at: datetime) -> BadgeState | None:
+def badge_as_of(session: TenantSession, key: Key, at: datetime) -> BadgeState | None:
     """Return a version's badge as it was at a time; None if it had not been judged then."""
-    found = _badge_states(connection, *_of_version(badge_states, tenant_id, key), *held_at(badge_states, at))
+    found = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *held_at(badge_states, at))
     return found[0] if found else None
 
 
-def badge_states_of(connection: Connection, tenant_id: str, key: Key) -> list[BadgeState]:
+def badge_states_of(session: TenantSession, key: Key) -> list[BadgeState]:
     """Return all states of a version's badge, the oldest first."""
-    return _badge_states(connection, *_of_version(badge_states, tenant_id, key))
+    return _badge_states(session, *_of_version(badge_states, session.tenant_id, key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,37 +162,37 @@ Step: TypeAlias = tuple[RecordState | None, RecordState]
 """What a record was, if it was known then, and what became of it."""
 
 
-def changes(connection: Connection, tenant_id: str, period: Period) -> Iterator[Step]:
+def changes(session: TenantSession, period: Period) -> Iterator[Step]:
     """Yield each change of a record in a period, version by version, the oldest first."""
-    for states in _states_within(connection, tenant_id, period):
+    for states in _states_within(session, period):
         if states[0].span.held_from > period.since:
             yield None, states[0]
         yield from pairwise(states)
 
 
-def outcomes(connection: Connection, tenant_id: str, period: Period) -> Iterator[Step]:
+def outcomes(session: TenantSession, period: Period) -> Iterator[Step]:
     """Yield, of each version whose record changed in a period, what it was before and what it is at the end."""
-    for states in _states_within(connection, tenant_id, period):
+    for states in _states_within(session, period):
         yield (states[0] if states[0].span.held_from <= period.since else None), states[-1]
 
 
-def _states_within(connection: Connection, tenant_id: str, period: Period) -> Iterator[list[RecordState]]:
+def _states_within(session: TenantSession, period: Period) -> Iterator[list[RecordState]]:
     """Yield the states of each version that has changed, from the one that held when the period began."""
     states = record_states.c
-    wanted = [states.tenant_id == tenant_id, states.held_from <= period.until]
+    wanted = [states.tenant_id == session.tenant_id, states.held_from <= period.until]
     if period.model_name is not None:
         wanted.append(states.model_name == period.model_name)
     if period.version_number is not None:
         wanted.append(states.version_number == period.version_number)
     version = tuple_(states.model_name, states.version_number)
-    found = connection.execute(
+    found = session.execute(
         select(states.model_name, states.version_number).where(*wanted, states.held_from > period.since).distinct()
     )
     keys = sorted((name, number) for name, number in found)
     for start in range(0, len(keys), BATCH):
         by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH]}
         is_within = or_(states.held_until > period.since, states.held_until.is_(None))
-        for state in _record_states(connection, *wanted, is_within, version.in_(by_key)):
+        for state in _record_states(session, *wanted, is_within, version.in_(by_key)):
             by_key[state.key].append(state)
         yield from by_key.values()
 
@@ -222,7 +223,7 @@ def _of_version(states: TableClause, tenant_id: str, key: Key) -> tuple[ColumnEl
     return states.c.tenant_id == tenant_id, states.c.model_name == name, states.c.version_number == number
 
 
-def _record_states(connection: Connection, *wanted: ColumnElement[bool]) -> list[RecordState]:
+def _record_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[RecordState]:
     # A revision is drawn at each write, so it keeps the order even where the clock went back.
     query = select(record_states).where(*wanted).order_by(record_states.c.revision)
     return [
@@ -235,11 +236,11 @@ def _record_states(connection: Connection, *wanted: ColumnElement[bool]) -> list
             revision=row["revision"],
             span=_span(row),
         )
-        for row in connection.execute(query).mappings()
+        for row in session.execute(query).mappings()
     ]
 
 
-def _verdict_states(connection: Connection, *wanted: ColumnElement[bool]) -> list[VerdictState]:
+def _verdict_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[VerdictState]:
     states = verdict_states.c
     query = select(verdict_states).where(*wanted).order_by(states.held_from, states.held_until.nulls_last())
     return [
@@ -257,16 +258,16 @@ def _verdict_states(connection: Connection, *wanted: ColumnElement[bool]) -> lis
             input_hash=row["input_hash"],
             span=_span(row),
         )
-        for row in connection.execute(query).mappings()
+        for row in session.execute(query).mappings()
     ]
 
 
-def _badge_states(connection: Connection, *wanted: ColumnElement[bool]) -> list[BadgeState]:
+def _badge_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[BadgeState]:
     states = badge_states.c
     query = select(badge_states).where(*wanted).order_by(states.held_from, states.held_until.nulls_last())
     return [
         BadgeState(badge=row["badge"], evaluated_at=row["evaluated_at"], span=_span(row))
-        for row in connection.execute(query).mappings()
+        for row in session.execute(query).mappings()
     ]
 
 

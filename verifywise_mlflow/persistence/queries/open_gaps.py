@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, true
+from sqlalchemy import ColumnElement, and_, case, func, select, true
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
 from verifywise_mlflow.persistence.row_mapping import of_versions, same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 AGES: Final = (7, 30, 90)
@@ -57,7 +58,7 @@ class Opened:
     gaps: int
 
 
-def opened_gaps(connection: Connection, tenant_id: str, at: datetime) -> Mapping[str, list[Opened]]:
+def opened_gaps(session: TenantSession, at: datetime) -> Mapping[str, list[Opened]]:
     """Return the gaps of each rule that no waiver covers at a time, by when they opened.
 
     Those that are of the last age already stand together, as opened when the oldest did: they grow no older in it.
@@ -67,14 +68,14 @@ def opened_gaps(connection: Connection, tenant_id: str, at: datetime) -> Mapping
     query = (
         select(results.c.rule_id, func.min(since), func.count())
         .where(
-            *_open(tenant_id),
+            *_open(session.tenant_id),
             ~_of_tombstone(),
-            ~is_waived(results, at) if _rules_with_waivers(connection, tenant_id, at) else true(),
+            ~is_waived(results, at) if _rules_with_waivers(session, at) else true(),
         )
         .group_by(results.c.rule_id, opened)
     )
     found: defaultdict[str, list[Opened]] = defaultdict(list)
-    for rule_id, first, count in connection.execute(query):
+    for rule_id, first, count in session.execute(query):
         found[rule_id].append(Opened(first, count))
     return found
 
@@ -90,37 +91,35 @@ def of_ages(opened: Collection[Opened], at: datetime) -> OpenGaps | None:
     return OpenGaps(tuple(by_age), min(one.since for one in opened))
 
 
-def worst_gaps(connection: Connection, tenant_id: str, at: datetime, *, each: int = WORST) -> Mapping[str, list[Gap]]:
+def worst_gaps(session: TenantSession, at: datetime, *, each: int = WORST) -> Mapping[str, list[Gap]]:
     """Return up to so many gaps of each rule: production first, then what failed, then the oldest; the waived last."""
-    rules = _rules_with_waivers(connection, tenant_id, at)
+    rules = _rules_with_waivers(session, at)
     waived = is_waived(compliance_results, at)
     found: defaultdict[str, list[Gap]] = defaultdict(list)
-    for gap in _worst(connection, tenant_id, each, ~waived if rules else true(), are_waived=False):
+    for gap in _worst(session, each, ~waived if rules else true(), are_waived=False):
         found[gap.rule_id].append(gap)
     if short := [rule_id for rule_id in rules if len(found[rule_id]) < each]:
         wanted = and_(compliance_results.c.rule_id.in_(short), waived)
-        for gap in _worst(connection, tenant_id, each, wanted, are_waived=True):
+        for gap in _worst(session, each, wanted, are_waived=True):
             if len(found[gap.rule_id]) < each:
                 found[gap.rule_id].append(gap)
     return found
 
 
-def badge_counts(connection: Connection, tenant_id: str) -> Mapping[str | None, int]:
+def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
     """Return how many living versions have each badge; under None, those that were not judged."""
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
     query = (
         select(badges.c.badge, func.count())
         .select_from(records.outerjoin(badges, same))
-        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
         .group_by(badges.c.badge)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(session.execute(query).tuples().all())
 
 
-def _worst(
-    connection: Connection, tenant_id: str, each: int, wanted: ColumnElement[bool], *, are_waived: bool
-) -> list[Gap]:
+def _worst(session: TenantSession, each: int, wanted: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
     results, records = compliance_results, canonical_records
     place = func.row_number().over(
         partition_by=results.c.rule_id,
@@ -136,15 +135,15 @@ def _worst(
     ranked = (
         select(*identity, records.c.lifecycle_stage, place.label("place"))
         .select_from(results.join(records, same_version(records, results)))
-        .where(*_open(tenant_id), records.c.gone_at.is_(None), wanted)
+        .where(*_open(session.tenant_id), records.c.gone_at.is_(None), wanted)
         .subquery()
     )
     # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
-    worst = connection.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
+    worst = session.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
     texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
-        *_open(tenant_id), of_versions(results, {(name, number) for name, number, *_ in worst})
+        *_open(session.tenant_id), of_versions(results, {(name, number) for name, number, *_ in worst})
     )
-    told = {tuple(row[:3]): row[3:] for row in connection.execute(texts)} if worst else {}
+    told = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
     return [
         Gap(rule_id, name, number, stage, verdict, reason, since, are_waived)
         for name, number, rule_id, stage, _ in worst
@@ -168,5 +167,5 @@ def _open_since() -> ColumnElement[datetime]:
     return func.coalesce(compliance_results.c.open_since, compliance_results.c.evaluated_at)
 
 
-def _rules_with_waivers(connection: Connection, tenant_id: str, at: datetime) -> list[str]:
-    return sorted({one.waiver.rule for one in holding(connection, tenant_id, at)})
+def _rules_with_waivers(session: TenantSession, at: datetime) -> list[str]:
+    return sorted({one.waiver.rule for one in holding(session, at)})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import (
     canonical_records,
@@ -41,8 +42,8 @@ class Overview:
 def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
     """Return a tenant at a glance, with up to ``worst`` verdicts that need a person."""
     models, records, badges = registered_models, canonical_records, compliance_badges
-    with store.begin(tenant_id) as connection:
-        counted = connection.execute(
+    with store.begin(tenant_id) as session:
+        counted = session.execute(
             select(badges.c.badge, func.count())
             .select_from(
                 badges.join(
@@ -54,26 +55,26 @@ def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
             .group_by(badges.c.badge)
         )
         return Overview(
-            models=connection.scalar(
+            models=session.scalar(
                 select(func.count()).where(models.c.tenant_id == tenant_id, models.c.gone_at.is_(None))
             )
             or 0,
-            versions=connection.scalar(
+            versions=session.scalar(
                 select(func.count()).where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
             )
             or 0,
             badges={str(badge): int(count) for badge, count in counted},
-            worst=offenders(connection, tenant_id, limit=worst),
+            worst=offenders(session, limit=worst),
         )
 
 
-def offenders(connection: Connection, tenant_id: str, *, limit: int = 20) -> list[Offender]:
+def offenders(session: TenantSession, *, limit: int = 20) -> list[Offender]:
     """Return living versions that failed, erred or lack evidence: production first, failures first."""
     results, records = compliance_results, canonical_records
     query = (
         select(results.c.model_name, results.c.version_number, results.c.rule_id, results.c.verdict, results.c.reason)
         .select_from(results.join(records, same_version(records, results)))
-        .where(results.c.tenant_id == tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
+        .where(results.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
         .order_by(
             (records.c.lifecycle_stage == "production").desc().nulls_last(),
             (results.c.verdict == "fail").desc(),
@@ -83,4 +84,4 @@ def offenders(connection: Connection, tenant_id: str, *, limit: int = 20) -> lis
         )
         .limit(limit)
     )
-    return [Offender(*row) for row in connection.execute(query)]
+    return [Offender(*row) for row in session.execute(query)]

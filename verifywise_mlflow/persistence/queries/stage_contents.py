@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import Column, ColumnElement, Table, and_, func, select
 
 from verifywise_mlflow.persistence import tables
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import compliance_badges, integrity_events, model_versions
 
 _SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -45,29 +46,29 @@ def _writing(table: Table) -> Column[Any]:
     return table.c.evaluated_at if table is compliance_badges else table.c.revision
 
 
-def stage_state(connection: Connection, tenant_id: str, stage: str) -> StageState:
+def stage_state(session: TenantSession, stage: str) -> StageState:
     """Return the state that a tenant's rows of a stage are in.
 
     No row is written that did not change, each writing draws a new revision, and what is gone keeps its row: so two
     equal states are of equal contents, and an erasure shows in the count.
     """
     table = _table(stage)
-    row = connection.execute(
-        select(func.count(), func.max(_writing(table))).where(table.c.tenant_id == tenant_id)
+    row = session.execute(
+        select(func.count(), func.max(_writing(table))).where(table.c.tenant_id == session.tenant_id)
     ).one()
     return StageState(*row)
 
 
-def newest_rows(connection: Connection, tenant_id: str, stage: str, limit: int) -> Sequence[Mapping[str, object]]:
+def newest_rows(session: TenantSession, stage: str, limit: int) -> Sequence[Mapping[str, object]]:
     """Return the rows of a stage that were written last, the newest first, with the columns that fit on a page."""
     table = _table(stage)
     query = (
         select(*(table.c[name] for name in _SHOWN[stage]))
-        .where(table.c.tenant_id == tenant_id)
+        .where(table.c.tenant_id == session.tenant_id)
         .order_by(_writing(table).desc())
         .limit(limit)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [dict(row) for row in session.execute(query).mappings()]
 
 
 def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
@@ -82,20 +83,20 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
     )
 
 
-def count_changed_bytes(connection: Connection, tenant_id: str) -> int:
+def count_changed_bytes(session: TenantSession) -> int:
     """Return how many files were seen to change under versions that live and did not change."""
     counted = select(func.count()).select_from(integrity_events, model_versions)
-    return connection.scalar(counted.where(_under_living_versions(tenant_id))) or 0
+    return session.scalar(counted.where(_under_living_versions(session.tenant_id))) or 0
 
 
-def changed_bytes(connection: Connection, tenant_id: str, limit: int) -> Sequence[Mapping[str, object]]:
+def changed_bytes(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
     """Return the newest of those files."""
     events = integrity_events
     query = (
         select(events.c.model_name, events.c.version_number, events.c.path, events.c.kind, events.c.seen_at)
         .select_from(events, model_versions)
-        .where(_under_living_versions(tenant_id))
+        .where(_under_living_versions(session.tenant_id))
         .order_by(events.c.event_id.desc())
         .limit(limit)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [dict(row) for row in session.execute(query).mappings()]

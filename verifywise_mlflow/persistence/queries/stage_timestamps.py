@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import integrity_events, stage_refreshes, tenants
 
 
@@ -33,24 +34,24 @@ class NewEvents:
     """Of the newest."""
 
 
-def standing(connection: Connection, tenant_id: str) -> Standing | None:
+def standing(session: TenantSession) -> Standing | None:
     """Return how a tenant stands; None where there is no such tenant."""
     table = stage_refreshes
-    rows = connection.execute(
+    rows = session.execute(
         select(tenants.c.first_seen_at, table.c.stage, table.c.refreshed_at)
         .outerjoin(table, table.c.tenant_id == tenants.c.tenant_id)
-        .where(tenants.c.tenant_id == tenant_id)
+        .where(tenants.c.tenant_id == session.tenant_id)
     ).all()
     if not rows:
         return None
     return Standing(rows[0].first_seen_at, {row.stage: row.refreshed_at for row in rows if row.stage is not None})
 
 
-def new_integrity_events(connection: Connection, tenant_id: str, after: int) -> NewEvents | None:
+def new_integrity_events(session: TenantSession, after: int) -> NewEvents | None:
     """Return the tenant's integrity events past a number. Within a tenant they are numbered as they come."""
     table = integrity_events
-    new = (table.c.tenant_id == tenant_id) & (table.c.event_id > after)
-    row = connection.execute(
+    new = (table.c.tenant_id == session.tenant_id) & (table.c.event_id > after)
+    row = session.execute(
         select(
             table.c.event_id,
             table.c.model_name,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Table, Text, and_, cast, func, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
 from verifywise_mlflow.normalizer.record import SourceKind
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, ValueUse
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
 MOST_DISTINCT: Final = 10_000
@@ -28,13 +29,13 @@ _OF_VERSION = func.concat(
 _OF_MODEL = func.concat(cast(registered_models.c.model_name, Text), _BETWEEN, type_=Text()).collate("C")
 
 
-def key_uses(connection: Connection, tenant_id: str) -> list[KeyUse]:
+def key_uses(session: TenantSession) -> list[KeyUse]:
     """Return the keys of the living objects' tags, the most used first, without MLflow's own.
 
     Of each there is an example; they are ``MOST_DISTINCT + 1`` at most.
     """
     parts = []
-    for source, objects in _tagged(tenant_id):
+    for source, objects in _tagged(session.tenant_id):
         key = func.jsonb_object_keys(objects.c.tags).table_valued("key").render_derived()
         parts.append(
             select(literal(source).label("source"), key.c.key, objects.c.example).select_from(
@@ -49,15 +50,15 @@ def key_uses(connection: Connection, tenant_id: str) -> list[KeyUse]:
         .order_by(func.count().desc(), tags.c.source, tags.c.key)
         .limit(MOST_DISTINCT + 1)
     )
-    return [_use(*row) for row in connection.execute(query)]
+    return [_use(*row) for row in session.execute(query)]
 
 
-def value_uses(connection: Connection, tenant_id: str, keys: Collection[str]) -> list[ValueUse]:
+def value_uses(session: TenantSession, keys: Collection[str]) -> list[ValueUse]:
     """Return the values under the keys, the most used first; ``MOST_DISTINCT + 1`` at most."""
     if not keys:
         return []
     parts = []
-    for source, objects in _tagged(tenant_id):
+    for source, objects in _tagged(session.tenant_id):
         tag = func.jsonb_each_text(objects.c.tags).table_valued("key", "value").render_derived()
         value = func.left(tag.c.value, _LONGEST_VALUE).label("value")
         parts.append(
@@ -72,7 +73,7 @@ def value_uses(connection: Connection, tenant_id: str, keys: Collection[str]) ->
         .order_by(func.count().desc(), tags.c.source, tags.c.key, tags.c.value)
         .limit(MOST_DISTINCT + 1)
     )
-    return [ValueUse(_use(*row), unescape(value)) for value, *row in connection.execute(query)]
+    return [ValueUse(_use(*row), unescape(value)) for value, *row in session.execute(query)]
 
 
 def _use(source: SourceKind, key: str, uses: int, example: str) -> KeyUse:

@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, and_, case, func, literal, select, update
+from sqlalchemy import and_, case, func, literal, select, update
 
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.queries.open_gaps import Gap, Opened, badge_counts, opened_gaps, worst_gaps
 from verifywise_mlflow.persistence.queries.verdict_counts import rule_counts
 from verifywise_mlflow.persistence.repositories.waivers import holding
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
 
 
@@ -38,32 +39,32 @@ class Counts:
     """How many versions have each; with None, those that were not judged."""
 
 
-def counts(connection: Connection, tenant_id: str, at: datetime) -> Counts:
+def counts(session: TenantSession, at: datetime) -> Counts:
     """Return the counts as they are at a time, which is now; count only what no kept ones tell.
 
     A role that may only read counts each time that nobody has kept what it asks.
     """
     table = compliance_counts
-    waiver_ids = [one.waiver_id for one in holding(connection, tenant_id, at)]
+    waiver_ids = [one.waiver_id for one in holding(session, at)]
     hold = and_(
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
         table.c.counted_at <= at,  # a clock that went back makes gaps younger again
     )
     may_keep = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
-    kept = connection.execute(
+    kept = session.execute(
         select(table.c.revision, case((hold, table.c.counts)).label("counts"), may_keep.label("may_keep")).where(
-            table.c.tenant_id == tenant_id
+            table.c.tenant_id == session.tenant_id
         )
     ).first()
     if kept and (ours := _of_this_form(kept.counts)):
         return ours
-    found = counted(connection, tenant_id, at)
+    found = counted(session, at)
     if kept and kept.may_keep:
         # Of another revision by now, somebody changed something while this was counted: it is of no state at all.
-        connection.execute(
+        session.execute(
             update(table)
-            .where(table.c.tenant_id == tenant_id, table.c.revision == kept.revision)
+            .where(table.c.tenant_id == session.tenant_id, table.c.revision == kept.revision)
             .values(
                 counted_revision=kept.revision,
                 counted_at=at,
@@ -74,16 +75,16 @@ def counts(connection: Connection, tenant_id: str, at: datetime) -> Counts:
     return found
 
 
-def counted(connection: Connection, tenant_id: str, at: datetime) -> Counts:
+def counted(session: TenantSession, at: datetime) -> Counts:
     """Return the counts, counted now, whatever is kept."""
     verdicts: dict[str, dict[str, int]] = {}
-    for one in rule_counts(connection, tenant_id):
+    for one in rule_counts(session):
         verdicts.setdefault(one.rule_id, {})[one.verdict] = one.versions
     return Counts(
         verdicts,
-        opened_gaps(connection, tenant_id, at),
-        worst_gaps(connection, tenant_id, at),
-        list(badge_counts(connection, tenant_id).items()),
+        opened_gaps(session, at),
+        worst_gaps(session, at),
+        list(badge_counts(session).items()),
     )
 
 

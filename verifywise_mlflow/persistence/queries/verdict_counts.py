@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select, true
+from sqlalchemy import ColumnElement, FromClause, and_, func, select, true
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
 from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 
@@ -25,14 +26,14 @@ class RuleCount:
     """Of those, the gaps that a waiver covers."""
 
 
-def rule_counts(connection: Connection, tenant_id: str, at: datetime | None = None) -> list[RuleCount]:
+def rule_counts(session: TenantSession, at: datetime | None = None) -> list[RuleCount]:
     """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
     results, records = compliance_results, canonical_records
-    of_tenant = results.c.tenant_id == tenant_id
+    of_tenant = results.c.tenant_id == session.tenant_id
     is_gone = and_(same_version(records, results), records.c.gone_at.is_not(None))
 
     def counted(wanted: ColumnElement[bool], among: FromClause = results) -> Counter[tuple[str, str]]:
-        rows = connection.execute(
+        rows = session.execute(
             select(results.c.rule_id, results.c.verdict, func.count())
             .select_from(among)
             .where(of_tenant, wanted)
@@ -44,7 +45,7 @@ def rule_counts(connection: Connection, tenant_id: str, at: datetime | None = No
     living = counted(true())
     living.subtract(counted(is_gone, among=results.join(records, is_gone)))
     # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
-    rules = {one.waiver.rule for one in holding(connection, tenant_id, at)} if at else set()
+    rules = {one.waiver.rule for one in holding(session, at)} if at else set()
     waived: Counter[tuple[str, str]] = Counter()
     if at and rules:
         of_living = results.join(records, and_(same_version(records, results), records.c.gone_at.is_(None)))

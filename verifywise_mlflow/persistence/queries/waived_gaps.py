@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.repositories.waivers import is_about
 from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, waivers
 
 
-def gaps_by_waiver(connection: Connection, tenant_id: str) -> Mapping[int, int]:
+def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
     """Return the gaps of living versions that each waiver is about, whether it holds or not; without those of none."""
     results, records = compliance_results, canonical_records
-    counted = connection.execute(
+    counted = session.execute(
         select(waivers.c.waiver_id, func.count())
         .select_from(waivers.join(results, is_about(results)).join(records, same_version(records, results)))
-        .where(waivers.c.tenant_id == tenant_id, results.c.verdict.in_(OPEN), records.c.gone_at.is_(None))
+        .where(waivers.c.tenant_id == session.tenant_id, results.c.verdict.in_(OPEN), records.c.gone_at.is_(None))
         .group_by(waivers.c.waiver_id)
     )
     return dict(counted.tuples().all())

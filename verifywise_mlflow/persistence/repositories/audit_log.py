@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_if_new
 from sqlalchemy.exc import DataError
 
-from verifywise_mlflow.audit.chain import Link, linked
-from verifywise_mlflow.audit.checkpoint import Checkpoint, claim_of
+from verifywise_mlflow.audit.chain import ChainLink, make_link
+from verifywise_mlflow.audit.checkpoint import Checkpoint, parse_claim
 from verifywise_mlflow.audit.entry import AuditEntry
-from verifywise_mlflow.audit.verification import Placed
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import from_stored, to_stored
 from verifywise_mlflow.persistence.row_mapping import columns_of
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
 READ_AT_ONCE = 2_000
@@ -31,90 +32,88 @@ class DamagedEntryError(DatabaseError):
     """An entry is none that this program wrote."""
 
 
-def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
-    """Add entries in their order, each to the end of its tenant's chain.
+def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
+    """Append entries, in their order, to the end of the tenant's chain.
 
     Who appends holds the tenant's chain until the transaction ends, so that two processes do not both write the same
     next link. So it comes last in its transaction: what else would be locked afterwards could wait for the chain.
     """
-    by_tenant: dict[str, list[AuditEntry]] = {}
+    if not entries:
+        return
+    if any(entry.tenant_id != session.tenant_id for entry in entries):
+        raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
+    lock = f"verifywise trail {session.tenant_id}"
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
+    link = head(session)
+    rows = []
     for entry in entries:
-        by_tenant.setdefault(entry.tenant_id, []).append(entry)
-    for tenant_id, of_tenant in sorted(by_tenant.items()):
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": f"verifywise trail {tenant_id}"}
+        link = make_link(_told(entry), link)
+        rows.append(
+            {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         )
-        link = head(connection, tenant_id)
-        rows = []
-        for entry in of_tenant:
-            link = linked(_told(entry), link)
-            rows.append(
-                {"tenant_id": tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
-            )
-        connection.execute(insert(audit_trail), rows)
+    session.execute(insert(audit_trail), rows)
 
 
-def append_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
     """Keep a checkpoint beside the chain that it speaks of. Two of the same second are one: they are the same text."""
-    claim = claim_of(checkpoint)
+    claim = parse_claim(checkpoint)
     kept = {
         "tenant_id": claim.tenant_id,
         "sequence": claim.sequence,
         "checkpoint": checkpoint.text,
         "signature": checkpoint.signature,
     }
-    connection.execute(insert_if_new(audit_checkpoints).values(kept).on_conflict_do_nothing())
+    session.execute(insert_if_new(audit_checkpoints).values(kept).on_conflict_do_nothing())
 
 
-def head(connection: Connection, tenant_id: str) -> Link | None:
+def head(session: TenantSession) -> ChainLink | None:
     """Return the last link of the tenant's chain."""
     table = audit_trail
-    row = connection.execute(
+    row = session.execute(
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
-        .where(table.c.tenant_id == tenant_id)
+        .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence.desc())
         .limit(1)
     ).first()
-    return None if row is None else Link(*row)
+    return None if row is None else ChainLink(*row)
 
 
-def links(connection: Connection, tenant_id: str) -> Iterator[Link]:
+def links(session: TenantSession) -> Iterator[ChainLink]:
     """Go through the tenant's chain from its beginning. The query runs when the first link is asked for."""
     table = audit_trail
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
-        .where(table.c.tenant_id == tenant_id)
+        .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence)
         .execution_options(yield_per=READ_AT_ONCE)
     )
     for sequence, entry, entry_hash in rows:
-        yield Link(sequence, entry, entry_hash)
+        yield ChainLink(sequence, entry, entry_hash)
 
 
-def checkpoints(connection: Connection, tenant_id: str) -> Iterator[Placed]:
+def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
     """Go through the tenant's checkpoints in the order of what they speak of.
 
     The query runs at once: those that are found speak of entries that a later query finds, too.
     """
     table = audit_checkpoints
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.sequence, table.c.checkpoint, table.c.signature)
-        .where(table.c.tenant_id == tenant_id)
+        .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence, table.c.signature)
         .execution_options(yield_per=READ_AT_ONCE)
     )
-    return (Placed(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
+    return (AnchoredCheckpoint(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
 
 
-def is_expected(connection: Connection, tenant_id: str) -> bool:
+def is_expected(session: TenantSession) -> bool:
     """Whether there is to be a trail: the first thing that is written of a tenant has its entry."""
-    known = select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)
-    return connection.scalar(known) is not None
+    known = select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)
+    return session.scalar(known) is not None
 
 
 def entries(
-    connection: Connection,
-    tenant_id: str,
+    session: TenantSession,
     *,
     limit: int = 100,
     since: datetime | None = None,
@@ -128,22 +127,22 @@ def entries(
         DamagedEntryError: somebody changed one, so that it can no longer be read.
     """
     table = audit_trail
-    query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == tenant_id)
+    query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == session.tenant_id)
     if kind is not None:
         query = query.where(table.c.kind == kind)
     if since is not None:
         query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
     try:
-        rows = connection.execute(query.order_by(table.c.sequence.desc()).limit(limit))
+        rows = session.execute(query.order_by(table.c.sequence.desc()).limit(limit))
     except DataError:
-        raise _damaged(tenant_id, "an entry's time") from None
-    return [(sequence, _entry(tenant_id, sequence, written)) for sequence, written in rows]
+        raise _damaged(session.tenant_id, "an entry's time") from None
+    return [(sequence, _entry(session.tenant_id, sequence, written)) for sequence, written in rows]
 
 
-def length(connection: Connection, tenant_id: str) -> int:
+def length(session: TenantSession) -> int:
     """Return the last sequence of the tenant's chain."""
-    last = select(func.max(audit_trail.c.sequence)).where(audit_trail.c.tenant_id == tenant_id)
-    return connection.scalar(last) or 0
+    last = select(func.max(audit_trail.c.sequence)).where(audit_trail.c.tenant_id == session.tenant_id)
+    return session.scalar(last) or 0
 
 
 def _told(entry: AuditEntry) -> dict[str, object]:

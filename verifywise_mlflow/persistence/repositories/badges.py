@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import and_, func, select
 
-from verifywise_mlflow.compliance.badge import JudgedVersion
-from verifywise_mlflow.compliance.verdict import Badge
+from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.repositories.waivers import is_waived
 from verifywise_mlflow.persistence.row_mapping import Key, same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_b
 class BadgedVersion:
     """A version that is known, living or gone."""
 
-    judged: JudgedVersion
+    judged: EvaluatedVersion
     gone_at: datetime | None
     changed_at: datetime | None
     """Since when the badge has been this one."""
@@ -28,7 +28,7 @@ class BadgedVersion:
     """When it was judged last."""
 
 
-def badged_versions(connection: Connection, tenant_id: str, model_name: str) -> list[BadgedVersion]:
+def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersion]:
     """Return the versions of a model with their badges, the newest first; also those that are gone."""
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
@@ -42,12 +42,12 @@ def badged_versions(connection: Connection, tenant_id: str, model_name: str) -> 
             badges.c.evaluated_at,
         )
         .select_from(records.outerjoin(badges, same))
-        .where(records.c.tenant_id == tenant_id, records.c.model_name == model_name)
+        .where(records.c.tenant_id == session.tenant_id, records.c.model_name == model_name)
         .order_by(records.c.version_number.desc())
     )
     return [
-        BadgedVersion(JudgedVersion(number, stage, Badge(word) if word else None), *times)
-        for number, stage, word, *times in connection.execute(query)
+        BadgedVersion(EvaluatedVersion(number, stage, Badge(word) if word else None), *times)
+        for number, stage, word, *times in session.execute(query)
     ]
 
 
@@ -60,16 +60,16 @@ class Tally:
     """Rule's id to how many versions; of open gaps alone."""
 
 
-def tally(connection: Connection, tenant_id: str, keys: list[Key], at: datetime) -> Tally:
+def tally(session: TenantSession, keys: list[Key], at: datetime) -> Tally:
     """Return the verdicts on some versions of one model, counted, with what is waived at a time."""
     results = compliance_results
     of_versions = and_(
-        results.c.tenant_id == tenant_id,
+        results.c.tenant_id == session.tenant_id,
         results.c.model_name.in_({name for name, _ in keys}),
         results.c.version_number.in_({number for _, number in keys}),
     )
-    counted = connection.execute(select(results.c.verdict, func.count()).where(of_versions).group_by(results.c.verdict))
-    waived = connection.execute(
+    counted = session.execute(select(results.c.verdict, func.count()).where(of_versions).group_by(results.c.verdict))
+    waived = session.execute(
         select(results.c.rule_id, func.count())
         .where(of_versions, results.c.verdict.in_(OPEN), is_waived(results, at))
         .group_by(results.c.rule_id)

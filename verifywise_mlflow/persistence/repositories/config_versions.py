@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import insert, select, text
 
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import adoptions
 
 AdoptionKind = Literal["mapping", "policy", "tenant"]
@@ -33,8 +34,7 @@ class Adoption:
 
 
 def adopt(
-    connection: Connection,
-    tenant_id: str,
+    session: TenantSession,
     kind: AdoptionKind,
     digest: str,
     document: Mapping[str, object],
@@ -42,33 +42,32 @@ def adopt(
     now: datetime,
 ) -> Adoption | None:
     """Note what holds from now on; return what it takes the place of, or None where the same held before."""
-    newest = adopted(connection, tenant_id, kind)
+    newest = adopted(session, kind)
     if newest and newest.digest == digest:
         return None
     # Two processes may start with the same new description: only one of them is to tell of it.
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": f"verifywise adoptions {tenant_id}"}
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"),
+        {"lock": f"verifywise adoptions {session.tenant_id}"},
     )
-    newest = adopted(connection, tenant_id, kind)
+    newest = adopted(session, kind)
     if newest and newest.digest == digest:
         return None
-    row = {"tenant_id": tenant_id, "kind": kind, "digest": digest, "document": document, "adopted_at": now}
-    connection.execute(insert(adoptions).values(**row, sync_id=sync_id))
+    row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "adopted_at": now}
+    session.execute(insert(adoptions).values(**row, sync_id=sync_id))
     return Adoption(newest)
 
 
-def adopted(
-    connection: Connection, tenant_id: str, kind: AdoptionKind, *, at: datetime | None = None
-) -> Adopted | None:
+def adopted(session: TenantSession, kind: AdoptionKind, *, at: datetime | None = None) -> Adopted | None:
     """Return what holds, or what held at a time; None before the first."""
     table = adoptions
     query = (
         select(table.c.digest, table.c.document, table.c.adopted_at, table.c.sync_id)
-        .where(table.c.tenant_id == tenant_id, table.c.kind == kind)
+        .where(table.c.tenant_id == session.tenant_id, table.c.kind == kind)
         .order_by(table.c.adoption_id.desc())
         .limit(1)
     )
     if at is not None:
         query = query.where(table.c.adopted_at <= at)
-    row = connection.execute(query).first()
+    row = session.execute(query).first()
     return None if row is None else Adopted(*row)

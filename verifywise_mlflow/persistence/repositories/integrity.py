@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import and_, insert, select
 
-from verifywise_mlflow.artifacts.integrity import ByteChange, SeenChange
+from verifywise_mlflow.artifacts.integrity import ByteChange, DetectedChange
 from verifywise_mlflow.persistence.row_mapping import Key, columns_of, of_versions
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import integrity_events, model_versions
 
 
@@ -24,17 +25,15 @@ class IntegrityEvent:
     former_read_at: datetime
 
 
-def append(
-    connection: Connection, tenant_id: str, sync_id: str, events: Sequence[IntegrityEvent], now: datetime
-) -> None:
+def append(session: TenantSession, sync_id: str, events: Sequence[IntegrityEvent], now: datetime) -> None:
     """Add events."""
     if events:
-        connection.execute(
+        session.execute(
             insert(integrity_events),
             [
                 {
                     **columns_of(event.change),
-                    "tenant_id": tenant_id,
+                    "tenant_id": session.tenant_id,
                     "model_name": event.key[0],
                     "version_number": event.key[1],
                     "incarnation": event.incarnation,
@@ -48,7 +47,7 @@ def append(
         )
 
 
-def changes_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, list[SeenChange]]:
+def changes_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, list[DetectedChange]]:
     """Return what has changed under the given versions, in their present incarnation, the oldest first."""
     events, versions = integrity_events, model_versions
     same_version = and_(
@@ -57,13 +56,13 @@ def changes_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]
         versions.c.version_number == events.c.version_number,
         versions.c.incarnation == events.c.incarnation,
     )
-    rows = connection.execute(
+    rows = session.execute(
         select(events)
         .join(versions, same_version)
-        .where(events.c.tenant_id == tenant_id, of_versions(events, keys))
+        .where(events.c.tenant_id == session.tenant_id, of_versions(events, keys))
         .order_by(events.c.event_id)
     ).mappings()
-    found: dict[Key, list[SeenChange]] = {}
+    found: dict[Key, list[DetectedChange]] = {}
     for row in rows:
         change = ByteChange(
             kind=row["kind"],
@@ -74,5 +73,5 @@ def changes_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]
             former_size=row["former_size"],
             size=row["size"],
         )
-        found.setdefault((row["model_name"], row["version_number"]), []).append(SeenChange(change, row["seen_at"]))
+        found.setdefault((row["model_name"], row["version_number"]), []).append(DetectedChange(change, row["seen_at"]))
     return found

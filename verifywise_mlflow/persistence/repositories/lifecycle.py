@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select
+from sqlalchemy import ColumnElement, and_, insert, or_, select
 
 from verifywise_mlflow.persistence.row_mapping import columns_of
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import lifecycle_events
 
 
 class EventKind(StrEnum):
-    """What can happen; docs/lifecycle.md says of each what it tells."""
+    """What can happen; docs/reference/lifecycle-events.md says of each what it tells."""
 
     FIRST_SEEN = "first seen"
     STAGE = "stage"
@@ -63,18 +64,15 @@ class SeenEvent:
     sync_id: str
 
 
-def append(
-    connection: Connection, tenant_id: str, sync_id: str, events: Sequence[LifecycleEvent], now: datetime
-) -> None:
+def append(session: TenantSession, sync_id: str, events: Sequence[LifecycleEvent], now: datetime) -> None:
     """Add events, in their order."""
     if events:
-        common = {"tenant_id": tenant_id, "seen_at": now, "sync_id": sync_id}
-        connection.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
+        common = {"tenant_id": session.tenant_id, "seen_at": now, "sync_id": sync_id}
+        session.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
 
 
 def events_of(
-    connection: Connection,
-    tenant_id: str,
+    session: TenantSession,
     model_name: str | None = None,
     version_number: int | None = None,
     *,
@@ -88,7 +86,7 @@ def events_of(
     ``since`` and ``until`` are compared with when an event was seen; the first belongs to the span, the last does not.
     """
     table = lifecycle_events
-    wanted: list[ColumnElement[bool]] = [table.c.tenant_id == tenant_id]
+    wanted: list[ColumnElement[bool]] = [table.c.tenant_id == session.tenant_id]
     if model_name is not None:
         wanted.append(table.c.model_name == model_name)
     if version_number is not None:
@@ -104,7 +102,7 @@ def events_of(
     if until is not None:
         wanted.append(table.c.seen_at < until)
     newest = select(table).where(*wanted).order_by(table.c.event_id.desc()).limit(limit)
-    rows = connection.execute(newest).mappings().all()
+    rows = session.execute(newest).mappings().all()
     return [
         SeenEvent(
             LifecycleEvent(

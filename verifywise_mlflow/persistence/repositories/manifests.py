@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, and_, case, cast, column, func, or_, select, update
+from sqlalchemy import ARRAY, and_, case, cast, column, func, or_, select, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, of_versions, upsert
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -41,8 +42,7 @@ class DueManifest:
 
 
 def due_manifests(
-    connection: Connection,
-    tenant_id: str,
+    session: TenantSession,
     *,
     settings_digest: str,
     rehash_before: RehashBefore,
@@ -105,7 +105,7 @@ def due_manifests(
                 manifests.c.manifest["is_limited"].as_boolean().is_not(True),
             )
         )
-    rows = connection.execute(
+    rows = session.execute(
         select(
             versions.c.model_name,
             versions.c.version_number,
@@ -115,7 +115,7 @@ def due_manifests(
             location_key,
         )
         .select_from(joined)
-        .where(versions.c.tenant_id == tenant_id, versions.c.gone_at.is_(None), or_(*is_due))
+        .where(versions.c.tenant_id == session.tenant_id, versions.c.gone_at.is_(None), or_(*is_due))
         .order_by(versions.c.run_id, versions.c.model_name, versions.c.version_number)
     )
     return [DueManifest((name, number), *rest) for name, number, *rest in rows]
@@ -134,19 +134,17 @@ class ReadManifest:
     """When the oldest of its hashes was made."""
 
 
-def write_manifests(
-    connection: Connection, tenant_id: str, read: Sequence[ReadManifest], now: datetime
-) -> list[ReadManifest]:
+def write_manifests(session: TenantSession, read: Sequence[ReadManifest], now: datetime) -> list[ReadManifest]:
     """Write the manifests that differ and note the reading of the others; return those that differed."""
-    before = fingerprints(connection, artifact_manifests, tenant_id, [item.due.key for item in read])
+    before = fingerprints(session, artifact_manifests, [item.due.key for item in read])
     changed = [item for item in read if before.get(item.due.key) != item.fingerprint]
     same = [item for item in read if before.get(item.due.key) == item.fingerprint]
     upsert(
-        connection,
+        session,
         artifact_manifests,
         [
             {
-                "tenant_id": tenant_id,
+                "tenant_id": session.tenant_id,
                 "model_name": item.due.key[0],
                 "version_number": item.due.key[1],
                 "location_key": item.due.location_key,
@@ -161,11 +159,11 @@ def write_manifests(
         ],
     )
     if same:
-        _note_reading(connection, tenant_id, same, now)
+        _note_reading(session, same, now)
     return changed
 
 
-def _note_reading(connection: Connection, tenant_id: str, same: Sequence[ReadManifest], now: datetime) -> None:
+def _note_reading(session: TenantSession, same: Sequence[ReadManifest], now: datetime) -> None:
     table = artifact_manifests
     columns = {
         "model_name": [item.due.key[0] for item in same],
@@ -179,10 +177,10 @@ def _note_reading(connection: Connection, tenant_id: str, same: Sequence[ReadMan
         .table_valued(*(column(name, table.c[name].type) for name in columns))
         .render_derived()
     )
-    connection.execute(
+    session.execute(
         update(table)
         .where(
-            table.c.tenant_id == tenant_id,
+            table.c.tenant_id == session.tenant_id,
             table.c.model_name == read.c.model_name,
             table.c.version_number == read.c.version_number,
         )
@@ -199,13 +197,13 @@ class KeptManifest:
     hashed_at: datetime
 
 
-def kept_at(connection: Connection, tenant_id: str, location: str, since: datetime) -> KeptManifest | None:
+def kept_at(session: TenantSession, location: str, since: datetime) -> KeptManifest | None:
     """Return the newest manifest of any version at a place whose hashes were all made since then."""
     table = artifact_manifests
-    row = connection.execute(
+    row = session.execute(
         select(table.c.manifest, table.c.read_at, table.c.hashed_at)
         .where(
-            table.c.tenant_id == tenant_id,
+            table.c.tenant_id == session.tenant_id,
             table.c.location_md5 == func.md5(location),
             table.c.hashed_at >= since,
         )
@@ -216,12 +214,12 @@ def kept_at(connection: Connection, tenant_id: str, location: str, since: dateti
     return kept if kept and kept.manifest.location == location else None
 
 
-def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, KeptManifest]:
+def kept_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, KeptManifest]:
     """Return the given versions' manifests."""
     table = artifact_manifests
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
-            table.c.tenant_id == tenant_id, of_versions(table, keys)
+            table.c.tenant_id == session.tenant_id, of_versions(table, keys)
         )
     )
     return {
@@ -230,15 +228,17 @@ def kept_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -
     }
 
 
-def manifest_of(connection: Connection, tenant_id: str, key: Key) -> ArtifactManifest | None:
+def manifest_of(session: TenantSession, key: Key) -> ArtifactManifest | None:
     """Return one version's manifest, or none."""
-    row = manifests_by_key(connection, tenant_id, [key]).get(key)
+    row = manifests_by_key(session, [key]).get(key)
     stored = row["manifest"] if row else None
     return manifest_from_json(stored) if isinstance(stored, Mapping) else None
 
 
-def manifests_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
+def manifests_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
     """Return the rows of the given versions' manifests."""
     table = artifact_manifests
-    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, of_versions(table, keys))).mappings()
+    rows = session.execute(
+        select(table).where(table.c.tenant_id == session.tenant_id, of_versions(table, keys))
+    ).mappings()
     return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select, text, tuple_
+from sqlalchemy import and_, func, or_, select, text, tuple_
 
 from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, upsert
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -34,9 +35,7 @@ class DueRecord:
     revisions: Mapping[str, object]
 
 
-def due_records(
-    connection: Connection, tenant_id: str, *, mapping_digest: str, after: Key | None, limit: int
-) -> list[DueRecord]:
+def due_records(session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int) -> list[DueRecord]:
     """Return the next versions, in the order of their keys, whose record is older than what it is built from."""
     versions, inputs = model_versions, record_inputs
     same_version = and_(
@@ -78,7 +77,7 @@ def due_records(
         )
         .select_from(joined)
         .where(
-            versions.c.tenant_id == tenant_id,
+            versions.c.tenant_id == session.tenant_id,
             or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs),
         )
         .order_by(versions.c.model_name, versions.c.version_number)
@@ -87,19 +86,19 @@ def due_records(
     if after is not None:
         query = query.where(tuple_(versions.c.model_name, versions.c.version_number) > after)
     due = []
-    for row in connection.execute(query).mappings():
+    for row in session.execute(query).mappings():
         revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
         key = (row["model_name"], row["version_number"])
         due.append(DueRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
     return due
 
 
-def count_incomplete(connection: Connection, tenant_id: str) -> int:
+def count_incomplete(session: TenantSession) -> int:
     """Return how many living versions have a record that does not hold all that MLflow shows."""
     table = canonical_records
-    count = connection.scalar(
+    count = session.scalar(
         select(func.count()).where(
-            table.c.tenant_id == tenant_id, table.c.gone_at.is_(None), text("incomplete <> '[]'::jsonb")
+            table.c.tenant_id == session.tenant_id, table.c.gone_at.is_(None), text("incomplete <> '[]'::jsonb")
         )
     )
     return count or 0
@@ -121,15 +120,15 @@ class BuiltRecord:
 
 
 def write_records(
-    connection: Connection, tenant_id: str, built: Sequence[BuiltRecord], sync_id: str, now: datetime
+    session: TenantSession, built: Sequence[BuiltRecord], sync_id: str, now: datetime
 ) -> list[BuiltRecord]:
     """Write the records that differ, and for all what they were built from; return those that differed."""
-    before = fingerprints(connection, canonical_records, tenant_id, [record.due.key for record in built])
+    before = fingerprints(session, canonical_records, [record.due.key for record in built])
     changed = [record for record in built if before.get(record.due.key) != record.fingerprint]
     rows: list[Row] = [
         {
             **columns_of(record.normalized.record),
-            "tenant_id": tenant_id,
+            "tenant_id": session.tenant_id,
             "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
             "incomplete": record.normalized.incomplete,
             "findings": [columns_of(finding) for finding in record.normalized.findings],
@@ -140,13 +139,13 @@ def write_records(
         }
         for record in changed
     ]
-    upsert(connection, canonical_records, rows)
+    upsert(session, canonical_records, rows)
     upsert(
-        connection,
+        session,
         record_inputs,
         [
             {
-                "tenant_id": tenant_id,
+                "tenant_id": session.tenant_id,
                 "model_name": record.due.key[0],
                 "version_number": record.due.key[1],
                 **record.due.revisions,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, null, select, update
+from sqlalchemy import ColumnElement, Table, and_, func, null, select, update
 
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.row_mapping import BATCH, Key, Row, columns_of, entity, of_versions, upsert
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
 
 T = TypeVar("T")
@@ -52,34 +53,34 @@ class Entombed:
     incarnation: int
 
 
-def known_models(connection: Connection, tenant_id: str) -> dict[str, Known]:
+def known_models(session: TenantSession) -> dict[str, Known]:
     """Return what is known of every model by its name, tombstones too."""
     table = registered_models
-    rows = connection.execute(select(table.c.model_name, *_known(table)).where(table.c.tenant_id == tenant_id))
+    rows = session.execute(select(table.c.model_name, *_known(table)).where(table.c.tenant_id == session.tenant_id))
     return {name: Known(*known) for name, *known in rows}
 
 
-def known_versions(connection: Connection, tenant_id: str) -> dict[Key, Known]:
+def known_versions(session: TenantSession) -> dict[Key, Known]:
     """Return what is known of every version by its key, tombstones too."""
     table = model_versions
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.model_name, table.c.version_number, *_known(table))
-        .where(table.c.tenant_id == tenant_id)
+        .where(table.c.tenant_id == session.tenant_id)
         # In pieces: the driver would hold the whole answer beside what is made of it.
         .execution_options(yield_per=10 * BATCH)
     )
     return {(name, number): Known(*known) for name, number, *known in rows}
 
 
-def hidden_from_search(connection: Connection, tenant_id: str) -> tuple[set[str], set[Key]]:
+def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
     """Return the models and the versions that no plain search showed, since they hide among the prompts."""
     models, versions = registered_models, model_versions
-    names = connection.scalars(
-        select(models.c.model_name).where(models.c.tenant_id == tenant_id, models.c.hidden_from_search)
+    names = session.scalars(
+        select(models.c.model_name).where(models.c.tenant_id == session.tenant_id, models.c.hidden_from_search)
     )
-    keys = connection.execute(
+    keys = session.execute(
         select(versions.c.model_name, versions.c.version_number).where(
-            versions.c.tenant_id == tenant_id, versions.c.hidden_from_search
+            versions.c.tenant_id == session.tenant_id, versions.c.hidden_from_search
         )
     )
     return set(names), {(name, number) for name, number in keys}
@@ -89,12 +90,12 @@ def _known(table: Table) -> list[ColumnElement[Any]]:
     return [table.c.fingerprint, table.c.gone_at.is_not(None), table.c.created_at, table.c.incarnation]
 
 
-def aliases_by_version(connection: Connection, tenant_id: str) -> dict[Key, list[str]]:
+def aliases_by_version(session: TenantSession) -> dict[Key, list[str]]:
     """Return the aliases of each version that has any, sorted."""
     table = registered_models
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.model_name, table.c.aliases).where(
-            table.c.tenant_id == tenant_id, table.c.gone_at.is_(None), table.c.aliases != {}
+            table.c.tenant_id == session.tenant_id, table.c.gone_at.is_(None), table.c.aliases != {}
         )
     )
     by_version: dict[Key, list[str]] = {}
@@ -104,16 +105,14 @@ def aliases_by_version(connection: Connection, tenant_id: str) -> dict[Key, list
     return by_version
 
 
-def write_models(
-    connection: Connection, tenant_id: str, models: Sequence[Seen[RegisteredModel]], now: datetime
-) -> None:
+def write_models(session: TenantSession, models: Sequence[Seen[RegisteredModel]], now: datetime) -> None:
     """Write models."""
     rows: list[Row] = []
     for seen in models:
         row = columns_of(seen.found)
         row["model_name"] = row.pop("name")
-        rows.append({**row, **_written(tenant_id, seen, now)})
-    upsert(connection, registered_models, rows)
+        rows.append({**row, **_written(session.tenant_id, seen, now)})
+    upsert(session, registered_models, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +124,18 @@ class ListedVersion:
     logged_model_id: str | None
 
 
-def write_versions(
-    connection: Connection, tenant_id: str, versions: Sequence[Seen[ListedVersion]], now: datetime
-) -> None:
+def write_versions(session: TenantSession, versions: Sequence[Seen[ListedVersion]], now: datetime) -> None:
     """Write versions."""
     rows: list[Row] = [
         {
             **columns_of(seen.found.version),
             "aliases": seen.found.aliases,
             "logged_model_id": seen.found.logged_model_id,
-            **_written(tenant_id, seen, now),
+            **_written(session.tenant_id, seen, now),
         }
         for seen in versions
     ]
-    upsert(connection, model_versions, rows)
+    upsert(session, model_versions, rows)
 
 
 def _written(tenant_id: str, seen: Seen[T], now: datetime) -> Row:
@@ -151,26 +148,26 @@ def _written(tenant_id: str, seen: Seen[T], now: datetime) -> Row:
     }
 
 
-def entomb_models(connection: Connection, tenant_id: str, names: Collection[str], now: datetime) -> list[Entombed]:
+def entomb_models(session: TenantSession, names: Collection[str], now: datetime) -> list[Entombed]:
     """Mark models as gone, and their versions with them; what is known of them stays. Return the living among them."""
     return [
         entombed
         for table in (registered_models, model_versions)
         for entombed in _entomb(
-            connection, table, and_(table.c.tenant_id == tenant_id, table.c.model_name.in_(names)), now
+            session, table, and_(table.c.tenant_id == session.tenant_id, table.c.model_name.in_(names)), now
         )
     ]
 
 
-def entomb_versions(connection: Connection, tenant_id: str, keys: Collection[Key], now: datetime) -> list[Entombed]:
+def entomb_versions(session: TenantSession, keys: Collection[Key], now: datetime) -> list[Entombed]:
     """Mark versions as gone; what is known of them stays. Return the living among them."""
     table = model_versions
-    return _entomb(connection, table, and_(table.c.tenant_id == tenant_id, of_versions(table, keys)), now)
+    return _entomb(session, table, and_(table.c.tenant_id == session.tenant_id, of_versions(table, keys)), now)
 
 
-def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], now: datetime) -> list[Entombed]:
+def _entomb(session: TenantSession, table: Table, these: ColumnElement[bool], now: datetime) -> list[Entombed]:
     number = table.c.version_number if "version_number" in table.c else null()
-    rows = connection.execute(
+    rows = session.execute(
         update(table)
         .where(these, table.c.gone_at.is_(None))
         .values(gone_at=now, changed_at=now, revision=revisions.next_value())
@@ -179,19 +176,19 @@ def _entomb(connection: Connection, table: Table, these: ColumnElement[bool], no
     return sorted((Entombed(*row) for row in rows), key=lambda one: (one.model_name, one.version_number or 0))
 
 
-def models_by_name(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, Mapping[str, object]]:
+def models_by_name(session: TenantSession, names: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the named models."""
     table = registered_models
-    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.model_name.in_(names)))
+    rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, table.c.model_name.in_(names)))
     return {str(row["model_name"]): row for row in map(dict, rows.mappings())}
 
 
-def living_numbers(connection: Connection, tenant_id: str, names: Collection[str]) -> dict[str, set[int]]:
+def living_numbers(session: TenantSession, names: Collection[str]) -> dict[str, set[int]]:
     """Return the numbers of the versions that the named models have in MLflow."""
     table = model_versions
-    rows = connection.execute(
+    rows = session.execute(
         select(table.c.model_name, table.c.version_number).where(
-            table.c.tenant_id == tenant_id, table.c.model_name.in_(names), table.c.gone_at.is_(None)
+            table.c.tenant_id == session.tenant_id, table.c.model_name.in_(names), table.c.gone_at.is_(None)
         )
     )
     numbers: dict[str, set[int]] = {}
@@ -200,20 +197,22 @@ def living_numbers(connection: Connection, tenant_id: str, names: Collection[str
     return numbers
 
 
-def count_living_versions(connection: Connection, tenant_id: str) -> int:
+def count_living_versions(session: TenantSession) -> int:
     """Return how many versions the tenant has in MLflow."""
     table = model_versions
-    living = select(func.count()).select_from(table).where(table.c.tenant_id == tenant_id, table.c.gone_at.is_(None))
-    return connection.execute(living).scalar_one()
+    living = (
+        select(func.count()).select_from(table).where(table.c.tenant_id == session.tenant_id, table.c.gone_at.is_(None))
+    )
+    return session.execute(living).scalar_one()
 
 
-def versions_by_key(connection: Connection, tenant_id: str, keys: Collection[Key]) -> dict[Key, ModelVersion]:
+def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, ModelVersion]:
     """Return the versions as last seen, tombstones too."""
     table = model_versions
-    rows = connection.execute(select(table).where(table.c.tenant_id == tenant_id, of_versions(table, keys)))
+    rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, of_versions(table, keys)))
     return {(row["model_name"], row["version_number"]): entity(ModelVersion, dict(row)) for row in rows.mappings()}
 
 
-def version_at(connection: Connection, tenant_id: str, name: str, number: int) -> ModelVersion | None:
+def version_at(session: TenantSession, name: str, number: int) -> ModelVersion | None:
     """Return one version, or none."""
-    return versions_by_key(connection, tenant_id, [(name, number)]).get((name, number))
+    return versions_by_key(session, [(name, number)]).get((name, number))

@@ -9,31 +9,32 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import stage_refreshes, tenants, version_polls
 
 
-def activate(connection: Connection, tenant_id: str, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
+def activate(session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
     """Note a tenant as one that is synced; return whether it was none before."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
-    row = {"tenant_id": tenant_id, "first_seen_at": now, **described}
+    row = {"tenant_id": session.tenant_id, "first_seen_at": now, **described}
     # Of two that do this at once, the second waits here for the first, and then finds it done.
-    is_new = connection.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
-    is_back = connection.scalar(
+    is_new = session.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
+    is_back = session.scalar(
         update(tenants)
-        .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_not(None))
+        .where(tenants.c.tenant_id == session.tenant_id, tenants.c.deactivated_at.is_not(None))
         .values(deactivated_at=None)
         .returning(tenants.c.tenant_id)
     )
     differs = tenants.c.tracking_uri.is_distinct_from(tracking_uri) | tenants.c.workspace.is_distinct_from(workspace)
-    connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id, differs).values(described))
+    session.execute(update(tenants).where(tenants.c.tenant_id == session.tenant_id, differs).values(described))
     return (is_new or is_back) is not None
 
 
-def deactivate(connection: Connection, tenant_id: str, now: datetime) -> str | None:
+def deactivate(session: TenantSession, now: datetime) -> str | None:
     """Note a tenant as one that is no longer synced; its data and history stay. Return its server, if it was one."""
-    uri: str | None = connection.scalar(
+    uri: str | None = session.scalar(
         update(tenants)
-        .where(tenants.c.tenant_id == tenant_id, tenants.c.deactivated_at.is_(None))
+        .where(tenants.c.tenant_id == session.tenant_id, tenants.c.deactivated_at.is_(None))
         .values(deactivated_at=now)
         .returning(tenants.c.tracking_uri)
     )
@@ -44,14 +45,14 @@ class TenantErasedError(DatabaseError):
     """A tenant was erased while it was being synced."""
 
 
-def refuse_erased(connection: Connection, tenant_id: str) -> None:
+def refuse_erased(session: TenantSession) -> None:
     """Refuse to go on with a sync whose tenant is no longer kept.
 
     Raises:
         TenantErasedError: it was erased since the sync began, which noted it.
     """
-    if connection.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)) is None:
-        raise TenantErasedError(f"{tenant_id} was erased while it was being synced: nothing more of it is kept")
+    if session.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)) is None:
+        raise TenantErasedError(f"{session.tenant_id} was erased while it was being synced: nothing more of it is kept")
 
 
 def active_tenants(connection: Connection) -> set[str]:
@@ -68,21 +69,19 @@ class Refresh:
     """When it last read everything anew, for the stages that otherwise read only what has changed."""
 
 
-def refreshes(connection: Connection, tenant_id: str) -> dict[str, Refresh]:
+def refreshes(session: TenantSession) -> dict[str, Refresh]:
     """Return the tenant's stages with their times."""
     table = stage_refreshes
-    rows = connection.execute(
-        select(table.c.stage, table.c.refreshed_at, table.c.reconciled_at).where(table.c.tenant_id == tenant_id)
+    rows = session.execute(
+        select(table.c.stage, table.c.refreshed_at, table.c.reconciled_at).where(table.c.tenant_id == session.tenant_id)
     )
     return {stage: Refresh(refreshed_at, reconciled_at) for stage, refreshed_at, reconciled_at in rows}
 
 
-def note_refresh(
-    connection: Connection, tenant_id: str, stage: str, sync_id: str, now: datetime, *, reconciled: bool
-) -> None:
+def note_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime, *, reconciled: bool) -> None:
     """Note that a stage was gone through."""
     statement = insert(stage_refreshes).values(
-        tenant_id=tenant_id,
+        tenant_id=session.tenant_id,
         stage=stage,
         refreshed_at=now,
         reconciled_at=now if reconciled else None,
@@ -94,20 +93,20 @@ def note_refresh(
         "reconciled_at": func.coalesce(new.reconciled_at, stage_refreshes.c.reconciled_at),
         "sync_id": new.sync_id,
     }
-    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
 
 
-def newest_version_time(connection: Connection, tenant_id: str) -> tuple[bool, int | None]:
+def newest_version_time(session: TenantSession) -> tuple[bool, int | None]:
     """Return whether any is noted, and the newest version time that a sync has seen or was asked for."""
-    row = connection.execute(
-        select(version_polls.c.newest_version_time).where(version_polls.c.tenant_id == tenant_id)
+    row = session.execute(
+        select(version_polls.c.newest_version_time).where(version_polls.c.tenant_id == session.tenant_id)
     ).first()
     return (False, None) if row is None else (True, row[0])
 
 
-def note_newest_version_time(connection: Connection, tenant_id: str, newest: int | None, now: datetime) -> None:
+def note_newest_version_time(session: TenantSession, newest: int | None, now: datetime) -> None:
     """Note the newest version time, in milliseconds since 1970, unless it is the one that is noted."""
-    statement = insert(version_polls).values(tenant_id=tenant_id, newest_version_time=newest, noted_at=now)
+    statement = insert(version_polls).values(tenant_id=session.tenant_id, newest_version_time=newest, noted_at=now)
     replaced = {"newest_version_time": newest, "noted_at": now}
     differs = version_polls.c.newest_version_time.is_distinct_from(newest)
-    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))

@@ -12,11 +12,12 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Select, Table, and_, case, cast, func, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, and_, case, cast, func, or_, select
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
 from verifywise_mlflow.persistence.row_mapping import Row, columns_of, entity, upsert
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, training_runs
 
 T = TypeVar("T", TrainingRun, LoggedModel)
@@ -71,17 +72,17 @@ class Reach(IntEnum):
     ALL = 4
 
 
-def due(connection: Connection, tenant_id: str, linked: Linked[T], reach: Reach) -> list[Due]:
+def due(session: TenantSession, linked: Linked[T], reach: Reach) -> list[Due]:
     """Return the ids to read, sorted."""
-    objects = _linked_objects(tenant_id, linked).subquery()
+    objects = _linked_objects(session.tenant_id, linked).subquery()
     query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= reach.value)
-    return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
+    return [Due(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def due_up_to(connection: Connection, tenant_id: str, linked: Linked[T], at_most: int) -> list[Due]:
+def due_up_to(session: TenantSession, linked: Linked[T], at_most: int) -> list[Due]:
     """Return the ids of the widest reach that has no more than so many; of the narrowest, however many it has."""
     # In one question: to fetch all ids of a reach, only to see that they are too many, cost more than all the rest.
-    objects = _linked_objects(tenant_id, linked).cte("objects")
+    objects = _linked_objects(session.tenant_id, linked).cte("objects")
     fits = {reach: func.count().filter(objects.c.reach <= reach.value) <= at_most for reach in Reach}
     widest = select(
         case(
@@ -91,7 +92,7 @@ def due_up_to(connection: Connection, tenant_id: str, linked: Linked[T], at_most
         )
     ).select_from(objects)
     query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= widest.scalar_subquery())
-    return [Due(object_id, revision) for object_id, revision in connection.execute(query.order_by("object_id"))]
+    return [Due(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
 def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int, int]]:
@@ -143,27 +144,25 @@ class Kept:
     unreadable: str | None
 
 
-def kept(connection: Connection, tenant_id: str, linked: Linked[T], ids: Collection[str]) -> dict[str, Kept]:
+def kept(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dict[str, Kept]:
     """Return what the store holds of the given objects."""
     table = linked.table
-    rows = connection.execute(
+    rows = session.execute(
         select(
             table.c[linked.id_column],
             table.c.fingerprint,
             table.c.read_for_revision,
             table.c.retry,
             table.c.unreadable,
-        ).where(table.c.tenant_id == tenant_id, table.c[linked.id_column].in_(ids))
+        ).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
     )
     return {object_id: Kept(*rest) for object_id, *rest in rows}
 
 
-def write_readings(
-    connection: Connection, tenant_id: str, linked: Linked[T], readings: Sequence[Reading[T]], now: datetime
-) -> None:
+def write_readings(session: TenantSession, linked: Linked[T], readings: Sequence[Reading[T]], now: datetime) -> None:
     """Write what was read. What an unreadable object was before is kept: failing to read is not losing."""
     failed = [reading.object_id for reading in readings if reading.found is None]
-    before = rows_by_id(connection, tenant_id, linked, failed) if failed else {}
+    before = rows_by_id(session, linked, failed) if failed else {}
     rows: list[Row] = []
     for reading in readings:
         found = reading.found
@@ -181,7 +180,7 @@ def write_readings(
         rows.append(
             {
                 **columns,
-                "tenant_id": tenant_id,
+                "tenant_id": session.tenant_id,
                 "unreadable": reading.unreadable,
                 "retry": reading.retry,
                 "read_for_revision": reading.revision,
@@ -189,10 +188,10 @@ def write_readings(
                 "changed_at": now,
             }
         )
-    upsert(connection, linked.table, rows)
+    upsert(session, linked.table, rows)
 
 
-def mark_read(connection: Connection, tenant_id: str, linked: Linked[T], read: Sequence[Due]) -> None:
+def mark_read(session: TenantSession, linked: Linked[T], read: Sequence[Due]) -> None:
     """Note that objects were read and found unchanged; their revision stays, so nothing is rebuilt from them."""
     table = linked.table
     values = (
@@ -203,20 +202,18 @@ def mark_read(connection: Connection, tenant_id: str, linked: Linked[T], read: S
         .table_valued("object_id", "revision")
         .render_derived()
     )
-    connection.execute(
+    session.execute(
         table.update()
-        .where(table.c.tenant_id == tenant_id, table.c[linked.id_column] == values.c.object_id)
+        .where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column] == values.c.object_id)
         .values(read_for_revision=values.c.revision)
     )
 
 
-def rows_by_id(
-    connection: Connection, tenant_id: str, linked: Linked[T], ids: Collection[str]
-) -> dict[str, Mapping[str, object]]:
+def rows_by_id(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the given objects."""
     table = linked.table
-    rows = connection.execute(
-        select(table).where(table.c.tenant_id == tenant_id, table.c[linked.id_column].in_(ids))
+    rows = session.execute(
+        select(table).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
     ).mappings()
     return {str(row[linked.id_column]): dict(row) for row in rows}
 

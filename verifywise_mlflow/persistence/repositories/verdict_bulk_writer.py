@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 ROWS: Final = 5_000
@@ -111,18 +112,18 @@ _UPSERT = text(
 )
 
 
-def write(connection: Connection, tenant_id: str, rows: VerdictRows, now: datetime, sync_id: str) -> None:
+def write(session: TenantSession, rows: VerdictRows, now: datetime, sync_id: str) -> None:
     """Insert verdicts, or put them in the place of those of the same version and rule."""
     for start in range(0, len(rows), ROWS):
         batch = slice(start, start + ROWS)
         keys = rows.keys[batch]
         places = {key: str(place) for place, key in enumerate(dict.fromkeys(keys), start=1)}
-        connection.execute(
+        session.execute(
             _UPSERT,
             {
                 **{name: _joined(column[batch]) for name, column in zip(_COLUMNS, rows.columns, strict=True)},
                 "at": _joined([places[key] for key in keys]),
-                "tenant_id": escape(tenant_id),
+                "tenant_id": escape(session.tenant_id),
                 "names": [escape(name) for name, _ in places],
                 "numbers": [number for _, number in places],
                 "evaluated_at": now,
@@ -157,16 +158,14 @@ _UPSERT_BADGES = text(
 )
 
 
-def write_badges(
-    connection: Connection, tenant_id: str, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str
-) -> None:
+def write_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
     """Insert badges, or put them in the place of the same versions'. A trigger keeps a former word."""
     if rows:
         names, numbers, badges, revisions = zip(*rows, strict=True)
-        connection.execute(
+        session.execute(
             _UPSERT_BADGES,
             {
-                "tenant_id": escape(tenant_id),
+                "tenant_id": escape(session.tenant_id),
                 "names": [escape(name) for name in names],
                 "numbers": list(numbers),
                 "badges": list(badges),

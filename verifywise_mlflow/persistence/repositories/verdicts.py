@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlalchemy import Text as PlainText
 
+from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.field_paths import Selection
-from verifywise_mlflow.compliance.verdict import Badge, RuleResult
+from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import BadgeRow, VerdictRow, VerdictRows
 from verifywise_mlflow.persistence.row_mapping import Key, numbers, of_versions, same_version
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 
@@ -44,8 +46,7 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def due_verdicts(
-    connection: Connection,
-    tenant_id: str,
+    session: TenantSession,
     *,
     policy_digest: str,
     after: Key | None,
@@ -75,15 +76,15 @@ def due_verdicts(
     query = (
         select(*_shown(selection), records.c.incomplete, records.c.findings, records.c.origins, records.c.revision)
         .select_from(records.outerjoin(badges, same_version))
-        .where(records.c.tenant_id == tenant_id, or_(*is_due))
+        .where(records.c.tenant_id == session.tenant_id, or_(*is_due))
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
-    rows = connection.execute(query).mappings().all()
+    rows = session.execute(query).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
-    present = _present(connection, tenant_id, keys) if keys else {}
+    present = _present(session, keys) if keys else {}
     return [
         DueVerdict(key, subject(dict(row)), row["revision"], present.get(key, frozenset()))
         for key, row in zip(keys, rows, strict=True)
@@ -113,7 +114,7 @@ class JudgedRecord:
 
 
 def judged_records(
-    connection: Connection, tenant_id: str, *, after: Key | None, limit: int, selection: Selection
+    session: TenantSession, *, after: Key | None, limit: int, selection: Selection
 ) -> list[JudgedRecord]:
     """Return the next living records, in the order of their keys, with the verdicts that they have."""
     records, badges, results = canonical_records, compliance_badges, compliance_results
@@ -125,18 +126,18 @@ def judged_records(
             *(badges.c.badge, badges.c.record_revision),
         )
         .select_from(records.outerjoin(badges, same_version))
-        .where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
-    rows = connection.execute(query).mappings().all()
+    rows = session.execute(query).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
-    given = connection.execute(
+    given = session.execute(
         select(results.c.model_name, results.c.version_number, pairs)
-        .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
+        .where(results.c.tenant_id == session.tenant_id, of_versions(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
     verdicts = {(name, number): words for name, number, words in given}
@@ -272,23 +273,19 @@ class Writing:
         )
         self._verdicts.add(key, row)
 
-    def write(self, connection: Connection) -> int:
+    def write(self, session: TenantSession) -> int:
         """Write what was taken; return how many verdicts were written or dropped."""
         judging, results = self._judging, compliance_results
         told = {"now": judging.now.isoformat(), "sync_id": judging.sync_id}
-        connection.execute(
-            select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items()))
-        )
+        session.execute(select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items())))
         dropped = 0
         if self._with_dropped:
             of_taken = and_(results.c.tenant_id == judging.tenant_id, of_versions(results, self._with_dropped))
-            dropped = connection.execute(
+            dropped = session.execute(
                 delete(results).where(of_taken, results.c.rule_id.not_in(judging.policy_of))
             ).rowcount
-        verdict_bulk_writer.write(connection, judging.tenant_id, self._verdicts, judging.now, judging.sync_id)
-        verdict_bulk_writer.write_badges(
-            connection, judging.tenant_id, self._badges, judging.digest, judging.now, judging.sync_id
-        )
+        verdict_bulk_writer.write(session, self._verdicts, judging.now, judging.sync_id)
+        verdict_bulk_writer.write_badges(session, self._badges, judging.digest, judging.now, judging.sync_id)
         return len(self._verdicts) + dropped
 
 
@@ -303,13 +300,13 @@ def stored(canonical: str) -> str:
     return dumps(json.loads(canonical)) if may_differ and _NOT_AS_IT_STANDS.search(canonical) else canonical
 
 
-def _present(connection: Connection, tenant_id: str, keys: Sequence[Key]) -> dict[Key, set[str]]:
+def _present(session: TenantSession, keys: Sequence[Key]) -> dict[Key, set[str]]:
     """Return of each version the verdicts that there are, as ``<rule's id> <fingerprint>``: one text a version."""
     results = compliance_results
     said = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
     query = (
         select(results.c.model_name, results.c.version_number, said)
-        .where(results.c.tenant_id == tenant_id, of_versions(results, keys))
+        .where(results.c.tenant_id == session.tenant_id, of_versions(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
-    return {(name, number): set(verdicts.split(",")) for name, number, verdicts in connection.execute(query)}
+    return {(name, number): set(verdicts.split(",")) for name, number, verdicts in session.execute(query)}

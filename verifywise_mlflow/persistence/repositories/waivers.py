@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, cast, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, cast, func, insert, literal, or_, select, update
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import waivers
 
 Source = Literal["file", "command"]
@@ -35,19 +36,17 @@ class KeptWaiver:
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
-def one_at_a_time(connection: Connection, tenant_id: str) -> None:
+def one_at_a_time(session: TenantSession) -> None:
     """Keep others out of the tenant's waivers until the transaction ends, so that what it has looked up stays true."""
-    lock = f"verifywise waivers {tenant_id}"
-    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+    lock = f"verifywise waivers {session.tenant_id}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
 
 
-def grant(
-    connection: Connection, tenant_id: str, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
-) -> None:
+def grant(session: TenantSession, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str) -> None:
     """Keep waivers from now on."""
     rows = [
         {
-            "tenant_id": tenant_id,
+            "tenant_id": session.tenant_id,
             "rule_id": one.rule,
             "model": one.model,
             "version_number": one.version,
@@ -61,32 +60,36 @@ def grant(
         for one in granted
     ]
     if rows:
-        connection.execute(insert(waivers), rows)
+        session.execute(insert(waivers), rows)
 
 
-def end(connection: Connection, tenant_id: str, waiver_ids: Sequence[int], ended: Ended, now: datetime) -> None:
+def end(session: TenantSession, waiver_ids: Sequence[int], ended: Ended, now: datetime) -> None:
     """Note that waivers hold no longer."""
     if waiver_ids:
-        connection.execute(
+        session.execute(
             update(waivers)
-            .where(waivers.c.tenant_id == tenant_id, waivers.c.waiver_id.in_(waiver_ids), waivers.c.ended_at.is_(None))
+            .where(
+                waivers.c.tenant_id == session.tenant_id,
+                waivers.c.waiver_id.in_(waiver_ids),
+                waivers.c.ended_at.is_(None),
+            )
             .values(ended_at=now, ended=ended)
         )
 
 
-def kept(connection: Connection, tenant_id: str) -> list[KeptWaiver]:
+def kept(session: TenantSession) -> list[KeptWaiver]:
     """Return all waivers of a tenant that there ever were, the oldest first."""
-    return _kept(connection, waivers.c.tenant_id == tenant_id)
+    return _kept(session, waivers.c.tenant_id == session.tenant_id)
 
 
-def not_ended(connection: Connection, tenant_id: str) -> list[KeptWaiver]:
+def not_ended(session: TenantSession) -> list[KeptWaiver]:
     """Return the waivers whose end was not noted. Those among them that expired hold no longer all the same."""
-    return _kept(connection, waivers.c.tenant_id == tenant_id, waivers.c.ended_at.is_(None))
+    return _kept(session, waivers.c.tenant_id == session.tenant_id, waivers.c.ended_at.is_(None))
 
 
-def holding(connection: Connection, tenant_id: str, at: datetime) -> list[KeptWaiver]:
+def holding(session: TenantSession, at: datetime) -> list[KeptWaiver]:
     """Return the waivers that held at a time, the oldest first."""
-    return [one for one in kept(connection, tenant_id) if one.holds(at)]
+    return [one for one in kept(session) if one.holds(at)]
 
 
 def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
@@ -117,9 +120,9 @@ def is_about(results: Table) -> ColumnElement[bool]:
     )
 
 
-def _kept(connection: Connection, *wanted: ColumnElement[bool]) -> list[KeptWaiver]:
+def _kept(session: TenantSession, *wanted: ColumnElement[bool]) -> list[KeptWaiver]:
     query = select(waivers).where(*wanted).order_by(waivers.c.waiver_id)
-    return [_kept_waiver(dict(row)) for row in connection.execute(query).mappings()]
+    return [_kept_waiver(dict(row)) for row in session.execute(query).mappings()]
 
 
 def _kept_waiver(row: Mapping[str, object]) -> KeptWaiver:

@@ -4,87 +4,87 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifywise_mlflow.artifacts.location import logged_model_id_in
+from verifywise_mlflow.artifacts.location import parse_logged_model_id
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.persistence.repositories import registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedVersion, Seen
 from verifywise_mlflow.persistence.row_mapping import Key, fits
-from verifywise_mlflow.persistence.store import Connection
-from verifywise_mlflow.pipeline.change_detection import Changes
-from verifywise_mlflow.pipeline.context import Progress, StageContext, Unreadable
-from verifywise_mlflow.pipeline.lifecycle_events import events_of_version
-from verifywise_mlflow.pipeline.recording import bury, tell
-from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removal
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline.change_detection import ChangeSet
+from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.lifecycle_events import version_events
+from verifywise_mlflow.pipeline.recording import record_events, record_removals
+from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
     """List all versions, join their aliases from the models; write those that differ, entomb those that are gone."""
-    progress = Progress(reconciled=True)
+    progress = Progress(is_reconcile=True)
     reader, tenant_id = context.reader(), context.tenant.tenant_id
 
     listing = reader.model_versions()
-    progress.notes += listing.problems
-    with context.begin() as connection:
-        known = registry.known_versions(connection, tenant_id)
-        aliases = registry.aliases_by_version(connection, tenant_id)
+    progress.notes += map(Note, listing.problems)
+    with context.begin() as session:
+        known = registry.known_versions(session)
+        aliases = registry.aliases_by_version(session)
 
-    changes: Changes[ListedVersion] = Changes()
+    changes: ChangeSet[ListedVersion] = ChangeSet()
     for version in listing.rows:
         key = (version.model_name, version.version_number)
         if not fits(version.model_name, version.run_id):
             reason = "its model's name or its run's id is too long to be kept"
-            progress.unreadable.append(Unreadable("model version", _name(key), reason))
+            progress.read_failures.append(ReadFailure("model version", _name(key), reason))
             continue
         if version.problems:
             progress.incomplete += 1
-        logged_model_id = logged_model_id_in(version.source) if version.source else None
+        logged_model_id = parse_logged_model_id(version.source) if version.source else None
         listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
-        changes.compare(listed, version.created_at, known.get(key))
+        changes.add_if_changed(listed, version.created_at, known.get(key))
     for batch in changes.batches():
-        with context.begin() as connection:
-            _write(context, connection, progress, batch)
-        context.show(progress.changed, len(changes.seen))
+        with context.begin() as session:
+            _write(context, session, progress, batch)
+        context.report_progress(progress.changed, len(changes.changed))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
     living = [key for key, before in known.items() if not before.is_gone]
     missing = [key for key in living if key not in listed_keys]
-    removal = confirm_removal(
+    removal = confirm_removals(
         missing,
         losses=[Loss("model versions", len(missing), len(living))],
         listing_is_complete=listing.is_complete,
         is_accepted=bool(context.options.accept_removals),
-        ask=lambda key: reader.model_version(*key),
+        read_object=lambda key: reader.model_version(*key),
     )
-    bury(
+    record_removals(
         context,
         progress,
         removal,
-        lambda connection, keys: registry.entomb_versions(connection, tenant_id, keys, context.now),
+        lambda connection, keys: registry.entomb_versions(connection, keys, context.now),
     )
     if listing.is_complete:
-        with context.begin() as connection:
-            tenancy.note_newest_version_time(connection, tenant_id, _newest(listing.rows), context.now)
-    progress.unreadable += [Unreadable("model version", _name(key), reason) for key, reason in removal.unconfirmed]
+        with context.begin() as session:
+            tenancy.note_newest_version_time(session, _newest(listing.rows), context.now)
+    progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
-    progress.incomplete += len(progress.unreadable)
+    progress.incomplete += len(progress.read_failures)
     return progress
 
 
 def _write(
-    context: StageContext, connection: Connection, progress: Progress, batch: Sequence[Seen[ListedVersion]]
+    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[ListedVersion]]
 ) -> None:
     tenant_id = context.tenant.tenant_id
-    former = registry.versions_by_key(connection, tenant_id, [_key(seen) for seen in batch if seen.known])
-    registry.write_versions(connection, tenant_id, batch, context.now)
+    former = registry.versions_by_key(session, [_key(seen) for seen in batch if seen.known])
+    registry.write_versions(session, batch, context.now)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"
-    tell(
+    record_events(
         context,
-        connection,
+        session,
         progress,
         (
             event
             for seen in batch
-            for event in events_of_version(seen, former.get(_key(seen)), is_plain_mlflow=is_plain_mlflow)
+            for event in version_events(seen, former.get(_key(seen)), is_plain_mlflow=is_plain_mlflow)
         ),
     )
     progress.changed += len(batch)

@@ -13,18 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
 from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
+from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
     ForbiddenError,
-    NoSuchRouteError,
+    InternalServerError,
+    InvalidResponseError,
+    LimitExceededError,
     NotFoundError,
-    ProtocolError,
-    RejectedError,
-    ServerFaultError,
+    RequestRejectedError,
 )
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import tracked_objects
@@ -37,18 +37,18 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import (
     Reach,
     Reading,
 )
-from verifywise_mlflow.pipeline.context import Progress, StageContext, Unreadable
-from verifywise_mlflow.pipeline.recording_failures import tell_unreadable
+from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.recording import record_read_failures
 
 T = TypeVar("T", TrainingRun, LoggedModel)
 
-REQUESTS_AT_ONCE = 2
+MAX_CONCURRENT_SEARCHES = 2
 """Searches under way at a time. More only make each of them slower on a small MLflow server: measured."""
 
-ASKED_ONE_BY_ONE = 200
+MAX_SINGLE_READS = 200
 """Objects of a sync that a search did not find and that are asked for by themselves; the next reconcile goes on."""
 
-HALVED_A_SYNC = 32
+MAX_PAGE_SPLITS = 32
 """Pages of a sync that are read in halves: eight halvings find one bad run among 200."""
 
 _NOT_ASKED = "not asked for by itself yet, since so many are missing"
@@ -56,39 +56,39 @@ _NOT_ASKED = "not asked for by itself yet, since so many are missing"
 
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
-    progress = Progress(reconciled=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.reconciled else Reach.CHANGED)
+    progress = Progress(is_reconcile=context.is_reconcile_due)
+    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.is_reconcile else Reach.CHANGED)
     due_runs = _due_runs(context, progress)
     if not due_models and not due_runs:
         return progress
 
     reader = context.reader()
     experiments = _Experiments(reader)
-    progress.notes += experiments.problems
+    progress.notes += map(Note, experiments.problems)
     if due_models:
         search = _Search(
-            LOGGED_MODELS, "logged model", LOGGED_MODELS_A_REQUEST, reader.logged_models, reader.logged_model
+            LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
         _read(context, progress, search, due_models, experiments)
         # Versions without a run of their own may have got one through their logged model.
         due_runs = _due_runs(context, progress)
-    search_runs = _Search(RUNS, "training run", RUNS_A_REQUEST, reader.runs, reader.run)
+    search_runs = _Search(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, search_runs, due_runs, experiments)
     return progress
 
 
 def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
-    if progress.reconciled:
+    if progress.is_reconcile:
         return _due(context, RUNS, Reach.ALL)
     # As much as one request holds. Runs that were never ended, of which some registries have thousands, wait for the
     # reconcile like the others, if there are too many.
-    with context.begin() as connection:
-        return tracked_objects.due_up_to(connection, context.tenant.tenant_id, RUNS, RUNS_A_REQUEST)
+    with context.begin() as session:
+        return tracked_objects.due_up_to(session, RUNS, RUNS_PAGE_SIZE)
 
 
 def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
-    with context.begin() as connection:
-        return tracked_objects.due(connection, context.tenant.tenant_id, linked, reach)
+    with context.begin() as session:
+        return tracked_objects.due(session, linked, reach)
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class _Experiments:
         if experiment_id not in self.names:
             try:
                 self.names[experiment_id] = self.reader.experiment(experiment_id).name
-            except (NotFoundError, ForbiddenError, RejectedError, ProtocolError, ServerFaultError):
+            except (NotFoundError, ForbiddenError, RequestRejectedError, InvalidResponseError, InternalServerError):
                 self.names[experiment_id] = None
         return self.names[experiment_id]
 
@@ -147,13 +147,13 @@ class _Search(Generic[T]):
         """Search for a batch. One row that the server trips over fails the whole page, so its halves are tried."""
         try:
             listing = self.many(ids, experiment_ids)
-        except (ServerFaultError, ProtocolError, BoundExceededError) as error:
-            if len(ids) > 1 and self.halved < HALVED_A_SYNC:
+        except (InternalServerError, InvalidResponseError, LimitExceededError) as error:
+            if len(ids) > 1 and self.halved < MAX_PAGE_SPLITS:
                 self.halved += 1
                 middle = len(ids) // 2
                 return self.read(ids[:middle], experiment_ids) + self.read(ids[middle:], experiment_ids)
             return _Found([], dict.fromkeys(ids, str(error)))
-        except (NoSuchRouteError, RejectedError) as error:
+        except (EndpointNotFoundError, RequestRejectedError) as error:
             return _Found([], dict.fromkeys(ids, str(error)))
         if listing.is_complete:
             return _Found(list(listing.rows), {})
@@ -161,7 +161,7 @@ class _Search(Generic[T]):
 
     def ask(self, object_id: str, search_error: str | None) -> tuple[T | None, str | None, bool]:
         """Ask for one object that the search did not show: return it, or why not and whether to try again soon."""
-        if self.asked >= ASKED_ONE_BY_ONE:
+        if self.asked >= MAX_SINGLE_READS:
             reason = search_error or "the search does not show it"
             return None, f"{reason}; {_NOT_ASKED}", search_error is not None
         self.asked += 1
@@ -169,9 +169,9 @@ class _Search(Generic[T]):
             return self.one(object_id), None, False
         except NotFoundError:
             return None, f"{self.what} {object_id} does not exist on the server", False
-        except (ForbiddenError, RejectedError, NoSuchRouteError, BoundExceededError) as error:
+        except (ForbiddenError, RequestRejectedError, EndpointNotFoundError, LimitExceededError) as error:
             return None, str(error), False
-        except (ServerFaultError, ProtocolError) as error:
+        except (InternalServerError, InvalidResponseError) as error:
             return None, str(error), True
 
 
@@ -182,9 +182,9 @@ def _read(
     done = 0
     for batch, found in _ahead(batches, lambda batch: search.read([item.object_id for item in batch], experiments.ids)):
         by_id = {_id(item): item for item in found.objects}
-        with context.begin() as connection:
+        with context.begin() as session:
             ids = [item.object_id for item in batch]
-            kept = tracked_objects.kept(connection, context.tenant.tenant_id, search.linked, ids)
+            kept = tracked_objects.kept(session, search.linked, ids)
         readings = [
             _reading(
                 search,
@@ -198,7 +198,7 @@ def _read(
         ]
         _write(context, progress, search, readings, kept)
         done += len(batch)
-        context.show(done, len(due))
+        context.report_progress(done, len(due))
 
 
 B = TypeVar("B")
@@ -207,12 +207,12 @@ R = TypeVar("R")
 
 def _ahead(batches: Sequence[B], fetch: Callable[[B], R]) -> Iterator[tuple[B, R]]:
     """Fetch the next batches while one is worked on: the server's time and ours then overlap."""
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as fetchers:
-        coming = deque(fetchers.submit(fetch, batch) for batch in batches[:REQUESTS_AT_ONCE])
+    with ThreadPoolExecutor(MAX_CONCURRENT_SEARCHES) as fetchers:
+        coming = deque(fetchers.submit(fetch, batch) for batch in batches[:MAX_CONCURRENT_SEARCHES])
         for index, batch in enumerate(batches):
             answer = coming.popleft().result()
-            if index + REQUESTS_AT_ONCE < len(batches):
-                coming.append(fetchers.submit(fetch, batches[index + REQUESTS_AT_ONCE]))
+            if index + MAX_CONCURRENT_SEARCHES < len(batches):
+                coming.append(fetchers.submit(fetch, batches[index + MAX_CONCURRENT_SEARCHES]))
             yield batch, answer
 
 
@@ -258,21 +258,21 @@ def _write(
     kept: Mapping[str, Kept],
 ) -> None:
     tenant_id, linked = context.tenant.tenant_id, search.linked
-    with context.begin() as connection:
+    with context.begin() as session:
         changed = []
         unchanged = []
         for reading in readings:
             before = kept.get(reading.object_id)
             if reading.unreadable and (before is None or before.unreadable != reading.unreadable):
-                progress.unreadable.append(Unreadable(search.what, reading.object_id, reading.unreadable))
+                progress.read_failures.append(ReadFailure(search.what, reading.object_id, reading.unreadable))
             if before is None or (before.fingerprint, before.retry) != (reading.fingerprint, reading.retry):
                 changed.append(reading)
             elif before.read_for_revision != reading.revision:
                 unchanged.append(Due(reading.object_id, reading.revision))
-        tracked_objects.write_readings(connection, tenant_id, linked, changed, context.now)
+        tracked_objects.write_readings(session, linked, changed, context.now)
         if unchanged:
-            tracked_objects.mark_read(connection, tenant_id, linked, unchanged)
-        tell_unreadable(context, connection, progress)
+            tracked_objects.mark_read(session, linked, unchanged)
+        record_read_failures(context, session, progress)
     progress.read += len(readings)
     progress.changed += len(changed)
     progress.incomplete += sum(1 for reading in readings if reading.unreadable)

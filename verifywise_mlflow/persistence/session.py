@@ -1,0 +1,60 @@
+"""A transaction of one tenant: what every query and every write of tenant data takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from sqlalchemy import Connection, CursorResult, Executable, ScalarResult
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+T = TypeVar("T")
+R = TypeVar("R", bound=tuple[Any, ...])
+
+# SQLAlchemy types a statement's parameters, and the rows of an untyped statement, with Any: hence Any here.
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSession:
+    """An open transaction and the tenant that it belongs to. ``Store.begin`` opens one.
+
+    Row-level security limits the transaction of a pipeline's or a reader's role to this tenant. The schema's owner
+    bypasses row-level security, so every statement also filters by ``tenant_id``.
+    """
+
+    connection: Connection
+    tenant_id: str
+
+    @overload
+    def execute(self, statement: TypedReturnsRows[R], parameters: Parameters | None = None) -> CursorResult[R]: ...
+
+    @overload
+    def execute(self, statement: Executable, parameters: Parameters | None = None) -> CursorResult[Any]: ...
+
+    def execute(self, statement: Executable, parameters: Parameters | None = None) -> CursorResult[Any]:
+        """Run a statement and return its result."""
+        return self.connection.execute(statement, parameters)
+
+    @overload
+    def scalar(self, statement: TypedReturnsRows[tuple[T]], parameters: Parameters | None = None) -> T | None: ...
+
+    @overload
+    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any: ...  # noqa: ANN401  # as SQLAlchemy types it
+
+    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+        """Run a statement and return the first column of its first row; None if there is no row."""
+        return self.connection.scalar(statement, parameters)
+
+    @overload
+    def scalars(
+        self, statement: TypedReturnsRows[tuple[T]], parameters: Parameters | None = None
+    ) -> ScalarResult[T]: ...
+
+    @overload
+    def scalars(self, statement: Executable, parameters: Parameters | None = None) -> ScalarResult[Any]: ...
+
+    def scalars(self, statement: Executable, parameters: Parameters | None = None) -> ScalarResult[Any]:
+        """Run a statement and return the first column of its rows."""
+        return self.connection.scalars(statement, parameters)
