@@ -1,7 +1,7 @@
-"""What Dagster leaves in its own tables when a run is deleted, or reports without a run: its deletion knows neither.
+"""SQL on Dagster's own tables: deletes what ``DagsterInstance.delete_run`` leaves and what sensors report without a run.
 
-It keeps each result of a check twice: as an event, and in a table of results that has no index by run. Its tables are
-named here and nowhere else; the connection is one to Dagster's database, and comes from Dagster.
+Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
+names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _EVENTS: Final = table(
 _NO_RUN: Final = ""
 
 Check: TypeAlias = tuple[str, str]
-"""An asset's key, as Dagster keeps it, and the name of its check."""
+"""An asset key as Dagster stores it, and the name of the check."""
 
 
 def checks_with_results(connection: Connection) -> frozenset[Check]:
-    """Return the checks that have any result. That goes through the whole table."""
-    found = connection.execute(select(_RESULTS.c.asset_key, _RESULTS.c.check_name).distinct())
-    return frozenset((asset, check) for asset, check in found)
+    """Return the checks that have any result. This scans the whole table."""
+    rows = connection.execute(select(_RESULTS.c.asset_key, _RESULTS.c.check_name).distinct())
+    return frozenset((asset_key, check_name) for asset_key, check_name in rows)
 
 
-def forget_check_results(connection: Connection, checks: Collection[Check], run_ids: Sequence[str]) -> None:
-    """Delete the results that checks had in runs."""
-    # With these three its unique index is of use.
+def delete_check_results(connection: Connection, checks: Collection[Check], run_ids: Sequence[str]) -> None:
+    """Delete the results of these checks in these runs."""
+    # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(
         delete(_RESULTS).where(
-            _RESULTS.c.asset_key.in_({asset for asset, _ in checks}),
-            _RESULTS.c.check_name.in_({check for _, check in checks}),
+            _RESULTS.c.asset_key.in_({asset_key for asset_key, _ in checks}),
+            _RESULTS.c.check_name.in_({check_name for _, check_name in checks}),
             _RESULTS.c.run_id.in_(run_ids),
         )
     )
 
 
-def forget_reported_result(connection: Connection, asset_key: str, check_name: str, partition: str | None) -> None:
-    """Delete the result that was reported without a run."""
+def delete_runless_check_result(connection: Connection, asset_key: str, check_name: str, partition: str | None) -> None:
+    """Delete a check's result for a partition that was reported without a run."""
     connection.execute(
         delete(_RESULTS).where(
             _RESULTS.c.asset_key == asset_key,
@@ -56,23 +56,23 @@ def forget_reported_result(connection: Connection, asset_key: str, check_name: s
     )
 
 
-def forget_superseded_reports(connection: Connection, asset_keys: Collection[str], before: datetime) -> None:
-    """Delete the events of what sensors reported of these assets before a time without a run.
+def delete_superseded_runless_events(connection: Connection, asset_keys: Collection[str], before: datetime) -> None:
+    """Delete the events that were reported without a run for these assets before a time.
 
-    Of observations, the newest one stays; of a check's results, the one that counts is in their own table, and there is
-    one of a partition.
+    The newest observation of each partition stays. Of check results every event goes: the current result is in the
+    table of results, which holds one row per check and partition for results without a run.
     """
-    at = before.astimezone(UTC).replace(tzinfo=None)  # as Dagster keeps times
-    reported = (_EVENTS.c.run_id == _NO_RUN, _EVENTS.c.timestamp < at)
-    # The results' events are read by nobody: Dagster's pages take results from their table. Of which asset they are is
-    # told by their text alone, in which a quote of somebody else's words would be escaped.
-    of_ours = or_(*(_EVENTS.c.event.contains(f'"path": {key}', autoescape=True) for key in asset_keys))
+    cutoff = before.astimezone(UTC).replace(tzinfo=None)  # Dagster stores naive UTC
+    runless = (_EVENTS.c.run_id == _NO_RUN, _EVENTS.c.timestamp < cutoff)
+    # Nobody reads the events of check results: Dagster's pages read the table of results. Only the event's JSON names
+    # the asset. A quotation of foreign text in it would be escaped, so it cannot match.
+    is_ours = or_(*(_EVENTS.c.event.contains(f'"path": {key}', autoescape=True) for key in asset_keys))
     is_result = _EVENTS.c.dagster_event_type == "ASSET_CHECK_EVALUATION"
-    connection.execute(delete(_EVENTS).where(*reported, is_result, of_ours))
+    connection.execute(delete(_EVENTS).where(*runless, is_result, is_ours))
     later = _EVENTS.alias("later")
     connection.execute(
         delete(_EVENTS).where(
-            *reported,
+            *runless,
             _EVENTS.c.dagster_event_type == "ASSET_OBSERVATION",
             _EVENTS.c.asset_key.in_(asset_keys),
             exists().where(

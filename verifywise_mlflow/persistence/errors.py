@@ -22,7 +22,7 @@ language counts as one that may be well again: trying once more costs little."""
 class DatabaseError(Exception):
     """The database cannot be used. The message says what to do; it holds no password and no row."""
 
-    passing = False
+    retryable = False
     """Whether trying again later may help without anybody's doing."""
 
 
@@ -39,7 +39,7 @@ class DatabaseFailedError(DatabaseError):
         if _NOT_LET_IN.search(said):
             then = "See VERIFYWISE_DATABASE_URL: nobody is let in with it"
         super().__init__(f"{self.what}: {said}{'' if said.endswith('?') else '.'} {then}")
-        self.passing = _passes(error)
+        self.retryable = _passes(error)
 
 
 class DatabaseUnreachableError(DatabaseFailedError):
@@ -51,7 +51,7 @@ class DatabaseUnreachableError(DatabaseFailedError):
     def __init__(self, error: DBAPIError) -> None:
         """Take what the driver said; who is not let in will not be later."""
         super().__init__(error)
-        self.passing = not _NOT_LET_IN.search(_said(error))
+        self.retryable = not _NOT_LET_IN.search(_said(error))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class TenantSession:
     def scalar(self, statement: TypedReturnsRows[tuple[T]], parameters: Parameters | None = None) -> T | None: ...
 
     @overload
-    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any: ...  # noqa: ANN401  # as SQLAlchemy types it
+    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any: ...
 
     def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
         """Run a statement and return the first column of its first row; None if there is no row."""

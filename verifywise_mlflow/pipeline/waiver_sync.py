@@ -55,7 +55,7 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         )
 
     written = load_tenant_waivers(context.tenant)
-    tenant_id, now, today = context.tenant.tenant_id, context.now, context.now.astimezone(UTC).date()
+    now, today = context.now, context.now.astimezone(UTC).date()
     with context.begin() as session:
         waivers.one_at_a_time(session)
         before = waivers.not_ended(session)

@@ -9,7 +9,7 @@ import psycopg2.extensions
 from psycopg2 import sql
 from psycopg2.extras import Json
 
-from verifywise_mlflow.audit.chain import Link, linked
+from verifywise_mlflow.audit.chain import ChainLink, make_link
 
 HOSTILE = '\'; DROP SCHEMA verifywise CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛␛ ␛d800 ü 模型 🙂\n\t<b>'
 ROWS = 2
@@ -59,12 +59,12 @@ def _columns(connection: PgConnection, table: str) -> dict[str, str]:
 
 
 def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[str, object]]:
-    link: Link | None = None
+    link: ChainLink | None = None
     for number in range(1, ROWS + 1):
         row = {name: _value(name, type_, number) for name, type_ in columns.items()} | {"tenant_id": tenant_id}
         if table == "audit_trail" and "entry" in columns:
             told = {"occurred_at": _TIME, "kind": f"kind {number}", "counts": {"n": number}, "reason": HOSTILE}
-            link = linked({**told, "tenant_id": tenant_id}, link)
+            link = make_link({**told, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table == "canonical_record_history":
             row["revision"] = 1_000_000 + number  # not those of the records, which come here when they change

@@ -266,7 +266,7 @@ def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(database_ur
 
 
 @pytest.mark.parametrize(
-    ("statement", "said", "passing"),
+    ("statement", "said", "retryable"),
     [
         ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", "canceling statement due to statement timeout", True),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "terminating connection|closed the connection", True),
@@ -283,7 +283,7 @@ def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(database_ur
     ids=["time-out", "lost", "idle", "read only", "too large", "too large for an index"],
 )
 def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
-    store: Store, statement: str, said: str, passing: bool
+    store: Store, statement: str, said: str, retryable: bool
 ) -> None:
     def ask_and_idle() -> None:
         with store.begin_shared() as connection:
@@ -296,7 +296,7 @@ def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
 
     assert re.search(said, str(caught.value))
     assert ".." not in str(caught.value)
-    assert caught.value.retryable is passing
+    assert caught.value.retryable is retryable
 
 
 def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Store) -> None:
@@ -310,7 +310,7 @@ def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Stor
 def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(database_url: str, use: str) -> None:
     with Store(database_url) as store:
         store.engine.dispose()
-        for change, passing in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):
+        for change, retryable in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):
             url = store.engine.url.set(**change)
             store._engine = connect(url.render_as_string(hide_password=False))
             with (
@@ -318,5 +318,5 @@ def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(d
                 store.begin_shared() if use == "begin" else store.exclusive("acme"),
             ):
                 pytest.fail("it was let in")
-            assert (caught.value.passing, "hunter2" in str(caught.value)) == (passing, False)
+            assert (caught.value.retryable, "hunter2" in str(caught.value)) == (retryable, False)
             store._engine = connect(database_url)

@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, text
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, Table, text
+from sqlalchemy.types import TypeEngine
 
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FieldSpec, FieldType
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import by_revision, ended, key, time, version_key
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions
+
+_COLUMN_TYPES: Final[Mapping[FieldType, TypeEngine[Any]]] = {
+    FieldType.TEXT: Text(),
+    FieldType.INTEGER: Integer(),
+    FieldType.TIMESTAMP: DateTime(timezone=True),
+    FieldType.JSON_OBJECT: Json,
+    FieldType.JSON_LIST: Json,
+}
+
+
+def _field_column(name: str, spec: FieldSpec) -> Column[Any]:
+    return Column(name, _COLUMN_TYPES[spec.type], primary_key=spec.is_key, autoincrement=False)
 
 
 def _record_columns() -> tuple[Column[Any], ...]:
     return (
         key("tenant_id"),
-        # Identity
-        key("model_name"),
-        Column("description", Text),
-        Column("business_purpose", Text),
-        Column("owner", Text),
-        # Version and lifecycle
-        Column("version_number", Integer, primary_key=True, autoincrement=False),
-        Column("lifecycle_stage", Text),
-        time("created_at"),
-        time("last_updated_at"),
-        Column("deployment_status", Text),
-        Column("source_run_id", Text),
-        Column("source_artifact_uri", Text),
-        # Training and evaluation
-        Column("training_status", Text),
-        time("training_started_at"),
-        time("training_ended_at"),
-        Column("metrics", Json),
-        Column("hyperparameters", Json),
-        Column("evaluation_tags", Json),
-        # Lineage
-        Column("experiment_id", Text),
-        Column("experiment_name", Text),
-        Column("code_commit", Text),
-        Column("training_entrypoint", Text),
-        Column("dataset_reference", Json),
-        Column("artifact_uri", Text),
-        # Risk and compliance
-        Column("risk_category", Text),
-        Column("regulatory_scope", Text),
-        Column("data_sensitivity", Text),
-        Column("privacy_assessment_status", Text),
-        Column("compliance_approver", Text),
-        Column("security_assessment_version", Text),
-        # Artifacts and environment
-        Column("runtime_environment", Json),
-        Column("artifact_manifest", Json),
-        Column("evidence_files", Json),
-        # How we know
+        *(_field_column(name, spec) for name, spec in FIELD_SPECS.items()),
+        # Provenance and quality
         Column("origins", Json, nullable=False),
         Column("incomplete", Json, nullable=False),
         Column("findings", Json, nullable=False),

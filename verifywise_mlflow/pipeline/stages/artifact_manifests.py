@@ -48,7 +48,7 @@ VERSIONS_PER_TRANSACTION = 20
 
 def refresh(context: StageContext) -> Progress:
     """Build the manifests that are due; write those that differ."""
-    settings, tenant_id = context.tenant.artifacts, context.tenant.tenant_id
+    settings = context.tenant.artifacts
     progress = Progress(is_reconcile=context.is_reconcile_due)
     if not settings.manifests:
         progress.notes.append(
@@ -171,7 +171,6 @@ class _LinkedVersion:
 
 
 def _linked(context: StageContext, due: DueManifest) -> _LinkedVersion:
-    tenant_id = context.tenant.tenant_id
     with context.begin() as session:
         version = registry.version_at(session, *due.key)
         assert version is not None  # it was due a moment ago, and no sync deletes rows
@@ -280,7 +279,6 @@ def _hashed(manifest: ArtifactManifest) -> set[tuple[str, str]]:
 def _write(
     context: StageContext, progress: Progress, linked: Sequence[_LinkedVersion], read: Sequence[ReadManifest]
 ) -> None:
-    tenant_id = context.tenant.tenant_id
     with context.begin() as session:
         former = manifests.kept_by_key(session, [item.due.key for item in read])
         events = [

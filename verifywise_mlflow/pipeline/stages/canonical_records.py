@@ -69,7 +69,6 @@ class _Linked:
 
 
 def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[DueRecord]) -> list[RecordInputs]:
-    tenant_id = tenant.tenant_id
     run_ids = {item.run_id for item in due if item.run_id}
     model_ids = {item.logged_model_id for item in due if item.logged_model_id}
     models = registry.models_by_name(session, {item.key[0] for item in due})

@@ -20,7 +20,7 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 def refresh(context: StageContext) -> Progress:
     """List all versions, join their aliases from the models; write those that differ, entomb those that are gone."""
     progress = Progress(is_reconcile=True)
-    reader, tenant_id = context.reader(), context.tenant.tenant_id
+    reader = context.reader()
 
     listing = reader.model_versions()
     progress.notes += map(Note, listing.problems)
@@ -73,7 +73,6 @@ def refresh(context: StageContext) -> Progress:
 def _write(
     context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[ListedVersion]]
 ) -> None:
-    tenant_id = context.tenant.tenant_id
     former = registry.versions_by_key(session, [_key(seen) for seen in batch if seen.known])
     registry.write_versions(session, batch, context.now)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"

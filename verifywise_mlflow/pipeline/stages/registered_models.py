@@ -19,7 +19,7 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 def refresh(context: StageContext) -> Progress:
     """List all registered models; write those that differ, entomb those that are gone."""
     progress = Progress(is_reconcile=True)
-    reader, tenant_id = context.reader(), context.tenant.tenant_id
+    reader = context.reader()
 
     listing = reader.registered_models()
     progress.notes += map(Note, listing.problems)
@@ -71,7 +71,6 @@ def refresh(context: StageContext) -> Progress:
 def _write(
     context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[RegisteredModel]]
 ) -> None:
-    tenant_id = context.tenant.tenant_id
     rows = registry.models_by_name(session, [seen.found.name for seen in batch if seen.known])
     former = {name: entity(RegisteredModel, row, name=name) for name, row in rows.items()}
     registry.write_models(session, batch, context.now)
@@ -88,7 +87,6 @@ def _losses(context: StageContext, missing: Sequence[str], known: int) -> list[L
     """Return how much is missing: a model takes its versions with it, so they count, too."""
     if not missing:
         return []
-    tenant_id = context.tenant.tenant_id
     with context.begin() as session:
         versions = sum(map(len, registry.living_numbers(session, missing).values()))
         known_versions = registry.count_living_versions(session)

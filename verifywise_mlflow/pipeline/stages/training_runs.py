@@ -257,7 +257,7 @@ def _write(
     readings: Sequence[Reading[T]],
     kept: Mapping[str, Kept],
 ) -> None:
-    tenant_id, linked = context.tenant.tenant_id, search.linked
+    linked = search.linked
     with context.begin() as session:
         changed = []
         unchanged = []
