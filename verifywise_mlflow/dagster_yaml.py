@@ -1,7 +1,8 @@
-"""Dagster's instance, from environment variables: ``python -m verifywise_mlflow.dagster_yaml > dagster.yaml``.
+"""Generates Dagster's instance configuration from environment variables.
 
-Dagster itself takes only some of its settings from variables; the numbers of run monitoring, retention and the tags'
-limits have to stand in the file. Secrets do not: the file refers to the variables that hold them.
+Run ``python -m verifywise_mlflow.dagster_yaml > dagster.yaml``. Dagster itself reads only some settings from variables:
+the limits of run monitoring, retention and concurrency have to be numbers in the file. Secrets are not written: the file
+refers to the variables that hold them.
 """
 
 from __future__ import annotations
@@ -9,100 +10,106 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 import yaml
 
-WHOLE_NUMBERS: Mapping[str, tuple[int, str]] = {
-    "VERIFYWISE_SYNCS_AT_ONCE": (8, "runs at once, over all tenants"),
-    "VERIFYWISE_SYNCS_PER_SERVER": (2, "runs at once whose tenants are on one MLflow server"),
-    "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": (6, "runs at once that backfills asked for; the rest is left to the sensors"),
-    "VERIFYWISE_DEQUEUE_SECONDS": (1, "between two looks into the queue"),
-    "VERIFYWISE_RUN_START_SECONDS": (120, "until a run that does not start has failed"),
-    "VERIFYWISE_RUN_SECONDS": (7_200, "until a run that does not end is ended"),
-    "VERIFYWISE_RUN_CANCEL_SECONDS": (120, "until a run that does not let itself be cancelled counts as cancelled"),
-    "VERIFYWISE_RUN_CHECK_SECONDS": (20, "between two looks at the runs' processes"),
-    "VERIFYWISE_RUN_RETRIES": (1, "new tries for a run whose process died"),
-    "VERIFYWISE_KEEP_SKIPPED_TICKS_DAYS": (2, "for ticks of sensors and schedules that asked for nothing"),
-    "VERIFYWISE_KEEP_TICKS_DAYS": (14, "for ticks that asked for runs"),
-    "VERIFYWISE_KEEP_FAILED_TICKS_DAYS": (30, "for ticks that failed"),
-    # Dagster has no setting for these two: they are for the job delete_old_runs.
-    "VERIFYWISE_KEEP_UNCHANGED_RUNS_DAYS": (7, "for runs that changed nothing, with their events"),
-    "VERIFYWISE_KEEP_RUNS_DAYS": (90, "for all other runs"),
+INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
+    "VERIFYWISE_MAX_CONCURRENT_SYNCS": (8, "concurrent runs, over all tenants"),
+    "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": (2, "concurrent runs whose tenants share one MLflow server"),
+    "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": (6, "concurrent runs of backfills; the others are left to the sensors"),
+    "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": (1, "between two checks of the run queue"),
+    "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": (120, "until a run that does not start is marked as failed"),
+    "VERIFYWISE_RUN_TIMEOUT_SECONDS": (7_200, "until a run that does not end is terminated"),
+    "VERIFYWISE_RUN_CANCEL_TIMEOUT_SECONDS": (120, "until a run that does not stop is marked as canceled"),
+    "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": (20, "between two checks of the runs' processes"),
+    "VERIFYWISE_RUN_MAX_RETRIES": (1, "retries of a run whose process died"),
+    "VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS": (2, "for ticks of sensors and schedules that requested nothing"),
+    "VERIFYWISE_TICK_RETENTION_DAYS": (14, "for ticks that requested runs"),
+    "VERIFYWISE_FAILED_TICK_RETENTION_DAYS": (30, "for ticks that failed"),
+    # Dagster has no setting for these two: the job delete_old_runs reads them.
+    "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": (7, "for runs that changed nothing, with their events"),
+    "VERIFYWISE_RUN_RETENTION_DAYS": (90, "for all other runs"),
 }
-"""The variables, their defaults, and what they say."""
+"""Each variable with its default and what it counts."""
 
-LOG_LEVEL = "VERIFYWISE_LOG_LEVEL"
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-COMPUTE_LOGS = "VERIFYWISE_COMPUTE_LOGS"
-"""A directory for what runs print; without it nothing of that is kept."""
+LOG_LEVEL: Final = "VERIFYWISE_LOG_LEVEL"
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
+"""A directory for the output of runs; without it, output is discarded."""
 
-POSTGRES = ("DAGSTER_PG_HOST", "DAGSTER_PG_PORT", "DAGSTER_PG_USERNAME", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_DB")
-"""Of Dagster's own database; read by Dagster when it starts."""
+POSTGRES: Final = ("DAGSTER_PG_HOST", "DAGSTER_PG_PORT", "DAGSTER_PG_USERNAME", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_DB")
+"""Dagster's own database. Dagster reads these variables when it starts."""
 
-
-class UnusableVariableError(ValueError):
-    """A variable does not hold what it should."""
+_MAX_INTEGER: Final = 1_000_000
 
 
-def dagster_yaml(environment: Mapping[str, str]) -> dict[str, object]:
-    """Return Dagster's instance as the variables describe it.
+class InvalidSettingError(ValueError):
+    """An environment variable has an invalid value."""
+
+
+def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
+    """Return the content of dagster.yaml.
 
     Raises:
-        UnusableVariableError: one of them does not hold what it should.
+        InvalidSettingError: a variable has an invalid value.
     """
-    numbers = {name: whole_number(environment, name) for name in WHOLE_NUMBERS}
-    level = environment.get(LOG_LEVEL) or "INFO"
-    if level not in LOG_LEVELS:
-        raise UnusableVariableError(f"{LOG_LEVEL} has to be one of {', '.join(LOG_LEVELS)}")
-    ticks = {
-        "skipped": numbers["VERIFYWISE_KEEP_SKIPPED_TICKS_DAYS"],
-        "success": numbers["VERIFYWISE_KEEP_TICKS_DAYS"],
-        "failure": numbers["VERIFYWISE_KEEP_FAILED_TICKS_DAYS"],
+    settings = {name: integer_setting(environment, name) for name in INTEGER_SETTINGS}
+    log_level = environment.get(LOG_LEVEL) or "INFO"
+    if log_level not in LOG_LEVELS:
+        raise InvalidSettingError(f"{LOG_LEVEL} is {log_level!r}. It must be one of {', '.join(LOG_LEVELS)}")
+    tick_retention = {
+        "skipped": settings["VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS"],
+        "success": settings["VERIFYWISE_TICK_RETENTION_DAYS"],
+        "failure": settings["VERIFYWISE_FAILED_TICK_RETENTION_DAYS"],
     }
     return {
         "storage": {"postgres": {"postgres_db": _POSTGRES_DB}},
-        "compute_logs": _compute_logs(environment.get(COMPUTE_LOGS)),
+        "compute_logs": _compute_logs(environment.get(COMPUTE_LOG_DIR)),
         "telemetry": {"enabled": False},
-        "nux": {"enabled": False},  # no newsletter, which would come from outside
-        "python_logs": {"python_log_level": level},
-        # Gives each run the tags that the limits below are about.
+        "nux": {"enabled": False},  # the newsletter prompt, which is loaded from outside
+        "python_logs": {"python_log_level": log_level},
+        # Gives each run the tags that the limits below refer to, and deduplicates queued runs.
         "run_coordinator": {
             "module": "verifywise_mlflow.defs.run_queue.coordinator",
             "class": "TenantRunCoordinator",
-            "config": {"dequeue_interval_seconds": numbers["VERIFYWISE_DEQUEUE_SECONDS"]},
+            "config": {"dequeue_interval_seconds": settings["VERIFYWISE_DEQUEUE_INTERVAL_SECONDS"]},
         },
         "concurrency": {
             "runs": {
-                "max_concurrent_runs": numbers["VERIFYWISE_SYNCS_AT_ONCE"],
+                "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"],
                 "tag_concurrency_limits": [
-                    # One sync of a tenant at a time, whoever asks for it. (The store holds the line, too.)
+                    # One sync of a tenant at a time, whatever requested it. The store enforces this, too.
                     {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
                     {
                         "key": "verifywise/server",
                         "value": {"applyLimitPerUniqueValue": True},
-                        "limit": numbers["VERIFYWISE_SYNCS_PER_SERVER"],
+                        "limit": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER"],
                     },
-                    {"key": "dagster/backfill", "limit": numbers["VERIFYWISE_BACKFILL_SYNCS_AT_ONCE"]},
+                    {"key": "dagster/backfill", "limit": settings["VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS"]},
                 ],
             }
         },
-        # A tick over servers that hang takes 40 s; the other sensors and schedules do not wait for it.
+        # A tick over servers that hang takes 40 s; with threads, the other sensors and schedules do not wait for it.
         "sensors": {"use_threads": True, "num_workers": 6},
         "schedules": {"use_threads": True, "num_workers": 4},
         "run_monitoring": {
             "enabled": True,
-            "start_timeout_seconds": numbers["VERIFYWISE_RUN_START_SECONDS"],
-            "cancel_timeout_seconds": numbers["VERIFYWISE_RUN_CANCEL_SECONDS"],
-            "max_runtime_seconds": numbers["VERIFYWISE_RUN_SECONDS"],
-            "poll_interval_seconds": numbers["VERIFYWISE_RUN_CHECK_SECONDS"],
+            "start_timeout_seconds": settings["VERIFYWISE_RUN_START_TIMEOUT_SECONDS"],
+            "cancel_timeout_seconds": settings["VERIFYWISE_RUN_CANCEL_TIMEOUT_SECONDS"],
+            "max_runtime_seconds": settings["VERIFYWISE_RUN_TIMEOUT_SECONDS"],
+            "poll_interval_seconds": settings["VERIFYWISE_RUN_POLL_INTERVAL_SECONDS"],
         },
-        # A run whose process died is tried once more; a failed asset says itself whether that would help.
+        # Retries a run whose process died. An asset that fails decides itself whether a retry may help.
         "run_retries": {
-            "enabled": numbers["VERIFYWISE_RUN_RETRIES"] > 0,
-            "max_retries": numbers["VERIFYWISE_RUN_RETRIES"],
+            "enabled": settings["VERIFYWISE_RUN_MAX_RETRIES"] > 0,
+            "max_retries": settings["VERIFYWISE_RUN_MAX_RETRIES"],
             "retry_on_asset_or_op_failure": False,
         },
-        "retention": {"sensor": {"purge_after_days": ticks}, "schedule": {"purge_after_days": dict(ticks)}},
+        "retention": {
+            "sensor": {"purge_after_days": tick_retention},
+            "schedule": {"purge_after_days": dict(tick_retention)},
+        },
     }
 
 
@@ -112,25 +119,29 @@ _POSTGRES_DB: Mapping[str, object] = {
     "username": {"env": "DAGSTER_PG_USERNAME"},
     "password": {"env": "DAGSTER_PG_PASSWORD"},
     "db_name": {"env": "DAGSTER_PG_DB"},
+    # SQLAlchemy 2.1 resolves a bare `postgresql` to psycopg 3, which dagster-postgres does not install.
     "scheme": "postgresql+psycopg2",
 }
 
 
-def whole_number(environment: Mapping[str, str], name: str) -> int:
-    """Return what one of ``WHOLE_NUMBERS`` says, or its default.
+def integer_setting(environment: Mapping[str, str], name: str) -> int:
+    """Return the value of one of ``INTEGER_SETTINGS``, or its default.
 
     Raises:
-        UnusableVariableError: it does not hold a whole number, or too large a one.
+        InvalidSettingError: the value is not a whole number, or is out of range.
     """
-    default, what = WHOLE_NUMBERS[name]
-    written = (environment.get(name) or str(default)).strip()
-    least = 0 if name == "VERIFYWISE_RUN_RETRIES" else 1
-    if not (written.isascii() and written.isdigit() and least <= int(written[:10]) <= 1_000_000):
-        raise UnusableVariableError(f"{name} has to be a whole number from {least} to 1,000,000: {what}")
-    return int(written)
+    default, description = INTEGER_SETTINGS[name]
+    text = (environment.get(name) or str(default)).strip()
+    minimum = 0 if name == "VERIFYWISE_RUN_MAX_RETRIES" else 1
+    if not (text.isascii() and text.isdigit() and minimum <= int(text[:10]) <= _MAX_INTEGER):
+        raise InvalidSettingError(
+            f"{name} ({description}) is {text[:40]!r}. It must be a whole number from {minimum} to {_MAX_INTEGER:,}"
+        )
+    return int(text)
 
 
 def _compute_logs(directory: str | None) -> dict[str, object]:
+    # Dagster documents both modules for dagster.yaml under these names.
     if directory:
         return {
             "module": "dagster._core.storage.local_compute_log_manager",
@@ -140,16 +151,16 @@ def _compute_logs(directory: str | None) -> dict[str, object]:
     return {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 
 
-def as_text(instance: Mapping[str, object]) -> str:
-    """Return an instance as the text of a dagster.yaml."""
-    return yaml.safe_dump(instance, sort_keys=False, width=120)
+def to_yaml(config: Mapping[str, object]) -> str:
+    """Return an instance configuration as the text of a dagster.yaml."""
+    return yaml.safe_dump(config, sort_keys=False, width=120)
 
 
 def main() -> int:
     """Print the file; return the program's exit code."""
     try:
-        sys.stdout.write(as_text(dagster_yaml(os.environ)))
-    except UnusableVariableError as error:
+        sys.stdout.write(to_yaml(instance_config(os.environ)))
+    except InvalidSettingError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

@@ -1,4 +1,4 @@
-"""Dagster's instance comes from environment variables, for production and for the demo."""
+"""Dagster's instance configuration is generated from environment variables, for production and for the demo."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from pathlib import Path
 import pytest
 import yaml
 
-from verifywise_mlflow.dagster_yaml import UnusableVariableError, dagster_yaml
+from verifywise_mlflow.dagster_yaml import InvalidSettingError, instance_config
 from verifywise_mlflow.demo.dagster_instance import write_instance
-from verifywise_mlflow_tests.defs.production import name_postgres, production_instance
+from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
-def test_dagster_takes_every_setting_from_the_variables(
+def test_every_variable_reaches_its_setting_in_dagster(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name_postgres(database_url, monkeypatch)
+    set_dagster_database(database_url, monkeypatch)
     environment = {
-        "VERIFYWISE_SYNCS_AT_ONCE": "20",
-        "VERIFYWISE_SYNCS_PER_SERVER": "3",
-        "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "5",
-        "VERIFYWISE_DEQUEUE_SECONDS": "2",
-        "VERIFYWISE_RUN_START_SECONDS": "61",
-        "VERIFYWISE_RUN_CANCEL_SECONDS": "62",
-        "VERIFYWISE_RUN_SECONDS": "63",
-        "VERIFYWISE_RUN_CHECK_SECONDS": "64",
-        "VERIFYWISE_RUN_RETRIES": "0",
-        "VERIFYWISE_KEEP_SKIPPED_TICKS_DAYS": "4",
-        "VERIFYWISE_KEEP_TICKS_DAYS": "5",
-        "VERIFYWISE_KEEP_FAILED_TICKS_DAYS": "6",
+        "VERIFYWISE_MAX_CONCURRENT_SYNCS": "20",
+        "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": "3",
+        "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "5",
+        "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": "2",
+        "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": "61",
+        "VERIFYWISE_RUN_CANCEL_TIMEOUT_SECONDS": "62",
+        "VERIFYWISE_RUN_TIMEOUT_SECONDS": "63",
+        "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": "64",
+        "VERIFYWISE_RUN_MAX_RETRIES": "0",
+        "VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS": "4",
+        "VERIFYWISE_TICK_RETENTION_DAYS": "5",
+        "VERIFYWISE_FAILED_TICK_RETENTION_DAYS": "6",
         "VERIFYWISE_LOG_LEVEL": "WARNING",
     }
     with production_instance(tmp_path, environment) as instance:
@@ -45,10 +45,10 @@ def test_dagster_takes_every_setting_from_the_variables(
         assert queue is not None
         assert queue.max_concurrent_runs == 20
         limits = {limit["key"]: (limit.get("value"), limit["limit"]) for limit in queue.tag_concurrency_limits}
-        each = {"applyLimitPerUniqueValue": True}
+        per_value = {"applyLimitPerUniqueValue": True}
         assert limits == {
-            "dagster/partition": (each, 1),
-            "verifywise/server": (each, 3),
+            "dagster/partition": (per_value, 1),
+            "verifywise/server": (per_value, 3),
             "dagster/backfill": (None, 5),
         }
         assert type(instance.run_coordinator).__name__ == "TenantRunCoordinator"
@@ -60,28 +60,28 @@ def test_dagster_takes_every_setting_from_the_variables(
         assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (False, 0)
         assert not instance.telemetry_enabled
         assert instance.python_log_level == "WARNING"
-        kept = instance.get_settings("retention")["sensor"]["purge_after_days"]
-        assert kept == {"skipped": 4, "success": 5, "failure": 6}
+        retention = instance.get_settings("retention")["sensor"]["purge_after_days"]
+        assert retention == {"skipped": 4, "success": 5, "failure": 6}
 
 
-def test_the_files_in_deploy_are_the_defaults() -> None:
-    listed = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "dagster.env").read_text(), re.MULTILINE))
+def test_the_files_in_deploy_contain_the_defaults() -> None:
+    variables = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "dagster.env").read_text(), re.MULTILINE))
 
-    assert yaml.safe_load((DEPLOY / "dagster.yaml").read_text()) == dagster_yaml({})
-    assert dagster_yaml(listed) == dagster_yaml({})
+    assert yaml.safe_load((DEPLOY / "dagster.yaml").read_text()) == instance_config({})
+    assert instance_config(variables) == instance_config({})
 
 
-def test_the_password_stays_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_password_is_not_written_into_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", "hunter2-hunter2")
 
     write_instance(tmp_path)
 
-    written = (tmp_path / "dagster.yaml").read_text()
-    assert "hunter2" not in written
-    assert yaml.safe_load(written)["storage"]["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_PG_PASSWORD"}
+    text = (tmp_path / "dagster.yaml").read_text()
+    assert "hunter2" not in text
+    assert yaml.safe_load(text)["storage"]["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_PG_PASSWORD"}
 
 
-@pytest.mark.parametrize("written", ["0", "-1", "two", "1.5", "9" * 30, "²"])
-def test_a_limit_that_is_no_whole_number_is_refused_in_a_sentence(written: str) -> None:
-    with pytest.raises(UnusableVariableError, match="VERIFYWISE_SYNCS_AT_ONCE has to be a whole number from 1"):
-        dagster_yaml({"VERIFYWISE_SYNCS_AT_ONCE": written})
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "9" * 30, "²"])
+def test_a_limit_that_is_not_a_whole_number_is_rejected_with_the_range(value: str) -> None:
+    with pytest.raises(InvalidSettingError, match="VERIFYWISE_MAX_CONCURRENT_SYNCS .* must be a whole number from 1"):
+        instance_config({"VERIFYWISE_MAX_CONCURRENT_SYNCS": value})

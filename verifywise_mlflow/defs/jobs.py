@@ -2,20 +2,21 @@
 
 import dagster as dg
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.stages import stage_assets
-from verifywise_mlflow.pipeline.context import Stage
+from verifywise_mlflow.defs.run_tags import SYNC_JOB
 
-RETRY = dg.RetryPolicy(max_retries=1, delay=5, jitter=dg.Jitter.PLUS_MINUS)
-"""For what passes by itself: a database that fails over, a server that restarts. An asset that fails for another
-reason (a wrong password, a broken tenants.yaml) says so, and is not tried again. Once only, and soon, since the run
-keeps its place in the queue meanwhile: a server that stays down is asked again by the next schedule."""
+RETRY_POLICY = dg.RetryPolicy(max_retries=1, delay=5, jitter=dg.Jitter.PLUS_MINUS)
+"""For transient errors: a database that fails over, a server that restarts. An asset that fails for another reason (a
+wrong password, a broken tenants.yaml) disallows the retry. There is one retry, and soon, since the run keeps its slot
+in the queue meanwhile; if a server stays down, the next schedule tries again."""
 
 sync_tenant = dg.define_asset_job(
-    "sync_tenant",
-    # Without the rules' checks, which the judging tells of all the same: that each is planned would be an event more,
-    # and a sync that fails before would let all of them look as if they had failed.
+    SYNC_JOB,
+    # Without the checks of the rules, whose results compliance_results logs anyway: planning each of them would cost one
+    # more event, and a sync that fails earlier would show all of them as failed.
     selection=dg.AssetSelection.assets(*stage_assets)
     - dg.AssetSelection.checks_for_assets(Stage.COMPLIANCE_RESULTS.value),
-    description="Syncs one tenant through all six stages. Run it for several with a backfill.",
-    op_retry_policy=RETRY,
+    description="Syncs one tenant through all six stages. To sync several tenants, launch a backfill.",
+    op_retry_policy=RETRY_POLICY,
 )

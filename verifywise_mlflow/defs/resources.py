@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from verifywise_mlflow.defs.held_connections import hold_connections
+from verifywise_mlflow.defs.dagster_compat import reuse_connections
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -17,49 +17,45 @@ from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
-def _described(tenant_id: str) -> Tenant:
-    tenants = load_tenants()
-    if tenant_id not in tenants:
-        raise TenantsFileError(f"tenant {tenant_id} is no longer in tenants.yaml: it is not synced")
-    return tenants[tenant_id]
+class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's type parameter is not used here
+    """Opens one sync for the run's tenant and ends it with the run, so each run leaves one audit entry for its end.
 
-
-class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own parameter, of no use here
-    """Opens one sync for the run's tenant and ends it with the run, so a run leaves one entry in the audit trail.
-
-    Credentials and the database's URL are read from where tenants.yaml and the environment point to, at
-    the moment of use: nothing of them passes through Dagster's configuration.
+    Credentials and the database URL are read at the moment of use, from the places that tenants.yaml and the
+    environment name. None of them passes through Dagster's configuration.
     """
 
-    reconcile: bool = Field(default=False, description="Read all linked runs again, not only what is due.")
-    rehash: bool = Field(default=False, description="List and hash all artifacts again, not only what is due.")
+    reconcile: bool = Field(default=False, description="Reread all linked runs, not only those that are due.")
+    rehash: bool = Field(default=False, description="List and hash all artifacts again, not only those that are due.")
     accept_removals: str | None = Field(
-        default=None, description="Let a large loss pass that was held back: who has looked at the server, and why."
+        default=None,
+        description="Accept a large removal that the removal guard held back. State who checked the server, and why "
+        "the removal is right.",
     )
     _sync: Sync | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Get ready for the run's events."""
+        """Let the run reuse its connections to Dagster's database."""
         if context.instance is not None:
-            hold_connections(context.instance)
+            reuse_connections(context.instance)
 
-    def of(self, context: dg.AssetExecutionContext) -> Sync:
-        """Return the sync of the run's tenant; open it the first time."""
+    def get(self, context: dg.AssetExecutionContext) -> Sync:
+        """Return the sync of the run's tenant. The first call opens it."""
         if self._sync is None:
-            tenant = _described(context.partition_key)
+            tenant = _load_tenant(context.partition_key)
             options = SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals)
-            with ExitStack() as until_it_began:
-                store = until_it_began.enter_context(Store(database_url()))
-                # Kept only once it began: one that did not is not to end, and Dagster's second try begins its own.
+            with ExitStack() as cleanup:
+                store = cleanup.enter_context(Store(database_url()))
+                # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
+                # step starts its own.
                 self._sync = Sync(tenant, store, options, context.run.run_id, now=self.now).__enter__()
-                until_it_began.pop_all()
+                cleanup.pop_all()
         return self._sync
 
     def now(self) -> datetime:
-        """Return the time that the sync goes by. No field: who launches a run is not to choose what the trail says."""
+        """Return the time that the sync records. Not a field: whoever launches a run must not choose audit times."""
         return datetime.now(UTC)
 
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster calls it so
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster's signature
         """End the sync, whether the run succeeded or not."""
         if self._sync is not None:
             try:
@@ -67,3 +63,10 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
             finally:
                 self._sync.store.close()
                 self._sync = None
+
+
+def _load_tenant(tenant_id: str) -> Tenant:
+    tenants = load_tenants()
+    if tenant_id not in tenants:
+        raise TenantsFileError(f"tenant {tenant_id} is not in tenants.yaml. Add it to the file to sync it")
+    return tenants[tenant_id]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from verifywise_mlflow.dagster_yaml import as_text, dagster_yaml
+from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
 
-SMALL: Mapping[str, str] = {"VERIFYWISE_SYNCS_AT_ONCE": "2", "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "1"}
+SMALL: Mapping[str, str] = {"VERIFYWISE_MAX_CONCURRENT_SYNCS": "2", "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "1"}
 
 
 def write_instance(home: Path, settings: Mapping[str, str] = SMALL) -> None:
     """Write dagster.yaml into the directory for DAGSTER_HOME, as the variables in ``settings`` say."""
-    (home / "dagster.yaml").write_text(as_text(dagster_yaml(settings)))
+    (home / "dagster.yaml").write_text(to_yaml(instance_config(settings)))
 
 
 def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Dagster's instance for production, as dagster_yaml makes it."""
+"""Dagster's instance for production, as ``dagster_yaml`` generates it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
-from verifywise_mlflow.dagster_yaml import as_text, dagster_yaml
+from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
 
 
 @contextmanager
 def production_instance(
     home: Path, environment: Mapping[str, str], *, in_sqlite: bool = False
 ) -> Iterator[dg.DagsterInstance]:
-    """Open the instance that the variables describe; in SQLite, which is quicker, where storage is not the point."""
-    described = dagster_yaml(environment)
+    """Open the instance that the variables configure; in SQLite, which is faster, if storage is not the point."""
+    config = instance_config(environment)
     if in_sqlite:
-        del described["storage"]
+        del config["storage"]
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(as_text(described))
+    (home / "dagster.yaml").write_text(to_yaml(config))
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
-def name_postgres(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the variables that tell Dagster where its database is."""
+def set_dagster_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables from which Dagster reads its database."""
     url = urlsplit(database_url)
     for name, value in (
         ("HOST", url.hostname),

@@ -9,7 +9,7 @@ import pytest
 
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.assets.compliance_metrics import assets_over_time
+from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_assets
 
 STAGES = [
     "registered_models",
@@ -86,7 +86,7 @@ def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_ar
     )
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
 
-    loaded = dg.Definitions.merge(defs, dg.Definitions(assets=assets_over_time()))
+    loaded = dg.Definitions.merge(defs, dg.Definitions(assets=compliance_metrics_assets()))
 
     graph = loaded.resolve_asset_graph()
     for tenant_id in ("acme", "9_b.C-d"):
@@ -94,4 +94,4 @@ def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_ar
         assert (node.partitions_def, node.is_executable) == (None, False)
         assert node.parent_keys == set()  # of hundreds, nobody could read the lineage
     path.write_text("tenants: [")
-    assert assets_over_time() == []
+    assert compliance_metrics_assets() == []

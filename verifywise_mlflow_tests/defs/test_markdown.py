@@ -7,11 +7,12 @@ from html import escape
 import pytest
 from markdown_it import MarkdownIt
 
-from verifywise_mlflow.defs.checks.data_quality import fresh_result, stage_check_results
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.defs.checks.data_quality import freshness_result, stage_check_results
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Progress, Stage, StageReport
+from verifywise_mlflow.pipeline.context import Note, Progress, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.tenants.freshness import StageAge
+from verifywise_mlflow.tenants.freshness import StageFreshness
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
 
 
@@ -26,12 +27,13 @@ from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
     ],
 )
 def test_what_a_server_said_is_text_where_dagster_reads_markdown(store: Store, said: str, shown: str | None) -> None:
-    late = StageAge("canonical_records", None, is_late=True)
-    report = StageReport(Stage.MODEL_VERSIONS, Progress(read=1, notes=[said, "more"]), 1, 1, 0.1)
+    late = StageFreshness("canonical_records", None, is_stale=True)
+    report = StageReport(Stage.MODEL_VERSIONS, Progress(read=1, notes=[Note(said), Note("more")]), 1, 1, 0.1)
 
     (complete,) = stage_check_results(Sync(described(), store), report)
     rendered = [
-        MarkdownIt("js-default").render(result.description or "") for result in (fresh_result([late], said), complete)
+        MarkdownIt("js-default").render(result.description or "")
+        for result in (freshness_result([late], said), complete)
     ]
 
     code = f"<code>{escape(shown or said)}</code>"

@@ -10,17 +10,17 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # a queue asks for one
 
-from verifywise_mlflow.connector.change_probes import shown_registry
+from verifywise_mlflow.connector.change_probes import list_registry
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
-from verifywise_mlflow.defs.sensors.poll_cursor import Cursor
+from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions
-from verifywise_mlflow.http.pools import server_slots
+from verifywise_mlflow.http.pools import request_slots
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services import change_polls
-from verifywise_mlflow.services.change_polls import ask_listings, news_of_listings
+from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import sync
@@ -42,20 +42,20 @@ class Ticking:
 
     def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
         self.sensor, self.instance = sensor, instance
-        self.cursor = Cursor()
+        self.cursor = PollCursor()
         self.events: list[dg.AssetObservation] = []
         self.skipped: str | None = None
 
     def tick(self) -> list[str]:
         """Return the tenants for which the tick asks for a sync."""
         # As if the last tick had been yesterday, and all had been let off their back-off.
-        failing = {name: how._replace(again_at=0) for name, how in self.cursor.failing.items()}
+        failing = {name: how._replace(retry_at=0) for name, how in self.cursor.failing.items()}
         since = datetime.now(UTC) - timedelta(days=1)
-        left = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).written()
+        left = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).to_json()
         with dg.build_sensor_context(instance=self.instance, cursor=left) as context:
             result = self.sensor(context)
         assert isinstance(result, dg.SensorResult)
-        self.cursor = Cursor.read(result.cursor)
+        self.cursor = PollCursor.from_json(result.cursor)
         self.events += [event for event in result.asset_events if isinstance(event, dg.AssetObservation)]
         self.skipped = result.skip_reason.skip_message if result.skip_reason else None
         return [str(request.partition_key) for request in result.run_requests or []]
@@ -74,7 +74,7 @@ def test_the_poll_asks_for_one_sync_when_a_version_is_new_and_only_then(
     assert poll.tick() == []  # asked for already
     sync(tenant, store)
     assert poll.tick() == []
-    assert poll.cursor.told == {}
+    assert poll.cursor.requested == {}
 
 
 def test_the_listings_tell_of_what_moves_no_time_stamp_and_a_sync_ends_that(
@@ -103,7 +103,7 @@ def test_the_listings_tell_of_what_moves_no_time_stamp_and_a_sync_ends_that(
         if number in (1, 3, 6):
             sync(tenant, store)
             assert listings.tick() == []
-            assert listings.cursor.told == {}
+            assert listings.cursor.requested == {}
 
 
 def test_what_hides_among_the_prompts_is_not_missed_each_time(registry: Registry, tenant: Tenant, store: Store) -> None:
@@ -111,16 +111,16 @@ def test_what_hides_among_the_prompts_is_not_missed_each_time(registry: Registry
     registry.version("credit")
     registry.client.set_registered_model_tag("credit", "mlflow.prompt.is_prompt", "true")
     sync(tenant, store)
-    assert news_of_listings(store, "acme", ask_listings(tenant)) is None
+    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is None
 
     registry.client.set_model_version_tag("churn", "1", "mlflow.prompt.is_prompt", "true")
-    assert news_of_listings(store, "acme", ask_listings(tenant)) is not None, "who begins to hide is missed"
+    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is not None, "who begins to hide is missed"
 
 
 def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) -> None:
     registry.version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
-        shown = shown_registry(connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri})))
+        shown = list_registry(connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri})))
         assert (len(shown.models.rows), len(shown.versions.rows), proxy.requests) == (1, 1, 2)
 
 
@@ -142,7 +142,7 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     for _ in range(4):
         assert ticking.tick() == []
         assert "0 answered" in str(ticking.skipped)
-    assert ticking.cursor.failing["acme"].times == 4
+    assert ticking.cursor.failing["acme"].failures == 4
     tenants_file.write_text(described)
     assert ticking.tick() == []
     assert "acme" not in ticking.cursor.failing
@@ -164,17 +164,17 @@ def test_a_server_whose_places_another_sensor_holds_is_not_told_as_one_that_cann
     registry.version("churn")
     ticking = Ticking(new_versions, instance)
     settings = connection_settings(tenant)
-    places = server_slots(settings)
-    for _ in range(settings.bounds.requests_at_once):
+    places = request_slots(settings)
+    for _ in range(settings.limits.max_concurrent_requests):
         assert places.acquire(blocking=False)
     with monkeypatch.context() as hurried:
-        hurried.setattr(change_polls, "POLL_SECONDS", 0.3)  # how long it waits for a place
+        hurried.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long it waits for a place
         for _ in range(3):
             assert ticking.tick() == []
-            assert (ticking.cursor.owed, ticking.cursor.failing) == (("acme",), {})
+            assert (ticking.cursor.pending, ticking.cursor.failing) == (("acme",), {})
     assert ticking.events == []
 
-    for _ in range(settings.bounds.requests_at_once):
+    for _ in range(settings.limits.max_concurrent_requests):
         places.release()
     assert ticking.tick() == ["acme"]
 
@@ -194,7 +194,7 @@ def test_no_sync_is_asked_for_behind_one_that_is_queued_or_under_way(
     for sensor in (new_versions, changed_listings):
         ticking = Ticking(sensor, instance)
         assert ticking.tick() == []
-        assert ticking.cursor.owed == ("acme",)
+        assert ticking.cursor.pending == ("acme",)
     assert asked_by(reconcile, instance) == asked_by(rehash, instance) == []
 
 
@@ -213,7 +213,7 @@ def test_news_of_a_tenant_whose_backfill_waits_lets_that_go_sooner(
     waiting = instance.get_run_by_id(run.run_id)
     assert waiting is not None
     assert waiting.tags["dagster/priority"] == "5", "as soon as a run that the sensor had asked for"
-    assert ticking.cursor.owed == ("acme",), "and it looks again, in case that run comes to nothing"
+    assert ticking.cursor.pending == ("acme",), "and it looks again, in case that run comes to nothing"
 
 
 def asked_by(

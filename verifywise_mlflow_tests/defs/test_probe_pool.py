@@ -1,4 +1,4 @@
-"""The threads of a sweep: bounded, never waited for, and fair."""
+"""The probe pool's threads: limited in number, never waited for beyond the deadline, and fair to other servers."""
 
 from __future__ import annotations
 
@@ -7,93 +7,96 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from verifywise_mlflow.defs.sensors.probe_pool import Question, StillHangingError, Sweep
+from verifywise_mlflow.defs.sensors.probe_pool import Probe, ProbePool, ProbeTimeoutError
 
 
-def asked(sweep: Sweep, questions: list[Question[str]], *, budget: float = 1.0, longest: float = 0.5) -> dict[str, str]:
-    """Return what became of each question that was put."""
-    replies = sweep.ask(questions, budget_seconds=budget, longest_seconds=longest)
-    return {reply.tenant_id: type(reply.outcome).__name__ for reply in replies}
+def run_probes(
+    pool: ProbePool, probes: list[Probe[str]], *, budget: float = 1.0, max_probe_seconds: float = 0.5
+) -> dict[str, str]:
+    """Return the type of the outcome of each probe that was started."""
+    results = pool.run(probes, budget_seconds=budget, max_probe_seconds=max_probe_seconds)
+    return {result.tenant_id: type(result.outcome).__name__ for result in results}
 
 
-def ended(sweep: Sweep) -> bool:
+def all_threads_end(pool: ProbePool) -> bool:
     """Wait for the threads to end."""
     deadline = time.monotonic() + 10
-    while sweep.threads and time.monotonic() < deadline:
+    while pool.thread_count and time.monotonic() < deadline:
         time.sleep(0.01)
-    return not sweep.threads
+    return not pool.thread_count
 
 
-def question(name: str, ask: Callable[[], str] = lambda: "well", server: str = "") -> Question[str]:
-    return Question(name, server or name, ask)
+def probe(name: str, send: Callable[[], str] = lambda: "well", server: str = "") -> Probe[str]:
+    return Probe(name, server or name, send)
 
 
-def test_hanging_servers_hold_up_neither_this_tick_nor_the_next_and_cost_no_more_threads() -> None:
-    sweep = Sweep(places=3, places_a_server=1)
-    answers = threading.Event()
+def test_hanging_servers_delay_neither_this_tick_nor_the_next_and_use_no_more_threads() -> None:
+    pool = ProbePool(max_probes=3, max_probes_per_server=1)
+    release = threading.Event()
 
     def hang() -> str:
-        answers.wait(30)
+        release.wait(30)
         return "late"
 
-    hanging = [question("h1", hang), question("h2", hang)]
-    well = [question(f"w{index}") for index in range(20)]
-    began = time.monotonic()
-    first = asked(sweep, [*hanging, *well])
-    second = asked(sweep, [*hanging, *well])
-    assert time.monotonic() - began < 20
+    hanging = [probe("h1", hang), probe("h2", hang)]
+    well = [probe(f"w{index}") for index in range(20)]
+    started = time.monotonic()
+    first = run_probes(pool, [*hanging, *well])
+    second = run_probes(pool, [*hanging, *well])
+    assert time.monotonic() - started < 20
     assert first == second
-    assert {first.pop("h1"), first.pop("h2")} == {StillHangingError.__name__}
+    assert {first.pop("h1"), first.pop("h2")} == {ProbeTimeoutError.__name__}
     assert first == {f"w{index}": "str" for index in range(20)}
-    assert sweep.threads <= 3
+    assert pool.thread_count <= 3
 
-    answers.set()
-    assert ended(sweep)
-    assert asked(sweep, hanging) == {"h1": "str", "h2": "str"}, "who answers again is asked again"
-
-
-def test_where_every_place_hangs_nobody_is_said_to_have_answered() -> None:
-    sweep = Sweep(places=2, places_a_server=1)
-    answers = threading.Event()
-    asked(sweep, [question(name, lambda: str(answers.wait(30))) for name in ("h1", "h2")], budget=0.2, longest=0.1)
-    assert asked(sweep, [question("well")]) == {}
-    answers.set()
-    assert ended(sweep)
+    release.set()
+    assert all_threads_end(pool)
+    assert run_probes(pool, hanging) == {"h1": "str", "h2": "str"}, "a server that responds again is probed again"
 
 
-def test_tenants_of_a_server_that_hangs_do_not_take_the_places_of_others() -> None:
-    sweep = Sweep(places=4, places_a_server=2)
-    answers = threading.Event()
-    shared = [question(f"s{index}", lambda: str(answers.wait(30)), server="shared") for index in range(9)]
-    outcome = asked(sweep, [*shared, question("w1"), question("w2")])
-    answers.set()
-    assert outcome == {"s0": "StillHangingError", "s1": "StillHangingError", "w1": "str", "w2": "str"}
-    assert ended(sweep)
+def test_no_result_is_reported_if_every_thread_hangs() -> None:
+    pool = ProbePool(max_probes=2, max_probes_per_server=1)
+    release = threading.Event()
+    hanging = [probe(name, lambda: str(release.wait(30))) for name in ("h1", "h2")]
+    run_probes(pool, hanging, budget=0.2, max_probe_seconds=0.1)
+    assert run_probes(pool, [probe("well")]) == {}
+    release.set()
+    assert all_threads_end(pool)
 
 
-def test_an_error_is_its_tenants_own() -> None:
+def test_tenants_of_a_hanging_server_leave_threads_to_other_servers() -> None:
+    pool = ProbePool(max_probes=4, max_probes_per_server=2)
+    release = threading.Event()
+    shared = [probe(f"s{index}", lambda: str(release.wait(30)), server="shared") for index in range(9)]
+    outcomes = run_probes(pool, [*shared, probe("w1"), probe("w2")])
+    release.set()
+    assert outcomes == {"s0": "ProbeTimeoutError", "s1": "ProbeTimeoutError", "w1": "str", "w2": "str"}
+    assert all_threads_end(pool)
+
+
+def test_an_error_concerns_its_own_tenant_only() -> None:
     def fail() -> str:
         raise ValueError("no")
 
-    outcome = asked(Sweep(places=1, places_a_server=1), [question("bad", fail), question("well")])
-    assert outcome == {"bad": "ValueError", "well": "str"}
+    outcomes = run_probes(ProbePool(max_probes=1, max_probes_per_server=1), [probe("bad", fail), probe("well")])
+    assert outcomes == {"bad": "ValueError", "well": "str"}
 
 
-def test_questions_that_nobody_waits_for_any_more_are_not_put() -> None:
-    sweep = Sweep(places=1, places_a_server=1)
-    put: list[str] = []
+def test_probes_do_not_start_after_the_caller_has_stopped_iterating() -> None:
+    pool = ProbePool(max_probes=1, max_probes_per_server=1)
+    started: list[str] = []
 
     def slowly(name: str) -> str:
-        put.append(name)
+        started.append(name)
         time.sleep(0.05)
         return name
 
-    replies = sweep.ask(
-        [question(f"{index}", partial(slowly, f"{index}")) for index in range(100)],
+    results = pool.run(
+        [probe(f"{index}", partial(slowly, f"{index}")) for index in range(100)],
         budget_seconds=30,
-        longest_seconds=1,
+        max_probe_seconds=1,
     )
-    next(replies)
-    replies.close()  # type: ignore[attr-defined]  # it is a generator: so ends a tick in which our database fails
-    assert ended(sweep)
-    assert len(put) < 10
+    next(results)
+    results.close()  # type: ignore[attr-defined]  # a generator: a tick ends like this if our database fails
+    assert all_threads_end(pool)
+    assert len(started) < 10

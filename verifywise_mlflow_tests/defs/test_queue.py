@@ -12,7 +12,12 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from dagster._core.run_coordinator import SubmitRunContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from verifywise_mlflow.defs.run_queue.active_runs import InFlight, let_go_sooner, runs_in_flight, seen_by_sensor
+from verifywise_mlflow.defs.run_queue.active_runs import (
+    InFlightSyncs,
+    classify_in_flight,
+    raise_priority,
+    runs_in_flight,
+)
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}
@@ -26,9 +31,9 @@ ORIGIN = RemoteJobOrigin(
 )
 
 LIMITS = {
-    "VERIFYWISE_SYNCS_AT_ONCE": "4",
-    "VERIFYWISE_BACKFILL_SYNCS_AT_ONCE": "2",
-    "VERIFYWISE_SYNCS_PER_SERVER": "2",
+    "VERIFYWISE_MAX_CONCURRENT_SYNCS": "4",
+    "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "2",
+    "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": "2",
 }
 
 
@@ -65,8 +70,8 @@ class Queue:
         chosen = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
         return [run.tags["dagster/partition"] for run in chosen]
 
-    def in_flight(self) -> InFlight:
-        return seen_by_sensor(runs_in_flight(self.instance))
+    def in_flight(self) -> InFlightSyncs:
+        return classify_in_flight(runs_in_flight(self.instance))
 
     def begin(self) -> list[str]:
         """Begin these runs."""
@@ -148,7 +153,7 @@ def test_a_run_that_has_begun_since_keeps_its_tags(queue: Queue) -> None:
     run = queue.ask("own-0", BACKFILL)
     assert queue.begin() == ["own-0"]
 
-    let_go_sooner(queue.instance, run.run_id, 5)
+    raise_priority(queue.instance, run.run_id, 5)
 
     (begun,) = queue.of("own-0", dg.DagsterRunStatus.STARTING)
     assert begun.tags["dagster/priority"] == "-10"
@@ -187,7 +192,7 @@ def test_a_sensor_has_a_tenants_waiting_run_begun_sooner_and_asks_nothing_of_one
 
     assert seen.busy == {"own-0", "own-1", "own-3", "own-4"}
     (waiting,) = queue.of("own-2", dg.DagsterRunStatus.QUEUED)
-    assert seen.could_go_sooner == {"own-2": waiting.run_id}
+    assert seen.promotable == {"own-2": waiting.run_id}
 
 
 def test_two_backfills_over_the_same_tenant_have_its_runs_one_after_the_other(queue: Queue) -> None:

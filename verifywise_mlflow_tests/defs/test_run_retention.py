@@ -16,17 +16,18 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepo
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from verifywise_mlflow.dagster_yaml import UnusableVariableError
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.dagster_yaml import InvalidSettingError
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.checks.data_quality import stage_check_specs
+from verifywise_mlflow.defs.dagster_compat import code_location_of, delete_previous_runless_result
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.run_deletion import code_location_of, delete_old_runs, delete_old_runs_of
-from verifywise_mlflow.defs.runless_results import make_room_for
-from verifywise_mlflow.defs.schedules.run_retention import UNCHANGED, EndedRun, Kept, Needed, may_go
-from verifywise_mlflow.pipeline.context import Stage
-from verifywise_mlflow_tests.defs.production import name_postgres, production_instance
+from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs, delete_old_runs
+from verifywise_mlflow.defs.run_retention.policy import FinishedRun, ProtectedRuns, RetentionPeriods, is_deletable
+from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
+from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
-KEPT = Kept.by({})
+KEPT = RetentionPeriods.from_environment({})
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACME = ("sync_tenant", "acme")
 RECORDS = dg.AssetKey("canonical_records")
@@ -35,11 +36,11 @@ FRESH = dg.AssetCheckKey(RECORDS, "fresh")
 
 def ended(
     age: timedelta, *, succeeded: bool = True, did_nothing: bool = False, backfill: str | None = None
-) -> EndedRun:
-    return EndedRun("a-run", ACME, NOON - age, succeeded, did_nothing, backfill)
+) -> FinishedRun:
+    return FinishedRun("a-run", ACME, NOON - age, succeeded, did_nothing, backfill)
 
 
-NEEDED = Needed({ACME: NOON - timedelta(days=1)}, frozenset({"under-way"}), frozenset())
+NEEDED = ProtectedRuns({ACME: NOON - timedelta(days=1)}, frozenset({"under-way"}), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -50,24 +51,28 @@ NEEDED = Needed({ACME: NOON - timedelta(days=1)}, frozenset({"under-way"}), froz
         (ended(timedelta(days=8)), NEEDED, False),
         (ended(timedelta(days=91)), NEEDED, True),
         (ended(timedelta(days=8), succeeded=False), NEEDED, False),
-        (ended(timedelta(days=91), succeeded=False), Needed({}, frozenset(), frozenset()), True),
-        (ended(timedelta(days=91)), Needed({}, frozenset(), frozenset()), False),
-        (ended(timedelta(days=91)), Needed({ACME: NOON - timedelta(days=91)}, frozenset(), frozenset()), False),
+        (ended(timedelta(days=91), succeeded=False), ProtectedRuns({}, frozenset(), frozenset()), True),
+        (ended(timedelta(days=91)), ProtectedRuns({}, frozenset(), frozenset()), False),
+        (ended(timedelta(days=91)), ProtectedRuns({ACME: NOON - timedelta(days=91)}, frozenset(), frozenset()), False),
         (ended(timedelta(days=91), backfill="under-way"), NEEDED, False),
         (ended(timedelta(days=91), backfill="over"), NEEDED, True),
-        (ended(timedelta(days=91)), Needed(NEEDED.newest, frozenset(), frozenset({"a-run"})), False),
+        (ended(timedelta(days=91)), ProtectedRuns(NEEDED.newest_success, frozenset(), frozenset({"a-run"})), False),
     ],
 )
-def test_a_run_goes_when_it_is_old_and_nothing_of_now_hangs_on_it(run: EndedRun, needed: Needed, goes: bool) -> None:
-    assert may_go(run, KEPT, needed, NOON) is goes
+def test_a_run_goes_when_it_is_old_and_nothing_of_now_hangs_on_it(
+    run: FinishedRun, needed: ProtectedRuns, goes: bool
+) -> None:
+    assert is_deletable(run, KEPT, needed, NOON) is goes
 
 
 def test_how_long_runs_are_kept_comes_from_the_environment_and_nonsense_deletes_none() -> None:
-    said = {"VERIFYWISE_KEEP_RUNS_DAYS": "30", "VERIFYWISE_KEEP_UNCHANGED_RUNS_DAYS": "60"}
+    said = {"VERIFYWISE_RUN_RETENTION_DAYS": "30", "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": "60"}
 
-    assert Kept.by(said) == Kept(timedelta(days=30), timedelta(days=30))  # nobody keeps longer what is of less worth
-    with pytest.raises(UnusableVariableError, match="VERIFYWISE_KEEP_RUNS_DAYS"):
-        Kept.by({"VERIFYWISE_KEEP_RUNS_DAYS": "0"})
+    assert RetentionPeriods.from_environment(said) == RetentionPeriods(
+        timedelta(days=30), timedelta(days=30)
+    )  # nobody keeps longer what is of less worth
+    with pytest.raises(InvalidSettingError, match="VERIFYWISE_RUN_RETENTION_DAYS"):
+        RetentionPeriods.from_environment({"VERIFYWISE_RUN_RETENTION_DAYS": "0"})
 
 
 def stage_asset(stage: Stage) -> dg.AssetsDefinition:
@@ -96,8 +101,8 @@ JOB = dg.Definitions(
 
 @pytest.fixture
 def instance(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    name_postgres(database_url, monkeypatch)
-    with production_instance(tmp_path, {"VERIFYWISE_COMPUTE_LOGS": str(tmp_path / "logs")}) as instance:
+    set_dagster_database(database_url, monkeypatch)
+    with production_instance(tmp_path, {"VERIFYWISE_COMPUTE_LOG_DIR": str(tmp_path / "logs")}) as instance:
         instance.add_dynamic_partitions("tenants", ["acme", "globex"])
         yield instance
 
@@ -118,7 +123,7 @@ def sync(
 def test_after_the_deletion_each_tenant_is_still_materialized_and_has_its_newest_results(
     instance: dg.DagsterInstance, database_url: str, tmp_path: Path
 ) -> None:
-    nothing_new = {UNCHANGED: "true"}
+    nothing_new = {UNCHANGED_TAG: "true"}
     changed = sync(instance, "acme")
     unchanged = sync(instance, "acme", nothing_new)
     failed = sync(instance, "acme", {"fails": "yes"})
@@ -134,10 +139,10 @@ def test_after_the_deletion_each_tenant_is_still_materialized_and_has_its_newest
     everything = {changed, unchanged, failed, filled, newest, part, only, under_way.run_id}
     assert run_ids(instance) == everything
 
-    assert delete_old_runs_of(instance, None, KEPT, now) == 0
-    assert delete_old_runs_of(instance, None, KEPT, now + timedelta(days=8)) == 1
+    assert delete_expired_runs(instance, None, KEPT, now) == 0
+    assert delete_expired_runs(instance, None, KEPT, now + timedelta(days=8)) == 1
     assert run_ids(instance) == everything - {unchanged}
-    assert delete_old_runs_of(instance, None, KEPT, now + timedelta(days=91)) == 2
+    assert delete_expired_runs(instance, None, KEPT, now + timedelta(days=91)) == 2
 
     assert run_ids(instance) == {filled, newest, part, only, under_way.run_id}
     assert shown(instance) == before == ({"acme", "globex"}, [newest, only])
@@ -153,15 +158,15 @@ def test_a_sensor_tells_a_tenants_result_as_often_as_it_has_to_and_what_is_super
         told = dg.AssetCheckEvaluation(
             asset_key=RECORDS, check_name="fresh", passed=False, metadata={}, description=why, partition=tenant
         )
-        make_room_for(instance, told)
+        delete_previous_runless_result(instance, told)
         instance.report_runless_asset_event(told)
         instance.report_runless_asset_event(dg.AssetObservation(mlflow_server.key, partition=tenant))
     assert shown_results(instance) == ["late again", "late"]
     synced = sync(instance, "acme")
 
-    delete_old_runs_of(instance, None, KEPT, datetime.now(UTC) + timedelta(days=89))
+    delete_expired_runs(instance, None, KEPT, datetime.now(UTC) + timedelta(days=89))
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 6
-    delete_old_runs_of(instance, None, KEPT, datetime.now(UTC) + timedelta(days=91))
+    delete_expired_runs(instance, None, KEPT, datetime.now(UTC) + timedelta(days=91))
 
     told_of = rows(
         database_url, "SELECT partition, run_id FROM asset_check_executions WHERE check_name = 'fresh' ORDER BY 1"
@@ -187,7 +192,7 @@ def test_runs_and_reports_of_another_code_location_stay_whatever_they_are_called
     for _ in range(2):
         instance.report_runless_asset_event(dg.AssetObservation(foreign, partition="acme"))
 
-    assert delete_old_runs_of(instance, code_location_of(goes), KEPT, datetime.now(UTC) + timedelta(days=91)) == 1
+    assert delete_expired_runs(instance, code_location_of(goes), KEPT, datetime.now(UTC) + timedelta(days=91)) == 1
 
     assert run_ids(instance) == {newest.run_id, others.run_id, others_newest.run_id, *of_none}
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 3
@@ -199,7 +204,7 @@ def test_the_job_deletes_by_the_environment_and_is_itself_soon_deleted(instance:
     assert result.success
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.tags[UNCHANGED] == "true"
+    assert run.tags[UNCHANGED_TAG] == "true"
 
 
 def shown(instance: dg.DagsterInstance) -> tuple[set[str], list[str]]:

@@ -10,7 +10,7 @@ import pytest
 from dagster_shared.serdes import serialize_value
 
 from verifywise_mlflow.definitions import defs
-from verifywise_mlflow.defs.schedules.run_retention import UNCHANGED
+from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.defs.sensors.registry_sensors import tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.pipeline.syncing import rows
@@ -96,7 +96,7 @@ def test_a_sync_that_finds_nothing_new_leaves_little_in_the_event_log_and_each_c
 
     result = run(instance)
 
-    marked = {one.run_id for one in instance.get_runs(dg.RunsFilter(tags={UNCHANGED: "true"}))}
+    marked = {one.run_id for one in instance.get_runs(dg.RunsFilter(tags={UNCHANGED_TAG: "true"}))}
     assert marked == {result.run_id}
     events = [serialize_value(event) for event in instance.all_logs(result.run_id)]
     # Some 95 events and 200 KiB where a third of the rules is open. Each sync of each tenant leaves so much.

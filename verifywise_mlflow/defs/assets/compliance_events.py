@@ -1,4 +1,4 @@
-"""How a tenant stands now, as events: its figures over time, and a result for each rule."""
+"""A tenant's current compliance as Dagster events: its metrics over time and a check result for each rule."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
-from verifywise_mlflow.defs.assets.asset_metadata import Shown
-from verifywise_mlflow.defs.assets.compliance_metrics import figures_event, over_time
-from verifywise_mlflow.defs.checks.rule_description import DescribedRule
-from verifywise_mlflow.defs.checks.rule_results import check_results
-from verifywise_mlflow.defs.looked_at import newest_materialization
+from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry
+from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_event, compliance_metrics_key
+from verifywise_mlflow.defs.checks.rule_description import RuleDescription
+from verifywise_mlflow.defs.checks.rule_results import rule_check_results
+from verifywise_mlflow.defs.dagster_compat import latest_materialization
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
-from verifywise_mlflow.services.compliance_summary import Standing, standing
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.services.compliance_summary import ComplianceSummary, summarize_compliance
+from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """How a tenant stands by the rules that it is asked."""
+class ComplianceEvents:
+    """The events for a tenant's compliance at a time."""
 
     tenant: Tenant
     rules: RuleSet
-    standing: Standing
-    at: datetime
+    summary: ComplianceSummary
+    evaluated_at: datetime
 
     @classmethod
-    def now(cls, store: Store, tenant: Tenant) -> Judged:
-        """Look into our store."""
-        rules, at = rules_of(tenant), datetime.now(UTC)
-        return cls(tenant, rules, standing(store, tenant.tenant_id, rules, at), at)
+    def load(cls, store: Store, tenant: Tenant) -> ComplianceEvents:
+        """Read the tenant's current compliance from the store."""
+        rules, now = load_rules(tenant), datetime.now(UTC)
+        return cls(tenant, rules, summarize_compliance(store, tenant.tenant_id, rules, now), now)
 
-    def figures(self) -> dict[str, Shown]:
-        """Return what stands beside the materialization."""
-        return {**self.standing.figures(), "over_time": dg.MetadataValue.asset(over_time(self.tenant.tenant_id))}
+    def metadata(self) -> dict[str, MetadataEntry]:
+        """Return the metadata of the materialization of ``compliance_results``."""
+        over_time = dg.MetadataValue.asset(compliance_metrics_key(self.tenant.tenant_id))
+        return {**self.summary.metrics(), "over_time": over_time}
 
-    def over_time(self) -> dg.AssetMaterialization:
-        """Return the figures as those that are plotted."""
-        return figures_event(self.tenant.tenant_id, self.standing)
+    def metrics_event(self) -> dg.AssetMaterialization:
+        """Return the materialization that Dagster plots over time."""
+        return compliance_metrics_event(self.tenant.tenant_id, self.summary)
 
-    def results(
-        self, known: Mapping[str, DescribedRule], instance: dg.DagsterInstance
+    def check_results(
+        self, descriptions: Mapping[str, RuleDescription], instance: dg.DagsterInstance
     ) -> Iterator[dg.AssetCheckEvaluation]:
-        """Yield a result for each of the checks."""
-        looked_at = newest_materialization(instance, Stage.COMPLIANCE_RESULTS, self.tenant.tenant_id)
-        return check_results(self.tenant, self.rules, self.standing, known, self.at, looked_at)
+        """Yield a result for each check that Dagster knows."""
+        target = latest_materialization(instance, dg.AssetKey(Stage.COMPLIANCE_RESULTS.value), self.tenant.tenant_id)
+        return rule_check_results(self.tenant, self.rules, self.summary, descriptions, self.evaluated_at, target)

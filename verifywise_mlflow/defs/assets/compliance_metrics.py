@@ -1,9 +1,9 @@
-"""A tenant's figures over time, as an asset of its own that is not partitioned.
+"""A tenant's compliance metrics over time, as an unpartitioned asset per tenant.
 
-Of a partitioned asset Dagster plots the newest figures alone, one partition beside the other, and the plots of its
-checks go from tenant to tenant and back. Over time it plots an asset that is not partitioned, and only one that the
-code describes: so there is one for each tenant that tenants.yaml names. Nobody materializes them but the sync.
-No lineage leads to them: with those of hundreds of tenants nobody could read that of the six stages.
+Dagster plots only the newest value of each partition of a partitioned asset, and the plots of its checks mix all
+tenants. It plots values over time only for an unpartitioned asset that the code defines, so there is one for each tenant
+in tenants.yaml. Only a sync materializes them. They have no lineage: with hundreds of tenants it would bury that of the
+six stages.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from __future__ import annotations
 import dagster as dg
 
 from verifywise_mlflow.compliance.score import SCORE_RULE
-from verifywise_mlflow.services.compliance_summary import Standing
+from verifywise_mlflow.services.compliance_summary import ComplianceSummary
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 
 _NAME = "compliance_over_time"
 
 
-def over_time(tenant_id: str) -> dg.AssetKey:
-    """Return the asset of a tenant's figures."""
+def compliance_metrics_key(tenant_id: str) -> dg.AssetKey:
+    """Return the key of a tenant's metrics asset."""
     return dg.AssetKey([_NAME, tenant_id])
 
 
-def assets_over_time() -> list[dg.AssetSpec]:
-    """Return the assets of the tenants that are known when the code is loaded.
+def compliance_metrics_assets() -> list[dg.AssetSpec]:
+    """Return the metrics assets of the tenants that tenants.yaml names when the code is loaded.
 
-    Of a tenant that comes later the figures are kept from its first sync on, and plotted once the code was reloaded.
+    The metrics of a tenant that is added later are recorded from its first sync and plotted after the next reload.
     """
     try:
-        known = load_tenants()
-    except TenantsFileError:  # the page loads all the same; the sensor for tenants says what is wrong
+        tenants = load_tenants()
+    except TenantsFileError:  # the code location must load anyway; the sensor `tenants` reports the error
         return []
     return [
         dg.AssetSpec(
-            over_time(tenant_id),
+            compliance_metrics_key(tenant_id),
             group_name=_NAME,
             owners=["team:data-platform"],
-            description=f"How {tenant_id} stands after each sync. The compliance score: {SCORE_RULE} Open gaps are "
-            "those that no waiver covers; a gap is as old as it has been open without a break.",
+            description=f"Compliance metrics of {tenant_id} after each sync. Compliance score: {SCORE_RULE} Open gaps "
+            "are those without a waiver. The age of a gap counts from when it last opened.",
         )
-        for tenant_id in known
+        for tenant_id in tenants
     ]
 
 
-def figures_event(tenant_id: str, standing: Standing) -> dg.AssetMaterialization:
-    """Return a tenant's figures as Dagster keeps them."""
-    return dg.AssetMaterialization(over_time(tenant_id), metadata=standing.figures())
+def compliance_metrics_event(tenant_id: str, summary: ComplianceSummary) -> dg.AssetMaterialization:
+    """Return a tenant's metrics as a materialization of its metrics asset."""
+    return dg.AssetMaterialization(compliance_metrics_key(tenant_id), metadata=summary.metrics())

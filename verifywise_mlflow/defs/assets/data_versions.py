@@ -1,7 +1,7 @@
-"""A data version for each stage of each tenant, so that what did not change makes nothing after it look stale.
+"""A data version per stage and tenant, so that an unchanged stage does not mark its descendants as out of date.
 
-Dagster's default is the run's id: each sync would make all descendants look out of date. The hash of how many rows
-there are and of the newest revision costs one small query; the store writes no row that did not change.
+Dagster's default is the run's ID, with which each sync would mark them. A hash of the row count and the newest revision
+costs one small query; the store writes no row that has not changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""When Dagster itself warns. Its policies hold for a whole asset, so each tenant has the check ``fresh`` beside them.
+"""Dagster's freshness policy for the stages.
 
-One busy tenant keeps an asset's policy green while all others were never synced: the policy tells that syncing as a
-whole stands still, the check tells of whom. When a tenant is late: ``tenants/freshness.py``.
+A policy holds for a whole asset: one busy tenant keeps it passing while no other is ever synced. So the policy detects
+that syncing as a whole has stopped, and the check ``fresh`` detects which tenants are stale (``tenants/freshness.py``).
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ from datetime import timedelta
 
 import dagster as dg
 
-POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""Schedules look at every tenant each hour: two missed ones are worth a look, six are an outage."""
+FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
+"""The schedules request a sync of every tenant each hour: two missed ones deserve a warning, six are an outage."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry, materialization_metadata, stage_metadata
 from verifywise_mlflow.defs.assets.compliance_events import ComplianceEvents
@@ -21,7 +22,6 @@ from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
-from verifywise_mlflow.defs.markdown import escape_invisible
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync

@@ -1,33 +1,33 @@
-"""The tag-hygiene report as a table beside a materialization."""
+"""The tag hygiene report as table metadata of ``canonical_records``."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from verifywise_mlflow.normalizer.findings import quoted
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.tag_hygiene import TagHygiene
-from verifywise_mlflow.services.tag_hygiene import problems
+from verifywise_mlflow.services.tag_hygiene import problem_rows
 
-_SHOWN = 50
-"""Rows; `verifywise-mlflow tags` shows all."""
-_TEXTS = ("problem", "where", "key", "value", "probably", "example")
-_SCHEMA = dg.TableSchema([*map(dg.TableColumn, _TEXTS), dg.TableColumn("uses", "int")])
+_MAX_ROWS = 50
+"""`verifywise-mlflow tags` lists all."""
+_TEXT_COLUMNS = ("problem", "where", "key", "value", "probably", "example")
+_SCHEMA = dg.TableSchema([*map(dg.TableColumn, _TEXT_COLUMNS), dg.TableColumn("uses", "int")])
 
 
 def tag_hygiene_table(report: TagHygiene) -> dg.TableMetadataValue:
-    """Return the report as Dagster shows tables: misspelt keys first, then unknown values, then unmapped keys."""
+    """Return the report as a table: misspelled keys first, then unknown values, then unmapped keys."""
     records = []
-    for row in problems(report)[:_SHOWN]:
+    for row in problem_rows(report)[:_MAX_ROWS]:
         version = f" version {row['example_version']}" if row["example_version"] else ""
         records.append(
             dg.TableRecord(
                 {
                     "problem": str(row["problem"]),
                     "where": str(row["where"]),
-                    "key": quoted(str(row["key"])),
-                    "value": quoted(str(row["value"])) if row["value"] is not None else None,
+                    "key": quote(str(row["key"])),
+                    "value": quote(str(row["value"])) if row["value"] is not None else None,
                     "probably": row["probably"],
-                    "example": quoted(str(row["example_model"])) + version,
+                    "example": quote(str(row["example_model"])) + version,
                     "uses": row["uses"],
                 }
             )

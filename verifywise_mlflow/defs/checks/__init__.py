@@ -1,1 +1,1 @@
-"""Asset checks: one per policy rule, and checks of the data itself."""
+"""Asset checks: a check per rule of the policies, and checks of data quality."""

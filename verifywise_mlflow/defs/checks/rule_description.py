@@ -1,4 +1,4 @@
-"""A rule as its check's page describes it, once for all tenants: what it asks, why, and what to do where it fails."""
+"""A rule as its check's page describes it, once for all tenants: what it requires, why, and what to do if it fails."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Final
 
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.defs.markdown import inert_markdown, pages_of_references
+from verifywise_mlflow.defs.markdown import escape_markdown, reference_links
 
 _HOW_TO_READ: Final = (
-    "A warning says that versions fail this rule, that MLflow shows no evidence for it ('not evidenced', which is not "
-    "non-compliance: it may be done and documented elsewhere), or that it could not be evaluated. Gaps that a waiver "
-    "covers stay gaps and are counted beside; a check passes where no other is open. Of the verdicts, those are left "
-    "out that no version has; of the gaps, the five worst are shown. Where a tenant's policy says otherwise than this "
-    "page, its result says so."
+    "The check warns if a version fails this rule, if MLflow shows no evidence ('not evidenced': it may be done and "
+    "documented elsewhere, so this is not non-compliance), or if the rule could not be evaluated. Gaps with a waiver are "
+    "counted separately; the check passes if no other gap is open. A result shows the number of versions for each "
+    "verdict that occurs, and the five worst gaps. It also shows where the tenant's policy differs from this page."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedRule:
-    """A rule, and the policy that asks for it."""
+class RuleDescription:
+    """A rule and the policy that contains it."""
 
     rule: Rule
     policy: Policy
@@ -32,24 +31,24 @@ class DescribedRule:
 
     @property
     def markdown(self) -> str:
-        """What the check's page says. A tenant's own policy is text in it and nothing else."""
+        """The description on the check's page. Text from a tenant's own policy is escaped."""
         rule = self.rule
         return "\n\n".join(
             (
-                f"{_inert(rule.title)}.",
-                f"**Why:** {_inert(rule.rationale)}",
-                f"**What to do:** {_inert(rule.remedy)}",
-                f"Severity {rule.severity.value}, asked by the policy {self.policy_name}. Gives evidence for:",
-                pages_of_references(rule.references).md_str or "",
+                f"{_escape_line(rule.title)}.",
+                f"**Why:** {_escape_line(rule.rationale)}",
+                f"**What to do:** {_escape_line(rule.remedy)}",
+                f"Severity {rule.severity.value}, from the policy {self.policy_name}. Evidence for:",
+                reference_links(rule.references).md_str or "",
                 f"**How to read it:** {_HOW_TO_READ}",
             )
         )
 
 
-def _inert(text: str) -> str:
-    return inert_markdown(" ".join(text.split()))  # YAML folds or keeps lines, as it is asked
+def _escape_line(text: str) -> str:
+    return escape_markdown(" ".join(text.split()))  # a YAML text may hold line breaks
 
 
 def check_name(rule_id: str) -> str:
-    """Return a rule's id as Dagster takes it for a name."""
+    """Return a rule's ID as a name that Dagster accepts."""
     return rule_id.replace("-", "_")

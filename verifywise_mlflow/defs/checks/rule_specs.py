@@ -1,7 +1,7 @@
-"""The policies' rules as asset checks on ``compliance_results``, each with a result for each tenant.
+"""The rules of the policies as asset checks on ``compliance_results``, partitioned by tenant.
 
-Dagster marks partitioned checks as a preview. Without them each tenant's result would overwrite the
-tenant's before it, so the page would only ever show the last one synced.
+Partitioned checks are a preview feature of Dagster. Without them each tenant's result would overwrite the previous
+tenant's, and the page would show only the tenant that was synced last.
 """
 
 import logging
@@ -11,43 +11,43 @@ from collections.abc import Mapping
 import dagster as dg
 
 from verifywise_mlflow.compliance.rules.policy import default_policy
-from verifywise_mlflow.defs.checks.rule_description import DescribedRule, check_name
+from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.services.tenant_policies import rules_of
+from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
 
 
-def check_specs(asset: str, known: Mapping[str, DescribedRule]) -> list[dg.AssetCheckSpec]:
-    """Return a check for each rule that any tenant is asked.
-
-    Dagster has to know them when it loads the code: a policy that comes later shows once that was reloaded.
-    """
+def rule_check_specs(asset: str, descriptions: Mapping[str, RuleDescription]) -> list[dg.AssetCheckSpec]:
+    """Return a check for each described rule."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
-            # Of what stands beside a check Dagster's pages show the description alone, and read it as Markdown.
-            dg.AssetCheckSpec(name=name, asset=asset, description=one.markdown, partitions_def=tenant_partitions)
-            for name, one in known.items()
+            # Dagster's pages show no metadata of a check, only its description, which they render as Markdown.
+            dg.AssetCheckSpec(
+                name=name, asset=asset, description=description.markdown, partitions_def=tenant_partitions
+            )
+            for name, description in descriptions.items()
         ]
 
 
-def known_rules() -> dict[str, DescribedRule]:
-    """Return the rules of the default policy, and those of the policies that tenants.yaml names, by their checks.
+def rule_descriptions() -> dict[str, RuleDescription]:
+    """Return, by check name, the rules of the default policy and of the policies that tenants.yaml names.
 
-    What cannot be read is left out, so that the page loads all the same; the tenant's next sync says what is wrong.
+    Dagster has to know the checks when it loads the code, so a policy that is added later appears after a reload. A
+    policy that cannot be read is skipped so that the code location loads; the tenant's next sync reports the error.
     """
     default = default_policy()
-    known = {check_name(rule.id): DescribedRule(rule, default) for rule in default.rules}
+    descriptions = {check_name(rule.id): RuleDescription(rule, default) for rule in default.rules}
     try:
-        described = load_tenants()
+        tenants = load_tenants()
     except TenantsFileError:
-        return known
-    for tenant in described.values():
+        return descriptions
+    for tenant in tenants.values():
         try:
-            asked = rules_of(tenant)
+            rules = load_rules(tenant)
         except TenantsFileError as error:
-            logging.getLogger(__name__).warning("no checks for its own rules: %s", error)
+            logging.getLogger(__name__).warning("no checks for the tenant's own rules: %s", error)
             continue
-        for rule in asked.rules:
-            known.setdefault(check_name(rule.id), DescribedRule(rule, asked.policy_of[rule.id]))
-    return known
+        for rule in rules.rules:
+            descriptions.setdefault(check_name(rule.id), RuleDescription(rule, rules.policy_of[rule.id]))
+    return descriptions

@@ -1,1 +1,1 @@
-"""The run queue: priority, deduplication and active runs."""
+"""The run queue: priorities, deduplication and active runs."""

@@ -1,4 +1,4 @@
-"""Which tenants have a sync queued or under way, or one that has just failed: they are not asked for again."""
+"""Tenants with a queued or running sync, or with one that failed recently: no further sync is requested for them."""
 
 from __future__ import annotations
 
@@ -9,70 +9,74 @@ from datetime import datetime
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 
-from verifywise_mlflow.defs.run_queue.policy import OF_A_SENSOR, PARTITION, PRIORITY, SYNC_JOB, urgency
+from verifywise_mlflow.defs.run_queue.policy import SENSOR_PRIORITY, effective_priority
+from verifywise_mlflow.defs.run_tags import PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
 
-_UNDER_WAY = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
+_IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 
 
 @dataclass(frozen=True, slots=True)
-class InFlight:
-    """The syncs that have not ended, as a sensor sees them."""
+class InFlightSyncs:
+    """The syncs that have not ended, from the point of view of a sensor that has found a change."""
 
     busy: frozenset[str]
-    """The tenants of which one is under way, or will be as soon as a sensor's own would."""
-    could_go_sooner: Mapping[str, str]
-    """Of the other tenants that have one in the queue, that run: a backfill's, mostly, which may wait for an hour."""
+    """Tenants whose sync is running, or will start as soon as one that the sensor requests would."""
+    promotable: Mapping[str, str]
+    """Other tenants with a queued sync, and its run ID. Most belong to a backfill and may wait for an hour."""
 
 
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Return the runs of tenants that have not ended, whoever asked for them.
+    """Return the tenants' runs that have not ended, whatever requested them.
 
-    Of all jobs: what a person materializes on an asset's page, and a backfill's runs, are none of the tenants' job.
+    Runs of all jobs count: what a person materializes on an asset's page, and what a backfill runs, belongs to a job of
+    Dagster's own.
     """
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
-    return [run for run in runs if PARTITION in run.tags]
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_IN_FLIGHT))
+    return [run for run in runs if PARTITION_TAG in run.tags]
 
 
 def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
-    """Return the partition keys of the runs that have not ended."""
-    return {run.tags[PARTITION] for run in runs_in_flight(instance)}
+    """Return the tenants with runs that have not ended."""
+    return {run.tags[PARTITION_TAG] for run in runs_in_flight(instance)}
 
 
-def seen_by_sensor(runs: Iterable[dg.DagsterRun]) -> InFlight:
-    """Tell those that a sensor waits for from those that it can have begun sooner.
+def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
+    """Separate the tenants that a sensor must wait for from those whose queued sync it can promote.
 
-    A run of single assets, which waits, does neither: nobody knows whether it would read what is new.
+    A queued run of single assets counts as neither: it may not read what has changed.
     """
-    busy, sooner = set(), {}
+    busy, promotable = set(), {}
     for run in runs:
         is_sync, is_queued = run.job_name == SYNC_JOB, run.status is Status.QUEUED
-        if is_sync and is_queued and urgency(run.tags) < OF_A_SENSOR:
-            sooner[run.tags[PARTITION]] = run.run_id
+        if is_sync and is_queued and effective_priority(run.tags) < SENSOR_PRIORITY:
+            promotable[run.tags[PARTITION_TAG]] = run.run_id
         elif is_sync or not is_queued:
-            busy.add(run.tags[PARTITION])
-    return InFlight(frozenset(busy), {tenant_id: run for tenant_id, run in sooner.items() if tenant_id not in busy})
+            busy.add(run.tags[PARTITION_TAG])
+    return InFlightSyncs(
+        frozenset(busy), {tenant_id: run_id for tenant_id, run_id in promotable.items() if tenant_id not in busy}
+    )
 
 
-def let_go_sooner(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
-    """Give a run in the queue another place there. Dagster's daemon looks at the tag whenever it takes runs out.
+def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
+    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag whenever it dequeues runs.
 
-    Dagster writes the whole run with its tags, as it has just read it: of a run that has begun, it could undo what the
-    run's own process writes.
+    ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, that could undo what
+    the run's own process writes.
     """
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status in (Status.QUEUED, Status.NOT_STARTED):
-        instance.add_run_tags(run_id, {PRIORITY: str(priority)})
+        instance.add_run_tags(run_id, {PRIORITY_TAG: str(priority)})
 
 
-def tenants_that_failed(instance: dg.DagsterInstance, since: datetime) -> set[str]:
-    """Return the partition keys of the runs that were asked for since then and failed, or were ended by somebody.
+def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> set[str]:
+    """Return the tenants with a run that was created since then and failed, or was canceled while it ran.
 
-    What was taken out of the queue before it began asked no server: mostly another sync of the tenant made it needless.
+    A run that was canceled in the queue contacted no server: usually another sync of the tenant made it redundant.
     """
     ended = dg.RunsFilter(statuses=[Status.FAILURE, Status.CANCELED], created_after=since)
     return {
-        record.dagster_run.tags[PARTITION]
+        record.dagster_run.tags[PARTITION_TAG]
         for record in instance.get_run_records(ended)
-        if PARTITION in record.dagster_run.tags
+        if PARTITION_TAG in record.dagster_run.tags
         and (record.dagster_run.status is Status.FAILURE or record.start_time is not None)
     }

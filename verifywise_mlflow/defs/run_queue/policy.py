@@ -1,4 +1,4 @@
-"""What a run is told apart by in the queue: its tenant, its tenant's server, and who asked for it. Pure."""
+"""Priority and deduplication of queued runs. Pure."""
 
 from __future__ import annotations
 
@@ -6,95 +6,93 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from verifywise_mlflow.defs.run_tags import (
+    BACKFILL_TAG,
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    SCHEDULE_TAG,
+    SENSOR_TAG,
+    SERVER_TAG,
+)
 from verifywise_mlflow.tenants.tenant import Tenant
 
-SYNC_JOB = "sync_tenant"
-"""Named here, too, since Dagster's daemon and webserver read this without importing what the job consists of."""
-PARTITION = "dagster/partition"
-BACKFILL = "dagster/backfill"
-SENSOR = "dagster/sensor_name"
-SCHEDULE = "dagster/schedule_name"
-PRIORITY = "dagster/priority"
-SERVER = "verifywise/server"
-"""The tenant's MLflow server: tenants that share one (workspaces) wait for each other beyond a limit."""
-
-OF_A_SENSOR = 5
-_PRIORITIES = ((BACKFILL, -10), (SCHEDULE, 0), (SENSOR, OF_A_SENSOR))
-_OF_A_PERSON = 10
+SENSOR_PRIORITY = 5
+_PRIORITIES = ((BACKFILL_TAG, -10), (SCHEDULE_TAG, 0), (SENSOR_TAG, SENSOR_PRIORITY))
+_MANUAL_PRIORITY = 10
 
 
 def server_of(tenant: Tenant) -> str:
-    """Return a tenant's server as ``host:port``."""
+    """Return the tenant's server as ``host:port``."""
     parts = urlsplit(tenant.tracking_uri)
     return f"{(parts.hostname or '').lower()}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def priority_of(tags: Mapping[str, str]) -> int:
-    """Return how soon a run is due: somebody waits for it, a server has news, an hour is over, a backfill drains."""
-    return next((priority for tag, priority in _PRIORITIES if tag in tags), _OF_A_PERSON)
+def default_priority(tags: Mapping[str, str]) -> int:
+    """Return a run's priority by what requested it: a person, then a sensor, then a schedule, then a backfill."""
+    return next((priority for tag, priority in _PRIORITIES if tag in tags), _MANUAL_PRIORITY)
 
 
-def urgency(tags: Mapping[str, str]) -> int:
-    """Return how soon a run in the queue is due, as Dagster reads it: by the tag that it bears, where it bears one."""
-    written = tags.get(PRIORITY)
+def effective_priority(tags: Mapping[str, str]) -> int:
+    """Return a queued run's priority as Dagster reads it: from the priority tag, if the run has one."""
+    tag = tags.get(PRIORITY_TAG)
     try:
-        return priority_of(tags) if written is None else int(written)
+        return default_priority(tags) if tag is None else int(tag)
     except ValueError:
         return 0
 
 
-def queue_tags(tags: Mapping[str, str], server: str | None) -> dict[str, str]:
-    """Return the tags that the queue's limits and order need and that a run does not bear yet.
+def missing_queue_tags(tags: Mapping[str, str], server: str | None) -> dict[str, str]:
+    """Return the tags that the queue's limits and order need and that a run does not have yet.
 
     Args:
-        tags: those that it bears.
-        server: its tenant's, where that is known.
+        tags: the run's tags.
+        server: the server of the run's tenant; None if it is unknown.
     """
-    wanted = {PRIORITY: str(priority_of(tags)), **({SERVER: server} if server else {})}
-    return {tag: value for tag, value in wanted.items() if tag not in tags}
+    needed = {PRIORITY_TAG: str(default_priority(tags)), **({SERVER_TAG: server} if server else {})}
+    return {tag: value for tag, value in needed.items() if tag not in tags}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A run that is asked for, or that waits in the queue."""
+class QueuedRun:
+    """A run that is in the queue or about to be submitted to it."""
 
     run_id: str
     tags: Mapping[str, str]
-    does: tuple[object, ...]
-    """What it does: two runs of a tenant are the same where this is equal."""
+    work: tuple[object, ...]
+    """What the run does. Two runs of a tenant are duplicates if this is equal."""
 
     @property
-    def is_of_backfill(self) -> bool:
-        """Whether a backfill waits for it: Dagster counts one as failed that loses a run."""
-        return BACKFILL in self.tags
+    def is_backfill(self) -> bool:
+        """Whether a backfill waits for this run: Dagster counts a backfill as failed if it loses a run."""
+        return BACKFILL_TAG in self.tags
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which of two runs that would do the same stays in the queue."""
+class Deduplication:
+    """Two runs that would do the same work, and which of them stays in the queue."""
 
-    kept: Request
-    withdrawn: Request
+    kept: QueuedRun
+    canceled: QueuedRun
 
     @property
     def priority(self) -> int:
-        """How soon the one that stays is due: as soon as either of them was."""
-        return max(urgency(self.kept.tags), urgency(self.withdrawn.tags))
+        """The priority of the surviving run: the higher of the two."""
+        return max(effective_priority(self.kept.tags), effective_priority(self.canceled.tags))
 
 
-def choose(asked: Request, queued: Sequence[Request]) -> Choice | None:
-    """Choose where a sync of the tenant is asked for while another one waits to begin; none where both are needed.
+def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplication | None:
+    """Deduplicate a submitted run against queued runs of the same tenant; return None if it must be queued.
 
-    One that waits will read everything as it is then, so the other would find nothing new. It is the later one that
-    is withdrawn, unless a backfill has asked for that: then it is the one that waits. Of two backfills each keeps its
-    own, since Dagster tells how a backfill has ended by how its own runs have. A sync that has begun counts for nothing
-    here: it may have read already what has changed since.
+    A queued run reads everything at the time it starts, so a second one would find nothing new. The submitted run is
+    canceled, unless a backfill submitted it: then the queued one is. Two backfills both keep their runs, since Dagster
+    derives a backfill's outcome from its own runs. A run that has started is no duplicate: it may already have read
+    what has changed since.
     """
-    tenant = asked.tags.get(PARTITION)
+    tenant = submitted.tags.get(PARTITION_TAG)
     if tenant is None:
         return None
-    same = [one for one in queued if one.tags.get(PARTITION) == tenant and one.does == asked.does]
-    if not asked.is_of_backfill:
-        return Choice(kept=same[0], withdrawn=asked) if same else None
-    other = next((one for one in same if not one.is_of_backfill), None)
-    return Choice(kept=asked, withdrawn=other) if other else None
+    duplicates = [run for run in queued if run.tags.get(PARTITION_TAG) == tenant and run.work == submitted.work]
+    if not submitted.is_backfill:
+        return Deduplication(kept=duplicates[0], canceled=submitted) if duplicates else None
+    replaceable = next((run for run in duplicates if not run.is_backfill), None)
+    return Deduplication(kept=submitted, canceled=replaceable) if replaceable else None

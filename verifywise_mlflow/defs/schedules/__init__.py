@@ -1,1 +1,1 @@
-"""Schedules: reconcile, rehash, audit verification and run retention."""
+"""Schedules: reconcile, rehash and audit verification. Run retention has its own package."""

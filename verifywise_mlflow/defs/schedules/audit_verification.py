@@ -5,7 +5,7 @@ import dagster as dg
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_verification import public_keys, verify_audit_trails
+from verifywise_mlflow.services import audit_verification
 
 DAMAGED_TRAILS = "damaged"
 """The metadata key of a failed step that maps each damaged trail's tenant to the damage."""
@@ -17,7 +17,7 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
     with Store(database_url()) as store:
         with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
-        reports = verify_audit_trails(store, tenant_ids, public_keys())
+        reports = audit_verification.verify_audit_trails(store, tenant_ids, audit_verification.public_keys())
     damaged = {
         report.tenant_id: f"{report.damage.kind}: {report.damage.sentence}" for report in reports if report.damage
     }

@@ -1,8 +1,8 @@
-"""Which tenants are to be synced since what is known of them grows old. Pure: times are arguments.
+"""Selects tenants whose data is about to become older than their interval allows. Pure: times are arguments.
 
-It goes by when the tenant was last read, as the store has it, and not by the clock on the wall: so a sync that anyone
-asked for counts, and a turn that fell into an outage is not lost. Where in its interval a tenant comes hangs on its
-name, so tenants that were read together drift apart.
+The age counts from the tenant's last sync in the store, not from the wall clock. A sync that a person or a sensor
+requested therefore counts, and a turn that fell into an outage is not lost. The tenant's name determines its turn within
+the interval, so tenants that were read together drift apart.
 """
 
 from __future__ import annotations
@@ -12,51 +12,52 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil, inf
 
-from verifywise_mlflow.defs.sensors.poll_cursor import is_turn
+from verifywise_mlflow.defs.jitter import is_turn
 
-AT_LEAST = 10
-"""Syncs that a tick asks for where so many are overdue."""
+MIN_TICK_LIMIT = 10
+"""However few tenants come in an ordinary tick, a tick may request this many syncs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """How old what is known of a tenant is, and may become."""
+class LastRead:
+    """When a tenant was last read, and how old that may become."""
 
     read_at: datetime | None
-    """Null: never."""
+    """None: never."""
     interval: timedelta
 
 
-def grown_old(known: Mapping[str, Knowledge], now: datetime, tick: timedelta) -> list[str]:
-    """Return the tenants to be synced before their interval is over, those first that are the longest overdue.
+def overdue_tenants(last_reads: Mapping[str, LastRead], now: datetime, tick: timedelta) -> list[str]:
+    """Return the tenants to sync in this tick, most overdue first, so that each is read within its interval.
 
-    Of many that have grown old together, say in an outage, a tick takes as many as twice the number that come in an
-    ordinary tick, and ``AT_LEAST`` so many, so that the syncs that sensors and people ask for are not held up.
+    The number is limited to twice that of an ordinary tick, and at least ``MIN_TICK_LIMIT``. After an outage, when all
+    tenants are overdue at once, the syncs that sensors and people request are then not held up.
     """
     overdue: list[tuple[float, str]] = []
-    for tenant_id, knowledge in known.items():
-        age = now - knowledge.read_at if knowledge.read_at else None
-        if age is None or _is_due(tenant_id, age, knowledge.interval, now, tick):
-            overdue.append((inf if age is None else age / knowledge.interval, tenant_id))
-    ordinary = sum(min(tick / knowledge.interval, 1.0) for knowledge in known.values())
+    for tenant_id, last in last_reads.items():
+        age = now - last.read_at if last.read_at else None
+        if age is None or _is_due(tenant_id, age, last.interval, now, tick):
+            overdue.append((inf if age is None else age / last.interval, tenant_id))
+    ordinary = sum(min(tick / last.interval, 1.0) for last in last_reads.values())
     overdue.sort(key=lambda item: (-item[0], item[1]))
-    return [tenant_id for _, tenant_id in overdue[: max(ceil(2 * ordinary), AT_LEAST)]]
+    return [tenant_id for _, tenant_id in overdue[: max(ceil(2 * ordinary), MIN_TICK_LIMIT)]]
 
 
 def _is_due(tenant_id: str, age: timedelta, interval: timedelta, now: datetime, tick: timedelta) -> bool:
-    """Whether a tenant is to be read now.
+    """Return whether a tenant must be read now.
 
-    A sync reads anew what is older than nine tenths of its interval; the last tick in which it is not too late ends
-    the window. If the tenant has its turn within that window, it waits for it. If not, it is read as soon as the
-    window begins, and so, from round to round, comes to its turn: within a day for an interval of an hour.
+    A sync rereads what is older than nine tenths of the interval. From then on the tenant is due, until the last tick
+    that is still in time. If the tenant's turn falls into this window, it waits for its turn. If not, it is read when
+    the window opens. Each round then comes a little earlier until it meets the tenant's turn: within a day for an
+    interval of an hour.
     """
-    left = interval - tick - age
+    remaining = interval - tick - age
     if age < 0.9 * interval:
         return False
-    if left <= timedelta(0):
+    if remaining <= timedelta(0):
         return True
-    round_ = 0.95 * interval
-    has_come = is_turn(tenant_id, round_, last=now - tick, now=now)
-    # An interval may be as long as timedelta can say, which is longer than the calendar.
-    will_come = is_turn(tenant_id, round_, last=now, now=now + min(left, timedelta(days=365)))
-    return has_come or not will_come
+    round_length = 0.95 * interval
+    turn_has_come = is_turn(tenant_id, round_length, last=now - tick, now=now)
+    # timedelta allows intervals that are longer than the calendar.
+    turn_will_come = is_turn(tenant_id, round_length, last=now, now=now + min(remaining, timedelta(days=365)))
+    return turn_has_come or not turn_will_come

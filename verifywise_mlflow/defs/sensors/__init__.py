@@ -1,1 +1,1 @@
-"""Sensors: change detection, freshness and alerts."""
+"""Sensors: change polls, staleness and alerts."""

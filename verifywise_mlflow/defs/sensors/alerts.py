@@ -18,9 +18,9 @@ from verifywise_mlflow.alerts.transitions import (
     drop_removed_tenants,
     observe_staleness,
 )
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, WILL_RETRY_TAG
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
-from verifywise_mlflow.normalizer.findings import quoted
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
 from verifywise_mlflow.persistence.store import Store
@@ -154,6 +154,6 @@ def _integrity_alerts(
             continue
         last_events[tenant_id] = new.last
         others = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
-        file = f"{quoted(new.path)} of {quoted(new.model_name)} version {new.version_number}"
+        file = f"{quote(new.path)} of {quote(new.model_name)} version {new.version_number}"
         sentence = f"the bytes of a file changed under an unchanged version: {file}{others}"
         yield Alert(kind="integrity event", tenant_id=tenant_id, state="raised", sentence=sentence, at=now)

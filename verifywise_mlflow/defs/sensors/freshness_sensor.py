@@ -1,4 +1,4 @@
-"""Tells of tenants that are late: a check in a run cannot, since of a tenant that is not synced there is no run."""
+"""The sensor that reports stale tenants. A check in a run cannot do that: a tenant that is not synced has no run."""
 
 from __future__ import annotations
 
@@ -9,68 +9,75 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
-from verifywise_mlflow.defs.checks.data_quality import FRESH, fresh_result
-from verifywise_mlflow.defs.looked_at import LookedAt, newest_materialization
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.defs.checks.data_quality import FRESH, freshness_result
+from verifywise_mlflow.defs.dagster_compat import (
+    TargetMaterialization,
+    delete_previous_runless_result,
+    latest_materialization,
+)
 from verifywise_mlflow.defs.partitions import partition_keys
-from verifywise_mlflow.defs.runless_results import make_room_for
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.services import freshness
-from verifywise_mlflow.tenants.freshness import StageAge
+from verifywise_mlflow.tenants.freshness import StageFreshness
 from verifywise_mlflow.tenants.loading import load_tenants
 
-_TOLD = TypeAdapter(dict[str, str])
+_CURSOR = TypeAdapter(dict[str, str])
+_ASSET = dg.AssetKey(Stage.CANONICAL_RECORDS.value)
 
 
 @dg.sensor(
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks in our own store how old each tenant's stages are, and lets the check 'fresh' on "
-    "canonical_records fail of those that are late, with what their last sync said. The next sync "
-    "lets it pass again; where that was none of Dagster's, this sensor does.",
+    description="Reads from the VerifyWise store when each tenant's stages last completed, and fails the check 'fresh' "
+    "on canonical_records for stale tenants, with the outcome of their last sync. The next sync passes the check again; "
+    "after a sync from the command line, this sensor does.",
 )
-def late_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Report each tenant that is late, once, and again after a sync that let the check pass and did not end well.
+def stale_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Report each stale tenant once, and again after a sync that passed the check but did not complete.
 
-    Who was told of and is late no more is reported, too: no check says so after a sync from the command line.
+    A tenant that was reported and is no longer stale is reported too: after a sync from the command line, nothing else
+    would pass the check.
     """
     partitions = partition_keys(context.instance)
     tenants = [tenant for tenant_id, tenant in load_tenants().items() if tenant_id in partitions]
-    told, late, events = _told(context.cursor), {}, []
+    reported, stale, events = _reported(context.cursor), {}, []
     with Store(database_url()) as store:
-        for tenant, aged, how_it_ended in freshness.late_tenants(store, tenants, datetime.now(UTC)):
-            result = fresh_result(aged, how_it_ended)
+        for tenant, stages, last_sync_outcome in freshness.stale_tenants(store, tenants, datetime.now(UTC)):
+            result = freshness_result(stages, last_sync_outcome)
             if not result.passed:
-                late[tenant.tenant_id] = _checked_at(aged)
-            if told.get(tenant.tenant_id) != late.get(tenant.tenant_id):
-                looked_at = newest_materialization(context.instance, Stage.CANONICAL_RECORDS, tenant.tenant_id)
-                events.append(_evaluation(result, tenant.tenant_id, looked_at))
-                make_room_for(context.instance, events[-1])
-    return dg.SensorResult(asset_events=events, cursor=json.dumps(late))
+                stale[tenant.tenant_id] = _checked_at(stages)
+            if reported.get(tenant.tenant_id) != stale.get(tenant.tenant_id):
+                target = latest_materialization(context.instance, _ASSET, tenant.tenant_id)
+                events.append(_evaluation(result, tenant.tenant_id, target))
+                delete_previous_runless_result(context.instance, events[-1])
+    return dg.SensorResult(asset_events=events, cursor=json.dumps(stale))
 
 
-def _told(cursor: str | None) -> dict[str, str]:
-    """Return of whom the last tick has told, and when a sync had come as far as the check then."""
+def _reported(cursor: str | None) -> dict[str, str]:
+    """Return the tenants that the last tick reported as stale, and when a sync had last reached the check."""
     try:
-        return _TOLD.validate_json(cursor or "{}")
-    except ValidationError:  # of another release
+        return _CURSOR.validate_json(cursor or "{}")
+    except ValidationError:  # the cursor of another release
         return {}
 
 
-def _checked_at(aged: Sequence[StageAge]) -> str:
-    """Return when a sync went through the stage that the check is of."""
-    return next(str(age.gone_through_at) for age in aged if age.stage == Stage.CANONICAL_RECORDS)
+def _checked_at(stages: Sequence[StageFreshness]) -> str:
+    """Return when a sync last completed the stage that the check belongs to."""
+    return next(str(stage.last_completed_at) for stage in stages if stage.stage == Stage.CANONICAL_RECORDS)
 
 
-def _evaluation(result: dg.AssetCheckResult, tenant_id: str, looked_at: LookedAt | None) -> dg.AssetCheckEvaluation:
+def _evaluation(
+    result: dg.AssetCheckResult, tenant_id: str, target: TargetMaterialization | None
+) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(Stage.CANONICAL_RECORDS.value),
+        asset_key=_ASSET,
         check_name=FRESH,
         passed=result.passed,
         severity=result.severity,
         description=result.description,
         metadata=result.metadata,
-        target_materialization_data=looked_at,
+        target_materialization_data=target,
         partition=tenant_id,
     )

@@ -1,8 +1,10 @@
-"""Which tenants a tick of a sensor asks, in which order, and what it remembers. Pure: times are arguments."""
+"""What a polling sensor decides in a tick and stores in its cursor: due tenants, back-off, deduplication.
+
+Pure: times are arguments.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,235 +12,236 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-LONGEST_BACK_OFF = timedelta(minutes=15)
-"""A tenant that cannot be read is asked again after this at the latest, unless its interval is longer, and a quarter
-more by its name. So a server that comes back is noticed."""
+from verifywise_mlflow.defs.jitter import is_turn, tenant_hash
+
+MAX_BACK_OFF = timedelta(minutes=15)
+"""The longest back-off, unless the tenant's interval is longer; jitter adds up to a quarter. So a server that recovers
+is noticed soon."""
 
 _YEAR = timedelta(days=365)
 
-SILENT_AFTER = 3
-"""Times in a row that a tenant could not be read, after which that is told on its server's page."""
+FAILURES_BEFORE_REPORT = 3
+"""Consecutive failures after which a server's page shows that it cannot be read. Two may be a restart."""
 
-SYNCS_A_TICK = 50
-"""Syncs that a tick asks for: Dagster takes a fifth of a second for each, and so long the sensor's next tick waits."""
+MAX_SYNCS_PER_TICK = 50
+"""Dagster takes a fifth of a second to submit each run, and the sensor's next tick waits for that."""
 
 
-class Failing(NamedTuple):
-    """How long a tenant could not be read. Seconds since 1970, UTC; an array in the cursor, where every byte counts."""
+class FailureStreak(NamedTuple):
+    """Consecutive failed polls of a tenant. Times are in seconds since 1970, UTC.
 
-    times: int
-    """In a row."""
+    The cursor stores it as an array: with many failing tenants every byte counts.
+    """
+
+    failures: int
     since: int
-    again_at: int
-    """Not to be asked before."""
+    retry_at: int
+    """The tenant is not polled before this time."""
 
 
-class Cursor(BaseModel):
-    """What one tick leaves to the next: nothing for a tenant that is well, some hundred bytes for one that is not."""
+class PollCursor(BaseModel):
+    """The state that one tick leaves to the next: nothing for a healthy tenant, about 100 bytes for a failing one."""
 
     model_config = ConfigDict(frozen=True)
 
     ticked_at: AwareDatetime | None = None
-    """Up to when the tenants' turns have been taken; null for none yet."""
-    owed: tuple[str, ...] = ()
-    """Those whose turn had come, and who could not be asked: the time was up, or a sync of theirs was under way."""
-    failing: Mapping[str, Failing] = Field(default_factory=dict)
-    """Those that could not be read when they were last asked."""
-    told: Mapping[str, str] = Field(default_factory=dict)
-    """The mark of the news for which a sync was last asked for, until a sync has seen it."""
+    """The time of the last tick; None before the first."""
+    pending: tuple[str, ...] = ()
+    """Tenants that were due and could not be polled: the time budget was spent, or a sync was in flight."""
+    failing: Mapping[str, FailureStreak] = Field(default_factory=dict)
+    """Tenants whose last poll failed."""
+    requested: Mapping[str, str] = Field(default_factory=dict)
+    """By tenant, the token of the change for which a sync was last requested, until a sync has stored that change."""
 
     @classmethod
-    def read(cls, written: str | None) -> Cursor:
-        """Return the cursor that a tick left; a new one where there is none, or one that is not understood."""
+    def from_json(cls, text: str | None) -> PollCursor:
+        """Return the cursor that a tick stored; an empty one if there is none or it cannot be parsed."""
         try:
-            return cls.model_validate_json(written or "{}")
+            return cls.model_validate_json(text or "{}")
         except ValidationError:
             return cls()
 
-    def written(self) -> str:
-        """Return the cursor as JSON, without what is empty."""
+    def to_json(self) -> str:
+        """Return the cursor as JSON, without empty fields."""
         return self.model_dump_json(exclude_defaults=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PollSucceeded:
     """The server was read."""
 
-    news: str | None
-    """A mark of what a sync would find new; null where it would find nothing."""
+    change_token: str | None
+    """Identifies what a sync would find changed, so that it can be deduplicated; None if nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """The server was asked and could not be read, which says nothing about what is in it."""
+class PollFailed:
+    """The server was polled and could not be read. That says nothing about its content."""
 
     reason: str
 
 
-Answer = Answered | Unread
+PollResult = PollSucceeded | PollFailed
 
 
-def due(intervals: Mapping[str, timedelta], cursor: Cursor, now: datetime) -> list[str]:
-    """Return the tenants whose turn has come, in the order in which they are to be asked.
+def due_tenants(intervals: Mapping[str, timedelta], cursor: PollCursor, now: datetime) -> list[str]:
+    """Return the tenants to poll, in polling order.
 
-    First whom the last tick still owed an answer; then those that were well; last those that were not, which may
-    hold a place until their time is up.
+    Tenants that the last tick left pending come first. Failing tenants come last: they may hold a thread until their
+    timeout.
     """
-    owed = [tenant_id for tenant_id in dict.fromkeys(cursor.owed) if tenant_id in intervals]
-    moment = now.timestamp()
-    come = [
+    pending = [tenant_id for tenant_id in dict.fromkeys(cursor.pending) if tenant_id in intervals]
+    timestamp = now.timestamp()
+    due = [
         tenant_id
         for tenant_id, interval in intervals.items()
         if (
-            cursor.failing[tenant_id].again_at <= moment
+            cursor.failing[tenant_id].retry_at <= timestamp
             if tenant_id in cursor.failing
             else is_turn(tenant_id, interval, last=cursor.ticked_at, now=now)
         )
     ]
-    come.sort(key=lambda tenant_id: (tenant_id in cursor.failing, _number(tenant_id)))
-    return list(dict.fromkeys([*owed, *come]))
+    due.sort(key=lambda tenant_id: (tenant_id in cursor.failing, tenant_hash(tenant_id)))
+    return list(dict.fromkeys([*pending, *due]))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a tick comes to."""
+    """The outcome of a tick."""
 
-    cursor: Cursor
+    cursor: PollCursor
     """For the next tick."""
-    sync: tuple[str, ...]
-    """The tenants to ask a sync for."""
-    waits: frozenset[str]
-    """Those that have news and a sync already, which is queued or under way."""
-    fell_silent: Mapping[str, str]
-    """Those that could not be read for the third time in a row, with the reason: twice may be a restart."""
-    came_back: Mapping[str, Failing]
-    """Those that can be read again after that, and how long they could not be."""
+    tenants_to_sync: tuple[str, ...]
+    awaiting_sync: frozenset[str]
+    """Tenants with a change whose sync is already queued or running."""
+    became_unreachable: Mapping[str, str]
+    """Tenants that have now failed ``FAILURES_BEFORE_REPORT`` times in a row, with the reason."""
+    recovered: Mapping[str, FailureStreak]
+    """Tenants that can be read again after that, with the streak that ended."""
     summary: str
-    """What became of the tenants that were due, in a sentence."""
+    """A sentence for the sensor's page."""
 
 
 def decide(
-    cursor: Cursor,
+    cursor: PollCursor,
     now: datetime,
     intervals: Mapping[str, timedelta],
     due: Sequence[str],
-    answers: Mapping[str, Answer],
+    results: Mapping[str, PollResult],
     in_flight: Collection[str],
 ) -> Decision:
-    """Return what a tick comes to.
+    """Return the outcome of a tick.
 
-    A sync is asked for where there is news for which none was asked for yet: one that was asked for and fails is not
-    asked for again with each tick, but by the next schedule. Where a sync is under way, or too many would be asked for
-    at once, the tenant is owed another look. Who left ``intervals`` leaves the cursor, too.
+    A sync is requested once for each change: if it fails, the next schedule requests another one, not each tick. A
+    tenant stays pending if a sync of it is in flight or the tick has reached ``MAX_SYNCS_PER_TICK``. A tenant that left
+    ``intervals`` is dropped from the cursor.
     """
-    news = [
+    changed = [
         tenant_id
-        for tenant_id, answer in answers.items()
-        if isinstance(answer, Answered) and answer.news is not None and answer.news != cursor.told.get(tenant_id)
+        for tenant_id, result in results.items()
+        if isinstance(result, PollSucceeded)
+        and result.change_token is not None
+        and result.change_token != cursor.requested.get(tenant_id)
     ]
-    waits = frozenset(tenant_id for tenant_id in news if tenant_id in in_flight)
-    put_off = waits.union([tenant_id for tenant_id in news if tenant_id not in waits][SYNCS_A_TICK:])
-    settled = {tenant_id: answer for tenant_id, answer in answers.items() if tenant_id not in put_off}
-    left = _after(cursor, now, intervals, due, settled)
-    sync = tuple(tenant_id for tenant_id in news if tenant_id not in put_off)
+    awaiting_sync = frozenset(tenant_id for tenant_id in changed if tenant_id in in_flight)
+    over_limit = [tenant_id for tenant_id in changed if tenant_id not in awaiting_sync][MAX_SYNCS_PER_TICK:]
+    postponed = awaiting_sync.union(over_limit)
+    settled = {tenant_id: result for tenant_id, result in results.items() if tenant_id not in postponed}
+    next_cursor = _next_cursor(cursor, now, intervals, due, settled)
+    tenants_to_sync = tuple(tenant_id for tenant_id in changed if tenant_id not in postponed)
     return Decision(
-        cursor=left,
-        sync=sync,
-        waits=waits,
-        fell_silent={
-            tenant_id: answer.reason
-            for tenant_id, answer in settled.items()
-            if isinstance(answer, Unread) and left.failing[tenant_id].times == SILENT_AFTER
+        cursor=next_cursor,
+        tenants_to_sync=tenants_to_sync,
+        awaiting_sync=awaiting_sync,
+        became_unreachable={
+            tenant_id: result.reason
+            for tenant_id, result in settled.items()
+            if isinstance(result, PollFailed) and next_cursor.failing[tenant_id].failures == FAILURES_BEFORE_REPORT
         },
-        came_back={
+        recovered={
             tenant_id: cursor.failing[tenant_id]
-            for tenant_id, answer in settled.items()
-            if isinstance(answer, Answered)
+            for tenant_id, result in settled.items()
+            if isinstance(result, PollSucceeded)
             and tenant_id in cursor.failing
-            and cursor.failing[tenant_id].times >= SILENT_AFTER
+            and cursor.failing[tenant_id].failures >= FAILURES_BEFORE_REPORT
         },
-        summary=_summary(left, due, answers, in_flight, sync),
+        summary=_summary(next_cursor, due, results, in_flight, tenants_to_sync),
     )
 
 
-def _after(
-    cursor: Cursor,
+def _next_cursor(
+    cursor: PollCursor,
     now: datetime,
     intervals: Mapping[str, timedelta],
     due: Sequence[str],
-    answers: Mapping[str, Answer],
-) -> Cursor:
-    told = {tenant_id: mark for tenant_id, mark in cursor.told.items() if tenant_id in intervals}
-    failing = {tenant_id: how for tenant_id, how in cursor.failing.items() if tenant_id in intervals}
-    for tenant_id, answer in answers.items():
-        if isinstance(answer, Unread):
-            failing[tenant_id] = _failed_again(tenant_id, intervals[tenant_id], failing.get(tenant_id), now)
+    settled: Mapping[str, PollResult],
+) -> PollCursor:
+    requested = {tenant_id: change for tenant_id, change in cursor.requested.items() if tenant_id in intervals}
+    failing = {tenant_id: streak for tenant_id, streak in cursor.failing.items() if tenant_id in intervals}
+    for tenant_id, result in settled.items():
+        if isinstance(result, PollFailed):
+            failing[tenant_id] = _extended(failing.get(tenant_id), tenant_id, intervals[tenant_id], now)
             continue
         failing.pop(tenant_id, None)
-        told.pop(tenant_id, None)
-        if answer.news is not None:
-            told[tenant_id] = answer.news
-    owed = tuple(tenant_id for tenant_id in due if tenant_id not in answers)
-    return Cursor(ticked_at=now, owed=owed, failing=failing, told=told)
+        requested.pop(tenant_id, None)
+        if result.change_token is not None:
+            requested[tenant_id] = result.change_token
+    pending = tuple(tenant_id for tenant_id in due if tenant_id not in settled)
+    return PollCursor(ticked_at=now, pending=pending, failing=failing, requested=requested)
 
 
-def is_turn(tenant_id: str, interval: timedelta, *, last: datetime | None, now: datetime) -> bool:
-    """Whether a tenant's turn has come since the last tick.
+def back_off(tenant_id: str, interval: timedelta, failures: int) -> timedelta:
+    """Return how long to wait before polling a tenant again after consecutive failures: exponential, with jitter.
 
-    Turns come once an interval, at a moment within it that hangs on the tenant's name, so that the tenants
-    of one interval do not all come at once.
+    The interval doubles with each failure up to ``MAX_BACK_OFF``. Jitter adds up to a quarter, by the tenant's name, so
+    that tenants that failed together in a network outage are not all polled again together.
     """
-    if last is None:
-        return True
-    seconds = interval.total_seconds()
-    offset = _number(tenant_id) % seconds
-    return (now.timestamp() + offset) // seconds > (last.timestamp() + offset) // seconds
+    if interval < MAX_BACK_OFF:
+        interval = min(interval * (1 << min(failures - 1, 10)), MAX_BACK_OFF)
+    # An interval may be as long as timedelta allows; a quarter more would overflow.
+    return min(interval, _YEAR) * (1 + tenant_hash(tenant_id) / 2**32 / 4)
 
 
-def back_off(tenant_id: str, interval: timedelta, times: int) -> timedelta:
-    """Return how long not to ask a tenant that could not be read so many times in a row.
-
-    The interval, doubled each time up to ``LONGEST_BACK_OFF``; and up to a quarter more, which hangs on the name, so
-    that those that a lost network made fail together are not all asked again together.
-    """
-    if interval < LONGEST_BACK_OFF:
-        interval = min(interval * (1 << min(times - 1, 10)), LONGEST_BACK_OFF)
-    # An interval may be as long as timedelta can say, and a quarter more of that is more than it can.
-    return min(interval, _YEAR) * (1 + _number(tenant_id) / 2**32 / 4)
-
-
-def since_when(failing: Failing) -> datetime:
-    """Return since when a tenant could not be read."""
-    return datetime.fromtimestamp(failing.since, UTC)
+def failing_since(streak: FailureStreak) -> datetime:
+    """Return the time of a streak's first failure."""
+    return datetime.fromtimestamp(streak.since, UTC)
 
 
 def _summary(
-    left: Cursor, due: Sequence[str], answers: Mapping[str, Answer], in_flight: Collection[str], sync: Collection[str]
+    next_cursor: PollCursor,
+    due: Sequence[str],
+    results: Mapping[str, PollResult],
+    in_flight: Collection[str],
+    tenants_to_sync: Collection[str],
 ) -> str:
-    unread = sum(isinstance(answer, Unread) for answer in answers.values())
-    syncing = sum(tenant_id in in_flight for tenant_id in left.owed)
-    waiting = sum(tenant_id in answers and tenant_id not in in_flight for tenant_id in left.owed)
-    not_reached = len(left.owed) - syncing - waiting
-    parts = [f"{len(due)} tenants were due: {len(answers) - unread} answered, a sync is asked for for {len(sync)}"]
-    parts += [f"{unread} could not be read"] if unread else []
-    parts += [f"{not_reached} were not reached and come first in the next tick"] if not_reached else []
-    parts += [f"{waiting} have news and wait, since only {SYNCS_A_TICK} syncs are asked for a tick"] if waiting else []
-    parts += [f"{syncing} have a sync under way and are looked at after it"] if syncing else []
-    if left.failing:
-        longest = sorted(left.failing.items(), key=lambda item: item[1].since)[:3]
+    failed = sum(isinstance(result, PollFailed) for result in results.values())
+    syncing = sum(tenant_id in in_flight for tenant_id in next_cursor.pending)
+    over_limit = sum(tenant_id in results and tenant_id not in in_flight for tenant_id in next_cursor.pending)
+    not_polled = len(next_cursor.pending) - syncing - over_limit
+    parts = [
+        f"{_count(len(due), 'tenant')} due: read {len(results) - failed}, requested "
+        f"{_count(len(tenants_to_sync), 'sync')}"
+    ]
+    parts += [f"could not read {failed}"] if failed else []
+    parts += [f"did not get to {not_polled}, which come first in the next tick"] if not_polled else []
+    parts += [f"postponed {over_limit} with changes (limit: {MAX_SYNCS_PER_TICK} syncs per tick)"] if over_limit else []
+    parts += [f"{syncing} with a sync in flight will be polled after it"] if syncing else []
+    if next_cursor.failing:
+        longest = sorted(next_cursor.failing.items(), key=lambda item: item[1].since)[:3]
         names = ", ".join(
-            f"{tenant_id} ({how.times} times since {since_when(how):%Y-%m-%d %H:%M} UTC)" for tenant_id, how in longest
+            f"{tenant_id} ({_count(streak.failures, 'failure')} since {failing_since(streak):%Y-%m-%d %H:%M} UTC)"
+            for tenant_id, streak in longest
         )
-        parts.append(f"{len(left.failing)} could not be read when they were last asked and back off, longest: {names}")
+        parts.append(f"{len(next_cursor.failing)} failing and backing off, longest: {names}")
     return "; ".join(parts)
 
 
-def _failed_again(tenant_id: str, interval: timedelta, before: Failing | None, now: datetime) -> Failing:
-    times = before.times + 1 if before else 1
-    again_at = now + back_off(tenant_id, interval, times)
-    return Failing(times, before.since if before else int(now.timestamp()), int(again_at.timestamp()))
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _number(tenant_id: str) -> int:
-    """Return a number below 2 ** 32 that hangs on the name alone."""
-    return int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:4])
+def _extended(streak: FailureStreak | None, tenant_id: str, interval: timedelta, now: datetime) -> FailureStreak:
+    """Return a streak with one more failure."""
+    failures = streak.failures + 1 if streak else 1
+    retry_at = now + back_off(tenant_id, interval, failures)
+    return FailureStreak(failures, streak.since if streak else int(now.timestamp()), int(retry_at.timestamp()))

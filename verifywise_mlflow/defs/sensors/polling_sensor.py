@@ -1,4 +1,4 @@
-"""A tick of a sensor that looks at the tenants' servers: asks those that are due, and asks for syncs where it helps."""
+"""One tick of a polling sensor: probes the tenants that are due and requests syncs for those that changed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import dagster as dg
 
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.partitions import partition_keys
-from verifywise_mlflow.defs.run_queue.active_runs import let_go_sooner, runs_in_flight, seen_by_sensor
-from verifywise_mlflow.defs.run_queue.policy import OF_A_SENSOR
+from verifywise_mlflow.defs.run_queue.active_runs import classify_in_flight, raise_priority, runs_in_flight
+from verifywise_mlflow.defs.run_queue.policy import SENSOR_PRIORITY
 from verifywise_mlflow.defs.sensors.poll_cursor import (
-    Answer,
-    Answered,
-    Cursor,
     Decision,
-    Unread,
+    PollCursor,
+    PollFailed,
+    PollResult,
+    PollSucceeded,
     decide,
-    due,
-    since_when,
+    due_tenants,
+    failing_since,
 )
-from verifywise_mlflow.defs.sensors.probe_pool import Question, Reply, StillHangingError, Sweep
-from verifywise_mlflow.http.errors import ConnectorError, ServerBusyError
+from verifywise_mlflow.defs.sensors.probe_pool import Probe, ProbePool, ProbeResult, ProbeTimeoutError
+from verifywise_mlflow.http.errors import ConcurrencyLimitError, HttpError
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -34,118 +34,120 @@ from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 
 T = TypeVar("T")
 
-_Figure = dg.BoolMetadataValue | dg.TextMetadataValue | dg.TimestampMetadataValue | dg.IntMetadataValue
+_MetadataValue = dg.BoolMetadataValue | dg.TextMetadataValue | dg.TimestampMetadataValue | dg.IntMetadataValue
 
 
 @dataclass(frozen=True, slots=True)
-class Watch(Generic[T]):
-    """What a sensor asks the tenants' servers, how often, and when the answer is news."""
+class ChangePoll(Generic[T]):
+    """What a polling sensor reads from the tenants' servers, how often, and how it detects a change."""
 
-    interval: Callable[[Intervals], timedelta]
-    ask: Callable[[Tenant], T]
-    news: Callable[[Store, str, T], str | None]
-    sweep: Sweep
+    interval_of: Callable[[Intervals], timedelta]
+    read: Callable[[Tenant], T]
+    change_token: Callable[[Store, str, T], str | None]
+    """Return the token of the change that a sync would find; None if it would find none."""
+    pool: ProbePool
     budget_seconds: float
-    """Dagster throws a tick away that takes 60 s, with its cursor; some of them go to our store and to Dagster's."""
-    longest_seconds: float
-    """What a question may take by its own time-outs."""
+    """Dagster discards a tick that takes 60 s, with its cursor. Part of that goes to our store and to Dagster's."""
+    max_probe_seconds: float
+    """How long a probe takes at most, by its own timeouts."""
 
 
-def look(context: dg.SensorEvaluationContext, watch: Watch[T]) -> dg.SensorResult:
-    """Ask the tenants that are due; return the syncs to be run, and what the next tick has to know."""
+def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg.SensorResult:
+    """Poll the tenants that are due; return the syncs to run and the cursor for the next tick."""
     partitions = partition_keys(context.instance)
     tenants = {
         tenant_id: tenant
         for tenant_id, tenant in load_tenants().items()
-        # Databricks shows neither the newest time nor its listings in few requests: its tenants have the schedules.
+        # Databricks returns neither the newest timestamp nor its listings in a few requests: the schedules cover it.
         if tenant_id in partitions and tenant.server.kind == "mlflow"
     }
-    intervals = {tenant_id: watch.interval(tenant.intervals) for tenant_id, tenant in tenants.items()}
-    cursor, now = Cursor.read(context.cursor), datetime.now(UTC)
-    waiting = due(intervals, cursor, now)
-    before = seen_by_sensor(runs_in_flight(context.instance))
+    intervals = {tenant_id: poll.interval_of(tenant.intervals) for tenant_id, tenant in tenants.items()}
+    cursor, now = PollCursor.from_json(context.cursor), datetime.now(UTC)
+    due = due_tenants(intervals, cursor, now)
+    before = classify_in_flight(runs_in_flight(context.instance))
     with Store(database_url()) as store:
-        asked = [tenants[tenant_id] for tenant_id in waiting if tenant_id not in before.busy]
-        answers = dict(_answers(store, watch, asked))
-    # Asked for by others meanwhile.
-    after = seen_by_sensor(runs_in_flight(context.instance))
-    in_flight = before.busy | after.busy | after.could_go_sooner.keys()
-    decision = decide(cursor, now, intervals, waiting, answers, in_flight)
+        idle = [tenants[tenant_id] for tenant_id in due if tenant_id not in before.busy]
+        results = dict(_poll_results(store, poll, idle))
+    # Syncs that others requested in the meantime count too.
+    after = classify_in_flight(runs_in_flight(context.instance))
+    in_flight = before.busy | after.busy | after.promotable.keys()
+    decision = decide(cursor, now, intervals, due, results, in_flight)
 
-    for tenant_id in decision.waits & after.could_go_sooner.keys():
-        let_go_sooner(context.instance, after.could_go_sooner[tenant_id], OF_A_SENSOR)
-        context.log.info(f"{tenant_id} has news: its sync, which waits in the queue, goes before those without")
-    for tenant_id, answer in answers.items():
-        if isinstance(answer, Unread):
-            context.log.warning(f"{tenant_id} could not be read: {answer.reason}")
+    for tenant_id in decision.awaiting_sync & after.promotable.keys():
+        raise_priority(context.instance, after.promotable[tenant_id], SENSOR_PRIORITY)
+        context.log.info(f"{tenant_id} has changed: raised the priority of its queued sync")
+    for tenant_id, result in results.items():
+        if isinstance(result, PollFailed):
+            context.log.warning(f"could not read {tenant_id}: {result.reason}")
     context.log.info(decision.summary)
-    # The same tick, tried again after a crash, has the same keys; the same news at another time has not.
+    # Idempotent: a tick that is retried after a crash has the same run keys; the same change at another time has not.
     tick = (cursor.ticked_at or now).isoformat()
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{decision.cursor.told[tenant_id]}:{tick}")
-            for tenant_id in decision.sync
+            dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{decision.cursor.requested[tenant_id]}:{tick}")
+            for tenant_id in decision.tenants_to_sync
         ],
-        skip_reason=None if decision.sync else decision.summary,
-        cursor=decision.cursor.written(),
+        skip_reason=None if decision.tenants_to_sync else decision.summary,
+        cursor=decision.cursor.to_json(),
         asset_events=list(_observations(decision)),
     )
 
 
-def _answers(store: Store, watch: Watch[T], tenants: list[Tenant]) -> Iterator[tuple[str, Answer]]:
-    questions = [
-        Question(tenant.tenant_id, urlsplit(tenant.tracking_uri).netloc, _of(watch, tenant)) for tenant in tenants
+def _poll_results(store: Store, poll: ChangePoll[T], tenants: list[Tenant]) -> Iterator[tuple[str, PollResult]]:
+    probes = [
+        Probe(tenant.tenant_id, urlsplit(tenant.tracking_uri).netloc, _bind(poll.read, tenant)) for tenant in tenants
     ]
-    replies = watch.sweep.ask(questions, budget_seconds=watch.budget_seconds, longest_seconds=watch.longest_seconds)
-    for reply in replies:
-        if isinstance(reply.outcome, ServerBusyError):
-            # The other sensor, on another thread, held the server's places. That says nothing of the server: the tenant
-            # is owed a look, as one that was not reached.
+    for probe_result in poll.pool.run(
+        probes, budget_seconds=poll.budget_seconds, max_probe_seconds=poll.max_probe_seconds
+    ):
+        if isinstance(probe_result.outcome, ConcurrencyLimitError):
+            # The other sensor, on another thread, used all of the server's connections. That says nothing about the
+            # server, so the tenant stays pending.
             continue
-        # Here and not in the sweep: where our own database fails, the tick fails, and no tenant is blamed for it.
-        yield reply.tenant_id, _answer(store, watch, reply)
+        # Here and not in the pool: if our own database fails, the tick must fail and no tenant may be blamed.
+        yield probe_result.tenant_id, _poll_result(store, poll, probe_result)
 
 
-def _of(watch: Watch[T], tenant: Tenant) -> Callable[[], T]:
-    return lambda: watch.ask(tenant)
+def _bind(read: Callable[[Tenant], T], tenant: Tenant) -> Callable[[], T]:
+    return lambda: read(tenant)
 
 
-def _answer(store: Store, watch: Watch[T], reply: Reply[T]) -> Answer:
-    match reply.outcome:
-        case ConnectorError() | SecretUnavailableError() | StillHangingError() as error:
-            return Unread(str(error))
+def _poll_result(store: Store, poll: ChangePoll[T], probe_result: ProbeResult[T]) -> PollResult:
+    match probe_result.outcome:
+        case HttpError() | SecretUnavailableError() | ProbeTimeoutError() as error:
+            return PollFailed(str(error))
         case BaseException() as error:
-            # It may quote anything.
-            return Unread(f"{type(error).__name__}, which is not expected")
-        case answer:
-            return Answered(watch.news(store, reply.tenant_id, answer))
+            # Its text may quote anything, so only its type is shown.
+            return PollFailed(f"unexpected {type(error).__name__}")
+        case outcome:
+            return PollSucceeded(poll.change_token(store, probe_result.tenant_id, outcome))
 
 
 def _observations(decision: Decision) -> Iterator[dg.AssetObservation]:
-    """Yield what the servers' page is told: when one falls silent and when it is back, and nothing between."""
-    for tenant_id, reason in decision.fell_silent.items():
-        failing = decision.cursor.failing[tenant_id]
+    """Yield one observation when a server becomes unreachable and one when it recovers, and none in between."""
+    for tenant_id, reason in decision.became_unreachable.items():
+        streak = decision.cursor.failing[tenant_id]
         yield _observation(
             tenant_id,
-            f"cannot be read: {reason}",
+            f"Cannot be read: {reason}",
             {
-                "readable": dg.MetadataValue.bool(False),
+                "is_reachable": dg.MetadataValue.bool(False),
                 "reason": dg.MetadataValue.text(reason),
-                "not_readable_since": dg.MetadataValue.timestamp(since_when(failing)),
-                "times_in_a_row": dg.MetadataValue.int(failing.times),
+                "unreachable_since": dg.MetadataValue.timestamp(failing_since(streak)),
+                "consecutive_failures": dg.MetadataValue.int(streak.failures),
             },
         )
-    for tenant_id, failing in decision.came_back.items():
+    for tenant_id, streak in decision.recovered.items():
         yield _observation(
             tenant_id,
-            "can be read again",
+            "Can be read again",
             {
-                "readable": dg.MetadataValue.bool(True),
-                "was_not_readable_since": dg.MetadataValue.timestamp(since_when(failing)),
-                "times_in_a_row": dg.MetadataValue.int(failing.times),
+                "is_reachable": dg.MetadataValue.bool(True),
+                "was_unreachable_since": dg.MetadataValue.timestamp(failing_since(streak)),
+                "consecutive_failures": dg.MetadataValue.int(streak.failures),
             },
         )
 
 
-def _observation(tenant_id: str, description: str, metadata: Mapping[str, _Figure]) -> dg.AssetObservation:
+def _observation(tenant_id: str, description: str, metadata: Mapping[str, _MetadataValue]) -> dg.AssetObservation:
     return dg.AssetObservation(mlflow_server.key, partition=tenant_id, description=description, metadata=metadata)

@@ -1,8 +1,8 @@
-"""Asks many servers at once, without being held up by those that hang.
+"""A thread pool with a deadline: probes many servers at once and waits for none that hangs.
 
-A tick has to end in time, and a thread cannot be stopped. So a server that hangs is left to its socket's time-outs on
-a thread that nobody waits for; there are never more threads than places, over all ticks; and whose thread still hangs
-is not asked anew. The threads are daemons: they do not hold up the end of the process either.
+A tick has to end in time, and a thread cannot be stopped. A server that hangs keeps its thread until its socket times
+out, and the tick does not wait for it. All ticks share one limit of threads, and a tenant whose probe still hangs is not
+probed again. The threads are daemon threads, so they do not delay the end of the process.
 """
 
 from __future__ import annotations
@@ -18,147 +18,147 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class StillHangingError(Exception):
-    """A question that was put to a server has had no answer yet, nor a time-out."""
+class ProbeTimeoutError(Exception):
+    """A probe has neither returned nor failed yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
-    """What is asked of one tenant's server."""
+class Probe(Generic[T]):
+    """A read of one tenant's server."""
 
     tenant_id: str
     server: str
-    """Tenants may share one. It is not asked more at once because of that."""
-    ask: Callable[[], T]
+    """Tenants may share a server; its limit of concurrent probes holds for all of them together."""
+    send: Callable[[], T]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Generic[T]):
-    """What became of a question."""
+class ProbeResult(Generic[T]):
+    """The outcome of a probe."""
 
     tenant_id: str
     outcome: T | BaseException
-    """The answer, or what was raised in its place."""
+    """What the probe returned or raised."""
 
 
-class _Round(Generic[T]):
-    """The questions of one tick, until they are put."""
+class _Batch(Generic[T]):
+    """The probes of one tick that have not started."""
 
-    def __init__(self, questions: Sequence[Question[T]], *, last_begin: float) -> None:
-        self.last_begin = last_begin
-        """On the monotonic clock. A question that begins later may not end within the tick."""
-        self.begun: set[str] = set()
-        self.replies: SimpleQueue[Reply[T]] = SimpleQueue()
-        self._waiting: dict[str, deque[tuple[int, Question[T]]]] = {}
-        for index, question in enumerate(questions):
-            self._waiting.setdefault(question.server, deque()).append((index, question))
+    def __init__(self, probes: Sequence[Probe[T]], *, last_start: float) -> None:
+        self.last_start = last_start
+        """On the monotonic clock. A probe that started later might not end within the tick."""
+        self.started: set[str] = set()
+        self.results: SimpleQueue[ProbeResult[T]] = SimpleQueue()
+        self._waiting: dict[str, deque[tuple[int, Probe[T]]]] = {}
+        for index, probe in enumerate(probes):
+            self._waiting.setdefault(probe.server, deque()).append((index, probe))
 
     @property
-    def is_open(self) -> bool:
-        """Whether there are questions left to put."""
+    def has_waiting(self) -> bool:
+        """Whether there are probes left to start."""
         return bool(self._waiting)
 
     def close(self) -> None:
-        """Put no question any more."""
+        """Start no more probes."""
         self._waiting.clear()
 
-    def take(self, busy: Mapping[str, int], places_a_server: int) -> Question[T] | None:
-        """Take the first question whose server has a place."""
-        free = (server for server in self._waiting if busy.get(server, 0) < places_a_server)
-        server = min(free, key=lambda server: self._waiting[server][0][0], default=None)
+    def take(self, active_by_server: Mapping[str, int], max_probes_per_server: int) -> Probe[T] | None:
+        """Take the first probe whose server is below its limit."""
+        available = (server for server in self._waiting if active_by_server.get(server, 0) < max_probes_per_server)
+        server = min(available, key=lambda server: self._waiting[server][0][0], default=None)
         if server is None:
             return None
-        _, question = self._waiting[server].popleft()
+        _, probe = self._waiting[server].popleft()
         if not self._waiting[server]:
             del self._waiting[server]
-        self.begun.add(question.tenant_id)
-        return question
+        self.started.add(probe.tenant_id)
+        return probe
 
 
-class Sweep:
-    """Places for questions under way, shared by all ticks of one sensor in this process."""
+class ProbePool:
+    """The threads for probes of one sensor, shared by all its ticks in this process."""
 
-    def __init__(self, *, places: int, places_a_server: int) -> None:
-        self._places = places
-        self._places_a_server = places_a_server
-        self._asking: dict[str, str] = {}  # by tenant, its server
+    def __init__(self, *, max_probes: int, max_probes_per_server: int) -> None:
+        self._max_probes = max_probes
+        self._max_probes_per_server = max_probes_per_server
+        self._active: dict[str, str] = {}  # tenant -> server
         self._threads = 0
         self._changed = threading.Condition()
 
     @property
-    def threads(self) -> int:
-        """How many threads are at work, those included that still hang from earlier ticks."""
+    def thread_count(self) -> int:
+        """The number of live threads, including those that still hang from earlier ticks."""
         return self._threads
 
-    def ask(
-        self, questions: Sequence[Question[T]], *, budget_seconds: float, longest_seconds: float
-    ) -> Iterator[Reply[T]]:
-        """Put the questions in their order; give the replies as they come, for no longer than the budget.
+    def run(
+        self, probes: Sequence[Probe[T]], *, budget_seconds: float, max_probe_seconds: float
+    ) -> Iterator[ProbeResult[T]]:
+        """Start the probes in their order; yield results as they arrive, within the time budget.
 
-        A question for which there was no time or no place has no reply. One that was put and has no answer when the
-        budget is spent has ``StillHangingError``; none is put in the last ``longest_seconds``, so that this is its own
-        fault.
+        A probe that could not start in time has no result. One that has started and not ended when the budget is spent
+        results in ``ProbeTimeoutError``. None starts in the last ``max_probe_seconds``, so that such a timeout is the
+        server's fault.
         """
         ends_at = time.monotonic() + budget_seconds
         with self._changed:
-            hanging = [question.tenant_id for question in questions if question.tenant_id in self._asking]
-            fresh = [question for question in questions if question.tenant_id not in self._asking]
-            starting = min(self._places - self._threads, len(fresh))
-            self._threads += starting
+            hanging = [probe.tenant_id for probe in probes if probe.tenant_id in self._active]
+            startable = [probe for probe in probes if probe.tenant_id not in self._active]
+            new_threads = min(self._max_probes - self._threads, len(startable))
+            self._threads += new_threads
         for tenant_id in hanging:
-            yield Reply(tenant_id, StillHangingError("what an earlier tick asked has no answer yet"))
-        if not starting:
+            yield ProbeResult(tenant_id, ProbeTimeoutError("the request of an earlier tick is still waiting"))
+        if not new_threads:
             return
-        asked = _Round(fresh, last_begin=ends_at - longest_seconds)
-        for _ in range(starting):
-            threading.Thread(target=self._work, args=(asked,), daemon=True, name="sweep").start()
+        batch = _Batch(startable, last_start=ends_at - max_probe_seconds)
+        for _ in range(new_threads):
+            threading.Thread(target=self._work, args=(batch,), daemon=True, name="probe").start()
         try:
-            yield from self._replies(asked, len(fresh), ends_at)
+            yield from self._results(batch, len(startable), ends_at)
         finally:
             with self._changed:
-                asked.close()
+                batch.close()
                 self._changed.notify_all()
 
-    def _replies(self, asked: _Round[T], count: int, ends_at: float) -> Iterator[Reply[T]]:
-        replied: set[str] = set()
-        while len(replied) < count and (left := ends_at - time.monotonic()) > 0:
-            if time.monotonic() > asked.last_begin and len(replied) == len(asked.begun):
-                return  # all that had begun has ended, and nothing begins any more
+    def _results(self, batch: _Batch[T], count: int, ends_at: float) -> Iterator[ProbeResult[T]]:
+        returned: set[str] = set()
+        while len(returned) < count and (remaining := ends_at - time.monotonic()) > 0:
+            if time.monotonic() > batch.last_start and len(returned) == len(batch.started):
+                return  # everything that started has ended, and nothing starts any more
             try:
-                # Not for all that is left: nobody tells when the last question under way was the last one to be put.
-                reply = asked.replies.get(timeout=min(left, 0.5))
+                # Not for all of the remaining time: nothing signals that the last active probe was the last to start.
+                result = batch.results.get(timeout=min(remaining, 0.5))
             except Empty:
                 continue
-            replied.add(reply.tenant_id)
-            yield reply
+            returned.add(result.tenant_id)
+            yield result
         with self._changed:
-            asked.close()
-            unanswered = sorted(asked.begun - replied)
-        for tenant_id in unanswered:
-            yield Reply(tenant_id, StillHangingError("no answer by the end of the tick"))
+            batch.close()
+            timed_out = sorted(batch.started - returned)
+        for tenant_id in timed_out:
+            yield ProbeResult(tenant_id, ProbeTimeoutError("no response by the end of the tick"))
 
-    def _work(self, asked: _Round[T]) -> None:
+    def _work(self, batch: _Batch[T]) -> None:
         try:
-            while question := self._next(asked):
-                reply: Reply[T]
+            while probe := self._next(batch):
+                result: ProbeResult[T]
                 try:
-                    reply = Reply(question.tenant_id, question.ask())
-                except BaseException as error:  # noqa: BLE001  # whatever it is, it is this tenant's: the others go on
-                    reply = Reply(question.tenant_id, error)
+                    result = ProbeResult(probe.tenant_id, probe.send())
+                except BaseException as error:  # noqa: BLE001  # an error concerns this tenant only: the others go on
+                    result = ProbeResult(probe.tenant_id, error)
                 with self._changed:
-                    del self._asking[question.tenant_id]
+                    del self._active[probe.tenant_id]
                     self._changed.notify()
-                asked.replies.put(reply)
+                batch.results.put(result)
         finally:
             with self._changed:
                 self._threads -= 1
 
-    def _next(self, asked: _Round[T]) -> Question[T] | None:
-        """Take the next question; wait while the servers of all that are left have no place."""
+    def _next(self, batch: _Batch[T]) -> Probe[T] | None:
+        """Take the next probe; wait while the servers of all that are left are at their limit."""
         with self._changed:
-            while asked.is_open and (left := asked.last_begin - time.monotonic()) > 0:
-                if question := asked.take(Counter(self._asking.values()), self._places_a_server):
-                    self._asking[question.tenant_id] = question.server
-                    return question
-                self._changed.wait(left)
+            while batch.has_waiting and (remaining := batch.last_start - time.monotonic()) > 0:
+                if probe := batch.take(Counter(self._active.values()), self._max_probes_per_server):
+                    self._active[probe.tenant_id] = probe.server
+                    return probe
+                self._changed.wait(remaining)
             return None

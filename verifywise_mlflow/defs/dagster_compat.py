@@ -1,0 +1,154 @@
+"""The only module that uses Dagster's internals: private modules, undocumented methods and Dagster's own tables.
+
+Dagster may change any of them in a minor release. ``TESTED_VERSION`` is the newest one that this code was tested with;
+a newer one logs a warning at import. A test checks that no other module imports ``dagster._*``.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias
+from weakref import WeakSet
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.storage.event_log import SqlEventLogStorage
+
+from verifywise_mlflow.persistence import dagster_events
+
+__all__ = [
+    "CheckResultDeletion",
+    "QueuedRunCoordinator",
+    "SubmitRunContext",
+    "TargetMaterialization",
+    "active_backfill_ids",
+    "code_location_of",
+    "delete_previous_runless_result",
+    "delete_superseded_runless_events",
+    "latest_materialization",
+    "reuse_connections",
+]
+
+TESTED_VERSION: Final = (1, 13)
+"""Major and minor version. Before raising it, run all tests: they exercise each function here on a real instance."""
+
+TargetMaterialization: TypeAlias = AssetCheckEvaluationTargetMaterializationData
+"""The type of a parameter of the public ``AssetCheckEvaluation``. Dagster does not export it."""
+
+_NO_STATEMENT_TIMEOUT, _POOL_RECYCLE_SECONDS, _MAX_POOL_OVERFLOW = 0, 300, 10
+
+_pooled_instances: WeakSet[dg.DagsterInstance] = WeakSet()
+
+
+class UntestedDagsterWarning(UserWarning):
+    """The installed Dagster is newer than the newest version that this project was tested with."""
+
+
+def warn_if_untested(version: str) -> None:
+    """Warn if a version of Dagster is newer than ``TESTED_VERSION``."""
+    parts = re.match(r"(\d+)\.(\d+)", version)
+    if parts is None or (int(parts[1]), int(parts[2])) > TESTED_VERSION:
+        tested = ".".join(map(str, TESTED_VERSION))
+        warnings.warn(
+            f"Dagster {version} is installed; verifywise_mlflow was tested with versions up to {tested} and uses "
+            f"internals that a newer version may have changed. Install dagster<{TESTED_VERSION[0]}."
+            f"{TESTED_VERSION[1] + 1}.",
+            UntestedDagsterWarning,
+            stacklevel=2,
+        )
+
+
+warn_if_untested(dg.__version__)
+
+
+def reuse_connections(instance: dg.DagsterInstance) -> None:
+    """Give the instance a connection pool for Dagster's database.
+
+    By default a run opens a new connection for each event, which is hundreds per sync: half the time of an unchanged
+    sync. Dagster offers the pool for its webserver only; a run that writes as often gains as much. A second call for
+    the same instance does nothing: it would leave the connections of the first pool open.
+    """
+    if instance not in _pooled_instances:
+        _pooled_instances.add(instance)
+        instance.optimize_for_webserver(
+            statement_timeout=_NO_STATEMENT_TIMEOUT,
+            pool_recycle=_POOL_RECYCLE_SECONDS,
+            max_overflow=_MAX_POOL_OVERFLOW,
+        )
+
+
+def latest_materialization(
+    instance: dg.DagsterInstance, asset_key: dg.AssetKey, tenant_id: str
+) -> TargetMaterialization | None:
+    """Return a tenant's latest materialization of an asset, as the target of a check result; None if there is none.
+
+    A check's page shows a tenant as never checked if its result names no materialization or an old one. Dagster sets
+    the target of results that an asset yields, and of no others.
+    """
+    partition = dg.AssetRecordsFilter(asset_key=asset_key, asset_partitions=[tenant_id])
+    records = instance.fetch_materializations(partition, limit=1).records
+    if not records:
+        return None
+    latest = records[0]
+    return TargetMaterialization(storage_id=latest.storage_id, run_id=latest.run_id, timestamp=latest.timestamp)
+
+
+def delete_previous_runless_result(instance: dg.DagsterInstance, result: dg.AssetCheckEvaluation) -> None:
+    """Delete the last result that a sensor reported for the same check and partition; results of runs stay.
+
+    Dagster's table of results is unique over check, run and partition, and a sensor's result has no run. Without this,
+    the second result of a partition, perhaps weeks later, would fail its tick and each tick after it.
+    """
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):  # true of every storage that Dagster ships
+        with storage.index_connection() as connection:
+            key = result.asset_key.to_string()
+            dagster_events.delete_runless_check_result(connection, key, result.check_name, result.partition)
+
+
+class CheckResultDeletion:
+    """Deletes the check results of runs, which ``DagsterInstance.delete_run`` leaves behind.
+
+    Delete them before the runs: without the run's ID they cannot be found.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        """Prepare for an instance; nothing is read yet."""
+        self._storage = instance.event_log_storage
+        self._checks: Collection[dagster_events.Check] | None = None
+
+    def delete(self, run_ids: Sequence[str]) -> None:
+        """Delete the check results of these runs. The first call scans the whole table of results."""
+        if isinstance(self._storage, SqlEventLogStorage):
+            with self._storage.index_connection() as connection:
+                if self._checks is None:
+                    self._checks = dagster_events.checks_with_results(connection)
+                dagster_events.delete_check_results(connection, self._checks, run_ids)
+
+
+def delete_superseded_runless_events(
+    instance: dg.DagsterInstance, asset_keys: Sequence[dg.AssetKey], before: datetime
+) -> None:
+    """Delete the events that sensors reported for these assets before a time, except the newest observations."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        keys = [key.to_string() for key in asset_keys]
+        with storage.index_connection() as connection:
+            dagster_events.delete_superseded_runless_events(connection, keys, before)
+
+
+def active_backfill_ids(instance: dg.DagsterInstance) -> frozenset[str]:
+    """Return the backfills that have not ended."""
+    active = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
+    backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=active))
+    return frozenset(backfill.backfill_id for backfill in backfills)
+
+
+def code_location_of(run: dg.DagsterRun) -> str | None:
+    """Return the label of a run's code location; None for a run that was started without one."""
+    return run.remote_job_origin.repository_origin.get_label() if run.remote_job_origin else None

@@ -1,0 +1,1 @@
+"""Run retention: deletes old Dagster runs. The history in our store is not affected."""

@@ -1,0 +1,25 @@
+"""The run tags that this project reads or sets, and the name of the sync job.
+
+Dagster's webserver and daemon import this module through the run coordinator, so it imports nothing itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SYNC_JOB: Final = "sync_tenant"
+
+PARTITION_TAG: Final = "dagster/partition"
+"""The tenant of a run."""
+BACKFILL_TAG: Final = "dagster/backfill"
+SENSOR_TAG: Final = "dagster/sensor_name"
+SCHEDULE_TAG: Final = "dagster/schedule_name"
+PRIORITY_TAG: Final = "dagster/priority"
+WILL_RETRY_TAG: Final = "dagster/will_retry"
+REPOSITORY_TAG: Final = ".dagster/repository"
+"""The code location of a run."""
+
+SERVER_TAG: Final = "verifywise/server"
+"""The tenant's MLflow server. Tenants that share a server, as workspaces do, share its concurrency limit."""
+UNCHANGED_TAG: Final = "verifywise/unchanged"
+"""Marks a run that changed nothing in our store."""
