@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
-from verifywise_mlflow.artifacts.location import logged_model_id_in
-from verifywise_mlflow.connector.change_probes import newest_version_time
+from verifywise_mlflow.artifacts.location import parse_logged_model_id
+from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.models import TrainingRun
-from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_A_REQUEST, RUNS_A_REQUEST
-from verifywise_mlflow.http.auth import FixedHeaders
+from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
+from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 
@@ -23,7 +23,7 @@ def settings_of(task: Task) -> ConnectionSettings:
     if task.with_password:
         pair = f"{USER}:{os.environ[PASSWORD_VARIABLE]}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    return ConnectionSettings(task.uri, lambda: FixedHeaders(headers), allow_private_network=True)
+    return ConnectionSettings(task.uri, lambda: StaticHeaders(headers), allow_private_network=True)
 
 
 def read_registry(settings: ConnectionSettings) -> Found:
@@ -37,13 +37,13 @@ def read_registry(settings: ConnectionSettings) -> Found:
         ids = [experiment.experiment_id for experiment in experiments.rows]
         run_ids = {version.run_id for version in versions.rows if version.run_id}
         sources = [version.source for version in versions.rows if version.source]
-        logged = {model_id for source in sources if (model_id := logged_model_id_in(source))}
-        for batch in _batches(sorted(logged), LOGGED_MODELS_A_REQUEST):
+        logged = {model_id for source in sources if (model_id := parse_logged_model_id(source))}
+        for batch in _batches(sorted(logged), LOGGED_MODELS_PAGE_SIZE):
             listed = reader.logged_models(batch, ids)
             assert listed.is_complete
             found.logged_models += len(listed.rows)
             run_ids |= {model.source_run_id for model in listed.rows if model.source_run_id}
-        for batch in _batches(sorted(run_ids), RUNS_A_REQUEST):
+        for batch in _batches(sorted(run_ids), RUNS_PAGE_SIZE):
             runs = reader.runs(batch, ids)
             assert runs.is_complete
             _count(runs.rows, found)
@@ -52,14 +52,14 @@ def read_registry(settings: ConnectionSettings) -> Found:
 
 def poll(settings: ConnectionSettings) -> Found:
     """Ask for the newest version's time."""
-    assert newest_version_time(settings) is not None
+    assert newest_version_timestamp(settings) is not None
     return Found()
 
 
 def read_runs(settings: ConnectionSettings, pages: int) -> Found:
     """Ask for a page of 200 runs again and again."""
     found = Found()
-    run_ids = [f"{number:032x}" for number in range(RUNS_A_REQUEST)]
+    run_ids = [f"{number:032x}" for number in range(RUNS_PAGE_SIZE)]
     with closing(MlflowReader(settings)) as reader:
         for _ in range(pages):
             runs = reader.runs(run_ids, ["1"])

@@ -36,7 +36,7 @@ class SyntheticReader(MlflowReader):
     def __init__(self, versions: int, *, retagged: int = 0) -> None:
         """Hold so many versions, of which so many have got another tag."""
         self.versions, self.retagged = versions, retagged
-        self.server = ServerInfo("3.17.0", "SqlStore", workspaces=False, logged_models=True)
+        self.server = ServerInfo("3.17.0", "SqlStore", has_workspaces=False, has_logged_models=True)
         self.seconds = 0.0
         """What making the objects has taken."""
 

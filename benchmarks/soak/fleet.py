@@ -30,13 +30,13 @@ MODELS, VERSIONS = 3, 9
 """Of each tenant, at the beginning."""
 
 IMPATIENT: Mapping[str, float] = {
-    "connect_seconds": 1,
-    "probe_seconds": 1,
-    "request_seconds": 1.5,
-    "retry_seconds": 2,
-    "rest_seconds": 1,
+    "connect_timeout_seconds": 1,
+    "probe_timeout_seconds": 1,
+    "request_timeout_seconds": 1.5,
+    "retry_deadline_seconds": 2,
+    "breaker_open_seconds": 1,
 }
-"""Bounds of each tenant: a server that hangs costs seconds of our real time, not minutes."""
+"""Limits of each tenant: a server that hangs costs seconds of our real time, not minutes."""
 
 
 def hangs(line: Line) -> None:
@@ -133,7 +133,7 @@ def estates_in(home: Path, size: Size, stack: ExitStack) -> list[Estate]:
     return estates
 
 
-def write_tenants(path: Path, estates: Sequence[Estate], bounds: Mapping[str, float]) -> None:
+def write_tenants(path: Path, estates: Sequence[Estate], limits: Mapping[str, float]) -> None:
     """Describe all tenants in a tenants.yaml, which each sync reads anew."""
     described = {
         tenant: {
@@ -141,7 +141,7 @@ def write_tenants(path: Path, estates: Sequence[Estate], bounds: Mapping[str, fl
             "allow_private_network": True,
             "workspace": tenant,
             "artifacts": {"manifests": False},
-            "bounds": dict(bounds),
+            "limits": dict(limits),
         }
         for estate in estates
         for tenant in estate.tenants

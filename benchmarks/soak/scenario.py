@@ -70,7 +70,7 @@ class Life:
             if not estate.is_up:
                 estate.start_again()
             estate.ill.clear()
-        time.sleep(IMPATIENT["rest_seconds"])
+        time.sleep(IMPATIENT["breaker_open_seconds"])
         # The default bounds: on a busy machine a living server may take longer than the impatient ones allow.
         write_tenants(self.tenants_file, self.estates, {})
         done = self._turn(self.size.minutes + self.size.turn, lambda _: True, reconcile=True)

@@ -1,1 +1,1 @@
-"""MLflow over REST, read only: transport, pages, and the entities that come out of them."""
+"""MLflow over REST, read only: endpoints, pagination, parsing, and readers for MLflow servers and Databricks."""

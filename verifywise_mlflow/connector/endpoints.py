@@ -1,11 +1,9 @@
-"""The calls that may be sent: the list is the proof that nothing is changed on a customer's server.
+"""The allow-list of read-only endpoints: the proof that nothing on a customer's server is changed.
 
-All of MLflow's searches are here, some of which are POST; none of them writes. The transport takes
-nothing that is not on this list.
+It holds all of MLflow's searches, some of which are POST; none of them writes. ``RestClient`` sends nothing else.
 
-A path is held against the list before it is percent-encoded, part by part: no part may hold a slash or be one of
-dots, and the transport then encodes all else, a percent sign included. What reaches the server has exactly the
-segments that the list shows.
+A path is matched before it is percent-encoded, segment by segment: no segment may hold a slash or consist of dots, and
+the client then encodes everything else, including percent signs. The server receives exactly the listed segments.
 """
 
 from __future__ import annotations
@@ -17,18 +15,18 @@ _AJAX = "ajax-"
 _ID = "[A-Za-z0-9_-]{1,128}"
 
 _UC_NAME = r"[^ ./\x00-\x1f\x7f\ud800-\udfff]{1,255}"
-"""What Databricks allows as the name of an object in Unity Catalog (SQL reference, Names), lone surrogates apart."""
+"""Object names that Unity Catalog allows (Databricks SQL reference, Names), except lone surrogates."""
 
 _UC_FULL_NAME = rf"{_UC_NAME}\.{_UC_NAME}\.{_UC_NAME}"
 
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))(?![^/]*%(?:2[ef]|5c))[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}"
-"""One name of a file or folder. Escaped dots and separators are refused: some reader might unescape them twice."""
+"""One name of a file or folder. Escaped dots and separators are refused: a server might unescape them twice."""
 
 _FILE = rf"(?:WorkspaceInternal/Mlflow/Artifacts|Volumes)(?i:(?:/{_SEGMENT}){{1,64}})"
 
 
-class Call(Enum):
-    """A method, a path below the server's root, and what ``{id}`` may stand for in it."""
+class Endpoint(Enum):
+    """A method, a path below the server's root, and the pattern of ``{id}`` in the path."""
 
     def __init__(self, method: str, template: str, identifier: str = _ID) -> None:
         self.method = method
@@ -38,21 +36,21 @@ class Call(Enum):
         self._pattern = re.compile(rf"(?:{_AJAX})?{pattern}" if template.startswith("api/") else pattern)
 
     def path(self, identifier: str | None = None) -> str:
-        """Return the path with the identifier in its place."""
+        """Return the path with the identifier filled in."""
         return self._template if identifier is None else self._template.replace("{id}", identifier)
 
     def ajax_path(self, identifier: str | None = None) -> str:
-        """Return the path that MLflow's own pages take to the same answer."""
+        """Return the path that MLflow's web pages use for the same endpoint."""
         path = self.path(identifier)
         return _AJAX + path if path.startswith("api/") else path
 
-    def admits(self, method: str, path: str) -> bool:
-        """Whether the method and the path, not yet percent-encoded, are this call, to the letter."""
+    def matches(self, method: str, path: str) -> bool:
+        """Return whether the method and the path, before percent-encoding, are exactly this endpoint."""
         return method == self.method and self._pattern.fullmatch(path) is not None
 
 
-class ReadCall(Call):
-    """The calls to an MLflow server."""
+class MlflowEndpoint(Endpoint):
+    """Endpoints of an MLflow server."""
 
     SERVER_INFO = ("GET", "api/3.0/mlflow/server-info")
     VERSION = ("GET", "version")
@@ -69,31 +67,31 @@ class ReadCall(Call):
     LIST_RUN_ARTIFACTS = ("GET", "api/2.0/mlflow/artifacts/list")
     GET_RUN_ARTIFACT = ("GET", "get-artifact")
     LIST_LOGGED_MODEL_ARTIFACTS = ("GET", "api/2.0/mlflow/logged-models/{id}/artifacts/directories")
-    # The only route for a logged model's file is the one that MLflow's own pages use.
+    # A logged model's file has no other route than the one that MLflow's web pages use.
     GET_LOGGED_MODEL_ARTIFACT = ("GET", "ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files")
 
 
-class DatabricksReadCall(Call):
-    """The calls to Databricks beside MLflow's own: GET only."""
+class DatabricksEndpoint(Endpoint):
+    """Databricks' own endpoints in addition to MLflow's: GET only."""
 
     GET_WORKSPACE_MODEL = ("GET", "api/2.0/mlflow/databricks/registered-models/get")
     LIST_UC_MODELS = ("GET", "api/2.1/unity-catalog/models")
     LIST_UC_VERSIONS = ("GET", "api/2.1/unity-catalog/models/{id}/versions", _UC_FULL_NAME)
-    # Only these two show tags. They are not in Databricks' reference, but what MLflow's client asks by default.
+    # Only these two show tags. They are not in Databricks' reference, but MLflow's client uses them by default.
     GET_UC_MODEL = ("GET", "api/2.0/mlflow/unity-catalog/registered-models/get")
     GET_UC_VERSION = ("GET", "api/2.0/mlflow/unity-catalog/model-versions/get")
     GET_FILE = ("GET", "api/2.0/fs/files/{id}", _FILE)
 
 
 ARTIFACT_PATH = re.compile(r".*artifact.*")
-"""The paths of the calls that make the server look into its artifact store."""
+"""Paths of the endpoints that make the server read its artifact store."""
 
 
-def is_read_call(method: str, path: str) -> bool:
-    """Whether the method and the path below the server's root are on the list, to the letter."""
-    return any(call.admits(method, path) for call in (*ReadCall, *DatabricksReadCall))
+def is_allowed_endpoint(method: str, path: str) -> bool:
+    """Return whether the method and the path below the server's root are exactly an endpoint of the allow-list."""
+    return any(endpoint.matches(method, path) for endpoint in (*MlflowEndpoint, *DatabricksEndpoint))
 
 
-def is_full_name(name: str) -> bool:
-    """Whether it has the three parts of a model's name in Unity Catalog: catalog, schema, model."""
+def is_unity_catalog_name(name: str) -> bool:
+    """Return whether a name has the three parts of a Unity Catalog model: catalog, schema, model."""
     return re.fullmatch(_UC_FULL_NAME, name) is not None

@@ -17,7 +17,7 @@ from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 PROMPT_SOURCE = "dummy-source"
 """What MLflow registers a prompt's version with."""
 
-GAPS_ASKED = 50
+MAX_GAP_PROBES = 50
 """Numbers missing in prompts that are asked for: of a prompt's versions each bears the tag, unless it is none."""
 
 
@@ -26,32 +26,32 @@ class ListedModel:
     """A row of the models' listing, with the newest version of each stage that comes along."""
 
     model: RegisteredModel
-    latest: tuple[ModelVersion, ...]
+    latest_versions: tuple[ModelVersion, ...]
 
     @property
     def is_prompt(self) -> bool:
         """Whether it looks like one. What has no version is taken for one: there is nothing of it to govern."""
-        return all(version.source == PROMPT_SOURCE for version in self.latest)
+        return all(version.source == PROMPT_SOURCE for version in self.latest_versions)
 
     @property
-    def newest(self) -> int:
+    def newest_version_number(self) -> int:
         """The highest version number that it tells of; 0 for none."""
-        return max((version.version_number for version in self.latest), default=0)
+        return max((version.version_number for version in self.latest_versions), default=0)
 
 
-def listed_model(value: object) -> ListedModel:
+def parse_listed_model(value: object) -> ListedModel:
     """Parse a row of ``registered-models/search`` with its ``latest_versions``."""
-    latest, _ = parsing.parsed(parsing.Row(value).fields.get("latest_versions"), parsing.model_version, "")
+    latest, _ = parsing.parse_rows(parsing.Row(value).fields.get("latest_versions"), parsing.model_version, "")
     return ListedModel(parsing.registered_model(value), tuple(latest))
 
 
-def without_versions(models: Iterable[ListedModel], shown: Iterable[ModelVersion]) -> bool:
+def has_model_without_listed_versions(models: Iterable[ListedModel], shown: Iterable[ModelVersion]) -> bool:
     """Whether a model that has versions shows none."""
     with_shown = {version.model_name for version in shown}
-    return any(listed.latest and listed.model.name not in with_shown for listed in models)
+    return any(listed.latest_versions and listed.model.name not in with_shown for listed in models)
 
 
-def unlisted(
+def unlisted_versions(
     models: Sequence[ListedModel],
     prompts: Sequence[ListedModel],
     shown: Iterable[ModelVersion],
@@ -67,7 +67,7 @@ def unlisted(
     """
     with_shown = {version.model_name for version in shown}
     known = {(version.model_name, version.version_number) for version in tagged}
-    newest = {listed.model.name: listed.newest for listed in models if listed.latest}
+    newest = {listed.model.name: listed.newest_version_number for listed in models if listed.latest_versions}
     for name, number in known:
         # A version that bears the tag and is none of a prompt's makes its model one that hides.
         if name in newest:
@@ -84,7 +84,7 @@ def unlisted(
         (listed.model.name, number)
         for listed in prompts
         if listed.model.name not in with_shown
-        for number in range(listed.newest, 0, -1)
+        for number in range(listed.newest_version_number, 0, -1)
         if (listed.model.name, number) not in known
     )
-    yield from islice(gaps, GAPS_ASKED)
+    yield from islice(gaps, MAX_GAP_PROBES)

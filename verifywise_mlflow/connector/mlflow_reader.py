@@ -9,25 +9,30 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.endpoints import ReadCall
-from verifywise_mlflow.connector.hidden_models import PROMPT_SOURCE, ListedModel, unlisted, without_versions
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
+from verifywise_mlflow.connector.hidden_models import (
+    PROMPT_SOURCE,
+    ListedModel,
+    has_model_without_listed_versions,
+    unlisted_versions,
+)
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.connector.registry_search import Question, search_models, search_versions, version_key
+from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
-    ConnectorError,
     ForbiddenError,
-    NoSuchRouteError,
+    HttpError,
+    LimitExceededError,
     NotFoundError,
-    RejectedError,
+    RequestRejectedError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings
 
-HIDDEN_ASKED_A_LISTING = 1_000  # versions that no search shows, each of which costs a request
+MAX_HIDDEN_VERSION_PROBES = 1_000  # versions that no search shows, each of which costs a request
 
-_IS_PROMPT: Question = (("filter", "tags.`mlflow.prompt.is_prompt` = 'true'"),)
+_IS_PROMPT: QueryParams = (("filter", "tags.`mlflow.prompt.is_prompt` = 'true'"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,9 @@ class ServerInfo:
     version: str | None
     store_type: str | None
     """``SqlStore`` or ``FileStore``; null before MLflow 3.17."""
-    workspaces: bool
+    has_workspaces: bool
     """Whether it keeps workspaces apart."""
-    logged_models: bool | None
+    has_logged_models: bool | None
     """Whether it keeps models apart from runs, as MLflow does from 3 on; null for a server of unknown version."""
 
 
@@ -67,12 +72,12 @@ class MlflowReader(TrackingReader):
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> ServerInfo:
         row = parsing.Row({})
         # Before 3.17 there is no such route.
-        with suppress(NoSuchRouteError, NotFoundError):
-            row = parsing.Row(self._transport.probe(ReadCall.SERVER_INFO))
+        with suppress(EndpointNotFoundError, NotFoundError):
+            row = parsing.Row(self._transport.probe(MlflowEndpoint.SERVER_INFO))
         workspaces = row.fields.get("workspaces_enabled") is True
         if workspace and not workspaces:
             # Older servers ignore the header: every model of the server would come in under this workspace's name.
-            raise RejectedError(
+            raise RequestRejectedError(
                 f"the server keeps no workspaces, so workspace: {workspace} would be ignored. "
                 "Take it out of the tenant's description, or start the server with --enable-workspaces."
             )
@@ -85,14 +90,14 @@ class MlflowReader(TrackingReader):
     def _find_the_prefixed_calls(self) -> None:
         """Before 3.17, ``--static-prefix`` moves MLflow's pages and what they ask, and leaves the API where it was."""
         try:
-            self._transport.probe(ReadCall.SEARCH_MODELS, {"max_results": 1})
-        except NoSuchRouteError:
-            self._transport.take_the_pages_way()
+            self._transport.probe(MlflowEndpoint.SEARCH_MODELS, {"max_results": 1})
+        except EndpointNotFoundError:
+            self._transport.use_ajax_paths()
 
     def _version(self) -> str | None:
         try:
-            version = self._transport.probe_text(ReadCall.VERSION).strip()
-        except (NoSuchRouteError, NotFoundError, ForbiddenError, RejectedError, BoundExceededError):
+            version = self._transport.probe_text(MlflowEndpoint.VERSION).strip()
+        except (EndpointNotFoundError, NotFoundError, ForbiddenError, RequestRejectedError, LimitExceededError):
             return None  # a gateway may let nothing but the API through; the version is for the records only
         return version if re.fullmatch(r"[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}", version) else None
 
@@ -127,7 +132,7 @@ class MlflowReader(TrackingReader):
         # The search for models that has just been made for registered_models() will do.
         models = self._models or self._list_models()
         tagged: Listing[ModelVersion] = Listing(())
-        if models.prompts or without_versions(models.rows, shown.rows):
+        if models.prompts or has_model_without_listed_versions(models.rows, shown.rows):
             tagged = search_versions(self._transport, self._bounds, _IS_PROMPT)
         with_shown = {version.model_name for version in shown.rows}
         found = {
@@ -136,23 +141,23 @@ class MlflowReader(TrackingReader):
             if version.source != PROMPT_SOURCE and version.model_name not in with_shown
         }
         problems = [*shown.problems, *tagged.problems]
-        unseen = unlisted(models.rows, models.prompts, shown.rows, tagged.rows)
-        missing = list(islice(unseen, HIDDEN_ASKED_A_LISTING + 1))
-        for name, number in missing[:HIDDEN_ASKED_A_LISTING]:
+        unseen = unlisted_versions(models.rows, models.prompts, shown.rows, tagged.rows)
+        missing = list(islice(unseen, MAX_HIDDEN_VERSION_PROBES + 1))
+        for name, number in missing[:MAX_HIDDEN_VERSION_PROBES]:
             try:
                 version = self.model_version(name, number)
             except (NotFoundError, ForbiddenError):
                 continue  # numbers of deleted versions stay free; MLflow 3.17 calls that forbidden
-            except ConnectorError as error:
+            except HttpError as error:
                 problems.append(f"model_versions: version {number} of a hidden model: {error}")
                 if error.retryable:
                     break
             else:
                 if version.source != PROMPT_SOURCE:
                     found[name, number] = version
-        if len(missing) > HIDDEN_ASKED_A_LISTING:
+        if len(missing) > MAX_HIDDEN_VERSION_PROBES:
             problems.append(
-                f"model_versions: there may be more than {HIDDEN_ASKED_A_LISTING:,} hidden versions; the others were "
+                f"model_versions: there may be more than {MAX_HIDDEN_VERSION_PROBES:,} hidden versions; the others were "
                 "not asked for"
             )
         hiding = tuple(replace(version, hidden_from_search=True) for _, version in sorted(found.items()))
@@ -160,10 +165,10 @@ class MlflowReader(TrackingReader):
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
-        answer = self._transport.get_json(ReadCall.GET_MODEL, {"name": name})
+        answer = self._transport.get_json(MlflowEndpoint.GET_MODEL, {"name": name})
         return parsing.registered_model(answer.get("registered_model"))
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
-        answer = self._transport.get_json(ReadCall.GET_VERSION, {"name": name, "version": number})
+        answer = self._transport.get_json(MlflowEndpoint.GET_VERSION, {"name": name, "version": number})
         return parsing.model_version(answer.get("model_version"))

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.http.errors import BoundExceededError, ProtocolError
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
+from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-READINGS = 3
+MAX_READS = 3
 """Of a listing that changes while it is read."""
 
 
@@ -41,12 +41,12 @@ class Listing(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Pages(Generic[T, K]):
+class PagedListing(Generic[T, K]):
     """How a listing is asked for, and how its rows are told apart."""
 
-    ask: Callable[[str | None], dict[str, object]]
+    fetch_page: Callable[[str | None], dict[str, object]]
     """Takes a page's token, or none for the first page."""
-    key: str
+    rows_key: str
     """Under which the rows stand in an answer."""
     parse: Callable[[object], T]
     identify: Callable[[T], K]
@@ -59,54 +59,58 @@ class _Reading(Generic[T, K]):
     is_proven: bool = True
 
 
-def read_listing(pages: Pages[T, K], bounds: Bounds) -> Listing[T]:
+def read_listing(pages: PagedListing[T, K], bounds: Limits) -> Listing[T]:
     """Return all rows. A page may be empty and still have a next one, so only a missing token ends a listing.
 
     Raises:
-        BoundExceededError: it has more pages or rows than allowed.
-        ProtocolError: its tokens lead in a circle or are none.
+        LimitExceededError: it has more pages or rows than allowed.
+        InvalidResponseError: its tokens lead in a circle or are none.
     """
     found: dict[K, T] = {}
     before: _Reading[T, K] | None = None
-    for _ in range(READINGS):
+    for _ in range(MAX_READS):
         reading = _read_through(pages, bounds)
         if reading.is_proven or (before and before.rows.keys() == reading.rows.keys()):
             return Listing(tuple(reading.rows.values()), tuple(reading.problems))
         found |= reading.rows
         before = reading
-    changed = f"the listing of {pages.key} changed each of the {READINGS} times it was read: rows may be missing"
+    changed = f"the listing of {pages.rows_key} changed each of the {MAX_READS} times it was read: rows may be missing"
     return Listing(tuple(found.values()), (*(before.problems if before else ()), changed))
 
 
-def _read_through(pages: Pages[T, K], bounds: Bounds) -> _Reading[T, K]:
+def _read_through(pages: PagedListing[T, K], bounds: Limits) -> _Reading[T, K]:
     reading: _Reading[T, K] = _Reading({}, [])
     seen: set[str] = set()
     token: str | None = None
     last: K | None = None
     while True:
         overlapping = _one_row_back(token) if last is not None else None
-        answer = pages.ask(overlapping or token)
-        objects, unusable = parsing.parsed(answer.get(pages.key), pages.parse, pages.key)
+        answer = pages.fetch_page(overlapping or token)
+        objects, unusable = parsing.parse_rows(answer.get(pages.rows_key), pages.parse, pages.rows_key)
         reading.problems += unusable
         keys = [pages.identify(found) for found in objects]
         if token is not None and (overlapping is None or keys[:1] != [last]):
             reading.is_proven = False
         fresh = objects[1:] if overlapping and keys[:1] == [last] else objects
         for found in fresh:
-            _keep(reading, pages.identify(found), found, pages.key)
+            _keep(reading, pages.identify(found), found, pages.rows_key)
         last = keys[-1] if keys else None
-        if len(reading.rows) > bounds.rows:
-            raise BoundExceededError(f"the listing of {pages.key} has more rows than rows={bounds.rows:,} allows here")
+        if len(reading.rows) > bounds.max_rows:
+            raise LimitExceededError(
+                f"the listing of {pages.rows_key} has more rows than rows={bounds.max_rows:,} allows here"
+            )
 
-        token = _next_token(answer, pages.key)
+        token = _next_token(answer, pages.rows_key)
         if token is None:
             return reading
         if token in seen:
-            raise ProtocolError(f"the listing of {pages.key} came back to a page it had been at: it would never end")
+            raise InvalidResponseError(
+                f"the listing of {pages.rows_key} came back to a page it had been at: it would never end"
+            )
         seen.add(token)
-        if len(seen) >= bounds.pages:
-            raise BoundExceededError(
-                f"the listing of {pages.key} has more pages than pages={bounds.pages:,} allows here"
+        if len(seen) >= bounds.max_pages:
+            raise LimitExceededError(
+                f"the listing of {pages.rows_key} has more pages than pages={bounds.max_pages:,} allows here"
             )
 
 
@@ -124,7 +128,7 @@ def _next_token(answer: dict[str, object], key: str) -> str | None:
         return None
     if not isinstance(token, str):
         # To end here would make a part of the listing look like all of it.
-        raise ProtocolError(f"the listing of {key} goes on with a token that is {type(token).__name__}")
+        raise InvalidResponseError(f"the listing of {key} goes on with a token that is {type(token).__name__}")
     return token
 
 

@@ -20,7 +20,7 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.http.errors import ProtocolError
+from verifywise_mlflow.http.errors import InvalidResponseError
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Row:
 
     def __init__(self, value: object) -> None:
         if not isinstance(value, dict):
-            raise ProtocolError(f"a row of the answer is {type(value).__name__}, not an object")
+            raise InvalidResponseError(f"a row of the answer is {type(value).__name__}, not an object")
         self.fields: dict[str, object] = value
         self.problems: list[str] = []
 
@@ -73,15 +73,15 @@ class Row:
         """Return a string that must be there."""
         value = self.text(name)
         if value is None:
-            raise ProtocolError(f"a row of the answer has no {name}")
+            raise InvalidResponseError(f"a row of the answer has no {name}")
         return value
 
-    def number(self, name: str, *, least: int = 0, largest: int = _LARGEST_NUMBER) -> int:
+    def integer(self, name: str, *, least: int = 0, largest: int = _LARGEST_NUMBER) -> int:
         """Return a whole number that must be there; MLflow writes some of them as strings."""
         number = _whole_number(self.fields.get(name))
         if number is not None and least <= number <= largest:
             return number
-        raise ProtocolError(f"a row of the answer has no usable {name}")
+        raise InvalidResponseError(f"a row of the answer has no usable {name}")
 
     def time(self, name: str) -> datetime | None:
         """Return a time in UTC from milliseconds since 1970; null where there is none."""
@@ -176,7 +176,7 @@ def _whole_number(value: object) -> int | None:
 
 
 def _version_number(row: Row) -> int:
-    return row.number("version", least=1, largest=_LARGEST_VERSION)
+    return row.integer("version", least=1, largest=_LARGEST_VERSION)
 
 
 def registered_model(value: object) -> RegisteredModel:
@@ -186,7 +186,7 @@ def registered_model(value: object) -> RegisteredModel:
     for item in row.rows("aliases"):
         try:
             aliases[item.identity("alias")] = _version_number(item)
-        except ProtocolError as error:
+        except InvalidResponseError as error:
             row.problems.append(f"an alias could not be used: {error}")
     return RegisteredModel(
         name=row.identity("name"),
@@ -307,11 +307,11 @@ def remote_file(value: object) -> RemoteFile:
     row = Row(value)
     is_directory = row.fields.get("is_dir") is True
     # MLflow leaves file_size out for directories and for empty files.
-    size = None if is_directory else row.number("file_size") if "file_size" in row.fields else 0
+    size = None if is_directory else row.integer("file_size") if "file_size" in row.fields else 0
     return RemoteFile(path=row.identity("path"), is_directory=is_directory, size=size)
 
 
-def parsed(rows: object, parse: Callable[[object], T], what: str) -> tuple[list[T], list[str]]:
+def parse_rows(rows: object, parse: Callable[[object], T], what: str) -> tuple[list[T], list[str]]:
     """Parse every row of a list; return the objects, and a sentence for each row that was none."""
     if rows is None:
         return [], []
@@ -322,6 +322,6 @@ def parsed(rows: object, parse: Callable[[object], T], what: str) -> tuple[list[
     for row in rows:
         try:
             objects.append(parse(row))
-        except ProtocolError as error:
+        except InvalidResponseError as error:
             problems.append(f"{what}: {error}")
     return objects, problems

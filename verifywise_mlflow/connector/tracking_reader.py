@@ -10,27 +10,28 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.endpoints import ReadCall
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.models import Experiment, LoggedModel, RemoteFile, TrainingRun
-from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
-from verifywise_mlflow.http.client import Traffic, Transport
-from verifywise_mlflow.http.errors import ProtocolError
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.client import Traffic
+from verifywise_mlflow.http.errors import InvalidResponseError
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-EXPERIMENTS_A_PAGE = 5_000  # the server would allow 50,000
-RUNS_A_REQUEST = 200  # about 0.5 s of a small server's time; its parser of filters ends at 4,996
-LOGGED_MODELS_A_REQUEST = 1_000
+EXPERIMENTS_PAGE_SIZE = 5_000  # the server would allow 50,000
+RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its parser of filters ends at 4,996
+LOGGED_MODELS_PAGE_SIZE = 1_000
 
 
 class TrackingReader:
     """A connection to one server, on behalf of one tenant: what does not belong to the registry."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self._bounds: Bounds = settings.bounds
-        self._transport = Transport(settings)
+        self._bounds: Limits = settings.limits
+        self._transport = RestClient(settings)
 
     def close(self) -> None:
         """Close the connection."""
@@ -44,9 +45,9 @@ class TrackingReader:
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see, deleted ones too."""
         return self._search(
-            ReadCall.SEARCH_EXPERIMENTS,
+            MlflowEndpoint.SEARCH_EXPERIMENTS,
             # In an order in which only a deletion for good moves rows: the server's own is by time.
-            {"max_results": EXPERIMENTS_A_PAGE, "view_type": "ALL", "order_by": ["experiment_id ASC"]},
+            {"max_results": EXPERIMENTS_PAGE_SIZE, "view_type": "ALL", "order_by": ["experiment_id ASC"]},
             "experiments",
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
@@ -63,15 +64,15 @@ class TrackingReader:
             "run_view_type": "ALL",
             "max_results": _one_page(run_ids),
         }
-        return self._search(ReadCall.SEARCH_RUNS, question, "runs", parsing.training_run, lambda run: run.run_id)
+        return self._search(MlflowEndpoint.SEARCH_RUNS, question, "runs", parsing.training_run, lambda run: run.run_id)
 
     def run(self, run_id: str) -> TrainingRun:
         """Read one run by its id, wherever it lies."""
-        return parsing.training_run(self._transport.get_json(ReadCall.GET_RUN, {"run_id": run_id}).get("run"))
+        return parsing.training_run(self._transport.get_json(MlflowEndpoint.GET_RUN, {"run_id": run_id}).get("run"))
 
     def experiment(self, experiment_id: str) -> Experiment:
         """Read one experiment by its id."""
-        answer = self._transport.get_json(ReadCall.GET_EXPERIMENT, {"experiment_id": experiment_id})
+        answer = self._transport.get_json(MlflowEndpoint.GET_EXPERIMENT, {"experiment_id": experiment_id})
         return parsing.experiment(answer.get("experiment"))
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
@@ -84,12 +85,12 @@ class TrackingReader:
             "max_results": _one_page(model_ids),
         }
         return self._search(
-            ReadCall.SEARCH_LOGGED_MODELS, question, "models", parsing.logged_model, lambda model: model.model_id
+            MlflowEndpoint.SEARCH_LOGGED_MODELS, question, "models", parsing.logged_model, lambda model: model.model_id
         )
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, wherever it lies."""
-        answer = self._transport.get_json(ReadCall.GET_LOGGED_MODEL, identifier=model_id)
+        answer = self._transport.get_json(MlflowEndpoint.GET_LOGGED_MODEL, identifier=model_id)
         return parsing.logged_model(answer.get("model"))
 
     # -- artifacts
@@ -97,37 +98,41 @@ class TrackingReader:
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts; paths are relative to the run's artifact root."""
         params = {"run_id": run_id} | ({"path": path} if path else {})
-        return self._files(self._transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, params))
+        return self._files(self._transport.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params))
 
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts; paths are relative to its artifact root."""
         params = {"artifact_directory_path": path} if path else {}
-        return self._files(self._transport.get_json(ReadCall.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id))
+        return self._files(
+            self._transport.get_json(MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id)
+        )
 
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
-        return self._transport.stream(ReadCall.GET_RUN_ARTIFACT, {"run_id": run_id, "path": path}, max_bytes=max_bytes)
+        return self._transport.stream(
+            MlflowEndpoint.GET_RUN_ARTIFACT, {"run_id": run_id, "path": path}, max_bytes=max_bytes
+        )
 
     def logged_model_artifact(
         self, model_id: str, path: str, max_bytes: int
     ) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a logged model's artifacts."""
         return self._transport.stream(
-            ReadCall.GET_LOGGED_MODEL_ARTIFACT,
+            MlflowEndpoint.GET_LOGGED_MODEL_ARTIFACT,
             {"artifact_file_path": path},
             max_bytes=max_bytes,
             identifier=model_id,
         )
 
     def _files(self, answer: dict[str, object]) -> list[RemoteFile]:
-        files, problems = parsing.parsed(answer.get("files"), parsing.remote_file, "files")
+        files, problems = parsing.parse_rows(answer.get("files"), parsing.remote_file, "files")
         if problems:
-            raise ProtocolError("; ".join(problems[:3]))
+            raise InvalidResponseError("; ".join(problems[:3]))
         return files
 
     def _search(
         self,
-        call: ReadCall,
+        call: MlflowEndpoint,
         question: dict[str, object],
         key: str,
         parse: Callable[[object], T],
@@ -136,7 +141,7 @@ class TrackingReader:
         def ask(token: str | None) -> dict[str, object]:
             return self._transport.post_json(call, question | ({"page_token": token} if token else {}))
 
-        return read_listing(Pages(ask, key, parse, identify), self._bounds)
+        return read_listing(PagedListing(ask, key, parse, identify), self._bounds)
 
 
 def _one_page(identifiers: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What lets us in: asked for the headers of each request, and for new ones when the server refuses the old."""
+"""Request authentication: credentials add headers to each request, and may renew them after a 401."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A request before it is sent, as far as a signature covers it."""
+class Request:
+    """A request before it is sent: all that a signature may cover."""
 
     method: str
     url: str
     """Absolute, with its query, percent-encoded."""
-    headers: Mapping[str, str]
-    body: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
 
 
 class Credentials(Protocol):
-    """One identity towards one server. Threads may share it."""
+    """One identity at one server. Threads may share it."""
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
-        """Return the headers that let this request in.
+    def headers(self, request: Request) -> Mapping[str, str]:
+        """Return the headers that authenticate this request.
 
         Raises:
-            ConnectorError: the credentials cannot be had, say because a token's issuer does not answer.
+            HttpError: there are no credentials, for example because the token issuer does not respond.
         """
 
     def renew(self) -> bool:
-        """Throw away what the server has just refused; return whether asking again with new credentials may help."""
+        """Discard the credentials that the server has just refused; return whether a second attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
-class FixedHeaders:
-    """Credentials that are the same for each request: none, basic, a bearer token, a gateway's key."""
+class StaticHeaders:
+    """The same headers for every request: none, basic auth, a bearer token, a gateway's key."""
 
     fixed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
+    def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers."""
         del request
         return self.fixed
 
     def renew(self) -> bool:
-        """There are no others."""
+        """Return False: static headers cannot be renewed."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
-class WithHeaders:
-    """Credentials, and beside them headers that are the same for each request, such as a gateway's key.
+class WithExtraHeaders:
+    """Credentials plus static headers, such as a gateway's key.
 
-    A signature does not cover these: a gateway may take its own headers off before it passes a request on.
+    A signature does not cover the static headers: a gateway may remove its own headers before it forwards a request.
     """
 
     credentials: Credentials
     fixed: Mapping[str, str] = field(repr=False)
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
+    def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers of both."""
         return {**self.fixed, **self.credentials.headers(request)}
 
     def renew(self) -> bool:
-        """Renew what can be renewed."""
+        """Renew the credentials; the static headers stay."""
         return self.credentials.renew()

@@ -1,20 +1,23 @@
-"""Why a connection did not come about, in urllib3's and the system's words but fit for a sentence."""
+"""Reasons for failed connections, in urllib3's and the system's words but readable within a sentence."""
 
 from __future__ import annotations
 
 import urllib3
 
+from verifywise_mlflow.http.tls import STRICT_HINT, violates_strict_rules
 
-def reason(error: BaseException) -> str:
-    """Return the reason without the object's address in memory that urllib3 puts before it."""
+
+def failure_reason(error: BaseException) -> str:
+    """Return why a connection failed, without the memory address that urllib3 puts first."""
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
         return str(error).partition(": ")[2] or "no connection"
     if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, urllib3.exceptions.IncompleteRead):
         return f"it ended after {error.partial:,} bytes"
-    # A ProtocolError carries a sentence and what it is about, and would show both as Python writes them.
-    words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    if words.startswith("Connection broken"):
+    # A ProtocolError's arguments are a sentence and its cause; str() would show both in Python's notation.
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    if text.startswith("Connection broken"):
         return "the connection ended before it did"
-    return " ".join(words.split())[:200]
+    reason = " ".join(text.split())[:200]
+    return f"{reason}. {STRICT_HINT}" if violates_strict_rules(error) else reason

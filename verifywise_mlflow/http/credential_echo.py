@@ -1,4 +1,4 @@
-"""Secrets that a server says back to us: an answer that quotes our request must not put them into an error."""
+"""Detects credential echo: a server that quotes our request must not put our secrets into an error message."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from urllib.parse import quote
 
-INSTEAD = "words with our credentials in them"
+WITHHELD = "text withheld because it contains our credentials"
 
-_WINDOW = 12
-"""So many characters of a secret in a row are taken for it: servers cut short what they quote."""
+_WINDOW_CHARACTERS = 12
+"""This many characters of a secret in a row count as an echo: servers truncate what they quote."""
 
 
-def repeats_a_secret(words: str, sent: Mapping[str, str]) -> bool:
-    """Whether words hold what the headers that let us in hold, as they were sent or as they are written in pages."""
-    return any(part in words for value in sent.values() for secret in _secrets(value) for part in _parts(secret))
+def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
+    """Return whether ``text`` echoes one of our credentials, raw, URL-escaped or HTML-escaped."""
+    return any(contains_secret(text, secret) for value in auth_headers.values() for secret in _secrets(value))
+
+
+def contains_secret(text: str, secret: str) -> bool:
+    """Return whether ``text`` contains a secret or a part of it, raw, URL-escaped or HTML-escaped."""
+    return any(part in text for part in _parts(secret))
 
 
 def _secrets(value: str) -> Iterator[str]:
-    """Yield a header's value without its scheme, and what HTTP's basic scheme wraps."""
+    """Yield a header's value without its scheme, and the password inside basic auth."""
     scheme, _, token = value.partition(" ")
     secret = token or scheme
     yield secret
@@ -33,6 +38,6 @@ def _secrets(value: str) -> Iterator[str]:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    for written in {secret, quote(secret, safe=""), escape(secret)}:
-        for start in range(max(len(written) - _WINDOW, 0) + 1 if written else 0):
-            yield written[start : start + _WINDOW]
+    for spelling in {secret, quote(secret, safe=""), escape(secret)}:
+        for start in range(max(len(spelling) - _WINDOW_CHARACTERS, 0) + 1 if spelling else 0):
+            yield spelling[start : start + _WINDOW_CHARACTERS]

@@ -1,8 +1,7 @@
-"""Connections whose answers have to be complete by a deadline.
+"""Connections whose responses must be complete by a deadline.
 
-A socket's timeout begins anew with each byte. A server that drips its headers, its body or the sizes of its
-chunks, a byte a second, would hold a request for as long as it likes; so every single read gets only the
-time that is left.
+A socket's timeout restarts with each byte. A server that drips its headers, its body or its chunk sizes, a byte a
+second, could stall a request for ever. So each single read gets only the time that is left.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from urllib3.response import BaseHTTPResponse
 
 
 class _TimedFile(io.RawIOBase):
-    def __init__(self, connected: socket.socket) -> None:
-        self.began = time.monotonic()
-        self._socket = connected
-        self._file = connected.makefile("rb", buffering=0)
-        self._idle_seconds = connected.gettimeout()
-        self.deadline = None if self._idle_seconds is None else self.began + self._idle_seconds
+    """Reads from a socket until the deadline, however many reads that takes."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.started = time.monotonic()
+        self._socket = connection
+        self._file = connection.makefile("rb", buffering=0)
+        self._idle_seconds = connection.gettimeout()
+        self.deadline = None if self._idle_seconds is None else self.started + self._idle_seconds
 
     def readable(self) -> bool:
         return True
@@ -33,7 +34,7 @@ class _TimedFile(io.RawIOBase):
         if self.deadline is not None and self._idle_seconds is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("the answer's time is up")
+                raise TimeoutError("the response's deadline has passed")
             self._socket.settimeout(min(left, self._idle_seconds))
         return self._file.readinto(buffer)
 
@@ -43,7 +44,7 @@ class _TimedFile(io.RawIOBase):
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """An answer that has as long as the connection's read timeout, from its first header to its last byte."""
+    """A response with a deadline: at first the connection's read timeout, counted from when its headers are awaited."""
 
     def __init__(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
@@ -53,38 +54,38 @@ class TimedResponse(http.client.HTTPResponse):
         self._timed = _TimedFile(sock)
         self.fp = io.BufferedReader(self._timed)
 
-    def allow(self, seconds: float) -> float:
-        """Give the whole answer this long, counted from its beginning; return the deadline on the monotonic clock."""
-        self._timed.deadline = self._timed.began + seconds
+    def set_deadline(self, seconds: float) -> float:
+        """Allow the whole response this long, counted from its start; return the deadline on the monotonic clock."""
+        self._timed.deadline = self._timed.started + seconds
         return self._timed.deadline
 
 
 class TimedHTTPConnection(HTTPConnection):
-    """Reads against a deadline."""
+    """Reads its responses within a deadline."""
 
     response_class = TimedResponse
 
 
 class TimedHTTPSConnection(HTTPSConnection):
-    """Reads against a deadline."""
+    """Reads its responses within a deadline."""
 
     response_class = TimedResponse
 
 
 class TimedHTTPConnectionPool(HTTPConnectionPool):
-    """Connections that read against a deadline."""
+    """Connections that read their responses within a deadline."""
 
     ConnectionCls = TimedHTTPConnection
 
 
 class TimedHTTPSConnectionPool(HTTPSConnectionPool):
-    """Connections that read against a deadline."""
+    """Connections that read their responses within a deadline."""
 
     ConnectionCls = TimedHTTPSConnection
 
 
-def allow(response: BaseHTTPResponse, seconds: float) -> float:
-    """Give an answer this long, from its first byte; return the deadline on the monotonic clock."""
+def set_deadline(response: BaseHTTPResponse, seconds: float) -> float:
+    """Allow a response this long, from its start; return the deadline on the monotonic clock."""
     timed = getattr(response, "_original_response", None)
     assert isinstance(timed, TimedResponse)
-    return timed.allow(seconds)
+    return timed.set_deadline(seconds)

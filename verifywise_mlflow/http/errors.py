@@ -1,106 +1,90 @@
-"""What can go wrong between us and a customer's server: a small family, each saying what to do.
+"""The errors of a request to a customer's server: a small family, each message saying what to do.
 
-No message holds a credential or more than a short, escaped excerpt of what the server sent.
+No message holds a credential, or more than a short, escaped excerpt of what the server sent.
 """
 
 from __future__ import annotations
 
 
-class ConnectorError(Exception):
-    """Something about the server or its answer. `retryable` says whether a later attempt may succeed."""
+class HttpError(Exception):
+    """A request failed, or was not sent. ``retryable`` says whether a later attempt may succeed."""
 
     retryable = False
     code: str | None = None
-    """MLflow's own word for what is wrong, ``RESOURCE_DOES_NOT_EXIST`` and its like, where the answer has one."""
+    """The server's own error code where the response has one, such as MLflow's ``RESOURCE_DOES_NOT_EXIST``."""
     retry_after: float | None = None
-    """Seconds for which the server asked not to be asked again."""
+    """Seconds to wait before the next request, if the server named them in ``Retry-After``."""
 
 
-class UnreachableError(ConnectorError):
-    """No connection, or no complete answer in time."""
+class UnreachableError(HttpError):
+    """No connection, or no complete response in time."""
 
     retryable = True
 
 
 class CircuitOpenError(UnreachableError):
-    """The server was not asked, since it had left several requests in a row without an answer."""
+    """The request was not sent: several requests in a row had failed, so the circuit breaker is open."""
 
 
-class ServerBusyError(ConnectorError):
-    """The server was not asked, since as many requests of ours as it is to have at once did not end in time."""
+class ConcurrencyLimitError(HttpError):
+    """The request was not sent: our other requests to this server held all request slots for too long."""
 
     retryable = True
 
 
-class UnusableSettingsError(ConnectorError):
-    """A connection cannot be opened as described: a TLS file that is none, a secret that no header can carry."""
+class InvalidSettingsError(HttpError):
+    """The connection cannot be opened as configured: an unusable TLS file, a secret that no header can carry."""
 
 
-class RefusedAddressError(ConnectorError):
-    """The server's address is one that this tenant may not be read from."""
+class AddressNotAllowedError(HttpError):
+    """The SSRF guard refused the server's address for this tenant."""
 
 
-class ProxyRefusedError(ConnectorError):
-    """The tenant's proxy does not let us through. Whatever it says, it says nothing about the server's objects."""
+class ProxyRefusedError(HttpError):
+    """The tenant's proxy refused the request. Its response says nothing about objects on the server behind it."""
 
 
-class UnauthenticatedError(ConnectorError):
+class UnauthenticatedError(HttpError):
     """401: the credentials are missing or wrong."""
 
 
-class ForbiddenError(ConnectorError):
-    """403: not permitted. MLflow 3.17 answers so, too, for what does not exist."""
+class ForbiddenError(HttpError):
+    """403: not permitted. MLflow 3.17 also sends this for objects that do not exist."""
 
 
-class NotFoundError(ConnectorError):
-    """404 in MLflow's own words (``RESOURCE_DOES_NOT_EXIST``): the object is not there."""
+class NotFoundError(HttpError):
+    """404: the object does not exist. For MLflow, only a 404 with its own error code counts."""
 
 
-class NoSuchRouteError(ConnectorError):
-    """404 without MLflow's words: this server, or the proxy before it, does not know the call."""
-
-
-class ThrottledError(ConnectorError):
-    """429, or 503 with ``Retry-After``, and still so after the retries."""
+class RateLimitedError(HttpError):
+    """429, or 503 with ``Retry-After``, after all retries."""
 
     retryable = True
 
 
-class GatewayError(ConnectorError):
-    """502, 503 or 504, and still so after the retries: what stands before the server has no answer from it."""
+class GatewayError(HttpError):
+    """502, 503 or 504, after all retries: the gateway before the server has no response from it."""
 
     retryable = True
 
 
-class ServerFaultError(ConnectorError):
-    """500 and its like, and still so after the retries: the server tripped over this very question."""
+class InternalServerError(HttpError):
+    """500 and other 5xx, after all retries: the server failed on this particular request."""
 
     retryable = True
 
 
-class ArtifactStoreError(ConnectorError):
-    """500 on a call for artifacts: the server could not read its artifact store.
-
-    That is MLflow's ordinary answer where a library or a credential for the store is missing, and up to 3.1 for a
-    missing file, too. The same question a second later has the same answer.
-    """
+class RequestRejectedError(HttpError):
+    """400 and other 4xx: the server did not accept the request."""
 
 
-class RejectedError(ConnectorError):
-    """400 and its like: the server did not accept the question."""
+class InvalidResponseError(HttpError):
+    """The response does not have the form that the server's API promises."""
 
 
-class ProtocolError(ConnectorError):
-    """The answer is not what MLflow's API promises."""
+class LimitExceededError(HttpError):
+    """The response is larger or longer than the tenant's ``limits`` allow. The message names the setting."""
 
 
-class BoundExceededError(ConnectorError):
-    """The answer is larger or longer than the settings allow. The message names the setting."""
-
-
-class TooSlowError(BoundExceededError):
-    """The answer was not complete in the time that the settings allow."""
-
-
-class NotAReadCallError(ConnectorError):
-    """A call that is not on the list of read calls. It was not sent."""
+class ResponseTimeoutError(LimitExceededError):
+    """The response was not complete within the time that the settings allow."""

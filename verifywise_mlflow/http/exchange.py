@@ -1,7 +1,7 @@
-"""One request and its answer, within bounds: what tracking servers and artifact stores are asked by.
+"""One HTTP exchange: send a request once, read the response's body within a deadline, release the connection.
 
-Whom to ask, by which rules to ask again and what an answer means is for those who call. Messages name the host and
-what they are given to name, never a URL, since one may hold a signature.
+Retries, credentials and the meaning of a response are the caller's. Messages name the server and the target that they
+are given, never a URL, since a URL may hold a signature.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ import urllib3
 from urllib3 import PoolManager
 from urllib3.response import BaseHTTPResponse
 
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.connection_failures import reason
-from verifywise_mlflow.http.deadlines import allow
-from verifywise_mlflow.http.errors import TooSlowError, UnreachableError
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.connection_failures import failure_reason
+from verifywise_mlflow.http.deadlines import set_deadline
+from verifywise_mlflow.http.errors import ResponseTimeoutError, UnreachableError
 
-TEXT_BYTES = 64 * 1024
-"""The most that is read of an answer that is a sentence, such as an error."""
 _CHUNK_BYTES = 256 * 1024
 
 
 def send(
-    pool: PoolManager, request: Outgoing, *, connect_seconds: float, read_seconds: float, host: str, asked: str = ""
+    pool: PoolManager, request: Request, *, connect_timeout: float, read_timeout: float, server: str, target: str = ""
 ) -> BaseHTTPResponse:
-    """Send a request, once, and follow no redirect; return the answer, of whatever status, to be given back.
+    """Send a request once, without following redirects; return the response, of any status, for ``release``.
 
     Raises:
-        ConnectorError: there is none.
+        HttpError: there is no response.
     """
     try:
         return pool.urlopen(
@@ -40,52 +38,55 @@ def send(
             redirect=False,
             retries=False,
             preload_content=False,
-            timeout=urllib3.Timeout(connect=connect_seconds, read=read_seconds),
+            timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
         )
     except urllib3.exceptions.HTTPError as error:
-        raise UnreachableError(f"{host} did not answer{f' {asked}' if asked else ''}: {reason(error)}") from None
+        what = f" to {target}" if target else ""
+        raise UnreachableError(f"{server} did not respond{what}: {failure_reason(error)}") from None
     except OSError as error:
-        raise UnreachableError(f"{host} could not be reached: {error.strerror or error}") from None
+        raise UnreachableError(f"{server} cannot be reached: {error.strerror or error}") from None
 
 
-def give_back(response: BaseHTTPResponse) -> None:
-    """Be done with an answer, however much of it was read."""
+def release(response: BaseHTTPResponse) -> None:
+    """Return a response's connection, however much of it was read."""
     response.close()
-    # Closing alone does not give an answer's place in the pool back unless it was read to its end.
+    # close() alone does not return the connection to the pool unless the response was read to its end.
     response.release_conn()
 
 
-def body_of(
-    response: BaseHTTPResponse, *, seconds: float, host: str, is_unpacked: bool, setting: str | None = None
+def iter_body(
+    response: BaseHTTPResponse, *, timeout: float, server: str, decompress: bool, timeout_setting: str | None = None
 ) -> Iterator[bytes]:
-    """Yield an answer's body in chunks.
+    """Yield a response's body in chunks.
 
     Args:
-        response: The answer.
-        seconds: How long it may take, from its first byte to its last.
-        host: Whose answer it is, for messages.
-        is_unpacked: Whether what was compressed on the way is wanted as it was before.
-        setting: What these seconds are called in the tenant's settings, if they are.
+        response: The response.
+        timeout: Seconds that it may take, from its first byte to its last.
+        server: Its name in messages.
+        decompress: Whether to undo the content encoding.
+        timeout_setting: The setting that ``timeout`` comes from, for messages.
 
     Raises:
-        ConnectorError: it took longer, or broke off.
+        HttpError: it took longer, or broke off.
     """
-    deadline = allow(response, seconds)
-    allowed = f"the {seconds:g} seconds allowed here" + (f" ({setting})" if setting else "")
-    too_slow = TooSlowError(f"{host} took longer for an answer than {allowed}")
+    deadline = set_deadline(response, timeout)
+    setting = f" ({timeout_setting})" if timeout_setting else ""
+    timed_out = ResponseTimeoutError(
+        f"{server} took longer for a response than the {timeout:g} seconds allowed here{setting}"
+    )
     try:
-        for chunk in response.stream(_CHUNK_BYTES, decode_content=is_unpacked):
+        for chunk in response.stream(_CHUNK_BYTES, decode_content=decompress):
             if time.monotonic() > deadline:
-                raise too_slow
+                raise timed_out
             yield chunk
     except urllib3.exceptions.HTTPError as error:
         if time.monotonic() >= deadline:
-            raise too_slow from None
-        raise UnreachableError(f"{host} broke off its answer: {reason(error)}") from None
+            raise timed_out from None
+        raise UnreachableError(f"{server} broke off its response: {failure_reason(error)}") from None
 
 
-def first(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield the first bytes of some chunks, and ask for no chunk beyond them."""
+def take_bytes(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Yield the first bytes of some chunks, without requesting a chunk beyond them."""
     left = max_bytes
     for chunk in chunks:
         yield chunk[:left]

@@ -1,8 +1,8 @@
-"""Tokens from an issuer by OAuth2's client credentials (RFC 6749, 4.4): fetched, kept in memory, renewed.
+"""OAuth2 client credentials (RFC 6749, section 4.4): fetch a token from its issuer, cache it in memory, renew it.
 
-The question to the issuer is no call to MLflow and goes nowhere near the transport. It keeps the same rules: no
-redirect, bounds, refused addresses, the tenant's proxy, verified TLS. Of the issuer's words only ``error`` and
-``error_description`` are repeated, short and escaped: whatever else it says may be a token.
+The token request follows the same rules as all others: no redirects, limits, the SSRF guard, the tenant's proxy,
+verified TLS. Of the issuer's response only ``error`` and ``error_description`` are quoted, short and escaped: anything
+else in it may be a token.
 """
 
 from __future__ import annotations
@@ -13,234 +13,215 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-import urllib3
-from urllib3.response import BaseHTTPResponse
-
-from verifywise_mlflow.connector.responses import excerpt, retry_after
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.connection_failures import reason
-from verifywise_mlflow.http.deadlines import allow
+from verifywise_mlflow.http.auth import Request, StaticHeaders
+from verifywise_mlflow.http.client import HttpClient, ResponseLimit
+from verifywise_mlflow.http.credential_echo import WITHHELD, contains_secret
 from verifywise_mlflow.http.errors import (
-    ConnectorError,
     GatewayError,
-    ThrottledError,
+    HttpError,
+    LimitExceededError,
+    RateLimitedError,
+    ResponseTimeoutError,
     UnauthenticatedError,
     UnreachableError,
 )
-from verifywise_mlflow.http.pools import open_pool
+from verifywise_mlflow.http.response import Response, excerpt, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
 
-_CHUNK_BYTES = 16 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_LONGEST_SECONDS = 366 * 24 * 3600.0
-_MARGIN_SECONDS = 60.0
-"""A token is renewed so long before its end, or at nine tenths of a short life, so that it outlives a request."""
+_MAX_LIFETIME_SECONDS = 366 * 24 * 3600.0
+_RENEWAL_MARGIN_SECONDS = 60.0
+"""Renew a token this long before it expires, or at nine tenths of a short lifetime, so that it outlives a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """Who asks for tokens, and what for."""
+class OAuth2Client:
+    """A client as registered with the issuer, and what its tokens are for."""
 
     client_id: str
     client_secret: str = field(repr=False)
     scope: str | None = None
     audience: str | None = None
-    """Not of the RFC; some issuers ask for it."""
+    """Not in the RFC; some issuers require it."""
     authentication: Literal["basic", "post"] = "basic"
-    """Where the secret stands: in a header, as the RFC prefers, or among the fields."""
+    """Where the secret is sent: in the Authorization header, as the RFC prefers, or among the form fields."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Issued:
+class _Token:
     value: str = field(repr=False)
     renew_at: float
     """On the monotonic clock."""
 
 
-class IssuedToken:
-    """Credentials that an issuer hands out for a while. Threads may share them; one of them asks for all.
+class OAuth2TokenSource:
+    """Credentials with a limited lifetime. Threads may share them: one thread fetches a token for all.
 
-    Every failure is either passing or an ``UnauthenticatedError``: an issuer that answers nonsense must not make
-    the objects of the MLflow server look unreadable or gone.
+    Every failure is retryable or an ``UnauthenticatedError``: an issuer with invalid responses must not make objects of
+    the MLflow server look unreadable or deleted.
     """
 
-    def __init__(self, issuer: ConnectionSettings, client: Client) -> None:
-        """Take the issuer's token endpoint as ``issuer.base_uri``; nothing is asked yet."""
-        self._issuer = issuer
-        self._host = urlsplit(issuer.base_uri).hostname or ""
+    def __init__(self, issuer: ConnectionSettings, client: OAuth2Client) -> None:
+        """Take the token endpoint as ``issuer.base_uri``; no request is sent yet."""
+        limits = issuer.limits
+        # One attempt per token: the request that needs the token is retried, and the token with it.
+        self._issuer = replace(
+            issuer,
+            credentials=StaticHeaders,
+            limits=replace(limits, max_attempts=1, request_timeout_seconds=limits.token_timeout_seconds),
+        )
+        self._response_limit = ResponseLimit(
+            limits.token_timeout_seconds,
+            "token_timeout_seconds",
+            limits.max_token_response_bytes,
+            "max_token_response_bytes",
+        )
+        self._name = f"the token issuer {urlsplit(issuer.base_uri).hostname or ''}"
         self._client = client
         self._lock = threading.Lock()
-        self._issued: _Issued | None = None
-        self._failure: ConnectorError | None = None
-        self._ended = 0  # how many questions have come to an end
+        self._token: _Token | None = None
+        self._failure: HttpError | None = None
+        self._fetches_completed = 0
         self._handed_out = threading.local()
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
-        """Return the header with the token, a new one where there is none that lasts.
+    def headers(self, request: Request) -> Mapping[str, str]:
+        """Return the header with the token; fetch one if there is none that lasts.
 
         Raises:
-            ConnectorError: the issuer gives none.
+            HttpError: the issuer grants none.
         """
         del request
         self._handed_out.token = None
-        issued = self._current()
-        self._handed_out.token = issued.value
-        return {"Authorization": f"Bearer {issued.value}"}
+        token = self._current()
+        self._handed_out.token = token.value
+        return {"Authorization": f"Bearer {token.value}"}
 
     def renew(self) -> bool:
-        """Throw away the token that this thread was given last, unless another thread has already got a new one."""
+        """Discard the token that this thread used last, unless another thread has already replaced it."""
         refused = getattr(self._handed_out, "token", None)
         with self._lock:
             if refused is None:
                 return False
-            if self._issued and self._issued.value == refused:
-                self._issued = None
+            if self._token and self._token.value == refused:
+                self._token = None
         self._handed_out.token = None
         return True
 
-    def _current(self) -> _Issued:
-        ended = self._ended
+    def _current(self) -> _Token:
+        completed_before = self._fetches_completed
         with self._lock:
-            if self._issued and time.monotonic() < self._issued.renew_at:
-                return self._issued
-            if self._failure and self._ended != ended:
-                raise type(self._failure)(*self._failure.args)  # what another thread met while this one waited
-            self._issued, self._failure = None, None
+            if self._token and time.monotonic() < self._token.renew_at:
+                return self._token
+            if self._failure and self._fetches_completed != completed_before:
+                # Another thread failed while this one waited for the lock: share its failure.
+                raise type(self._failure)(*self._failure.args)
+            self._token, self._failure = None, None
             try:
-                self._issued = self._fetch()
-            except ConnectorError as error:
+                self._token = self._fetch()
+            except HttpError as error:
                 self._failure = error
                 raise
             finally:
-                self._ended += 1
-            return self._issued
+                self._fetches_completed += 1
+            return self._token
 
-    def _fetch(self) -> _Issued:
-        client, bounds = self._client, self._issuer.bounds
+    def _fetch(self) -> _Token:
+        requested_at = time.monotonic()
+        http = HttpClient(
+            self._issuer,
+            self._error_from,
+            headers={"Accept": "application/json"},
+            decompress=True,
+            server=self._name,
+        )
+        try:
+            response = http.fetch(self._token_request(), self._response_limit)
+        except ResponseTimeoutError as error:
+            raise UnreachableError(str(error)) from None
+        except LimitExceededError as error:
+            raise UnauthenticatedError(str(error)) from None
+        finally:
+            http.close()
+        return self._parse_token(response.body, requested_at)
+
+    def _token_request(self) -> Request:
+        client = self._client
         fields = {"grant_type": "client_credentials", "scope": client.scope, "audience": client.audience}
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": "verifywise-mlflow",
-        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if client.authentication == "post":
             fields |= {"client_id": client.client_id, "client_secret": client.client_secret}
         else:
-            # RFC 6749, 2.3.1: both are written as in a form before they become a user name and a password.
+            # RFC 6749, 2.3.1: both are form-encoded before they become a user name and a password.
             pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        asked_at = time.monotonic()
-        pool = open_pool(self._issuer)
-        try:
-            response = pool.urlopen(
-                "POST",
-                self._issuer.base_uri,
-                body=urlencode({name: value for name, value in fields.items() if value is not None}),
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=bounds.connect_seconds, read=bounds.token_seconds),
-            )
-            body = self._body(response)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(f"the token's issuer {self._host} gave no answer: {reason(error)}") from None
-        finally:
-            pool.clear()
-        if response.status != 200:
-            raise self._error_of(response, body)
-        return self._issued_by(body, asked_at)
+        body = urlencode({name: value for name, value in fields.items() if value is not None})
+        return Request("POST", self._issuer.base_uri, headers, body.encode("ascii"))
 
-    def _body(self, response: BaseHTTPResponse) -> bytes:
-        bounds = self._issuer.bounds
-        deadline = allow(response, bounds.token_seconds)
-        body = b""
-        try:
-            for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
-                body += chunk
-                if len(body) > bounds.token_bytes:
-                    raise UnauthenticatedError(
-                        f"the token's issuer {self._host} sent more than the {bounds.token_bytes:,} bytes allowed "
-                        "here (token_bytes)"
-                    )
-        except urllib3.exceptions.HTTPError as error:
-            if time.monotonic() < deadline:
-                raise
-            raise UnreachableError(
-                f"the token's issuer {self._host} took longer than the {bounds.token_seconds:g} seconds allowed here "
-                f"(token_seconds): {reason(error)}"
-            ) from None
-        finally:
-            response.close()
-        return body
-
-    def _error_of(self, response: BaseHTTPResponse, body: bytes) -> ConnectorError:
-        found = _json_object(body) or {}
-        told = [str(found[name]) for name in ("error", "error_description") if found.get(name)]
-        # An issuer that quotes the request back must not put the secret into an error.
-        words = [
-            "words with the secret in them"
-            if self._client.client_secret in word
-            else excerpt(word.encode("utf-8", "replace"))
-            for word in told
-        ]
-        said = (
-            f"the token's issuer {self._host} answered {response.status}: {', '.join(words) or 'no error in its form'}"
-        )
-        error: ConnectorError
+    def _error_from(self, response: Response) -> HttpError:
+        fields = _parse_json_object(response.body) or {}
+        texts = [str(fields[name]) for name in ("error", "error_description") if fields.get(name)]
+        details = ", ".join(self._quote(text) for text in texts) or "no error in the form of OAuth2"
+        message = f"{self._name} responded with {response.status}: {details}"
+        error: HttpError
         match response.status:
             case 429:
-                error = ThrottledError(said)
+                error = RateLimitedError(message)
             case status if status >= 500:
-                error = GatewayError(said)
+                error = GatewayError(message)
             case status if 300 <= status < 400:
                 error = UnauthenticatedError(
-                    f"{said}. A redirect is not followed, since it would take the secret along: write the "
-                    "final address as token_uri."
+                    f"{message}. Redirects are not followed, since they would forward the secret. Set token_uri to the "
+                    "final address."
                 )
             case _:
-                error = UnauthenticatedError(f"{said}. Check client_id, client_secret, scope and audience under auth.")
+                error = UnauthenticatedError(
+                    f"{message}. Check client_id, client_secret, scope and audience under auth."
+                )
         error.retry_after = retry_after(response.headers)
         return error
 
-    def _issued_by(self, body: bytes, asked_at: float) -> _Issued:
-        found = _json_object(body)
-        if found is None:
+    def _quote(self, text: str) -> str:
+        # An issuer that quotes the request must not put the secret into an error.
+        return (
+            WITHHELD if contains_secret(text, self._client.client_secret) else excerpt(text.encode("utf-8", "replace"))
+        )
+
+    def _parse_token(self, body: bytes, requested_at: float) -> _Token:
+        fields = _parse_json_object(body)
+        if fields is None:
             raise self._no_token("no JSON object")
-        kind, token = found.get("token_type"), found.get("access_token")
+        kind, token = fields.get("token_type"), fields.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise self._no_token("no access_token that a header can carry")
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise self._no_token("a token_type other than Bearer")
-        lasts = _seconds(found.get("expires_in"))
-        # Without a word on its end, a token is good until the server refuses it.
-        margin = 0.0 if lasts is None else min(_MARGIN_SECONDS, lasts / 10)
-        return _Issued(token, asked_at + (_LONGEST_SECONDS if lasts is None else lasts - margin))
+        lifetime = _lifetime_seconds(fields.get("expires_in"))
+        if lifetime is None:  # valid until the server refuses it
+            return _Token(token, requested_at + _MAX_LIFETIME_SECONDS)
+        return _Token(token, requested_at + lifetime - min(_RENEWAL_MARGIN_SECONDS, lifetime / 10))
 
     def _no_token(self, what: str) -> UnauthenticatedError:
-        return UnauthenticatedError(
-            f"the token's issuer {self._host} answered with {what}. Check that token_uri is its token endpoint."
-        )
+        return UnauthenticatedError(f"{self._name} responded with {what}. Check that token_uri is its token endpoint.")
 
 
-def _json_object(body: bytes) -> dict[str, object] | None:
+def _parse_json_object(body: bytes) -> dict[str, object] | None:
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _seconds(told: object) -> float | None:
-    """Return the seconds that a token lasts; some issuers write them as text, and what is no time is not told."""
-    if isinstance(told, bool) or not isinstance(told, int | float | str):
+def _lifetime_seconds(expires_in: object) -> float | None:
+    """Return the seconds in ``expires_in``, which some issuers write as text; None if it is not a positive number."""
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
         return None
     try:
-        seconds = float(told)
+        seconds = float(expires_in)
     except (ValueError, OverflowError):
         return None
-    return min(seconds, _LONGEST_SECONDS) if seconds > 0 else None
+    return min(seconds, _MAX_LIFETIME_SECONDS) if seconds > 0 else None

@@ -1,9 +1,9 @@
-"""How long to go on asking a server that does not answer: for a request, for a connection, and when to let it be.
+"""The retry policy: which failed requests are sent again, after which back-off, and within which retry budget.
 
-A request that fails in passing is tried again, after as long as the server asks for or a random pause. Three
-purses pay for that: the request's tries, the time since its first one, and what all retries of the connection
-have taken. A server that leaves several requests in a row without an answer is let be for a while: whatever is
-asked meanwhile fails at once, so that a dead tenant costs seconds.
+A retryable failure is retried after ``Retry-After``, or after a random back-off (full jitter) that doubles its maximum
+with each attempt. Three budgets bound retries: ``max_attempts`` of the request, ``retry_deadline_seconds`` since its
+first attempt, and ``retry_budget_seconds`` over all retries of the connection. When they are spent, the failure is
+recorded with the circuit breaker.
 """
 
 from __future__ import annotations
@@ -11,131 +11,85 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
-from verifywise_mlflow.http.errors import (
-    ConnectorError,
-    GatewayError,
-    CircuitOpenError,
-    ThrottledError,
-    TooSlowError,
-    UnauthenticatedError,
-    UnreachableError,
-)
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
+from verifywise_mlflow.http.errors import HttpError, UnauthenticatedError
+from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
 
-_NO_ANSWER = (UnreachableError, GatewayError, ThrottledError, TooSlowError)
-"""A 500 is an answer: the next object may well be readable."""
 
+class RetryPolicy:
+    """Retries the requests of one connection, which share one retry budget. Threads may share it."""
 
-class Patience:
-    """The patience that one connection has with its server. Threads may share it."""
-
-    def __init__(self, bounds: Bounds, host: str) -> None:
-        self._bounds = bounds
-        self._host = host
+    def __init__(self, limits: Limits, breaker: CircuitBreaker) -> None:
+        self._limits = limits
+        self._breaker = breaker
         self._lock = threading.Lock()
-        self._spent = 0.0
-        self._failures = 0
-        self._last_words = ""
-        self._rests_until = 0.0
+        self._budget_spent = 0.0
 
-    def persist(self, once: Callable[[], T], renew: Callable[[], bool], *, is_whole: bool = True) -> T:
-        """Try, again where that can help and as long as the patience lasts; return what a try came to.
+    def call(self, attempt: Callable[[], T], renew: Callable[[], bool], *, reads_body: bool = True) -> T:
+        """Call ``attempt``, again while the policy allows it; return its result.
 
         Args:
-            once: one try.
-            renew: gets new credentials after a 401; returns whether another try may help.
-            is_whole: whether a try that ends well has read the answer; else ``to_the_end`` has to see to that.
+            attempt: sends the request once.
+            renew: renews the credentials after a 401; returns whether another attempt may succeed.
+            reads_body: whether a successful attempt has read the whole response. If not, the caller passes the body
+                through ``CircuitBreaker.watch``, which records the outcome.
 
         Raises:
-            ConnectorError: the last try's.
+            HttpError: the last attempt's, or ``CircuitOpenError``.
         """
-        self.check()
-        began = time.monotonic()
-        attempt, renewed = 1, False
+        self._breaker.check()
+        started = time.monotonic()
+        attempts, has_renewed = 1, False
         while True:
-            try_began = time.monotonic()
+            attempt_started = time.monotonic()
             try:
-                found = once()
+                result = attempt()
             except UnauthenticatedError as error:
-                if renewed or not renew():
-                    self.gave_up(error)
+                if has_renewed or not renew():
+                    self._breaker.record_failure(error)
                     raise
-                renewed = True
-            except ConnectorError as error:
+                has_renewed = True
+            except HttpError as error:
                 now = time.monotonic()
-                pause = self.pause(error, attempt=attempt, took=now - began, last_took=now - try_began)
-                if pause is None:
-                    self.gave_up(error)
-                    raise
-                attempt += 1
-                time.sleep(pause)
-            else:
-                if is_whole:
-                    self.answered()
-                return found
-
-    def to_the_end(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass an answer's body on, and take note of whether it came to its end."""
-        try:
-            yield from chunks
-        except ConnectorError as error:
-            self.gave_up(error)
-            raise
-        self.answered()
-
-    def check(self) -> None:
-        """Say whether the server may be asked.
-
-        Raises:
-            ServerAtRestError: it is being let be. Its words hold no time that is left: they may be kept.
-        """
-        with self._lock:
-            if time.monotonic() < self._rests_until:
-                raise CircuitOpenError(
-                    f"{self._host} was not asked: {self._failures} requests in a row failed, and it is let be for "
-                    f"{self._bounds.rest_seconds:g} seconds (rest_seconds); the last one: {self._last_words}"
+                delay = self.backoff_seconds(
+                    error, attempts=attempts, elapsed=now - started, last_attempt_took=now - attempt_started
                 )
+                if delay is None:
+                    self._breaker.record_failure(error)
+                    raise
+                attempts += 1
+                time.sleep(delay)
+            else:
+                if reads_body:
+                    self._breaker.record_success()
+                return result
 
-    def answered(self) -> None:
-        """Take note that the server answers."""
-        with self._lock:
-            self._failures = 0
-
-    def gave_up(self, error: ConnectorError) -> None:
-        """Take note that a request has failed for good."""
-        with self._lock:
-            if not isinstance(error, _NO_ANSWER):
-                self._failures = 0
-                return
-            self._failures += 1
-            self._last_words = str(error)
-            if self._failures >= self._bounds.failures_in_a_row:
-                self._rests_until = time.monotonic() + self._bounds.rest_seconds
-
-    def pause(self, error: ConnectorError, *, attempt: int, took: float, last_took: float) -> float | None:
-        """Return the seconds to wait before the next try; null where there is to be none.
+    def backoff_seconds(
+        self, error: HttpError, *, attempts: int, elapsed: float, last_attempt_took: float
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there must be none.
 
         Args:
-            error: what the last try came to.
-            attempt: the number of the last try, from 1.
-            took: seconds since the first try began.
-            last_took: seconds that the last try took.
+            error: of the last attempt.
+            attempts: made so far.
+            elapsed: seconds since the first attempt started.
+            last_attempt_took: seconds, which count against the retry budget.
         """
-        if not error.retryable or attempt >= self._bounds.attempts:
+        if not error.retryable or attempts >= self._limits.max_attempts:
             return None
-        jitter = random.uniform(0, 0.5 * 2**attempt)  # noqa: S311  # no secret
-        pause = jitter if error.retry_after is None else error.retry_after
+        jitter = random.uniform(0, 0.5 * 2**attempts)  # noqa: S311  # no secret
+        delay = jitter if error.retry_after is None else error.retry_after
         with self._lock:
-            self._spent += last_took
-            # After a rest, one try decides whether the server is back.
-            if self._failures >= self._bounds.failures_in_a_row or took + pause > self._bounds.retry_seconds:
+            self._budget_spent += last_attempt_took
+            # In a half-open circuit, a single attempt decides whether the server is back.
+            if self._breaker.has_tripped or elapsed + delay > self._limits.retry_deadline_seconds:
                 return None
-            if self._spent + pause > self._bounds.connection_retry_seconds:
+            if self._budget_spent + delay > self._limits.retry_budget_seconds:
                 return None
-            self._spent += pause
-        return pause
+            self._budget_spent += delay
+        return delay

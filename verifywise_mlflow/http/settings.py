@@ -1,4 +1,4 @@
-"""What a connection needs to know, and the bounds it keeps."""
+"""Settings of one connection: address, credentials, TLS, proxy, and the limits on what a server may cost."""
 
 from __future__ import annotations
 
@@ -9,83 +9,88 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Le
 
-from verifywise_mlflow.http.auth import Credentials, FixedHeaders
+from verifywise_mlflow.http.auth import Credentials, StaticHeaders
 
 Seconds = Annotated[float, Gt(0), Le(86_400)]
 Count = Annotated[int, Gt(0)]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much of a server's time and ours its answers may take. A lying, flooding or dead server ends at these.
+class Limits:
+    """Limits on the time and memory that a server's responses may take, so that no server can stall or flood a sync.
 
-    A tenant's description may set each of them; this class is the only list of them.
+    ``limits`` in a tenant's description sets them by these names; this class is their only list.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    connect_seconds: Seconds = 5.0
-    """For each address that the server's name has."""
-    probe_seconds: Seconds = 10.0
-    """For the first question of a connection, which any living server answers at once."""
-    request_seconds: Seconds = 60.0
-    """From the request to the last byte of its answer, for one try. A busy MLflow takes ten for 500 runs."""
-    file_seconds: Seconds = 1_800.0
+    connect_timeout_seconds: Seconds = 5.0
+    """To open a connection, for each address that the server's name resolves to."""
+    probe_timeout_seconds: Seconds = 10.0
+    """For requests that any healthy server answers at once: the first ones of a connection, and the idle poll."""
+    request_timeout_seconds: Seconds = 60.0
+    """For one attempt, from the request to the response's last byte. A busy MLflow takes ten for 500 runs."""
+    file_timeout_seconds: Seconds = 1_800.0
     """The same for a file, which may be large."""
-    token_seconds: Seconds = 10.0
-    """For a token from its issuer, in one try."""
-    token_bytes: Count = 64 * 1024
-    """The issuer's answer, after decompression."""
-    attempts: Count = 3
-    """Tries a request gets in all, where trying again can help."""
-    retry_seconds: Seconds = 20.0
-    """No try of a request begins later than this after its first one."""
-    connection_retry_seconds: Seconds = 120.0
-    """What the failed tries of a connection, and the waits after them, may take in all: in a sync, of the sync."""
-    failures_in_a_row: Count = 3
-    """After so many requests that came to nothing (no answer, 429, 502 to 504) the server is left alone ..."""
-    rest_seconds: Seconds = 30.0
-    """... for so long. What is asked meanwhile fails at once."""
-    requests_at_once: Count = 2
-    """At one server, over all connections of this process. More only add latency on a small MLflow: measured."""
-    answer_bytes: Count = 256 * 1024**2
-    """One JSON answer, after decompression."""
-    depth: Count = 64
-    """Objects and lists within each other in one JSON answer."""
-    pages: Count = 10_000
-    """Pages of one listing."""
-    rows: Count = 2_000_000
-    """Rows of one listing."""
+    token_timeout_seconds: Seconds = 10.0
+    """The same for an OAuth2 token from its issuer."""
+    max_token_response_bytes: Count = 64 * 1024
+    """Of the token issuer's response, after decompression."""
+    max_attempts: Count = 3
+    """Attempts of one request in all, where a retry can help."""
+    retry_deadline_seconds: Seconds = 20.0
+    """No attempt of a request starts later than this after its first one."""
+    retry_budget_seconds: Seconds = 120.0
+    """Total time of a connection's failed attempts and the waits after them. In a sync: of the whole sync."""
+    breaker_threshold: Count = 3
+    """Failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
+    breaker_open_seconds: Seconds = 30.0
+    """How long the circuit stays open. Until then, requests fail without being sent."""
+    max_concurrent_requests: Count = 2
+    """To one server, over all connections of this process. More only add latency on a small MLflow: measured."""
+    max_response_bytes: Count = 256 * 1024**2
+    """Of one JSON response, after decompression."""
+    max_depth: Count = 64
+    """Nesting of objects and lists in one JSON response."""
+    max_pages: Count = 10_000
+    """Of one listing."""
+    max_rows: Count = 2_000_000
+    """Of one listing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """A forward proxy that everything for one tenant goes through.
+    """A forward proxy for all requests of one tenant.
 
-    The proxy resolves the names of servers, so for a server behind a name only the proxy can refuse private
-    addresses; its operator has to. Written-out private addresses are refused here.
+    The proxy resolves host names, so only the proxy can refuse private addresses behind a name: its operator has to.
+    Private addresses that are written as such in a URL are refused here.
     """
 
     uri: str
-    """``http://host[:port]``, no credentials in it."""
+    """``http://host[:port]``, without credentials."""
     headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
-    """What lets us through, for the proxy alone. Called when connections are opened."""
+    """Credentials for the proxy alone. Called when connections are opened."""
     allow_private_network: bool = False
     """Whether the proxy itself may have a private, loopback or link-local address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """One MLflow server as one tenant sees it. Nothing of it comes from the process's environment."""
+    """One server as one tenant uses it. Nothing of it comes from the process's environment."""
 
     base_uri: str
-    """``http(s)://host[:port][/prefix]``, no credentials in it."""
-    credentials: Callable[[], Credentials] = field(default=FixedHeaders, repr=False)
-    """Called when a connection opens, so that secrets are not kept elsewhere."""
+    """``http(s)://host[:port][/prefix]``, without credentials."""
+    credentials: Callable[[], Credentials] = field(default=StaticHeaders, repr=False)
+    """Called when a connection opens, so that secrets are stored nowhere else."""
     workspace: str | None = None
+    """MLflow's workspace; only the MLflow client reads it."""
     allow_private_network: bool = False
+    """Whether the server may have a private, loopback or link-local address."""
     ca_bundle: Path | None = None
+    """PEM file of the certificate authorities to trust instead of the system's."""
     client_certificate: Path | None = None
     client_key: Path | None = None
+    tls_strict: bool = True
+    """Whether certificates must follow RFC 5280 to the letter; see ``tls.py``. ``tls: {strict: …}`` of a tenant."""
     proxy: ProxySettings | None = None
-    bounds: Bounds = Bounds()
+    limits: Limits = Limits()

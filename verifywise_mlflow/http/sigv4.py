@@ -1,8 +1,8 @@
-"""Signs each request by AWS's rules (Signature Version 4), as SageMaker's managed MLflow asks for.
+"""AWS Signature Version 4 for each request, as SageMaker's managed MLflow requires.
 
-botocore computes the signature; nothing else of it is used, since its sessions look for credentials in the
-environment, in files and at the instance. What SageMaker needs besides is what AWS's own plugin for MLflow,
-sagemaker-mlflow 0.5, does: the body's hash in a header, and the ARN of the tracking server in another.
+botocore computes the signature. Nothing else of it is used, since its sessions look for credentials in the environment,
+in files and at the instance. SageMaker also requires what AWS's own plugin for MLflow, sagemaker-mlflow 0.5, sends: the
+body's hash in one header, and the ARN of the tracking server in another.
 """
 
 from __future__ import annotations
@@ -16,86 +16,86 @@ from typing import TYPE_CHECKING
 
 from urllib3.util import parse_url
 
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.errors import InvalidSettingsError
 
 if TYPE_CHECKING:
     from botocore.auth import SigV4Auth
 
 _ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):[0-9]{12}:(mlflow-tracking-server|mlflow-app)/[A-Za-z0-9-]+")
-_OFTEN_REWRITTEN = {"accept-encoding", "user-agent"}
-"""A proxy on the way may change these, so they are not signed."""
+_UNSIGNED_HEADERS = {"accept-encoding", "user-agent"}
+"""Not signed, since a proxy on the way may change them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The three attributes that botocore's signer reads."""
+class AwsKeys:
+    """An AWS access key, with the three attributes that botocore's signer reads."""
 
     access_key: str
     """Not a secret."""
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
-    """Of temporary credentials."""
+    """Session token of temporary credentials."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """A server of SageMaker's: MLflow tracking servers and, later, MLflow apps."""
+class SageMakerServer:
+    """An MLflow tracking server of SageMaker, or its successor, an MLflow app."""
 
     arn: str
     region: str
     service: str
-    """As the signature names it."""
+    """The service name in the signature."""
     header: str
-    """In which the server wants to read its ARN, to know that it is meant."""
+    """The header in which the server expects its ARN."""
 
     @classmethod
-    def of(cls, arn: str) -> Resource:
-        """Return what an ARN tells.
+    def from_arn(cls, arn: str) -> SageMakerServer:
+        """Parse an ARN.
 
         Raises:
-            ValueError: it is none of an MLflow tracking server or app.
+            ValueError: it is not the ARN of an MLflow tracking server or app.
         """
-        told = _ARN.fullmatch(arn)
-        if not told:
+        match = _ARN.fullmatch(arn)
+        if not match:
             raise ValueError(
                 "write the ARN of an MLflow tracking server or app: "
                 "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
             )
-        if told[2] == "mlflow-app":
-            return cls(arn, told[1], "sagemaker", "x-sm-mlflow-app-arn")
-        return cls(arn, told[1], "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn")
+        if match[2] == "mlflow-app":
+            return cls(arn, match[1], "sagemaker", "x-sm-mlflow-app-arn")
+        return cls(arn, match[1], "sagemaker-mlflow", "x-mlflow-sm-tracking-server-arn")
 
 
-class RequestSigner:
-    """Credentials that sign each request anew. Threads may share them."""
+class SigV4Signer:
+    """Credentials that sign each request. Threads may share them."""
 
-    def __init__(self, keys: Keys, region: str, service: str, resource: Resource | None = None) -> None:
+    def __init__(self, keys: AwsKeys, region: str, service: str, resource: SageMakerServer | None = None) -> None:
         """Load botocore.
 
         Raises:
-            UnusableSettingsError: it is not installed.
+            InvalidSettingsError: botocore is not installed.
         """
         self._signer = _signer(keys, region, service)
         self._resource = {resource.header: resource.arn} if resource else {}
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
+    def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that sign the request, for the URL as urllib3 will send it."""
-        # PoolManager sends what this function makes of a URL: the same one must be signed.
+        # PoolManager normalizes URLs with this function; the signature must cover the normalized one.
         url = parse_url(request.url)
         default = {"http": 80, "https": 443}[url.scheme or "https"]
-        # Said by us, not by http.client: through a proxy, urllib3 would write a default port that AWS leaves out.
+        # Set here, not by http.client: through a proxy, urllib3 would write a default port, which AWS omits.
         host = f"{url.host}:{url.port}" if url.port not in (None, default) else url.host or ""
         added = {
             **self._resource,
             "Host": host,
             "X-Amz-Content-SHA256": hashlib.sha256(request.body or b"").hexdigest(),
         }
-        stable = {name: value for name, value in request.headers.items() if name.lower() not in _OFTEN_REWRITTEN}
+        stable = {name: value for name, value in request.headers.items() if name.lower() not in _UNSIGNED_HEADERS}
         return added | self._signature(request.method, url.url, stable | added, request.body)
 
     def renew(self) -> bool:
-        """There are no other keys."""
+        """Return False: there are no other keys."""
         return False
 
     def _signature(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> dict[str, str]:
@@ -107,19 +107,19 @@ class RequestSigner:
         return {name: str(signed.headers[name]) for name in names if name in signed.headers}
 
 
-def _signer(keys: Keys, region: str, service: str) -> SigV4Auth:
-    # Only tenants on AWS need it, and it takes 30 MB on disk.
+def _signer(keys: AwsKeys, region: str, service: str) -> SigV4Auth:
+    # An extra: only tenants on AWS need it, and it takes 30 MB on disk.
     try:
         from botocore.auth import SigV4Auth
     except ImportError:
-        raise UnusableSettingsError(
+        raise InvalidSettingsError(
             "auth of kind sigv4 needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # It logs what it signs, session token and all.
-    logging.getLogger("botocore.auth").addFilter(_say_nothing)
+    # It logs what it signs, including the session token.
+    logging.getLogger("botocore.auth").addFilter(_drop_record)
     return SigV4Auth(keys, service, region)
 
 
-def _say_nothing(record: logging.LogRecord) -> bool:
+def _drop_record(record: logging.LogRecord) -> bool:
     del record
     return False

@@ -1,4 +1,4 @@
-"""Imitates a Databricks workspace: replays answers of the shapes that Databricks documents (databricks_answers).
+"""Imitates a Databricks workspace: replays answers of the shapes that Databricks documents (databricks_responses).
 
 No live Databricks workspace was asked, neither for these answers nor by these tests.
 """
@@ -13,15 +13,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
-from verifywise_mlflow.http.auth import FixedHeaders
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
-from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server
+from verifywise_mlflow.http.auth import StaticHeaders
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
 
-ANSWERS = Path(__file__).parent / "databricks_answers"
+ANSWERS = Path(__file__).parent / "databricks_responses"
 
 _SIZES_AND_ORDERS = {"max_results", "order_by", "view_type"}
 
-NO_SUCH_CALL = answer(json.dumps({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}), 404)
+NO_SUCH_CALL = make_response(json.dumps({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}), 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Question:
     """Parameters, or the body's fields."""
 
     @classmethod
-    def of(cls, asked: Asked) -> Question:
+    def of(cls, asked: ReceivedRequest) -> Question:
         url = urlsplit(asked.target)
         parameters = {key: values if len(values) > 1 else values[0] for key, values in parse_qs(url.query).items()}
         return cls(url.path, parameters | json.loads(asked.body or b"{}"))
@@ -49,7 +49,7 @@ class Question:
 def error(status: int, code: str, message: str = "said the server", **headers: str) -> bytes:
     """Return an error in Databricks' form."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return answer(json.dumps({"error_code": code, "message": message}), status, headers=named)
+    return make_response(json.dumps({"error_code": code, "message": message}), status, headers=named)
 
 
 @dataclass(slots=True)
@@ -66,16 +66,18 @@ class Workspace:
             for exchange in json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))["exchanges"]:
                 body = exchange["text"] if "text" in exchange else json.dumps(exchange["answer"])
                 kind = "application/octet-stream" if "text" in exchange else "application/json"
-                workspace.say(exchange["path"], exchange["query"], answer(body, exchange.get("status", 200), kind))
+                workspace.say(
+                    exchange["path"], exchange["query"], make_response(body, exchange.get("status", 200), kind)
+                )
         return workspace
 
     def say(self, path: str, query: Mapping[str, object], *sent: bytes | Mapping[str, object]) -> None:
         """Answer a question so, one answer after the other and the last one for ever, whatever was recorded for it."""
         self.answers[Question(path, query).plain] = [
-            one if isinstance(one, bytes) else answer(json.dumps(one)) for one in sent
+            one if isinstance(one, bytes) else make_response(json.dumps(one)) for one in sent
         ]
 
-    def __call__(self, _server: HostileServer, asked: Asked) -> bytes:
+    def __call__(self, _server: HostileServer, asked: ReceivedRequest) -> bytes:
         left = self.answers.get(Question.of(asked).plain, [NO_SUCH_CALL])
         return left.pop(0) if len(left) > 1 else left[0]
 
@@ -88,9 +90,9 @@ def reading(
     with hostile_server(workspace) as server:
         settings = ConnectionSettings(
             server.uri,
-            credentials=lambda: FixedHeaders({"Authorization": "Bearer dapi-secret"}),
+            credentials=lambda: StaticHeaders({"Authorization": "Bearer dapi-secret"}),
             allow_private_network=True,
-            bounds=Bounds(attempts=attempts, request_seconds=5, pages=20),
+            limits=Limits(max_attempts=attempts, request_timeout_seconds=5, max_pages=20),
         )
         with closing(DatabricksReader(settings, registry, catalogs)) as reader:
             yield reader, server
@@ -98,4 +100,4 @@ def reading(
 
 def questions(server: HostileServer, ending: str = "") -> list[Question]:
     """Return what was asked of the paths that end so."""
-    return [question for question in map(Question.of, server.asked) if question.path.endswith(ending)]
+    return [question for question in map(Question.of, server.requests) if question.path.endswith(ending)]

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
     ForbiddenError,
-    NoSuchRouteError,
+    InvalidResponseError,
+    InvalidSettingsError,
+    LimitExceededError,
     NotFoundError,
-    ProtocolError,
     UnauthenticatedError,
-    UnusableSettingsError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow_tests.connector.databricks_workspace import Workspace, error, questions, reading
@@ -47,13 +47,13 @@ def test_opening_costs_no_request_and_the_token_goes_with_each(workspace: Worksp
 
         reader.experiments()
 
-        assert [asked.headers["authorization"] for asked in server.asked] == ["Bearer dapi-secret"]
+        assert [asked.headers["authorization"] for asked in server.requests] == ["Bearer dapi-secret"]
 
 
 def test_what_databricks_does_not_have_is_refused() -> None:
-    with pytest.raises(UnusableSettingsError, match="workspace:"):
+    with pytest.raises(InvalidSettingsError, match="workspace:"):
         DatabricksReader(ConnectionSettings("https://dbc.example", workspace="team-a"), "unity_catalog")
-    with pytest.raises(UnusableSettingsError, match="catalogs:"):
+    with pytest.raises(InvalidSettingsError, match="catalogs:"):
         DatabricksReader(ConnectionSettings("https://dbc.example"), "workspace", ["main"])
 
 
@@ -143,7 +143,7 @@ def test_only_the_catalogs_that_are_named_are_read(workspace: Workspace) -> None
         assert versions.rows == ()
         assert models.is_complete
         assert versions.is_complete
-        assert not [asked for asked in server.asked if "churn" in asked.target]
+        assert not [asked for asked in server.requests if "churn" in asked.target]
 
 
 def test_a_name_of_strange_characters_stays_one_segment_of_the_path(workspace: Workspace) -> None:
@@ -171,12 +171,15 @@ def test_a_listing_whose_second_reading_differs_says_that_it_is_not_complete() -
 @pytest.mark.parametrize(
     ("pages", "raised"),
     [
-        ({"": {"next_page_token": "a"}, "a": {"next_page_token": "a"}}, ProtocolError),
-        ({"": {"next_page_token": "a"}, "a": {"next_page_token": "b"}, "b": {"next_page_token": "a"}}, ProtocolError),
-        ({"": {"next_page_token": 7}}, ProtocolError),
+        ({"": {"next_page_token": "a"}, "a": {"next_page_token": "a"}}, InvalidResponseError),
+        (
+            {"": {"next_page_token": "a"}, "a": {"next_page_token": "b"}, "b": {"next_page_token": "a"}},
+            InvalidResponseError,
+        ),
+        ({"": {"next_page_token": 7}}, InvalidResponseError),
         (
             {"": {"next_page_token": "0"}} | {str(n): {"next_page_token": str(n + 1)} for n in range(40)},
-            BoundExceededError,
+            LimitExceededError,
         ),
     ],
 )
@@ -281,9 +284,9 @@ def test_an_answer_about_another_object_is_no_answer(workspace: Workspace) -> No
     workspace.say(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, other)
 
     with reading(workspace) as (reader, _):
-        with pytest.raises(ProtocolError, match="another one"):
+        with pytest.raises(InvalidResponseError, match="another one"):
             reader.registered_model("main.retail.churn")
-        with pytest.raises(ProtocolError, match="another one"):
+        with pytest.raises(InvalidResponseError, match="another one"):
             reader.model_version("main.retail.churn", 1)
 
 
@@ -300,9 +303,9 @@ def test_a_call_that_is_retired_does_not_make_objects_look_gone(registry: Regist
         workspace.say(path, {"name": "a.b.c", "version": "1"}, error(404, code))
 
     with reading(workspace, registry) as (reader, _):
-        with pytest.raises(NoSuchRouteError, match=code):
+        with pytest.raises(EndpointNotFoundError, match=code):
             reader.registered_model("a.b.c")
-        with pytest.raises(NoSuchRouteError, match=code):
+        with pytest.raises(EndpointNotFoundError, match=code):
             reader.model_version("a.b.c", 1)
 
 

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.endpoints import DatabricksReadCall, is_full_name, is_read_call
+from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_allowed_endpoint, is_unity_catalog_name
 
 EXAMPLES = {
-    DatabricksReadCall.LIST_UC_VERSIONS: "main.retail.churn",
-    DatabricksReadCall.GET_FILE: "Volumes/main/ml/files/x",
+    DatabricksEndpoint.LIST_UC_VERSIONS: "main.retail.churn",
+    DatabricksEndpoint.GET_FILE: "Volumes/main/ml/files/x",
 }
-KNOWN = [(call.method, call.path(EXAMPLES.get(call))) for call in DatabricksReadCall]
+KNOWN = [(call.method, call.path(EXAMPLES.get(call))) for call in DatabricksEndpoint]
 
 
 @pytest.mark.parametrize(("method", "path"), KNOWN)
 def test_every_call_on_the_list_is_a_read_call(method: str, path: str) -> None:
-    assert is_read_call(method, path)
+    assert is_allowed_endpoint(method, path)
 
 
 def test_the_list_holds_get_only() -> None:
-    assert {call.method for call in DatabricksReadCall} == {"GET"}
+    assert {call.method for call in DatabricksEndpoint} == {"GET"}
 
 
 MODELS = "api/2.1/unity-catalog/models"
@@ -65,32 +65,32 @@ NEARLY = [
 
 @pytest.mark.parametrize(("method", "path"), NEARLY)
 def test_what_is_nearly_on_the_list_is_not_on_it(method: str, path: str) -> None:
-    assert not is_read_call(method, path)
+    assert not is_allowed_endpoint(method, path)
 
 
 junk = st.text(max_size=6) | st.sampled_from(["/", "..", "/..", "%2e", "%2F", ";", "?", "#", "\\", "\0", " ", "{id}"])
 
 
 @given(
-    call=st.sampled_from(list(DatabricksReadCall)), parts=st.lists(junk, max_size=6), separator=st.sampled_from("./")
+    call=st.sampled_from(list(DatabricksEndpoint)), parts=st.lists(junk, max_size=6), separator=st.sampled_from("./")
 )
 def test_what_is_sent_has_the_segments_of_the_list_whatever_a_name_holds(
-    call: DatabricksReadCall, parts: list[str], separator: str
+    call: DatabricksEndpoint, parts: list[str], separator: str
 ) -> None:
     identifier = separator.join(parts)
     path = call.path(identifier)
 
-    if is_read_call(call.method, path):
+    if is_allowed_endpoint(call.method, path):
         sent = quote(path).split("/")
         expected = call.path(EXAMPLES.get(call)).split("/")
         assert not {"", ".", ".."} & set(sent)
         assert not set("?#;\\") & set(quote(path))
-        if call is not DatabricksReadCall.GET_FILE:
+        if call is not DatabricksEndpoint.GET_FILE:
             assert len(sent) == len(expected)
             assert (sent[0], sent[-1]) == (expected[0], expected[-1])
 
 
 @pytest.mark.parametrize("name", ["main.default.churn", "a.b.größe-100%", "a.b.'x'", "a.b.c\\d", "a.b.\xa0"])
 def test_what_databricks_allows_as_a_name_is_one(name: str) -> None:
-    assert is_full_name(name)
-    assert is_read_call("GET", f"{MODELS}/{name}/versions")
+    assert is_unity_catalog_name(name)
+    assert is_allowed_endpoint("GET", f"{MODELS}/{name}/versions")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.connector.databricks.files_api import served_root
+from verifywise_mlflow.connector.databricks.files_api import files_api_root
+from verifywise_mlflow.connector.errors import EndpointNotAllowedError, EndpointNotFoundError
 from verifywise_mlflow.connector.models import DatasetInput
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
     ForbiddenError,
-    NoSuchRouteError,
-    NotAReadCallError,
+    LimitExceededError,
     NotFoundError,
-    RejectedError,
-    ThrottledError,
+    RateLimitedError,
+    RequestRejectedError,
 )
 from verifywise_mlflow_tests.connector.databricks_workspace import Workspace, error, questions, reading
 
@@ -64,7 +63,7 @@ def test_one_run_that_the_server_trips_over_does_not_hide_the_others(workspace: 
 def test_a_server_that_throttles_is_not_taken_for_one_without_runs(workspace: Workspace) -> None:
     workspace.say(RUN, {"run_id": "run-b"}, error(429, "REQUEST_LIMIT_EXCEEDED"))
 
-    with reading(workspace) as (reader, _), pytest.raises(ThrottledError):
+    with reading(workspace) as (reader, _), pytest.raises(RateLimitedError):
         reader.runs(["run-a", "run-b"], ["4711"])
 
 
@@ -81,7 +80,7 @@ def test_logged_models_are_read_one_by_one(workspace: Workspace) -> None:
 
 
 def test_a_workspace_older_than_logged_models_is_not_one_where_they_are_gone() -> None:
-    with reading(Workspace()) as (reader, _), pytest.raises(NoSuchRouteError):
+    with reading(Workspace()) as (reader, _), pytest.raises(EndpointNotFoundError):
         reader.logged_model(LOGGED)
 
 
@@ -108,7 +107,7 @@ def test_a_folder_of_a_volume_that_may_be_cut_off_is_not_taken_for_all(workspace
     files = [{"path": f"f{number}", "is_dir": False, "file_size": 1} for number in range(1000)]
     workspace.say(FOLDER, {"run_id": "run-a"}, {"files": files})
 
-    with reading(workspace) as (reader, _), pytest.raises(BoundExceededError, match="there may be more"):
+    with reading(workspace) as (reader, _), pytest.raises(LimitExceededError, match="there may be more"):
         reader.run_artifacts("run-a", "")
 
 
@@ -129,17 +128,17 @@ def test_files_of_a_logged_model_come_through_the_files_api(workspace: Workspace
 
 
 def test_files_in_a_storage_of_the_customers_own_are_not_reached(workspace: Workspace) -> None:
-    with reading(workspace) as (reader, _), pytest.raises(RejectedError, match="s3://bank"):
+    with reading(workspace) as (reader, _), pytest.raises(RequestRejectedError, match="s3://bank"):
         reader.run_artifact("run-s3", "model/MLmodel", 5)
 
 
 @pytest.mark.parametrize("path", ["../../run-b/artifacts/x", "a/../x", "a//x", "%2e%2E/x", "a%2Fx", "a\\x", "a\n", ""])
 def test_a_path_that_climbs_is_not_sent(workspace: Workspace, path: str) -> None:
     with reading(workspace) as (reader, server):
-        with pytest.raises(NotAReadCallError), reader.run_artifact("run-a", path, 5):
+        with pytest.raises(EndpointNotAllowedError), reader.run_artifact("run-a", path, 5):
             pass
 
-        assert not [asked for asked in server.asked if "/fs/" in asked.target]
+        assert not [asked for asked in server.requests if "/fs/" in asked.target]
 
 
 @pytest.mark.parametrize(
@@ -168,4 +167,4 @@ def test_a_path_that_climbs_is_not_sent(workspace: Workspace, path: str) -> None
     ],
 )
 def test_where_files_are_served(uri: str, owner: str, root: str | None) -> None:
-    assert served_root(uri, owner) == root
+    assert files_api_root(uri, owner) == root

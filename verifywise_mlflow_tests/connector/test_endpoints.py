@@ -1,3 +1,5 @@
+"""The allow-list admits exactly the read-only endpoints, whatever the method and path look like."""
+
 from __future__ import annotations
 
 import re
@@ -6,24 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.endpoints import ReadCall, is_read_call
-from verifywise_mlflow.http.client import Transport
-from verifywise_mlflow.http.errors import NotAReadCallError
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint, is_allowed_endpoint
+from verifywise_mlflow.connector.errors import EndpointNotAllowedError
+from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import ConnectionSettings
-from verifywise_mlflow_tests.http.hostile_server import answer, hostile_server, serving
+from verifywise_mlflow_tests.http.hostile_server import hostile_server, make_response, respond_with
 
-KNOWN = [(call.method, call.path("m-1" if "{id}" in call.path() else None)) for call in ReadCall]
-
-
-@pytest.mark.parametrize(("method", "path"), KNOWN)
-def test_every_call_on_the_list_is_a_read_call(method: str, path: str) -> None:
-    assert is_read_call(method, path)
+ALLOWED = [
+    (endpoint.method, endpoint.path("m-1" if "{id}" in endpoint.path() else None)) for endpoint in MlflowEndpoint
+]
 
 
-def test_the_list_holds_get_and_the_searches_only() -> None:
-    posts = {path for method, path in KNOWN if method != "GET"}
+@pytest.mark.parametrize(("method", "path"), ALLOWED)
+def test_every_endpoint_on_the_list_is_allowed(method: str, path: str) -> None:
+    assert is_allowed_endpoint(method, path)
 
-    assert {method for method, _ in KNOWN} == {"GET", "POST"}
+
+def test_the_list_holds_only_get_endpoints_and_searches() -> None:
+    posts = {path for method, path in ALLOWED if method != "GET"}
+
+    assert {method for method, _ in ALLOWED} == {"GET", "POST"}
     assert all(path.endswith("/search") for path in posts)
 
 
@@ -38,7 +42,7 @@ WRITES = [
     ("DELETE", "api/2.0/mlflow/logged-models/m-1"),
     ("GET", "api/2.0/mlflow/users/get"),
 ]
-NEARLY = [
+NEAR_MISSES = [
     ("get", "version"),
     ("GET ", "version"),
     ("POST", "version"),
@@ -67,14 +71,14 @@ NEARLY = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), WRITES + NEARLY)
-def test_what_is_nearly_on_the_list_is_not_on_it(method: str, path: str) -> None:
-    assert not is_read_call(method, path)
+@pytest.mark.parametrize(("method", "path"), WRITES + NEAR_MISSES)
+def test_writes_and_near_misses_are_not_allowed(method: str, path: str) -> None:
+    assert not is_allowed_endpoint(method, path)
 
 
 paths = st.text(max_size=80) | st.builds(
-    lambda known, junk, at: known[:at] + junk + known[at:],
-    st.sampled_from([path for _, path in KNOWN]),
+    lambda path, junk, at: path[:at] + junk + path[at:],
+    st.sampled_from([path for _, path in ALLOWED]),
     st.sampled_from(["/", "..", "/../", "%2e", "%2F", ";", "?", "#", "\n", "\0", " ", "A", "é"]) | st.text(max_size=4),
     st.integers(0, 60),
 )
@@ -83,21 +87,21 @@ paths = st.text(max_size=80) | st.builds(
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "get"]) | st.text(max_size=8), path=paths
 )
-def test_whatever_the_method_and_path_only_a_line_of_the_list_passes(method: str, path: str) -> None:
+def test_no_method_and_path_outside_the_list_is_allowed(method: str, path: str) -> None:
     identifiers = re.sub(r"(?<=logged-models/)(?!search$)[A-Za-z0-9_-]{1,128}(?=$|/)", "m-1", path)
 
-    assert is_read_call(method, path) <= ((method, identifiers) in KNOWN)
+    assert is_allowed_endpoint(method, path) <= ((method, identifiers) in ALLOWED)
 
 
 @pytest.mark.parametrize(
     "identifier", ["../runs", "m/../../users", "a?b", "", "m 1", "é", "m-1/artifacts/directories/x"]
 )
-def test_a_call_that_is_not_on_the_list_never_leaves_the_process(identifier: str) -> None:
-    with hostile_server(serving(answer())) as server:
-        transport = Transport(ConnectionSettings(server.uri, allow_private_network=True))
+def test_a_request_outside_the_list_is_never_sent(identifier: str) -> None:
+    with hostile_server(respond_with(make_response())) as server:
+        client = RestClient(ConnectionSettings(server.uri, allow_private_network=True))
 
-        with pytest.raises(NotAReadCallError, match="it was not sent"):
-            transport.get_json(ReadCall.GET_LOGGED_MODEL, identifier=identifier)
+        with pytest.raises(EndpointNotAllowedError, match="the request was not sent"):
+            client.get_json(MlflowEndpoint.GET_LOGGED_MODEL, identifier=identifier)
 
-    assert server.asked == []
-    assert transport.traffic.requests == 0
+    assert server.requests == []
+    assert client.traffic.requests == 0

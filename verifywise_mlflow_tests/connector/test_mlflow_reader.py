@@ -11,21 +11,27 @@ import urllib3
 from mlflow import MlflowClient
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.change_probes import newest_version_time
+from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
-    ConnectorError,
     ForbiddenError,
+    HttpError,
+    InvalidResponseError,
+    LimitExceededError,
     NotFoundError,
-    ProtocolError,
-    RejectedError,
+    RequestRejectedError,
 )
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server, json_answer
+from verifywise_mlflow_tests.http.hostile_server import (
+    HostileServer,
+    ReceivedRequest,
+    hostile_server,
+    json_response,
+    make_response,
+)
 from verifywise_mlflow_tests.registry import Registry
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
@@ -33,7 +39,10 @@ IS_PROMPT = "mlflow.prompt.is_prompt"
 
 def settings_for(uri: str, workspace: str | None = None) -> ConnectionSettings:
     return ConnectionSettings(
-        uri, workspace=workspace, allow_private_network=True, bounds=Bounds(attempts=1, request_seconds=5, pages=20)
+        uri,
+        workspace=workspace,
+        allow_private_network=True,
+        limits=Limits(max_attempts=1, request_timeout_seconds=5, max_pages=20),
     )
 
 
@@ -43,17 +52,17 @@ class Pages:
     def __init__(self, pages: dict[tuple[str, str], dict[str, object]]) -> None:
         self.pages = pages
 
-    def __call__(self, _server: HostileServer, asked: Asked) -> bytes:
+    def __call__(self, _server: HostileServer, asked: ReceivedRequest) -> bytes:
         url = urlsplit(asked.target)
         if url.path == "/version":
-            return answer("3.17.2", content_type="text/plain")
+            return make_response("3.17.2", content_type="text/plain")
         if url.path.endswith("server-info"):
-            return json_answer({"store_type": "SqlStore", "workspaces_enabled": False})
+            return json_response({"store_type": "SqlStore", "workspaces_enabled": False})
         question = parse_qs(url.query)
         if "filter" in question:
-            return json_answer({})
+            return json_response({})
         token = question.get("page_token", [""])[0] or json.loads(asked.body or b"{}").get("page_token", "")
-        return json_answer(self.pages.get((url.path.split("/")[-2], token), {}))
+        return json_response(self.pages.get((url.path.split("/")[-2], token), {}))
 
 
 @contextmanager
@@ -89,7 +98,7 @@ def test_a_listing_that_comes_back_to_a_page_ends_with_an_error(following: str) 
         ("model-versions", "b"): {"next_page_token": following},
     }
 
-    with reader_of(pages) as (reader, _), pytest.raises(ProtocolError, match="would never end"):
+    with reader_of(pages) as (reader, _), pytest.raises(InvalidResponseError, match="would never end"):
         reader.model_versions()
 
 
@@ -97,7 +106,7 @@ def test_a_listing_that_comes_back_to_a_page_ends_with_an_error(following: str) 
 def test_a_token_that_is_no_text_does_not_make_a_part_of_a_listing_look_like_all(token: object) -> None:
     pages: dict[tuple[str, str], dict[str, object]] = {("experiments", ""): {"next_page_token": token}}
 
-    with reader_of(pages) as (reader, _), pytest.raises(ProtocolError, match="goes on with a token"):
+    with reader_of(pages) as (reader, _), pytest.raises(InvalidResponseError, match="goes on with a token"):
         reader.experiments()
 
 
@@ -114,10 +123,10 @@ def test_a_listing_without_end_is_bounded() -> None:
     }
 
     with reader_of(pages) as (reader, server):
-        with pytest.raises(BoundExceededError, match="pages=20"):
+        with pytest.raises(LimitExceededError, match="pages=20"):
             reader.experiments()
 
-        assert len(server.asked) == 2 + 20
+        assert len(server.requests) == 2 + 20
 
 
 def test_both_listings_ask_for_a_stable_order() -> None:
@@ -125,7 +134,7 @@ def test_both_listings_ask_for_a_stable_order() -> None:
         reader.registered_models()
         reader.model_versions()
 
-    asked = [urlsplit(request.target) for request in server.asked if "search" in request.target]
+    asked = [urlsplit(request.target) for request in server.requests if "search" in request.target]
     orders = {url.path.split("/")[-2]: parse_qs(url.query)["order_by"] for url in asked}
     assert orders == {"registered-models": ["name ASC"], "model-versions": ["name ASC", "version_number ASC"]}
     assert all("order_by" in parse_qs(url.query) for url in asked)
@@ -145,19 +154,19 @@ def test_a_row_that_is_none_leaves_a_listing_incomplete() -> None:
 
 def test_a_search_that_could_find_nothing_is_not_sent() -> None:
     with reader_of({}) as (reader, server):
-        before = len(server.asked)
+        before = len(server.requests)
 
         assert reader.runs(["r1"], []).rows == ()
         assert reader.runs(["it's no id"], ["1"]).rows == ()
         assert reader.logged_models([], ["1"]).rows == ()
 
-        assert len(server.asked) == before
+        assert len(server.requests) == before
 
 
 def test_a_gateway_that_keeps_the_version_to_itself_does_not_keep_the_registry_from_us() -> None:
-    def script(server: HostileServer, asked: Asked) -> bytes:
+    def script(server: HostileServer, asked: ReceivedRequest) -> bytes:
         if asked.target == "/version":
-            return answer("no", 403, "text/plain")
+            return make_response("no", 403, "text/plain")
         return Pages({("model-versions", ""): {"model_versions": versions(1)}})(server, asked)
 
     with hostile_server(script) as server, closing(MlflowReader(settings_for(server.uri))) as reader:
@@ -166,10 +175,10 @@ def test_a_gateway_that_keeps_the_version_to_itself_does_not_keep_the_registry_f
 
 
 def test_an_older_server_that_would_ignore_a_workspace_is_refused() -> None:
-    def script(_server: HostileServer, _asked: Asked) -> bytes:
-        return answer("<html>not found</html>", 404, "text/html")
+    def script(_server: HostileServer, _asked: ReceivedRequest) -> bytes:
+        return make_response("<html>not found</html>", 404, "text/html")
 
-    with hostile_server(script) as server, pytest.raises(RejectedError, match="keeps no workspaces"):
+    with hostile_server(script) as server, pytest.raises(RequestRejectedError, match="keeps no workspaces"):
         MlflowReader(settings_for(server.uri, workspace="team-a"))
 
 
@@ -185,7 +194,7 @@ def reader(tenant: Tenant) -> Iterator[MlflowReader]:
 def test_a_real_server_tells_its_version_and_kind(reader: MlflowReader) -> None:
     assert reader.server.version is not None
     assert reader.server.version.startswith("3.17")
-    assert (reader.server.store_type, reader.server.workspaces) == ("SqlStore", True)
+    assert (reader.server.store_type, reader.server.has_workspaces) == ("SqlStore", True)
     assert reader.traffic.requests == 2
 
 
@@ -325,24 +334,24 @@ def test_the_prompt_tag_on_both_hides_neither(registry: Registry, reader: Mlflow
 
 def test_the_poll_moves_with_a_new_version_and_not_with_a_tag(registry: Registry, tenant: Tenant) -> None:
     settings = connection_settings(tenant)
-    empty = newest_version_time(settings)
+    empty = newest_version_timestamp(settings)
     registry.version("churn")
-    first = newest_version_time(settings)
+    first = newest_version_timestamp(settings)
     registry.client.set_model_version_tag("churn", "1", "owner", "ann")
-    tagged = newest_version_time(settings)
+    tagged = newest_version_timestamp(settings)
     registry.client.update_model_version("churn", "1", "new words")
 
     assert empty is None
     assert first is not None
     assert tagged == first
-    assert (newest_version_time(settings) or 0) > first
+    assert (newest_version_timestamp(settings) or 0) > first
 
 
 def test_a_workspace_on_a_real_server_that_keeps_none_is_refused(tmp_path: Path) -> None:
     with MlflowServer(
         backend_uri=f"sqlite:///{tmp_path}/m.db", artifacts=tmp_path / "artifacts", log=tmp_path / "log"
     ) as server:
-        with pytest.raises(RejectedError, match="workspace: team-a would be ignored") as caught:
+        with pytest.raises(RequestRejectedError, match="workspace: team-a would be ignored") as caught:
             MlflowReader(settings_for(server.uri, workspace="team-a"))
         MlflowClient(server.uri).create_registered_model("churn")
 
@@ -354,16 +363,18 @@ def test_a_workspace_on_a_real_server_that_keeps_none_is_refused(tmp_path: Path)
 
 
 def test_forbidden_point_reads_leave_the_hidden_versions_that_can_be_read() -> None:
-    def script(_server: HostileServer, asked: Asked) -> bytes:
+    def script(_server: HostileServer, asked: ReceivedRequest) -> bytes:
         question = parse_qs(urlsplit(asked.target).query)
         if asked.target.startswith("/api/2.0/mlflow/registered-models/search") and "filter" not in question:
-            return json_answer({"registered_models": [{"name": "m", "latest_versions": versions(3)}]})
+            return json_response({"registered_models": [{"name": "m", "latest_versions": versions(3)}]})
         if "model-versions/get" in asked.target:
             number = int(question["version"][0])
             return (
-                answer("Permission denied", 403) if number == 2 else json_answer({"model_version": versions(number)[0]})
+                make_response("Permission denied", 403)
+                if number == 2
+                else json_response({"model_version": versions(number)[0]})
             )
-        return json_answer({})
+        return json_response({})
 
     with hostile_server(script) as server, closing(MlflowReader(settings_for(server.uri))) as reader:
         listing = reader.model_versions()
@@ -372,7 +383,7 @@ def test_forbidden_point_reads_leave_the_hidden_versions_that_can_be_read() -> N
     assert listing.is_complete
 
 
-@pytest.mark.parametrize(("sent", "error"), [(answer("Permission denied", 403), ForbiddenError)])
-def test_a_server_that_forbids_everything_is_told_as_that(sent: bytes, error: type[ConnectorError]) -> None:
+@pytest.mark.parametrize(("sent", "error"), [(make_response("Permission denied", 403), ForbiddenError)])
+def test_a_server_that_forbids_everything_is_told_as_that(sent: bytes, error: type[HttpError]) -> None:
     with hostile_server(lambda _server, _asked: sent) as server, pytest.raises(error):
         MlflowReader(settings_for(server.uri))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from verifywise_mlflow.connector.pagination import READINGS, Listing, Pages, read_listing
-from verifywise_mlflow.http.errors import BoundExceededError, ProtocolError
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.connector.pagination import MAX_READS, Listing, PagedListing, read_listing
+from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
+from verifywise_mlflow.http.settings import Limits
 
 
 def token(offset: int) -> str:
@@ -43,8 +43,8 @@ class Server:
         return int(json.loads(base64.b64decode(told))["offset"]) if self.write is token else int(told.removeprefix("o"))
 
 
-def read(server: Server, bounds: Bounds | None = None) -> Listing[object]:
-    return read_listing(Pages(server.ask, "rows", lambda row: row, lambda row: str(row)), bounds or Bounds())
+def read(server: Server, bounds: Limits | None = None) -> Listing[object]:
+    return read_listing(PagedListing(server.ask, "rows", lambda row: row, lambda row: str(row)), bounds or Limits())
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 7, 9, 10, 30])
@@ -102,7 +102,7 @@ def test_a_listing_that_never_stands_still_says_so_and_keeps_what_was_seen() -> 
     listing = read(server)
 
     assert not listing.is_complete
-    assert f"changed each of the {READINGS} times" in listing.problems[0]
+    assert f"changed each of the {MAX_READS} times" in listing.problems[0]
     assert set(listing.rows) == set(range(30))
 
 
@@ -145,7 +145,7 @@ def test_a_strange_token_is_sent_back_as_it_came(odd: str) -> None:
         asked.append(told)
         return {"rows": [2]} if told else {"rows": [1], "next_page_token": odd}
 
-    listing = read_listing(Pages(ask, "rows", lambda row: row, str), Bounds())
+    listing = read_listing(PagedListing(ask, "rows", lambda row: row, str), Limits())
 
     assert listing.rows == ((1, 2) if odd else (1,))
     assert set(asked) == ({None, odd} if odd else {None})
@@ -159,25 +159,25 @@ def test_a_row_that_comes_twice_with_other_contents_leaves_a_doubt() -> None:
         assert isinstance(row, tuple)
         return str(row[0])
 
-    listing = read_listing(Pages(ask, "rows", lambda row: row, first), Bounds())
+    listing = read_listing(PagedListing(ask, "rows", lambda row: row, first), Limits())
 
     assert listing.rows == (("a", 2), ("b", 1))
     assert listing.problems == ("rows: 'a' came twice with different contents; the last one is kept",)
 
 
 def test_a_listing_of_more_rows_than_allowed_names_the_bound() -> None:
-    with pytest.raises(BoundExceededError, match="more rows than rows=5 "):
-        read(Server(list(range(9))), Bounds(rows=5))
+    with pytest.raises(LimitExceededError, match="more rows than rows=5 "):
+        read(Server(list(range(9))), Limits(max_rows=5))
 
 
 def test_a_listing_of_more_pages_than_allowed_names_the_bound() -> None:
-    with pytest.raises(BoundExceededError, match="more pages than pages=2 "):
-        read(Server(list(range(9))), Bounds(pages=2))
+    with pytest.raises(LimitExceededError, match="more pages than pages=2 "):
+        read(Server(list(range(9))), Limits(max_pages=2))
 
 
 def test_a_listing_that_goes_round_in_circles_ends() -> None:
     def ask(told: str | None) -> dict[str, object]:
         return {"rows": [1], "next_page_token": "b" if told == "a" else "a"}
 
-    with pytest.raises(ProtocolError, match="would never end"):
-        read_listing(Pages(ask, "rows", lambda row: row, str), Bounds())
+    with pytest.raises(InvalidResponseError, match="would never end"):
+        read_listing(PagedListing(ask, "rows", lambda row: row, str), Limits())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.http.errors import ProtocolError
+from verifywise_mlflow.http.errors import InvalidResponseError
 
 VERSION: dict[str, object] = {"name": "churn", "version": "3", "source": "s3://b/m", "status": "READY"}
 MODEL: dict[str, object] = {"name": "churn"}
@@ -52,19 +52,19 @@ def test_a_versions_number_may_come_as_a_number_or_a_string(version: object, num
     [None, "", "one", 0, -1, "-1", True, 1.0, "1.0", " 1", "1_0", "١", 2**31, str(2**31), "9" * 5_000, [1], {"a": 1}],
 )
 def test_a_row_without_a_usable_version_is_no_version(version: object) -> None:
-    with pytest.raises(ProtocolError, match="no usable version"):
+    with pytest.raises(InvalidResponseError, match="no usable version"):
         parsing.model_version({**VERSION, "version": version})
 
 
 @pytest.mark.parametrize("name", [None, "", [], {}, True])
 def test_a_row_without_a_name_is_no_model(name: object) -> None:
-    with pytest.raises(ProtocolError, match="no name"):
+    with pytest.raises(InvalidResponseError, match="no name"):
         parsing.registered_model({"name": name})
 
 
 @pytest.mark.parametrize("row", [None, [], "churn", 3])
 def test_a_row_that_is_no_object_is_told_by_its_kind(row: object) -> None:
-    with pytest.raises(ProtocolError, match=type(row).__name__):
+    with pytest.raises(InvalidResponseError, match=type(row).__name__):
         parsing.registered_model(row)
 
 
@@ -208,14 +208,14 @@ def test_an_entry_without_a_size_is_a_directory_or_empty(entry: dict[str, object
 
 @pytest.mark.parametrize("size", [-1, "-1", "big", None, 2**63])
 def test_a_file_with_a_size_that_is_none_is_refused(size: object) -> None:
-    with pytest.raises(ProtocolError, match="file_size"):
+    with pytest.raises(InvalidResponseError, match="file_size"):
         parsing.remote_file({"path": "a", "file_size": size})
 
 
 def test_rows_that_are_none_are_told_apart_from_those_that_are() -> None:
     rows = [{"name": "a"}, {}, 3, {"name": "b"}]
 
-    models, problems = parsing.parsed(rows, parsing.registered_model, "models")
+    models, problems = parsing.parse_rows(rows, parsing.registered_model, "models")
 
     assert [model.name for model in models] == ["a", "b"]
     assert problems == ["models: a row of the answer has no name", "models: a row of the answer is int, not an object"]
@@ -223,7 +223,7 @@ def test_rows_that_are_none_are_told_apart_from_those_that_are() -> None:
 
 @pytest.mark.parametrize("rows", [{"name": "a"}, "abc", 3, True])
 def test_rows_that_are_no_list_are_a_problem_and_not_an_empty_listing(rows: object) -> None:
-    models, problems = parsing.parsed(rows, parsing.registered_model, "models")
+    models, problems = parsing.parse_rows(rows, parsing.registered_model, "models")
 
     assert models == []
     assert len(problems) == 1
@@ -258,7 +258,7 @@ any_row = st.dictionaries(
 @given(row=any_row | any_json)
 def test_no_row_raises_anything_but_that_it_is_no_object(parse: object, row: object) -> None:
     assert callable(parse)
-    _, refused = parsing.parsed([row], parse, "rows")
+    _, refused = parsing.parse_rows([row], parse, "rows")
     entity = None if refused else parse(row)
 
     assert all(problem.startswith("rows: a row of the answer") for problem in refused)

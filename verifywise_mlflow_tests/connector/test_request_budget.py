@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.change_probes import newest_version_time
+from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -102,7 +102,7 @@ def test_a_sync_reads_everything_within_its_budget(
     second = sync(tenant, store)
     cost_of_second = proxy.requests
     proxy.forget()
-    newest_version_time(connection_settings(tenant))
+    newest_version_timestamp(connection_settings(tenant))
 
     # Few requests are no art if something is missing.
     assert len(rows(store, "registered_models")) == sizes.models

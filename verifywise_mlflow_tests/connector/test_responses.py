@@ -1,4 +1,4 @@
-"""What a bad answer is taken for, and what of the server's words is told."""
+"""Each bad response raises its typed error, and errors quote the server safely."""
 
 from __future__ import annotations
 
@@ -6,135 +6,166 @@ import gzip
 
 import pytest
 
-from verifywise_mlflow.connector.endpoints import ReadCall
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
     ForbiddenError,
     GatewayError,
-    NoSuchRouteError,
+    InternalServerError,
+    InvalidResponseError,
+    LimitExceededError,
     NotFoundError,
-    ProtocolError,
-    RejectedError,
-    ServerFaultError,
-    ThrottledError,
+    RateLimitedError,
+    RequestRejectedError,
     UnauthenticatedError,
     UnreachableError,
 )
-from verifywise_mlflow.http.settings import Bounds
-from verifywise_mlflow_tests.connector.requests import KEY, MLFLOWS_404, PATH, SECRET, error_of, transport_to
+from verifywise_mlflow.http.settings import Limits
+from verifywise_mlflow_tests.connector.rest_clients import (
+    BASIC_AUTH,
+    GATEWAY_KEY,
+    NOT_FOUND_RESPONSE,
+    SEARCH_MODELS_PATH,
+    client_for,
+    request_error,
+)
 from verifywise_mlflow_tests.http.hostile_server import (
-    Asked,
     HostileServer,
-    answer,
+    ReceivedRequest,
     hostile_server,
-    json_answer,
-    serving,
+    json_response,
+    make_response,
+    respond_with,
 )
 
-BAD_ANSWERS = {
-    "a login page": (answer("<html>log in</html>", content_type="text/html"), ProtocolError, "'text/html', not JSON"),
-    "no content type": (answer(b"{}", content_type=None), ProtocolError, "no content type"),
-    "an empty body": (answer(b""), ProtocolError, "an empty body"),
-    "a list": (answer("[1]"), ProtocolError, "JSON that is no object"),
-    "half an object": (answer('{"a":'), ProtocolError, "no JSON"),
-    "a deep nest": (answer("[" * 40_000), BoundExceededError, "depth=64"),
-    "a nest that the parser still takes": (
-        answer('{"a":' + "[" * 80 + "]" * 80 + "}"),
-        BoundExceededError,
-        "nested deeper than the depth=64",
+BAD_RESPONSES = {
+    "a login page": (
+        make_response("<html>log in</html>", content_type="text/html"),
+        InvalidResponseError,
+        "'text/html', not JSON",
     ),
-    "no UTF-8": (answer(b'{"a":"\xff"}'), ProtocolError, "no JSON"),
-    "an endless number": (answer('{"a":' + "9" * 5_000 + "}"), ProtocolError, "no JSON"),
-    "a truncated body": (answer('{"a":1}', length=500), UnreachableError, "127.0.0.1 broke off its answer"),
-    "a large body": (answer(b" " * 60_000), BoundExceededError, "50,000 bytes allowed here (answer_bytes)"),
-    "a gzip that is none": (
-        answer(b"plain", headers={"Content-Encoding": "gzip"}),
+    "no content type": (make_response(b"{}", content_type=None), InvalidResponseError, "no content type"),
+    "an empty body": (make_response(b""), InvalidResponseError, "an empty body"),
+    "a list": (make_response("[1]"), InvalidResponseError, "JSON that is not an object"),
+    "half an object": (make_response('{"a":'), InvalidResponseError, "invalid JSON"),
+    "a deep nest": (make_response("[" * 40_000), LimitExceededError, "64 levels allowed here (max_depth)"),
+    "a nest that the parser accepts": (
+        make_response('{"a":' + "[" * 80 + "]" * 80 + "}"),
+        LimitExceededError,
+        "nested deeper than the 64 levels",
+    ),
+    "invalid UTF-8": (make_response(b'{"a":"\xff"}'), InvalidResponseError, "invalid JSON"),
+    "an endless number": (make_response('{"a":' + "9" * 5_000 + "}"), InvalidResponseError, "invalid JSON"),
+    "a truncated body": (make_response('{"a":1}', length=500), UnreachableError, "127.0.0.1 broke off its response"),
+    "a large body": (
+        make_response(b" " * 60_000),
+        LimitExceededError,
+        "50,000 bytes allowed here (max_response_bytes)",
+    ),
+    "invalid gzip": (
+        make_response(b"plain", headers={"Content-Encoding": "gzip"}),
         UnreachableError,
-        "127.0.0.1 broke off its answer",
+        "127.0.0.1 broke off its response",
     ),
-    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", UnreachableError, "127.0.0.1 did not answer"),
-    "nothing at all": (b"", UnreachableError, "127.0.0.1 did not answer"),
-    "201": (answer("{}", 201), RejectedError, "201"),
-    "400": (json_answer({"error_code": "INVALID_PARAMETER_VALUE", "message": "bad"}, 400), RejectedError, "bad"),
-    "401": (answer("You are not authenticated", 401, "text/html"), UnauthenticatedError, "Check the tenant's auth"),
-    "403": (answer("Permission denied", 403, "text/html"), ForbiddenError, "Grant the account READ"),
-    "403 of the host check": (answer("Invalid Host header", 403, "text/plain"), ForbiddenError, "--allowed-hosts"),
-    "404 of MLflow": (MLFLOWS_404, NotFoundError, "RESOURCE_DOES_NOT_EXIST"),
-    "404 of a proxy": (answer("<html>", 404, "text/html"), NoSuchRouteError, "Check the tracking URI"),
-    "404 with JSON that is not MLflow's": (json_answer({"detail": "Not Found"}, 404), NoSuchRouteError, "prefix"),
-    "404 with a list": (json_answer([1], 404), NoSuchRouteError, "prefix"),
-    "429": (answer("slow down", 429, "text/plain"), ThrottledError, "429"),
-    "500": (answer("oops", 500, "text/html"), ServerFaultError, "500"),
-    "502": (answer("oops", 502, "text/html"), GatewayError, "502"),
-    "503": (answer("oops", 503, "text/html"), GatewayError, "503"),
+    "not HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", UnreachableError, "127.0.0.1 did not respond"),
+    "nothing at all": (b"", UnreachableError, "127.0.0.1 did not respond"),
+    "201": (make_response("{}", 201), RequestRejectedError, "201"),
+    "400": (
+        json_response({"error_code": "INVALID_PARAMETER_VALUE", "message": "bad"}, 400),
+        RequestRejectedError,
+        "bad",
+    ),
+    "401": (
+        make_response("You are not authenticated", 401, "text/html"),
+        UnauthenticatedError,
+        "Check the tenant's auth",
+    ),
+    "403": (make_response("Permission denied", 403, "text/html"), ForbiddenError, "Grant the account READ"),
+    "403 of the host check": (
+        make_response("Invalid Host header", 403, "text/plain"),
+        ForbiddenError,
+        "--allowed-hosts",
+    ),
+    "404 of MLflow": (NOT_FOUND_RESPONSE, NotFoundError, "RESOURCE_DOES_NOT_EXIST"),
+    "404 of a proxy": (make_response("<html>", 404, "text/html"), EndpointNotFoundError, "Check the tracking URI"),
+    "404 with JSON that is not MLflow's": (
+        json_response({"detail": "Not Found"}, 404),
+        EndpointNotFoundError,
+        "prefix",
+    ),
+    "404 with a list": (json_response([1], 404), EndpointNotFoundError, "prefix"),
+    "429": (make_response("slow down", 429, "text/plain"), RateLimitedError, "429"),
+    "500": (make_response("oops", 500, "text/html"), InternalServerError, "500"),
+    "502": (make_response("oops", 502, "text/html"), GatewayError, "502"),
+    "503": (make_response("oops", 503, "text/html"), GatewayError, "503"),
     "503 with Retry-After": (
-        answer("oops", 503, "text/html", {"Retry-After": "0"}),
-        ThrottledError,
+        make_response("oops", 503, "text/html", {"Retry-After": "0"}),
+        RateLimitedError,
         "503",
     ),
-    "a redirect": (answer("", 302, headers={"Location": "/elsewhere"}), ProtocolError, "redirect"),
+    "a redirect": (make_response("", 302, headers={"Location": "/elsewhere"}), InvalidResponseError, "redirect"),
 }
-PASSING = (UnreachableError, ThrottledError, ServerFaultError, GatewayError)
+RETRYABLE = (UnreachableError, RateLimitedError, InternalServerError, GatewayError)
 
 
-@pytest.mark.parametrize("case", BAD_ANSWERS)
-def test_a_bad_answer_raises_what_the_design_says_in_a_sentence_without_secrets(case: str) -> None:
-    sent, expected, words = BAD_ANSWERS[case]
-    with hostile_server(serving(sent)) as server:
-        transport = transport_to(server.uri)
+@pytest.mark.parametrize("case", BAD_RESPONSES)
+def test_a_bad_response_raises_its_typed_error_without_secrets(case: str) -> None:
+    response, expected, text = BAD_RESPONSES[case]
+    with hostile_server(respond_with(response)) as server:
+        client = client_for(server.uri)
 
-        error = error_of(transport)
+        error = request_error(client)
 
     assert type(error) is expected
-    assert error.retryable is issubclass(expected, PASSING)
-    assert words in str(error)
-    assert PATH in str(error) or "127.0.0.1" in str(error)
+    assert error.retryable is issubclass(expected, RETRYABLE)
+    assert text in str(error)
+    assert SEARCH_MODELS_PATH in str(error) or "127.0.0.1" in str(error)
     assert len(str(error)) < 600
-    assert transport.traffic.requests == 1
-    chain = f"{error!r} {error!s} {error.__cause__!r} {transport!r}"
-    assert SECRET not in chain
-    assert KEY not in chain
+    assert client.traffic.requests == 1
+    chain = f"{error!r} {error!s} {error.__cause__!r} {client!r}"
+    assert BASIC_AUTH not in chain
+    assert GATEWAY_KEY not in chain
 
 
-def test_what_the_server_says_is_told_escaped_and_short() -> None:
+def test_server_text_in_an_error_is_escaped_and_short() -> None:
     evil = "\x1b[31m\u202e" + "x" * 10_000
-    with hostile_server(serving(json_answer({"error_code": "A" * 900, "message": evil}, 400))) as server:
-        told = str(error_of(transport_to(server.uri)))
+    with hostile_server(respond_with(json_response({"error_code": "A" * 900, "message": evil}, 400))) as server:
+        message = str(request_error(client_for(server.uri)))
 
-    assert told.isascii()
-    assert "\x1b" not in told
-    assert len(told) < 500
+    assert message.isascii()
+    assert "\x1b" not in message
+    assert len(message) < 500
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_takes_no_credentials_along(status: int) -> None:
-    with hostile_server(serving(answer())) as thief:
+def test_a_redirect_is_not_followed_so_credentials_are_not_forwarded(status: int) -> None:
+    with hostile_server(respond_with(make_response())) as thief:
         location = {"Location": f"{thief.uri}/api/2.0/mlflow/registered-models/search"}
-        with hostile_server(serving(answer("", status, headers=location))) as server:
-            transport = transport_to(server.uri, Bounds(attempts=3, request_seconds=1))
+        with hostile_server(respond_with(make_response("", status, headers=location))) as server:
+            client = client_for(server.uri, Limits(max_attempts=3, request_timeout_seconds=1))
 
-            error = error_of(transport)
+            error = request_error(client)
 
-        assert isinstance(error, ProtocolError)
-        assert len(server.asked) == 1
-        assert thief.asked == []
-
-
-def bomb(_server: HostileServer, _asked: Asked) -> bytes:
-    return answer(gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"})
+        assert isinstance(error, InvalidResponseError)
+        assert len(server.requests) == 1
+        assert thief.requests == []
 
 
-def test_a_gzip_bomb_ends_at_the_bound_for_what_it_unpacks_to() -> None:
+def bomb(_server: HostileServer, _asked: ReceivedRequest) -> bytes:
+    return make_response(gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"})
+
+
+def test_a_gzip_bomb_ends_at_the_limit_on_decompressed_bytes() -> None:
     with hostile_server(bomb) as server:
-        transport = transport_to(server.uri, Bounds(attempts=1, answer_bytes=100_000))
+        client = client_for(server.uri, Limits(max_attempts=1, max_response_bytes=100_000))
 
-        error = error_of(transport)
+        error = request_error(client)
 
-    assert isinstance(error, BoundExceededError)
-    assert transport.traffic.bytes_read < 1_000_000
+    assert isinstance(error, LimitExceededError)
+    assert client.traffic.bytes_read < 1_000_000
 
 
-def test_a_gzipped_answer_is_understood() -> None:
+def test_a_gzipped_response_is_decompressed() -> None:
     packed = gzip.compress(b'{"a": 1}')
-    with hostile_server(serving(answer(packed, headers={"Content-Encoding": "gzip"}))) as server:
-        assert transport_to(server.uri).get_json(ReadCall.SEARCH_MODELS) == {"a": 1}
+    with hostile_server(respond_with(make_response(packed, headers={"Content-Encoding": "gzip"}))) as server:
+        assert client_for(server.uri).get_json(MlflowEndpoint.SEARCH_MODELS) == {"a": 1}

@@ -29,7 +29,7 @@ from verifywise_mlflow.persistence.row_mapping import entity
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.connector.strange_texts import Tally, keys, numbers, texts, values, words
+from verifywise_mlflow_tests.connector.text_strategies import AcceptanceCount, keys, numbers, texts, values, words
 from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.registry import Registry
 
@@ -50,7 +50,7 @@ def reader(tenant: Tenant) -> Iterator[MlflowReader]:
 
 
 def test_models_with_their_tags_and_aliases(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
 
     @examples(40)
     @given(st.dictionaries(texts, st.tuples(values, tags, st.sets(words, max_size=2)), min_size=1, max_size=3))
@@ -75,11 +75,11 @@ def test_models_with_their_tags_and_aliases(registry: Registry, reader: MlflowRe
                 client.delete_registered_model(name)
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 def test_versions_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
 
     @examples(40)
     @given(texts, st.lists(st.tuples(values, tags, texts, texts), min_size=1, max_size=3))
@@ -103,11 +103,11 @@ def test_versions_with_their_tags(registry: Registry, reader: MlflowReader) -> N
             client.delete_registered_model(name)
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 def test_experiments_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
     used: set[str] = set()
 
     @examples(60)
@@ -126,11 +126,11 @@ def test_experiments_with_their_tags(registry: Registry, reader: MlflowReader) -
         assert reader.experiment(experiment_id) == listed
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn")
 
     @examples(60)
@@ -164,11 +164,11 @@ def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> No
         assert _comparable_run(reader.run(run_id)) == _comparable_run(found)
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn")
     run_id = client.create_run(experiment_id).info.run_id
 
@@ -201,13 +201,13 @@ def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowRead
         assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(found)
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
     registry: Registry, reader: MlflowReader, tenant: Tenant, store: Store
 ) -> None:
-    client, tally = registry.client, Tally()
+    client, tally = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn 🦊")
     syncs = 0
 
@@ -262,7 +262,7 @@ def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
             client.delete_registered_model(name)
 
     come_back()
-    assert tally.share > HEALTHY
+    assert tally.accepted_share > HEALTHY
 
 
 class _Kept:
@@ -292,9 +292,9 @@ class _Kept:
 
 def _gives_alias(client: MlflowClient, name: str, alias: str) -> bool:
     """Give version 1 of the model an alias; say whether MLflow has taken it."""
-    taken = Tally()
+    taken = AcceptanceCount()
     taken.offer(lambda: client.set_registered_model_alias(name, alias, "1"))
-    return taken.taken == 1
+    return taken.accepted == 1
 
 
 def _log_run(

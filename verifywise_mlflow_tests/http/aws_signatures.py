@@ -11,10 +11,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote_to_bytes
 
-from verifywise_mlflow_tests.http.hostile_server import Asked
+from verifywise_mlflow_tests.http.hostile_server import ReceivedRequest
 
 
-def signature_of(asked: Asked, secret: str, scope: str, signed_headers: str) -> str:
+def expected_signature(asked: ReceivedRequest, secret: str, scope: str, signed_headers: str) -> str:
     """Return the signature that a request must bear; ``scope`` is ``date/region/service/aws4_request``."""
     path, _, query = asked.target.partition("?")
     pairs = sorted(
@@ -42,7 +42,9 @@ def signature_of(asked: Asked, secret: str, scope: str, signed_headers: str) -> 
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def what_is_wrong(asked: Asked, access_key: str, secret: str, scope: str, token: str | None = None) -> str | None:
+def signature_problem(
+    asked: ReceivedRequest, access_key: str, secret: str, scope: str, token: str | None = None
+) -> str | None:
     """Return why a server of AWS's would refuse a request; ``scope`` is ``region/service``."""
     told = re.fullmatch(
         r"AWS4-HMAC-SHA256 Credential=([^/]+)/([0-9]{8}/.+), SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})",
@@ -67,7 +69,7 @@ def what_is_wrong(asked: Asked, access_key: str, secret: str, scope: str, token:
     for complaint, holds in checks.items():
         if not holds:
             return complaint
-    return None if signature_of(asked, secret, told[2], told[3]) == told[4] else "the signature does not match"
+    return None if expected_signature(asked, secret, told[2], told[3]) == told[4] else "the signature does not match"
 
 
 def _normal(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Certificates of private authorities, made for a test: one for a server at 127.0.0.1, one for a client."""
+"""Private certificate authorities for tests, each with a certificate for a server at 127.0.0.1 and one for a client."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _PEM = serialization.Encoding.PEM
+_CERTIFICATE_SIGNING = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """PEM files of an authority and of the two that it vouches for."""
+    """PEM files of an authority and of the two certificates that it issued."""
 
     certificate: Path
     server: Path
@@ -26,34 +37,46 @@ class Authority:
     client: Path
     """Certificate and key, in one file."""
 
-    def server_context(self, *, asks_for_client: bool = False) -> ssl.SSLContext:
-        """Return the TLS of a server, which may take only clients of this authority."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.certificate))
+    def server_context(self, *, requires_client_certificate: bool = False) -> ssl.SSLContext:
+        """Return a server's TLS context, which may require a client certificate of this authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_verify_locations(self.certificate)
         context.load_cert_chain(self.server)
-        context.verify_mode = ssl.CERT_REQUIRED if asks_for_client else ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_REQUIRED if requires_client_certificate else ssl.CERT_NONE
         return context
 
 
-def make_authority(directory: Path, name: str = "authority") -> Authority:
-    """Make an authority and its certificates; the files' names begin with its name."""
+def make_authority(directory: Path, name: str = "authority", *, has_key_usage: bool = True) -> Authority:
+    """Create an authority and its certificates, in files whose names begin with ``name``.
+
+    Without key usage the authority is like one made by plain ``openssl req -x509``: strict verification rejects it.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    authority = Authority(*(directory / f"{name}-{whose}.pem" for whose in ("authority", "server", "client")))
-    authority.certificate.write_bytes(_certificate(name, key, name, key).public_bytes(_PEM))
-    for whose in (authority.server, authority.client):
-        own = ec.generate_private_key(ec.SECP256R1())
-        whose.write_bytes(
-            _certificate(whose.stem, own, name, key).public_bytes(_PEM)
-            + own.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    authority = Authority(*(directory / f"{name}-{role}.pem" for role in ("authority", "server", "client")))
+    authority.certificate.write_bytes(
+        _certificate(name, key, name, key, has_key_usage=has_key_usage).public_bytes(_PEM)
+    )
+    for file in (authority.server, authority.client):
+        own_key = ec.generate_private_key(ec.SECP256R1())
+        file.write_bytes(
+            _certificate(file.stem, own_key, name, key).public_bytes(_PEM)
+            + own_key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         )
     return authority
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    has_key_usage: bool = True,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
-    places = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("mlflow.example")]
-    return (
+    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("mlflow.example")]
+    is_authority = name == issuer
+    builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
@@ -61,9 +84,11 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=name == issuer, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(places), critical=False)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-        .sign(issuer_key, hashes.SHA256())
     )
+    if is_authority and has_key_usage:
+        builder = builder.add_extension(_CERTIFICATE_SIGNING, critical=True)
+    return builder.sign(issuer_key, hashes.SHA256())

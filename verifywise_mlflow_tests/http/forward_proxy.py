@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class ProxiedRequest:
     """A request to the proxy, as it came in."""
 
     line: str
@@ -32,7 +32,7 @@ class ForwardProxy:
     """Names that only the proxy knows, all of this machine, and their ports."""
     refusal: bytes = b""
     """Sent instead of letting anything through."""
-    passed: list[Passed] = field(default_factory=list)
+    requests: list[ProxiedRequest] = field(default_factory=list)
 
     @property
     def uri(self) -> str:
@@ -72,7 +72,7 @@ def _serve(client: socket.socket, proxy: ForwardProxy) -> None:
         while (header := lines.readline().decode("latin-1").strip()) != "":
             name, _, value = header.partition(":")
             headers[name.lower()] = value.strip()
-        proxy.passed.append(Passed(line, headers))
+        proxy.requests.append(ProxiedRequest(line, headers))
         body = lines.read(int(headers.get("content-length", "0")))
         if proxy.refusal:
             client.sendall(proxy.refusal)

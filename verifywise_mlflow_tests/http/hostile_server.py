@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     """A request as it came in."""
 
     method: str
@@ -22,7 +22,7 @@ class Asked:
     body: bytes
 
 
-def answer(
+def make_response(
     body: bytes | str = b"{}",
     status: int = 200,
     content_type: str | None = "application/json",
@@ -38,9 +38,9 @@ def answer(
     return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + content
 
 
-def json_answer(value: object, status: int = 200) -> bytes:
+def json_response(value: object, status: int = 200) -> bytes:
     """Return an answer with a value as its JSON."""
-    return answer(json.dumps(value), status)
+    return make_response(json.dumps(value), status)
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ class HostileServer:
 
     port: int
     scheme: str = "http"
-    asked: list[Asked] = field(default_factory=list)
-    hang_up: threading.Event = field(default_factory=threading.Event)
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    is_stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the test is over; whoever sleeps, sleeps on it."""
 
     @property
@@ -60,19 +60,19 @@ class HostileServer:
 
     def hang(self, seconds: float = 30.0) -> None:
         """Do nothing until the test is over."""
-        self.hang_up.wait(seconds)
+        self.is_stopping.wait(seconds)
 
     def drip(self, content: bytes, pause: float = 0.05) -> Iterator[bytes]:
         """Yield content a byte at a time."""
         for index in range(len(content)):
-            if self.hang_up.wait(pause):
+            if self.is_stopping.wait(pause):
                 return
             yield content[index : index + 1]
 
 
 @contextmanager
 def hostile_server(
-    script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes], tls: ssl.SSLContext | None = None
+    script: Callable[[HostileServer, ReceivedRequest], Iterator[bytes] | bytes], tls: ssl.SSLContext | None = None
 ) -> Iterator[HostileServer]:
     """Serve the script's bytes, a thread a connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -82,12 +82,12 @@ def hostile_server(
         try:
             yield server
         finally:
-            server.hang_up.set()
+            server.is_stopping.set()
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join(5)
 
 
-def serving(*answers: bytes) -> Callable[[HostileServer, Asked], bytes]:
+def respond_with(*answers: bytes) -> Callable[[HostileServer, ReceivedRequest], bytes]:
     """Return a script that gives one answer after the other, and the last one for ever."""
     left = list(answers)
     return lambda _server, _asked: left.pop(0) if len(left) > 1 else left[0]
@@ -96,10 +96,10 @@ def serving(*answers: bytes) -> Callable[[HostileServer, Asked], bytes]:
 def _accept(
     listener: socket.socket,
     server: HostileServer,
-    script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes],
+    script: Callable[[HostileServer, ReceivedRequest], Iterator[bytes] | bytes],
     tls: ssl.SSLContext | None,
 ) -> None:
-    while not server.hang_up.is_set():
+    while not server.is_stopping.is_set():
         try:
             connected, _ = listener.accept()
         except OSError:
@@ -110,7 +110,7 @@ def _accept(
 def _serve(
     plain: socket.socket,
     server: HostileServer,
-    script: Callable[[HostileServer, Asked], Iterator[bytes] | bytes],
+    script: Callable[[HostileServer, ReceivedRequest], Iterator[bytes] | bytes],
     tls: ssl.SSLContext | None,
 ) -> None:
     try:
@@ -121,7 +121,7 @@ def _serve(
     with connected, connected.makefile("rb") as lines:
         try:
             while (asked := _read(lines.readline, lines.read)) is not None:
-                server.asked.append(asked)
+                server.requests.append(asked)
                 sent = script(server, asked)
                 for part in [sent] if isinstance(sent, bytes) else sent:
                     connected.sendall(part)
@@ -138,7 +138,7 @@ def _lies(sent: bytes) -> bool:
     return not lengths or int(lengths[0]) > len(body)
 
 
-def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> Asked | None:
+def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> ReceivedRequest | None:
     first = readline().decode("latin-1").split()
     if len(first) != 3:
         return None
@@ -146,4 +146,4 @@ def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> Asked 
     while (line := readline().decode("latin-1").strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Asked(first[0], first[1], headers, read(int(headers.get("content-length", "0"))))
+    return ReceivedRequest(first[0], first[1], headers, read(int(headers.get("content-length", "0"))))

@@ -9,20 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.connector.endpoints import ReadCall
-from verifywise_mlflow.http.auth import FixedHeaders
-from verifywise_mlflow.http.client import Transport
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.errors import (
-    RefusedAddressError,
+    AddressNotAllowedError,
+    InvalidSettingsError,
     UnreachableError,
-    UnusableSettingsError,
 )
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
-from verifywise_mlflow_tests.connector.requests import KEY, PATH, QUICK, SECRET, error_of, transport_to
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
+from verifywise_mlflow_tests.connector.rest_clients import (
+    BASIC_AUTH,
+    GATEWAY_KEY,
+    SEARCH_MODELS_PATH,
+    SHORT_LIMITS,
+    client_for,
+    request_error,
+)
 from verifywise_mlflow_tests.http.hostile_server import (
-    answer,
     hostile_server,
-    serving,
+    make_response,
+    respond_with,
 )
 
 
@@ -30,7 +37,7 @@ def test_a_port_that_nobody_listens_on_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    error = error_of(transport_to(f"http://127.0.0.1:{port}"))
+    error = request_error(client_for(f"http://127.0.0.1:{port}"))
 
     assert isinstance(error, UnreachableError)
     assert "127.0.0.1" in str(error)
@@ -41,11 +48,11 @@ def test_a_port_that_nobody_listens_on_is_unreachable() -> None:
 @pytest.mark.parametrize("allow_private_network", [True, False])
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".example"])
 def test_a_name_that_does_not_resolve_is_unreachable(host: str, allow_private_network: bool) -> None:
-    transport = Transport(
-        ConnectionSettings(f"http://{host}", allow_private_network=allow_private_network, bounds=QUICK)
+    transport = RestClient(
+        ConnectionSettings(f"http://{host}", allow_private_network=allow_private_network, limits=SHORT_LIMITS)
     )
 
-    error = error_of(transport)
+    error = request_error(transport)
 
     assert isinstance(error, UnreachableError)
     assert host in str(error)
@@ -72,22 +79,25 @@ PRIVATE = [
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", PRIVATE)
 def test_without_leave_no_private_address_is_contacted(host: str, scheme: str) -> None:
-    with hostile_server(serving(answer())) as server:
-        transport = Transport(ConnectionSettings(f"{scheme}://{host}:{server.port}", bounds=Bounds(attempts=3)))
+    with hostile_server(respond_with(make_response())) as server:
+        transport = RestClient(ConnectionSettings(f"{scheme}://{host}:{server.port}", limits=Limits(max_attempts=3)))
 
-        error = error_of(transport)
+        error = request_error(transport)
 
-    assert type(error) is RefusedAddressError
+    assert type(error) is AddressNotAllowedError
     assert "allow_private_network: true" in str(error)
     assert not error.retryable
-    assert server.asked == []
+    assert server.requests == []
     assert transport.traffic.requests == 1
 
 
 def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with hostile_server(serving(answer())) as proxy, hostile_server(serving(answer())) as server:
+    with (
+        hostile_server(respond_with(make_response())) as proxy,
+        hostile_server(respond_with(make_response())) as server,
+    ):
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.uri)
         for name in ("NO_PROXY", "no_proxy"):
@@ -101,40 +111,40 @@ def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "stolen")
         settings = ConnectionSettings(
             f"{server.uri}/prefix",
-            credentials=lambda: FixedHeaders({"X-Gateway-Key": KEY}),
+            credentials=lambda: StaticHeaders({"X-Gateway-Key": GATEWAY_KEY}),
             workspace="w1",
             allow_private_network=True,
         )
 
-        Transport(settings).get_json(ReadCall.SEARCH_MODELS, {"filter": "a b&c"})
+        RestClient(settings).get_json(MlflowEndpoint.SEARCH_MODELS, {"filter": "a b&c"})
 
-    assert proxy.asked == []
-    (asked,) = server.asked
-    assert asked.target == f"/prefix/{PATH}?filter=a%20b%26c"
+    assert proxy.requests == []
+    (asked,) = server.requests
+    assert asked.target == f"/prefix/{SEARCH_MODELS_PATH}?filter=a%20b%26c"
     assert asked.headers == {
         "host": f"127.0.0.1:{server.port}",
         "user-agent": "verifywise-mlflow",
         "accept-encoding": "gzip",
         "x-mlflow-workspace": "w1",
-        "x-gateway-key": KEY,
+        "x-gateway-key": GATEWAY_KEY,
     }
 
 
 def test_a_question_with_a_lone_surrogate_is_sent_all_the_same() -> None:
-    with hostile_server(serving(answer())) as server:
-        transport = transport_to(server.uri)
+    with hostile_server(respond_with(make_response())) as server:
+        transport = client_for(server.uri)
 
-        transport.get_json(ReadCall.GET_MODEL, {"name": "a\ud800"})
-        transport.post_json(ReadCall.SEARCH_RUNS, {"filter": "a\ud800"})
+        transport.get_json(MlflowEndpoint.GET_MODEL, {"name": "a\ud800"})
+        transport.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": "a\ud800"})
 
-    assert server.asked[0].target.endswith("name=a%ED%A0%80")
-    assert json.loads(server.asked[1].body) == {"filter": "a\ud800"}
+    assert server.requests[0].target.endswith("name=a%ED%A0%80")
+    assert json.loads(server.requests[1].body) == {"filter": "a\ud800"}
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "two\r\nX-Evil: 1", "nul\0", "euro €", "del\x7f"])
 def test_a_secret_that_no_header_can_carry_is_refused_without_being_told(value: str) -> None:
-    with pytest.raises(UnusableSettingsError) as caught:
-        Transport(ConnectionSettings("http://127.0.0.1", credentials=lambda: FixedHeaders({"X-Gateway-Key": value})))
+    with pytest.raises(InvalidSettingsError) as caught:
+        RestClient(ConnectionSettings("http://127.0.0.1", credentials=lambda: StaticHeaders({"X-Gateway-Key": value})))
 
     assert "X-Gateway-Key" in str(caught.value)
     assert value not in str(caught.value)
@@ -143,9 +153,9 @@ def test_a_secret_that_no_header_can_carry_is_refused_without_being_told(value: 
 
 
 def test_settings_show_no_header() -> None:
-    settings = ConnectionSettings("http://127.0.0.1", credentials=lambda: FixedHeaders({"Authorization": SECRET}))
+    settings = ConnectionSettings("http://127.0.0.1", credentials=lambda: StaticHeaders({"Authorization": BASIC_AUTH}))
 
-    assert SECRET not in repr(settings)
+    assert BASIC_AUTH not in repr(settings)
     assert "headers" not in repr(settings)
 
 
@@ -159,17 +169,17 @@ def test_a_tls_file_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) 
         ConnectionSettings("https://127.0.0.1", client_certificate=absent),
         ConnectionSettings("https://127.0.0.1", client_certificate=empty),
     ):
-        with pytest.raises(UnusableSettingsError, match=r"(absent|empty)\.pem cannot be used"):
-            Transport(settings)
+        with pytest.raises(InvalidSettingsError, match=r"(absent|empty)\.pem cannot be used"):
+            RestClient(settings)
 
 
 def test_traffic_counts_requests_and_the_bytes_they_unpack_to() -> None:
     packed = gzip.compress(json.dumps({"a": "x" * 1_000}).encode())
-    with hostile_server(serving(answer(packed, headers={"Content-Encoding": "gzip"}))) as server:
-        transport = transport_to(server.uri)
+    with hostile_server(respond_with(make_response(packed, headers={"Content-Encoding": "gzip"}))) as server:
+        transport = client_for(server.uri)
 
-        transport.get_json(ReadCall.SEARCH_MODELS)
-        transport.get_json(ReadCall.SEARCH_MODELS)
+        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
+        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
 
     assert transport.traffic.requests == 2
     assert transport.traffic.bytes_read == 2 * len(json.dumps({"a": "x" * 1_000}))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from verifywise_mlflow.http.credential_echo import repeats_a_secret
+from verifywise_mlflow.http.credential_echo import echoes_credentials
 
 SECRET = "tok<en>&/0123456789abcdef"
 PAIR = base64.b64encode(f"ada:{SECRET}".encode()).decode()
@@ -21,14 +21,14 @@ PAIR = base64.b64encode(f"ada:{SECRET}".encode()).decode()
     ids=["as it is", "as in a URL", "as in a page", "its beginning", "its end"],
 )
 def test_a_quoted_secret_is_noticed(sent: str, quoted: str) -> None:
-    assert repeats_a_secret(f"invalid credentials: {quoted!r}", {"Authorization": sent})
+    assert echoes_credentials(f"invalid credentials: {quoted!r}", {"Authorization": sent})
 
 
 def test_the_header_of_a_user_and_a_password_is_noticed_as_it_was_sent() -> None:
-    assert repeats_a_secret(f"Basic {PAIR} is not accepted", {"Authorization": f"Basic {PAIR}"})
+    assert echoes_credentials(f"Basic {PAIR} is not accepted", {"Authorization": f"Basic {PAIR}"})
 
 
 def test_other_words_are_the_servers_own() -> None:
     sent = {"Authorization": f"Basic {PAIR}", "X-Key": SECRET, "X-Empty": ""}
 
-    assert not repeats_a_secret("Basic authentication: Bearer token of user ada is not accepted", sent)
+    assert not echoes_credentials("Basic authentication: Bearer token of user ada is not accepted", sent)

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.endpoints import ReadCall
-from verifywise_mlflow.http.auth import FixedHeaders, Outgoing, WithHeaders
-from verifywise_mlflow.http.client import Transport
-from verifywise_mlflow.http.errors import ForbiddenError, UnusableSettingsError
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings, ProxySettings
-from verifywise_mlflow.http.sigv4 import Keys, RequestSigner, Resource
-from verifywise_mlflow_tests.http.aws_signatures import signature_of, what_is_wrong
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.auth import Request, StaticHeaders, WithExtraHeaders
+from verifywise_mlflow.http.errors import ForbiddenError, InvalidSettingsError
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
+from verifywise_mlflow.http.sigv4 import AwsKeys, SageMakerServer, SigV4Signer
+from verifywise_mlflow_tests.http.aws_signatures import expected_signature, signature_problem
 from verifywise_mlflow_tests.http.forward_proxy import forward_proxy
-from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
 
 KEY = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -31,9 +31,9 @@ SCOPE = "eu-west-1/sagemaker-mlflow"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/governed"
 
 
-def aws(_server: HostileServer, asked: Asked) -> bytes:
-    complaint = what_is_wrong(asked, KEY, SECRET, SCOPE, asked.headers.get("x-amz-security-token"))
-    return answer(complaint, 403, "text/plain") if complaint else answer("{}")
+def aws(_server: HostileServer, asked: ReceivedRequest) -> bytes:
+    complaint = signature_problem(asked, KEY, SECRET, SCOPE, asked.headers.get("x-amz-security-token"))
+    return make_response(complaint, 403, "text/plain") if complaint else make_response("{}")
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,19 @@ def server() -> Iterator[HostileServer]:
         yield server
 
 
-def signer(secret: str = SECRET, token: str | None = None, resource: Resource | None = None) -> RequestSigner:
-    return RequestSigner(Keys(KEY, secret, token), "eu-west-1", "sagemaker-mlflow", resource)
+def signer(secret: str = SECRET, token: str | None = None, resource: SageMakerServer | None = None) -> SigV4Signer:
+    return SigV4Signer(AwsKeys(KEY, secret, token), "eu-west-1", "sagemaker-mlflow", resource)
 
 
-def transport_to(uri: str, credentials: RequestSigner | WithHeaders, proxy: str | None = None) -> Transport:
-    return Transport(
+def transport_to(uri: str, credentials: SigV4Signer | WithExtraHeaders, proxy: str | None = None) -> RestClient:
+    return RestClient(
         ConnectionSettings(
             uri,
             credentials=lambda: credentials,
             workspace="team-a",
             allow_private_network=True,
             proxy=ProxySettings(proxy, allow_private_network=True) if proxy else None,
-            bounds=Bounds(attempts=1, request_seconds=5),
+            limits=Limits(max_attempts=1, request_timeout_seconds=5),
         )
     )
 
@@ -70,9 +70,9 @@ AWSS_OWN_EXAMPLES = [
 def test_the_checking_server_agrees_with_the_examples_of_awss_test_suite(
     method: str, target: str, signature: str
 ) -> None:
-    asked = Asked(method, target, {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, b"")
+    asked = ReceivedRequest(method, target, {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, b"")
 
-    assert signature_of(asked, SECRET, "20150830/us-east-1/service/aws4_request", "host;x-amz-date") == signature
+    assert expected_signature(asked, SECRET, "20150830/us-east-1/service/aws4_request", "host;x-amz-date") == signature
 
 
 @settings(max_examples=150, deadline=None)
@@ -80,8 +80,10 @@ def test_the_checking_server_agrees_with_the_examples_of_awss_test_suite(
 def test_whatever_a_query_holds_its_signature_is_the_one_of_what_was_sent(server: HostileServer, text: str) -> None:
     transport = transport_to(server.uri, signer())
 
-    transport.get_json(ReadCall.SEARCH_VERSIONS, {"page_token": f"{text}==", "filter": f"name = '{text}'", text: 1})
-    transport.post_json(ReadCall.SEARCH_RUNS, {"filter": text})
+    transport.get_json(
+        MlflowEndpoint.SEARCH_VERSIONS, {"page_token": f"{text}==", "filter": f"name = '{text}'", text: 1}
+    )
+    transport.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": text})
 
     transport.close()
 
@@ -90,27 +92,27 @@ def test_whatever_a_query_holds_its_signature_is_the_one_of_what_was_sent(server
     "prefix", ["", "/", "/ml", "/ml%20x", "/ml%2fx%c3%bc", "/ü ü", "/a/./b/../c", "/a//b", "/a;b=c", "/a+b~*'()", "/%"]
 )
 def test_a_prefix_is_signed_as_it_is_sent(server: HostileServer, prefix: str) -> None:
-    transport_to(server.uri + prefix, signer()).get_json(ReadCall.SEARCH_MODELS, {"a": "b c"})
+    transport_to(server.uri + prefix, signer()).get_json(MlflowEndpoint.SEARCH_MODELS, {"a": "b c"})
 
 
 def test_another_secret_is_refused_by_the_checking_server(server: HostileServer) -> None:
     with pytest.raises(ForbiddenError, match="the signature does not match"):
-        transport_to(server.uri, signer("another")).get_json(ReadCall.SEARCH_MODELS)
+        transport_to(server.uri, signer("another")).get_json(MlflowEndpoint.SEARCH_MODELS)
 
 
 def test_temporary_credentials_send_their_token_and_sign_it(server: HostileServer) -> None:
-    transport_to(server.uri, signer(token=SESSION)).get_json(ReadCall.SEARCH_MODELS)
+    transport_to(server.uri, signer(token=SESSION)).get_json(MlflowEndpoint.SEARCH_MODELS)
 
-    assert server.asked[-1].headers["x-amz-security-token"] == SESSION
-    assert "x-amz-security-token" in server.asked[-1].headers["authorization"]
+    assert server.requests[-1].headers["x-amz-security-token"] == SESSION
+    assert "x-amz-security-token" in server.requests[-1].headers["authorization"]
 
 
 def test_the_workspace_and_the_arn_are_signed_but_a_gateways_headers_are_not(server: HostileServer) -> None:
-    credentials = WithHeaders(signer(resource=Resource.of(ARN)), {"X-Gateway-Key": "k"})
+    credentials = WithExtraHeaders(signer(resource=SageMakerServer.from_arn(ARN)), {"X-Gateway-Key": "k"})
 
-    transport_to(server.uri, credentials).post_json(ReadCall.SEARCH_RUNS, {})
+    transport_to(server.uri, credentials).post_json(MlflowEndpoint.SEARCH_RUNS, {})
 
-    headers = server.asked[-1].headers
+    headers = server.requests[-1].headers
     assert headers["x-mlflow-sm-tracking-server-arn"] == ARN
     assert headers["x-gateway-key"] == "k"
     assert (
@@ -123,15 +125,15 @@ def test_the_workspace_and_the_arn_are_signed_but_a_gateways_headers_are_not(ser
 def test_a_signature_holds_through_a_proxy(server: HostileServer, port: int) -> None:
     with forward_proxy(hosts={"mlflow.example": server.port}) as proxy:
         transport_to(f"http://MLflow.example:{port}/ml", signer(), proxy.uri).get_json(
-            ReadCall.SEARCH_MODELS, {"filter": "a b"}
+            MlflowEndpoint.SEARCH_MODELS, {"filter": "a b"}
         )
 
-    assert server.asked[-1].headers["host"] == ("mlflow.example" if port == 80 else "mlflow.example:5000")
+    assert server.requests[-1].headers["host"] == ("mlflow.example" if port == 80 else "mlflow.example:5000")
 
 
 def test_an_arn_tells_region_service_and_header() -> None:
-    server = Resource.of(ARN)
-    app = Resource.of("arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-7F")
+    server = SageMakerServer.from_arn(ARN)
+    app = SageMakerServer.from_arn("arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-7F")
 
     assert (server.region, server.service, server.header) == (
         "eu-west-1",
@@ -144,7 +146,7 @@ def test_an_arn_tells_region_service_and_header() -> None:
 @pytest.mark.parametrize("arn", ["", "governed", "arn:aws:s3:::bucket", f"{ARN}\r\nX: y", ARN.replace("1234", "x")])
 def test_what_is_no_arn_of_an_mlflow_server_is_refused(arn: str) -> None:
     with pytest.raises(ValueError, match="write the ARN of an MLflow tracking server or app"):
-        Resource.of(arn)
+        SageMakerServer.from_arn(arn)
 
 
 _SIGN = """
@@ -152,10 +154,10 @@ import json, sys
 events = []
 sys.addaudithook(lambda event, args: events.append([event, str(args[0] if args else "")])
     if event in {"open", "socket.connect", "socket.getaddrinfo", "subprocess.Popen"} else None)
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.sigv4 import Keys, RequestSigner
-signer = RequestSigner(Keys(*sys.argv[1:3]), "eu-west-1", "sagemaker-mlflow")
-headers = signer.headers(Outgoing("GET", "https://mlflow.example/version", {}, None))
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
+signer = SigV4Signer(AwsKeys(*sys.argv[1:3]), "eu-west-1", "sagemaker-mlflow")
+headers = signer.headers(Request("GET", "https://mlflow.example/version"))
 print(json.dumps({"headers": dict(headers), "events": events}))
 """
 
@@ -192,16 +194,14 @@ def test_nothing_of_the_machines_aws_configuration_is_read(tmp_path: Path) -> No
 
     told = json.loads(done.stdout)
     headers = {name.lower(): value for name, value in told["headers"].items()}
-    assert what_is_wrong(Asked("GET", "/version", headers, b""), KEY, SECRET, SCOPE) is None
+    assert signature_problem(ReceivedRequest("GET", "/version", headers, b""), KEY, SECRET, SCOPE) is None
     assert [event for event in told["events"] if event[0] != "open" or str(tmp_path) in event[1]] == []
 
 
 def test_neither_logs_nor_reprs_tell_the_secret_or_the_session(caplog: pytest.LogCaptureFixture) -> None:
-    keys = Keys(KEY, SECRET, SESSION)
+    keys = AwsKeys(KEY, SECRET, SESSION)
     with caplog.at_level(logging.DEBUG):
-        RequestSigner(keys, "eu-west-1", "sagemaker-mlflow").headers(
-            Outgoing("GET", "https://mlflow.example/", {}, None)
-        )
+        SigV4Signer(keys, "eu-west-1", "sagemaker-mlflow").headers(Request("GET", "https://mlflow.example/", {}, None))
 
     assert SESSION not in caplog.text
     assert SECRET not in caplog.text
@@ -212,10 +212,10 @@ def test_neither_logs_nor_reprs_tell_the_secret_or_the_session(caplog: pytest.Lo
 def test_without_botocore_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
 
-    with pytest.raises(UnusableSettingsError, match=r"pip install 'verifywise-mlflow\[aws\]'"):
+    with pytest.raises(InvalidSettingsError, match=r"pip install 'verifywise-mlflow\[aws\]'"):
         signer()
 
 
 def test_a_signature_is_not_renewed_but_other_credentials_beside_headers_may_be() -> None:
     assert not signer().renew()
-    assert not WithHeaders(FixedHeaders(), {}).renew()
+    assert not WithExtraHeaders(StaticHeaders(), {}).renew()

@@ -12,9 +12,17 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from verifywise_mlflow.artifacts.stores.protocol import Element, Object, Page, Question, escaped, size_in, xml_root
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.errors import UnusableSettingsError
+from verifywise_mlflow.artifacts.stores.protocol import (
+    Element,
+    ListingRequest,
+    Page,
+    StoredObject,
+    escape_key,
+    parse_size,
+    xml_root,
+)
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.errors import InvalidSettingsError
 
 SCOPE = "https://storage.azure.com/.default"
 """What a token from Microsoft's issuer has to be for."""
@@ -22,7 +30,7 @@ _VERSION = "2023-11-03"
 """From 2021-02-12 on, names that XML cannot carry are escaped and marked so."""
 
 
-class Azure:
+class AzureApi:
     """One container."""
 
     headers: Mapping[str, str] = {"Accept-Encoding": "identity", "x-ms-version": _VERSION}
@@ -37,39 +45,39 @@ class Azure:
             container: Its name.
             shared_access: The query of a shared access signature, without its question mark.
         """
-        self._base = f"{endpoint}/{escaped(container)}"
+        self._base = f"{endpoint}/{escape_key(container)}"
         self._access = shared_access
 
-    def page_url(self, question: Question) -> str:
+    def page_url(self, question: ListingRequest) -> str:
         """Return the URL of List Blobs."""
         asked = {
             "restype": "container",
             "comp": "list",
             "prefix": question.prefix,
-            **({"delimiter": "/"} if question.by_folder else {}),
+            **({"delimiter": "/"} if question.is_by_folder else {}),
             **({"marker": question.token} if question.token is not None else {}),
         }
-        query = urlencode(asked, quote_via=lambda text, *_: escaped(text, keep=""))
+        query = urlencode(asked, quote_via=lambda text, *_: escape_key(text, keep=""))
         return f"{self._base}?{query}" + (f"&{self._access}" if self._access else "")
 
     def page(self, body: bytes) -> Page:
         """Read EnumerationResults."""
         root = xml_root(body, "EnumerationResults")
-        blobs = root.first("Blobs")
-        listed = list(blobs.all("Blob")) if blobs else []
-        folders = tuple(_name(item) for item in blobs.all("BlobPrefix")) if blobs else ()
+        blobs = root.child("Blobs")
+        listed = list(blobs.children("Blob")) if blobs else []
+        folders = tuple(_name(item) for item in blobs.children("BlobPrefix")) if blobs else ()
         return Page(
             tuple(_object(blob) for blob in listed if not _is_directory(blob)),
             folders,
-            root.text_of("NextMarker") or None,
+            root.child_text("NextMarker") or None,
         )
 
     def object_url(self, key: str) -> str:
         """Return the URL of Get Blob."""
-        return f"{self._base}/{escaped(key)}" + (f"?{self._access}" if self._access else "")
+        return f"{self._base}/{escape_key(key)}" + (f"?{self._access}" if self._access else "")
 
 
-class SharedKey:
+class SharedKeyAuth:
     """Credentials that sign each request with an account's key.
 
     https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
@@ -79,15 +87,15 @@ class SharedKey:
         """Decode the key.
 
         Raises:
-            UnusableSettingsError: It is none. The message holds nothing of it.
+            InvalidSettingsError: It is none. The message holds nothing of it.
         """
         self._account = account
         try:
             self._key = base64.b64decode(key, validate=True)
         except (binascii.Error, ValueError):
-            raise UnusableSettingsError("account_key is no key of an Azure storage account: it is not Base64") from None
+            raise InvalidSettingsError("account_key is no key of an Azure storage account: it is not Base64") from None
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
+    def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that sign a GET request."""
         stamped = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": request.headers["x-ms-version"]}
         parts = urlsplit(request.url)
@@ -109,19 +117,19 @@ class SharedKey:
         return False
 
 
-def _object(blob: Element) -> Object:
-    properties = blob.first("Properties")
-    return Object(_name(blob), size_in(properties.text_of("Content-Length") if properties else None))
+def _object(blob: Element) -> StoredObject:
+    properties = blob.child("Properties")
+    return StoredObject(_name(blob), parse_size(properties.child_text("Content-Length") if properties else None))
 
 
 def _is_directory(blob: Element) -> bool:
     """Whether a hierarchical namespace lists a folder of its own among the blobs."""
-    properties = blob.first("Properties")
-    return properties is not None and properties.text_of("ResourceType") == "directory"
+    properties = blob.child("Properties")
+    return properties is not None and properties.child_text("ResourceType") == "directory"
 
 
 def _name(item: Element) -> str:
-    name = item.first("Name")
+    name = item.child("Name")
     if name is None:
         return ""
     return unquote(name.text, errors="surrogateescape") if name.is_encoded else name.text

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from verifywise_mlflow.artifacts.stores.protocol import Object
+from verifywise_mlflow.artifacts.stores.protocol import StoredObject
 
 MAX_OBJECTS = 200_000
 """So many are remembered: some 60 MB, and twice what one folder may hold. What was learnt first is forgotten first."""
@@ -25,41 +25,41 @@ class _Stretch:
     start: str
     end: str | None
     """The last key that is known; null where nothing follows."""
-    objects: list[Object] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list)
 
     def covers(self, key: str) -> bool:
         return self.start <= key and (self.end is None or key <= self.end)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedListing:
     """What is known of the keys with a prefix."""
 
-    objects: Sequence[Object]
+    objects: Sequence[StoredObject]
     resume: str | None
     """From which key on a listing has to go on; null where all are known."""
 
 
-class KnownKeys:
+class ListingCache:
     """Stretches of one bucket's keys."""
 
     def __init__(self, max_objects: int = MAX_OBJECTS) -> None:
         self._stretches: list[_Stretch] = []
         self._max_objects = max_objects
 
-    def below(self, folder: str) -> Known:
+    def lookup(self, folder: str) -> CachedListing:
         """Return what is known of the keys that begin with ``folder``, which ends with a slash or is empty."""
         stretch = self._at(folder)
         if stretch is None:
-            return Known((), folder)
+            return CachedListing((), folder)
         key = attrgetter("key")
         first = bisect_left(stretch.objects, folder, key=key)
         beyond = _beyond(folder)
         last = len(stretch.objects) if beyond is None else bisect_left(stretch.objects, beyond, key=key)
         is_whole = stretch.end is None or (beyond is not None and stretch.end >= beyond)
-        return Known(stretch.objects[first:last], None if is_whole else stretch.end)
+        return CachedListing(stretch.objects[first:last], None if is_whole else stretch.end)
 
-    def learn(self, start: str, objects: Sequence[Object], *, is_last: bool) -> bool:
+    def add_page(self, start: str, objects: Sequence[StoredObject], *, is_last: bool) -> bool:
         """Take in a page that was listed from ``start`` on; return whether it tells anything new.
 
         Returns:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
-from verifywise_mlflow.artifacts.walk import RefusedEntry, fault_of
+from verifywise_mlflow.artifacts.source import ArtifactReadError
+from verifywise_mlflow.artifacts.walk import RejectedEntry, rejection_reason
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000
@@ -36,7 +36,7 @@ _KINDS = {
 }
 
 
-class FolderFiles:
+class LocalFolderSource:
     """An ``ArtifactSource``: one folder below a tenant's root."""
 
     def __init__(self, root: Path, below: Sequence[str], *, seconds: float) -> None:
@@ -50,7 +50,7 @@ class FolderFiles:
         self._root = root
         self._below = tuple(below)
         self._seconds = seconds
-        self.failed_in_passing = False
+        self.has_retryable_failure = False
         """Whether something could not be read that a later try may read."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
@@ -65,19 +65,19 @@ class FolderFiles:
             if self._is_there():
                 return []
             raise self._unreadable(error) from None  # an empty answer must not come from a share that is not mounted
-        except ArtifactUnreadable:
+        except ArtifactReadError:
             raise
         except OSError as error:
             raise self._unreadable(error) from None
         if len(found) > MAX_ENTRIES:
-            raise ArtifactUnreadable(f"it has more than {MAX_ENTRIES:,} entries, the limit")
+            raise ArtifactReadError(f"it has more than {MAX_ENTRIES:,} entries, the limit")
         return found
 
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Give one regular file's first bytes in chunks."""
-        if fault_of(RemoteFile(path, False, None), ""):
-            raise ArtifactUnreadable("its name is not in its plain form")
+        if rejection_reason(RemoteFile(path, False, None), ""):
+            raise ArtifactReadError("its name is not in its plain form")
         with open(self._opened(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor has no path
             yield self._chunks(file.fileno(), max_bytes)
 
@@ -94,7 +94,7 @@ class FolderFiles:
                     os.close(file)
                     raise
                 return file
-        except ArtifactUnreadable:
+        except ArtifactReadError:
             raise
         except OSError as error:
             raise self._unreadable(error) from None
@@ -112,7 +112,7 @@ class FolderFiles:
             left -= len(chunk)
             yield chunk
             if time.monotonic() > deadline:
-                raise ArtifactUnreadable(f"reading it took longer than the {self._seconds:g} seconds allowed here")
+                raise ArtifactReadError(f"reading it took longer than the {self._seconds:g} seconds allowed here")
 
     @contextmanager
     def _directory(self, names: Sequence[str]) -> Iterator[int]:
@@ -125,7 +125,7 @@ class FolderFiles:
                 except NotADirectoryError:
                     # A link, or a file. MLflow shows a file as an empty folder, and people register single files.
                     if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-                        raise ArtifactUnreadable(f"{name!r} is a symbolic link, which is not followed") from None
+                        raise ArtifactReadError(f"{name!r} is a symbolic link, which is not followed") from None
                     raise
                 os.close(directory)
                 directory = inner
@@ -141,26 +141,26 @@ class FolderFiles:
             return False
         return True
 
-    def _unreadable(self, error: OSError) -> ArtifactUnreadable:
-        self.failed_in_passing = True  # a share comes and goes, and whoever runs this may mend a permission
-        return ArtifactUnreadable(error.strerror or "it cannot be read")
+    def _unreadable(self, error: OSError) -> ArtifactReadError:
+        self.has_retryable_failure = True  # a share comes and goes, and whoever runs this may mend a permission
+        return ArtifactReadError(error.strerror or "it cannot be read")
 
 
 def _listed(entry: os.DirEntry[str], path: str) -> RemoteFile:
     try:
         found = entry.stat(follow_symlinks=False)
     except OSError as error:  # gone since, or not ours to look at
-        return RefusedEntry(path, False, None, f"it cannot be looked at: {error.strerror}")
+        return RejectedEntry(path, False, None, f"it cannot be looked at: {error.strerror}")
     if stat.S_ISDIR(found.st_mode):
         return RemoteFile(path, True, None)
     if stat.S_ISREG(found.st_mode):
         return RemoteFile(path, False, found.st_size)
-    return RefusedEntry(path, False, None, f"it is {_kind(found.st_mode)}, not a file")
+    return RejectedEntry(path, False, None, f"it is {_kind(found.st_mode)}, not a file")
 
 
 def _refuse_unless_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise ArtifactUnreadable(f"it is {_kind(mode)}, not a file")
+        raise ArtifactReadError(f"it is {_kind(mode)}, not a file")
 
 
 def _kind(mode: int) -> str:
@@ -173,6 +173,6 @@ def _names(path: str) -> list[str]:
     Raises:
         ArtifactUnreadable: It could lead elsewhere.
     """
-    if path and fault_of(RemoteFile(path, False, None), ""):
-        raise ArtifactUnreadable("its name is not in its plain form")
+    if path and rejection_reason(RemoteFile(path, False, None), ""):
+        raise ArtifactReadError("its name is not in its plain form")
     return path.split("/") if path else []

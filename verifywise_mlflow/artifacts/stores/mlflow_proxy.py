@@ -12,22 +12,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote, unquote
 
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
-from verifywise_mlflow.artifacts.stores.http_client import StoreConnection
-from verifywise_mlflow.artifacts.stores.protocol import escaped
-from verifywise_mlflow.artifacts.walk import fault_of
+from verifywise_mlflow.artifacts.source import ArtifactReadError
+from verifywise_mlflow.artifacts.stores.http_client import StoreClient
+from verifywise_mlflow.artifacts.stores.protocol import escape_key
+from verifywise_mlflow.artifacts.walk import rejection_reason
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import RemoteFile
-from verifywise_mlflow.http.errors import ConnectorError, ProtocolError
+from verifywise_mlflow.http.errors import HttpError, InvalidResponseError
 
 _ROUTE = "/mlflow-artifacts/artifacts"
 NO_LISTING = "a web server has no listing of its files, unless it is an MLflow server's …/mlflow-artifacts/artifacts/…"
 
 
-class WebFiles:
+class MlflowProxySource:
     """An ``ArtifactSource``: a folder that another MLflow server serves."""
 
-    def __init__(self, connection: StoreConnection, uri: str) -> None:
+    def __init__(self, connection: StoreClient, uri: str) -> None:
         """Describe the folder.
 
         Args:
@@ -38,7 +38,7 @@ class WebFiles:
         base, route, root = uri.partition(_ROUTE)
         self._endpoint = f"{base}{route}" if route and root[:1] in ("", "/") else None
         self._root = unquote(root.strip("/"))
-        self.failed_in_passing = False
+        self.has_retryable_failure = False
         """Whether something could not be read that a later try may read."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
@@ -46,7 +46,7 @@ class WebFiles:
         asked = f"{self._endpoint_or_refuse()}?path={quote(self._below_root(path), safe='')}"
         try:
             found = _entries(self._connection.fetch(asked))
-        except ConnectorError as error:
+        except HttpError as error:
             raise self._unreadable(error) from error
         # This route tells each name relative to the directory that was asked for.
         return [
@@ -57,18 +57,18 @@ class WebFiles:
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Give one file's first bytes in chunks."""
-        if fault_of(RemoteFile(path, False, None), ""):
-            raise ArtifactUnreadable("its name is not in its plain form")
-        url = f"{self._endpoint_or_refuse()}/{escaped(self._below_root(path))}"
+        if rejection_reason(RemoteFile(path, False, None), ""):
+            raise ArtifactReadError("its name is not in its plain form")
+        url = f"{self._endpoint_or_refuse()}/{escape_key(self._below_root(path))}"
         try:
             with self._connection.stream(url, max_bytes) as chunks:
                 yield self._guarded(chunks)
-        except ConnectorError as error:
+        except HttpError as error:
             raise self._unreadable(error) from error
 
     def _endpoint_or_refuse(self) -> str:
         if self._endpoint is None:
-            raise ArtifactUnreadable(NO_LISTING)
+            raise ArtifactReadError(NO_LISTING)
         return self._endpoint
 
     def _below_root(self, path: str) -> str:
@@ -77,22 +77,22 @@ class WebFiles:
     def _guarded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from chunks
-        except ConnectorError as error:
+        except HttpError as error:
             raise self._unreadable(error) from error
 
-    def _unreadable(self, error: ConnectorError) -> ArtifactUnreadable:
-        self.failed_in_passing = self.failed_in_passing or error.retryable
-        return ArtifactUnreadable(str(error))
+    def _unreadable(self, error: HttpError) -> ArtifactReadError:
+        self.has_retryable_failure = self.has_retryable_failure or error.retryable
+        return ArtifactReadError(str(error))
 
 
 def _entries(body: bytes) -> list[RemoteFile]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise ProtocolError("the server answered with what is no JSON") from None
+        raise InvalidResponseError("the server answered with what is no JSON") from None
     if not isinstance(answer, dict):
-        raise ProtocolError("the server answered with what is no listing")
-    files, problems = parsing.parsed(answer.get("files"), parsing.remote_file, "files")
+        raise InvalidResponseError("the server answered with what is no listing")
+    files, problems = parsing.parse_rows(answer.get("files"), parsing.remote_file, "files")
     if problems:
-        raise ProtocolError("; ".join(problems[:3]))
+        raise InvalidResponseError("; ".join(problems[:3]))
     return files

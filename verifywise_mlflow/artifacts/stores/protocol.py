@@ -8,16 +8,16 @@ from typing import Protocol
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from verifywise_mlflow.http.errors import ProtocolError
+from verifywise_mlflow.http.errors import InvalidResponseError
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ListingRequest:
     """One page of a listing."""
 
     prefix: str
     """Of the keys; whatever begins with it."""
-    by_folder: bool = False
+    is_by_folder: bool = False
     """Whether keys with a further slash are told as their folders only."""
     start: str = ""
     """Where the listing begins: no key that sorts before this one."""
@@ -26,7 +26,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class StoredObject:
     """One object of a bucket."""
 
     key: str
@@ -38,14 +38,14 @@ class Object:
 class Page:
     """Some of the keys that were asked for."""
 
-    objects: tuple[Object, ...]
+    objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
     """Each ends with a slash."""
     token: str | None
     """For the next page, where there is one."""
 
 
-class Dialect(Protocol):
+class StoreApi(Protocol):
     """How one kind of object store is spoken to."""
 
     headers: Mapping[str, str]
@@ -53,34 +53,34 @@ class Dialect(Protocol):
     is_sorted: bool
     """Whether listings come in the keys' order and may begin anywhere."""
 
-    def page_url(self, question: Question) -> str:
+    def page_url(self, question: ListingRequest) -> str:
         """The URL that answers the question."""
 
     def page(self, body: bytes) -> Page:
         """Read the answer.
 
         Raises:
-            ProtocolError: It is none.
+            InvalidResponseError: It is none.
         """
 
     def object_url(self, key: str) -> str:
         """The URL of an object's bytes."""
 
 
-def escaped(key: str, *, keep: str = "/") -> str:
+def escape_key(key: str, *, keep: str = "/") -> str:
     """Return a key as part of a URL's path, in the one form that all signatures agree on."""
     return quote(key, safe=f"{keep}-_.~")
 
 
-def size_in(text: str | None) -> int:
+def parse_size(text: str | None) -> int:
     """Return the size that a listing tells; a negative one is refused where the entry is judged.
 
     Raises:
-        ProtocolError: It is no number.
+        InvalidResponseError: It is no number.
     """
     digits = text or ""
     if not digits.isascii() or not digits.removeprefix("-").isdigit() or len(digits) > 20:
-        raise ProtocolError("the store lists a size that is no number")
+        raise InvalidResponseError("the store lists a size that is no number")
     return int(digits)
 
 
@@ -96,17 +96,17 @@ class Element:
         """Whether Azure has escaped the text, since XML could not carry it."""
         return self._element.get("Encoded") == "true"
 
-    def all(self, name: str) -> Iterator[Element]:
+    def children(self, name: str) -> Iterator[Element]:
         """Yield the children of that name."""
         return (Element(child) for child in self._element if child.tag.rpartition("}")[2] == name)
 
-    def first(self, name: str) -> Element | None:
+    def child(self, name: str) -> Element | None:
         """Return the first child of that name."""
-        return next(self.all(name), None)
+        return next(self.children(name), None)
 
-    def text_of(self, name: str) -> str:
+    def child_text(self, name: str) -> str:
         """Return the text of the first child of that name, empty where there is none."""
-        found = self.first(name)
+        found = self.child(name)
         return found.text if found else ""
 
 
@@ -114,15 +114,15 @@ def xml_root(body: bytes, name: str) -> Element:
     """Parse an answer whose outermost element has the name.
 
     Raises:
-        ProtocolError: It is none, or declares a document type: no store does, and entities are made there.
+        InvalidResponseError: It is none, or declares a document type: no store does, and entities are made there.
     """
     try:
         text = body.decode("utf-8")  # in no other encoding, lest one hide a document type from the look below
         if "<!DOCTYPE" in text or "\0" in text:
-            raise ProtocolError("the store answered with XML that declares a document type")
+            raise InvalidResponseError("the store answered with XML that declares a document type")
         root = ElementTree.fromstring(text)  # noqa: S314  # entities need a document type, which was refused above
     except (ElementTree.ParseError, UnicodeDecodeError):
-        raise ProtocolError("the store answered with what is no XML") from None
+        raise InvalidResponseError("the store answered with what is no XML") from None
     if root.tag.rpartition("}")[2] != name:
-        raise ProtocolError("the store answered with what is no listing")
+        raise InvalidResponseError("the store answered with what is no listing")
     return Element(root)

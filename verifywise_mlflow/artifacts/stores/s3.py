@@ -10,10 +10,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
-from verifywise_mlflow.artifacts.stores.protocol import Element, Object, Page, Question, escaped, size_in, xml_root
-from verifywise_mlflow.http.auth import Outgoing
-from verifywise_mlflow.http.errors import UnusableSettingsError
-from verifywise_mlflow.http.sigv4 import Keys
+from verifywise_mlflow.artifacts.stores.protocol import (
+    Element,
+    ListingRequest,
+    Page,
+    StoredObject,
+    escape_key,
+    parse_size,
+    xml_root,
+)
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.errors import InvalidSettingsError
+from verifywise_mlflow.http.sigv4 import AwsKeys
 
 if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth
@@ -22,20 +30,20 @@ _BEFORE_SLASH = ".\ufffd"
 """The full stop comes before the slash, and next to nothing between ``.\ufffd`` and it."""
 
 
-class S3:
+class S3Api:
     """One bucket."""
 
     headers: Mapping[str, str] = {"Accept-Encoding": "identity"}
     is_sorted = True
 
     def __init__(self, endpoint: str, bucket: str, *, path_style: bool) -> None:
-        self._base = f"{endpoint}/{escaped(bucket)}" if path_style else endpoint
+        self._base = f"{endpoint}/{escape_key(bucket)}" if path_style else endpoint
 
-    def page_url(self, question: Question) -> str:
+    def page_url(self, question: ListingRequest) -> str:
         """Return the URL of ListObjectsV2."""
         # A key may hold what XML cannot, hence encoding-type.
         asked = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": question.prefix}
-        if question.by_folder:
+        if question.is_by_folder:
             asked["delimiter"] = "/"
         if question.token is not None:
             asked["continuation-token"] = question.token
@@ -49,21 +57,24 @@ class S3:
     def page(self, body: bytes) -> Page:
         """Read a ListBucketResult."""
         root = xml_root(body, "ListBucketResult")
-        is_escaped = root.text_of("EncodingType") == "url"
+        is_escaped = root.child_text("EncodingType") == "url"
 
         def key_in(element: Element, name: str) -> str:
-            text = element.text_of(name)
+            text = element.child_text(name)
             return unquote_plus(text, errors="surrogateescape") if is_escaped else text
 
         return Page(
-            tuple(Object(key_in(item, "Key"), size_in(item.text_of("Size"))) for item in root.all("Contents")),
-            tuple(key_in(item, "Prefix") for item in root.all("CommonPrefixes")),
-            root.text_of("NextContinuationToken") if root.text_of("IsTruncated") == "true" else None,
+            tuple(
+                StoredObject(key_in(item, "Key"), parse_size(item.child_text("Size")))
+                for item in root.children("Contents")
+            ),
+            tuple(key_in(item, "Prefix") for item in root.children("CommonPrefixes")),
+            root.child_text("NextContinuationToken") if root.child_text("IsTruncated") == "true" else None,
         )
 
     def object_url(self, key: str) -> str:
         """Return the URL of GetObject."""
-        return f"{self._base}/{escaped(key)}"
+        return f"{self._base}/{escape_key(key)}"
 
 
 class S3Signer:
@@ -72,15 +83,15 @@ class S3Signer:
     Its sessions look for credentials in the environment, in files and at the instance; this signer is given its keys.
     """
 
-    def __init__(self, keys: Keys, region: str) -> None:
+    def __init__(self, keys: AwsKeys, region: str) -> None:
         """Load botocore.
 
         Raises:
-            UnusableSettingsError: It is not installed.
+            InvalidSettingsError: It is not installed.
         """
         self._signer = _signer(keys, region)
 
-    def headers(self, request: Outgoing) -> Mapping[str, str]:
+    def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that sign the request."""
         from botocore.awsrequest import AWSRequest
 
@@ -98,11 +109,11 @@ class S3Signer:
         return False
 
 
-def _signer(keys: Keys, region: str) -> S3SigV4Auth:
+def _signer(keys: AwsKeys, region: str) -> S3SigV4Auth:
     try:
         from botocore.auth import S3SigV4Auth
     except ImportError:
-        raise UnusableSettingsError(
+        raise InvalidSettingsError(
             "an s3:// store with keys needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
     # It logs what it signs, session token and all.
@@ -117,4 +128,4 @@ def _say_nothing(record: logging.LogRecord) -> bool:
 
 def _query(asked: Mapping[str, str]) -> str:
     # A blank as %20: a signature takes + for itself. Sorted, as the signature's own query is.
-    return urlencode(sorted(asked.items()), quote_via=lambda text, *_: escaped(text, keep=""))
+    return urlencode(sorted(asked.items()), quote_via=lambda text, *_: escape_key(text, keep=""))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from verifywise_mlflow.artifacts.uris import read_uri
+from verifywise_mlflow.artifacts.uris import parse_uri
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 
@@ -20,19 +20,19 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectPlace(_Place):
+class ObjectStoreSettings(_Place):
     """A bucket or container, or a folder in it. Which protocol is spoken there, the prefix's scheme says."""
 
     network: ConnectionSettings
     """``base_uri`` is the endpoint, with the bucket in its host where ``path_style`` is false."""
     path_style: bool = True
     """S3: whether the bucket is the first part of the path."""
-    shared_access: Callable[[], str] | None = field(default=None, repr=False)
+    sas_query: Callable[[], str] | None = field(default=None, repr=False)
     """Azure: the query of a shared access signature. Called when the store is opened."""
 
 
 @dataclass(frozen=True, slots=True)
-class WebPlace(_Place):
+class MlflowProxySettings(_Place):
     """A web server."""
 
     network: ConnectionSettings
@@ -40,16 +40,16 @@ class WebPlace(_Place):
 
 
 @dataclass(frozen=True, slots=True)
-class FolderPlace(_Place):
+class LocalFolderSettings(_Place):
     """A folder of this machine, such as a mounted share."""
 
     root: Path
     """Where it lies here."""
 
 
-Place: TypeAlias = ObjectPlace | WebPlace | FolderPlace
+StoreSettings: TypeAlias = ObjectStoreSettings | MlflowProxySettings | LocalFolderSettings
 
 
-def bucket_of(prefix: str) -> str:
+def bucket_name(prefix: str) -> str:
     """Return the bucket or container of ``s3://bucket/…``, ``gs://…`` or ``abfss://container@account…``."""
-    return read_uri(prefix).anchor.partition("://")[2].partition("@")[0]
+    return parse_uri(prefix).anchor.partition("://")[2].partition("@")[0]

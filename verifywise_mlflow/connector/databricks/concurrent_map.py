@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from verifywise_mlflow.http.errors import ConnectorError, UnauthenticatedError
+from verifywise_mlflow.http.errors import HttpError, UnauthenticatedError
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 
-def ask_each(keys: Sequence[K], ask: Callable[[K], T], at_once: int) -> Iterator[tuple[K, T | ConnectorError]]:
+def map_concurrently(keys: Sequence[K], ask: Callable[[K], T], at_once: int) -> Iterator[tuple[K, T | HttpError]]:
     """Yield what was answered for each key, in their order: the object, or why it could not be read.
 
     A server that gives no answers is let be by the transport, so that the rest fails at once.
@@ -21,12 +21,12 @@ def ask_each(keys: Sequence[K], ask: Callable[[K], T], at_once: int) -> Iterator
         UnauthenticatedError: the credentials are refused. Nothing more is asked then.
     """
 
-    def answer(key: K) -> T | ConnectorError:
+    def answer(key: K) -> T | HttpError:
         try:
             return ask(key)
         except UnauthenticatedError:
             raise
-        except ConnectorError as error:
+        except HttpError as error:
             return error
 
     with ThreadPoolExecutor(at_once) as askers:

@@ -17,7 +17,7 @@ _OWN = re.compile(
 _VOLUME = re.compile(r"(?:dbfs:/{1,3}|/)(?P<path>Volumes/[^/?#]+/[^/?#]+/[^/?#]+(?:/[^?#]*)?)")
 
 
-def served_root(artifact_uri: str, owner_id: str) -> str | None:
+def files_api_root(artifact_uri: str, owner_id: str) -> str | None:
     """Return the path below ``fs/files/`` of an artifact root, or none where the Files API does not reach.
 
     Args:

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from typing import Literal, TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.concurrent_map import ask_each
-from verifywise_mlflow.connector.databricks.files_api import served_root
+from verifywise_mlflow.connector.databricks.concurrent_map import map_concurrently
+from verifywise_mlflow.connector.databricks.files_api import files_api_root
 from verifywise_mlflow.connector.databricks.registry import Registry
 from verifywise_mlflow.connector.databricks.unity_catalog import UnityCatalog
 from verifywise_mlflow.connector.databricks.workspace_registry import WorkspaceRegistry
-from verifywise_mlflow.connector.endpoints import DatabricksReadCall, ReadCall
+from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndpoint
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
     Experiment,
@@ -22,15 +22,15 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
+from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
-    BoundExceededError,
-    ConnectorError,
-    ProtocolError,
-    RejectedError,
-    ServerFaultError,
-    UnusableSettingsError,
+    HttpError,
+    InternalServerError,
+    InvalidResponseError,
+    InvalidSettingsError,
+    LimitExceededError,
+    RequestRejectedError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings
 
@@ -38,8 +38,8 @@ RegistryKind = Literal["workspace", "unity_catalog"]
 
 T = TypeVar("T", TrainingRun, LoggedModel)
 
-EXPERIMENTS_A_PAGE = 1_000  # Databricks documents 3,000 as the largest
-FILES_OF_A_VOLUME = 1_000  # all that Databricks lists of a folder in a volume, and it gives no token for more
+EXPERIMENTS_PAGE_SIZE = 1_000  # Databricks documents 3,000 as the largest
+MAX_VOLUME_ENTRIES = 1_000  # all that Databricks lists of a folder in a volume, and it gives no token for more
 
 
 class DatabricksReader(TrackingReader):
@@ -54,23 +54,23 @@ class DatabricksReader(TrackingReader):
             catalogs: for ``unity_catalog``, the catalogs that are read; all that the account may see if none is named.
 
         Raises:
-            UnusableSettingsError: the settings name what Databricks does not have.
+            InvalidSettingsError: the settings name what Databricks does not have.
         """
         if settings.workspace:
-            raise UnusableSettingsError(
+            raise InvalidSettingsError(
                 "workspace: is for MLflow's own workspaces; a Databricks workspace is told by its address. Take it out."
             )
         if catalogs and registry != "unity_catalog":
-            raise UnusableSettingsError("catalogs: goes with registry: unity_catalog only")
+            raise InvalidSettingsError("catalogs: goes with registry: unity_catalog only")
         super().__init__(settings)
         self._registry: Registry = (
-            UnityCatalog(self._transport, settings.bounds, catalogs)
+            UnityCatalog(self._transport, settings.limits, catalogs)
             if registry == "unity_catalog"
-            else WorkspaceRegistry(self._transport, settings.bounds)
+            else WorkspaceRegistry(self._transport, settings.limits)
         )
         self._roots: dict[str, str] = {}
         self.server = ServerInfo(
-            version=None, store_type=f"databricks {registry}", workspaces=False, logged_models=None
+            version=None, store_type=f"databricks {registry}", has_workspaces=False, has_logged_models=None
         )
 
     # -- the registry
@@ -96,8 +96,8 @@ class DatabricksReader(TrackingReader):
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see."""
         return self._search(
-            ReadCall.SEARCH_EXPERIMENTS,
-            {"max_results": EXPERIMENTS_A_PAGE, "view_type": "ALL", "order_by": ["name ASC"]},
+            MlflowEndpoint.SEARCH_EXPERIMENTS,
+            {"max_results": EXPERIMENTS_PAGE_SIZE, "view_type": "ALL", "order_by": ["name ASC"]},
             "experiments",
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
@@ -124,10 +124,10 @@ class DatabricksReader(TrackingReader):
     def _found(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
         """Return those that could be read. As with a search, who misses one asks for it and is told why."""
         rows: list[T] = []
-        for _, answer in ask_each(ids, read, self._bounds.requests_at_once):
-            if not isinstance(answer, ConnectorError):
+        for _, answer in map_concurrently(ids, read, self._bounds.max_concurrent_requests):
+            if not isinstance(answer, HttpError):
                 rows.append(answer)
-            elif answer.retryable and not isinstance(answer, ServerFaultError):
+            elif answer.retryable and not isinstance(answer, InternalServerError):
                 raise answer  # it is not this object that cannot be read
         return Listing(tuple(rows))
 
@@ -136,12 +136,14 @@ class DatabricksReader(TrackingReader):
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts; paths are relative to the run's artifact root."""
         params = {"run_id": run_id} | ({"path": path} if path else {})
-        return self._directory(lambda page: self._transport.get_json(ReadCall.LIST_RUN_ARTIFACTS, params | page), path)
+        return self._directory(
+            lambda page: self._transport.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params | page), path
+        )
 
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts; paths are relative to its artifact root."""
         params = {"artifact_directory_path": path} if path else {}
-        call = ReadCall.LIST_LOGGED_MODEL_ARTIFACTS
+        call = MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS
         return self._directory(lambda page: self._transport.get_json(call, params | page, identifier=model_id), path)
 
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
@@ -158,13 +160,13 @@ class DatabricksReader(TrackingReader):
         def ask(token: str | None) -> dict[str, object]:
             return page({"page_token": token} if token else {})
 
-        listing = read_listing(Pages(ask, "files", parsing.remote_file, lambda file: file.path), self._bounds)
+        listing = read_listing(PagedListing(ask, "files", parsing.remote_file, lambda file: file.path), self._bounds)
         if listing.problems:
-            raise ProtocolError("; ".join(listing.problems[:3]))
+            raise InvalidResponseError("; ".join(listing.problems[:3]))
         files = list(listing.rows)
-        if len(files) == FILES_OF_A_VOLUME:
-            raise BoundExceededError(
-                f"the folder {path!a:.300} shows {FILES_OF_A_VOLUME:,} entries, which is all that Databricks "
+        if len(files) == MAX_VOLUME_ENTRIES:
+            raise LimitExceededError(
+                f"the folder {path!a:.300} shows {MAX_VOLUME_ENTRIES:,} entries, which is all that Databricks "
                 "lists of a folder in a volume: there may be more"
             )
         # Asked for a file, Databricks lists that file; MLflow's own server lists nothing.
@@ -175,13 +177,13 @@ class DatabricksReader(TrackingReader):
         """Return where the files of a run or a logged model are served; that is asked for once."""
         if owner_id not in self._roots:
             uri = artifact_uri()
-            root = served_root(uri, owner_id) if uri else None
+            root = files_api_root(uri, owner_id) if uri else None
             if root is None:
-                raise RejectedError(
+                raise RequestRejectedError(
                     f"the artifacts lie at {uri!a:.300}, where the workspace's Files API does not reach"
                 )
             self._roots[owner_id] = root
         return self._roots[owner_id]
 
     def _file(self, root: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
-        return self._transport.stream(DatabricksReadCall.GET_FILE, (), max_bytes=max_bytes, identifier=f"{root}/{path}")
+        return self._transport.stream(DatabricksEndpoint.GET_FILE, (), max_bytes=max_bytes, identifier=f"{root}/{path}")

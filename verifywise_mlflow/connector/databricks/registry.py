@@ -7,7 +7,7 @@ from typing import Protocol
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
 
-Question = tuple[tuple[str, str | int], ...]
+QueryParams = tuple[tuple[str, str | int], ...]
 """A GET call's parameters, in order; ``order_by`` may come more than once."""
 
 
@@ -27,7 +27,7 @@ class Registry(Protocol):
         """Read one version by its model's name and its number."""
 
 
-def from_token(token: str | None) -> Question:
+def page_token_param(token: str | None) -> QueryParams:
     """Return the parameter that asks for a page; none for the first one."""
     return (("page_token", token),) if token else ()
 

@@ -12,21 +12,21 @@ from dataclasses import replace
 from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.concurrent_map import ask_each
-from verifywise_mlflow.connector.databricks.registry import from_token, version_key
-from verifywise_mlflow.connector.endpoints import DatabricksReadCall, is_full_name
+from verifywise_mlflow.connector.databricks.concurrent_map import map_concurrently
+from verifywise_mlflow.connector.databricks.registry import page_token_param, version_key
+from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_unity_catalog_name
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import Listing, Pages, read_listing
-from verifywise_mlflow.http.client import Transport
-from verifywise_mlflow.http.errors import ConnectorError, NotFoundError, ProtocolError
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, NotFoundError
+from verifywise_mlflow.http.settings import Limits
 
 E = TypeVar("E", bound=RegisteredModel | ModelVersion)
 
 # The largest that are documented. Without a page's size, Databricks refuses to list a whole metastore
 # (databricks-sdk-go, issue 813).
-MODELS_A_PAGE = 1_000
-VERSIONS_A_PAGE = 1_000
+MODELS_PAGE_SIZE = 1_000
+VERSIONS_PAGE_SIZE = 1_000
 
 _LARGEST_VERSION = 2**31 - 1  # our own column's
 
@@ -34,7 +34,7 @@ _LARGEST_VERSION = 2**31 - 1  # our own column's
 class UnityCatalog:
     """Reads the models of a metastore, or of some of its catalogs."""
 
-    def __init__(self, transport: Transport, bounds: Bounds, catalogs: Sequence[str] = ()) -> None:
+    def __init__(self, transport: RestClient, bounds: Limits, catalogs: Sequence[str] = ()) -> None:
         """Read ``catalogs``, or all that the account may see if none is named."""
         self._transport = transport
         self._bounds = bounds
@@ -54,7 +54,7 @@ class UnityCatalog:
         listed: list[ModelVersion] = []
         problems = list(models.problems)
         names = [model.name for model in models.rows]
-        for name, answer in ask_each(names, self._list_versions, self._bounds.requests_at_once):
+        for name, answer in map_concurrently(names, self._list_versions, self._bounds.max_concurrent_requests):
             if isinstance(answer, Listing):
                 listed += answer.rows
                 problems += answer.problems
@@ -65,27 +65,29 @@ class UnityCatalog:
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its full name."""
-        answer = self._transport.get_json(DatabricksReadCall.GET_UC_MODEL, {"name": name})
+        answer = self._transport.get_json(DatabricksEndpoint.GET_UC_MODEL, {"name": name})
         model = parsing.registered_model(answer.get("registered_model"))
         if not _is_same(model.name, name):
-            raise ProtocolError(f"asked for the model {name!a:.300}, the server answered with another one")
+            raise InvalidResponseError(f"asked for the model {name!a:.300}, the server answered with another one")
         return replace(model, name=name)
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's full name and its number."""
-        answer = self._transport.get_json(DatabricksReadCall.GET_UC_VERSION, {"name": name, "version": number})
+        answer = self._transport.get_json(DatabricksEndpoint.GET_UC_VERSION, {"name": name, "version": number})
         version = parsing.model_version(answer.get("model_version"))
         if not _is_same(version.model_name, name) or version.version_number != number:
-            raise ProtocolError(f"asked for version {number} of {name!a:.300}, the server answered with another one")
+            raise InvalidResponseError(
+                f"asked for version {number} of {name!a:.300}, the server answered with another one"
+            )
         return replace(version, model_name=name)
 
     def _list_models(self) -> Listing[RegisteredModel]:
         def ask(token: str | None) -> dict[str, object]:
-            question = (("max_results", MODELS_A_PAGE), *from_token(token))
-            return self._transport.get_json(DatabricksReadCall.LIST_UC_MODELS, question)
+            question = (("max_results", MODELS_PAGE_SIZE), *page_token_param(token))
+            return self._transport.get_json(DatabricksEndpoint.LIST_UC_MODELS, question)
 
         listing = read_listing(
-            Pages(ask, "registered_models", registered_model_info, lambda model: model.name), self._bounds
+            PagedListing(ask, "registered_models", registered_model_info, lambda model: model.name), self._bounds
         )
         # A listing can be narrowed to one schema, but not to a catalog: so it is narrowed here.
         wanted = (model for model in listing.rows if not self._catalogs or _catalog(model) in self._catalogs)
@@ -93,24 +95,28 @@ class UnityCatalog:
 
     def _list_versions(self, name: str) -> Listing[ModelVersion]:
         def ask(token: str | None) -> dict[str, object]:
-            question = (("max_results", VERSIONS_A_PAGE), *from_token(token))
-            return self._transport.get_json(DatabricksReadCall.LIST_UC_VERSIONS, question, identifier=name)
+            question = (("max_results", VERSIONS_PAGE_SIZE), *page_token_param(token))
+            return self._transport.get_json(DatabricksEndpoint.LIST_UC_VERSIONS, question, identifier=name)
 
         def parse(value: object) -> ModelVersion:
             version = model_version_info(value)
             if not _is_same(version.model_name, name):
-                raise ProtocolError(f"a version of {version.model_name!a:.300} is listed among those of {name!a:.300}")
+                raise InvalidResponseError(
+                    f"a version of {version.model_name!a:.300} is listed among those of {name!a:.300}"
+                )
             return replace(version, model_name=name)
 
-        return read_listing(Pages(ask, "model_versions", parse, version_key), self._bounds)
+        return read_listing(PagedListing(ask, "model_versions", parse, version_key), self._bounds)
 
     def _each(self, listed: Sequence[E], read: Callable[[E], E], what: str) -> Listing[E]:
         """Read each object by itself; keep what the listing shows of those that may not be read."""
         rows: list[E] = []
-        failed: list[ConnectorError] = []
-        answers: Iterator[tuple[E, E | ConnectorError]] = ask_each(listed, read, self._bounds.requests_at_once)
+        failed: list[HttpError] = []
+        answers: Iterator[tuple[E, E | HttpError]] = map_concurrently(
+            listed, read, self._bounds.max_concurrent_requests
+        )
         for row, answer in answers:
-            if not isinstance(answer, ConnectorError):
+            if not isinstance(answer, HttpError):
                 rows.append(answer)
             elif isinstance(answer, NotFoundError):
                 continue  # deleted since it was listed
@@ -143,7 +149,7 @@ def model_version_info(value: object) -> ModelVersion:
     row = parsing.Row(value)
     return ModelVersion(
         model_name=_full_name(_joined(row, "model_name")),
-        version_number=row.number("version", least=1, largest=_LARGEST_VERSION),
+        version_number=row.integer("version", least=1, largest=_LARGEST_VERSION),
         created_at=row.time("created_at"),
         last_updated_at=row.time("updated_at"),
         description=row.text("comment"),
@@ -159,8 +165,8 @@ def _joined(row: parsing.Row, model: str) -> str:
 
 
 def _full_name(name: str) -> str:
-    if not is_full_name(name):
-        raise ProtocolError(f"{name!a:.300} is no name of a model in Unity Catalog")
+    if not is_unity_catalog_name(name):
+        raise InvalidResponseError(f"{name!a:.300} is no name of a model in Unity Catalog")
     return name
 
 
@@ -173,6 +179,6 @@ def _catalog(model: RegisteredModel) -> str:
     return model.name.partition(".")[0].lower()
 
 
-def _lasting(error: ConnectorError) -> str:
+def _lasting(error: HttpError) -> str:
     """Return an error's code or kind. The server's words may hold a number that changes each time."""
     return error.code or type(error).__name__

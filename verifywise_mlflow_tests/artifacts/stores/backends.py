@@ -15,21 +15,21 @@ import boto3
 import urllib3
 from pydantic import TypeAdapter
 
-from verifywise_mlflow.artifacts.stores.azure import Azure
+from verifywise_mlflow.artifacts.stores.azure import AzureApi
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
-from verifywise_mlflow.artifacts.stores.settings import Place
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.artifacts.stores.settings import StoreSettings
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow_tests.artifacts.stores.servers import AZURITE_ACCOUNT, AZURITE_KEY
 
 _JSON = {"Content-Type": "application/json"}
 _MULTIPART = {"Content-Type": 'multipart/related; boundary="part"'}
 _STORE: TypeAdapter[ArtifactStore] = TypeAdapter(ArtifactStore)
-SERVER = ConnectionSettings("https://mlflow.example", bounds=Bounds(attempts=2, retry_seconds=5.0))
+SERVER = ConnectionSettings("https://mlflow.example", limits=Limits(max_attempts=2, retry_deadline_seconds=5.0))
 """The tenant's own server, whose bounds hold for its stores. It does not exist: nothing may be asked of it."""
 
 
-def place(description: Mapping[str, object], server: ConnectionSettings = SERVER) -> Place:
+def place(description: Mapping[str, object], server: ConnectionSettings = SERVER) -> StoreSettings:
     """Return what a description in ``tenants.yaml`` describes."""
     return _STORE.validate_python(dict(description)).place(server)
 
@@ -116,7 +116,7 @@ def azure(endpoint: str, scheme: str = "abfss", service: str = "dfs") -> Backend
 def shared_access(container: str) -> str:
     """Return a signature of Azurite's account that lets whoever has it list and read one container for an hour."""
     until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    version = Azure.headers["x-ms-version"]
+    version = AzureApi.headers["x-ms-version"]
     # https://learn.microsoft.com/rest/api/storageservices/create-service-sas, 2020-12-06 and later
     signed = ["rl", "", until, f"/blob/{AZURITE_ACCOUNT}/{container}", "", "", "", version, "c", "", "", *[""] * 5]
     digest = hmac.digest(base64.b64decode(AZURITE_KEY), "\n".join(signed).encode(), "sha256")
@@ -125,7 +125,7 @@ def shared_access(container: str) -> str:
 
 
 def _send_to_azure(method: str, url: str, content: bytes) -> None:
-    headers = {"x-ms-version": Azure.headers["x-ms-version"], "x-ms-blob-type": "BlockBlob"}
+    headers = {"x-ms-version": AzureApi.headers["x-ms-version"], "x-ms-blob-type": "BlockBlob"}
     _send(method, url, content, _signed(method, url, content, headers))
 
 

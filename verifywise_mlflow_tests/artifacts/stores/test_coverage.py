@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from verifywise_mlflow.artifacts.stores.settings import ObjectPlace
-from verifywise_mlflow.artifacts.uris import is_plain, read_uri
+from verifywise_mlflow.artifacts.stores.settings import ObjectStoreSettings
+from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
 from verifywise_mlflow.tenants.tenant import Artifacts
 from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
 
@@ -44,7 +44,7 @@ from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
 def test_a_store_covers_what_lies_below_its_prefix_by_whole_names(uri: str, covered: bool) -> None:
     with stores({"prefix": "s3://models/mlflow"}) as opened:
         assert opened.covers(uri) is covered
-        assert (opened.model_at(uri) is not None) is covered
+        assert (opened.open_model(uri) is not None) is covered
         assert opened.requests == 0
 
 
@@ -69,8 +69,8 @@ def test_nothing_that_climbs_is_ever_covered(before: str, after: str) -> None:
     with stores({"prefix": "s3://models/mlflow"}) as opened:
         uri = f"s3://models/mlflow/{before}{after}"
         if opened.covers(uri):
-            assert is_plain(uri)
-            assert read_uri(uri, unescape=False).segments[:1] == ("mlflow",)
+            assert is_unambiguous(uri)
+            assert parse_uri(uri, unescape=False).segments[:1] == ("mlflow",)
             assert ".." not in uri.split("/")
         assert not opened.covers(f"s3://models/mlflow/{before}/../{after}")
 
@@ -94,7 +94,7 @@ def test_nothing_that_climbs_is_ever_covered(before: str, after: str) -> None:
 def test_where_no_endpoint_is_written_the_clouds_own_is_asked(description: dict[str, object], endpoint: str) -> None:
     found = place(description)
 
-    assert isinstance(found, ObjectPlace)
+    assert isinstance(found, ObjectStoreSettings)
     assert found.network.base_uri == endpoint
     assert not found.network.allow_private_network
 

@@ -13,20 +13,26 @@ import urllib3
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
-from verifywise_mlflow.artifacts.walk import Listing, walk
+from verifywise_mlflow.artifacts.walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, shared_access, stores
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
-from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, answer, hostile_server, json_answer
+from verifywise_mlflow_tests.http.hostile_server import (
+    HostileServer,
+    ReceivedRequest,
+    hostile_server,
+    json_response,
+    make_response,
+)
 
 
-def listed(opened: ArtifactStores, uri: str) -> Listing:
+def listed(opened: ArtifactStores, uri: str) -> FileListing:
     with opened:
-        source = opened.root_at(uri)
+        source = opened.open_root(uri)
         assert source is not None
-        listing = walk(source, "", Limits())
+        listing = walk(source, "", ManifestLimits())
         for file in listing.files:
             with source.read(file.path, 100) as chunks:
                 assert b"".join(chunks) == b"content"
@@ -68,8 +74,8 @@ def test_s3_does_not_believe_a_wrong_one(strict_s3: Backend, monkeypatch: pytest
 
     listing = listed(strict_s3.stores(), f"{strict_s3.uri}/m")
 
-    assert not listing.reached
-    assert "answered 403, SignatureDoesNotMatch" in listing.problems[0]
+    assert not listing.is_root_listed
+    assert "responded with 403, SignatureDoesNotMatch" in listing.problems[0]
     assert "wrong" not in listing.problems[0]
 
 
@@ -90,7 +96,7 @@ def test_azure_does_not_believe_a_wrong_key(azure: Backend, monkeypatch: pytest.
 
     listing = listed(azure.stores(), f"{azure.uri}/m")
 
-    assert "answered 403, AuthorizationFailure" in listing.problems[0]
+    assert "responded with 403, AuthorizationFailure" in listing.problems[0]
 
 
 @pytest.mark.parametrize("key", ["no base64!", "späß"])
@@ -106,10 +112,10 @@ def test_a_key_that_is_none_is_said_to_be_none_and_not_repeated(
 
 
 def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> None:
-    def script(server: HostileServer, asked: Asked) -> bytes:
+    def script(server: HostileServer, asked: ReceivedRequest) -> bytes:
         if asked.method == "POST":
-            return json_answer({"access_token": "handed-out", "token_type": "Bearer", "expires_in": 3600})
-        return answer("<EnumerationResults><Blobs/></EnumerationResults>")
+            return json_response({"access_token": "handed-out", "token_type": "Bearer", "expires_in": 3600})
+        return make_response("<EnumerationResults><Blobs/></EnumerationResults>")
 
     prefix = "abfss://container@account.dfs.core.windows.net"
     with hostile_server(script) as server:
@@ -126,7 +132,7 @@ def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> No
         )
         assert listed(opened, f"{prefix}/m").problems == ()
 
-    issuer, blobs = server.asked
+    issuer, blobs = server.requests
     assert issuer.target == "/directory/oauth2/v2.0/token"
     assert b"scope=https%3A%2F%2Fstorage.azure.com%2F.default" in issuer.body
     assert b"client_secret=AKIDEXAMPLE" in issuer.body
@@ -146,7 +152,7 @@ def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
             | {"private_key": pem, "token_uri": "http://127.0.0.1:1/nobody-is-asked"}
         )
     )
-    with hostile_server(lambda *_: json_answer({})) as server:
+    with hostile_server(lambda *_: json_response({})) as server:
         opened = stores(
             {
                 "prefix": "gs://bucket",
@@ -157,7 +163,7 @@ def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
         )
         assert listed(opened, "gs://bucket/m").problems == ()
 
-    (asked,) = server.asked
+    (asked,) = server.requests
     scheme, token = asked.headers["authorization"].split()
     head, claims, signature = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
     key.public_key().verify(signature, token.rpartition(".")[0].encode(), padding.PKCS1v15(), hashes.SHA256())

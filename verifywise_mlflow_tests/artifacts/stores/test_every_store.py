@@ -6,12 +6,12 @@ import hashlib
 
 import pytest
 
-from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import StoredFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_builder import build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.artifacts.walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, stores
 
@@ -37,7 +37,7 @@ def _manifest(uri: str, source: ArtifactSource, path: str, sandbox: Sandbox) -> 
         source,
         None,
         model_path=path,
-        limits=Limits(),
+        limits=ManifestLimits(),
         hash_files=True,
         sandbox=sandbox,
     )
@@ -47,10 +47,10 @@ def test_a_models_files_are_listed_and_read_as_they_were_written(backend: Backen
     backend.fill(MODEL)
 
     with backend.stores() as opened:
-        found = opened.model_at(f"{backend.uri}/1/run/artifacts/model")
+        found = opened.open_model(f"{backend.uri}/1/run/artifacts/model")
         assert found is not None
         source, path = found
-        listing = walk(source, path, Limits())
+        listing = walk(source, path, ManifestLimits())
         read = {f"1/run/artifacts/{file.path}": content(source, file.path) for file in listing.files}
 
     assert listing.problems == ()
@@ -65,7 +65,7 @@ def test_a_manifest_is_made_of_a_stores_files(backend: Backend, sandbox: Sandbox
     uri = f"{backend.uri}/1/run/artifacts/model"
 
     with backend.stores() as opened:
-        found = opened.model_at(uri)
+        found = opened.open_model(uri)
         assert found is not None
         manifest = _manifest(uri, *found, sandbox)
 
@@ -80,7 +80,7 @@ def test_a_model_that_is_a_single_object_has_that_one_file(backend: Backend, san
     uri = f"{backend.uri}/models/churn.pkl"
 
     with backend.stores() as opened:
-        found = opened.model_at(uri)
+        found = opened.open_model(uri)
         assert found is not None
         manifest = _manifest(uri, *found, sandbox)
 
@@ -91,7 +91,7 @@ def test_reading_ends_where_it_is_told_to(backend: Backend) -> None:
     backend.put("m/big", b"x" * 3_000_000)
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         assert content(source, "big", 1_000_001) == b"x" * 1_000_001
         assert content(source, "big", 10) == b"x" * 10  # the connection is still of use
@@ -101,32 +101,32 @@ def test_what_is_not_there_says_so(backend: Backend) -> None:
     backend.put("m/x", b"x")
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        with pytest.raises(ArtifactUnreadable, match="404"):
+        with pytest.raises(ArtifactReadError, match="404"):
             content(source, "gone")
-        empty = opened.root_at(f"{backend.uri}/nobody")
+        empty = opened.open_root(f"{backend.uri}/nobody")
         assert empty is not None
-        assert walk(empty, "", Limits()).files == ()
-        assert not source.failed_in_passing
+        assert walk(empty, "", ManifestLimits()).files == ()
+        assert not source.has_retryable_failure
 
 
 def test_a_folder_that_only_begins_like_ours_is_not_listed(backend: Backend) -> None:
     backend.fill({"m/run-1/x": b"", "m/run-10/x": b"", "m/run-1.bak/x": b"", "m/run-1": b"file"})
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m/run-1")
+        source = opened.open_root(f"{backend.uri}/m/run-1")
         assert source is not None
-        assert [file.path for file in walk(source, "", Limits()).files] == ["x"]
+        assert [file.path for file in walk(source, "", ManifestLimits()).files] == ["x"]
 
 
 def test_a_thousand_objects_cost_one_request_however_many_folders_they_lie_in(backend: Backend) -> None:
     backend.fill({f"m/{number % 20}/{number}": b"x" for number in range(60)})
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        assert len(walk(source, "", Limits()).files) == 60
+        assert len(walk(source, "", ManifestLimits()).files) == 60
         assert opened.requests == 1
 
 
@@ -134,12 +134,12 @@ def test_names_that_could_lead_elsewhere_are_told_and_never_read(backend: Backen
     backend.fill({"m/good": b"", "m/a//b": b"", "m/c\\d": b""})
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        listing = walk(source, "", Limits())
+        listing = walk(source, "", ManifestLimits())
         asked = opened.requests
         for path in ("a//b", "../x", "/x", "x/", "a/./b", "c\\d", "nul\0", ""):
-            with pytest.raises(ArtifactUnreadable, match="plain form"):
+            with pytest.raises(ArtifactReadError, match="plain form"):
                 content(source, path)
         assert opened.requests == asked
 
@@ -151,9 +151,9 @@ def test_empty_placeholders_of_folders_are_no_files(backend: Backend) -> None:
     backend.fill({"m/": b"", "m/folder/": b"", "m/folder/x": b"x", "m/odd/": b"content"})
 
     with backend.stores() as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        listing = walk(source, "", Limits())
+        listing = walk(source, "", ManifestLimits())
 
     assert [file.path for file in listing.files] == ["folder/x"]
     assert listing.problems == ("the root lists 'odd/', refused: the path is not in its plain form",)
@@ -163,11 +163,11 @@ def test_nothing_beside_the_prefix_is_asked_for(backend: Backend) -> None:
     backend.fill({"ours/x": b"", "theirs/x": b""})
 
     with backend.stores("ours") as opened:
-        assert opened.root_at(f"{backend.uri}/theirs") is None
-        assert opened.root_at(f"{backend.uri}/ours/../theirs") is None
-        assert opened.root_at(f"{backend.uri}/ours/%2e%2e/theirs") is None
-        assert opened.root_at(f"{backend.uri}/ours-too") is None
-        assert opened.root_at(backend.uri) is None
+        assert opened.open_root(f"{backend.uri}/theirs") is None
+        assert opened.open_root(f"{backend.uri}/ours/../theirs") is None
+        assert opened.open_root(f"{backend.uri}/ours/%2e%2e/theirs") is None
+        assert opened.open_root(f"{backend.uri}/ours-too") is None
+        assert opened.open_root(backend.uri) is None
         assert opened.requests == 0
 
 
@@ -179,22 +179,22 @@ def test_a_secret_that_is_not_there_costs_this_store_only(backend: Backend, monk
         description["service_account"] = "env:STORE_SECRET"
 
     with stores({"prefix": backend.uri, **description}) as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        listing = walk(source, "", Limits())
-        assert source.failed_in_passing
+        listing = walk(source, "", ManifestLimits())
+        assert source.has_retryable_failure
         assert opened.requests == 0
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert "STORE_" in listing.problems[0]
 
 
 def test_an_address_of_our_own_network_is_refused_unless_it_is_allowed(backend: Backend) -> None:
     with backend.stores(allow_private_network=False) as opened:
-        source = opened.root_at(f"{backend.uri}/m")
+        source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
-        listing = walk(source, "", Limits())
+        listing = walk(source, "", ManifestLimits())
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert "127.0.0.1, a private, loopback or link-local address" in listing.problems[0]
     assert "allow_private_network: true for the store" in listing.problems[0]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.artifacts.stores import local_folder as folder_module
-from verifywise_mlflow.artifacts.stores.local_folder import FolderFiles
+from verifywise_mlflow.artifacts.stores.local_folder import LocalFolderSource
 from verifywise_mlflow.artifacts.stores.resolver import DirectSource
-from verifywise_mlflow.artifacts.walk import Listing, walk
+from verifywise_mlflow.artifacts.walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores.backends import stores
 from verifywise_mlflow_tests.artifacts.trees import grow
 
@@ -27,11 +27,11 @@ def share(tmp_path: Path) -> Path:
 
 
 def source_at(share: Path, uri: str) -> DirectSource | None:
-    return stores({"prefix": "file:///mnt/mlflow", "root": str(share)}).root_at(uri)
+    return stores({"prefix": "file:///mnt/mlflow", "root": str(share)}).open_root(uri)
 
 
-def listing_of(share: Path) -> Listing:
-    return walk(FolderFiles(share, (), seconds=10), "", Limits())
+def listing_of(share: Path) -> FileListing:
+    return walk(LocalFolderSource(share, (), seconds=10), "", ManifestLimits())
 
 
 def content(source: ArtifactSource, path: str, max_bytes: int = 10**9) -> bytes:
@@ -52,7 +52,7 @@ def test_a_location_is_found_however_mlflow_writes_it(share: Path, uri: str) -> 
     source = source_at(share, uri)
 
     assert source is not None
-    assert [(file.path, file.size) for file in walk(source, "", Limits()).files] == [("MLmodel", 12)]
+    assert [(file.path, file.size) for file in walk(source, "", ManifestLimits()).files] == [("MLmodel", 12)]
     assert content(source, "MLmodel") == b"flavors: {}\n"
 
 
@@ -96,9 +96,9 @@ def test_links_are_told_and_never_followed(share: Path) -> None:
         f"the root lists '{name}', refused: it is a symbolic link, not a file"
         for name in ("dangling", "file-link", "folder-link", "loop")
     )
-    source = FolderFiles(share, (), seconds=10)
+    source = LocalFolderSource(share, (), seconds=10)
     for path in ("file-link", "folder-link/secret.txt", "loop/1/run/artifacts/model/MLmodel"):
-        with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+        with pytest.raises(ArtifactReadError, match="symbolic link"):
             content(source, path)
 
 
@@ -107,9 +107,9 @@ def test_a_link_on_the_way_to_the_model_is_not_followed(share: Path) -> None:
     source = source_at(share, "/mnt/mlflow/linked/run/artifacts/model")
 
     assert source is not None
-    listing = walk(source, "", Limits())
+    listing = walk(source, "", ManifestLimits())
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert listing.problems == ("the root could not be listed: 'linked' is a symbolic link, which is not followed",)
 
 
@@ -117,23 +117,23 @@ def test_a_root_that_is_a_link_itself_is_not_followed(share: Path) -> None:
     linked = share.parent / "linked"
     linked.symlink_to(share)
 
-    assert not listing_of(linked).reached
+    assert not listing_of(linked).is_root_listed
 
 
 def test_a_file_that_is_exchanged_for_a_link_is_not_followed(share: Path) -> None:
     """Between the listing and the reading, as an attacker with a place on the share could do it."""
     grow(share, {"model/weights": "weights"})
-    source = FolderFiles(share, (), seconds=10)
-    assert len(walk(source, "", Limits()).files) == 2
+    source = LocalFolderSource(share, (), seconds=10)
+    assert len(walk(source, "", ManifestLimits()).files) == 2
 
     (share / "model/weights").unlink()
     (share / "model/weights").symlink_to(share.parent / "secret.txt")
-    with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+    with pytest.raises(ArtifactReadError, match="symbolic link"):
         content(source, "model/weights")
 
     (share / "model").rename(share / "moved")
     (share / "model").symlink_to(share.parent)
-    with pytest.raises(ArtifactUnreadable, match="symbolic link"):
+    with pytest.raises(ArtifactReadError, match="symbolic link"):
         content(source, "model/secret.txt")
 
 
@@ -160,14 +160,14 @@ def test_what_is_neither_file_nor_folder_is_told_and_never_opened(share: Path, s
         f"the root lists '{name}', refused: it is {strange[name]}, not a file" for name in sorted(strange)
     )
     for name, kind in strange.items():
-        with pytest.raises(ArtifactUnreadable, match=kind):
-            content(FolderFiles(share, (), seconds=10), name)
+        with pytest.raises(ArtifactReadError, match=kind):
+            content(LocalFolderSource(share, (), seconds=10), name)
 
 
 @pytest.mark.parametrize("path", ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "a//b", "", "a/", "nul\0"])
 def test_a_path_that_could_lead_elsewhere_is_refused(share: Path, path: str) -> None:
-    with pytest.raises(ArtifactUnreadable, match="plain form"):
-        content(FolderFiles(share, (), seconds=10), path)
+    with pytest.raises(ArtifactReadError, match="plain form"):
+        content(LocalFolderSource(share, (), seconds=10), path)
 
 
 def test_a_name_that_is_no_text_is_told(share: Path) -> None:
@@ -178,33 +178,33 @@ def test_a_name_that_is_no_text_is_told(share: Path) -> None:
 
 def test_a_model_that_is_a_single_file_is_found_in_its_folder(share: Path) -> None:
     grow(share, {"models/churn.pkl": "pickle"})
-    found = stores({"prefix": "/mnt/mlflow", "root": str(share)}).model_at("/mnt/mlflow/models/churn.pkl")
+    found = stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
 
     assert found is not None
     source, path = found
-    assert (walk(source, path, Limits()).files, path) == ((), "churn.pkl")
-    assert [file.path for file in walk(source, "", Limits()).files] == ["churn.pkl"]
+    assert (walk(source, path, ManifestLimits()).files, path) == ((), "churn.pkl")
+    assert [file.path for file in walk(source, "", ManifestLimits()).files] == ["churn.pkl"]
 
 
 def test_a_share_that_is_not_mounted_is_unreachable_for_now_and_not_empty(tmp_path: Path) -> None:
-    source = FolderFiles(tmp_path / "nothing", ("1", "model"), seconds=10)
+    source = LocalFolderSource(tmp_path / "nothing", ("1", "model"), seconds=10)
 
-    listing = walk(source, "", Limits())
+    listing = walk(source, "", ManifestLimits())
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert listing.problems == ("the root could not be listed: No such file or directory",)
-    assert source.failed_in_passing
+    assert source.has_retryable_failure
 
 
 def test_a_folder_that_is_not_there_has_no_files(share: Path) -> None:
-    listing = walk(FolderFiles(share, ("gone",), seconds=10), "", Limits())
+    listing = walk(LocalFolderSource(share, ("gone",), seconds=10), "", ManifestLimits())
 
-    assert (listing.reached, listing.files, listing.problems) == (True, (), ())
+    assert (listing.is_root_listed, listing.files, listing.problems) == (True, (), ())
 
 
 def test_reading_ends_where_it_is_told_to(share: Path) -> None:
     grow(share, {"big": b"x" * 3_000_000})
-    source = FolderFiles(share, (), seconds=10)
+    source = LocalFolderSource(share, (), seconds=10)
 
     assert len(content(source, "big", 2_000_001)) == 2_000_001
 
@@ -212,8 +212,8 @@ def test_reading_ends_where_it_is_told_to(share: Path) -> None:
 def test_a_reading_that_takes_too_long_is_given_up(share: Path) -> None:
     grow(share, {"big": b"x" * 3_000_000})
 
-    with pytest.raises(ArtifactUnreadable, match="longer than the 0 seconds"):
-        content(FolderFiles(share, (), seconds=0), "big")
+    with pytest.raises(ArtifactReadError, match="longer than the 0 seconds"):
+        content(LocalFolderSource(share, (), seconds=0), "big")
 
 
 def test_a_directory_without_end_is_not_listed(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,13 +226,13 @@ def test_a_directory_without_end_is_not_listed(share: Path, monkeypatch: pytest.
 def test_no_descriptor_is_left_open(share: Path) -> None:
     (share / "link").symlink_to(share)
     before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else None
-    source = FolderFiles(share, ("1", "run"), seconds=10)
+    source = LocalFolderSource(share, ("1", "run"), seconds=10)
 
     for _ in range(3):
-        walk(source, "", Limits())
+        walk(source, "", ManifestLimits())
         content(source, "artifacts/model/MLmodel")
         for path in ("gone", "artifacts", "artifacts/model/MLmodel/x"):
-            with pytest.raises(ArtifactUnreadable):
+            with pytest.raises(ArtifactReadError):
                 content(source, path)
 
     assert before is None or len(list(Path("/proc/self/fd").iterdir())) == before

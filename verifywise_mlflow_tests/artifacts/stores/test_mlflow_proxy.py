@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import stores
 from verifywise_mlflow_tests.artifacts.trees import grow
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, answer, hostile_server, serving
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
 FILES = {"model/MLmodel": b"flavors: {}\n", "model/data/a b+c~ü.txt": b"strange", "model/empty": b""}
@@ -34,10 +34,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_another_mlflows_artifacts_are_listed_and_read(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}"
     with stores({"prefix": prefix, "allow_private_network": True}) as opened:
-        found = opened.model_at(f"{prefix}/7/run/artifacts/model")
+        found = opened.open_model(f"{prefix}/7/run/artifacts/model")
         assert found is not None
         source, path = found
-        listing = walk(source, path, Limits())
+        listing = walk(source, path, ManifestLimits())
         read: dict[str, bytes] = {}
         for file in listing.files:
             with source.read(file.path, 1_000) as chunks:
@@ -50,23 +50,23 @@ def test_another_mlflows_artifacts_are_listed_and_read(proxy: str) -> None:
 def test_what_another_mlflow_does_not_have_says_so(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}/7"
     with stores({"prefix": prefix, "allow_private_network": True}) as opened:
-        source = opened.root_at(f"{prefix}/run/artifacts/model")
+        source = opened.open_root(f"{prefix}/run/artifacts/model")
         assert source is not None
-        with pytest.raises(ArtifactUnreadable, match="404"), source.read("gone", 10) as chunks:
+        with pytest.raises(ArtifactReadError, match="404"), source.read("gone", 10) as chunks:
             list(chunks)
-        assert opened.root_at(f"{proxy}{ROUTE}/8/run") is None
-        assert opened.root_at(f"{prefix}/run/../../8") is None
+        assert opened.open_root(f"{proxy}{ROUTE}/8/run") is None
+        assert opened.open_root(f"{prefix}/run/../../8") is None
 
 
 def test_a_plain_web_server_is_not_even_asked() -> None:
-    with hostile_server(serving(answer("<html>Index of /</html>"))) as server:
+    with hostile_server(respond_with(make_response("<html>Index of /</html>"))) as server:
         with stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as opened:
-            source = opened.root_at(f"{server.uri}/mlruns/1/model")
+            source = opened.open_root(f"{server.uri}/mlruns/1/model")
             assert source is not None
-            listing = walk(source, "", Limits())
-        assert server.asked == []
+            listing = walk(source, "", ManifestLimits())
+        assert server.requests == []
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert "a web server has no listing of its files" in listing.problems[0]
 
 
@@ -81,12 +81,12 @@ def test_a_plain_web_server_is_not_even_asked() -> None:
     ],
 )
 def test_a_listing_that_lies_is_refused(body: str, told: str) -> None:
-    with hostile_server(serving(answer(body))) as server:
+    with hostile_server(respond_with(make_response(body))) as server:
         prefix = f"{server.uri}{ROUTE}"
         with stores({"prefix": prefix, "allow_private_network": True}) as opened:
-            source = opened.root_at(f"{prefix}/1")
+            source = opened.open_root(f"{prefix}/1")
             assert source is not None
-            listing = walk(source, "", Limits())
+            listing = walk(source, "", ManifestLimits())
 
     assert listing.files == ()
     assert told in listing.problems[0]
@@ -94,14 +94,14 @@ def test_a_listing_that_lies_is_refused(body: str, told: str) -> None:
 
 def test_credentials_are_sent_to_the_server_that_they_are_for(tmp_path: Path) -> None:
     def script(server: HostileServer, asked: object) -> bytes:
-        return answer('{"files": []}')
+        return make_response('{"files": []}')
 
     with hostile_server(script) as server:
         prefix = f"{server.uri}{ROUTE}"
         auth = {"kind": "basic", "username": "reader", "password": "env:STORE_KEY_ID"}
         with stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as opened:
-            source = opened.root_at(f"{prefix}/1")
+            source = opened.open_root(f"{prefix}/1")
             assert source is not None
-            assert walk(source, "", Limits()).problems == ()
+            assert walk(source, "", ManifestLimits()).problems == ()
 
-    assert [asked.headers["authorization"] for asked in server.asked] == ["Basic cmVhZGVyOkFLSURFWEFNUExF"]
+    assert [asked.headers["authorization"] for asked in server.requests] == ["Basic cmVhZGVyOkFLSURFWEFNUExF"]

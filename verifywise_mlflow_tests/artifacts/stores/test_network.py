@@ -9,54 +9,58 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.limits import Limits
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
-from verifywise_mlflow.artifacts.walk import Listing, walk
-from verifywise_mlflow.http.settings import Bounds, ConnectionSettings
+from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 from verifywise_mlflow_tests.http.hostile_server import (
-    Asked,
     HostileServer,
-    answer,
+    ReceivedRequest,
     hostile_server,
-    json_answer,
-    serving,
+    json_response,
+    make_response,
+    respond_with,
 )
 
-EMPTY = answer("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", content_type="application/xml")
+EMPTY = make_response(
+    "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", content_type="application/xml"
+)
 KINDS = {
     "s3://bucket": EMPTY,
-    "gs://bucket": json_answer({}),
-    "abfss://container@account.dfs.core.windows.net": answer("<EnumerationResults><Blobs/></EnumerationResults>"),
+    "gs://bucket": json_response({}),
+    "abfss://container@account.dfs.core.windows.net": make_response(
+        "<EnumerationResults><Blobs/></EnumerationResults>"
+    ),
 }
 
 
-def listed(opened: ArtifactStores, uri: str) -> Listing:
+def listed(opened: ArtifactStores, uri: str) -> FileListing:
     with opened:
-        source = opened.root_at(uri)
+        source = opened.open_root(uri)
         assert source is not None
-        return walk(source, "", Limits())
+        return walk(source, "", ManifestLimits())
 
 
-def s3_stores(server: HostileServer, bounds: Bounds | None = None, **more: object) -> ArtifactStores:
+def s3_stores(server: HostileServer, bounds: Limits | None = None, **more: object) -> ArtifactStores:
     description = {"prefix": "s3://bucket", "endpoint": server.uri, "allow_private_network": True, **more}
-    settings = ConnectionSettings("https://mlflow.example", bounds=bounds or Bounds(attempts=1))
+    settings = ConnectionSettings("https://mlflow.example", limits=bounds or Limits(max_attempts=1))
     return ArtifactStores([place(description, settings)])
 
 
 def s3_page(*keys: str, size: str = "1", more: str = "") -> bytes:
     objects = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size></Contents>" for key in keys)
-    return answer(f'<ListBucketResult xmlns="urn:s3">{objects}{more}</ListBucketResult>')
+    return make_response(f'<ListBucketResult xmlns="urn:s3">{objects}{more}</ListBucketResult>')
 
 
 @pytest.fixture
 def trap() -> Iterator[HostileServer]:
     """A server that nobody may contact."""
-    with hostile_server(serving(answer("trapped"))) as server:
+    with hostile_server(respond_with(make_response("trapped"))) as server:
         yield server
-        assert server.asked == []
+        assert server.requests == []
 
 
 @pytest.mark.parametrize("prefix", KINDS)
@@ -94,11 +98,11 @@ def test_nothing_of_the_machines_environment_has_a_say(
     }.items():
         monkeypatch.setenv(name, value)
 
-    with hostile_server(serving(KINDS[prefix])) as server:
+    with hostile_server(respond_with(KINDS[prefix])) as server:
         opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
         assert listed(opened, f"{prefix}/m").problems == ()
 
-    (asked,) = server.asked
+    (asked,) = server.requests
     assert "authorization" not in asked.headers
     said = f"{asked.target} {asked.headers}"
     assert secret not in said
@@ -113,7 +117,7 @@ def test_the_machines_authorities_file_is_not_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
-    with hostile_server(serving(KINDS[prefix]), authority.server_context()) as server:
+    with hostile_server(respond_with(KINDS[prefix]), authority.server_context()) as server:
         description = {"prefix": prefix, "endpoint": server.uri, "allow_private_network": True}
         distrusted = listed(stores(description), f"{prefix}/m")
         trusted = listed(stores({**description, "ca_bundle": str(authority.certificate)}), f"{prefix}/m")
@@ -124,69 +128,72 @@ def test_the_machines_authorities_file_is_not_trusted(
 
 @pytest.mark.parametrize("prefix", KINDS)
 def test_a_redirect_is_not_followed(prefix: str, trap: HostileServer) -> None:
-    redirect = answer("", 307, headers={"Location": f"{trap.uri}/elsewhere"})
-    with hostile_server(serving(redirect)) as server:
+    redirect = make_response("", 307, headers={"Location": f"{trap.uri}/elsewhere"})
+    with hostile_server(respond_with(redirect)) as server:
         opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
         listing = listed(opened, f"{prefix}/m")
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert "a redirect, which is not followed" in listing.problems[0]
 
 
 def test_a_store_goes_through_the_tenants_proxy_where_it_has_one() -> None:
     from verifywise_mlflow.http.settings import ProxySettings
 
-    with hostile_server(serving(EMPTY)) as proxy:
+    with hostile_server(respond_with(EMPTY)) as proxy:
         through = ProxySettings(proxy.uri, dict, allow_private_network=True)
-        server = ConnectionSettings("https://mlflow.example", proxy=through, bounds=Bounds(attempts=1))
+        server = ConnectionSettings("https://mlflow.example", proxy=through, limits=Limits(max_attempts=1))
         opened = ArtifactStores([place({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
         assert listed(opened, "s3://bucket/m").problems == ()
 
-    assert [asked.target.partition("?")[0] for asked in proxy.asked] == ["http://store.example/bucket/"]
+    assert [asked.target.partition("?")[0] for asked in proxy.requests] == ["http://store.example/bucket/"]
 
 
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        (answer("not xml"), "no XML"),
-        (answer("<html></html>"), "no listing"),
-        (answer("<!DOCTYPE x [<!ENTITY y 'z'>]><ListBucketResult>&y;</ListBucketResult>"), "document type"),
-        (answer('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x><ListBucketResult/>'.encode("utf-16")), "no XML"),
+        (make_response("not xml"), "no XML"),
+        (make_response("<html></html>"), "no listing"),
+        (make_response("<!DOCTYPE x [<!ENTITY y 'z'>]><ListBucketResult>&y;</ListBucketResult>"), "document type"),
+        (
+            make_response('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x><ListBucketResult/>'.encode("utf-16")),
+            "no XML",
+        ),
         (s3_page("m/x", size="many"), "no number"),
         (s3_page("m/x", size="9" * 4_000), "no number"),
         (s3_page("other/x"), "what was not asked for"),
-        (answer(b"x" * 70_000_000), "more than the"),
+        (make_response(b"x" * 70_000_000), "more than the"),
     ],
 )
 def test_an_answer_that_is_no_listing_is_said_to_be_none(page: bytes, told: str) -> None:
-    with hostile_server(serving(page)) as server:
+    with hostile_server(respond_with(page)) as server:
         listing = listed(s3_stores(server, prefix="s3://bucket/m"), "s3://bucket/m")
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert told in listing.problems[0]
 
 
 def test_a_listing_without_end_ends() -> None:
     again = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
-    with hostile_server(serving(s3_page("m/x", more=again))) as server:
+    with hostile_server(respond_with(s3_page("m/x", more=again))) as server:
         listing = listed(s3_stores(server), "s3://bucket/m")
 
-    assert not listing.reached
+    assert not listing.is_root_listed
     assert "round in circles" in listing.problems[0]
-    assert len(server.asked) <= 4
+    assert len(server.requests) <= 4
 
 
 def test_a_store_that_lists_out_of_order_is_asked_for_one_folder_at_a_time() -> None:
-    with hostile_server(serving(s3_page("m/b", "m/a"))) as server:
+    with hostile_server(respond_with(s3_page("m/b", "m/a"))) as server:
         listing = listed(s3_stores(server), "s3://bucket/m")
 
     assert [file.path for file in listing.files] == ["a", "b"]
-    assert "start-after" in server.asked[0].target
-    assert "prefix=m%2F" in server.asked[1].target
+    assert "start-after" in server.requests[0].target
+    assert "prefix=m%2F" in server.requests[1].target
 
 
 def test_a_negative_size_is_refused() -> None:
-    with hostile_server(serving(s3_page("m/x", size="-1"))) as server:
+    with hostile_server(respond_with(s3_page("m/x", size="-1"))) as server:
         assert "the size is negative" in listed(s3_stores(server), "s3://bucket/m").problems[0]
 
 
@@ -195,49 +202,57 @@ def test_a_negative_size_is_refused() -> None:
 )
 def test_only_what_may_pass_is_tried_again_at_the_next_sync(status: int, passing: bool) -> None:
     refusal = "<Error><Code>SomeCode</Code><Message>with the secret in it</Message></Error>"
-    with hostile_server(serving(answer(refusal, status))) as server, s3_stores(server) as opened:
-        source = opened.root_at("s3://bucket/m")
+    with hostile_server(respond_with(make_response(refusal, status))) as server, s3_stores(server) as opened:
+        source = opened.open_root("s3://bucket/m")
         assert source is not None
-        with pytest.raises(ArtifactUnreadable, match=f"answered {status}, SomeCode") as caught:
+        with pytest.raises(ArtifactReadError, match=f"responded with {status}, SomeCode") as caught:
             source.list_directory("")
 
-    assert source.failed_in_passing is passing
+    assert source.has_retryable_failure is passing
     assert "secret" not in str(caught.value)
 
 
 def test_a_store_that_is_throttled_is_asked_again() -> None:
-    with hostile_server(serving(answer("<Error/>", 503, headers={"Retry-After": "0"}), s3_page("m/x"))) as server:
-        listing = listed(s3_stores(server, Bounds(attempts=2)), "s3://bucket/m")
+    with hostile_server(
+        respond_with(make_response("<Error/>", 503, headers={"Retry-After": "0"}), s3_page("m/x"))
+    ) as server:
+        listing = listed(s3_stores(server, Limits(max_attempts=2)), "s3://bucket/m")
 
     assert [file.path for file in listing.files] == ["x"]
 
 
 def test_a_store_that_drips_ends_at_the_deadline() -> None:
-    def script(server: HostileServer, asked: Asked) -> Iterator[bytes] | bytes:
+    def script(server: HostileServer, asked: ReceivedRequest) -> Iterator[bytes] | bytes:
         if "list-type" in asked.target:
             return s3_page("m/x")
-        return server.drip(answer(b"x" * 10_000))
+        return server.drip(make_response(b"x" * 10_000))
 
-    with hostile_server(script) as server, s3_stores(server, Bounds(file_seconds=0.5, attempts=1)) as opened:
-        source = opened.root_at("s3://bucket/m")
+    with (
+        hostile_server(script) as server,
+        s3_stores(server, Limits(file_timeout_seconds=0.5, max_attempts=1)) as opened,
+    ):
+        source = opened.open_root("s3://bucket/m")
         assert source is not None
-        with pytest.raises(ArtifactUnreadable, match=r"0\.5 seconds|no answer in time"), source.read("x", 99) as chunks:
+        with (
+            pytest.raises(ArtifactReadError, match=r"0\.5 seconds|no response in time"),
+            source.read("x", 99) as chunks,
+        ):
             list(chunks)
 
 
 def test_a_stream_that_breaks_off_is_no_file() -> None:
-    with hostile_server(serving(answer(b"only this", length=1_000))) as server, s3_stores(server) as opened:
-        source = opened.root_at("s3://bucket/m")
+    with hostile_server(respond_with(make_response(b"only this", length=1_000))) as server, s3_stores(server) as opened:
+        source = opened.open_root("s3://bucket/m")
         assert source is not None
-        with pytest.raises(ArtifactUnreadable, match="broke off"), source.read("x", 10_000) as chunks:
+        with pytest.raises(ArtifactReadError, match="broke off"), source.read("x", 10_000) as chunks:
             list(chunks)
 
 
 def test_bytes_are_read_as_they_are_stored() -> None:
     stored = b"\x1f\x8b these bytes claim to be packed"
-    packed = answer(stored, headers={"Content-Encoding": "gzip"})
-    with hostile_server(serving(packed)) as server, s3_stores(server) as opened:
-        source = opened.root_at("s3://bucket/m")
+    packed = make_response(stored, headers={"Content-Encoding": "gzip"})
+    with hostile_server(respond_with(packed)) as server, s3_stores(server) as opened:
+        source = opened.open_root("s3://bucket/m")
         assert source is not None
         with source.read("x", 100) as chunks:
             assert b"".join(chunks) == stored
@@ -246,7 +261,7 @@ def test_bytes_are_read_as_they_are_stored() -> None:
 def test_a_store_with_tls_is_verified_by_the_bundle_it_names_alone(tmp_path: Path) -> None:
     ours, theirs = make_authority(tmp_path, "ours"), make_authority(tmp_path, "theirs")
     context: ssl.SSLContext = theirs.server_context()
-    with hostile_server(serving(EMPTY), context) as server:
+    with hostile_server(respond_with(EMPTY), context) as server:
         listing = listed(s3_stores(server, ca_bundle=str(ours.certificate)), "s3://bucket/m")
 
-    assert not listing.reached
+    assert not listing.is_root_listed

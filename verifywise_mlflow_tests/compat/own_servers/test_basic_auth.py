@@ -87,7 +87,7 @@ def test_without_read_on_an_experiment_its_runs_and_their_files_are_said_to_be_f
     forbidden = record(store, "fraud")
     assert (forbidden["metrics"], forbidden["artifact_manifest"]["status"]) == (None, "unreachable")  # type: ignore[index]
     assert "the training run could not be read" in str(forbidden["incomplete"])
-    assert "answered 403" in str(forbidden["incomplete"])
+    assert "responded with 403" in str(forbidden["incomplete"])
     assert "READ" in str(forbidden["incomplete"])
 
 
@@ -156,7 +156,7 @@ def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Fille
     unreadable = [row for row in rows(store, "audit_entries") if row["kind"] == "object unreadable"]
     entries = [row for row in unreadable if row["object_name"] == "churn"]
     assert [(row["object_kind"], row["outcome"]) for row in entries] == [("registered model", "incomplete")]
-    assert "answered 403" in str(entries[0]["reason"])
+    assert "responded with 403" in str(entries[0]["reason"])
 
 
 def test_runs_that_may_no_longer_be_read_leave_the_record_living_and_incomplete(filled: Filled, store: Store) -> None:
@@ -182,7 +182,7 @@ def test_a_wrong_password_is_told_as_that_and_changes_nothing(filled: Filled, st
     known = rows(store, "canonical_records")
 
     filled.guarded.forget_password(account)
-    with pytest.raises(UnauthenticatedError, match="answered 401"):
+    with pytest.raises(UnauthenticatedError, match="responded with 401"):
         sync(tenant, store)
 
     assert rows(store, "canonical_records") == known

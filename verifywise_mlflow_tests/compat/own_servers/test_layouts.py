@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from verifywise_mlflow.http.errors import NoSuchRouteError, NotFoundError
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
+from verifywise_mlflow.http.errors import NotFoundError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compat.environments import CURRENT, EVERY, before, since
 from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
@@ -26,7 +27,7 @@ def test_a_server_below_a_prefix_is_read_in_full(environment: str, tmp_path: Pat
 
         sync(server.tenant, store)
         unprefixed = server.tenant.model_copy(update={"tracking_uri": server.uri.removesuffix("/ml")})
-        with pytest.raises(NoSuchRouteError, match="its prefix"):
+        with pytest.raises(EndpointNotFoundError, match="its prefix"):
             sync(unprefixed, store)
 
     kept = record(store, "churn")

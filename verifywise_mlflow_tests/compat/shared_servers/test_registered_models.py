@@ -8,7 +8,7 @@ import pytest
 
 from verifywise_mlflow.connector import registry_search, tracking_reader
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
-from verifywise_mlflow.http.errors import NotFoundError, RejectedError
+from verifywise_mlflow.http.errors import NotFoundError, RequestRejectedError
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import before, on
@@ -30,14 +30,14 @@ NAMES = [
 
 
 def test_a_server_tells_its_version_and_that_it_keeps_no_workspaces(server: CompatServer, reader: MlflowReader) -> None:
-    assert (reader.server.version, reader.server.workspaces) == (server.version, False)
+    assert (reader.server.version, reader.server.has_workspaces) == (server.version, False)
     assert reader.traffic.requests == 2
 
 
 def test_a_workspace_that_the_server_would_ignore_is_refused(tenant: Tenant) -> None:
     settings = replace(connection_settings(tenant), workspace="team-a")
 
-    with pytest.raises(RejectedError, match="workspace: team-a would be ignored"):
+    with pytest.raises(RequestRejectedError, match="workspace: team-a would be ignored"):
         MlflowReader(settings)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import before
 from verifywise_mlflow_tests.compat.registry import SharedRegistry

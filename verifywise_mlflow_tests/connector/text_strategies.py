@@ -51,10 +51,10 @@ numbers = st.floats(width=64) | st.sampled_from(
 
 
 @dataclass(slots=True)
-class Tally:
+class AcceptanceCount:
     """How much of what was offered the server has taken: a test of nothing but refusals shows nothing."""
 
-    taken: int = 0
+    accepted: int = 0
     refused: int = 0
 
     def offer(self, write: Callable[[], T]) -> T | None:
@@ -66,10 +66,10 @@ class Tally:
                 raise
             self.refused += 1
             return None
-        self.taken += 1
+        self.accepted += 1
         return written
 
     @property
-    def share(self) -> float:
+    def accepted_share(self) -> float:
         """The share that was taken."""
-        return self.taken / max(self.taken + self.refused, 1)
+        return self.accepted / max(self.accepted + self.refused, 1)

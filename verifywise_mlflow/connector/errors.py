@@ -1,0 +1,21 @@
+"""Errors that only MLflow's REST API has; ``http/errors.py`` has all others."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.http.errors import HttpError
+
+
+class EndpointNotAllowedError(HttpError):
+    """The endpoint is not on the allow-list of read-only endpoints. The request was not sent."""
+
+
+class EndpointNotFoundError(HttpError):
+    """404 without MLflow's error code: this server, or the gateway before it, does not have the endpoint."""
+
+
+class ArtifactStoreError(HttpError):
+    """500 on an artifact endpoint: the server could not read its artifact store.
+
+    MLflow sends it when it lacks a library or a credential for the store, and up to 3.1 also for a missing file.
+    A retry a second later would get the same response.
+    """

@@ -1,0 +1,123 @@
+"""The MLflow REST client: sends requests to allow-listed endpoints only, and returns their JSON.
+
+MLflow's own client is not used: it shares credentials process-wide, sends custom headers along redirects, retries for
+four minutes, takes an empty response for an empty registry, and does not limit a response's size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from urllib.parse import quote, urlencode, urlsplit
+
+from verifywise_mlflow.connector.endpoints import Endpoint, is_allowed_endpoint
+from verifywise_mlflow.connector.errors import EndpointNotAllowedError
+from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
+from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
+from verifywise_mlflow.http.pools import request_slots
+from verifywise_mlflow.http.settings import ConnectionSettings
+
+Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
+
+
+class RestClient:
+    """One MLflow server, one set of credentials. Threads may share it."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        limits = settings.limits
+        self._max_depth = limits.max_depth
+        self._json_limit = ResponseLimit(
+            limits.request_timeout_seconds, "request_timeout_seconds", limits.max_response_bytes, "max_response_bytes"
+        )
+        self._probe_limit = ResponseLimit(
+            limits.probe_timeout_seconds, "probe_timeout_seconds", MAX_TEXT_BYTES, "for a probe"
+        )
+        self._file_limit = ResponseLimit(limits.file_timeout_seconds, "file_timeout_seconds")
+        parts = urlsplit(settings.base_uri)
+        host = parts.hostname or ""
+        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        workspace = {"X-MLFLOW-WORKSPACE": settings.workspace} if settings.workspace else {}
+        self._http = HttpClient(
+            settings,
+            lambda response: error_from_response(response, host),
+            headers={"Accept-Encoding": "gzip", **workspace},
+            decompress=True,
+            slots=request_slots(settings),
+        )
+        self._http.check_credentials(self._base)
+        self._uses_ajax_paths = False
+
+    @property
+    def traffic(self) -> Traffic:
+        """What this connection has cost the server so far."""
+        return self._http.traffic
+
+    def use_ajax_paths(self) -> None:
+        """Use the paths of MLflow's web pages from now on: before 3.17, only those honor ``--static-prefix``."""
+        self._uses_ajax_paths = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get_json(self, endpoint: Endpoint, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
+        """Send a GET request; return the JSON object of the response."""
+        return self._fetch_json(endpoint, self._request(endpoint, params, identifier), self._json_limit, identifier)
+
+    def post_json(self, endpoint: Endpoint, body: Mapping[str, object]) -> dict[str, object]:
+        """Send one of MLflow's POST searches; return the JSON object of the response."""
+        # ASCII with escapes, so that a lone surrogate in a name can be sent.
+        encoded = json.dumps(body).encode("ascii")
+        request = Request(endpoint.method, self._url(endpoint, ()), {"Content-Type": "application/json"}, encoded)
+        return self._fetch_json(endpoint, request, self._json_limit)
+
+    def probe(self, endpoint: Endpoint, params: Params = ()) -> dict[str, object]:
+        """Send a GET request that any healthy server answers at once; return the JSON object of the response."""
+        return self._fetch_json(endpoint, self._request(endpoint, params), self._probe_limit)
+
+    def probe_text(self, endpoint: Endpoint) -> str:
+        """Send a GET request that any healthy server answers at once; return the response's short plain text."""
+        response = self._http.fetch(self._request(endpoint, ()), self._probe_limit, target=self._path(endpoint))
+        return response.body.decode("utf-8", "replace")
+
+    def stream(
+        self, endpoint: Endpoint, params: Params, *, max_bytes: int, identifier: str | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Send a GET request; yield the body's first ``max_bytes`` in chunks while the context is open."""
+        request = self._request(endpoint, params, identifier)
+        return self._http.stream(
+            request, self._file_limit, max_bytes=max_bytes, target=self._path(endpoint, identifier)
+        )
+
+    def _fetch_json(
+        self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None
+    ) -> dict[str, object]:
+        response = self._http.fetch(request, limit, target=self._path(endpoint, identifier))
+        return parse_json_object(response, self._max_depth)
+
+    def _request(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> Request:
+        return Request(endpoint.method, self._url(endpoint, params, identifier))
+
+    def _url(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> str:
+        """Return the URL to request.
+
+        Raises:
+            EndpointNotAllowedError: it is not on the allow-list.
+        """
+        path = self._path(endpoint, identifier)
+        if not is_allowed_endpoint(endpoint.method, path):
+            raise EndpointNotAllowedError(
+                f"{endpoint.method} {path} is not on the allow-list of read-only endpoints: the request was not sent"
+            )
+        return f"{self._base}/{quote(path)}" + (f"?{_query(params)}" if params else "")
+
+    def _path(self, endpoint: Endpoint, identifier: str | None = None) -> str:
+        return endpoint.ajax_path(identifier) if self._uses_ajax_paths else endpoint.path(identifier)
+
+
+def _query(params: Params) -> str:
+    # surrogatepass: the server's names and page tokens may hold a lone surrogate, and must be sent all the same.
+    # A space becomes %20, since AWS signatures read + as itself.
+    return urlencode(params, errors="surrogatepass", quote_via=quote)

@@ -1,0 +1,82 @@
+"""The circuit breaker: after several failures in a row, requests fail unsent for a while. A dead server costs seconds.
+
+Closed: requests are sent. Open: for ``breaker_open_seconds`` requests fail without being sent. Half-open: after that,
+requests are sent again without retries, until one succeeds or fails.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+from verifywise_mlflow.http.errors import (
+    CircuitOpenError,
+    GatewayError,
+    HttpError,
+    RateLimitedError,
+    ResponseTimeoutError,
+    UnreachableError,
+)
+from verifywise_mlflow.http.settings import Limits
+
+_COUNTED_FAILURES = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
+"""A 500 is not one: the server responds, and the next object may well be readable."""
+
+
+class CircuitBreaker:
+    """Counts the consecutive failures of one connection. Threads may share it."""
+
+    def __init__(self, limits: Limits, server: str) -> None:
+        """Start closed; ``server`` is its name in messages."""
+        self._limits = limits
+        self._server = server
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._last_error = ""
+        self._open_until = 0.0
+
+    @property
+    def has_tripped(self) -> bool:
+        """Whether the circuit is open or half-open."""
+        with self._lock:
+            return self._failures >= self._limits.breaker_threshold
+
+    def check(self) -> None:
+        """Check that a request may be sent.
+
+        Raises:
+            CircuitOpenError: the circuit is open. The message counts no seconds down, since it may be stored.
+        """
+        with self._lock:
+            if time.monotonic() < self._open_until:
+                raise CircuitOpenError(
+                    f"no request was sent to {self._server}: {self._failures} requests in a row failed, so the circuit "
+                    f"breaker is open for {self._limits.breaker_open_seconds:g} seconds (breaker_open_seconds); "
+                    f"last error: {self._last_error}"
+                )
+
+    def record_success(self) -> None:
+        """Close the circuit."""
+        with self._lock:
+            self._failures = 0
+
+    def record_failure(self, error: HttpError) -> None:
+        """Count a request that failed after all retries; open the circuit at ``breaker_threshold``."""
+        with self._lock:
+            if not isinstance(error, _COUNTED_FAILURES):
+                self._failures = 0
+                return
+            self._failures += 1
+            self._last_error = str(error)
+            if self._failures >= self._limits.breaker_threshold:
+                self._open_until = time.monotonic() + self._limits.breaker_open_seconds
+
+    def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass a response body on, and record whether it came to its end."""
+        try:
+            yield from chunks
+        except HttpError as error:
+            self.record_failure(error)
+            raise
+        self.record_success()

@@ -1,0 +1,47 @@
+"""A response that was read to its end, and the safe ways to quote one: short, escaped, never with our credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from verifywise_mlflow.http.credential_echo import WITHHELD, echoes_credentials
+
+_EXCERPT_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response whose body was read, to its end or to a limit."""
+
+    target: str
+    """What was requested, for messages: a path, or empty where the URL must not be repeated."""
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    auth_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The headers that authenticated the request. Text that echoes them is withheld from messages."""
+
+    def quote(self, text: bytes | str) -> str:
+        """Return an excerpt of some text of this response, fit for an error message."""
+        decoded = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        if echoes_credentials(decoded, self.auth_headers):
+            return WITHHELD
+        return excerpt(decoded.encode("utf-8", "replace"))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether its content type says that it is JSON."""
+        return "json" in self.headers.get("Content-Type", "").lower()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds in ``Retry-After``; None for its other form, a date, so that jitter applies."""
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() and len(value) < 10 else None
+
+
+def excerpt(body: bytes) -> str:
+    """Return the beginning of a body, escaped, since it is untrusted text."""
+    text = body[:400].decode("utf-8", "replace")
+    return ascii(" ".join(text.split())[:_EXCERPT_CHARACTERS]) if text.strip() else "an empty body"

@@ -1,0 +1,47 @@
+"""Asks a server of the tests: with secrets that nobody may be told, and bounds that a test can wait for."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.auth import StaticHeaders
+from verifywise_mlflow.http.errors import (
+    HttpError,
+)
+from verifywise_mlflow.http.settings import ConnectionSettings, Limits
+from verifywise_mlflow_tests.http.hostile_server import (
+    json_response,
+)
+
+BASIC_AUTH = "Basic c2VjcmV0OnNlY3JldA=="
+GATEWAY_KEY = "gateway-key-5f3a"
+SHORT_LIMITS = Limits(
+    connect_timeout_seconds=1,
+    request_timeout_seconds=0.6,
+    file_timeout_seconds=0.9,
+    max_attempts=1,
+    max_response_bytes=50_000,
+)
+SEARCH_MODELS_PATH = MlflowEndpoint.SEARCH_MODELS.path()
+NOT_FOUND_RESPONSE = json_response({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such thing"}, 404)
+
+
+def client_for(uri: str, bounds: Limits = SHORT_LIMITS) -> RestClient:
+    """A transport that may go anywhere, with two secrets."""
+    return RestClient(
+        ConnectionSettings(
+            uri,
+            credentials=lambda: StaticHeaders({"Authorization": BASIC_AUTH, "X-Gateway-Key": GATEWAY_KEY}),
+            allow_private_network=True,
+            limits=bounds,
+        )
+    )
+
+
+def request_error(transport: RestClient) -> HttpError:
+    """What a question is answered with, where the server spoils it."""
+    with pytest.raises(HttpError) as caught:
+        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
+    return caught.value
