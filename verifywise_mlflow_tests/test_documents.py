@@ -1,8 +1,9 @@
-"""What the README and the files beside it say is true."""
+"""The README and the documentation are true: examples load, commands parse, names exist."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,43 +11,68 @@ import dagster as dg
 import pytest
 import yaml
 from pydantic import TypeAdapter
-from typer.testing import CliRunner
 
-from verifywise_mlflow.cli import app
-from verifywise_mlflow.connector.endpoints import DatabricksReadCall, ReadCall
+from verifywise_mlflow.cli.app import all_commands
+from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndpoint
+from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
-from verifywise_mlflow_tests.defs.production import name_postgres
+from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
+from verifywise_mlflow_tests.defs.production import set_dagster_database
+from verifywise_mlflow_tests.documentation import DOCS, ROOT, code_blocks, commands, read_page
 
-ROOT = Path(__file__).parents[1]
-TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+TOP_LEVEL = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))}
+TEXTS = TOP_LEVEL | PAGES
+README = TOP_LEVEL["README.md"]
+TENANTS = read_page("reference/tenants.md")
+COMMANDS = dict(all_commands())
+
+MAX_README_LINES = 150
+DEFINITION = r"\b(?:def|class) {0}\b|^{0}\b"
+ADR_SECTIONS = ["Context", "Decision", "Consequences", "Alternatives weighed"]
 
 
-def test_the_readmes_tenants_file_is_one(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+def test_the_readme_fits_five_minutes() -> None:
+    assert len(README.splitlines()) <= MAX_README_LINES
+
+
+@pytest.mark.parametrize(
+    ("page", "example"),
+    [
+        (page, example)
+        for page, text in TEXTS.items()
+        for example in code_blocks(text, "yaml")
+        if example.startswith("tenants:")
+    ],
+)
+def test_each_tenants_file_in_the_documentation_loads(page: str, example: str, tmp_path: Path) -> None:
     path = tmp_path / "tenants.yaml"
-    path.write_text("\n".join(line.removeprefix("   ") for line in example.splitlines()))
+    path.write_text(example)
 
     tenant = load_tenants(path)["acme"]
 
-    assert tenant.auth.identity() == "basic svc-governance (password from env:ACME_MLFLOW_PASSWORD)"
+    assert tenant.tracking_uri.startswith("https://"), page
 
 
-def test_the_readme_names_every_field_of_the_record() -> None:
-    assert [field for field in FIELDS if f"`{field}`" not in README] == []
+@pytest.mark.parametrize(
+    ("page", "command"), [(page, command) for page, text in TEXTS.items() for command in commands(text)]
+)
+def test_each_command_in_the_documentation_parses(page: str, command: str) -> None:
+    _program, *arguments = shlex.split(re.sub(r"\[(.*?)\]", r"\1", command))
+    path = next(
+        (known for length in (3, 2, 1) if (known := " ".join(arguments[:length])) in COMMANDS),
+        None,
+    )
+
+    assert path, f"{page}: there is no such command: {command}"
+    values = ["1" if argument == "VERSION" else argument for argument in arguments[len(path.split()) :]]
+    COMMANDS[path].make_context(path, values)  # raises a usage error for an unknown option or a missing argument
 
 
-def test_the_readme_counts_the_calls() -> None:
-    posts = [call for call in (*ReadCall, *DatabricksReadCall) if call.method == "POST"]
-    assert (len(ReadCall), len(posts), len(DatabricksReadCall)) == (16, 3, 6)
-    assert "sixteen to MLflow, three of them searches that are POST, and six more to" in " ".join(README.split())
-
-
-def test_the_reference_of_tenants_is_one_that_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", TENANTS, re.DOTALL)
+def test_the_reference_describes_each_setting_of_a_tenant(tmp_path: Path) -> None:
+    (example,) = code_blocks(TENANTS, "yaml")
     path = tmp_path / "tenants.yaml"
     path.write_text(example)
 
@@ -54,32 +80,47 @@ def test_the_reference_of_tenants_is_one_that_loads(tmp_path: Path) -> None:
 
     named = set(re.findall(r"`(\w+)`", TENANTS))
     assert tenant.workspace == "team-a"
-    assert set(Tenant.model_fields) - {"tenant_id"} <= named
+    assert (set(Tenant.model_fields) - {"tenant_id"}) | set(Intervals.model_fields) <= named
 
 
-def test_the_stores_in_the_page_on_artifacts_are_some(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+def test_the_reference_lists_each_limit_with_its_default() -> None:
+    text = read_page("reference/mlflow-requests.md")
+
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", text, re.MULTILINE))
+
+    defaults = {name: getattr(Limits(), name) for name in Limits.__dataclass_fields__}
+    assert {name: float(value.replace(",", "")) for name, value in listed.items()} == defaults
+
+
+def test_the_reference_names_every_field_of_the_record() -> None:
+    page = read_page("reference/canonical-record.md")
+
+    assert [field for field in FIELDS if f"`{field}`" not in page] == []
+
+
+def test_the_reference_counts_the_calls() -> None:
+    posts = [call for call in (*MlflowEndpoint, *DatabricksEndpoint) if call.method == "POST"]
+    assert (len(MlflowEndpoint), len(posts), len(DatabricksEndpoint)) == (16, 3, 6)
+    text = " ".join(read_page("reference/mlflow-requests.md").split())
+    assert "sixteen to MLflow, three of them searches that are POST, and six more to Databricks" in text
+
+
+def test_the_stores_in_the_page_on_artifacts_load(tmp_path: Path) -> None:
+    (example,) = code_blocks(read_page("reference/artifacts.md"), "yaml")
     path = tmp_path / "tenants.yaml"
     path.write_text(example)
 
     artifacts = load_tenants(path)["acme"].artifacts
 
-    assert [type(store).__name__ for store in artifacts.stores] == [
-        "S3Store",
-        "S3Store",
-        "GcsStore",
-        "AzureStore",
-        "FolderStore",
-        "WebStore",
-    ]
+    schemes = [store.prefix.partition(":")[0] for store in artifacts.stores]
+    assert schemes == ["s3", "s3", "gs", "abfss", "file", "https"]
     assert {"max_file_bytes": artifacts.max_file_bytes, "max_files": artifacts.max_files} == {
         name: field.default for name, field in Artifacts.model_fields.items() if name in ("max_file_bytes", "max_files")
     }
 
 
 @pytest.mark.parametrize("auth", re.findall(r"^\| `(\{kind: .*?\})` \|", TENANTS, re.MULTILINE))
-def test_each_kind_of_credentials_in_the_reference_is_one(auth: str) -> None:
+def test_each_kind_of_authentication_in_the_reference_loads(auth: str) -> None:
     written = auth.replace("arn:aws:sagemaker:…", "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/a")
 
     credentials: Credentials = TypeAdapter(Credentials).validate_python(yaml.safe_load(written))
@@ -87,23 +128,89 @@ def test_each_kind_of_credentials_in_the_reference_is_one(auth: str) -> None:
     assert credentials.kind in auth
 
 
-def test_the_files_that_the_readme_points_to_are_there() -> None:
-    paths = re.findall(r"`((?:verifywise_mlflow|deploy|docs)/[\w./]+)`|\]\((docs/[\w./]+)\)", README)
-    named = [first or second for first, second in paths]
-    assert named
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(
+        r"`((?:verifywise_mlflow|verifywise_mlflow_tests|benchmarks|deploy|docs|tools)/[\w./-]+)`", TEXTS[page]
+    )
+
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("command", re.findall(r"^\s*verifywise-mlflow ([\w ]+?)(?: acme)?\s+#", README, re.MULTILINE))
-def test_the_readmes_commands_exist(command: str) -> None:
-    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_modules_that_a_page_names_exist(page: str) -> None:
+    dotted = re.findall(r"\b((?:verifywise_mlflow|verifywise_mlflow_tests|benchmarks)(?:\.[a-z]\w*)+)", _prose(page))
+    missing = [name for name in dotted if not _module_or_member_exists(name)]
+
+    assert missing == []
+
+
+def _prose(page: str) -> str:
+    """Return a page without its SQL, in which the schema has the package's name."""
+    return re.sub(r"```sql\n.*?```", "", TEXTS[page], flags=re.DOTALL)
+
+
+def _module_or_member_exists(dotted: str) -> bool:
+    path = ROOT.joinpath(*dotted.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    member = dotted.rpartition(".")[2]
+    module = path.parent.with_suffix(".py")
+    return module.is_file() and re.search(DEFINITION.format(member), module.read_text(), re.M) is not None
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_the_environment_variables_that_a_page_names_exist(page: str) -> None:
+    read_by_code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("verifywise_mlflow", "verifywise_mlflow_tests", "deploy")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".env", ".yaml")
+    )
+
+    named = set(re.findall(r"`(VERIFYWISE_[A-Z_]*[A-Z])`", TEXTS[page]))
+
+    assert {name for name in named if name not in read_by_code} == set()
+
+
+@pytest.mark.parametrize("name", TOP_LEVEL)
+def test_the_links_of_a_top_level_page_lead_somewhere(name: str) -> None:
+    """``mkdocs build --strict`` checks the links within docs/, not those into it."""
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", TOP_LEVEL[name]) if "://" not in link]
+
+    assert [link for link in links if link and not (ROOT / link).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = read_page("index.md")
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")} - {"index.md"}
+
+    assert {page for page in pages if f"({page})" not in index and not page.startswith("adr/")} == set()
+
+
+def test_every_decision_record_has_its_sections_and_is_in_the_index() -> None:
+    index = read_page("adr/index.md")
+    records = sorted(path for path in (DOCS / "adr").glob("*.md") if path.name != "index.md")
+
+    assert records
+    for record in records:
+        text = record.read_text(encoding="utf-8")
+        assert f"({record.name})" in index
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ADR_SECTIONS, record.name
+        assert re.search(r"^- Status: (accepted|superseded by \[)", text, re.MULTILINE), record.name
+
+
+def test_the_glossary_is_sorted() -> None:
+    terms = [term.casefold() for term in re.findall(r"^\*\*(.+?)\*\*", read_page("glossary.md"), re.MULTILINE)]
+
+    assert terms == sorted(terms)
 
 
 def test_the_instance_for_production_keeps_everything_in_postgres(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path)
-    name_postgres(database_url, monkeypatch)
+    set_dagster_database(database_url, monkeypatch)
 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)

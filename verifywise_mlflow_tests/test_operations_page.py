@@ -1,4 +1,4 @@
-"""The page on operations names what there is, and its example can be used."""
+"""The pages on operations match the settings, and their examples load."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ from typing import get_args
 import pytest
 
 from verifywise_mlflow.alerts.alert import AlertKind
-from verifywise_mlflow.alerts.settings import alert_settings
-from verifywise_mlflow.dagster_yaml import COMPUTE_LOGS, LOG_LEVEL, WHOLE_NUMBERS
-from verifywise_mlflow.defs.jobs import RETRY
+from verifywise_mlflow.alerts.settings import load_alert_settings
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, INTEGER_SETTINGS, LOG_LEVEL
+from verifywise_mlflow.defs.jobs import RETRY_POLICY
+from verifywise_mlflow_tests.documentation import code_blocks, read_page
 
-PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+VARIABLES = read_page("reference/environment-variables.md")
+ALERTS = read_page("how-to/alerts.md")
+RUN_QUEUE = read_page("explanation/run-queue.md")
 
 
 def test_the_page_has_every_variable_with_its_default() -> None:
-    assert [name for name in (*WHOLE_NUMBERS, LOG_LEVEL, COMPUTE_LOGS) if f"`{name}`" not in PAGE] == []
-    told = dict(re.findall(r"^\| `(VERIFYWISE_\w+)` \| (\d+) \|", PAGE, re.MULTILINE))
-    assert told
-    assert {name: int(default) for name, default in told.items()} == {name: WHOLE_NUMBERS[name][0] for name in told}
+    assert [name for name in (*INTEGER_SETTINGS, LOG_LEVEL, COMPUTE_LOG_DIR) if f"`{name}`" not in VARIABLES] == []
+    defaults = dict(re.findall(r"^\| `(VERIFYWISE_\w+)` \| (\d+) \|", VARIABLES, re.MULTILINE))
+    assert defaults
+    assert {name: int(default) for name, default in defaults.items()} == {
+        name: INTEGER_SETTINGS[name][0] for name in defaults
+    }
 
 
 def test_the_page_has_every_kind_of_alert() -> None:
-    assert [kind for kind in get_args(AlertKind) if f"| `{kind}` |" not in PAGE] == []
+    assert [kind for kind in get_args(AlertKind) if f"| `{kind}` |" not in ALERTS] == []
 
 
-def test_the_pages_alerts_file_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+def test_the_alert_targets_in_the_page_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = code_blocks(ALERTS, "yaml")
     path = tmp_path / "alerts.yaml"
     path.write_text(example)
     monkeypatch.setenv("VERIFYWISE_ALERTS", str(path))
 
-    assert [target.kind for target in alert_settings().targets] == ["log", "webhook", "email"]
+    assert [target.kind for target in load_alert_settings().targets] == ["log", "webhook", "email"]
 
 
-def test_the_page_tells_how_a_stage_is_tried_again() -> None:
-    assert (RETRY.max_retries, f"once, after some {RETRY.delay} s" in PAGE) == (1, True)
+def test_the_page_states_how_a_stage_is_retried() -> None:
+    assert (RETRY_POLICY.max_retries, f"once, after about {RETRY_POLICY.delay} s" in RUN_QUEUE) == (1, True)

@@ -70,8 +70,8 @@ def test_a_trail_cut_off_with_its_checkpoints_is_shown_by_one_kept_elsewhere(fil
     Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
     with filled.begin("acme") as session:
         for table in ("audit_trail", "audit_checkpoints"):
-            session.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
-            session.execute(text(f"DELETE FROM verifywise.{table} WHERE sequence > 5"))
+            session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER append_only"))
+            session.execute(text(f"DELETE FROM verifywise_mlflow.{table} WHERE sequence > 5"))
 
     assert run("verify", "acme").exit_code == 0
     shown = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
@@ -130,9 +130,9 @@ def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
 @pytest.mark.parametrize("damaged", ["{}", "[]", '"x"', '{"occurred_at": "never", "kind": 5}'])
 def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> None:
     with filled.begin("acme") as session:
-        session.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER append_only"))
+        session.execute(text("ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER append_only"))
         session.execute(
-            text("UPDATE verifywise.audit_trail SET entry = :damaged WHERE sequence = 5"), {"damaged": damaged}
+            text("UPDATE verifywise_mlflow.audit_trail SET entry = :damaged WHERE sequence = 5"), {"damaged": damaged}
         )
 
     for arguments in (["show", "acme"], ["show", "acme", "--since", "2026-01-01"]):

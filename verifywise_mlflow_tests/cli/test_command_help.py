@@ -1,72 +1,99 @@
-"""The help teaches, and docs/cli.md says the same."""
+"""The help is complete, and docs/reference/cli.md says the same."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.app import commands_of
-from verifywise_mlflow.cli.command_help import GUIDES
+from verifywise_mlflow.cli.app import all_commands, load
+from verifywise_mlflow.cli.command_help import COMMANDS as SUMMARIES
+from verifywise_mlflow.cli.command_help import HELP
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.cli.command_help_page import PAGE, PARTS
-from verifywise_mlflow_tests.compliance.pages import between
+from verifywise_mlflow_tests.documentation import generated_part, read_page
 
-ROOT = typer.main.get_command(app)
-assert isinstance(ROOT, TyperGroup)
-COMMANDS = dict(commands_of(ROOT))
+COMMANDS = dict(all_commands())
 
 
-def test_each_command_has_a_guide_and_each_guide_a_command() -> None:
-    assert sorted(COMMANDS) == sorted(GUIDES), "say in verifywise_mlflow/cli/command_help.py how the command is used"
+def test_every_command_has_a_help_entry_and_every_entry_a_command() -> None:
+    assert sorted(COMMANDS) == sorted(HELP), "add the command to verifywise_mlflow/cli/command_help.py"
+
+
+@pytest.mark.parametrize(("name", "summary"), SUMMARIES.items())
+def test_the_summary_in_the_list_is_the_first_line_of_the_command_s_own_help(name: str, summary: str) -> None:
+    assert (load(name).help or "").split("\n")[0] == summary
+
+
+SLOW_IMPORTS = ("alembic", "dagster", "mlflow", "pandas", "pydantic", "sqlalchemy")
+
+LIST_SLOW_IMPORTS = f"""
+import sys
+from verifywise_mlflow.cli import app
+try:
+    app(sys.argv[1:])
+except SystemExit:
+    pass
+print(*(name for name in {SLOW_IMPORTS} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "imported"), [(["--help"], set()), (["show", "--help"], {"pydantic", "sqlalchemy"})]
+)
+def test_a_command_imports_only_what_it_needs(arguments: list[str], imported: set[str]) -> None:
+    """Durations depend on the machine, so this test looks at their cause: see `time verifywise-mlflow --help`."""
+    command = [sys.executable, "-c", LIST_SLOW_IMPORTS, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()[-1].split()) == imported
 
 
 @pytest.mark.parametrize(("name", "lines"), PARTS.items())
-def test_the_page_holds_what_the_command_line_says(name: str, lines: Callable[[], Iterator[str]]) -> None:
-    held = between(PAGE.read_text(encoding="utf-8"), name)
-    assert held == "\n".join(lines()), "python -m verifywise_mlflow_tests.cli.command_help_page writes it anew"
+def test_the_reference_page_equals_the_command_line(name: str, lines: Callable[[], Iterator[str]]) -> None:
+    text = generated_part(read_page(PAGE), name)
+    assert text == "\n".join(lines()), "python -m verifywise_mlflow_tests.cli.command_help_page regenerates it"
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-def test_each_example_is_one_that_the_command_takes(path: str) -> None:
+def test_each_example_is_accepted_by_its_command(path: str) -> None:
     command = COMMANDS[path]
-    command.make_context(path, shlex.split(GUIDES[path].example))
+    command.make_context(path, shlex.split(HELP[path].example))
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-def test_each_command_gives_programs_something_to_read(path: str) -> None:
+def test_each_command_has_output_for_programs(path: str) -> None:
     has_json = any("--json" in option.opts for option in COMMANDS[path].params)
-    assert has_json != bool(GUIDES[path].written)
+    assert has_json != bool(HELP[path].program_output)
 
 
-NEEDED = {"tenants.yaml": (2, "VERIFYWISE_TENANTS"), "the database": (1, "VERIFYWISE_DATABASE_URL")}
-TRIED = [path for path in COMMANDS if path not in ("demo", "audit new-key", "policy check", "audit verify")]
+REQUIREMENTS = {"tenants.yaml": (2, "VERIFYWISE_TENANTS"), "the database": (1, "VERIFYWISE_DATABASE_URL")}
+RUNNABLE = [path for path in COMMANDS if path not in ("demo", "audit new-key", "policy check", "audit verify")]
 
 
-@pytest.mark.parametrize("path", TRIED)
-def test_what_a_command_needs_is_what_it_asks_for(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", RUNNABLE)
+def test_a_command_without_its_requirements_names_them(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VERIFYWISE_AUDIT_SIGNING_KEY", raising=False)
-    done = CliRunner().invoke(app, shlex.split(f"{path} {GUIDES[path].example}"))
-    missing = next((NEEDED[one] for one in NEEDED if GUIDES[path].needs.startswith(one)), None)
+    done = CliRunner().invoke(app, shlex.split(f"{path} {HELP[path].example}"))
+    missing = next((REQUIREMENTS[one] for one in REQUIREMENTS if HELP[path].needs.startswith(one)), None)
     if path == "audit checkpoint":
         missing = (2, "VERIFYWISE_AUDIT_SIGNING_KEY")  # which it asks for first
     assert missing is not None
     assert (done.exit_code, missing[1] in done.output) == (missing[0], True), done.output
 
 
-def test_the_help_ends_with_the_example_and_the_exit_codes() -> None:
-    told = " ".join(CliRunner().invoke(app, ["audit", "verify", "--help"]).output.split())
-    assert "Example: verifywise-mlflow audit verify acme --public-key public.pem" in told
-    assert "Needs the database. Changes nothing." in told
-    assert "Exit codes: 0 done; 1 the chain is damaged, or there is none; 2 wrong use." in told
+def test_help_ends_with_the_example_and_the_exit_codes() -> None:
+    output = " ".join(CliRunner().invoke(app, ["audit", "verify", "--help"]).output.split())
+    assert "Example: verifywise-mlflow audit verify acme --public-key public.pem" in output
+    assert "Needs the database. Changes nothing." in output
+    assert "Exit codes: 0 success; 1 the chain is damaged, or there is none; 2 invalid use." in output
 
 
-def test_nobody_who_is_not_let_in_is_told_of_syncs(
+def test_a_role_without_access_learns_nothing_of_syncs(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = database_url.rindex("@")
@@ -77,7 +104,7 @@ def test_nobody_who_is_not_let_in_is_told_of_syncs(
     assert "See VERIFYWISE_DATABASE_URL" in done.stderr
 
 
-def test_a_demo_that_cannot_have_its_folder_says_so() -> None:
+def test_a_demo_whose_folder_cannot_be_created_says_so() -> None:
     done = CliRunner().invoke(app, ["demo", "--home", "/proc/nobody/demo"])
     assert done.exit_code == 1
     assert "/proc/nobody" in done.stderr

@@ -1,27 +1,25 @@
-"""The tables of the pages on policies and frameworks, made from what they tell of.
+"""Generate the tables of the pages on policies and frameworks from the default policy and the catalog.
 
 ``python -m verifywise_mlflow_tests.compliance.pages`` writes them into the pages.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
-from pathlib import Path
 
-from verifywise_mlflow.compliance.coverage import coverage, references_of
+from verifywise_mlflow.compliance.coverage import clause_references, framework_coverage
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
 from verifywise_mlflow.compliance.rules.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow_tests.documentation import write_generated_part
 
-DOCS = Path(__file__).parents[2] / "docs"
 ANNEX = "Annex IV("
 
 
 def rules() -> Iterator[str]:
     """Yield a row for each rule of the default policy."""
-    yield "| rule | what holds where it is met | severity | can give | gives evidence for |"
+    yield "| rule | requirement | severity | possible verdicts | gives evidence for |"
     yield "|---|---|---|---|---|"
     for rule in default_policy().rules:
         verdicts = [verdict for verdict in Verdict if verdict in {one.verdict for one in rule.examples}]
@@ -36,7 +34,7 @@ def _references(rule: Rule) -> str:
 
 
 def frameworks() -> Iterator[str]:
-    """Yield a row for each framework, with how many of its clauses MLflow can show how much of."""
+    """Yield a row for each framework: the number of clauses by how much MLflow can show of them."""
     yield f"| framework | clauses | {' | '.join(Obtainable)} |"
     yield f"|---|---|{'---|' * len(Obtainable)}"
     for framework in catalogue().values():
@@ -46,7 +44,7 @@ def frameworks() -> Iterator[str]:
 
 def annex_iv() -> Iterator[str]:
     """Yield a row for each item of Annex IV."""
-    yield "| item | MLflow shows | recorded by itself | it does not show |"
+    yield "| item | MLflow shows | recorded automatically | not shown |"
     yield "|---|---|---|---|"
     for clause in catalogue()["EU AI Act"].clauses:
         if clause.id.startswith(ANNEX):
@@ -55,8 +53,8 @@ def annex_iv() -> Iterator[str]:
 
 
 def unasked() -> Iterator[str]:
-    """Yield the clauses of which MLflow could show something and about which no rule of the default policy asks."""
-    for covered in coverage(tuple(catalogue().values()), references_of(default_policy().rules), ()):
+    """Yield the clauses of which MLflow could show something and that no default rule covers."""
+    for covered in framework_coverage(tuple(catalogue().values()), clause_references(default_policy().rules), ()):
         numbers = [
             one.clause.id
             for one in covered.clauses
@@ -67,7 +65,7 @@ def unasked() -> Iterator[str]:
 
 
 def sources() -> Iterator[str]:
-    """Yield what each framework's list covers and where it comes from."""
+    """Yield the scope and the source of each framework's list."""
     for framework in catalogue().values():
         yield f"* **{framework.name}** ({framework.edition}): {framework.covers}. {_sentence(framework)}"
 
@@ -77,25 +75,15 @@ def _sentence(framework: Framework) -> str:
 
 
 PARTS: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
-    "rules": ("policies.md", rules),
-    "frameworks": ("frameworks.md", frameworks),
-    "annex-iv": ("frameworks.md", annex_iv),
-    "unasked": ("frameworks.md", unasked),
-    "sources": ("frameworks.md", sources),
+    "rules": ("reference/policies.md", rules),
+    "frameworks": ("reference/frameworks.md", frameworks),
+    "annex-iv": ("reference/frameworks.md", annex_iv),
+    "unasked": ("reference/frameworks.md", unasked),
+    "sources": ("reference/frameworks.md", sources),
 }
-"""Each part's page, and what makes its lines. In the page it stands between two comments with its name."""
-
-
-def between(page: str, name: str) -> str:
-    """Return the part of a page with the name."""
-    (found,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", page, re.DOTALL)
-    return str(found)
+"""Each part's page and the function that generates its lines. In the page, two comments with its name enclose it."""
 
 
 if __name__ == "__main__":
-    for name, (file, lines) in PARTS.items():
-        page = (DOCS / file).read_text(encoding="utf-8")
-        first, last = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        (DOCS / file).write_text(
-            page.replace(first + between(page, name) + last, first + "\n".join(lines()) + last), encoding="utf-8"
-        )
+    for name, (page, lines) in PARTS.items():
+        write_generated_part(page, name, lines())

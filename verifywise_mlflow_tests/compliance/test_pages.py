@@ -1,4 +1,4 @@
-"""docs/policies.md and docs/frameworks.md tell what the policy and the catalogue say."""
+"""The pages on policies and frameworks match the default policy and the catalog."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.compliance.coverage import Standing, State
+from verifywise_mlflow.compliance.coverage import ClauseState, VersionEvidence
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import load_policy
-from verifywise_mlflow_tests.compliance.pages import DOCS, PARTS, between
+from verifywise_mlflow_tests.compliance.pages import PARTS
+from verifywise_mlflow_tests.documentation import code_blocks, generated_part, read_page
 
-POLICIES = (DOCS / "policies.md").read_text(encoding="utf-8")
-FRAMEWORKS = (DOCS / "frameworks.md").read_text(encoding="utf-8")
+GUIDE = read_page("how-to/write-a-policy.md")
+FRAMEWORKS = read_page("reference/frameworks.md")
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_table_of_the_pages_is_what_the_files_say(name: str) -> None:
+def test_each_generated_table_is_current(name: str) -> None:
     page, lines = PARTS[name]
 
-    # To mend it: python -m verifywise_mlflow_tests.compliance.pages
-    assert between((DOCS / page).read_text(encoding="utf-8"), name).splitlines() == list(lines())
+    # To update it: python -m verifywise_mlflow_tests.compliance.pages
+    assert generated_part(read_page(page), name).splitlines() == list(lines())
 
 
-def test_the_policy_in_the_page_is_one_whose_examples_hold(tmp_path: Path) -> None:
-    head, part = re.findall(r"```yaml\n(.*?)```", POLICIES, re.DOTALL)
+def test_the_examples_of_the_policy_in_the_guide_hold(tmp_path: Path) -> None:
+    head, part, _tenants = code_blocks(GUIDE, "yaml")
     (tmp_path / "acme.yaml").write_text(head)
     (tmp_path / "acme").mkdir()
     (tmp_path / "acme" / "lineage.yaml").write_text(part)
@@ -40,8 +41,8 @@ def test_the_policy_in_the_page_is_one_whose_examples_hold(tmp_path: Path) -> No
             assert results[rule.id] == example.verdict
 
 
-def test_the_page_explains_each_state_of_a_clause_and_each_standing_of_a_version() -> None:
-    for word in (*State, *Standing):
+def test_the_page_explains_each_state_of_a_clause_and_each_evidence_of_a_version() -> None:
+    for word in (*ClauseState, *VersionEvidence):
         assert f"| `{word}` |" in FRAMEWORKS
 
 

@@ -58,7 +58,7 @@ def test_each_query_returns_the_expected_rows(kept: Store) -> None:
 
 def test_the_query_for_manual_changes_finds_one(kept: Store) -> None:
     with kept.begin("acme") as session:
-        session.execute(text("UPDATE verifywise.canonical_records SET owner = 'mallory'"))
+        session.execute(text("UPDATE verifywise_mlflow.canonical_records SET owner = 'mallory'"))
 
     (found,) = answers(kept)["Manual changes of a record, if the history is older than the record"]
 

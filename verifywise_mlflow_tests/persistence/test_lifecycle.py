@@ -98,7 +98,7 @@ def test_the_pages_commands_print_events_with_hostile_names(
 
 def test_an_event_is_never_changed(filled: Store) -> None:
     with pytest.raises(DBAPIError, match="append"), filled.begin("acme") as session:
-        session.execute(text("UPDATE verifywise.lifecycle_events SET kind = 'stage'"))
+        session.execute(text("UPDATE verifywise_mlflow.lifecycle_events SET kind = 'stage'"))
 
 
 def test_a_sentence_tells_all_that_is_known() -> None:

@@ -1,25 +1,31 @@
-"""What docs/minimisation.md says is true."""
+"""The page on redaction matches the settings."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from verifywise_mlflow.redaction.personal_data import KINDS
-from verifywise_mlflow.redaction.settings import Keys, Minimisation, PersonalData, Secrets
+from verifywise_mlflow.redaction.personal_data import PERSONAL_DATA_KINDS
+from verifywise_mlflow.redaction.settings import KeyFilter, PersonalDataSettings, RedactionSettings, SecretSettings
 from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow_tests.documentation import code_blocks, read_page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "minimisation.md").read_text(encoding="utf-8")
+PAGE = read_page("reference/redaction.md")
 
 
-def test_its_example_is_one_and_its_table_has_every_setting(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+def test_the_example_loads_and_the_table_has_every_setting(tmp_path: Path) -> None:
+    (example,) = code_blocks(PAGE, "yaml")
     path = tmp_path / "tenants.yaml"
     path.write_text(example)
 
-    settings = load_tenants(path)["acme"].minimisation
+    settings = load_tenants(path)["acme"].redaction
 
-    assert settings.personal_data.redact == KINDS
+    assert settings.personal_data.redact == PERSONAL_DATA_KINDS
     named = {word for written in re.findall(r"`([\w.]+)`", PAGE) for word in written.split(".")}
-    fields = {*Minimisation.model_fields, *Keys.model_fields, *Secrets.model_fields, *PersonalData.model_fields}
-    assert fields | set(KINDS) <= named
+    fields = {
+        *RedactionSettings.model_fields,
+        *KeyFilter.model_fields,
+        *SecretSettings.model_fields,
+        *PersonalDataSettings.model_fields,
+    }
+    assert fields | set(PERSONAL_DATA_KINDS) <= named
