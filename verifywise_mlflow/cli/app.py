@@ -1,62 +1,81 @@
-"""The command line itself, to which each command adds itself."""
+"""The root command. It lists every command and imports a command's module only when that command runs.
+
+Importing all of them takes two seconds, for SQLAlchemy, pydantic and the pipeline; ``--help`` needs none of these.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from verifywise_mlflow.cli.command_help import EXIT_CODES, GUIDES, ORDER
-from verifywise_mlflow.cli.exit_handling import orderly
+from verifywise_mlflow.cli.command_help import COMMANDS, EXIT_CODES, HELP
+from verifywise_mlflow.cli.exit_handling import clean_exit
 
 
-class _Guided(TyperGroup):
-    """Lists commands in the order in which they are needed, and ends the help of each with its guide."""
+class LazyGroup(TyperGroup):
+    """Holds a placeholder for each command until the command is run; appends each command's epilog to its help."""
 
-    def __init__(self, **settings: Any) -> None:  # Any: click's own settings, handed on
+    def __init__(self, **settings: Any) -> None:  # Any: click's own settings, passed on
         super().__init__(**settings)
-        self.commands = dict(sorted(self.commands.items(), key=lambda named: _place(named[0])))
-        for path, command in commands_of(self):
-            if guide := GUIDES.get(path):
-                command.epilog = guide.epilog(path)
+        self.commands = {name: TyperCommand(name, help=summary) for name, summary in COMMANDS.items()}
 
-    def make_context(self, *words: Any, **settings: Any) -> Any:  # click's own, handed on
-        """Read the command line; --help is printed here."""
-        with orderly():
-            return super().make_context(*words, **settings)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's own types, which typer hides
+        """Return the command that the arguments name, imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name else command, rest
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:  # click's own, passed on
+        """Parse the command line; ``--help`` is printed here."""
+        with clean_exit():
+            return super().make_context(*arguments, **settings)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # click's class, which typer hides
         """Run the command."""
-        with orderly():
+        with clean_exit():
             return super().invoke(ctx)
 
 
-def commands_of(group: TyperGroup, path: str = "") -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
-    """Yield every command that can be run with the words that name it."""
-    for name, command in group.commands.items():
-        words = f"{path} {name}".strip()
-        if isinstance(command, TyperGroup):
-            yield from commands_of(command, words)
-        if isinstance(command, TyperCommand) or getattr(command, "invoke_without_command", False):
-            assert isinstance(command, TyperCommand | TyperGroup)
-            yield words, command
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Import a command's module and return the command, with the epilogs of itself and of its subcommands."""
+    module = import_module(f"verifywise_mlflow.cli.commands.{name}")
+    command = typer.main.get_command(module.app)
+    assert isinstance(command, TyperCommand | TyperGroup)
+    command.name = name
+    for path, subcommand in _runnable(command, name):
+        if entry := HELP.get(path):
+            subcommand.epilog = entry.epilog(path)
+    return command
 
 
-def _place(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)
+def all_commands() -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    """Yield the path of every command that can be run, such as ``policy check``, and the command."""
+    for name in COMMANDS:
+        yield from _runnable(load(name), name)
+
+
+def _runnable(command: TyperCommand | TyperGroup, path: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    if isinstance(command, TyperGroup):
+        for name, subcommand in command.commands.items():
+            assert isinstance(subcommand, TyperCommand | TyperGroup)
+            yield from _runnable(subcommand, f"{path} {name}")
+    if isinstance(command, TyperCommand) or command.invoke_without_command:
+        yield path, command
 
 
 app = typer.Typer(
-    cls=_Guided,
+    cls=LazyGroup,
     help="\n\n".join(
         (
-            "Reads tenants' MLflow registries, keeps one canonical record per model version, and judges it.",
-            "To begin: demo shows all of it at work. For your own servers write tenants.yaml; then tenants, check, "
-            "db upgrade, sync. The other commands ask what is known: they read the database alone.",
-            "Two environment variables say where: VERIFYWISE_TENANTS is the path of tenants.yaml, "
-            "VERIFYWISE_DATABASE_URL the Postgres database.",
+            "Reads tenants' MLflow registries, keeps one canonical record per model version and evaluates governance "
+            "rules on it.",
+            "Start with demo, which shows everything at work. For your own servers, write tenants.yaml, then run "
+            "tenants, check, db upgrade and sync. The other commands read the database only.",
+            "Two environment variables configure it: VERIFYWISE_TENANTS is the path of tenants.yaml, "
+            "VERIFYWISE_DATABASE_URL is the URL of the Postgres database.",
             f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
         )
     ),
@@ -64,3 +83,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def root() -> None:
+    """Make typer build a group: the commands are in LazyGroup."""

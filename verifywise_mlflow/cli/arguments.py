@@ -1,41 +1,48 @@
-"""What several commands are told: a tenant, a model, a version."""
+"""Arguments that several commands share: a tenant, a model, a version, a time."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.errors import TenantsFileError
 
-TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Its name in tenants.yaml.")]
+if TYPE_CHECKING:
+    from verifywise_mlflow.tenants.tenant import Tenant
+
+TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name in tenants.yaml.")]
 StoredTenantName = Annotated[
-    str, typer.Argument(metavar="TENANT", help="Its name in the database, where it stays when tenants.yaml drops it.")
+    str,
+    typer.Argument(
+        metavar="TENANT", help="The tenant's name in the database; it need not be in tenants.yaml any more."
+    ),
 ]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
-Limit = Annotated[int, typer.Option(help="The newest so many.", min=1, max=1_000_000)]
+Limit = Annotated[int, typer.Option(help="Maximum number of entries, newest first.", min=1, max=1_000_000)]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
 
 
-def moment(written: str) -> datetime:
-    """Return a time as people write it: ISO 8601, a day or a day with its hour; UTC where no zone is named."""
+def parse_time(text: str) -> datetime:
+    """Parse ISO 8601: a date, or a date and time. UTC unless the text names a zone."""
     try:
-        time = datetime.fromisoformat(written)
+        time = datetime.fromisoformat(text)
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{written!r} is no time: write 2026-03-03 or 2026-03-03T14:30+01:00") from None
+        raise typer.BadParameter(f"{text!r} is not a time: write 2026-03-03 or 2026-03-03T14:30+01:00") from None
 
 
-def described_tenant(name: str) -> Tenant:
-    """Return the tenant that tenants.yaml describes under the name.
+def configured_tenant(name: str) -> Tenant:
+    """Return the tenant of that name in tenants.yaml.
 
     Raises:
-        TenantsFileError: it describes none.
+        TenantsFileError: tenants.yaml has no such tenant.
     """
-    described = load_tenants()
-    if name not in described:
-        known = ", ".join(described) or "none at all"
-        raise TenantsFileError(f"there is no tenant {name!r} in tenants.yaml; there are: {known}")
-    return described[name]
+    from verifywise_mlflow.tenants.loading import load_tenants  # takes a third of a second; most commands read no file
+
+    tenants = load_tenants()
+    if name not in tenants:
+        known = ", ".join(tenants) or "none"
+        raise TenantsFileError(f"tenants.yaml has no tenant {name!r}; its tenants are: {known}")
+    return tenants[name]

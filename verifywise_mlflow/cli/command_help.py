@@ -1,6 +1,6 @@
-"""What the help of each command ends with: an example, what a program gets from it, what its exit codes mean.
+"""The help texts of all commands: a summary each, an example, what the command needs and changes, its exit codes.
 
-One table, so that docs/cli.md and ``--help`` cannot tell different things. Examples are tried by a test.
+``--help`` and docs/reference/cli.md are both generated from this table, and a test runs every example.
 """
 
 from __future__ import annotations
@@ -8,138 +8,158 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DONE, FAILED, MISUSED, INTERRUPTED, NOT_READ = 0, 1, 2, 130, 141
+DONE, FAILED, MISUSED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 EXIT_CODES: Mapping[int, str] = {
-    DONE: "done",
-    FAILED: "the server or the database could not be used, what was asked for is not there, or the output has no room",
-    MISUSED: "the command, tenants.yaml, a key or a file that it was given is wrong",
-    INTERRUPTED: "Ctrl-C, SIGTERM or a terminal that was closed",
-    NOT_READ: "whoever read the output, such as head, hung up before its end",
+    DONE: "success",
+    FAILED: "the server or the database cannot be used, the requested object does not exist, or the output is full",
+    MISUSED: "the command line, tenants.yaml, a key or an input file is invalid",
+    INTERRUPTED: "interrupted by Ctrl-C, by SIGTERM, or because the terminal was closed",
+    BROKEN_PIPE: "the reader of the output, such as head, closed the pipe",
 }
 """Of every command. 130 and 141 are what shells report for a program that SIGINT or SIGPIPE ended."""
 
+COMMANDS: Mapping[str, str] = {
+    "demo": "Start a demo: a real MLflow server, Postgres and Dagster, with two tenants.",
+    "tenants": "Validate tenants.yaml with its policies and waivers, and list the tenants.",
+    "check": "Check what a tenant's server lets this account read. Nothing is stored.",
+    "db": "Manage the database schema and the roles that may use it.",
+    "sync": "Sync one tenant through all six stages, without Dagster.",
+    "show": "Print the record of a version, the origin of each value, and its verdicts, now or at any time.",
+    "history": "Print the history of a version: its record, verdicts, badge, waivers and lifecycle events.",
+    "diff": "Print how a tenant's records changed between two times, field by field.",
+    "events": "Print the lifecycle events of a tenant's models and versions, newest last.",
+    "badge": "Print the badge of a version or of a model, for other systems to display.",
+    "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",
+    "policy": "Inspect rules, explain verdicts, try out a policy, and manage waivers.",
+    "frameworks": "Show how much evidence a tenant's records hold for each clause of each framework.",
+    "tags": "Report which tags of a tenant cannot be interpreted, and suggest a mapping.",
+    "mapping": "Show how a field of the record is filled for a tenant: sources, keys and values.",
+    "audit": "Show, verify, sign and export the audit trail of a tenant.",
+}
+"""The commands in the order of first use, with the first line of their help, which a test compares."""
+
 
 @dataclass(frozen=True, slots=True)
-class Guide:
-    """What there is to know of one command."""
+class CommandHelp:
+    """Facts about one command, for its help."""
 
     example: str = ""
-    """Its arguments, as somebody would write them."""
+    """Example arguments."""
     needs: str = "the database"
-    """What it cannot do without, of ``VERIFYWISE_TENANTS`` (tenants.yaml) and ``VERIFYWISE_DATABASE_URL``."""
-    writes: str = ""
-    """What it changes; most commands change nothing."""
-    failed: str = ""
-    """When else it ends with 1 than where the server or the database could not be used."""
-    written: str = ""
-    """What a program gets from a command without ``--json``."""
+    """What it requires: tenants.yaml (``VERIFYWISE_TENANTS``), the database (``VERIFYWISE_DATABASE_URL``), neither."""
+    changes: str = ""
+    """What it changes. Most commands change nothing."""
+    failure: str = ""
+    """When it exits with 1, unless only because the server or the database cannot be used."""
+    program_output: str = ""
+    """What a program reads from a command that has no ``--json``."""
 
     def epilog(self, path: str) -> str:
-        """Return the end of the command's help, a paragraph a line."""
+        """Return the end of the command's help, one paragraph per line."""
         lines = [
             f"Example: verifywise-mlflow {path} {self.example}".rstrip(),
-            f"Needs {self.needs}. Changes {self.writes or 'nothing'}.",
-            f"Exit codes: {DONE} {EXIT_CODES[DONE]}; {FAILED} {self.failed or self.failing()}; {MISUSED} wrong use.",
+            f"Needs {self.needs}. Changes {self.changes or 'nothing'}.",
+            f"Exit codes: {DONE} {EXIT_CODES[DONE]}; {FAILED} {self.failure or self.default_failure()}; "
+            f"{MISUSED} invalid use.",
         ]
         return "\n\n".join(lines)
 
-    def failing(self) -> str:
-        """Return what 1 means where it means nothing else."""
-        return "the database could not be used" if "database" in self.needs else "the output could not be written"
+    def default_failure(self) -> str:
+        """Return the meaning of exit code 1 for a command that has no failure of its own."""
+        return "the database cannot be used" if "database" in self.needs else "the output cannot be written"
 
 
 _TENANTS, _BOTH, _NEITHER = "tenants.yaml", "tenants.yaml and the database", "neither tenants.yaml nor the database"
 
-ORDER = (
-    *("demo", "tenants", "check", "db", "sync"),  # to begin
-    *("show", "history", "diff", "events", "badge", "manifest"),  # about a version
-    *("policy", "frameworks", "tags", "mapping", "audit"),  # about a tenant
-)
-"""The commands as a newcomer needs them."""
-
-GUIDES: Mapping[str, Guide] = {
-    "demo": Guide(
+HELP: Mapping[str, CommandHelp] = {
+    "demo": CommandHelp(
         "--once --fresh",
         _NEITHER,
-        "its own folder alone",
+        "its own folder only",
         "a sync failed, or a server did not start",
         "a summary for people",
     ),
-    "tenants": Guide("--json", _TENANTS),
-    "tenants erase": Guide("acme --yes", _BOTH, "the database", "nothing is kept of the tenant"),
-    "check": Guide("acme", _TENANTS, failed="something cannot be read"),
-    "db upgrade": Guide(writes="the schema", failed="the schema is newer, is another role's, or is in use"),
-    "db roles": Guide("--json"),
-    "db revoke": Guide(
-        "old_service", writes="what the role may do", failed="the role has no access, or this is not the owner"
+    "tenants": CommandHelp("--json", _TENANTS),
+    "tenants erase": CommandHelp("acme --yes", _BOTH, "the database", "the database holds nothing of the tenant"),
+    "check": CommandHelp("acme", _TENANTS, failure="something cannot be read"),
+    "db upgrade": CommandHelp(
+        changes="the schema",
+        failure="the schema is newer, belongs to another product or role, or is in use",
     ),
-    "db grant pipeline": Guide(
-        "verifywise_sync", writes="what the role may do", failed="there is no such role, or this is not the owner"
+    "db check": CommandHelp("--json", failure="the schema is missing, outdated, newer, or belongs to another product"),
+    "db roles": CommandHelp("--json"),
+    "db revoke": CommandHelp(
+        "old_service", changes="the role's privileges", failure="the role has no access, or you are not the owner"
     ),
-    "db grant reader": Guide(
+    "db grant pipeline": CommandHelp(
+        "verifywise_sync", changes="the role's privileges", failure="the role does not exist, or you are not the owner"
+    ),
+    "db grant reader": CommandHelp(
         "acme_auditor --tenant acme",
-        writes="what the role may do",
-        failed="there is no such role, or this is not the owner",
+        changes="the role's privileges",
+        failure="the role does not exist, or you are not the owner",
     ),
-    "sync": Guide(
+    "sync": CommandHelp(
         'acme --reconcile --accept-removals "Ada: the team Lynx was dissolved"',
         _BOTH,
         "the database; the server is only read",
-        "the server or the database could not be used: what was read until then is kept",
+        "the server or the database cannot be used: what was read before stays stored",
     ),
-    "show": Guide("acme churn 3 --as-of 2026-03-03", failed="there was no such record then"),
-    "history": Guide("acme churn 3", failed="the version is not known"),
-    "diff": Guide("acme --from 2026-03-01 --to 2026-04-01", failed="the tenant is not known"),
-    "events": Guide("acme churn --kind stage --since 2026-03-01", failed="the tenant is not known"),
-    "badge": Guide(
+    "show": CommandHelp("acme churn 3 --as-of 2026-03-03", failure="there was no such record at that time"),
+    "history": CommandHelp("acme churn 3", failure="the version is unknown"),
+    "diff": CommandHelp("acme --from 2026-03-01 --to 2026-04-01", failure="the tenant is unknown"),
+    "events": CommandHelp("acme churn --kind stage --since 2026-03-01", failure="the tenant is unknown"),
+    "badge": CommandHelp(
         "acme churn 3",
-        failed="nothing was judged that it could be made of",
-        written="an object for programs, or an image",
+        failure="no verdict exists that a badge could be made of",
+        program_output="an image, or with --format json an object",
     ),
-    "manifest": Guide(
+    "manifest": CommandHelp(
         "acme churn 3",
-        failed="there is no manifest, or not every file was hashed",
-        written="an in-toto statement, which is JSON",
+        failure="there is no manifest, or some files are not hashed",
+        program_output="an in-toto statement, which is JSON",
     ),
-    "policy check": Guide(
+    "policy check": CommandHelp(
         "stricter.yaml",
         _NEITHER,
-        failed="the policy cannot be read or has errors, or a rule is not as its examples say",
+        failure="the policy is invalid, or an example of a rule gives another verdict than it states",
     ),
-    "policy rules": Guide("acme", _BOTH),
-    "policy rule": Guide("acme owner", _TENANTS, failed="the tenant is not asked it"),
-    "policy explain": Guide(
+    "policy rules": CommandHelp("acme", _BOTH),
+    "policy rule": CommandHelp("acme owner", _TENANTS, failure="the rule is not part of the tenant's policies"),
+    "policy explain": CommandHelp(
         "acme churn 3 production-privacy-assessment",
-        failed="there was no such verdict, or it does not follow from what is kept",
+        failure="there was no such verdict, or the stored values do not reproduce it",
     ),
-    "policy diff": Guide("acme --policy stricter.yaml", _BOTH),
-    "policy waivers": Guide("acme --json", failed="the tenant is not known"),
-    "policy waive": Guide(
+    "policy diff": CommandHelp("acme --policy stricter.yaml", _BOTH),
+    "policy waivers": CommandHelp("acme --json", failure="the tenant is unknown"),
+    "policy waive": CommandHelp(
         'acme dataset-reference churn --approver "Grace" --reason "data set is on paper" --expires 2026-12-31',
         _BOTH,
         "the waivers in the database, and the audit trail",
     ),
-    "policy unwaive": Guide(
-        "acme 7", _BOTH, "the waivers in the database, and the audit trail", "there is no such waiver that holds"
+    "policy unwaive": CommandHelp(
+        "acme 7", _BOTH, "the waivers in the database, and the audit trail", "no such waiver is in force"
     ),
-    "frameworks": Guide("acme", "the database, if a tenant is named", failed="no version of the tenant lives"),
-    "tags": Guide("acme", failed="nothing is known of the tenant's mapping"),
-    "mapping": Guide("acme owner", "the database, or tenants.yaml", failed="nothing is known of the tenant's mapping"),
-    "audit verify": Guide(
-        "acme --public-key public.pem --checkpoint kept.jsonl", failed="the chain is damaged, or there is none"
+    "frameworks": CommandHelp("acme", "the database, if a tenant is given", failure="the tenant has no version"),
+    "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
+    "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),
+    "audit verify": CommandHelp(
+        "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged, or there is none"
     ),
-    "audit show": Guide('acme --kind "sync ended" --since 2026-03-01 --limit 20', failed="there is no trail"),
-    "audit checkpoint": Guide(
+    "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20', failure="there is no trail"),
+    "audit checkpoint": CommandHelp(
         "acme",
         "the database, and the key that VERIFYWISE_AUDIT_SIGNING_KEY refers to",
         "the checkpoints in the database",
         "there is no trail",
         "the checkpoint, a line of JSON",
     ),
-    "audit export": Guide(
-        "acme --output acme.jsonl", failed="there is no trail", written="a line of JSON for each entry and checkpoint"
+    "audit export": CommandHelp(
+        "acme --output acme.jsonl",
+        failure="there is no trail",
+        program_output="a line of JSON for each entry and each checkpoint",
     ),
-    "audit new-key": Guide("signing.pem", _NEITHER, "the new file alone"),
+    "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only"),
 }
-"""By the words that name the command."""
+"""By the path of the command."""

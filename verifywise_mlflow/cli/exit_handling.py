@@ -1,4 +1,4 @@
-"""How a command ends where it is stopped, or where its output cannot be written: with a sentence and an exit code."""
+"""How a command ends when it is interrupted or when its output cannot be written: a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from pathlib import Path
 
 import typer
 
-from verifywise_mlflow.cli.command_help import FAILED, INTERRUPTED, NOT_READ
-from verifywise_mlflow.cli.output import NO_ROOM, fail
-from verifywise_mlflow.common.signals import interruptible, write_unknown_letters_as_escapes
+from verifywise_mlflow.cli.command_help import BROKEN_PIPE, FAILED, INTERRUPTED
+from verifywise_mlflow.cli.output import OUTPUT_ERRNOS, fail
+from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
 
 
 @contextmanager
-def orderly() -> Iterator[None]:
-    """End what the block does without a traceback, whoever stops it and whatever becomes of its output."""
-    _open_what_is_closed()
+def clean_exit() -> Iterator[None]:
+    """Run the block; a signal or a failing output ends it with an exit code instead of a traceback."""
+    _reopen_closed_streams()
     try:
         with interruptible():
             try:
                 yield
             finally:
-                sys.stdout.flush()  # now, while somebody can be told that it fails
+                sys.stdout.flush()  # now, while an error can still be reported
     except BrokenPipeError:
-        _stop_writing()
-        raise typer.Exit(NOT_READ) from None
+        _discard_output()
+        raise typer.Exit(BROKEN_PIPE) from None
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # rich has stopped writing, and would end with 1
-            raise typer.Exit(NOT_READ) from None
+        if isinstance(end.__context__, BrokenPipeError):  # rich has stopped writing, and would exit with 1
+            raise typer.Exit(BROKEN_PIPE) from None
         raise
     except OSError as error:
-        if error.filename is not None or error.errno not in NO_ROOM:
-            raise  # a mistake of ours
-        _stop_writing()
+        if error.filename is not None or error.errno not in OUTPUT_ERRNOS:
+            raise  # a bug of ours
+        _discard_output()
         fail(f"input or output failed: {error.strerror}", FAILED, as_json=False)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED, as_json=False)
 
 
-def _open_what_is_closed() -> None:
-    """Let what is printed go somewhere: away, where a stream was closed; as escapes, where it knows few letters."""
-    nowhere = Path(os.devnull)
-    sys.stdout = sys.stdout or nowhere.open("w")
-    sys.stderr = sys.stderr or nowhere.open("w")
-    write_unknown_letters_as_escapes()
+def _reopen_closed_streams() -> None:
+    """Send output to the null device if a stream was closed; escape characters that a stream cannot encode."""
+    null_device = Path(os.devnull)
+    sys.stdout = sys.stdout or null_device.open("w")
+    sys.stderr = sys.stderr or null_device.open("w")
+    escape_unencodable_output()
 
 
-def _stop_writing() -> None:
-    """What is still to be written goes nowhere: else the interpreter would complain about it at its end."""
+def _discard_output() -> None:
+    """Send unwritten output to the null device, so that the interpreter does not complain about it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

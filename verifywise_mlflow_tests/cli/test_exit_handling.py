@@ -111,7 +111,7 @@ def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
         assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
     with store.begin("acme") as session:
         (ended,) = (one for _, one in audit_log.entries(session, limit=10) if one.kind == "sync ended")
-    assert (ended.outcome, ended.reason) == ("failed", "registered_models: it was interrupted")
+    assert (ended.outcome, ended.reason) == ("failed", "registered_models: the sync was interrupted")
     with store.exclusive("acme", wait_seconds=0):
         pass  # nobody holds the lock
 

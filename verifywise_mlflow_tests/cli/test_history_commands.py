@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.output import out
-from verifywise_mlflow.common.untrusted_text import display, escape_invisible
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record import FIELDS, FIELDS_BY_GROUP

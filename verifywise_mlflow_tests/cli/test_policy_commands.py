@@ -107,7 +107,9 @@ def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, chang
     with judged.begin_shared() as connection:
         # With another time, as a forger would who knows of the triggers.
         connection.execute(
-            text(f"UPDATE verifywise.compliance_results SET {change} WHERE rule_id = 'owned' AND version_number = 2")
+            text(
+                f"UPDATE verifywise_mlflow.compliance_results SET {change} WHERE rule_id = 'owned' AND version_number = 2"
+            )
         )
 
     told = answer("policy", "explain", "acme", "fraud", "2", "owned", code=1)
@@ -129,7 +131,7 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
         version=2,
     )
     with judged.begin("acme") as session:
-        before = session.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
+        before = session.execute(text("SELECT * FROM verifywise_mlflow.compliance_results ORDER BY 1, 2, 3, 4")).all()
 
     told = answer("policy", "diff", "acme", "--policy", str(proposed))
 
@@ -146,7 +148,7 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
     owned = next(one for one in changes if one["rule_id"] == "owned")
     assert owned["examples"] == [{"model_name": "fraud", "version_number": 2}]
     with judged.begin("acme") as session:
-        after = session.execute(text("SELECT * FROM verifywise.compliance_results ORDER BY 1, 2, 3, 4")).all()
+        after = session.execute(text("SELECT * FROM verifywise_mlflow.compliance_results ORDER BY 1, 2, 3, 4")).all()
     assert before == after
     assert "owned" in runner.invoke(app, ["policy", "diff", "acme", "--policy", str(proposed)]).stdout
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waiver_sync import grant_by_command
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import judge, keep, written_policy, written_rule
@@ -53,7 +53,7 @@ def test_the_rules_of_a_tenant_are_listed_with_their_open_and_their_waived_gaps(
     waiver = Waiver(
         rule="owned", model="pil?t", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
     )
-    grant_by_command(store, load_tenants()["acme"], waiver, now)
+    grant_waiver(store, load_tenants()["acme"], waiver, now)
     written_policy(policy, WITH_EXAMPLES, written_rule("newer", "owner != ''"))
     policy.with_name("tenants.yaml").write_text(
         policy.with_name("tenants.yaml").read_text().replace(", thresholds: {most: 20}", "")

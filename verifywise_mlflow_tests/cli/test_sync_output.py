@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from verifywise_mlflow.cli.commands.sync import _print_overview, _print_reports
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
-from verifywise_mlflow.pipeline.context import Progress, Stage, StageReport, Unreadable
+from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageReport
 
 HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
 
 
 def test_no_name_or_reason_moves_the_terminal_or_makes_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(unreadable=[Unreadable("model version", HOSTILE, HOSTILE)], notes=[HOSTILE])
+    progress = Progress(read_failures=[ReadFailure("model version", HOSTILE, HOSTILE)], notes=[Note(HOSTILE)])
     _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
     _print_overview("acme", Overview(1, 1, {"gaps": 1}, [Offender(HOSTILE, 1, "owner", "fail", HOSTILE)]))
 

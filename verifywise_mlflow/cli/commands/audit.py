@@ -1,4 +1,4 @@
-"""``verifywise-mlflow audit``: the trail, shown, verified, signed and exported."""
+"""``verifywise-mlflow audit``: show, verify, sign and export the audit trail."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
 from verifywise_mlflow.audit.verification import TrailReport
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
-from verifywise_mlflow.cli.arguments import Limit, moment
-from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, fail, out, table, unwritable
-from verifywise_mlflow.common.untrusted_text import escape_rich_markup
+from verifywise_mlflow.cli.arguments import Limit, parse_time
+from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, err, fail, fail_to_write, out, table
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head, signing_key
 
-app = typer.Typer(help="The audit trail of a tenant: shown, verified, signed, exported.", no_args_is_help=True)
+app = typer.Typer(help="Show, verify, sign and export the audit trail of a tenant.", no_args_is_help=True)
 
-# Not one of tenants.yaml: a trail outlives its tenant.
-TrailOf = Annotated[str, typer.Argument(metavar="TENANT", help="Whose trail; it need not be in tenants.yaml any more.")]
+# Not necessarily in tenants.yaml: a trail outlives its tenant.
+TrailOf = Annotated[
+    str,
+    typer.Argument(metavar="TENANT", help="The tenant whose trail is meant; it need not be in tenants.yaml any more."),
+]
 
 
 @app.command()
@@ -41,27 +45,27 @@ def verify(
     tenant: TrailOf,
     public_key: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A public key in PEM: only checkpoints that such a key signed count."),
+        typer.Option(metavar="FILE", help="A public key in PEM. Only checkpoints signed by one of these keys count."),
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Checkpoints that were kept elsewhere, one a line."),
+        typer.Option(metavar="FILE", help="Checkpoints saved elsewhere, one per line."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute a tenant's chain from the database; name the first bad entry and what was done to it."""
+    """Recompute the hash chain of a tenant's trail; report the first damaged entry and the kind of damage."""
     keys = [_public_key(path, as_json) for path in public_key or []]
-    kept = [one for path in checkpoint or [] for one in _checkpoints(path, as_json)]
-    with errors_as_sentences(as_json), _trail(tenant) as session:
-        _refuse_unknown(session, bool(kept), as_json)
-        # The checkpoints first: the chain that is read after them holds all that they speak of.
+    saved_checkpoints = [item for path in checkpoint or [] for item in _checkpoints(path, as_json)]
+    with exit_on_errors(as_json), _trail(tenant) as session:
+        _refuse_unknown(session, bool(saved_checkpoints), as_json)
+        # The checkpoints first: a chain that is read later contains every entry that they refer to.
         stored, length = audit_log.checkpoints(session), audit_log.length(session)
         with _progress(length, shown=not as_json) as show:
             report = verify_trail(
                 tenant,
                 audit_log.links(session),
                 stored,
-                external_checkpoints=kept,
+                external_checkpoints=saved_checkpoints,
                 keys=keys,
                 is_expected=audit_log.is_expected(session),
                 on_progress=show,
@@ -79,28 +83,30 @@ def verify(
 def show(
     tenant: TrailOf,
     since: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="From then on: 2026-03-03, in UTC.")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="Entries from this time on: 2026-03-03, in UTC."),
     ] = None,
     kind: Annotated[
-        EntryKind | None, typer.Option(metavar="KIND", help="Entries of this kind: 'sync ended', 'integrity event', …")
+        EntryKind | None,
+        typer.Option(metavar="KIND", help="Only entries of this kind: 'sync ended', 'integrity event', ..."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Print a tenant's entries, the newest last."""
-    with errors_as_sentences(as_json), _trail(tenant) as session:
+    """Print the entries of a tenant's trail, newest last."""
+    with exit_on_errors(as_json), _trail(tenant) as session:
         _refuse_unknown(session, False, as_json)
-        found = audit_log.entries(session, limit=limit, since=since, kind=kind)[::-1]
+        entries_found = audit_log.entries(session, limit=limit, since=since, kind=kind)[::-1]
     if as_json:
-        sys.stdout.write(json.dumps({"tenant": tenant, "entries": [_as_json(*one) for one in found]}) + "\n")
+        sys.stdout.write(json.dumps({"tenant": tenant, "entries": [_as_json(*item) for item in entries_found]}) + "\n")
         return
-    if not found:
-        out.print("There is no such entry.")
+    if not entries_found:
+        out.print("No such entry.")
         return
-    listed = table("#", "when (UTC)", "what", "outcome", "of", "reason")
-    for sequence, entry in found:
+    rows = table("#", "when (UTC)", "what", "outcome", "of", "reason")
+    for sequence, entry in entries_found:
         what = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
-        listed.add_row(
+        rows.add_row(
             str(sequence),
             f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             escape_rich_markup(entry.kind),
@@ -108,20 +114,20 @@ def show(
             escape_rich_markup(what),
             escape_rich_markup(entry.reason or ""),
         )
-    out.print(listed)
+    out.print(rows)
 
 
 @app.command()
 def checkpoint(tenant: TrailOf) -> None:
-    """Sign how far a tenant's trail has come, and print that as a line, to be kept elsewhere.
+    """Sign the current end of a tenant's trail and print the checkpoint as one line. Save it elsewhere.
 
-    The key is the one that VERIFYWISE_AUDIT_SIGNING_KEY refers to, as env:NAME or file:/absolute/path.
+    The signing key is the item that VERIFYWISE_AUDIT_SIGNING_KEY refers to: env:NAME or file:/absolute/path.
     """
-    with errors_as_sentences(as_json=False):
+    with exit_on_errors(as_json=False):
         key = signing_key()
         if key is None:
             fail(
-                f"set {SIGNING_KEY_VARIABLE} to a reference to the key that is to sign: see audit new-key",
+                f"set {SIGNING_KEY_VARIABLE} to a reference to the signing key; audit new-key creates one",
                 2,
                 as_json=False,
             )
@@ -137,10 +143,12 @@ def checkpoint(tenant: TrailOf) -> None:
 @app.command()
 def export(
     tenant: TrailOf,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; otherwise it is printed.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write. Without it, the trail is printed.")
+    ] = None,
 ) -> None:
-    """Write a tenant's trail as JSON Lines, which tools/verify_audit_export.py verifies without us."""
-    with errors_as_sentences(as_json=False), _trail(tenant) as session:
+    """Write a tenant's trail as JSON Lines. tools/verify_audit_export.py verifies it without this package."""
+    with exit_on_errors(as_json=False), _trail(tenant) as session:
         _refuse_unknown(session, False, as_json=False)
         stored = audit_log.checkpoints(session)
         written = (line.encode() + b"\n" for line in export_lines(audit_log.links(session), stored))
@@ -151,24 +159,24 @@ def export(
             with output.open("wb") as stream:
                 stream.writelines(written)
         except OSError as error:
-            unwritable(output, error, as_json=False)
+            fail_to_write(output, error, as_json=False)
 
 
 @app.command()
 def new_key(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Where to; there must be no such file.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to create. It must not exist.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write a new private key that only its owner may read, and print the public one, to be given to auditors."""
+    """Create a private key that only its owner can read, and print the public key for auditors."""
     key = SigningKey.generate()
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(key.pem())
     except OSError as error:
-        unwritable(path, error, as_json)
+        fail_to_write(path, error, as_json)
     if as_json:
-        told = {"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id}
-        sys.stdout.write(json.dumps(told) + "\n")
+        document = {"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id}
+        sys.stdout.write(json.dumps(document) + "\n")
     else:
         sys.stdout.write(key.public.pem())
 
@@ -180,7 +188,7 @@ def _trail(tenant: str) -> Iterator[TenantSession]:
 
 
 def _refuse_unknown(session: TenantSession, is_known: bool, as_json: bool) -> None:
-    """A name that nothing was ever written of is a slip, no empty trail."""
+    """Exit if the trail never existed: the name is misspelt, which is not the same as an empty trail."""
     if not is_known and not audit_log.head(session) and not audit_log.is_expected(session):
         fail(f"there is no trail of a tenant {session.tenant_id!r}", 1, as_json)
 
@@ -194,18 +202,18 @@ def _public_key(path: Path, as_json: bool) -> PublicKey:
 
 def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
     try:
-        found = [
+        entries_found = [
             Checkpoint.from_json_line(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
         ]
-        for one in found:
-            parse_claim(one)
+        for item in entries_found:
+            parse_claim(item)
     except (OSError, InvalidCheckpointError) as error:
         _unusable(path, error, as_json)
     except UnicodeDecodeError:
-        fail(f"{path}: it is not UTF-8 text", 2, as_json)
-    if not found:  # whoever kept none must not be told that they agree
-        fail(f"{path}: there is no checkpoint in it", 2, as_json)
-    return found
+        fail(f"{path}: the file is not UTF-8 text", 2, as_json)
+    if not entries_found:  # otherwise an empty file would count as agreement
+        fail(f"{path}: the file holds no checkpoint", 2, as_json)
+    return entries_found
 
 
 def _unusable(path: Path, error: Exception, as_json: bool) -> NoReturn:
@@ -219,14 +227,14 @@ def _progress(length: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda _: None
         return
     columns = (TextColumn("entries"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
-    drawn = err.is_terminal  # else rich leaves an empty line
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not drawn) as progress:
+    is_drawn = err.is_terminal  # otherwise rich leaves an empty line
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not is_drawn) as progress:
         task = progress.add_task("", total=length)
         yield lambda done: progress.update(task, completed=done)
 
 
 def _print_report(report: TrailReport) -> None:
-    whole = f"entries 1 to {report.entries:,}" if report.entries else "no entries"
+    chain_range = f"entries 1 to {report.entries:,}" if report.entries else "no entries"
     if report.damage:
         damage = report.damage
         out.print(
@@ -234,20 +242,24 @@ def _print_report(report: TrailReport) -> None:
             style="red",
             highlight=False,
         )
-        out.print(f"{whole} fit together", highlight=False)
+        out.print(f"{chain_range} are consistent", highlight=False)
     else:
         out.print(
-            f"{escape_rich_markup(report.tenant_id)}: {whole} are one unbroken chain", style="green", highlight=False
+            f"{escape_rich_markup(report.tenant_id)}: {chain_range} form one unbroken chain",
+            style="green",
+            highlight=False,
         )
-        out.print(f"its end is {report.head}", highlight=False, soft_wrap=True)
-    judged = "their signatures were verified" if report.signatures_judged else "their signatures were NOT judged"
+        out.print(f"the hash of the last entry is {report.head}", highlight=False, soft_wrap=True)
+    signature_state = (
+        "their signatures were verified" if report.signatures_judged else "their signatures were NOT verified"
+    )
     out.print(
-        f"{report.checkpoints:,} checkpoints agree, the last at entry {report.vouched:,}; {judged}"
-        f"{'' if report.signatures_judged else ': give --public-key'}",
+        f"{report.checkpoints:,} checkpoints agree, the last at entry {report.vouched:,}; {signature_state}"
+        f"{'' if report.signatures_judged else ': pass --public-key'}",
         highlight=False,
     )
     if not report.damage and report.vouched < report.entries:
-        out.print(f"no checkpoint speaks of entries {report.vouched + 1:,} to {report.entries:,}", highlight=False)
+        out.print(f"no checkpoint covers entries {report.vouched + 1:,} to {report.entries:,}", highlight=False)
 
 
 def _as_json(sequence: int, entry: AuditEntry) -> dict[str, object]:

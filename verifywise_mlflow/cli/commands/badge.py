@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
-from verifywise_mlflow.cli.output import errors_as_sentences, fail
-from verifywise_mlflow.common.untrusted_text import json_ready
+from verifywise_mlflow.cli.display import json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.badges import badge_report
@@ -22,7 +23,7 @@ app = typer.Typer()
 
 
 class Format(StrEnum):
-    """How a badge is printed."""
+    """The output format of a badge."""
 
     SVG = "svg"
     JSON = "json"
@@ -34,16 +35,18 @@ def badge(
     model: ModelName,
     version: Annotated[
         int | None,
-        typer.Argument(metavar="[VERSION]", help="The version's number; otherwise the model's badge.", min=1),
+        typer.Argument(metavar="[VERSION]", help="The version's number. Without it, the model's badge.", min=1),
     ] = None,
-    written: Annotated[Format, typer.Option("--format", help="A picture, or an object for programs.")] = Format.SVG,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="An image, or an object for programs.")
+    ] = Format.SVG,
 ) -> None:
-    """Print the badge of a version or of a model, for other systems to show.
+    """Print the badge of a version or of a model, for other systems to display.
 
-    It is taken from the store: nothing is read anew.
+    Reads the database only.
     """
-    as_json = written is Format.JSON
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    as_json = output_format is Format.JSON
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         found = badge_report(session, model, version, datetime.now(UTC))
     if found is None:
         of = f" version {version}" if version is not None else ""

@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import StoredTenantName, moment
+from verifywise_mlflow.cli.arguments import StoredTenantName, parse_time
 from verifywise_mlflow.cli.commands.show import origin
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown
-from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
+from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
+from verifywise_mlflow.cli.output import AsJson, out
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.history import Period, outcomes
 from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
@@ -26,61 +28,66 @@ app = typer.Typer()
 @app.command()
 def diff(
     tenant: StoredTenantName,
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Of this registered model alone.")] = None,
-    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Of this version alone.", min=1)] = None,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only this registered model.")] = None,
+    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Only this version.", min=1)] = None,
     since: Annotated[
         datetime,
-        typer.Option("--from", parser=moment, metavar="TIME", help="2026-03-03 is that day's beginning, in UTC."),
-    ] = ...,  # type: ignore[assignment]  # typer's word for an option that has to be given
+        typer.Option(
+            "--from",
+            parser=parse_time,
+            metavar="TIME",
+            help="Start time. 2026-03-03 means the start of that day in UTC.",
+        ),
+    ] = ...,  # type: ignore[assignment]  # how typer marks a required option
     until: Annotated[
-        datetime | None, typer.Option("--to", parser=moment, metavar="TIME", help="Now, if it is not given.")
+        datetime | None, typer.Option("--to", parser=parse_time, metavar="TIME", help="End time. The default is now.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what differs between a tenant's records as they were at two times, field by field.
+    """Print how a tenant's records changed between two times, field by field.
 
-    It is taken from the store: nothing is read anew. Exit code 0, whether anything differs or not.
+    Reads the database only. The exit code is 0 with or without differences.
     """
     try:
         period = Period(since, until or datetime.now(UTC), model, version)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from None
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        steps = ((after.key, differences(before, after)) for before, after in outcomes(session, period))
-        changed = [(key, found) for key, found in steps if found]
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        compared = ((after.key, differences(before, after)) for before, after in outcomes(session, period))
+        changed = [(key, field_changes) for key, field_changes in compared if field_changes]
         if not changed:
-            refuse_unknown(session, as_json)
+            require_known_tenant(session, as_json)
     if as_json:
         versions = [
-            {"model_name": name, "version_number": number, "differences": differences_as_json(found)}
-            for (name, number), found in changed
+            {"model_name": name, "version_number": number, "differences": differences_as_json(field_changes)}
+            for (name, number), field_changes in changed
         ]
-        told = {"tenant": tenant, "from": period.since, "to": period.until, "versions": versions}
-        sys.stdout.write(json.dumps(json_ready(told)) + "\n")
+        document = {"tenant": tenant, "from": period.since, "to": period.until, "versions": versions}
+        sys.stdout.write(json.dumps(json_ready(document)) + "\n")
         return
     out.print(Text(f"from {display(period.since)} to {display(period.until)} UTC"))
-    for (name, number), found in changed:
+    for (name, number), field_changes in changed:
         out.print(Text(f"{escape_invisible(name)} version {number}", style="bold"))
-        out.print(lines(found, indent="  "))
+        out.print(difference_lines(field_changes, indent="  "))
     if not changed:
-        out.print("No record differs.")
+        out.print("No record changed.")
 
 
-def differences_as_json(found: Sequence[Difference]) -> list[dict[str, object]]:
-    """Return differences for programs."""
-    return [{"path": one.path, "before": one.before, "after": one.after} for one in found]
+def differences_as_json(field_changes: Sequence[Difference]) -> list[dict[str, object]]:
+    """Return differences as JSON values."""
+    return [{"path": change.path, "before": change.before, "after": change.after} for change in field_changes]
 
 
-def lines(found: Sequence[Difference], indent: str = "") -> Text:
-    """Return differences for people: a line each."""
-    return Text("\n").join(_line(one, indent) for one in found)
+def difference_lines(field_changes: Sequence[Difference], indent: str = "") -> Text:
+    """Return differences as text, one per line."""
+    return Text("\n").join(_line(change, indent) for change in field_changes)
 
 
-def _line(one: Difference, indent: str) -> Text:
-    if one.path == ("record",):
-        return Text(f"{indent}{'first seen' if one.before is None else 'not known'}")
-    before, after = (_shown(one.path, value) for value in (one.before, one.after))
-    return Text.assemble(indent, (escape_invisible(one.field), "cyan"), ": ", before, " → ", after)
+def _line(change: Difference, indent: str) -> Text:
+    if change.path == ("record",):
+        return Text(f"{indent}{'first seen' if change.before is None else 'not recorded'}")
+    before, after = (_shown(change.path, value) for value in (change.before, change.after))
+    return Text.assemble(indent, (escape_invisible(change.field), "cyan"), ": ", before, " → ", after)
 
 
 def _shown(path: Sequence[str], value: object) -> Text:

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, moment
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, out, refuse_unknown, table
-from verifywise_mlflow.common.untrusted_text import display, json_ready
+from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, parse_time
+from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
+from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle
 from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, SeenEvent
@@ -25,21 +26,30 @@ app = typer.Typer()
 @app.command()
 def events(
     tenant: StoredTenantName,
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Of this registered model alone.")] = None,
-    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Of this version alone.", min=1)] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Only events of this registered model.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Argument(metavar="[VERSION]", help="Only events of this version.", min=1)
+    ] = None,
     kind: Annotated[EventKind | None, typer.Option(help="Only events of this kind.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Seen then or later: 2026-03-03, in UTC.")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="Recorded at or after this time: 2026-03-03, in UTC."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Seen before then: 2026-03-04T12:00Z.")
+        datetime | None,
+        typer.Option(parser=parse_time, metavar="TIME", help="Recorded before this time: 2026-03-04T12:00Z."),
     ] = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Print what became of a tenant's models and versions, the newest last; taken from the store."""
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        found = lifecycle.events_of(
+    """Print the lifecycle events of a tenant's models and versions, newest last.
+
+    Reads the database only.
+    """
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        entries = lifecycle.events_of(
             session,
             model,
             version,
@@ -48,29 +58,29 @@ def events(
             until=until,
             limit=limit,
         )
-        if not found:
-            refuse_unknown(session, as_json)
+        if not entries:
+            require_known_tenant(session, as_json)
     if as_json:
-        told = [{**asdict(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
-        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "events": told})) + "\n")
-    elif found:
-        _print_events(found)
+        documents = [{**asdict(entry.event), "seen_at": entry.seen_at, "sync_id": entry.sync_id} for entry in entries]
+        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "events": documents})) + "\n")
+    elif entries:
+        _print_events(entries)
     else:
-        out.print("There is no such event.")
+        out.print("No such event is recorded.")
 
 
-def _print_events(found: Sequence[SeenEvent]) -> None:
-    listed = table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
-    for one in found:
-        event = one.event
-        told = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
-        listed.add_row(
-            display(one.seen_at),
+def _print_events(entries: Sequence[SeenEvent]) -> None:
+    rows = table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
+    for entry in entries:
+        event = entry.event
+        label = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
+        rows.add_row(
+            display(entry.seen_at),
             display(event.model_name),
             display(event.version_number),
-            display(told),
+            display(label),
             display(event.previous),
             display(event.value),
             display(event.happened_at),
         )
-    out.print(listed)
+    out.print(rows)

@@ -11,77 +11,84 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import inert
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.coverage import (
     ClauseCoverage,
+    ClauseState,
     FrameworkCoverage,
-    Standing,
-    State,
-    coverage,
-    references_of,
+    VersionEvidence,
+    clause_references,
+    framework_coverage,
 )
 from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalogue
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.tenants.loading import VARIABLE, load_tenants
+from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE, load_tenants
+
+app = typer.Typer()
 
 
 @app.command()
 def frameworks(
     tenant: Annotated[
         str | None,
-        typer.Argument(metavar="[TENANT]", help="Its name in the database. Without one: what MLflow can show at all."),
+        typer.Argument(
+            metavar="[TENANT]", help="The tenant's name in the database. Without it, what MLflow can show in general."
+        ),
     ] = None,
     framework: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this framework alone, as 'EU AI Act'.")
+        str | None, typer.Option(metavar="NAME", help="Only this framework, for example 'EU AI Act'.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how much a tenant's records show of each clause of each framework, with what MLflow cannot show at all."""
-    with errors_as_sentences(as_json):
-        named = _named_in_tenants_yaml(tenant) if tenant and framework is None else ()
-    chosen = _chosen(named or ((framework,) if framework else ()), as_json)
+    """Show how much evidence a tenant's records hold for each clause of each framework.
+
+    Clauses that MLflow holds no information on are listed as blanks.
+    """
+    with exit_on_errors(as_json):
+        selected_names = _selected_in_tenants_yaml(tenant) if tenant and framework is None else ()
+    selected = _select(selected_names or ((framework,) if framework else ()), as_json)
     if tenant is None:
-        covered = coverage(chosen, references_of(default_policy().rules), ())
+        coverages = framework_coverage(selected, clause_references(default_policy().rules), ())
     else:
-        with errors_as_sentences(as_json), Store(database_url()) as store:
-            covered = coverage_of(store, tenant, chosen)
-        if not covered[0].versions:
-            fail(f"there is no living version of the tenant {tenant!r}", 1, as_json)
+        with exit_on_errors(as_json), Store(database_url()) as store:
+            coverages = coverage_of(store, tenant, selected)
+        if not coverages[0].version_count:
+            fail(f"the tenant {tenant!r} has no version in MLflow", 1, as_json)
     if as_json:
-        told = [_told(one, tenant) for one in covered]
-        answer = {"tenant": tenant, "chosen_in_tenants_yaml": bool(named), "frameworks": told}
-        sys.stdout.write(json.dumps(answer) + "\n")
+        documents = [_as_json(entry, tenant) for entry in coverages]
+        document = {"tenant": tenant, "chosen_in_tenants_yaml": bool(selected_names), "frameworks": documents}
+        sys.stdout.write(json.dumps(document) + "\n")
         return
-    for one in covered:
-        _print(one, tenant)
-    if named:
-        out.print("These are the frameworks that tenants.yaml names for the tenant; --framework shows another.")
+    for entry in coverages:
+        _print(entry, tenant)
+    if selected_names:
+        out.print("tenants.yaml selects these frameworks for the tenant; --framework shows another one.")
 
 
-def _named_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
-    """Return the frameworks that the tenant chose; none where there is no tenants.yaml, as an auditor has none."""
-    if not os.environ.get(VARIABLE):
+def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
+    """Return the frameworks that tenants.yaml selects; none without tenants.yaml, which an auditor does not have."""
+    if not os.environ.get(TENANTS_VARIABLE):
         return ()
-    described = load_tenants().get(tenant)
-    return described.compliance.frameworks if described else ()
+    configured = load_tenants().get(tenant)
+    return configured.compliance.frameworks if configured else ()
 
 
-def _chosen(names: Collection[str], as_json: bool) -> Sequence[Framework]:
+def _select(names: Collection[str], as_json: bool) -> Sequence[Framework]:
     known = {name.casefold(): framework for name, framework in catalogue().items()}
     for name in names:
         if name.casefold() not in known:
-            fail(f"there is no framework {name!r}; there are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
-    asked = {name.casefold() for name in names} or set(known)
-    return [framework for name, framework in known.items() if name in asked]
+            fail(f"there is no framework {name!r}; the frameworks are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
+    wanted = {name.casefold() for name in names} or set(known)
+    return [framework for name, framework in known.items() if name in wanted]
 
 
-def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
-    framework = covered.framework
+def _as_json(coverages: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
+    framework = coverages.framework
     return {
         "name": framework.name,
         "edition": framework.edition,
@@ -91,67 +98,67 @@ def _told(covered: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
             {}
             if tenant is None
             else {
-                "versions": covered.versions,
-                "states": {state.value: count for state, count in covered.states.items()},
+                "versions": coverages.version_count,
+                "states": {state.value: count for state, count in coverages.state_counts.items()},
             }
         ),
         "clauses": [
             {
-                "id": one.clause.id,
-                "about": one.clause.about,
-                "obtainable": one.clause.obtainable,
-                "direct": one.clause.direct,
-                "blank": one.clause.blank,
-                "confidence": one.clause.confidence,
-                "applicable_from": one.applicable_from.isoformat() if one.applicable_from else None,
-                "rules": one.rules,
+                "id": entry.clause.id,
+                "about": entry.clause.about,
+                "obtainable": entry.clause.obtainable,
+                "direct": entry.clause.direct,
+                "blank": entry.clause.blank,
+                "confidence": entry.clause.confidence,
+                "applicable_from": entry.applicable_from.isoformat() if entry.applicable_from else None,
+                "rules": entry.rules,
                 **(
                     {}
                     if tenant is None
                     else {
-                        "state": one.state,
-                        "versions": {standing.value: count for standing, count in one.versions.items()},
+                        "state": entry.state,
+                        "versions": {standing.value: count for standing, count in entry.version_counts.items()},
                     }
                 ),
             }
-            for one in covered.clauses
+            for entry in coverages.clauses
         ],
     }
 
 
-def _print(covered: FrameworkCoverage, tenant: str | None) -> None:
-    framework = covered.framework
+def _print(coverages: FrameworkCoverage, tenant: str | None) -> None:
+    framework = coverages.framework
     if tenant is None:
-        shown = table("clause", "about", "MLflow shows", "it does not show", title=framework.name)
-        for one in covered.clauses:
-            shown.add_row(one.clause.id, one.clause.about, one.clause.obtainable.value, one.clause.blank)
+        shown = table("clause", "about", "MLflow shows", "MLflow does not show", title=framework.name)
+        for entry in coverages.clauses:
+            shown.add_row(entry.clause.id, entry.clause.about, entry.clause.obtainable.value, entry.clause.blank)
     else:
-        title = f"{framework.name}: {escape(inert(tenant))}, {covered.versions:,} living versions"
+        title = f"{framework.name}: {escape(escape_invisible(tenant))}, {coverages.version_count:,} versions"
         shown = table("clause", "about", "state", "blank", title=title)
-        for one in covered.clauses:
-            is_counted = any(one.versions.values())
+        for entry in coverages.clauses:
+            is_counted = any(entry.version_counts.values())
             shown.add_row(
-                one.clause.id,
-                one.clause.about,
-                ": ".join(filter(None, (one.state.value, _counted(one)))),
-                one.clause.blank if is_counted or one.state is State.NOT_OBTAINABLE else "No rule asks for it.",
+                entry.clause.id,
+                entry.clause.about,
+                ": ".join(filter(None, (entry.state.value, _counted(entry)))),
+                entry.clause.blank if is_counted or entry.state is ClauseState.NOT_OBTAINABLE else "No rule covers it.",
             )
     out.print(shown)
     if tenant is not None:
-        out.print(", ".join(f"{count} {state.value}" for state, count in covered.states.items()))
+        out.print(", ".join(f"{count} {state.value}" for state, count in coverages.state_counts.items()))
     out.print(f"It covers {framework.covers}. {framework.source[0].upper()}{framework.source[1:]}.", highlight=False)
 
 
-def _counted(covered: ClauseCoverage) -> str:
-    counts = {word: sum(covered.versions[standing] for standing in group) for word, group in _WORDS.items()}
+def _counted(coverages: ClauseCoverage) -> str:
+    counts = {word: sum(coverages.version_counts[standing] for standing in group) for word, group in _WORDS.items()}
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
 
 
 _WORDS = {
-    "shown": (Standing.SHOWN,),
-    "in part": (Standing.IN_PART,),
-    "with gaps": (Standing.NOT_SHOWN, Standing.NOT_JUDGED, Standing.ERROR),
-    "failed": (Standing.FAILED,),
-    "not concerned": (Standing.NOT_APPLICABLE,),
+    "shown": (VersionEvidence.SHOWN,),
+    "in part": (VersionEvidence.IN_PART,),
+    "with gaps": (VersionEvidence.NOT_SHOWN, VersionEvidence.NOT_EVALUATED, VersionEvidence.ERROR),
+    "failed": (VersionEvidence.FAILED,),
+    "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
 """Of the table, where there is no room for all; ``--json`` has each by itself."""

@@ -13,11 +13,13 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber
-from verifywise_mlflow.cli.commands.diff import differences_as_json, lines
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
+from verifywise_mlflow.cli.commands.diff import difference_lines, differences_as_json
+from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries import history as kept
+from verifywise_mlflow.persistence.queries import history as stored_history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.repositories import lifecycle, waivers
@@ -30,79 +32,83 @@ app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that a sync saw or concluded of a version."""
+class HistoryEntry:
+    """One change in the history of a version."""
 
     at: datetime
     sync_id: str
     what: str
     """``event``, ``record``, ``verdict``, ``badge`` or ``waiver``."""
-    told: dict[str, object]
-    """For programs."""
+    document: dict[str, object]
+    """The change as JSON values."""
     text: Text
-    """For people."""
+    """The change as text for people."""
 
 
 @app.command()
 def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, as_json: AsJson = False) -> None:
-    """Print all that became of a version: its record, verdicts, badge and waivers, and its lifecycle events.
+    """Print the history of a version: its record, verdicts, badge, waivers and lifecycle events.
 
-    It is taken from the store: nothing is read anew.
+    Reads the database only.
     """
     key = (model, version)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        happenings = [
-            *_of_events(lifecycle.events_of(session, model, version)),
-            *_of_records(kept.states_of(session, key)),
-            *_of_verdicts(kept.verdict_states_of(session, key)),
-            *_of_badges(kept.badge_states_of(session, key)),
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        entries = [
+            *_event_entries(lifecycle.events_of(session, model, version)),
+            *_record_entries(stored_history.states_of(session, key)),
+            *_verdict_entries(stored_history.verdict_states_of(session, key)),
+            *_badge_entries(stored_history.badge_states_of(session, key)),
         ]
-        granted = waivers.kept(session) if happenings else []
-    happenings += _of_waivers(granted, key, {one.told["rule_id"] for one in happenings if one.what == "verdict"})
-    if not happenings:
+        granted = waivers.kept(session) if entries else []
+    entries += _waiver_entries(
+        granted, key, {entry.document["rule_id"] for entry in entries if entry.what == "verdict"}
+    )
+    if not entries:
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}", 1, as_json)
-    happenings.sort(key=lambda one: one.at)  # it keeps the order above among those of one sync
+    entries.sort(key=lambda entry: entry.at)  # stable: entries of the same time keep the order above
     if as_json:
-        told = [{"at": one.at, "sync_id": one.sync_id, "what": one.what, **one.told} for one in happenings]
-        answer = {"tenant": tenant, "model_name": model, "version_number": version, "history": told}
-        sys.stdout.write(json.dumps(json_ready(answer)) + "\n")
+        documents = [
+            {"at": entry.at, "sync_id": entry.sync_id, "what": entry.what, **entry.document} for entry in entries
+        ]
+        history_document = {"tenant": tenant, "model_name": model, "version_number": version, "history": documents}
+        sys.stdout.write(json.dumps(json_ready(history_document)) + "\n")
         return
     out.print(Text(f"{escape_invisible(model)} version {version}", style="bold"))
-    listed = table("seen (UTC)", "what", "how it changed", unbroken=("what",))
-    for sync_id, at_once in groupby(happenings, key=lambda one: one.sync_id):
-        listed.add_section()
-        listed.add_row(
+    rows = table("seen (UTC)", "what", "how it changed", unbroken=("what",))
+    for sync_id, entries_of_sync in groupby(entries, key=lambda entry: entry.sync_id):
+        rows.add_section()
+        rows.add_row(
             "",
             "",
-            Text(f"by sync {escape_invisible(sync_id)}" if sync_id else "by hand, or by an older release", "dim"),
+            Text(f"by sync {escape_invisible(sync_id)}" if sync_id else "by hand", "dim"),
         )
-        for one in at_once:
-            listed.add_row(display(one.at), one.what, one.text)
-    out.print(listed)
+        for entry in entries_of_sync:
+            rows.add_row(display(entry.at), entry.what, entry.text)
+    out.print(rows)
 
 
-def _of_events(events: Sequence[SeenEvent]) -> Iterator[Happening]:
+def _event_entries(events: Sequence[SeenEvent]) -> Iterator[HistoryEntry]:
     for seen in events:
         text = Text(escape_invisible(seen.event.sentence))
-        yield Happening(seen.seen_at, seen.sync_id, "event", asdict(seen.event), text)
+        yield HistoryEntry(seen.seen_at, seen.sync_id, "event", asdict(seen.event), text)
 
 
-def _of_records(states: Sequence[RecordState]) -> Iterator[Happening]:
+def _record_entries(states: Sequence[RecordState]) -> Iterator[HistoryEntry]:
     for before, after in pairwise([None, *states]):
-        assert after is not None  # only the first is none
-        found = differences(before, after)
-        told: dict[str, object] = {"differences": differences_as_json(found)}
-        yield Happening(after.span.held_from, after.span.sync_id, "record", told, lines(found))
+        assert after is not None  # only the first state is None
+        changes = differences(before, after)
+        document: dict[str, object] = {"differences": differences_as_json(changes)}
+        yield HistoryEntry(after.span.valid_from, after.span.sync_id, "record", document, difference_lines(changes))
 
 
-def _of_verdicts(states: Sequence[VerdictState]) -> Iterator[Happening]:
+def _verdict_entries(states: Sequence[VerdictState]) -> Iterator[HistoryEntry]:
     for rule_id in sorted({state.rule_id for state in states}):
         before: VerdictState | None = None
         for state in (state for state in states if state.rule_id == rule_id):
-            if before and before.span.held_until and before.span.held_until < state.span.held_from:
-                yield _no_longer_asked(before)
+            if before and before.span.valid_to and before.span.valid_to < state.span.valid_from:
+                yield _rule_retired(before)
                 before = None
-            told: dict[str, object] = {
+            document: dict[str, object] = {
                 "rule_id": rule_id,
                 "before": before.verdict if before else None,
                 "after": state.verdict,
@@ -111,42 +117,44 @@ def _of_verdicts(states: Sequence[VerdictState]) -> Iterator[Happening]:
             }
             text = Text(f"{escape_invisible(rule_id)}: {before.verdict + ' → ' if before else ''}{state.verdict}\n  ")
             text.append(display(state.reason))
-            yield Happening(state.span.held_from, state.span.sync_id, "verdict", told, text)
+            yield HistoryEntry(state.span.valid_from, state.span.sync_id, "verdict", document, text)
             before = state
-        if before and before.span.held_until:
-            yield _no_longer_asked(before)
+        if before and before.span.valid_to:
+            yield _rule_retired(before)
 
 
-def _no_longer_asked(last: VerdictState) -> Happening:
-    assert last.span.held_until is not None  # it has ended
-    told: dict[str, object] = {"rule_id": last.rule_id, "before": last.verdict, "after": None}
-    text = Text(f"{escape_invisible(last.rule_id)}: {last.verdict} → no longer asked")
-    return Happening(last.span.held_until, last.span.ended_by_sync_id or "", "verdict", told, text)
+def _rule_retired(last: VerdictState) -> HistoryEntry:
+    assert last.span.valid_to is not None  # it has ended
+    document: dict[str, object] = {"rule_id": last.rule_id, "before": last.verdict, "after": None}
+    text = Text(f"{escape_invisible(last.rule_id)}: {last.verdict} → rule no longer evaluated")
+    return HistoryEntry(last.span.valid_to, last.span.ended_by_sync_id or "", "verdict", document, text)
 
 
-def _of_badges(states: Sequence[BadgeState]) -> Iterator[Happening]:
+def _badge_entries(states: Sequence[BadgeState]) -> Iterator[HistoryEntry]:
     before: str | None = None
     for state in states:
-        told: dict[str, object] = {"before": before, "after": state.badge}
+        document: dict[str, object] = {"before": before, "after": state.badge}
         text = Text(f"{before} → {state.badge}" if before else state.badge, style="bold")
-        yield Happening(state.span.held_from, state.span.sync_id, "badge", told, text)
+        yield HistoryEntry(state.span.valid_from, state.span.sync_id, "badge", document, text)
         before = state.badge
 
 
-def _of_waivers(granted: Sequence[KeptWaiver], key: Key, judged: Collection[object]) -> Iterator[Happening]:
-    """A waiver ends with its last day, whether or not a sync has noted that."""
-    for one in granted:
-        waiver = one.waiver
-        if waiver.rule not in judged or not waiver.covers(waiver.rule, *key):
+def _waiver_entries(
+    granted: Sequence[KeptWaiver], key: Key, evaluated_rules: Collection[object]
+) -> Iterator[HistoryEntry]:
+    """Yield the start and end of each waiver. It expires with its last day, even before a sync records that."""
+    for entry in granted:
+        waiver = entry.waiver
+        if waiver.rule not in evaluated_rules or not waiver.covers(waiver.rule, *key):
             continue
         about = (
             f"{escape_invisible(waiver.rule)} on {escape_invisible(waiver.model)}: {escape_invisible(waiver.sentence)}"
         )
-        ends = [("granted", one.granted_at, one.sync_id)]
-        if one.ended == "withdrawn" and one.ended_at:
-            ends.append(("withdrawn", one.ended_at, ""))
+        ends = [("granted", entry.granted_at, entry.sync_id)]
+        if entry.end_reason == "withdrawn" and entry.ended_at:
+            ends.append(("withdrawn", entry.ended_at, ""))
         elif waiver.ends_at <= datetime.now(UTC):
             ends.append(("expired", waiver.ends_at, ""))
         for outcome, at, sync_id in ends:
-            told = {"waiver_id": one.waiver_id, "outcome": outcome, **waiver.model_dump(mode="json")}
-            yield Happening(at, sync_id, "waiver", told, Text(f"{outcome}: {about}"))
+            document = {"waiver_id": entry.waiver_id, "outcome": outcome, **waiver.model_dump(mode="json")}
+            yield HistoryEntry(at, sync_id, "waiver", document, Text(f"{outcome}: {about}"))

@@ -8,7 +8,8 @@ import typer
 
 from verifywise_mlflow.artifacts.model_signing.statement import NotExportableError, export_statement
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber
-from verifywise_mlflow.cli.output import errors_as_sentences, fail
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories.manifests import manifest_of
 from verifywise_mlflow.persistence.store import Store
@@ -22,17 +23,17 @@ def manifest(
     model: ModelName,
     version: VersionNumber,
 ) -> None:
-    """Print a version's files and hashes as the statement that OpenSSF Model Signing signs.
+    """Print the files and hashes of a version as an OpenSSF Model Signing statement.
 
-    It is taken from the store: nothing is read anew.
+    Reads the database only.
     """
-    with errors_as_sentences(as_json=False), Store(database_url()) as store, store.begin(tenant) as session:
-        kept = manifest_of(session, (model, version))
-    if kept is None:
-        what = f"{model!r} version {version} of the tenant {tenant!r}"
-        fail(f"there is no manifest of {what}: sync the tenant first", 1, as_json=False)
+    with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin(tenant) as session:
+        manifest_in_store = manifest_of(session, (model, version))
+    if manifest_in_store is None:
+        version_label = f"{model!r} version {version} of the tenant {tenant!r}"
+        fail(f"there is no manifest of {version_label}: sync the tenant first", 1, as_json=False)
     try:
-        statement = export_statement(kept)
+        statement = export_statement(manifest_in_store)
     except NotExportableError as error:
         fail(str(error), 1, as_json=False)
     sys.stdout.buffer.write(statement + b"\n")

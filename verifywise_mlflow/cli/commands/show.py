@@ -13,15 +13,17 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, moment
+from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, parse_time
 from verifywise_mlflow.cli.commands.waivers import waiver_as_json
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import display, escape_invisible, json_ready
+from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history
-from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Span, VerdictState
+from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
@@ -31,8 +33,8 @@ from verifywise_mlflow.persistence.store import Store
 app = typer.Typer()
 
 _ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
-"""Of the verdicts: the gaps first."""
-_COLOURS = {"pass": "green", "compliant": "green", "fail": "red", "error": "red", "non-compliant": "red"}
+"""Of the verdicts: gaps first."""
+_COLORS = {"pass": "green", "compliant": "green", "fail": "red", "error": "red", "non-compliant": "red"}
 
 
 @app.command()
@@ -42,56 +44,65 @@ def show(
     version: VersionNumber,
     as_of: Annotated[
         datetime | None,
-        typer.Option(parser=moment, metavar="TIME", help="As it was then: 2026-03-03 is that day's beginning, in UTC."),
+        typer.Option(
+            parser=parse_time,
+            metavar="TIME",
+            help="Show the state at this time. 2026-03-03 means the start of that day in UTC.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a version's record, where each value came from, and its verdicts; as of now or of any time.
+    """Print the record of a version, the origin of each value, and its verdicts, now or at any time.
 
-    It is taken from the store: nothing is read anew.
+    Reads the database only.
     """
     at = as_of or datetime.now(UTC)
     key = (model, version)
-    with errors_as_sentences(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         state = history.record_as_of(session, key, at)
         badge = history.badge_as_of(session, key, at)
         verdicts = history.verdicts_as_of(session, key, at)
-        waived = [one for one in waivers.holding(session, at) if _is_about(one, verdicts, key)]
+        active_waivers = [
+            stored_waiver
+            for stored_waiver in waivers.holding(session, at)
+            if _covers_a_gap(stored_waiver, verdicts, key)
+        ]
     if state is None:
         when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}{when}", 1, as_json)
     if as_json:
-        told = {
+        document = {
             "tenant": tenant,
             "as_of": at,
             **asdict(state),
             "badge": badge and asdict(badge),
             "verdicts": [asdict(verdict) for verdict in verdicts],
-            "waivers": [waiver_as_json(one) for one in waived],
+            "waivers": [waiver_as_json(stored_waiver) for stored_waiver in active_waivers],
         }
-        sys.stdout.write(json.dumps(json_ready(told)) + "\n")
+        sys.stdout.write(json.dumps(json_ready(document)) + "\n")
     else:
         _print_record(state, at)
-        _print_verdicts(badge, verdicts, [one.waiver for one in waived])
+        _print_verdicts(badge, verdicts, [stored_waiver.waiver for stored_waiver in active_waivers])
         out.print(
             Text(
-                "What it was before, and when it changed: "
-                f"verifywise-mlflow history {shlex.quote(escape_invisible(tenant))} {shlex.quote(escape_invisible(model))} {version}"
+                "For its history: "
+                f"verifywise-mlflow history {shlex.quote(escape_invisible(tenant))} "
+                f"{shlex.quote(escape_invisible(model))} {version}"
             )
         )
 
 
 def _print_record(state: RecordState, at: datetime) -> None:
     out.print(Text(f"{escape_invisible(state.record.model_name)} version {state.record.version_number}", style="bold"))
-    out.print(Text(f"as of {display(at)} UTC; this record held {_span(state.span)}"))
-    if state.gone_at:
-        out.print(Text(f"gone from MLflow since {display(state.gone_at)} UTC", style="red"))
+    out.print(Text(f"as of {display(at)} UTC; this record is valid {_span(state.span)}"))
+    if state.deleted_at:
+        out.print(Text(f"gone from MLflow since {display(state.deleted_at)} UTC", style="red"))
     for title, fields in FIELDS_BY_GROUP.items():
         out.print()
-        listed = table("field", "value", "from", title=f"[bold]{title}[/bold]")
+        rows = table("field", "value", "from", title=f"[bold]{title}[/bold]")
         for field in fields:
-            listed.add_row(field, display(getattr(state.record, field)), origin(state.origins.get(field)))
-        out.print(listed)
+            rows.add_row(field, display(getattr(state.record, field)), origin(state.origins.get(field)))
+        out.print(rows)
     out.print()
     for sentence in state.incomplete:
         out.print(Text("incomplete: ", style="yellow"), display(sentence), sep="")
@@ -99,49 +110,53 @@ def _print_record(state: RecordState, at: datetime) -> None:
         out.print(Text("finding: ", style="yellow"), display(finding.get("sentence")), sep="")
 
 
-def _print_verdicts(badge: BadgeState | None, verdicts: Sequence[VerdictState], waived: Sequence[Waiver]) -> None:
+def _print_verdicts(
+    badge: BadgeState | None, verdicts: Sequence[VerdictState], active_waivers: Sequence[Waiver]
+) -> None:
     if badge is None:
-        out.print("It had not been judged.")
+        out.print("It was not evaluated yet.")
         return
     out.print(
-        Text(badge.badge, style=_COLOURS.get(badge.badge, "yellow")), Text(f"badge held {_span(badge.span)}"), sep=": "
+        Text(badge.badge, style=_COLORS.get(badge.badge, "yellow")), Text(f"badge valid {_span(badge.span)}"), sep=": "
     )
-    listed = table("rule", "verdict, since", "reason", unbroken=("rule", "verdict, since"))
-    for verdict in sorted(verdicts, key=lambda one: _ORDER.index(one.verdict) if one.verdict in _ORDER else 0):
-        word = Text(verdict.verdict, style=_COLOURS.get(verdict.verdict, ""))
+    rows = table("rule", "verdict, since", "reason", unbroken=("rule", "verdict, since"))
+    for verdict in sorted(
+        verdicts, key=lambda verdict: _ORDER.index(verdict.verdict) if verdict.verdict in _ORDER else 0
+    ):
+        word = Text(verdict.verdict, style=_COLORS.get(verdict.verdict, ""))
         why = display(verdict.reason)
-        for waiver in waived:
+        for waiver in active_waivers:
             if verdict.verdict in OPEN and waiver.rule == verdict.rule_id:
                 why.append("\nwaived: ", style="cyan").append(display(waiver.sentence))
-        since = verdict.span.held_from.astimezone(UTC)
-        listed.add_row(display(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
-    out.print(listed)
+        since = verdict.span.valid_from.astimezone(UTC)
+        rows.add_row(display(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
+    out.print(rows)
 
 
-def _is_about(one: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
-    """Whether a waiver covers a gap of the version."""
+def _covers_a_gap(stored_waiver: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
+    """Return whether a waiver covers a gap of the version."""
     gaps = [verdict.rule_id for verdict in verdicts if verdict.verdict in OPEN]
-    return any(one.waiver.covers(rule_id, *key) for rule_id in gaps)
+    return any(stored_waiver.waiver.covers(rule_id, *key) for rule_id in gaps)
 
 
-def _span(span: Span) -> str:
-    made = f"from {display(span.held_from)} ({_sync(span.sync_id)})"
-    if span.held_until is None:
-        return f"{made} until now"
-    return f"{made} until {display(span.held_until)} ({_sync(span.ended_by_sync_id)})"
+def _span(span: Validity) -> str:
+    start = f"from {display(span.valid_from)} ({_sync(span.sync_id)})"
+    if span.valid_to is None:
+        return f"{start} until now"
+    return f"{start} until {display(span.valid_to)} ({_sync(span.ended_by_sync_id)})"
 
 
 def _sync(sync_id: str | None) -> str:
-    return f"sync {escape_invisible(sync_id)}" if sync_id else "by no sync"
+    return f"sync {escape_invisible(sync_id)}" if sync_id else "not by a sync"
 
 
-def origin(told: Mapping[str, object] | None) -> Text:
-    """Return where a value came from, and why from there: ``run tag owner: 'Risk Team'``."""
-    if told is None:
+def origin(entry: Mapping[str, object] | None) -> Text:
+    """Return the origin of a value, with the rule that chose it: ``run tag owner: 'Risk Team'``."""
+    if entry is None:
         return Text("")
-    text = f"{told.get('source')} {told.get('key')}"
-    if told.get("raw") is not None:
-        text += f": {told['raw']!r}"
-    if told.get("rule") is not None:
-        text += f" ({told['rule']})"
+    text = f"{entry.get('source')} {entry.get('key')}"
+    if entry.get("raw") is not None:
+        text += f": {entry['raw']!r}"
+    if entry.get("rule") is not None:
+        text += f" ({entry['rule']})"
     return display(text)

@@ -11,42 +11,47 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import TenantName, described_tenant
-from verifywise_mlflow.cli.output import AsJson, err, errors_as_sentences, out, table
-from verifywise_mlflow.common.untrusted_text import inert_markup
+from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
+from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, err, out, table
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
+
+app = typer.Typer()
 
 
 @app.command()
 def sync(
     tenant: TenantName,
     as_json: AsJson = False,
-    reconcile: Annotated[bool, typer.Option(help="Read all linked runs again, not only what is due.")] = False,
-    rehash: Annotated[bool, typer.Option(help="List and hash all artifacts again, not only what is due.")] = False,
+    reconcile: Annotated[bool, typer.Option(help="Read all linked runs again, not only those that are due.")] = False,
+    rehash: Annotated[
+        bool, typer.Option(help="List and hash all artifacts again, not only those that are due.")
+    ] = False,
     accept_removals: Annotated[
         str | None,
         typer.Option(
             metavar="WHO_AND_WHY",
-            help="Let a large loss pass that was held back: who has looked at the server and why, for the audit trail. "
-            "The server is still asked for each object.",
+            help="Accept removals that the removal guard holds back. State who checked the server, and why: the "
+            "text goes into the audit trail. Each object is still confirmed with the server.",
         ),
     ] = None,
 ) -> None:
     """Sync one tenant through all six stages, without Dagster; a server is only read, the database is written.
 
-    It may be interrupted or killed at any moment: the next one takes up where it ended.
+    It may be interrupted or killed at any parse_time: the next one takes up where it ended.
     """
-    with errors_as_sentences(as_json):
-        described = described_tenant(tenant)
+    with exit_on_errors(as_json):
+        configured = configured_tenant(tenant)
         with Store(database_url()) as store:
             with _progress(show=not as_json) as bars:
                 options = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
-                with Sync(described, store, options, show=bars.show) as run:
+                with Sync(configured, store, options, report_progress=bars.show) as run:
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
@@ -59,7 +64,7 @@ def sync(
 
 
 class _Bars:
-    """A progress bar a stage; none where a program reads the output."""
+    """One progress bar per stage; none if a program reads the output."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -85,8 +90,8 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
         yield _Bars(None)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
-    drawn = err.is_terminal  # else rich leaves an empty line
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not drawn) as progress:
+    is_drawn = err.is_terminal  # otherwise rich leaves an empty line
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not is_drawn) as progress:
         yield _Bars(progress)
 
 
@@ -102,24 +107,25 @@ def _print_reports(reports: list[StageReport]) -> None:
     out.print(shown)
     for report in reports:
         for note in report.progress.notes:
-            out.print(f"{report.stage.value}: {inert_markup(note)}", style="yellow", highlight=False)
-        for item in report.progress.unreadable[:10]:
+            out.print(f"{report.stage.value}: {escape_rich_markup(note.text)}", style="yellow", highlight=False)
+        for item in report.progress.read_failures[:10]:
             out.print(
-                f"could not be read: {item.kind} {inert_markup(item.name)}: {inert_markup(item.reason)}",
+                f"cannot read {item.kind} {escape_rich_markup(item.name)}: {escape_rich_markup(item.reason)}",
                 style="yellow",
                 highlight=False,
             )
-        if len(report.progress.unreadable) > 10:
-            out.print(f"… and {len(report.progress.unreadable) - 10} more, all in the audit trail", style="yellow")
+        if len(report.progress.read_failures) > 10:
+            out.print(f"... and {len(report.progress.read_failures) - 10} more, all in the audit trail", style="yellow")
 
 
 def _print_overview(tenant: str, glance: Overview) -> None:
     badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
-    out.print(f"{inert_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
+    out.print(f"{escape_rich_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
     for verdict in glance.worst:
         out.print(
-            f"  {inert_markup(verdict.model_name)} {verdict.version_number}: {inert_markup(verdict.rule_id)}: "
-            f"{inert_markup(verdict.reason)}",
+            f"  {escape_rich_markup(verdict.model_name)} {verdict.version_number}: "
+            f"{escape_rich_markup(verdict.rule_id)}: "
+            f"{escape_rich_markup(verdict.reason)}",
             highlight=False,
         )
 

@@ -1,4 +1,4 @@
-"""``verifywise-mlflow tags TENANT`` and ``verifywise-mlflow mapping TENANT FIELD``: how tags are read."""
+"""``verifywise-mlflow tags``: the tag-hygiene report."""
 
 from __future__ import annotations
 
@@ -6,87 +6,85 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from verifywise_mlflow.cli.app import app
-from verifywise_mlflow.cli.arguments import StoredTenantName, described_tenant
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, facts, fail, out, table
-from verifywise_mlflow.normalizer.findings import quoted
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
+from verifywise_mlflow.cli.arguments import StoredTenantName, configured_tenant
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
-from verifywise_mlflow.normalizer.mapping.value_sources import PLACED_FIELDS
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.tag_hygiene import adopted_mapping, tag_hygiene_under
-from verifywise_mlflow.tenants.loading import VARIABLE
+from verifywise_mlflow.services.tag_hygiene import current_mapping, hygiene_with_mapping
+from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE
 
-_SHOWN = 25
-"""Rows of each table; ``--json`` prints all."""
+app = typer.Typer()
 
-FieldName = Annotated[str, typer.Argument(metavar="FIELD", help="A field of the canonical record, such as owner.")]
+_MAX_ROWS = 25
+"""Rows of each table. ``--json`` prints all."""
 
 
 @app.command()
 def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
-    """Show what could be mended in a tenant's tags, or added to its mapping. Reads our store alone.
+    """Report which tags of a tenant cannot be interpreted, and suggest a mapping.
 
-    Without tenants.yaml the mapping is that of the last sync.
+    Reads the database only. Without tenants.yaml, the mapping is that of the last sync.
     """
-    with errors_as_sentences(as_json), Store(database_url()) as store:
-        report = tag_hygiene_under(store, tenant, _mapping_of(tenant, as_json))
+    with exit_on_errors(as_json), Store(database_url()) as store:
+        report = hygiene_with_mapping(store, tenant, mapping_of(tenant, as_json))
     if as_json:
         sys.stdout.write(json.dumps(asdict(report)) + "\n")
         return
-    out.print(f"{report.read_keys} of {report.read_keys + len(report.misspelt) + len(report.unmapped)} keys are read")
-    _show(
+    out.print(f"{report.read_keys} of {report.read_keys + len(report.misspelt) + len(report.unmapped)} keys are mapped")
+    _print_table(
         ("Keys that look misspelt", "probably", "fills"),
-        [(one.use, one.probably or "-", one.field or "-") for one in report.misspelt],
+        [(item.use, item.probably or "-", item.field or "-") for item in report.misspelt],
     )
-    _show(
+    _print_table(
         ("Values of no known form", "value", "field"),
-        [(one.found.use, quoted(one.found.value), one.field) for one in report.unknown_values],
+        [(item.found.use, quote(item.found.value), item.field) for item in report.unknown_values],
     )
-    _show(("Keys that fill no field",), [(one.use,) for one in report.unmapped])
+    _print_table(("Keys that fill no field",), [(item.use,) for item in report.unmapped])
     if report.is_cut:
-        out.print("There are more keys or values than are looked at: those that are used least are missing here.")
+        out.print("The tenant has more keys and values than the report examines: the least used ones are missing here.")
     if snippet := suggested_mapping(report):
-        out.print("\nMend the tags in MLflow, or say in tenants.yaml, under the tenant, what they mean:\n")
+        out.print("\nCorrect the tags in MLflow, or map them in tenants.yaml, under the tenant:\n")
         out.print(escape(snippet), highlight=False, soft_wrap=True)
 
 
-def _mapping_of(tenant: str, as_json: bool) -> TagMapping:
-    """What tenants.yaml says. Auditors have none: for them counts what the last sync went by."""
-    if os.environ.get(VARIABLE):
-        return default_mapping().extended_by(described_tenant(tenant).mapping)
+def mapping_of(tenant: str, as_json: bool) -> TagMapping:
+    """Return the mapping of tenants.yaml. Auditors have no such file: for them, that of the last sync."""
+    if os.environ.get(TENANTS_VARIABLE):
+        return default_mapping().extended_by(configured_tenant(tenant).mapping)
     with Store(database_url()) as store:
-        found = adopted_mapping(store, tenant)
+        found = current_mapping(store, tenant)
     if found is None:
-        fail(f"no record of a tenant {tenant!r} was ever built, and {VARIABLE} is not set", 1, as_json)
+        fail(f"no record of a tenant {tenant!r} exists, and {TENANTS_VARIABLE} is not set", 1, as_json)
     return found
 
 
-def _show(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str, ...]]]) -> None:
+def _print_table(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str, ...]]]) -> None:
     if not rows:
         return
     title, *others = headings
-    listed = table("key", *others, "where", "uses", "for example", title=title, right=("uses",))
-    for use, *cells in rows[:_SHOWN]:
+    listed = table("key", *others, "where", "uses", "example", title=title, right=("uses",))
+    for use, *cells in rows[:_MAX_ROWS]:
         model, version = use.example
-        example = f"{quoted(model)} version {version}" if version else quoted(model)
-        listed.add_row(*map(escape, (quoted(use.key), *cells, use.source, f"{use.uses:,}", example)))
+        example = f"{quote(model)} version {version}" if version else quote(model)
+        listed.add_row(*map(escape, (quote(use.key), *cells, use.source, f"{use.uses:,}", example)))
     out.print(listed)
-    if len(rows) > _SHOWN:
-        out.print(f"… and {len(rows) - _SHOWN:,} more: see --json")
+    if len(rows) > _MAX_ROWS:
+        out.print(f"... and {len(rows) - _MAX_ROWS:,} more: see --json")
 
 
 def suggested_mapping(report: TagHygiene) -> str:
-    """Return the lines of YAML that would make the mapping know what the report is about; empty where all is known.
+    """Return YAML lines that would map the reported keys and values; empty if everything is mapped.
 
-    What only a person can tell is left to fill in, in capitals.
+    What only a person can decide is a placeholder in capitals.
     """
     lines = []
     keys: dict[str, list[str]] = {}
@@ -103,43 +101,5 @@ def suggested_mapping(report: TagHygiene) -> str:
         lines.append("  values:")
         for field, found in values.items():
             forms = ", ".join(NORMAL_FORMS[field])
-            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(found))[:5])}}}  # FORM is one of {forms}")
+            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(found))[:5])}}}  # FORM is item of {forms}")
     return "\n".join(["mapping:", *lines]) if lines else ""
-
-
-@app.command()
-def mapping(tenant: StoredTenantName, field: FieldName, as_json: AsJson = False) -> None:
-    """Show how a field of the record is filled for a tenant: from which places, by which keys, in which forms.
-
-    Without tenants.yaml the mapping is that of the last sync.
-    """
-    if field not in PLACED_FIELDS:
-        fail(f"{field!r} is no field whose place is chosen; there are {', '.join(PLACED_FIELDS)}", 2, as_json)
-    with errors_as_sentences(as_json):
-        whole = _mapping_of(tenant, as_json)
-    rule = rule_of(field, whole)
-    if as_json:
-        sys.stdout.write(json.dumps({"field": field, **rule, "mapping_digest": whole.digest()}) + "\n")
-        return
-    listed = facts()
-    for name, said in rule.items():
-        listed.add_row(name.replace("_", " "), escape("\n".join(said)))
-    out.print(listed)
-
-
-def rule_of(field: str, whole: TagMapping) -> dict[str, list[str]]:
-    """Return how a field is filled, the best place, key and form first; only what there is for the field."""
-    forms = {form: list(ways) for form, ways in whole.values.get(field, {}).items()}
-    for form, globs in whole.value_patterns.get(field, {}).items():
-        forms.setdefault(form, []).extend(globs)
-    aliases = whole.aliases if field == "lifecycle_stage" else {}
-    said = {
-        "first_place_that_has_one": [str(place) for place in whole.precedence.get(field, ())],
-        "keys": list(whole.synonyms.get(field, ())),
-        "key_patterns": list(whole.key_patterns.get(field, ())),
-        "keys_that_ask": list(whole.questions.get(field, {})),
-        "aliases": [f"{stage}: {', '.join(names)}" for stage, names in aliases.items()],
-        "forms": [f"{form}: {', '.join(ways)}" for form, ways in forms.items()],
-        "stated_for_all_versions": [whole.defaults[field]] if field in whole.defaults else [],
-    }
-    return {name: lines for name, lines in said.items() if lines}

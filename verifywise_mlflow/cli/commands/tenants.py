@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.output import AsJson, errors_as_sentences, fail, out, table
-from verifywise_mlflow.common.untrusted_text import escape_rich_markup
+from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -19,76 +20,82 @@ from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_ke
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 
-app = typer.Typer(help="Check tenants.yaml, and list who is in it; or erase who is no longer.")
+app = typer.Typer(help="Validate tenants.yaml with its policies and waivers, and list the tenants.")
 
 
 @app.callback(invoke_without_command=True)
-def listed(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check tenants.yaml, and the policies and waivers that it names; list who is in it; or erase who is no longer."""
+def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
+    """Validate tenants.yaml with its policies and waivers, and list the tenants."""
     if context.invoked_subcommand:
         return
-    with errors_as_sentences(as_json):
-        described = load_tenants()
-        for one in described.values():
-            load_rules(one)
-            load_tenant_waivers(one)
+    with exit_on_errors(as_json):
+        configured = load_tenants()
+        for tenant_config in configured.values():
+            load_rules(tenant_config)
+            load_tenant_waivers(tenant_config)
     if as_json:
-        rows = {name: {"tracking_uri": one.tracking_uri, "workspace": one.workspace} for name, one in described.items()}
-        sys.stdout.write(json.dumps(rows) + "\n")
+        documents = {
+            name: {"tracking_uri": tenant_config.tracking_uri, "workspace": tenant_config.workspace}
+            for name, tenant_config in configured.items()
+        }
+        sys.stdout.write(json.dumps(documents) + "\n")
         return
-    shown = table("tenant", "tracking server", "workspace", "credentials", "artifacts")
-    for name, one in described.items():
-        artifacts = "hashed" if one.artifacts.hash else "listed"
-        shown.add_row(
+    rows = table("tenant", "tracking server", "workspace", "credentials", "artifacts")
+    for name, tenant_config in configured.items():
+        artifacts = "hashed" if tenant_config.artifacts.hash else "listed"
+        rows.add_row(
             escape_rich_markup(name),
-            escape_rich_markup(one.tracking_uri),
-            escape_rich_markup(one.workspace or "-"),
-            one.auth.kind,
-            artifacts if one.artifacts.manifests else "off",
+            escape_rich_markup(tenant_config.tracking_uri),
+            escape_rich_markup(tenant_config.workspace or "-"),
+            tenant_config.auth.kind,
+            artifacts if tenant_config.artifacts.manifests else "off",
         )
-    out.print(shown)
+    out.print(rows)
 
 
 @app.command()
 def erase(
-    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="One that tenants.yaml describes no longer.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="A tenant that is no longer in tenants.yaml.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase what is kept of a tenant: records, verdicts, histories, all but its audit trail. Takes the owner's URL.
+    """Erase a tenant: records, verdicts and histories, everything except its audit trail. Needs the owner's URL.
 
-    The trail and its checkpoints are append-only; they stay, and tell who erased how much. Dagster's own database is
-    not touched. Exit code 2 if the tenant is in tenants.yaml still.
+    The trail and its checkpoints are append-only: they stay, and record who erased how many rows. Dagster's own
+    database is not changed. Exit code 2 if tenants.yaml still has the tenant.
     """
-    with errors_as_sentences(as_json):
+    with exit_on_errors(as_json):
         if tenant in load_tenants():
-            fail(f"{tenant} is in tenants.yaml: take it out first, or the next sync brings it back", 2, as_json)
+            fail(f"tenants.yaml still has {tenant}: remove it there first, or the next sync brings it back", 2, as_json)
         key = signing_key()
         with Store(database_url()) as store:
             with store.begin(tenant) as session:
                 role_grants.refuse_all_but_the_owner(session.connection, "to erase a tenant")
-                kept = erasure.kept_of(session)
-            if not kept:
-                fail(f"nothing is kept of a tenant {tenant!r}", 1, as_json)
+                stored_row_counts = erasure.kept_of(session)
+            if not stored_row_counts:
+                fail(f"the database holds nothing of a tenant {tenant!r}", 1, as_json)
             if not yes:
-                _ask(tenant, kept, as_json)
-            counts = erasure.erase(store, tenant, datetime.now(UTC))
-            if key:  # no later sync will sign the end of this trail
+                _confirm(tenant, stored_row_counts, as_json)
+            row_counts = erasure.erase(store, tenant, datetime.now(UTC))
+            if key:  # no later sync will sign this trail
                 with store.begin(tenant) as session:
                     sign_chain_head(session, key, datetime.now(UTC))
     if as_json:
-        sys.stdout.write(json.dumps({"tenant": tenant, "outcome": "erased", "rows": dict(counts)}) + "\n")
+        sys.stdout.write(json.dumps({"tenant": tenant, "outcome": "erased", "rows": dict(row_counts)}) + "\n")
     else:
-        out.print(f"{sum(counts.values()):,} rows of {escape_rich_markup(tenant)} are erased. Its audit trail says so.")
+        out.print(
+            f"{sum(row_counts.values()):,} rows of {escape_rich_markup(tenant)} were erased. "
+            "The audit trail records it."
+        )
 
 
-def _ask(tenant: str, kept: dict[str, int], as_json: bool) -> None:
+def _confirm(tenant: str, stored_row_counts: dict[str, int], as_json: bool) -> None:
     if as_json:
-        fail("nobody can be asked where a program reads: say --yes", 2, as_json)
-    shown = table("table", "rows", right=("rows",))
-    for name, count in kept.items():
-        shown.add_row(name, f"{count:,}")
-    out.print(shown)
-    out.print("This cannot be undone. The audit trail and its checkpoints stay, as the proof.")
-    if typer.prompt("Type the tenant's name to erase all this") != tenant:
-        fail("that is not its name: nothing was erased", 1, as_json)
+        fail("--json cannot ask for confirmation: add --yes", 2, as_json)
+    rows = table("table", "rows", right=("rows",))
+    for name, count in stored_row_counts.items():
+        rows.add_row(name, f"{count:,}")
+    out.print(rows)
+    out.print("This cannot be undone. The audit trail and its checkpoints stay as proof.")
+    if typer.prompt("Type the tenant's name to erase these rows") != tenant:
+        fail("that is not the tenant's name: nothing was erased", 1, as_json)

@@ -1,0 +1,61 @@
+"""``verifywise-mlflow mapping``: how a field of the record is filled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from verifywise_mlflow.cli.arguments import StoredTenantName
+from verifywise_mlflow.cli.commands.tags import mapping_of
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, facts, fail, out
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.normalizer.record import PRECEDENCE_FIELDS
+
+app = typer.Typer()
+
+
+@app.command()
+def mapping(
+    tenant: StoredTenantName,
+    field: Annotated[str, typer.Argument(metavar="FIELD", help="A field of the canonical record, such as owner.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how a field of the record is filled for a tenant: sources, keys and values.
+
+    Without tenants.yaml, the mapping is that of the last sync.
+    """
+    if field not in PRECEDENCE_FIELDS:
+        fail(f"{field!r} is not a field that the mapping fills; these are: {', '.join(PRECEDENCE_FIELDS)}", 2, as_json)
+    with exit_on_errors(as_json):
+        tag_mapping = mapping_of(tenant, as_json)
+    rule = rule_of(field, tag_mapping)
+    if as_json:
+        sys.stdout.write(json.dumps({"field": field, **rule, "mapping_digest": tag_mapping.digest()}) + "\n")
+        return
+    rows = facts()
+    for name, lines_by_name in rule.items():
+        rows.add_row(name.replace("_", " "), escape("\n".join(lines_by_name)))
+    out.print(rows)
+
+
+def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
+    """Return how a field is filled: sources, keys and values in order of precedence, without empty parts."""
+    forms = {form: list(ways) for form, ways in tag_mapping.values.get(field, {}).items()}
+    for form, globs in tag_mapping.value_patterns.get(field, {}).items():
+        forms.setdefault(form, []).extend(globs)
+    aliases = tag_mapping.aliases if field == "lifecycle_stage" else {}
+    lines_by_name = {
+        "first_place_that_has_one": [str(place) for place in tag_mapping.precedence.get(field, ())],
+        "keys": list(tag_mapping.synonyms.get(field, ())),
+        "key_patterns": list(tag_mapping.key_patterns.get(field, ())),
+        "keys_that_ask": list(tag_mapping.questions.get(field, {})),
+        "aliases": [f"{stage}: {', '.join(names)}" for stage, names in aliases.items()],
+        "forms": [f"{form}: {', '.join(ways)}" for form, ways in forms.items()],
+        "stated_for_all_versions": [tag_mapping.defaults[field]] if field in tag_mapping.defaults else [],
+    }
+    return {name: lines for name, lines in lines_by_name.items() if lines}

@@ -1,0 +1,54 @@
+"""Values in the CLI's output: as text for people, and as JSON for ``--json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+
+from rich.markup import escape
+from rich.text import Text
+
+from verifywise_mlflow.common.canonical_json import finite_or_name
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+
+MAX_DISPLAY_LENGTH = 300
+"""Characters of one value; ``--json`` has all of it."""
+
+
+def escape_rich_markup(text: str) -> str:
+    """Return an untrusted text for a line that has Rich's markup: invisible characters and markup are escaped."""
+    return escape(escape_invisible(text))
+
+
+def display(value: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
+    """Return a value for people. Markup in it has no effect, and a long value is truncated."""
+    text = _text(value)
+    return Text(text if len(text) <= max_length else f"{text[:max_length]}… ({len(text)} characters)")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+    if isinstance(value, str):
+        return escape_invisible(value)
+    if isinstance(value, Mapping | list | tuple):
+        return escape_invisible(json.dumps(json_ready(value), ensure_ascii=False))
+    return str(value)
+
+
+def json_ready(value: object) -> object:
+    """Return a value in JSON's types: times in ISO 8601, NaN and the infinities as strings."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return finite_or_name(value)
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [json_ready(item) for item in value]
+    return value
