@@ -12,17 +12,18 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install azurite demo test pictures compat airgap airgap-test soak bench lint types contracts definitions check clean
+.PHONY: help install azurite demo test pictures compat airgap airgap-test soak bench lint types contracts definitions check clean docs prose
 
 help:
 	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
 	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
 	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
-	@echo "make pictures   the pictures of docs/guide.md, taken anew from a running Dagster by the browser tests"
+	@echo "make pictures   write the pictures of docs/how-to/dagster-tour.md from a running Dagster, by the browser tests"
+	@echo "make docs    build the documentation into build/docs, offline; fails on dead links"
 	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
 	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
 	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back (SOAK_ARGS=--help)"
-	@echo "make check   lint, types, import contracts, Dagster definitions"
+	@echo "make check   lint, types, import contracts, Dagster definitions, prose"
 	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
 
 install: $(READY)
@@ -128,7 +129,16 @@ definitions: $(READY)
 	$(BIN)/dagster definitions validate
 	$(BIN)/dg check defs
 
-check: lint types contracts definitions
+# The spelling and the language of documents, comments and docstrings: .codespellrc and tools/prose_rules.yaml.
+prose: $(READY)
+	$(BIN)/codespell
+	$(BIN)/python tools/check_prose.py
+
+# Strict: a dead link or anchor fails the build. The variable silences an announcement of the theme's authors.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: lint types contracts definitions prose
 
 clean:
 	# As root, Postgres runs as another account and may keep its data elsewhere: .demo/postgres is then a link to it.
