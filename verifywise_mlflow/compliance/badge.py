@@ -1,58 +1,98 @@
-"""One word for a registered model, out of those for its versions."""
+"""The badge: one word for a model version, and one for a registered model made from the badges of its versions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final, Literal, Protocol, TypeAlias
 
-from verifywise_mlflow.compliance.verdict import Badge
+from verifywise_mlflow.compliance.verdict import Verdict
+
+
+class Badge(StrEnum):
+    """One word for a model version."""
+
+    COMPLIANT = "compliant"
+    GAPS = "gaps"
+    NON_COMPLIANT = "non-compliant"
+    INCOMPLETE = "incomplete"
+
 
 VERSION_RULE: Final = (
     "non-compliant if a rule failed; else incomplete if the record could not be read completely or a rule could not be "
-    "evaluated; else gaps if a rule lacks evidence; else compliant. Waivers change nothing in it."
+    "evaluated; else gaps if a rule lacks evidence; else compliant. Waivers do not change it."
 )
 MODEL_RULE: Final = (
-    "the worst badge of the versions that count: non-compliant, then incomplete, then gaps, then compliant. Those in "
-    "production count; where none is, the newest one that is not archived; where all are archived, the newest. "
-    "Versions that are gone from MLflow do not count, and one that was not judged counts as incomplete."
+    "the worst badge of the versions that count: non-compliant, then incomplete, then gaps, then compliant. All "
+    "versions in production count; if there are none, the newest version that is not archived; if all are archived, "
+    "the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated counts as "
+    "incomplete."
 )
 
 _WORST_FIRST = (Badge.NON_COMPLIANT, Badge.INCOMPLETE, Badge.GAPS, Badge.COMPLIANT)
 
 
+class HasVerdict(Protocol):
+    """Anything with a verdict."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+
+
+def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
+    """Return the badge of a version by ``VERSION_RULE``: the worst verdict counts.
+
+    A failed rule outweighs everything, because it rests on values that were read. A record that could not be read
+    completely, or a rule that could not be evaluated, makes the badge ``incomplete`` before gaps are counted: the gaps
+    may close once the record is read.
+    """
+    verdicts = {result.verdict for result in results}
+    if Verdict.FAIL in verdicts:
+        return Badge.NON_COMPLIANT
+    if Verdict.ERROR in verdicts or not complete:
+        return Badge.INCOMPLETE
+    if Verdict.NOT_EVIDENCED in verdicts:
+        return Badge.GAPS
+    return Badge.COMPLIANT
+
+
 @dataclass(frozen=True, slots=True)
-class JudgedVersion:
-    """A living version of a model."""
+class EvaluatedVersion:
+    """A version of a model that exists in MLflow, with its badge."""
 
     version_number: int
     lifecycle_stage: str | None
     badge: Badge | None
-    """Null: not judged yet."""
+    """None: not evaluated yet."""
+
+
+SelectionReason: TypeAlias = Literal["in production", "newest that is not archived", "newest; all are archived"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBadge:
-    """A model's badge, and which versions made it."""
+    """A model's badge, the versions that count for it, and why these count."""
 
     badge: Badge
-    counted: tuple[int, ...]
-    because: Literal["in production", "newest that is not archived", "newest; all are archived"]
+    version_numbers: tuple[int, ...]
+    selected_because: SelectionReason
 
 
-def model_badge(versions: Sequence[JudgedVersion]) -> ModelBadge | None:
-    """Return the badge of a model by ``MODEL_RULE``; None for one without living versions."""
+def model_badge(versions: Sequence[EvaluatedVersion]) -> ModelBadge | None:
+    """Return the badge of a model by ``MODEL_RULE``; None for a model without existing versions."""
     if not versions:
         return None
     newest_first = sorted(versions, key=lambda version: -version.version_number)
-    because: Literal["in production", "newest that is not archived", "newest; all are archived"] = "in production"
-    counted = [version for version in newest_first if version.lifecycle_stage == "production"]
-    if not counted:
-        because = "newest that is not archived"
-        counted = [version for version in newest_first if version.lifecycle_stage != "archived"][:1]
-    if not counted:
-        because = "newest; all are archived"
-        counted = newest_first[:1]
-    badges = {version.badge or Badge.INCOMPLETE for version in counted}
+    reason: SelectionReason = "in production"
+    selected = [version for version in newest_first if version.lifecycle_stage == "production"]
+    if not selected:
+        reason = "newest that is not archived"
+        selected = [version for version in newest_first if version.lifecycle_stage != "archived"][:1]
+    if not selected:
+        reason = "newest; all are archived"
+        selected = newest_first[:1]
+    badges = {version.badge or Badge.INCOMPLETE for version in selected}
     worst = next(badge for badge in _WORST_FIRST if badge in badges)
-    return ModelBadge(worst, tuple(version.version_number for version in counted), because)
+    return ModelBadge(worst, tuple(version.version_number for version in selected), reason)

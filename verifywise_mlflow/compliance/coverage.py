@@ -1,7 +1,7 @@
-"""How much a tenant's records show of each clause of a framework. Pure: counted verdicts go in, a view comes out.
+"""How much a tenant's records show of each clause of a framework. Pure: takes counted verdicts, returns a report.
 
-A clause is never shown as more than the catalogue says that MLflow can show of it, and a clause of which nothing can
-be shown stands in the view like any other: the blanks are what an auditor looks for first.
+A clause is never reported as more than the catalogue says that MLflow can show, and a clause for which nothing can be
+shown is in the report like any other: auditors look for blanks first.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import Verdict
 
 
-class State(StrEnum):
-    """What a tenant's records show of a clause."""
+class ClauseState(StrEnum):
+    """How much a tenant's records show of a clause."""
 
     EVIDENCED = "evidenced"
-    """Every living version shows it. One that no rule is about does not: its stage may only be untold."""
+    """Every existing version shows it. A version that no rule applies to does not: its stage may not be recorded."""
     PARTLY = "partly"
-    DECLARED = "declared only"
+    DECLARED_ONLY = "declared only"
     NOTHING_SHOWN = "nothing shown"
-    """MLflow could show something of it, and no version does, or no rule asks."""
+    """MLflow could show a part, but no version does, or no rule checks it."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
 
 
-class Standing(StrEnum):
-    """How one version stands to a clause, by the verdicts of the rules that give evidence for it."""
+class VersionEvidence(StrEnum):
+    """How much one version shows of a clause, by the verdicts of the rules that give evidence for it."""
 
     FAILED = "failed"
-    """A rule found what speaks against it."""
+    """A rule found evidence against it."""
     ERROR = "error"
-    NOT_JUDGED = "not judged"
-    """A rule has given no verdict on it yet."""
+    NOT_EVALUATED = "not judged"
+    """A rule has not been evaluated on it yet."""
     IN_PART = "in part"
     """Some rules found evidence, others did not."""
     NOT_SHOWN = "not shown"
@@ -46,85 +46,85 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedAlike:
-    """Versions whose rules gave the same verdicts."""
+class VerdictGroup:
+    """Versions on which all rules gave the same verdicts."""
 
     verdicts: Mapping[str, str]
-    """Rule to verdict; empty where nothing was judged yet."""
-    versions: int
+    """Rule id to verdict; empty if the versions were not evaluated yet."""
+    version_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseCoverage:
-    """One clause, and how a tenant's living versions stand to it."""
+    """One clause, and how much a tenant's existing versions show of it."""
 
     clause: Clause
     applicable_from: date | None
     rules: tuple[str, ...]
-    """Those that give evidence for it."""
-    state: State
-    versions: Mapping[Standing, int]
-    """How many versions stand how; all of them zero where MLflow can show nothing, or no rule asks."""
+    """The rules that give evidence for it."""
+    state: ClauseState
+    version_counts: Mapping[VersionEvidence, int]
+    """Versions by how much they show; all counts are zero if MLflow can show nothing, or no rule checks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameworkCoverage:
-    """A framework, clause by clause, over a tenant's living versions."""
+    """A framework, clause by clause, over a tenant's existing versions."""
 
     framework: Framework
-    versions: int
+    version_count: int
     clauses: tuple[ClauseCoverage, ...]
 
     @property
-    def states(self) -> Mapping[State, int]:
-        """How many clauses are in which state, those in none included."""
-        counted = Counter(covered.state for covered in self.clauses)
-        return {state: counted[state] for state in State}
+    def state_counts(self) -> Mapping[ClauseState, int]:
+        """Clauses by state, including states without a clause."""
+        counts = Counter(clause.state for clause in self.clauses)
+        return {state: counts[state] for state in ClauseState}
 
 
 References: TypeAlias = Mapping[str, Collection[tuple[str, str]]]
-"""Rule to the clauses that it gives evidence for, each as its framework's name and its number."""
+"""Rule id to the clauses that the rule gives evidence for, each as its framework's name and its number."""
 
 
-def references_of(rules: Iterable[Rule]) -> References:
-    """Return which clauses rules give evidence for."""
-    return {rule.id: {(one.framework, one.clause) for one in rule.references} for rule in rules}
+def clause_references(rules: Iterable[Rule]) -> References:
+    """Return the clauses that each rule gives evidence for."""
+    return {rule.id: {(reference.framework, reference.clause) for reference in rule.references} for rule in rules}
 
 
-def coverage(
-    frameworks: Sequence[Framework], references: References, judged: Iterable[JudgedAlike]
+def framework_coverage(
+    frameworks: Sequence[Framework], references: References, groups: Iterable[VerdictGroup]
 ) -> tuple[FrameworkCoverage, ...]:
-    """Return what versions show of each clause of each framework.
+    """Return how much versions show of each clause of each framework.
 
     Args:
-        frameworks: what is asked about.
-        references: of the rules by which the versions were judged; verdicts of other rules count for nothing.
-        judged: the tenant's living versions. It is gone through once.
+        frameworks: the frameworks to report on.
+        references: those of the rules that the versions were evaluated against; verdicts of other rules do not count.
+        groups: the tenant's existing versions. It is iterated once.
     """
-    evidence = {
-        (framework.name, clause.id): _Evidence(
+    sources = {
+        (framework.name, clause.id): _EvidenceSource(
             tuple(rule_id for rule_id, clauses in references.items() if (framework.name, clause.id) in clauses),
             clause.shown_by == "records",
         )
         for framework in frameworks
         for clause in framework.clauses
     }
-    # Many clauses rest on the same rules.
-    counted: dict[_Evidence, Counter[Standing]] = {one: Counter() for one in evidence.values()}
-    versions = 0
-    for alike in judged:
-        versions += alike.versions
-        for one, standings in counted.items():
-            if one.rules or one.by_records:
-                standings[_standing(one.rules, alike.verdicts)] += alike.versions
+    # Many clauses rest on the same rules, so versions are counted per set of rules.
+    counts: dict[_EvidenceSource, Counter[VersionEvidence]] = {source: Counter() for source in sources.values()}
+    version_count = 0
+    for group in groups:
+        version_count += group.version_count
+        for source, by_evidence in counts.items():
+            if source.rules or source.is_records:
+                by_evidence[_version_evidence(source.rules, group.verdicts)] += group.version_count
     return tuple(
         FrameworkCoverage(
             framework,
-            versions,
+            version_count,
             tuple(
-                _covered(framework, clause, one.rules, counted[one])
+                _clause_coverage(framework, clause, source.rules, counts[source])
                 for clause in framework.clauses
-                for one in [evidence[framework.name, clause.id]]
+                for source in [sources[framework.name, clause.id]]
             ),
         )
         for framework in frameworks
@@ -132,46 +132,46 @@ def coverage(
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What gives evidence for a clause."""
+class _EvidenceSource:
+    """The source of evidence for a clause: rules, or the stored records themselves."""
 
     rules: tuple[str, ...]
-    by_records: bool
+    is_records: bool
 
 
-def _covered(
-    framework: Framework, clause: Clause, rule_ids: tuple[str, ...], standings: Mapping[Standing, int]
+def _clause_coverage(
+    framework: Framework, clause: Clause, rule_ids: tuple[str, ...], counts: Mapping[VersionEvidence, int]
 ) -> ClauseCoverage:
-    application = framework.application_of(clause)
+    application = framework.application_date_of(clause)
     return ClauseCoverage(
         clause,
         application.applicable_from if application else None,
         rule_ids,
-        _state(clause.obtainable, standings),
-        {standing: standings[standing] for standing in Standing},
+        _clause_state(clause.obtainable, counts),
+        {evidence: counts[evidence] for evidence in VersionEvidence},
     )
 
 
-def _standing(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> Standing:
-    """Return how versions stand that were judged so. Without a rule, the record itself is what is asked for."""
+def _version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> VersionEvidence:
+    """Return how much versions with these verdicts show. Without a rule, the record itself is the evidence."""
     given = {verdicts.get(rule_id) for rule_id in rule_ids}
     if Verdict.FAIL in given:
-        return Standing.FAILED
+        return VersionEvidence.FAILED
     if Verdict.ERROR in given:
-        return Standing.ERROR
+        return VersionEvidence.ERROR
     if None in given:
-        return Standing.NOT_JUDGED
+        return VersionEvidence.NOT_EVALUATED
     if Verdict.NOT_EVIDENCED in given:
-        return Standing.IN_PART if Verdict.PASS in given else Standing.NOT_SHOWN
-    return Standing.NOT_APPLICABLE if given == {Verdict.NOT_APPLICABLE} else Standing.SHOWN
+        return VersionEvidence.IN_PART if Verdict.PASS in given else VersionEvidence.NOT_SHOWN
+    return VersionEvidence.NOT_APPLICABLE if given == {Verdict.NOT_APPLICABLE} else VersionEvidence.SHOWN
 
 
-def _state(obtainable: Obtainable, standings: Mapping[Standing, int]) -> State:
+def _clause_state(obtainable: Obtainable, counts: Mapping[VersionEvidence, int]) -> ClauseState:
     if obtainable is Obtainable.NOT_OBTAINABLE:
-        return State.NOT_OBTAINABLE
-    if not standings[Standing.SHOWN] + standings[Standing.IN_PART]:
-        return State.NOTHING_SHOWN
-    if obtainable is Obtainable.DECLARED:
-        return State.DECLARED
-    is_whole = all(not count for standing, count in standings.items() if standing is not Standing.SHOWN)
-    return State.EVIDENCED if obtainable is Obtainable.EVIDENCED and is_whole else State.PARTLY
+        return ClauseState.NOT_OBTAINABLE
+    if not counts[VersionEvidence.SHOWN] + counts[VersionEvidence.IN_PART]:
+        return ClauseState.NOTHING_SHOWN
+    if obtainable is Obtainable.DECLARED_ONLY:
+        return ClauseState.DECLARED_ONLY
+    is_complete = all(not count for evidence, count in counts.items() if evidence is not VersionEvidence.SHOWN)
+    return ClauseState.EVIDENCED if obtainable is Obtainable.EVIDENCED and is_complete else ClauseState.PARTLY

@@ -1,9 +1,8 @@
-"""Judges records by a policy. Pure: a record goes in, one result per rule comes out, and it never raises."""
+"""Evaluates records against a policy. Pure: takes a record, returns one result per rule, and never raises."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,78 +12,85 @@ from typing import Final, TypeAlias, cast
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.input_hash import input_body, input_hash, kept_json, rule_digest
-from verifywise_mlflow.compliance.reason_text import missing, seen
-from verifywise_mlflow.compliance.rules.cel_expression import EvaluationError, Expression, compiled
-from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Shown, Subject, evidence_of
-from verifywise_mlflow.compliance.rules.field_paths import THRESHOLDS, TODAY, Path, at, dotted, selection_of
+from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, rule_digest, value_json, wording_digest
+from verifywise_mlflow.compliance.reason_text import error_text, reason_text
+from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression, compile_expression
+from verifywise_mlflow.compliance.rules.cel_variables import CelValue, Evidence, Subject, evidence_of
+from verifywise_mlflow.compliance.rules.field_paths import THRESHOLDS, TODAY, Path, dotted, selection_of, value_at
 from verifywise_mlflow.compliance.rules.policy import Policy
-from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merged
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
+from verifywise_mlflow.compliance.rules.rule import EXPRESSION_FIELDS, Rule
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
-REVISION: Final = 2
-"""Raised with each change of how rules are evaluated, or of what is kept beside a verdict: all are then judged anew."""
+REVISION: Final = 3
+"""Raised with each change of how rules are evaluated or of what is stored with a verdict: all records are then
+evaluated again."""
 
-_LONGEST_KEY: Final = 300
-"""Characters of an origin's key. MLflow's own limit is 250; another server may have none."""
+_MAX_ORIGIN_KEY_LENGTH: Final = 300
+"""Characters. MLflow's own limit is 250; another server may have none."""
 _ALWAYS: Final = "true"
 
-
-_Members: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+_Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _CompiledRule:
     rule: Rule
     digest: str
-    applies: Expression
-    evidenced: Expression
-    requires: Expression
-    kept: _Members
-    """What is kept beside its verdict, out of the evaluator's paths, in the order of canonical JSON."""
-    origins: _Members
-    """Whose origins are kept, out of the evaluator's names."""
+    wording: str
+    """Digest of what the reason is written from."""
+    applies: CelExpression
+    evidenced: CelExpression
+    requires: CelExpression
+    pick_values: _Picker
+    """Takes the values that are stored with the verdict from those of the evaluator, ordered as in canonical JSON."""
+    pick_origins: _Picker
+    """Takes the origins that are stored with the verdict from those of the evaluator."""
     thresholds_json: str
     uses_today: bool
 
 
 class Evaluator:
-    """A policy, ready to judge any number of records on one day."""
+    """A compiled policy that evaluates any number of records on one day."""
 
     def __init__(self, policy: Policy | RuleSet, *, today: date | None = None) -> None:
-        """Compile it. Without a day, what looks at ``today`` is not evidenced."""
-        rules = policy if isinstance(policy, RuleSet) else merged([policy])
+        """Compile the policy. Without a day, conditions that read ``today`` are not evidenced."""
+        rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
         self._thresholds, self._today = rules.thresholds, today
         self._paths: dict[Path, int] = {}
-        """Every value that is kept beside some verdict, with its place: each is written once a record."""
+        """Every value that is stored with some verdict, with its index: each is serialized once per record."""
         self._names: dict[str, int] = {}
-        """The same of every origin."""
+        """The same for every origin."""
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
         self._keys = tuple((path, f"{quoted(dotted(path))}:") for path in self._paths)
-        expressions = (one for rule in self._rules for one in (rule.applies, rule.evidenced, rule.requires))
-        self.selection = selection_of(path for one in expressions for path in one.paths)
-        """What the rules look at, together."""
+        expressions = (
+            expression for rule in self._rules for expression in (rule.applies, rule.evidenced, rule.requires)
+        )
+        self.selection = selection_of(path for expression in expressions for path in expression.paths)
+        """The values that the rules read, together."""
 
     def _compiled(self, rule: Rule) -> _CompiledRule:
-        expressions = [compiled(text) for text in (rule.applies, rule.evidenced, rule.requires)]
+        expressions = [compile_expression(getattr(rule, field)) for field in EXPRESSION_FIELDS]
         applies, evidenced, requires = expressions
-        paths = dict.fromkeys(path for one in expressions for path in one.paths)
+        paths = dict.fromkeys(path for expression in expressions for path in expression.paths)
         fields = {path[0] for path in paths} & set(FIELDS)
         names = sorted({*fields, *(".".join(path[:2]) for path in paths if path[0] in fields and path[1:])})
-        kept = sorted((path for path in paths if path[0] not in (THRESHOLDS, TODAY)), key=dotted)
-        used = {name: self._thresholds[name] for one in expressions for name in one.thresholds}
+        stored = sorted((path for path in paths if path[0] not in (THRESHOLDS, TODAY)), key=dotted)
+        thresholds = {name: self._thresholds[name] for expression in expressions for name in expression.thresholds}
         return _CompiledRule(
             rule=rule,
             digest=rule_digest(rule),
+            wording=wording_digest(rule),
             applies=applies,
             evidenced=evidenced,
             requires=requires,
-            kept=_members([self._paths.setdefault(path, len(self._paths)) for path in kept]),
-            origins=_members([self._names.setdefault(name, len(self._names)) for name in names]),
-            thresholds_json=json.dumps(used, sort_keys=True, separators=(",", ":")),
-            uses_today=any(one.uses_today for one in expressions),
+            pick_values=_picker([self._paths.setdefault(path, len(self._paths)) for path in stored]),
+            pick_origins=_picker([self._names.setdefault(name, len(self._names)) for name in names]),
+            thresholds_json=canonical_json(thresholds),
+            uses_today=any(expression.uses_today for expression in expressions),
         )
 
     def evaluate(
@@ -94,27 +100,28 @@ class Evaluator:
         findings: Sequence[Mapping[str, Json]] = (),
         origins: Mapping[str, Mapping[str, object]] | None = None,
     ) -> tuple[RuleResult, ...]:
-        """Return the verdict of each rule, in the policy's order.
+        """Return the result of each rule, in the policy's order.
 
         Args:
-            record: what is judged.
-            incomplete: what could not be read of it, as sentences; the first is told where a rule lacks evidence.
+            record: the record to evaluate.
+            incomplete: what could not be read, as sentences; the first is quoted where a rule lacks evidence.
             findings: what was read but looks wrong.
-            origins: where the values came from.
+            origins: the provenance of the values.
         """
-        return tuple(one.result() for one in self.judge(Subject(record, incomplete, findings, origins)))
+        subject = Subject(record, incomplete, findings, origins)
+        return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
-    def judge(self, subject: Subject) -> list[Judgement]:
-        """Return the same, with all that is only needed of a verdict that is new still to be made."""
+    def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
+        """Return the same, deferring what only a changed verdict needs, such as its reason."""
         evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
-        of_record = _OfRecord(subject, evidence, self._today, self._keys, self._names)
-        return [of_record.judgement(rule) for rule in self._rules]
+        record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
+        return [record.evaluate(rule) for rule in self._rules]
 
 
-class _OfRecord:
-    """One record while it is judged. Rules share expressions and values: each is looked at once."""
+class _RecordEvaluation:
+    """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
 
-    __slots__ = ("_activation", "_holding", "_kept", "_origins", "day", "evidence", "unread")
+    __slots__ = ("_origins", "_results", "_values", "activation", "day", "evidence", "unread")
 
     def __init__(
         self,
@@ -127,20 +134,20 @@ class _OfRecord:
         self.evidence, self.day = evidence, day
         incomplete = subject.incomplete
         self.unread = f" Part of the record could not be read: {incomplete[0].rstrip('.')}." if incomplete else ""
-        self._activation: cel.Activation = evidence.activation()
-        self._holding: dict[str, bool | EvaluationError | None] = {_ALWAYS: True}
-        self._kept = [_kept_json(path, key, evidence.shown) for path, key in paths]
+        self.activation: cel.Activation = evidence.activation()
+        self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
+        self._values = [_member_json(path, key, evidence.raw) for path, key in paths]
         origins = subject.origins or {}
         self._origins = [_origin_json(name, origins.get(name)) for name in names]
 
-    def judgement(self, rule: _CompiledRule) -> Judgement:
-        verdict, decisive, error = self._judged(rule)
-        values_json = f"{{{','.join(filter(None, rule.kept(self._kept)))}}}"
-        origins_json = f"{{{','.join(filter(None, rule.origins(self._origins)))}}}"
-        body = input_body(rule.digest, rule.thresholds_json, values_json)
-        return Judgement(self, rule, verdict, decisive, error, values_json, origins_json, body)
+    def evaluate(self, rule: _CompiledRule) -> RuleEvaluation:
+        verdict, decisive, error = self._verdict(rule)
+        values_json = f"{{{','.join(filter(None, rule.pick_values(self._values)))}}}"
+        origins_json = f"{{{','.join(filter(None, rule.pick_origins(self._origins)))}}}"
+        body = hash_input_body(rule.digest, rule.thresholds_json, values_json)
+        return RuleEvaluation(self, rule, verdict, decisive, error, values_json, origins_json, body)
 
-    def _judged(self, rule: _CompiledRule) -> tuple[Verdict, Expression, EvaluationError | None]:
+    def _verdict(self, rule: _CompiledRule) -> tuple[Verdict, CelExpression, CelEvaluationError | None]:
         """Return the verdict, and the expression that decided it."""
         decisive = rule.applies
         try:
@@ -151,79 +158,79 @@ class _OfRecord:
             if not self.holds(decisive):
                 return Verdict.NOT_EVIDENCED, decisive, None
             decisive = rule.requires
-            met = self.holds(decisive)
-        except EvaluationError as error:
+            is_met = self.holds(decisive)
+        except CelEvaluationError as error:
             return Verdict.ERROR, decisive, error
-        return Verdict.NOT_EVIDENCED if met is None else Verdict.PASS if met else Verdict.FAIL, decisive, None
+        return Verdict.NOT_EVIDENCED if is_met is None else Verdict.PASS if is_met else Verdict.FAIL, decisive, None
 
-    def holds(self, expression: Expression) -> bool | None:
-        """Return whether an expression holds.
+    def holds(self, expression: CelExpression) -> bool | None:
+        """Return whether a condition holds.
 
         Raises:
-            EvaluationError: it cannot be evaluated on this record.
+            CelEvaluationError: it cannot be evaluated on this record.
         """
         text = expression.text
-        if text in self._holding:
-            held = self._holding[text]
+        if text in self._results:
+            result = self._results[text]
         else:
             try:
-                held = expression.holds(self._activation)
-            except EvaluationError as error:
-                held = error
-            self._holding[text] = held
-        if isinstance(held, EvaluationError):
-            raise held
-        return held
+                result = expression.holds(self.activation)
+            except CelEvaluationError as error:
+                result = error
+            self._results[text] = result
+        if isinstance(result, CelEvaluationError):
+            raise result
+        return result
 
 
-def _members(places: Sequence[int]) -> _Members:
-    """Return what takes the members at these places out of a list."""
-    if len(places) > 1:
-        return cast("_Members", itemgetter(*places))
-    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
+def _picker(indexes: Sequence[int]) -> _Picker:
+    """Return a function that takes the members at these indexes from a list."""
+    if len(indexes) > 1:
+        return cast("_Picker", itemgetter(*indexes))
+    return itemgetter(slice(indexes[0], indexes[0] + 1) if indexes else slice(0))
 
 
-def _kept_json(path: Path, key: str, shown: Mapping[str, Shown]) -> str:
-    """Return what is kept of the value at a path; nothing where there is none, which is not the same as a null."""
+def _member_json(path: Path, key: str, raw: Mapping[str, CelValue]) -> str:
+    """Return the JSON member that is stored for a path; empty where there is no value, which differs from null."""
     if len(path) == 1:
-        return key + kept_json(shown[path[0]])
-    found, value = at(path, shown)
-    return key + kept_json(cast("Shown", value)) if found else ""
+        return key + value_json(raw[path[0]])
+    exists, value = value_at(path, raw)
+    return key + value_json(cast("CelValue", value)) if exists else ""
 
 
 def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
     if origin is None:
         return ""
-    key, source = str(origin.get("key"))[:_LONGEST_KEY], str(origin.get("source"))
+    key, source = str(origin.get("key"))[:_MAX_ORIGIN_KEY_LENGTH], str(origin.get("source"))
     return f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
 
 
 @dataclass(slots=True)
-class Judgement:
-    """A verdict, and what its result can be made of."""
+class RuleEvaluation:
+    """A verdict, and what its full result can be made from."""
 
-    _record: _OfRecord
+    _record: _RecordEvaluation
     _rule: _CompiledRule
     verdict: Verdict
-    _decisive: Expression
-    _error: EvaluationError | None
+    _decisive: CelExpression
+    _error: CelEvaluationError | None
     values_json: str
     origins_json: str
     _body: str
 
     @property
     def rule_id(self) -> str:
-        """Which rule's it is."""
+        """The rule's id."""
         return self._rule.rule.id
 
     def fingerprint(self) -> str:
-        """Return a hash of all that is said, but for the day: a verdict that is the same again needs no writing."""
+        """Return a hash of everything but the day: a verdict with the stored fingerprint is not written again."""
         unread = self._record.unread if self.verdict is Verdict.NOT_EVIDENCED else ""
-        said = f"{self.verdict}\0{unread}\0{self.origins_json}\0{self._body}"
-        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        content = f"{self.verdict}\0{unread}\0{self.origins_json}\0{self._rule.wording}\0{self._body}"
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def result(self) -> RuleResult:
-        """Return the verdict with its reason and all that it rests on."""
+        """Return the verdict with its reason and its evidence."""
         rule, day = self._rule, self._record.day if self._rule.uses_today else None
         return RuleResult(
             rule_id=rule.rule.id,
@@ -234,25 +241,19 @@ class Judgement:
             origins_json=self.origins_json,
             thresholds_json=rule.thresholds_json,
             day=day,
-            input_hash=input_hash(self._body, day),
+            input_hash=hash_body(self._body, day),
         )
 
     def _reason(self) -> str:
-        rule, decisive, evidence = self._rule, self._decisive, self._record.evidence
-        match self.verdict:
-            case Verdict.ERROR:
-                return f"Could not be evaluated: {self._error}."
-            case Verdict.NOT_APPLICABLE:
-                return f"Does not apply: {seen(decisive, evidence)}."
-            case Verdict.PASS:
-                return f"Met: {seen(decisive, evidence)}."
-            case Verdict.FAIL:
-                return f"Not met: {seen(decisive, evidence)}."
-            case Verdict.NOT_EVIDENCED:
-                if self._record.holds(decisive) is False:
-                    told = f"Not evidenced: {seen(decisive, evidence)}, which does not settle it."
-                elif decisive is rule.applies:
-                    told = f"Not known whether it applies: {missing(decisive, evidence)}."
-                else:
-                    told = f"Not evidenced: {missing(decisive, evidence)}."
-                return told + self._record.unread
+        if self.verdict is Verdict.ERROR:
+            return error_text(self._error)
+        record = self._record
+        text = reason_text(self._rule.rule, self._case(), self._decisive, record.evidence, record.activation)
+        return text + record.unread if self.verdict is Verdict.NOT_EVIDENCED else text
+
+    def _case(self) -> ReasonCase:
+        if self.verdict is not Verdict.NOT_EVIDENCED:
+            return ReasonCase(self.verdict.value)
+        if self._record.holds(self._decisive) is False:
+            return ReasonCase.INCONCLUSIVE
+        return ReasonCase.SCOPE_UNKNOWN if self._decisive is self._rule.applies else ReasonCase.NOT_EVIDENCED

@@ -1,7 +1,7 @@
-"""The catalogue: which clauses there are that rules may give evidence for, and how much of each MLflow can show.
+"""The catalogue of clauses that rules may give evidence for, with the most that MLflow can show of each.
 
-A clause stands here by its number, with a sentence of our own; what a standard says in its own words does not. How
-much MLflow can show is a bound: no rule and no view may claim more of a clause than stands here.
+The catalogue has each clause's number and a sentence of our own, never the text of a standard. How much MLflow can show
+is an upper limit: no rule and no report may claim more of a clause than the catalogue does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from verifywise_mlflow.compliance.rules.validation_messages import complaints
-from verifywise_mlflow.compliance.rules.yaml_source import UnreadableError, read_written
+from verifywise_mlflow.compliance.validation_messages import validation_messages
+from verifywise_mlflow.compliance.yaml_source import YamlSourceError, read_yaml_source
 
 FrameworkName = Literal["EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI RMF"]
 FRAMEWORK_NAMES: Final[tuple[FrameworkName, ...]] = get_args(FrameworkName)
@@ -28,18 +28,18 @@ _Sentence = Annotated[str, Field(min_length=1)]
 
 
 class CatalogueError(ValueError):
-    """A file of the catalogue is wrong. The message has a line for each error: file, line, field."""
+    """A file of the catalogue is invalid. The message has one line per error: file, line, field."""
 
 
 class Obtainable(StrEnum):
-    """How much MLflow can show of what a clause asks for, the most first."""
+    """How much MLflow can show of what a clause requires, most first."""
 
     EVIDENCED = "evidenced"
-    """A value that MLflow recorded by itself shows what the clause asks for."""
+    """A value that MLflow recorded by itself shows what the clause requires."""
     PARTLY = "partly"
-    """It shows a part; the clause's ``blank`` says what it does not."""
-    DECLARED = "declared only"
-    """It shows that somebody claims it, as a tag does, and not that it is so."""
+    """MLflow shows a part; the clause's ``blank`` says what it does not show."""
+    DECLARED_ONLY = "declared only"
+    """MLflow shows a claim, such as a tag, not that the claim is true."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
 
 
@@ -47,12 +47,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Application(_Section):
-    """From when on clauses apply."""
+class ApplicationDate(_Section):
+    """The date from which clauses apply."""
 
     applicable_from: date
     source: _Sentence
-    """Where the date was read."""
+    """Where the date was published."""
 
 
 class Clause(_Section):
@@ -61,23 +61,23 @@ class Clause(_Section):
     id: _Sentence
     """As it is cited: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
     about: _Sentence
-    """In our own words."""
+    """What the clause is about, in our own words."""
     obtainable: Obtainable
     direct: str = ""
-    """The part of it that MLflow recorded without anybody's word for it, where there is such. Told of Annex IV."""
+    """The part that MLflow records by itself, without relying on a declaration. Stated for Annex IV only."""
     blank: str = ""
-    """What MLflow does not show of it. Said of everything that is not evidenced in full."""
+    """What MLflow does not show. Stated for every clause that is not evidenced in full."""
     confidence: Confidence = "high"
     """How sure we are of the number and of what the clause is about."""
     applies: str | None = None
-    """Which of the framework's ``dates`` it applies from; null for what is followed by choice."""
+    """The entry of the framework's ``dates`` from which it applies; null for a clause that is followed voluntarily."""
     shown_by: Literal["rules", "records"] = "rules"
-    """``records``: that records are kept at all, with their history and trail, is the evidence; no rule is needed."""
+    """``records``: the stored records, their history and the audit trail are the evidence; no rule is needed."""
 
     @model_validator(mode="after")
-    def _says_what_is_blank(self) -> Clause:
+    def _states_what_is_not_shown(self) -> Clause:
         if self.obtainable in (Obtainable.PARTLY, Obtainable.NOT_OBTAINABLE) and not self.blank.strip():
-            raise ValueError("say in blank what MLflow does not show")
+            raise ValueError("blank is empty: state what MLflow does not show")
         return self
 
 
@@ -87,18 +87,18 @@ class Framework(_Section):
     name: FrameworkName
     edition: _Sentence
     covers: _Sentence
-    """Which of its clauses stand here, so that nobody takes the list for more than it is."""
+    """Which of its clauses the list contains, so that it is not taken for complete."""
     source: _Sentence
-    """From where its numbers and sentences come, and how sure that is."""
-    dates: Mapping[str, Application] = Field(default_factory=dict)
+    """The source of its numbers and sentences, and how reliable it is."""
+    dates: Mapping[str, ApplicationDate] = Field(default_factory=dict)
     clauses: tuple[Clause, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _holds_together(self) -> Framework:
-        if twice := {clause.id for clause in self.clauses if clause is not self.by_id[clause.id]}:
-            raise ValueError(f"these clauses stand here twice: {', '.join(sorted(twice))}")
+    def _is_consistent(self) -> Framework:
+        if duplicates := {clause.id for clause in self.clauses if clause is not self.by_id[clause.id]}:
+            raise ValueError(f"these clauses occur twice: {', '.join(sorted(duplicates))}: remove one of each")
         if undated := {clause.applies for clause in self.clauses if clause.applies} - set(self.dates):
-            raise ValueError(f"dates has none that is called {', '.join(sorted(undated))}")
+            raise ValueError(f"dates has no entry {', '.join(sorted(undated))}: add it, or correct applies")
         return self
 
     @cached_property
@@ -106,8 +106,8 @@ class Framework(_Section):
         """The clauses by their numbers."""
         return {clause.id: clause for clause in self.clauses}
 
-    def application_of(self, clause: Clause) -> Application | None:
-        """Return from when on a clause applies; None where it is followed by choice."""
+    def application_date_of(self, clause: Clause) -> ApplicationDate | None:
+        """Return the date from which a clause applies; None for a clause that is followed voluntarily."""
         return self.dates[clause.applies] if clause.applies else None
 
 
@@ -115,21 +115,21 @@ def load_framework(path: Path) -> Framework:
     """Return the framework of one file of the catalogue.
 
     Raises:
-        CatalogueError: the file cannot be read, or says something that is no framework.
+        CatalogueError: the file cannot be read, or is not a valid framework.
     """
     try:
-        written = read_written(path, expected="write name, edition, covers, source and clauses at the top")
-    except UnreadableError as error:
+        source = read_yaml_source(path, expected="write name, edition, covers, source and clauses at the top level")
+    except YamlSourceError as error:
         raise CatalogueError(str(error)) from error
     try:
-        return Framework.model_validate(written.document)
+        return Framework.model_validate(source.document)
     except ValidationError as error:
-        raise CatalogueError("\n".join(complaints(error, written))) from error
+        raise CatalogueError("\n".join(validation_messages(error, source))) from error
 
 
 @cache
 def catalogue() -> Mapping[FrameworkName, Framework]:
     """Return the frameworks that come with the package, by name, in the order of ``FRAMEWORK_NAMES``."""
     with as_file(files(__package__) / "frameworks") as folder:
-        found = {framework.name: framework for framework in map(load_framework, sorted(folder.glob("*.yaml")))}
-    return {name: found[name] for name in FRAMEWORK_NAMES}
+        frameworks = {framework.name: framework for framework in map(load_framework, sorted(folder.glob("*.yaml")))}
+    return {name: frameworks[name] for name in FRAMEWORK_NAMES}

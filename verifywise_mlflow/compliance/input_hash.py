@@ -1,53 +1,60 @@
-"""The values that a rule saw, as they are kept beside its verdict: bounded in size, hashed, checkable offline.
+"""The values that a rule read, as they are stored with its verdict: limited in size, hashed, verifiable offline.
 
-``input_hash`` is the SHA-256 of canonical JSON (keys sorted, no blanks, ASCII) of::
+``input_hash`` is the SHA-256 of canonical JSON (keys sorted, no spaces, ASCII) of::
 
     {"day": "2026-03-01", "rule": "<digest>", "thresholds": {…}, "values": {…}}
 
-``day`` is null where the rule does not look at ``today``. ``values`` are the ones that are kept, so that whoever has
-the row and the rule can compute the hash anew, without us.
+``day`` is null if the rule does not read ``today``. ``values`` are the stored ones, so that anybody who has the row and
+the rule can recompute the hash.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring_ascii
 from typing import Final
 
-from verifywise_mlflow.compliance.rules.cel_variables import Shown
+from verifywise_mlflow.common.canonical_json import canonical_encoder, finite_or_name
+from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.normalizer.record import Json
 
-LONGEST_KEPT: Final = 2_000
-"""Bytes of a value's canonical JSON. Of a longer one its digest and size are kept; the record's history has it all."""
+MAX_VALUE_BYTES: Final = 2_000
+"""Bytes of canonical JSON. A longer value is stored as its digest and size; the record's history has it whole."""
 DIGEST, SIZE = "$sha256", "$bytes"
 
 
 def rule_digest(rule: Rule) -> str:
-    """Return the SHA-256 of what of a rule decides its verdict. What it says to people may change without it."""
-    said = {name: getattr(rule, name) for name in ("applies", "evidenced", "id", "requires", "version")}
-    return hashlib.sha256(_ENCODER.encode(said).encode("ascii")).hexdigest()
+    """Return the SHA-256 of everything in a rule that determines its verdict; its texts are not part of it."""
+    return _digest(rule, ("applies", "evidenced", "id", "requires", "version"))
 
 
-def kept_json(value: Shown) -> str:
-    """Return a value's canonical JSON if it is short enough to be kept, and of its digest otherwise."""
+def wording_digest(rule: Rule) -> str:
+    """Return the SHA-256 of everything in a rule that its reasons are written from."""
+    return _digest(rule, ("reason_values", "reasons", "remedy", "title"))
+
+
+def _digest(rule: Rule, fields: Iterable[str]) -> str:
+    return hashlib.sha256(_ENCODER.encode({name: getattr(rule, name) for name in fields}).encode("ascii")).hexdigest()
+
+
+def value_json(value: CelValue) -> str:
+    """Return a value's canonical JSON if it is short enough to be stored, and that of its digest otherwise."""
     if isinstance(value, str):
-        written = encode_basestring_ascii(value)
+        text = encode_basestring_ascii(value)
     elif value is None or isinstance(value, bool | int | datetime):
-        return _short_json(value)  # most are such, and the encoder takes ten times as long
+        return _scalar_json(value)  # the common case, and the encoder takes ten times as long
     else:
-        written = _canonical(value)
-        # A customer's own map of these names must not pass for one of ours.
-        if f'"{DIGEST}"' in written:
-            return _digest_json(written)
-    return written if len(written) <= LONGEST_KEPT else _digest_json(written)
+        text = _canonical(value)
+        # A customer's own map with these names must not pass for one of ours.
+        if f'"{DIGEST}"' in text:
+            return _digest_json(text)
+    return text if len(text) <= MAX_VALUE_BYTES else _digest_json(text)
 
 
-def _short_json(value: bool | int | datetime | None) -> str:
+def _scalar_json(value: bool | int | datetime | None) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -55,33 +62,33 @@ def _short_json(value: bool | int | datetime | None) -> str:
     return f'"{_time(value)}"' if isinstance(value, datetime) else int.__repr__(value)
 
 
-def _canonical(value: Shown) -> str:
+def _canonical(value: CelValue) -> str:
     try:
-        written = _ENCODER.encode(value)
+        text = _ENCODER.encode(value)
     except ValueError:  # a number that is not finite
         return _ENCODER.encode(_finite(value))
-    # Postgres knows no -0.0. In a text it may stand, and changes nothing there.
-    return _ENCODER.encode(_finite(value)) if "-0.0" in written else written
+    # Postgres has no -0.0. Inside a string "-0.0" may occur, and re-encoding changes nothing there.
+    return _ENCODER.encode(_finite(value)) if "-0.0" in text else text
 
 
-def input_body(digest: str, thresholds_json: str, values_json: str) -> str:
-    """Return all but the beginning of what is hashed; the day comes first, and is the one thing that just passes."""
+def hash_input_body(digest: str, thresholds_json: str, values_json: str) -> str:
+    """Return the hash input without its beginning, the day, which is the only part that changes by itself."""
     return f',"rule":"{digest}","thresholds":{thresholds_json},"values":{values_json}}}'
 
 
-def input_hash(body: str, day: date | None) -> str:
-    """Return the hash of what a verdict rests on."""
-    written = f'"{day.isoformat()}"' if day else "null"
-    return hashlib.sha256(f'{{"day":{written}{body}'.encode("ascii")).hexdigest()
+def hash_body(body: str, day: date | None) -> str:
+    """Return the hash of everything that determines a verdict."""
+    day_json = f'"{day.isoformat()}"' if day else "null"
+    return hashlib.sha256(f'{{"day":{day_json}{body}'.encode("ascii")).hexdigest()
 
 
-def input_hash_of(digest: str, values: Mapping[str, Json], thresholds: Mapping[str, float], day: date | None) -> str:
-    """Return the hash of what is kept beside a verdict; the words for numbers that are not finite stay words."""
-    return input_hash(input_body(digest, _ENCODER.encode(thresholds), _ENCODER.encode(values)), day)
+def input_hash(digest: str, values: Mapping[str, Json], thresholds: Mapping[str, float], day: date | None) -> str:
+    """Return the hash of what is stored with a verdict; numbers that are not finite stay the strings they are."""
+    return hash_body(hash_input_body(digest, _ENCODER.encode(thresholds), _ENCODER.encode(values)), day)
 
 
-def _digest_json(written: str) -> str:
-    encoded = written.encode("ascii")
+def _digest_json(text: str) -> str:
+    encoded = text.encode("ascii")
     return _ENCODER.encode({SIZE: len(encoded), DIGEST: hashlib.sha256(encoded).hexdigest()})
 
 
@@ -92,18 +99,16 @@ def _time(value: object) -> str:
         return value.replace(tzinfo=UTC).isoformat()
     try:
         return value.astimezone(UTC).isoformat()
-    except OverflowError:  # the first and the last hours that Python knows, which UTC puts out of reach
+    except OverflowError:  # the first and last hours of Python's calendar have no UTC equivalent
         return value.isoformat()
 
 
-def _finite(value: Shown) -> Shown:
+def _finite(value: CelValue) -> CelValue:
     if isinstance(value, float):
-        if math.isfinite(value):
-            return value + 0.0  # Postgres knows no -0.0
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return finite_or_name(value + 0.0)  # Postgres has no -0.0
     if isinstance(value, dict):
         return {name: _finite(member) for name, member in value.items()}
     return [_finite(member) for member in value] if isinstance(value, list) else value
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_time)
+_ENCODER = canonical_encoder(_time)

@@ -1,114 +1,265 @@
-"""The sentence beside a verdict: what the rule saw, in words that name the field and the value."""
+"""The sentence next to a verdict: what was found, what was expected and what to do, for a governance officer.
+
+A rule states its own sentences in ``reasons``. For every outcome without one, and for values that the normalizer does
+not recognize, the sentence is generated from the values that the deciding expression reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import cast
 
-from verifywise_mlflow.compliance.rules.cel_expression import Expression
-from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Shown
-from verifywise_mlflow.compliance.rules.field_paths import CIRCUMSTANCES, STATED, Path, at, dotted
+from cel_expr_python import cel
 
-_LONGEST_VALUE = 80
-"""Characters of a value that a sentence quotes; the record has all of it."""
-_FEW = 3
-"""Entries that a sentence quotes."""
-_NAMES = ("sentence", "path", "name")
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
+from verifywise_mlflow.compliance.rules.cel_variables import STAGE_NOT_SHOWN, CelValue, Evidence
+from verifywise_mlflow.compliance.rules.field_paths import (
+    CONTEXT_VARIABLES,
+    FINDINGS,
+    INCOMPLETE,
+    STATED,
+    Path,
+    dotted,
+    value_at,
+)
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, ReasonTemplate
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
-
-def seen(expression: Expression, evidence: Evidence) -> str:
-    """Return what the record shows of the values that the expression names."""
-    facts = []
-    named = {path[0] for path in expression.paths}
-    for path in expression.paths:
-        if path[0] == STATED and path[1] in named:
-            continue  # what it holds says more than that it is there
-        known = _known(path, evidence)
-        if known is not None:
-            facts.append(f"{dotted(_asked(path))} {'is shown' if path[0] == STATED else _told(known)}")
-        elif path == _STAGE and "lifecycle_stage" not in evidence.not_understood:
-            facts.append("MLflow shows no lifecycle_stage")
-    return ", ".join(dict.fromkeys(facts)) or "it asks for nothing in the record"
-
-
-def missing(expression: Expression, evidence: Evidence) -> str:
-    """Return which of the values that the expression names the record does not show."""
-    asked = dict.fromkeys(map(_asked, expression.paths))
-    not_understood = [name for (name, *_) in asked if name in evidence.not_understood]
-    absent = dict.fromkeys(filter(None, (_absent(path, evidence) for path in asked)))
-    facts = [f"{name} {_quoted(evidence.not_understood[name])} is not understood" for name in not_understood]
-    if absent:
-        facts.append(f"MLflow shows no {_listed(absent)}")
-    return ", ".join(facts) or f"{_listed(dict.fromkeys(name for (name, *_) in asked))} shows too little"
-
-
+_MAX_VALUE_LENGTH = 80
+"""Characters of a value that a sentence quotes; the record has the whole value."""
+_MAX_QUOTED_ENTRIES = 3
+_ENTRY_NAMES = ("sentence", "path", "name")
+"""The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
 _STAGE: Path = ("lifecycle_stage",)
 
 
-def _asked(path: Path) -> Path:
-    """Return the field for ``stated.FIELD``: people are told of the field itself."""
+def reason_text(
+    rule: Rule, case: ReasonCase, decisive: CelExpression, evidence: Evidence, activation: cel.Activation
+) -> str:
+    """Return the sentence for an outcome.
+
+    Args:
+        rule: the rule.
+        case: the outcome.
+        decisive: the expression that decided it.
+        evidence: what is known of the record.
+        activation: the same, as CEL takes it.
+    """
+    if case in (ReasonCase.NOT_EVIDENCED, ReasonCase.SCOPE_UNKNOWN):
+        unrecognized = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unrecognized]
+        if unrecognized:
+            return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
+    template = rule.reason_templates.get(case)
+    return _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
+
+
+def error_text(error: Exception | None) -> str:
+    """Return the sentence for a rule that could not be evaluated."""
+    return (
+        f"The rule could not be evaluated: {str(error).rstrip('.')}. "
+        "Correct the expression of the rule, or the value that it reads."
+    )
+
+
+def _render(template: ReasonTemplate, activation: cel.Activation) -> str:
+    parts = (part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
+    return "".join(parts)
+
+
+def _quoted_value(expression: ValueExpression, activation: cel.Activation) -> str:
+    value = expression.value(activation)
+    if expression.paths == (_STAGE,) and value == STAGE_NOT_SHOWN:
+        value = None
+    if isinstance(value, list):
+        are_sentences = all(path[0] in (FINDINGS, INCOMPLETE) for path in expression.paths)
+        entries = [_printable(str(entry)) if are_sentences else _inline(entry) for entry in value[:_MAX_QUOTED_ENTRIES]]
+        more = [f"{len(value) - len(entries)} more"] if len(value) > len(entries) else []
+        return ("; " if are_sentences else ", ").join([*entries, *more]) or "none"
+    return _inline(value)
+
+
+def _inline(value: CelValue) -> str:
+    if value is None:
+        return "not recorded"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, datetime):
+        return _time(value)
+    if isinstance(value, dict):
+        return _entries(value) or "none"
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _unrecognized_text(name: str, evidence: Evidence) -> str:
+    return (
+        f"The value {_quoted(evidence.unrecognized[name])} of `{name}` is not recognized, so the rule is undecided. "
+        f"Use {_any_of(NORMAL_FORMS[name])}, or add the value to the tenant's `mapping`."
+    )
+
+
+def _pass_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    return f"Found: {_known_values(decisive, evidence)}. This meets the requirement: {_title(rule)}."
+
+
+def _fail_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    return f"Found: {_known_values(decisive, evidence)}. {_expected(rule)}"
+
+
+def _not_evidenced_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    return f"{_missing_values(decisive, evidence)}. {_expected(rule)}"
+
+
+def _inconclusive_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    return f"Found: {_known_values(decisive, evidence)}. This does not settle the matter. {_expected(rule)}"
+
+
+def _scope_unknown_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    del rule
+    return (
+        f"It is unknown whether the rule applies. {_missing_values(decisive, evidence)}. "
+        "Record the value in MLflow so that the rule can be decided."
+    )
+
+
+def _not_applicable_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    del rule
+    return f"The rule does not apply to this version: {_known_values(decisive, evidence)}."
+
+
+_GENERATED: dict[ReasonCase, Callable[[Rule, CelExpression, Evidence], str]] = {
+    ReasonCase.PASS: _pass_text,
+    ReasonCase.FAIL: _fail_text,
+    ReasonCase.NOT_EVIDENCED: _not_evidenced_text,
+    ReasonCase.INCONCLUSIVE: _inconclusive_text,
+    ReasonCase.SCOPE_UNKNOWN: _scope_unknown_text,
+    ReasonCase.NOT_APPLICABLE: _not_applicable_text,
+}
+
+
+def _title(rule: Rule) -> str:
+    return rule.title.rstrip(".")
+
+
+def _expected(rule: Rule) -> str:
+    return f"Expected: {_title(rule)}. What to do: {rule.remedy.rstrip('.')}."
+
+
+def _known_values(expression: CelExpression, evidence: Evidence) -> str:
+    """Return what the record shows of the values that the expression reads."""
+    facts = []
+    fields = {path[0] for path in expression.paths}
+    for path in expression.paths:
+        if path[0] == STATED and path[1] in fields:
+            continue  # the value itself says more than that it is there
+        known = _known(path, evidence)
+        if path[0] in (FINDINGS, INCOMPLETE):
+            facts.append(_context_description(path[0], known))
+        elif known is not None:
+            facts.append(
+                f"{dotted(_without_stated(path))} {'is recorded' if path[0] == STATED else _description(known)}"
+            )
+        elif path == _STAGE and "lifecycle_stage" not in evidence.unrecognized:
+            facts.append("MLflow shows no lifecycle_stage")
+    return ", ".join(dict.fromkeys(facts)) or "the rule reads no value of the record"
+
+
+def _missing_values(expression: CelExpression, evidence: Evidence) -> str:
+    """Return which of the values that the expression reads the record does not show."""
+    paths = dict.fromkeys(map(_without_stated, expression.paths))
+    missing = dict.fromkeys(filter(None, (_missing(path, evidence) for path in paths)))
+    if missing:
+        return f"MLflow shows no {_any_of(missing)}"
+    return f"{_any_of(dict.fromkeys(name for (name, *_) in paths))} does not show enough to decide"
+
+
+def _without_stated(path: Path) -> Path:
+    """Return the field for ``stated.FIELD``: people know the field."""
     return path[1:] if path[0] == STATED else path
 
 
-def _known(path: Path, evidence: Evidence) -> Shown:
-    if path[0] == STATED:  # only whether it is known is looked at, not what it is
+def _known(path: Path, evidence: Evidence) -> CelValue:
+    if path[0] == STATED:  # the expression reads only whether the value is known
         return True if _is_stated(path[1], evidence) else None
-    found, value = at(path, evidence.known)
-    return cast("Shown", value) if found else None
+    exists, value = value_at(path, evidence.known)
+    return cast("CelValue", value) if exists else None
 
 
 def _is_stated(field: str, evidence: Evidence) -> bool:
-    stated = evidence.shown.get(STATED)
+    stated = evidence.raw.get(STATED)
     return isinstance(stated, dict) and bool(stated.get(field))
 
 
-def _absent(path: Path, evidence: Evidence) -> str | None:
-    """Return the path if the record has no value there; only the field, if that has none at all."""
+def _missing(path: Path, evidence: Evidence) -> str | None:
+    """Return the path if the record has no value there; only the field, if the field has no value at all."""
     field = path[0]
-    # No stage is an answer, not a gap: see STAGE_NOT_SHOWN.
-    if field in {"lifecycle_stage", *CIRCUMSTANCES} or field in evidence.not_understood:
+    # No stage is a value, not a gap: see STAGE_NOT_SHOWN.
+    if field in {"lifecycle_stage", *CONTEXT_VARIABLES} or field in evidence.unrecognized:
         return None
     if field not in evidence.known:
         return None if _is_stated(field, evidence) else field
     return dotted(path) if _known(path, evidence) is None else None
 
 
-def _told(value: Shown) -> str:
+def _description(value: CelValue) -> str:
     if isinstance(value, bool):
         return f"is {str(value).lower()}"
     if isinstance(value, str):
         return f"is {_quoted(value)}"
     if isinstance(value, datetime):
-        return f"is {value.isoformat()}"
+        return f"is {_time(value)}"
     if isinstance(value, list | dict):
+        if not value:
+            return "is empty"
         count = f"has {len(value)} {'entry' if len(value) == 1 else 'entries'}"
         entries = _entries(value)
         return f"{count} ({entries})" if entries else count
     return f"is {value}"
 
 
-def _entries(value: list[Shown] | dict[str, Shown]) -> str:
-    """Return the first few entries: a metric that is NaN explains a verdict better than that there is one."""
+def _context_description(name: str, value: CelValue) -> str:
+    """Describe the findings of a record, or the parts of it that could not be read."""
+    if name == FINDINGS:
+        return f"findings: {_entries(value)}" if isinstance(value, list) and value else "no findings"
+    return f"parts that could not be read: {_entries(value)}" if isinstance(value, list) and value else "no unread part"
+
+
+def _entries(value: list[CelValue] | dict[str, CelValue]) -> str:
+    """Return the first entries: a metric that is NaN explains a verdict better than the number of metrics."""
     if isinstance(value, dict):
-        first = list(value.items())[:_FEW]
-        shown = [f"{key!r}: {entry}" for key, entry in first if isinstance(entry, str | int | float | None)]
+        first = list(value.items())[:_MAX_QUOTED_ENTRIES]
+        quoted = [f"{key!r}: {entry}" for key, entry in first if isinstance(entry, str | int | float | None)]
     else:
-        shown = [called for called in map(_called, value[:_FEW]) if called]
-    return ", ".join([*shown, *(["…"] if len(shown) < len(value) else [])]) if shown else ""
+        quoted = [name for name in map(_entry_name, value[:_MAX_QUOTED_ENTRIES]) if name]
+    return ", ".join([*quoted, *(["…"] if len(quoted) < len(value) else [])]) if quoted else ""
 
 
-def _called(entry: Shown) -> str | None:
-    """Return what people know an entry of a list by: a finding's sentence, a file's path, a package's name."""
-    named = (entry.get(name) for name in _NAMES) if isinstance(entry, dict) else (entry,)
-    return next((_quoted(name) for name in named if isinstance(name, str)), None)
+def _entry_name(entry: CelValue) -> str | None:
+    names = (entry.get(name) for name in _ENTRY_NAMES) if isinstance(entry, dict) else (entry,)
+    return next((_quoted(name) for name in names if isinstance(name, str)), None)
+
+
+def _time(value: datetime) -> str:
+    try:
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if value.tzinfo else f"{value:%Y-%m-%d %H:%M} UTC"
+    except OverflowError:  # the first and last hours of Python's calendar have no UTC equivalent
+        return value.isoformat()
 
 
 def _quoted(text: str) -> str:
     """Quote a customer's text on one line, with control characters escaped."""
-    return repr(text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…")
+    return quote(text, _MAX_VALUE_LENGTH - 1)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _printable(sentence: str) -> str:
+    """Return a sentence of ours, which quotes what customers wrote, on one line and without its full stop."""
+    return escape_invisible(sentence).rstrip(".")
+
+
+def _any_of(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last

@@ -1,4 +1,4 @@
-"""The compliance score: one figure for a tenant, honest about what it is made of."""
+"""The compliance score: one number for a tenant, with its formula."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 from verifywise_mlflow.compliance.verdict import Verdict
 
 SCORE_RULE: Final = (
-    "Of the verdicts on versions that MLflow shows, without those that are not applicable, how many in a hundred are "
-    "'pass'. What is not evidenced and what could not be evaluated counts as not passed, and so does a gap that is "
-    "waived. Rules weigh alike, whatever their severity."
+    "The percentage of 'pass' among the verdicts on versions that exist in MLflow, leaving out 'not applicable'. "
+    "'not evidenced', 'error' and waived gaps count as not passed. All rules have the same weight, regardless of "
+    "severity."
 )
 
 
 def score(verdicts: Mapping[str, int]) -> float | None:
-    """Return how many in a hundred applicable verdicts pass, rounded down: 100 is said of no gap alone.
+    """Return the percentage of applicable verdicts that pass, rounded down, so that 100 means that there is no gap.
 
-    None where nothing applies: that nothing was asked shows nothing.
+    None if no verdict is applicable: without a requirement, nothing is shown.
     """
     applicable = sum(count for verdict, count in verdicts.items() if verdict != Verdict.NOT_APPLICABLE)
     return floor(10_000 * verdicts.get(Verdict.PASS, 0) / applicable) / 100 if applicable else None

@@ -1,7 +1,7 @@
-"""Waivers: gaps that somebody with a name accepts, for a reason and until a day.
+"""Waivers: gaps that a named person accepts, for a reason and until a date.
 
-A waiver stands beside a verdict and never in its place: the rule still fails, the badge keeps its word, and next to it
-stands who accepted that. It holds through its day of expiry, UTC; from then on the gap is open again by itself.
+A waiver is shown next to a verdict and never replaces it: the rule still fails, the badge does not change, and the
+approver is shown with both. A waiver is valid through its day of expiry, UTC; after that, the gap is open again.
 """
 
 from __future__ import annotations
@@ -10,166 +10,168 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from verifywise_mlflow.compliance.rules.yaml_source import UnreadableError, WrittenFile, read_written
+from verifywise_mlflow.common.globs import compile_globs
+from verifywise_mlflow.compliance.yaml_source import YamlSource, YamlSourceError, read_yaml_source
 
 
-def _legible(text: str) -> str:
-    """A name that nobody can see names nobody: control characters and signs without width are none."""
-    if not any(sign.isprintable() and not sign.isspace() for sign in text):
-        raise ValueError("write something that can be read")
+def _has_visible_text(text: str) -> str:
+    """Reject text that consists of spaces, control characters and zero-width characters: it names nobody."""
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise ValueError("the text has no visible character: write a name or a sentence")
     return text
 
 
-def _day(written: object) -> object:
-    """Numbers and moments are no days, though pydantic takes them for some: 20260630 would be one of 1970."""
+def _day(value: object) -> object:
+    """Reject numbers and timestamps, which pydantic would accept as dates: 20260630 would be a day in 1970."""
     try:
-        day = date.fromisoformat(written) if isinstance(written, str) else written
+        day = date.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         day = None
-    if type(day) is not date:  # a datetime is a date, too
-        raise ValueError(f"{str(written)!r} is no day: write 2026-12-31")
+    if type(day) is not date:  # a datetime is a date as well
+        raise ValueError(f"{str(value)!r} is not a date: write it like 2026-12-31")
     if day == date.max:
-        raise ValueError("a waiver has to end before the calendar does")
+        raise ValueError("this is the last day of the calendar: write an earlier date")
     return day
 
 
 _Sentence = Annotated[
-    str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(_legible)
+    str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(_has_visible_text)
 ]
-_LARGEST = 2**31 - 1
-"""Of a version's number, in MLflow and in our tables."""
-_EXPECTED = "write one key 'waivers' at the top, and under it a list; where none hold, write waivers: []"
+_MAX_VERSION_NUMBER = 2**31 - 1
+"""In MLflow and in our tables."""
+_EXPECTED = "write one key 'waivers' at the top level, with a list; without any waiver, write waivers: []"
 
 
 class WaiversError(ValueError):
-    """The file holds no waivers that can be used. The message has a line for each error: file, line, waiver, field."""
+    """The file is not a valid waivers file. The message has one line per error: file, line, waiver, field."""
 
 
 class Waiver(BaseModel):
-    """What is accepted, by whom, why and until when."""
+    """An accepted gap: which one, by whom, why and until when."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: _Sentence
-    """The id of a rule. One waiver is for one rule: what is accepted has to be looked at rule by rule."""
+    """The id of a rule. A waiver is for one rule: gaps must be accepted rule by rule."""
     model: _Sentence
-    """A registered model's name, in which ``*`` stands for any characters and ``?`` for one."""
-    version: int | None = Field(default=None, ge=1, le=_LARGEST, strict=True)
-    """Null: all versions, those that are still to come included."""
+    """A registered model's name, in which ``*`` matches any characters and ``?`` matches one."""
+    version: int | None = Field(default=None, ge=1, le=_MAX_VERSION_NUMBER, strict=True)
+    """Null: all versions, including future ones."""
     approver: _Sentence
     reason: _Sentence
     expires: Annotated[date, BeforeValidator(_day)]
-    """The last day on which it holds, UTC."""
+    """The last day on which it is valid, UTC."""
 
     def covers(self, rule_id: str, model_name: str, version_number: int) -> bool:
-        """Return whether it is about a rule's verdict on a version."""
+        """Return whether it covers a rule's verdict on a version."""
         if rule_id != self.rule or self.version not in (None, version_number):
             return False
         return self._pattern.fullmatch(model_name) is not None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # The library's expression never goes back over what a * has taken: no pattern takes long, whatever the name.
-        return re.compile(translate(self.model.replace("[", "[[]")))
+        # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
+        return compile_globs([self.model.replace("[", "[[]")])
 
     @property
     def ends_at(self) -> datetime:
-        """The first moment at which it no longer holds."""
+        """The time from which it is no longer valid."""
         return datetime.combine(self.expires + timedelta(days=1), time(), UTC)
 
     @property
     def sentence(self) -> str:
-        """What it says, for people."""
+        """Who accepted the gap, until when and why."""
         return f"accepted by {self.approver} through {self.expires.isoformat()}: {self.reason}"
 
     @property
     def about(self) -> str:
-        """What it is about, for people."""
+        """The rule, model and version that it covers."""
         return f"{self.rule} on {self.model}" + (f" version {self.version}" if self.version else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What has to be done so that what is kept says what a file says."""
+class WaiverChanges:
+    """The changes that make the stored waivers match a file."""
 
     granted: tuple[Waiver, ...]
     withdrawn: tuple[Waiver, ...]
-    """They hold no longer because the file does not have them any more."""
+    """Stored waivers that the file no longer contains."""
 
 
-def changes(kept: Iterable[Waiver], written: Iterable[Waiver], today: date) -> Changes:
-    """Return what a file changes. One that expired before it was seen is not granted any more."""
-    held, wanted = dict.fromkeys(kept), dict.fromkeys(written)
-    return Changes(
-        granted=tuple(one for one in wanted if one not in held and one.expires >= today),
-        withdrawn=tuple(one for one in held if one not in wanted and one.expires >= today),
+def waiver_changes(stored: Iterable[Waiver], declared: Iterable[Waiver], today: date) -> WaiverChanges:
+    """Return what a file changes. A waiver that expired before it was first read is not granted."""
+    before, after = dict.fromkeys(stored), dict.fromkeys(declared)
+    return WaiverChanges(
+        granted=tuple(waiver for waiver in after if waiver not in before and waiver.expires >= today),
+        withdrawn=tuple(waiver for waiver in before if waiver not in after and waiver.expires >= today),
     )
 
 
-class _OfTenant(Waiver):
+class _WaiverEntry(Waiver):
     tenant: _Sentence | None = None
 
 
 def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, ...]:
-    """Return a tenant's waivers out of a YAML file: one key ``waivers``, and under it a list.
+    """Return a tenant's waivers from a YAML file: one key ``waivers`` with a list.
 
-    A file that says nothing at all is refused: it is as likely half written, and would withdraw all that holds.
+    An empty file is rejected: it may be half written, and would withdraw all waivers.
 
     Args:
         path: the file.
-        tenant_id: whose.
-        is_own: whether the file is the tenant's alone; in one that several share, each waiver names its ``tenant``.
+        tenant_id: the tenant.
+        is_own: whether the file belongs to this tenant alone; in a shared file, each waiver names its ``tenant``.
 
     Raises:
-        WaiversError: the file is missing, no YAML, or says something that is no waiver; also of another tenant, since
-            it has to be mended all the same.
+        WaiversError: the file is missing, is not YAML, or contains an invalid waiver, of this tenant or another one.
     """
     try:
-        file = read_written(path, expected=_EXPECTED)
-    except UnreadableError as error:
+        source = read_yaml_source(path, expected=_EXPECTED)
+    except YamlSourceError as error:
         raise WaiversError(str(error)) from error
     except RecursionError as error:
-        raise WaiversError(f"{path}: is not YAML: there is too much within one another") from error
-    listed = file.document.get("waivers")
-    if set(file.document) != {"waivers"} or not isinstance(listed, list):
+        raise WaiversError(f"{path}: is nested too deeply: write it flatter") from error
+    entries = source.document.get("waivers")
+    if set(source.document) != {"waivers"} or not isinstance(entries, list):
         raise WaiversError(f"{path}: {_EXPECTED}")
-    found: dict[Waiver, None] = {}
-    wrong: list[str] = []
-    for index, written in enumerate(listed):
+    waivers: dict[Waiver, None] = {}
+    errors: list[str] = []
+    for index, raw in enumerate(entries):
         try:
-            one = _OfTenant.model_validate(written)
+            entry = _WaiverEntry.model_validate(raw)
         except ValidationError as error:
-            wrong += _complaints(error, file, index)
+            errors += _entry_errors(error, source, index)
             continue
-        place = f"{path}:{file.line(('waivers', index))}: waiver {index + 1}"
-        if one.tenant is None and not is_own:
-            wrong.append(f"{place}: tenant: say whose it is: the file is for all tenants")
-        elif one.tenant not in (None, tenant_id):
+        location = f"{path}:{source.line_of(('waivers', index))}: waiver {index + 1}"
+        if entry.tenant is None and not is_own:
+            errors.append(f"{location}: tenant: this file is for all tenants: name the tenant of the waiver")
+        elif entry.tenant not in (None, tenant_id):
             if is_own:
-                wrong.append(f"{place}: tenant: the file is {tenant_id!r}'s alone, and this one is {one.tenant!r}'s")
+                errors.append(
+                    f"{location}: tenant: this file is for tenant {tenant_id!r} only, and the waiver names "
+                    f"{entry.tenant!r}: move it to another file"
+                )
         else:
-            waiver = Waiver.model_validate(one.model_dump(exclude={"tenant"}))
-            if waiver in found:
-                wrong.append(f"{place}: it stands here a second time")
-            found[waiver] = None
-    if wrong:
-        raise WaiversError("\n".join(wrong))
-    return tuple(found)
+            waiver = Waiver.model_validate(entry.model_dump(exclude={"tenant"}))
+            if waiver in waivers:
+                errors.append(f"{location}: the same waiver occurs twice: remove one")
+            waivers[waiver] = None
+    if errors:
+        raise WaiversError("\n".join(errors))
+    return tuple(waivers)
 
 
-def _complaints(error: ValidationError, file: WrittenFile, index: int) -> Iterator[str]:
+def _entry_errors(error: ValidationError, source: YamlSource, index: int) -> Iterator[str]:
     for detail in error.errors(include_url=False):
-        line = file.line(("waivers", index, *detail["loc"]))
-        yield f"{file.path}:{line}: waiver {index + 1}: {waiver_complaint(detail['loc'], detail['msg'])}"
+        line = source.line_of(("waivers", index, *detail["loc"]))
+        yield f"{source.path}:{line}: waiver {index + 1}: {waiver_error(detail['loc'], detail['msg'])}"
 
 
-def waiver_complaint(place: tuple[int | str, ...], message: str) -> str:
-    """Return what is wrong with a field of a waiver, for people."""
-    return f"{'.'.join(map(str, place)) or 'the waiver'}: {message.removeprefix('Value error, ')}"
+def waiver_error(location: tuple[int | str, ...], message: str) -> str:
+    """Return what is wrong with a field of a waiver, as a sentence."""
+    return f"{'.'.join(map(str, location)) or 'the waiver'}: {message.removeprefix('Value error, ')}"

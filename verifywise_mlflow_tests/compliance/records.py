@@ -1,4 +1,4 @@
-"""Records for tests, of which only what matters is said."""
+"""Records for tests: only the fields that matter have a value."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
 
 
 def record_with(**fields: Json | datetime) -> CanonicalRecord:
-    """Return a record that shows these fields and no other."""
+    """Return a record with these fields and no others."""
     return Example.model_construct(record=fields, verdict=Verdict.PASS).canonical_record()

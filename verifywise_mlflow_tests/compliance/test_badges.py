@@ -1,4 +1,4 @@
-"""A model's word out of its versions' words, and the picture of a word."""
+"""A model's badge, made from the badges of its versions, and a badge as an SVG image."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.compliance.badge import JudgedVersion, ModelBadge, model_badge
+from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge
 from verifywise_mlflow.compliance.badge_svg import badge_svg
-from verifywise_mlflow.compliance.verdict import Badge
 
-WORDS = {"c": Badge.COMPLIANT, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "n": Badge.NON_COMPLIANT, "-": None}
+BADGES = {"c": Badge.COMPLIANT, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "n": Badge.NON_COMPLIANT, "-": None}
 STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
 
 
 @pytest.mark.parametrize(
-    ("versions", "badge", "counted", "because"),
+    ("versions", "expected", "version_numbers", "reason"),
     [
-        # In the order of their numbers, each as its stage and its badge.
+        # Versions 1, 2, ..., each as the initials of its stage and its badge.
         ("pc", Badge.COMPLIANT, (1,), "in production"),
         ("pc pg", Badge.GAPS, (2, 1), "in production"),
         ("pg pi", Badge.INCOMPLETE, (2, 1), "in production"),
@@ -31,14 +30,15 @@ STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
         ("p-", Badge.INCOMPLETE, (1,), "in production"),
     ],
 )
-def test_the_worst_of_the_versions_that_count_is_the_models(
-    versions: str, badge: Badge, counted: tuple[int, ...], because: str
+def test_a_model_has_the_worst_badge_of_the_versions_that_count(
+    versions: str, expected: Badge, version_numbers: tuple[int, ...], reason: str
 ) -> None:
-    judged = [
-        JudgedVersion(number, STAGES[told[0]], WORDS[told[1]]) for number, told in enumerate(versions.split(), start=1)
+    evaluated = [
+        EvaluatedVersion(number, STAGES[stage], BADGES[badge])
+        for number, (stage, badge) in enumerate(versions.split(), start=1)
     ]
 
-    assert model_badge(judged) == ModelBadge(badge, counted, because)  # type: ignore[arg-type]  # a text of the table
+    assert model_badge(evaluated) == ModelBadge(expected, version_numbers, reason)  # type: ignore[arg-type]  # a string of the table
 
 
 def test_a_model_without_versions_has_no_badge() -> None:
@@ -49,7 +49,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=200), st.sampled_from(Badge), st.integers(0, 3))
-def test_a_picture_is_xml_that_holds_whatever_it_is_called_as_text_alone(label: str, badge: Badge, waived: int) -> None:
+def test_an_image_is_xml_that_contains_any_label_as_text_only(label: str, badge: Badge, waived: int) -> None:
     root = ElementTree.fromstring(badge_svg(label, badge, waived).encode("utf-8"))  # our own
 
     assert {element.tag for element in root.iter()} == {f"{SVG}{tag}" for tag in ("svg", "title", "rect", "g", "text")}
@@ -58,14 +58,14 @@ def test_a_picture_is_xml_that_holds_whatever_it_is_called_as_text_alone(label: 
     assert all(float(element.attrib["width"]) > 0 for element in root.iter(f"{SVG}rect"))
 
 
-def test_a_name_that_would_be_markup_is_shown_as_it_stands() -> None:
+def test_markup_in_a_name_is_shown_as_text() -> None:
     name = "<script>alert(1)</script>\"' &amp;"
 
-    picture = badge_svg(name, Badge.GAPS)
+    image = badge_svg(name, Badge.GAPS)
 
-    assert "<script" not in picture
-    assert next(ElementTree.fromstring(picture).iter(f"{SVG}text")).text == name  # our own
+    assert "<script" not in image
+    assert next(ElementTree.fromstring(image).iter(f"{SVG}text")).text == name  # our own
 
 
-def test_what_turns_the_direction_of_writing_around_is_taken_out() -> None:
+def test_characters_that_reverse_the_text_direction_are_removed() -> None:
     assert "\u202e" not in badge_svg("evil\u202egnp.exe", Badge.GAPS)

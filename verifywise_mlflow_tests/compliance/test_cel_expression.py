@@ -1,4 +1,4 @@
-"""Three truth values: what hangs on evidence that is not there is unknown, and everything else is not."""
+"""Three-valued logic: a condition that depends on missing evidence is unknown, and no other condition is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from verifywise_mlflow.compliance.rules.cel_expression import EvaluationError, ExpressionError, compiled
+from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpressionError, compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Subject, environment, evidence_of
-from verifywise_mlflow.compliance.rules.field_paths import NAMES, STATED, Selection, dotted, selection_of
+from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Selection, dotted, selection_of
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 from verifywise_mlflow_tests.compliance.records import record_with
 
@@ -16,7 +16,7 @@ TRUE, FALSE, UNKNOWN = 'model_name == "example"', 'model_name == "other"', 'owne
 
 
 def holds(expression: str, record: CanonicalRecord) -> bool | None:
-    return compiled(expression).holds(evidence_of(Subject(record)).activation())
+    return compile_expression(expression).holds(evidence_of(Subject(record)).activation())
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_and_or_and_not_follow_kleene(expression: str, expected: bool | None) ->
         'created_at < timestamp("2026-01-01T00:00:00Z")',
     ],
 )
-def test_a_value_that_is_not_there_is_unknown(expression: str) -> None:
-    # The library tells missing values from errors by its words alone; this holds it to them.
+def test_a_missing_value_is_unknown(expression: str) -> None:
+    # The library distinguishes missing values from errors only by its messages; this test pins them.
     record = record_with(
         evaluation_tags={"other": "a"},
         runtime_environment={"flavors": {"sklearn": None}},
@@ -66,7 +66,7 @@ def test_a_value_that_is_not_there_is_unknown(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "complaint"),
+    ("expression", "message"),
     [
         ("metrics.accuracy > 0.5", "No matching overloads"),
         ("version_number / (version_number - 1) == 1", "divide by zero"),
@@ -74,23 +74,23 @@ def test_a_value_that_is_not_there_is_unknown(expression: str) -> None:
         ("hyperparameters.a", "of type STRING, neither true nor false"),
     ],
 )
-def test_a_value_of_a_wrong_type_is_an_error(expression: str, complaint: str) -> None:
+def test_a_value_of_a_wrong_type_is_an_error(expression: str, message: str) -> None:
     record = record_with(metrics={"accuracy": "high"}, hyperparameters={"a": "yes"}, owner="me", model_name="(")
 
-    with pytest.raises(EvaluationError, match=complaint):
+    with pytest.raises(CelEvaluationError, match=message):
         holds(expression, record)
 
 
-def test_a_customers_text_cannot_pass_for_the_librarys_words() -> None:
+def test_a_customers_text_cannot_pass_for_a_message_of_the_library() -> None:
     record = record_with(owner="UNKNOWN: No value with name", model_name="NOT_FOUND: Key not found in map(")
 
-    with pytest.raises(EvaluationError):
+    with pytest.raises(CelEvaluationError):
         holds("owner.matches(model_name)", record)
 
 
-def test_what_the_library_refuses_to_convert_is_an_error() -> None:
-    with pytest.raises(EvaluationError):
-        compiled(UNKNOWN).holds(environment().Activation({"owner": "\ud800"}))
+def test_a_value_that_the_library_cannot_convert_is_an_error() -> None:
+    with pytest.raises(CelEvaluationError):
+        compile_expression(UNKNOWN).holds(environment().Activation({"owner": "\ud800"}))
 
 
 NAMED = [
@@ -116,13 +116,13 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("text", "paths"), NAMED)
-def test_an_expression_knows_what_it_looks_at(text: str, paths: tuple[str, ...]) -> None:
-    assert tuple(map(dotted, compiled(text).paths)) == paths
+def test_an_expression_lists_the_paths_that_it_reads(text: str, paths: tuple[str, ...]) -> None:
+    assert tuple(map(dotted, compile_expression(text).paths)) == paths
 
 
 @pytest.mark.parametrize("text", [text for text, _ in NAMED])
-def test_what_an_expression_names_is_all_that_it_needs(text: str) -> None:
-    expression = compiled(text)
+def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
+    expression = compile_expression(text)
     subject = Subject(
         record_with(
             owner="me",
@@ -136,7 +136,7 @@ def test_what_an_expression_names_is_all_that_it_needs(text: str) -> None:
         ),
         findings=[{"kind": "conflict", "field": "owner", "sentence": "Two tags."}],
     )
-    everything: Selection = {**dict.fromkeys(NAMES), STATED: dict.fromkeys(FIELDS)}
+    everything: Selection = {**dict.fromkeys(VARIABLES), STATED: dict.fromkeys(FIELDS)}
     thresholds, today = {"least": 0.0, "other": 1.0}, date(2026, 3, 2)
 
     whole = evidence_of(subject, everything, thresholds=thresholds, today=today)
@@ -159,14 +159,14 @@ def test_what_an_expression_names_is_all_that_it_needs(text: str) -> None:
         ("size(incomplete) == 1 && incomplete.exists(s, s.contains('404'))", True),
     ],
 )
-def test_macros_look_through_what_was_found_and_what_could_not_be_read(text: str, held: bool) -> None:
+def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str, held: bool) -> None:
     findings: list[dict[str, Json]] = [
         {"kind": "deleted run", "field": None, "sentence": "The run is deleted."},
         {"kind": "conflict", "field": "owner", "sentence": "Two tags."},
     ]
     subject = Subject(record_with(), incomplete=["run 12ab: HTTP 404"], findings=findings)
 
-    assert compiled(text).holds(evidence_of(subject).activation()) is held
+    assert compile_expression(text).holds(evidence_of(subject).activation()) is held
 
 
 @pytest.mark.parametrize(
@@ -176,19 +176,19 @@ def test_macros_look_through_what_was_found_and_what_could_not_be_read(text: str
         "incomplete.all(a, incomplete.all(b, incomplete.all(c, incomplete.all(d, a + b + c + d != ''))))",
     ],
 )
-def test_a_rule_that_would_take_for_ever_is_stopped(text: str) -> None:
-    # The library bounds it; without that, the four macros would go through 10 thousand million elements here.
+def test_a_rule_that_would_run_forever_is_stopped(text: str) -> None:
+    # Without the limit of the library, the four macros would iterate over 10 billion elements here.
     activation = evidence_of(Subject(record_with(), incomplete=["x"] * 320)).activation()
 
-    with pytest.raises(EvaluationError, match="10,000 elements or more"):
-        compiled(text).holds(activation)
+    with pytest.raises(CelEvaluationError, match="10,000 elements or more"):
+        compile_expression(text).holds(activation)
 
 
-def test_that_nothing_was_found_is_known_and_that_a_day_was_not_given_is_not() -> None:
+def test_an_empty_list_of_findings_is_known_and_a_missing_day_is_not() -> None:
     nothing = evidence_of(Subject(record_with())).activation()
 
-    assert compiled("size(findings) == 0 && size(incomplete) == 0").holds(nothing) is True
-    assert compiled("today > timestamp('2026-01-01T00:00:00Z')").holds(nothing) is None
+    assert compile_expression("size(findings) == 0 && size(incomplete) == 0").holds(nothing) is True
+    assert compile_expression("today > timestamp('2026-01-01T00:00:00Z')").holds(nothing) is None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_that_nothing_was_found_is_known_and_that_a_day_was_not_given_is_not() -
         *("size(stated) > 3", '"owner" in stated', "thresholds[owner] > 1", "size(thresholds) > 0", "(stated).owner"),
     ],
 )
-def test_a_text_that_is_no_truth_about_a_record_is_refused(text: str) -> None:
-    with pytest.raises(ExpressionError):
-        compiled(text)
+def test_a_text_that_is_not_a_condition_on_a_record_is_rejected(text: str) -> None:
+    with pytest.raises(CelExpressionError):
+        compile_expression(text)

@@ -1,4 +1,4 @@
-"""What a rule sees of a record, and what is left out."""
+"""What a rule can read of a record, and what is left out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Subject, evidence_of
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.record import FIELDS, Json
+from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, Json
 from verifywise_mlflow_tests.compliance.records import record_with
 
 A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {
@@ -38,34 +37,34 @@ def evidence_with(**fields: Json | datetime) -> Evidence:
 def test_each_field_is_a_variable_of_its_type(field: str) -> None:
     activation = evidence_with(**A_VALUE_OF_EACH_FIELD).activation()
 
-    assert compiled(f"{field} == {field} && has(stated.{field}) && stated.{field}").holds(activation) is True
+    assert compile_expression(f"{field} == {field} && has(stated.{field}) && stated.{field}").holds(activation) is True
 
 
 @pytest.mark.parametrize("empty", [None, "", " \n", {}, [], ()])
-def test_an_empty_value_counts_as_none(empty: Json) -> None:
+def test_an_empty_value_is_unknown(empty: Json) -> None:
     evidence = evidence_with(owner=empty, runtime_environment=empty)
 
     assert not {"owner", "runtime_environment"} & set(evidence.known)
 
 
 @pytest.mark.parametrize("field", NORMAL_FORMS)
-def test_a_value_outside_the_normal_forms_is_remembered_but_not_known(field: str) -> None:
+def test_a_value_outside_the_normal_forms_is_unrecognized(field: str) -> None:
     evidence = evidence_with(**{field: "xyz"})
 
-    assert evidence.not_understood == {field: "xyz"}
+    assert evidence.unrecognized == {field: "xyz"}
     assert field not in evidence.known
 
 
-def test_a_version_without_a_stage_is_known_to_be_in_none() -> None:
+def test_a_version_without_a_stage_is_known_to_have_none() -> None:
     unstaged, unclear = record_with(), record_with(lifecycle_stage="pilot")
-    in_none, shown = compiled('lifecycle_stage == "none"'), compiled("has(stated.lifecycle_stage)")
+    in_none, shown = compile_expression('lifecycle_stage == "none"'), compile_expression("has(stated.lifecycle_stage)")
 
     assert in_none.holds(evidence_of(Subject(unstaged)).activation()) is True
     assert shown.holds(evidence_of(Subject(unstaged)).activation()) is False
     assert in_none.holds(evidence_of(Subject(unclear)).activation()) is None
 
 
-def test_the_stores_words_for_numbers_become_numbers() -> None:
+def test_the_stores_names_of_non_finite_numbers_become_numbers() -> None:
     metrics = evidence_with(metrics={"a": "NaN", "b": "-Infinity", "c": 1.5}).known["metrics"]
 
     assert isinstance(metrics, dict)
@@ -82,4 +81,4 @@ def test_a_lone_surrogate_is_replaced_and_other_text_is_not() -> None:
 def test_a_number_beyond_64_bits_still_compares() -> None:
     activation = evidence_with(artifact_manifest={"total_bytes": 2**70}).activation()
 
-    assert compiled("artifact_manifest.total_bytes > 1000").holds(activation) is True
+    assert compile_expression("artifact_manifest.total_bytes > 1000").holds(activation) is True

@@ -1,4 +1,4 @@
-"""The policy that comes with the package. Each rule's examples, which stand beside it, are its test."""
+"""The policy that comes with the package. The examples of each rule are its test."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from itertools import product
 
 import pytest
 
-from verifywise_mlflow.cli.commands.show import GROUPS
-from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.frameworks import catalogue
-from verifywise_mlflow.compliance.rules.cel_expression import compiled
-from verifywise_mlflow.compliance.rules.policy import Example, Policy, Rule, default_policy
+from verifywise_mlflow.compliance.policy_check import evaluate_example
+from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
+from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
+from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 
 RULES = default_policy().rules
 
 
-def judged(rule: Rule, example: Example) -> RuleResult:
-    """Judge an example by one rule, with the policy's figures."""
-    alone = Policy(id="alone", version=1, title="One rule", thresholds=default_policy().thresholds, rules=(rule,))
-    (judgement,) = Evaluator(alone, today=example.today).judge(example.subject())
-    return judgement.result()
+def evaluated(rule: Rule, example: Example) -> RuleResult:
+    """Return the result of one rule on an example, with the policy's thresholds."""
+    return evaluate_example(default_policy(), rule, example)
 
 
 @pytest.mark.parametrize(
@@ -34,62 +32,62 @@ def judged(rule: Rule, example: Example) -> RuleResult:
     ],
 )
 def test_a_rule_gives_the_verdicts_of_its_examples(rule: Rule, example: Example) -> None:
-    result = judged(rule, example)
+    result = evaluated(rule, example)
 
     assert result.verdict == example.verdict, result.reason
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_has_examples_of_meeting_it_and_of_missing_evidence(rule: Rule) -> None:
+def test_a_rule_has_examples_of_a_pass_and_of_missing_evidence(rule: Rule) -> None:
     assert {Verdict.PASS, Verdict.NOT_EVIDENCED} <= {example.verdict for example in rule.examples}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_examples_show_every_verdict_that_a_rule_can_give(rule: Rule) -> None:
-    """Values of one example are put together with those of others, in all ways: none gives a verdict that is new."""
-    shown: dict[str, list[object]] = {}
+def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> None:
+    """Combine the values of all examples in all ways: no combination gives a verdict that no example has."""
+    values_of: dict[str, list[object]] = {}
     for example in rule.examples:
         for field, value in example.record.items():
-            known = shown.setdefault(field, [None])
-            if value not in known:
-                known.append(value)
-    around = list({(one.findings, one.incomplete, one.today) for one in rule.examples})
+            values = values_of.setdefault(field, [None])
+            if value not in values:
+                values.append(value)
+    contexts = list({(example.findings, example.incomplete, example.today) for example in rule.examples})
 
-    mixed = {
-        judged(
+    verdicts = {
+        evaluated(
             rule,
             Example.model_construct(
-                record=dict(zip(shown, values, strict=True)),
+                record=dict(zip(values_of, values, strict=True)),
                 findings=findings,
                 incomplete=incomplete,
                 today=today,
                 verdict=Verdict.PASS,
             ),
         ).verdict
-        for values in product(*shown.values())
-        for findings, incomplete, today in around
+        for values in product(*values_of.values())
+        for findings, incomplete, today in contexts
     }
 
-    assert mixed <= {example.verdict for example in rule.examples}
+    assert verdicts <= {example.verdict for example in rule.examples}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_each_word_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
-    """A word that is misspelt, or that the record has never held, is seen: without it an example must go wrong."""
+def test_each_string_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
+    """A string that is misspelled, or that no record contains, is detected: changing it must break an example."""
     for field in ("applies", "evidenced", "requires"):
         text = getattr(rule, field)
-        for word in (one for one in re.finditer(r'"([^"]*)"', text) if one[1]):
-            other = rule.model_copy(update={field: f"{text[: word.start(1)]}9h{text[word.end(1) :]}"})
+        for string in (match for match in re.finditer(r'"([^"]*)"', text) if match[1]):
+            changed = rule.model_copy(update={field: f"{text[: string.start(1)]}9h{text[string.end(1) :]}"})
 
-            held = [judged(other, example).verdict == example.verdict for example in rule.examples]
+            is_unchanged = [evaluated(changed, example).verdict == example.verdict for example in rule.examples]
 
-            assert not all(held), f"no example of {rule.id} needs {word[0]} in {field}"
+            assert not all(is_unchanged), f"no example of {rule.id} needs {string[0]} in {field}"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_without_an_example_of_failing_says_that_it_does_not_fail(rule: Rule) -> None:
+def test_the_rationale_of_a_rule_that_cannot_fail_says_so(rule: Rule) -> None:
     if Verdict.FAIL not in {example.verdict for example in rule.examples}:
-        assert any(words in rule.rationale for words in ("cannot fail", "no failure")), rule.id
+        assert any(phrase in rule.rationale for phrase in ("cannot fail", "no failure")), rule.id
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -99,10 +97,10 @@ def test_an_empty_record_fails_no_rule(rule: Rule) -> None:
     in_production = nothing.model_copy(update={"record": {"lifecycle_stage": "production"}})
 
     for example in (nothing, in_production):
-        assert judged(rule, example).verdict is not Verdict.FAIL
+        assert evaluated(rule, example).verdict is not Verdict.FAIL
 
 
-def test_it_holds_these_rules() -> None:
+def test_the_default_policy_has_these_rules() -> None:
     assert [rule.id for rule in RULES] == [
         *("owner", "business-purpose", "description", "visible-in-search", "complete-record"),
         *("source-location", "production-deployment-status", "dangling-alias"),
@@ -119,14 +117,14 @@ def test_it_holds_these_rules() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_uses_no_pattern_with_a_bound_or_on_each_of_many_values(rule: Rule) -> None:
+def test_a_rule_uses_no_pattern_with_a_repetition_count_or_on_each_of_many_values(rule: Rule) -> None:
     # The library compiles a pattern at each call: on twelve metrics one took a millisecond.
     for text in (rule.applies, rule.evidenced, rule.requires):
         assert not re.search(r"(exists|all|filter|map)\([^)]*\.matches\(|\.matches\([^)]*\{", text)
 
 
 @pytest.mark.parametrize("path", ["weights/part.safetensors", "weights/part.txt", "weights/part.weights"])
-def test_a_model_of_as_many_files_as_are_listed_is_judged_by_each_rule(path: str) -> None:
+def test_each_rule_can_be_evaluated_on_a_model_with_the_maximum_number_of_files(path: str) -> None:
     # The library stops macros at 10,000 elements; a tenant's default is to list 2,000 files of a version.
     file = {"root": "model", "path": path, "kind": "model binary", "sha256": "ab"}
     manifest: dict[str, object] = {"status": "complete", "file_count": 2_000, "files": [file] * 2_000, "digest": "ab"}
@@ -134,26 +132,28 @@ def test_a_model_of_as_many_files_as_are_listed_is_judged_by_each_rule(path: str
         {"record": {"lifecycle_stage": "production", "artifact_manifest": manifest}, "verdict": "pass"}
     )
 
-    assert [rule.id for rule in RULES if judged(rule, large).verdict is Verdict.ERROR] == []
+    assert [rule.id for rule in RULES if evaluated(rule, large).verdict is Verdict.ERROR] == []
 
 
-def test_each_group_of_the_record_is_asked_about() -> None:
-    asked = {path[0] for rule in RULES for text in (rule.evidenced, rule.requires) for path in compiled(text).paths}
+def test_each_group_of_the_record_is_read_by_a_rule() -> None:
+    read = {
+        path[0] for rule in RULES for text in (rule.evidenced, rule.requires) for path in compile_expression(text).paths
+    }
 
-    assert [group for group, fields in GROUPS.items() if not asked & set(fields)] == []
+    assert [group for group, fields in FIELDS_BY_GROUP.items() if not read & set(fields)] == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_refers_to_a_clause_whose_evidence_is_rules(rule: Rule) -> None:
-    # What the keeping of records shows needs no verdict on a version, and gets none.
+def test_a_rule_refers_only_to_clauses_whose_evidence_is_rules(rule: Rule) -> None:
+    # Clauses that the stored records are the evidence for need no verdict on a version.
     for reference in rule.references:
         assert catalogue()[reference.framework].by_id[reference.clause].shown_by == "rules"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_each_reference_to_a_law_has_the_catalogues_date_and_its_source(rule: Rule) -> None:
+def test_each_reference_to_a_law_has_the_date_and_source_of_the_catalogue(rule: Rule) -> None:
     for reference in rule.references:
-        application = catalogue()[reference.framework].application_of(
+        application = catalogue()[reference.framework].application_date_of(
             catalogue()[reference.framework].by_id[reference.clause]
         )
         dated = (application.applicable_from, application.source) if application else (None, None)
@@ -161,6 +161,6 @@ def test_each_reference_to_a_law_has_the_catalogues_date_and_its_source(rule: Ru
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_no_rule_claims_the_article_on_operating_logs(rule: Rule) -> None:
-    # Article 12 asks for the event logs of the running system; MLflow has none of them.
+def test_no_rule_refers_to_the_article_on_operating_logs(rule: Rule) -> None:
+    # Article 12 requires event logs of the running system; MLflow has none.
     assert not any(reference.clause.startswith("Art. 12") for reference in rule.references)

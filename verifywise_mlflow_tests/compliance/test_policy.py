@@ -1,4 +1,4 @@
-"""A policy file that is wrong is refused, with the file, the line, the rule and the mend."""
+"""An invalid policy file is rejected with the file, the line, the rule and the correction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, load_
 HEAD = """\
 id: ours
 version: 1
-title: What we ask for
+title: Our requirements
 rules:
 """
 
@@ -44,7 +44,7 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "instead_of", "complaint"),
+    ("replacement", "original", "message"),
     [
         pytest.param("sevrity: high", "severity: high", "8: rule 'owner': sevrity: there is no such field", id="field"),
         pytest.param("severity: grave", "severity: high", "8: rule 'owner': severity: Input should be", id="severity"),
@@ -53,13 +53,13 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
             'requires: ownr != ""',
             'requires: owner != ""',
             "11: rule 'owner': requires: undeclared reference to 'ownr' (line 1, column 1 of the expression)",
-            id="no such field of a record",
+            id="unknown field of a record",
         ),
         pytest.param(
             "requires: has(stated.ownr)",
             'requires: owner != ""',
             "11: rule 'owner': requires: undeclared reference to 'stated.ownr'",
-            id="no such field to be stated",
+            id="unknown stated field",
         ),
         pytest.param(
             "requires: owner > 3",
@@ -68,7 +68,7 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
             id="type",
         ),
         pytest.param(
-            "requires: owner", 'requires: owner != ""', "11: rule 'owner': requires: it gives a", id="no truth"
+            "requires: owner", 'requires: owner != ""', "11: rule 'owner': requires: it gives a", id="not a condition"
         ),
         pytest.param("requires: owner ==", 'requires: owner != ""', "11: rule 'owner': requires: Syntax", id="syntax"),
         pytest.param(
@@ -96,7 +96,7 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
         pytest.param(
             "confidence: high, applicable_from: 2027-12-02}",
             "confidence: high}",
-            "13: rule 'owner': references.0: say in source where applicable_from was read",
+            "13: rule 'owner': references.0: applicable_from has no source",
             id="a date from nowhere",
         ),
         pytest.param(
@@ -108,45 +108,41 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
         pytest.param(
             "verdict: ok", "verdict: pass", "16: rule 'owner': examples.0.verdict: Input should be", id="verdict"
         ),
-        pytest.param(
-            "title: A\n    title: B", "title: Every model has an owner", "8: is not YAML: 'title'", id="twice"
-        ),
+        pytest.param("title: A\n    title: B", "title: Every model has an owner", "8: is not YAML: ", id="twice"),
         pytest.param("? [a]\n    : 1", "severity: high", "8: is not YAML: found unhashable key", id="key"),
     ],
 )
-def test_an_error_in_a_rule_is_told_with_its_place(
-    tmp_path: Path, written: str, instead_of: str, complaint: str
-) -> None:
-    assert (HEAD + RULE).count(instead_of) == 1
+def test_an_error_in_a_rule_names_its_location(tmp_path: Path, replacement: str, original: str, message: str) -> None:
+    assert (HEAD + RULE).count(original) == 1
 
     with pytest.raises(PolicyError) as raised:
-        load(tmp_path, (HEAD + RULE).replace(instead_of, written))
+        load(tmp_path, (HEAD + RULE).replace(original, replacement))
 
-    assert f"{tmp_path / 'ours.yaml'}:{complaint}" in str(raised.value)
+    assert f"{tmp_path / 'ours.yaml'}:{message}" in str(raised.value)
 
 
-def test_a_rule_without_references_is_refused(tmp_path: Path) -> None:
+def test_a_rule_without_references_is_rejected(tmp_path: Path) -> None:
     without = RULE.replace(
         "    references:\n      - {framework: NIST AI RMF, clause: GOVERN 2.1, confidence: high}\n", ""
     )
 
-    with pytest.raises(PolicyError, match=r"ours\.yaml:5: rule 'owner': references: it is needed and not there"):
+    with pytest.raises(PolicyError, match=r"ours\.yaml:5: rule 'owner': references: this field is required"):
         load(tmp_path, HEAD + without)
 
 
-def test_a_rule_with_an_empty_list_of_references_is_refused(tmp_path: Path) -> None:
+def test_a_rule_with_an_empty_list_of_references_is_rejected(tmp_path: Path) -> None:
     reference = "references:\n      - {framework: NIST AI RMF, clause: GOVERN 2.1, confidence: high}"
 
-    with pytest.raises(PolicyError, match=r"ours\.yaml:12: rule 'owner': references: name at least one"):
+    with pytest.raises(PolicyError, match=r"ours\.yaml:12: rule 'owner': references: the list is empty"):
         load(tmp_path, HEAD + RULE.replace(reference, "references: []"))
 
 
-def test_a_second_rule_of_one_id_is_refused_where_it_stands(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"ours\.yaml:17: rule 'owner': id: the id stands here a second time"):
+def test_a_duplicate_rule_id_is_rejected_at_the_second_rule(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"ours\.yaml:17: rule 'owner': id: another rule has this id already"):
         load(tmp_path, HEAD + RULE + RULE)
 
 
-def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     broken = RULE.replace("severity: high", "severity: grave").replace("version: 1", "version: 0")
 
     with pytest.raises(PolicyError) as raised:
@@ -156,34 +152,34 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
-        pytest.param("", "write id, version, title and rules at the top", id="empty"),
-        pytest.param("- a\n", "write id, version, title and rules at the top", id="a list"),
+        pytest.param("", "write id, version, title and rules at the top level", id="empty"),
+        pytest.param("- a\n", "write id, version, title and rules at the top level", id="a list"),
         pytest.param(HEAD, "4: rules: ", id="no rules"),
         pytest.param(HEAD + "  owner: {}\n", "4: rules: ", id="rules by name"),
-        pytest.param(HEAD + "  - owner\n", "5: rule number 1: ", id="a rule that is a word"),
+        pytest.param(HEAD + "  - owner\n", "5: rule number 1: ", id="a rule that is a string"),
         pytest.param("id: [\n", "2: is not YAML: ", id="broken"),
-        pytest.param("\nid: 2026-13-01\n", "2: is not YAML: what stands here is no value", id="no date"),
-        pytest.param('files: ["a\\0.yaml"]\n', "a\\x00.yaml': cannot be read", id="no name of a file"),
-        pytest.param("\nid: \x01\n", "2: is not YAML: it holds the character U+0001", id="control character"),
+        pytest.param("\nid: 2026-13-01\n", "2: is not YAML: this value is impossible", id="impossible date"),
+        pytest.param('files: ["a\\0.yaml"]\n', "a\\x00.yaml': cannot be read", id="impossible file name"),
+        pytest.param("\nid: \x01\n", "2: is not YAML: it contains the character U+0001", id="control character"),
         pytest.param("a: &a [x]\nb: [*a, *a]\n", "2: is not YAML: an alias", id="aliases, of which ten make a billion"),
         pytest.param("&a {id: *a}\n", "1: is not YAML: an alias", id="contains itself"),
-        pytest.param(f"id: {'[' * 3000}{']' * 3000}\n", " has too much within one another", id="nested too deep"),
+        pytest.param(f"id: {'[' * 3000}{']' * 3000}\n", " is nested too deeply", id="nested too deep"),
         pytest.param(f"id: {'x' * 2_000_000}\n", " has more than 2,000,000 bytes", id="huge"),
         pytest.param("a: !!python/object:os.system x\n", "1: is not YAML: ", id="tag"),
         pytest.param("3: x\n", "1: 3: Keys should be strings", id="key"),
     ],
 )
-def test_what_is_no_policy_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_file_that_is_not_a_policy_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(PolicyError) as raised:
         load(tmp_path, text)
 
     assert str(raised.value).startswith(str(tmp_path / "ours.yaml"))
-    assert complaint in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"id: \xe9")
 
     with pytest.raises(PolicyError, match="cannot be read: No such file"):
@@ -192,46 +188,46 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         load_policy(tmp_path / "latin.yaml")
 
 
-FIGURES = HEAD.replace("rules:\n", "thresholds: {most: 5}\nrules:\n")
+THRESHOLDS = HEAD.replace("rules:\n", "thresholds: {most: 5}\nrules:\n")
 COMPARING = RULE.replace('requires: owner != ""', "requires: version_number < thresholds.most")
 
 
-def test_a_policy_gives_the_figures_that_its_rules_compare_with(tmp_path: Path) -> None:
-    assert load(tmp_path, FIGURES + COMPARING).thresholds == {"most": 5}
+def test_a_policy_defines_the_thresholds_that_its_rules_compare_with(tmp_path: Path) -> None:
+    assert load(tmp_path, THRESHOLDS + COMPARING).thresholds == {"most": 5}
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         (
-            FIGURES + COMPARING.replace("thresholds.most", "thresholds.moost"),
-            "12: rule 'owner': requires: thresholds has no 'moost'; there are: most",
+            THRESHOLDS + COMPARING.replace("thresholds.most", "thresholds.moost"),
+            "12: rule 'owner': requires: the policy has no threshold 'moost' (defined: most)",
         ),
-        (HEAD + COMPARING, "11: rule 'owner': requires: thresholds has no 'most'; there are: none"),
-        (FIGURES + RULE, "4: thresholds.most: no rule compares with it"),
-        (FIGURES.replace("5", "many") + COMPARING, "4: thresholds.most: Input should be a valid number"),
-        (FIGURES.replace("5", "true") + COMPARING, "4: thresholds.most: Input should be a valid number"),
-        (FIGURES.replace("5", ".inf") + COMPARING, "4: thresholds.most: Input should be a finite number"),
-        (FIGURES.replace("most", "Most") + COMPARING, "4: thresholds.Most: String should match"),
+        (HEAD + COMPARING, "11: rule 'owner': requires: the policy has no threshold 'most' (defined: none)"),
+        (THRESHOLDS + RULE, "4: thresholds.most: no rule compares with it"),
+        (THRESHOLDS.replace("5", "many") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (THRESHOLDS.replace("5", "true") + COMPARING, "4: thresholds.most: Input should be a valid number"),
+        (THRESHOLDS.replace("5", ".inf") + COMPARING, "4: thresholds.most: Input should be a finite number"),
+        (THRESHOLDS.replace("most", "Most") + COMPARING, "4: thresholds.Most: String should match"),
     ],
 )
-def test_an_error_in_a_figure_is_told_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_error_in_a_threshold_names_its_location(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(PolicyError) as raised:
         load(tmp_path, text)
 
-    assert f"{tmp_path / 'ours.yaml'}:{complaint}" in str(raised.value)
+    assert f"{tmp_path / 'ours.yaml'}:{message}" in str(raised.value)
 
 
-def in_two_files(tmp_path: Path, named: str, part: str) -> Policy:
+def load_two_files(tmp_path: Path, name: str, rule_file: str) -> Policy:
     (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "owners.yaml").write_text(part, encoding="utf-8")
-    return load(tmp_path, HEAD.replace("rules:\n", f"files:\n  - {named}\n"))
+    (tmp_path / "more" / "owners.yaml").write_text(rule_file, encoding="utf-8")
+    return load(tmp_path, HEAD.replace("rules:\n", f"files:\n  - {name}\n"))
 
 
-def test_a_policy_may_be_written_in_several_files(tmp_path: Path) -> None:
+def test_a_policy_may_be_split_into_several_files(tmp_path: Path) -> None:
     second = RULE.replace("id: owner", "id: second")
 
-    policy = in_two_files(tmp_path, "more/owners.yaml", "rules:\n" + RULE + second)
+    policy = load_two_files(tmp_path, "more/owners.yaml", "rules:\n" + RULE + second)
 
     assert [rule.id for rule in policy.rules] == ["owner", "second"]
     (tmp_path / "one").mkdir()
@@ -239,7 +235,7 @@ def test_a_policy_may_be_written_in_several_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "part", "complaint"),
+    ("name", "rule_file", "message"),
     [
         pytest.param(
             "more/owners.yaml",
@@ -250,27 +246,27 @@ def test_a_policy_may_be_written_in_several_files(tmp_path: Path) -> None:
         pytest.param(
             "more/owners.yaml",
             "rules:\n" + RULE + RULE,
-            "more/owners.yaml:14: rule 'owner': id: the id stands here a second time",
+            "more/owners.yaml:14: rule 'owner': id: another rule has this id already",
             id="a second rule",
         ),
-        pytest.param("more/owners.yaml", "id: ours\n", "more/owners.yaml:1: write rules at the top", id="no part"),
+        pytest.param(
+            "more/owners.yaml", "id: ours\n", "more/owners.yaml:1: write rules at the top level", id="not a rule file"
+        ),
         pytest.param("more/owners.yaml", "rules: [\n", "more/owners.yaml:2: is not YAML", id="broken"),
         pytest.param("more/none.yaml", "", "ours.yaml:5: files: ", id="not there"),
-        pytest.param("../secret.yaml", "", "ours.yaml:5: files: '../secret.yaml' has to lie beside", id="above"),
-        pytest.param("/etc/passwd", "", "ours.yaml:5: files: '/etc/passwd' has to lie beside", id="elsewhere"),
+        pytest.param("../secret.yaml", "", "ours.yaml:5: files: '../secret.yaml' is outside the folder", id="above"),
+        pytest.param("/etc/passwd", "", "ours.yaml:5: files: '/etc/passwd' is outside the folder", id="elsewhere"),
         pytest.param("[a]", "", "ours.yaml:4: files: write a list of paths", id="no path"),
     ],
 )
-def test_an_error_in_a_part_of_a_policy_is_told_with_that_parts_file(
-    tmp_path: Path, named: str, part: str, complaint: str
-) -> None:
+def test_an_error_in_a_rule_file_names_that_file(tmp_path: Path, name: str, rule_file: str, message: str) -> None:
     with pytest.raises(PolicyError) as raised:
-        in_two_files(tmp_path, named, part)
+        load_two_files(tmp_path, name, rule_file)
 
-    assert f"{tmp_path}/{complaint}" in str(raised.value)
+    assert f"{tmp_path}/{message}" in str(raised.value)
 
 
-def test_a_reference_is_dated_by_the_catalogue_unless_it_says_otherwise(tmp_path: Path) -> None:
+def test_a_reference_has_the_catalogues_date_unless_it_states_another(tmp_path: Path) -> None:
     act = RULE.replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: EU AI Act, clause: Art. 6")
     (tmp_path / "other").mkdir()
 
@@ -290,7 +286,7 @@ def test_a_reference_is_dated_by_the_catalogue_unless_it_says_otherwise(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("written", "instead_of"),
+    ("replacement", "original"),
     [
         ('requires: owner != "x"', 'requires: owner != ""'),
         ("version: 2", "version: 1"),
@@ -298,11 +294,69 @@ def test_a_reference_is_dated_by_the_catalogue_unless_it_says_otherwise(tmp_path
         ("clause: GOVERN 2.3", "clause: GOVERN 2.1"),
     ],
 )
-def test_another_rule_has_another_digest(tmp_path: Path, written: str, instead_of: str) -> None:
-    assert load(tmp_path, HEAD + RULE).digest != load(tmp_path, HEAD + RULE.replace(instead_of, written)).digest
+def test_a_changed_rule_has_another_digest(tmp_path: Path, replacement: str, original: str) -> None:
+    assert load(tmp_path, HEAD + RULE).digest != load(tmp_path, HEAD + RULE.replace(original, replacement)).digest
 
 
-def test_neither_examples_nor_layout_change_the_digest(tmp_path: Path) -> None:
+def test_examples_and_layout_do_not_change_the_digest(tmp_path: Path) -> None:
     relaid = "# ours\n" + HEAD + RULE.replace("{owner: risk-team}", "{owner: others}").replace("Tag it.", '"Tag it."')
 
     assert load(tmp_path, relaid).digest == load(tmp_path, HEAD + RULE).digest
+
+
+REASONED = (
+    HEAD
+    + RULE
+    + """\
+    reason_values:
+      given: owner + "!"
+    reasons:
+      pass: The owner is {given}.
+      not evidenced: No owner is recorded. Add the tag `owner`.
+"""
+)
+
+
+def test_a_rule_may_state_the_sentences_of_its_outcomes(tmp_path: Path) -> None:
+    (rule,) = load(tmp_path, REASONED).rules
+
+    assert {case.value: text for case, text in rule.reasons.items()} == {
+        "pass": "The owner is {given}.",
+        "not evidenced": "No owner is recorded. Add the tag `owner`.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("replacement", "original", "message"),
+    [
+        pytest.param(
+            "passed: ", "pass: The", "20: rule 'owner': reasons.passed: Input should be 'pass', ", id="outcome"
+        ),
+        pytest.param(
+            "{givn}", "{given}", "19: rule 'owner': reasons: pass: {givn} is neither a named value", id="unknown value"
+        ),
+        pytest.param(
+            "{description}",
+            "{given}",
+            "19: rule 'owner': reasons: pass: the rule does not read description: quote only",
+            id="a value that the rule does not read",
+        ),
+        pytest.param("{given", "{given}", "19: rule 'owner': reasons: pass: a brace has no partner", id="brace"),
+        pytest.param(
+            "`owner`", "`owner`.", "19: rule 'owner': reasons: not evidenced: the sentence has no full stop", id="stop"
+        ),
+        pytest.param(
+            "{owner}", "{given}", "19: rule 'owner': reasons: no sentence quotes the value 'given'", id="unused"
+        ),
+        pytest.param(
+            "given: ownr", "given: owner", "18: rule 'owner': reason_values.given: undeclared", id="expression"
+        ),
+    ],
+)
+def test_an_error_in_a_sentence_names_its_location(
+    tmp_path: Path, replacement: str, original: str, message: str
+) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, REASONED.replace(original, replacement))
+
+    assert f"{tmp_path / 'ours.yaml'}:{message}" in str(raised.value)

@@ -1,4 +1,4 @@
-"""What a waiver is about, when it holds, and what a file may say."""
+"""What a waiver covers, until when it is valid, and what a waivers file may contain."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, changes, load_waivers
+from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
 
 TODAY = date(2026, 3, 1)
 
 
-def waiver(**said: object) -> Waiver:
+def waiver(**values: object) -> Waiver:
     standard = {"rule": "owner", "model": "fraud", "approver": "Ada", "reason": "A pilot.", "expires": date(2026, 3, 9)}
-    return Waiver.model_validate({**standard, **said})
+    return Waiver.model_validate({**standard, **values})
 
 
 @pytest.mark.parametrize(
-    ("said", "covered"),
+    ("values", "covered"),
     [
         ({}, True),
         ({"rule": "description"}, False),
@@ -36,33 +36,38 @@ def waiver(**said: object) -> Waiver:
     ],
     ids=str,
 )
-def test_a_waiver_is_about_one_rule_and_the_models_of_its_pattern(said: dict[str, object], covered: bool) -> None:
-    assert waiver(**said).covers("owner", "fraud", 3) is covered
+def test_a_waiver_covers_one_rule_and_the_models_that_match_its_pattern(
+    values: dict[str, object], covered: bool
+) -> None:
+    assert waiver(**values).covers("owner", "fraud", 3) is covered
 
 
-def test_it_holds_through_its_last_day() -> None:
+def test_a_waiver_is_valid_through_its_last_day() -> None:
     assert waiver().ends_at == datetime(2026, 3, 10, tzinfo=UTC)
 
 
-def test_a_file_grants_what_is_new_and_withdraws_what_it_has_no_longer_and_leaves_expiry_to_the_day() -> None:
-    stays, goes, comes = waiver(model="stays"), waiver(model="goes"), waiver(model="comes")
-    over_in_file, over_in_store = waiver(model="a", expires=TODAY.replace(day=1, month=2)), waiver(expires="2026-02-01")
+def test_a_file_grants_new_waivers_and_withdraws_removed_ones_but_ignores_expired_ones() -> None:
+    unchanged, removed, added = waiver(model="a"), waiver(model="b"), waiver(model="c")
+    expired_in_file, expired_in_store = (
+        waiver(model="d", expires=TODAY.replace(day=1, month=2)),
+        waiver(expires="2026-02-01"),
+    )
 
-    found = changes([stays, goes, over_in_store], [stays, comes, over_in_file], TODAY)
+    changes = waiver_changes([unchanged, removed, expired_in_store], [unchanged, added, expired_in_file], TODAY)
 
-    assert (found.granted, found.withdrawn) == ((comes,), (goes,))
+    assert (changes.granted, changes.withdrawn) == ((added,), (removed,))
 
 
 LINE = "{{{tenant}rule: owner, model: fraud, approver: Ada, reason: A pilot., expires: {expires}}}"
 
 
 def file_with(path: Path, *lines: str) -> Path:
-    written = path / "waivers.yaml"
-    written.write_text("waivers:\n" + "".join(f"  - {line}\n" for line in lines))
-    return written
+    file = path / "waivers.yaml"
+    file.write_text("waivers:\n" + "".join(f"  - {line}\n" for line in lines))
+    return file
 
 
-def test_a_file_for_all_tenants_gives_each_its_own(tmp_path: Path) -> None:
+def test_a_shared_file_gives_each_tenant_its_own_waivers(tmp_path: Path) -> None:
     path = file_with(
         tmp_path,
         LINE.format(tenant="tenant: acme, ", expires="2026-03-09"),
@@ -73,21 +78,29 @@ def test_a_file_for_all_tenants_gives_each_its_own(tmp_path: Path) -> None:
     assert load_waivers(path, "hooli", is_own=False) == ()
 
 
-def test_in_a_file_of_its_own_a_tenant_need_not_be_named(tmp_path: Path) -> None:
+def test_a_file_for_one_tenant_does_not_need_its_name(tmp_path: Path) -> None:
     path = file_with(tmp_path, LINE.format(tenant="", expires="2026-03-09"))
 
     assert load_waivers(path, "acme", is_own=True) == (waiver(),)
 
 
 @pytest.mark.parametrize(
-    ("written", "is_own", "complaint"),
+    ("text", "is_own", "message"),
     [
         ("waivers:\n  - {rule: owner}\n", True, "waiver 1: model: Field required"),
         ("waivers:\n  - {rule: owner, modle: a}\n", True, "waiver 1: modle: Extra inputs are not permitted"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='soon')}\n", True, "expires: 'soon' is no day"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='20260309')}\n", True, "expires: '20260309' is no day"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09T10:00:00Z')}\n", True, "is no day"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='9999-12-31')}\n", True, "expires: a waiver has to end"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='soon')}\n", True, "expires: 'soon' is not a date"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='20260309')}\n", True, "expires: '20260309' is not a date"),
+        (
+            f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09T10:00:00Z')}\n",
+            True,
+            "is not a date: write it like 2026-12-31",
+        ),
+        (
+            f"waivers:\n  - {LINE.format(tenant='', expires='9999-12-31')}\n",
+            True,
+            "expires: this is the last day of the calendar",
+        ),
         (f"waivers:\n  - {LINE.format(tenant='version: yes, ', expires='2026-03-09')}\n", True, "version: Input"),
         (
             f"waivers:\n  - {LINE.format(tenant='version: 2147483648, ', expires='2026-03-09')}\n",
@@ -99,39 +112,43 @@ def test_in_a_file_of_its_own_a_tenant_need_not_be_named(tmp_path: Path) -> None
             True,
             "yaml:3: waiver 2: the waiver",
         ),
-        ("# none yet\n", True, "where none hold, write waivers: \\[\\]"),
-        ("", True, "where none hold"),
-        ("waivers:\n", True, "where none hold"),
-        ("[" * 5_000, True, "too much within one another"),
-        (f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09')}\n", False, "say whose it is"),
-        (f"waivers:\n  - {LINE.format(tenant='tenant: globex, ', expires='2026-03-09')}\n", True, "'acme''s alone"),
-        (f"waivers:\n{2 * ('  - ' + LINE.format(tenant='', expires='2026-03-09') + chr(10))}", True, "a second time"),
+        ("# none yet\n", True, "without any waiver, write waivers: \\[\\]"),
+        ("", True, "without any waiver"),
+        ("waivers:\n", True, "without any waiver"),
+        ("[" * 5_000, True, "nested too deeply"),
+        (f"waivers:\n  - {LINE.format(tenant='', expires='2026-03-09')}\n", False, "name the tenant of the waiver"),
+        (
+            f"waivers:\n  - {LINE.format(tenant='tenant: globex, ', expires='2026-03-09')}\n",
+            True,
+            "for tenant 'acme' only",
+        ),
+        (f"waivers:\n{2 * ('  - ' + LINE.format(tenant='', expires='2026-03-09') + chr(10))}", True, "occurs twice"),
         ("waivers: [\n", True, "is not YAML"),
         ("- owner\n", True, "write one key 'waivers'"),
         ("waivers:\n  - {rule: owner, model: a, approver: ' ', reason: b, expires: 2026-03-09}\n", True, "approver"),
         (
             'waivers:\n  - {rule: owner, model: a, approver: "\\u200b\\x07", reason: b, expires: 2026-03-09}\n',
             True,
-            "approver: write something that can be read",
+            "approver: the text has no visible character",
         ),
     ],
 )
-def test_a_file_that_says_something_else_is_refused(tmp_path: Path, written: str, is_own: bool, complaint: str) -> None:
+def test_an_invalid_file_is_rejected_with_the_error(tmp_path: Path, text: str, is_own: bool, message: str) -> None:
     path = tmp_path / "waivers.yaml"
-    path.write_text(written)
+    path.write_text(text)
 
-    with pytest.raises(WaiversError, match=complaint):
+    with pytest.raises(WaiversError, match=message):
         load_waivers(path, "acme", is_own=is_own)
 
 
-def test_a_list_of_none_has_no_waivers(tmp_path: Path) -> None:
+def test_an_empty_list_has_no_waivers(tmp_path: Path) -> None:
     path = tmp_path / "waivers.yaml"
     path.write_text("waivers: []  # none yet\n")
 
     assert load_waivers(path, "acme", is_own=True) == ()
 
 
-def test_no_pattern_takes_long_whatever_the_name() -> None:
+def test_no_pattern_is_slow_on_any_name() -> None:
     pattern = waiver(model="*a" * 900 + "b")
 
     started = time.perf_counter()

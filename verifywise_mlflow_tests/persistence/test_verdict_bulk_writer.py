@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.compliance.test_evaluation import rule
+from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record
@@ -34,10 +34,10 @@ POLICY = Policy(
     title="A policy",
     thresholds={"least": 0.25},
     rules=(
-        rule('owner == "me"', rule_id="text"),
-        rule("metrics.all(m, metrics[m] > thresholds.least)", rule_id="figures"),
-        rule("created_at < today", rule_id="dated"),
-        rule("owner.matches(business_purpose)", rule_id="odd"),
+        rule_with('owner == "me"', rule_id="text"),
+        rule_with("metrics.all(m, metrics[m] > thresholds.least)", rule_id="figures"),
+        rule_with("created_at < today", rule_id="dated"),
+        rule_with("owner.matches(business_purpose)", rule_id="odd"),
     ),
 )
 
@@ -85,7 +85,9 @@ def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
 def test_only_what_says_something_else_is_written(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
     changed = POLICY.model_copy(
-        update={"rules": (rule('owner == "you"', rule_id="text"), *POLICY.rules[1:3], rule("true", rule_id="new"))}
+        update={
+            "rules": (rule_with('owner == "you"', rule_id="text"), *POLICY.rules[1:3], rule_with("true", rule_id="new"))
+        }
     )
 
     written = [judge(store, POLICY, 2), judge(store, POLICY, 3), judge(store, changed, 4), judge(store, changed, 5)]
@@ -94,7 +96,7 @@ def test_only_what_says_something_else_is_written(store: Store) -> None:
     assert written == [4, 0, 3, 0]
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)
-    assert [(one.rule_id, one.day, one.span.held_until) for one in states if one.rule_id == "dated"] == [
+    assert [(one.rule_id, one.day, one.span.valid_to) for one in states if one.rule_id == "dated"] == [
         ("dated", date(2026, 3, 2), None)
     ]
 
@@ -103,7 +105,9 @@ def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> Non
     write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
     judge(store, POLICY, 2)
     with store.begin_shared() as connection:
-        connection.execute(text("UPDATE verifywise.compliance_results SET verdict = 'pass' WHERE rule_id = 'odd'"))
+        connection.execute(
+            text("UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass' WHERE rule_id = 'odd'")
+        )
 
     assert judge(store, POLICY, 3) == 1
 
@@ -114,7 +118,7 @@ def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(sto
     manifest = {"files": [{"path": "a"}], "file_count": 1}
     with store.begin("acme") as session:
         session.execute(
-            text("UPDATE verifywise.canonical_records SET artifact_manifest = :manifest, owner = 'me'"),
+            text("UPDATE verifywise_mlflow.canonical_records SET artifact_manifest = :manifest, owner = 'me'"),
             {"manifest": json.dumps(manifest)},
         )
 
@@ -123,7 +127,7 @@ def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(sto
             id="ours",
             version=1,
             title="A policy",
-            rules=tuple(rule(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
+            rules=tuple(rule_with(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
         )
         with store.begin("acme") as session:
             (due,) = verdicts.due_verdicts(
@@ -158,9 +162,9 @@ def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judge
     with store.begin("acme") as session:
         session.execute(
             text("""
-                INSERT INTO verifywise.compliance_badges
+                INSERT INTO verifywise_mlflow.compliance_badges
                 SELECT tenant_id, model_name, version_number, 'gaps', revision, 'digest', now(), '', now()
-                FROM verifywise.canonical_records WHERE model_name IN ('model-1', 'model-3')
+                FROM verifywise_mlflow.canonical_records WHERE model_name IN ('model-1', 'model-3')
             """)
         )
 

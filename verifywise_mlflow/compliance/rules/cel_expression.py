@@ -1,29 +1,33 @@
-"""A CEL expression over a record: compiled once, true, false or unknown each time it is evaluated."""
+"""CEL expressions over a record: compiled once, evaluated per record under three-valued logic.
+
+A condition is true, false or unknown; a value expression, used in the sentences of a rule, gives any value.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.rules.cel_variables import Shown, environment
+from verifywise_mlflow.compliance.rules.cel_variables import CelValue, environment
 from verifywise_mlflow.compliance.rules.field_paths import STATED, THRESHOLDS, TODAY, Path, dotted, paths_in
 from verifywise_mlflow.normalizer.record import FIELDS
 
 
-class ExpressionError(ValueError):
-    """The text is no expression over a record. The message says what is wrong and where in the text."""
+class CelExpressionError(ValueError):
+    """The text is not an expression over a record. The message says what is wrong and where in the text."""
 
 
-class EvaluationError(Exception):
-    """The expression cannot be evaluated on this record, and not for want of evidence."""
+class CelEvaluationError(Exception):
+    """The expression cannot be evaluated on this record, for another reason than missing evidence."""
 
 
-# What the library says of evidence that is not there; it has no other sign for it. Only the beginning is compared, in
-# which no value of the record can stand. The tests hold the library to these words.
-_MISSING = re.compile(
+# The library's messages for missing evidence; it has no other way to signal it. Only the beginning is compared, where
+# no value of the record can appear. The tests pin these messages.
+_MISSING_EVIDENCE = re.compile(
     r"""
       UNKNOWN:\ No\ value\ with\ name\          # a field that was left out
     | NOT_FOUND:\ Key\ not\ found\ in\ map      # a member that the field's value lacks
@@ -33,83 +37,130 @@ _MISSING = re.compile(
     re.VERBOSE,
 )
 
-_TOO_MANY = "Iteration budget exceeded"
-"""The library's own bound on what one evaluation may cost. It cannot be set from here."""
+_ITERATION_LIMIT_EXCEEDED = "Iteration budget exceeded"
+"""The library's own limit on the cost of one evaluation. It cannot be configured from here."""
 
-_COMPLAINT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M)
+_COMPILER_ERROR = re.compile(
+    r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M
+)
 _CONTAINER = " (in container '')"
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
-    """A compiled expression, and what of a record it looks at."""
+class CelExpression:
+    """A compiled condition, and the values of a record that it reads."""
 
     text: str
     paths: tuple[Path, ...]
-    """The values it names, in its order: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
+    """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
     _compiled: cel.Expression
 
     @property
     def uses_today(self) -> bool:
-        """Whether what it says may differ from one day to the next."""
+        """Whether the result may differ from one day to the next."""
         return (TODAY,) in self.paths
 
     @property
     def thresholds(self) -> tuple[str, ...]:
-        """The figures that it compares with."""
+        """The names of the thresholds that it compares with."""
         return tuple(path[1] for path in self.paths if path[0] == THRESHOLDS)
 
     def holds(self, activation: cel.Activation) -> bool | None:
-        """Return whether it is true, or None where that hangs on evidence that the record does not have.
+        """Return whether the condition is true, or None where that depends on evidence that the record lacks.
 
         Raises:
-            EvaluationError: a value has an unexpected type, or the result is no truth value.
+            CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
         """
         try:
             result = self._compiled.eval(activation)
-            value: Shown = result.value()
-        except (RuntimeError, ValueError, OverflowError) as error:  # how the library refuses what it cannot convert
-            if _TOO_MANY in str(error):
-                told = "its macros go through 10,000 elements or more, taken together, and were stopped there"
-                raise EvaluationError(told) from error
-            raise EvaluationError(str(error)) from error
+            value: CelValue = result.value()
+        except (RuntimeError, ValueError, OverflowError) as error:  # how the library rejects what it cannot convert
+            if _ITERATION_LIMIT_EXCEEDED in str(error):
+                reason = "its macros iterate over 10,000 elements or more in total and were stopped there"
+                raise CelEvaluationError(reason) from error
+            raise CelEvaluationError(str(error)) from error
         if value is None or isinstance(value, bool):
             return value
         if result.type() != cel.Type.ERROR:
-            raise EvaluationError(f"the result is of type {result.type().name()}, neither true nor false")
+            raise CelEvaluationError(f"the result is of type {result.type().name()}, neither true nor false")
         message = str(value)
-        if _MISSING.match(message):
+        if _MISSING_EVIDENCE.match(message):
             return None
-        raise EvaluationError(message)
+        raise CelEvaluationError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueExpression:
+    """A compiled expression whose value a sentence quotes."""
+
+    text: str
+    paths: tuple[Path, ...]
+    _compiled: cel.Expression
+
+    def value(self, activation: cel.Activation) -> CelValue:
+        """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
+        try:
+            result = self._compiled.eval(activation)
+            return None if result.type() == cel.Type.ERROR else _plain(result.value())
+        except (RuntimeError, ValueError, OverflowError):
+            return None
 
 
 @lru_cache(maxsize=1024)
-def compiled(text: str) -> Expression:
-    """Return the expression that the text stands for.
+def compile_expression(text: str) -> CelExpression:
+    """Return the condition that the text stands for.
 
     Raises:
-        ExpressionError: a syntax error, a field that no record has, a wrong type, or a result that is no truth value.
+        CelExpressionError: a syntax error, a field that no record has, a wrong type, or a result that is not a boolean.
     """
+    expression, paths = _compile(text)
+    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        raise CelExpressionError(f"it gives a {expression.return_type().name()}; write one that is true or false")
+    return CelExpression(text, paths, expression)
+
+
+@lru_cache(maxsize=1024)
+def compile_value(text: str) -> ValueExpression:
+    """Return the value expression that the text stands for.
+
+    Raises:
+        CelExpressionError: a syntax error, a field that no record has, or a wrong type.
+    """
+    expression, paths = _compile(text)
+    return ValueExpression(text, paths, expression)
+
+
+def _compile(text: str) -> tuple[cel.Expression, tuple[Path, ...]]:
     try:
         expression = environment().compile(text)
     except RuntimeError as error:
-        raise ExpressionError(_complaint(str(error))) from error
-    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
-        raise ExpressionError(f"it gives a {expression.return_type().name()}; write one that is true or false")
+        raise CelExpressionError(_compiler_errors(str(error))) from error
     paths = paths_in(text)
     for path in paths:
-        # What such a map holds hangs on what the whole policy looks at, so only its members can be asked for; which
-        # there are is beyond the compiler's check.
+        # The members of these maps depend on what the whole policy reads, so an expression may only read single
+        # members, which the compiler cannot check.
         if path[0] in (STATED, THRESHOLDS) and len(path) != 2:
-            raise ExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
+            raise CelExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
         if path[0] == STATED and path[1] not in FIELDS:
-            raise ExpressionError(f"undeclared reference to '{dotted(path)}'")
-    return Expression(text, paths, expression)
+            raise CelExpressionError(f"undeclared reference to '{dotted(path)}'")
+    return expression, paths
 
 
-def _complaint(message: str) -> str:
-    complaints = [
-        f"{what.removesuffix(_CONTAINER)} (line {line}, column {column} of the expression)"
-        for line, column, what in _COMPLAINT.findall(message)
+def _compiler_errors(message: str) -> str:
+    errors = [
+        f"{text.removesuffix(_CONTAINER)} (line {line}, column {column} of the expression)"
+        for line, column, text in _COMPILER_ERROR.findall(message)
     ]
-    return "; ".join(complaints) or message
+    return "; ".join(errors) or message
+
+
+def _plain(value: object) -> CelValue:
+    """Convert what the library returns, whose lists and maps hold accessors, to plain Python values."""
+    inner: Callable[[], object] | None = getattr(value, "value", None)
+    if inner is not None and not isinstance(value, dict):
+        return _plain(inner())
+    if isinstance(value, dict):
+        return {str(_plain(name)): _plain(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return value  # type: ignore[return-value]  # one of the library's scalars

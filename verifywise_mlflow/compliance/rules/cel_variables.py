@@ -1,21 +1,21 @@
-"""What a rule can see of a record: one typed CEL variable per field, and nothing for what is not known.
+"""What a rule can read of a record: one typed CEL variable per field, and no variable for an unknown value.
 
-A field without a value is left out of the activation, so that CEL's three-valued logic answers *unknown* to an
-expression that needs it, and only then: ``a && b`` is false where ``a`` is, whatever ``b`` may be. Left out are
+A field without a value is left out of the activation, so that CEL's three-valued logic returns *unknown* for an
+expression that needs it, and only then: ``a && b`` is false if ``a`` is, even if ``b`` is unknown. Left out are
 
-* a null, and an empty text, list or map: MLflow shows nothing there;
-* a value outside its field's normal forms: the normalizer keeps it as the customer wrote it, and no rule can tell
-  what it stands for.
+* nulls and empty strings, lists and maps: MLflow shows nothing there;
+* values outside the field's normal forms: the normalizer keeps them as the customer wrote them, and no rule can
+  interpret them.
 
-``stated`` is a map from each known field to true, so that ``has(stated.owner)`` asks whether a value is known at all.
+``stated`` is a map from each known field to true, so that ``has(stated.owner)`` tests whether a value is known at all.
 
-Beside the record's fields a rule sees
+In addition to the record's fields, a rule reads
 
-* ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence}``. Always known: an empty list is
-  an answer. What could not be read gives no findings either, so a rule that passes where there are none has to say
+* ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence}``. Always known: the list may be
+  empty. Parts that could not be read have no findings either, so a rule that passes if there are none needs
   ``evidenced: size(incomplete) == 0``;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
-* ``thresholds``: the policy's figures, or the tenant's in their place;
+* ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
 """
 
@@ -30,32 +30,30 @@ from typing import Final, TypeAlias
 from cel_expr_python import cel
 
 from verifywise_mlflow.compliance.rules.field_paths import FINDINGS, INCOMPLETE, STATED, THRESHOLDS, TODAY, Selection
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, FieldType, Json
 
-Shown: TypeAlias = "str | int | float | bool | datetime | list[Shown] | dict[str, Shown] | None"
-"""A value in the types that the CEL library takes; it knows no tuple and no other mapping."""
+CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
+"""A value in the types that the CEL library accepts; it accepts no tuple and no other mapping."""
 Threshold: TypeAlias = float
-"""A figure that a rule compares with. Whole numbers are given as such, and CEL compares the two kinds."""
+"""A number that a rule compares with. Integers stay integers, and CEL compares them with doubles."""
 
 STAGE_NOT_SHOWN: Final = "none"
-"""``lifecycle_stage`` where MLflow shows no stage, alias or tag. The one null with a meaning: such a version is not
-shown to be in production, so what production asks for does not apply to it. Were it unknown, each experiment in a
+"""``lifecycle_stage`` if MLflow shows no stage, alias or tag. It is the only null with a meaning: such a version is not
+shown to be in production, so requirements for production do not apply to it. If it were unknown, every experiment in a
 registry would be a gap."""
 
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _FLAGS = cel.Type.Map(cel.Type.STRING, cel.Type.BOOL)
 _LIST = cel.Type.List(cel.Type.DYN)
 
-_TYPES: Final = {
-    "version_number": cel.Type.INT,
-    **dict.fromkeys(("created_at", "last_updated_at", "training_started_at", "training_ended_at"), cel.Type.TIMESTAMP),
-    **dict.fromkeys(("metrics", "hyperparameters", "evaluation_tags"), _MAP),
-    **dict.fromkeys(("runtime_environment", "artifact_manifest"), _MAP),
-    **dict.fromkeys(("dataset_reference", "evidence_files"), _LIST),
+_FIELD_TYPES: Final = {
+    FieldType.TEXT: cel.Type.STRING,
+    FieldType.INTEGER: cel.Type.INT,
+    FieldType.TIMESTAMP: cel.Type.TIMESTAMP,
+    FieldType.JSON_OBJECT: _MAP,
+    FieldType.JSON_LIST: _LIST,
 }
-"""The fields that are no text."""
-_OTHERS: Final = {
+_CONTEXT_TYPES: Final = {
     STATED: _FLAGS,
     FINDINGS: _LIST,
     INCOMPLETE: cel.Type.List(cel.Type.STRING),
@@ -63,19 +61,21 @@ _OTHERS: Final = {
     TODAY: cel.Type.TIMESTAMP,
 }
 
-_LEAST_INT, _GREATEST_INT = -(2**63), 2**63 - 1
-_WORDS_FOR_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
+_NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 @cache
 def environment() -> cel.Env:
-    """Return the CEL environment in which every expression is compiled: the record's fields, and what is beside."""
-    return cel.NewEnv(variables={**{field: _TYPES.get(field, cel.Type.STRING) for field in FIELDS}, **_OTHERS})
+    """Return the CEL environment of every expression: the record's fields and the context variables."""
+    return cel.NewEnv(
+        variables={**{name: _FIELD_TYPES[spec.type] for name, spec in FIELD_SPECS.items()}, **_CONTEXT_TYPES}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A record that is judged, with what else is known of it."""
+    """A record to evaluate, with its context."""
 
     record: CanonicalRecord
     incomplete: Sequence[str] = ()
@@ -83,65 +83,72 @@ class Subject:
     findings: Sequence[Mapping[str, Json]] = ()
     """What looks wrong, as ``{kind, field, sentence}``."""
     origins: Mapping[str, Mapping[str, object]] | None = None
-    """Field to where its value came from."""
+    """Field to the provenance of its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What of one record the rules look at."""
+    """The values of one record that the rules read."""
 
-    known: Mapping[str, Shown]
+    known: Mapping[str, CelValue]
     """Field to value, for each field that has one."""
-    not_understood: Mapping[str, str]
-    """Field to what stands there, for values that are none of the field's normal forms."""
-    shown: Mapping[str, Shown]
-    """Everything as it stands, known or not: what is kept beside the verdicts."""
+    unrecognized: Mapping[str, str]
+    """Field to its value, for values outside the field's normal forms."""
+    raw: Mapping[str, CelValue]
+    """All selected values as the record has them, known or not: these are stored with the verdicts."""
 
     def activation(self) -> cel.Activation:
-        """Return the variables as CEL takes them. Values are converted when an expression asks for them."""
+        """Return the variables as CEL takes them. Values are converted when an expression reads them."""
         return environment().Activation(self.variables())
 
-    def variables(self) -> dict[str, Shown]:
-        """Return what stands for each name; a name without evidence is left out."""
-        variables: dict[str, Shown] = dict(self.known)
-        if "lifecycle_stage" not in variables and "lifecycle_stage" not in self.not_understood:
+    def variables(self) -> dict[str, CelValue]:
+        """Return the value of each variable; variables without evidence are left out."""
+        variables: dict[str, CelValue] = dict(self.known)
+        if "lifecycle_stage" not in variables and "lifecycle_stage" not in self.unrecognized:
             variables["lifecycle_stage"] = STAGE_NOT_SHOWN
-        stated = self.shown.get(STATED)
-        # One that is not known is left out of the map, so that has() says so.
-        variables[STATED] = {n: True for n, is_known in stated.items() if is_known} if isinstance(stated, dict) else {}
+        stated = self.raw.get(STATED)
+        # An unknown field is left out of the map, so that has() returns false.
+        variables[STATED] = (
+            {name: True for name, is_known in stated.items() if is_known} if isinstance(stated, dict) else {}
+        )
         return variables
 
 
-_WHOLE: Final[Selection] = {**dict.fromkeys(FIELDS), STATED: dict.fromkeys(FIELDS), FINDINGS: None, INCOMPLETE: None}
+_EVERYTHING: Final[Selection] = {
+    **dict.fromkeys(FIELDS),
+    STATED: dict.fromkeys(FIELDS),
+    FINDINGS: None,
+    INCOMPLETE: None,
+}
 
 
 def evidence_of(
     subject: Subject,
-    selection: Selection = _WHOLE,
+    selection: Selection = _EVERYTHING,
     *,
     thresholds: Mapping[str, Threshold] | None = None,
     today: date | None = None,
 ) -> Evidence:
-    """Return what is known of the values that are selected. A policy selects what it names: a manifest can be large."""
-    known: dict[str, Shown] = {}
+    """Return the evidence for the selected values. A policy selects only what it reads: a manifest can be large."""
+    known: dict[str, CelValue] = {}
     not_understood: dict[str, str] = {}
-    shown: dict[str, Shown] = {}
+    shown: dict[str, CelValue] = {}
     record = subject.record
-    for name, wanted in selection.items():
-        if name in _OTHERS:
+    for name, members in selection.items():
+        if name in _CONTEXT_TYPES:
             if name == FINDINGS:
-                shown[name] = known[name] = _shown(subject.findings)
+                shown[name] = known[name] = _cel_value(subject.findings)
             elif name == INCOMPLETE:
-                shown[name] = known[name] = _shown(subject.incomplete)
+                shown[name] = known[name] = _cel_value(subject.incomplete)
             elif name == THRESHOLDS and thresholds:
-                known[name] = {key: thresholds[key] for key in wanted or thresholds if key in thresholds}
+                known[name] = {key: thresholds[key] for key in members or thresholds if key in thresholds}
             elif name == TODAY and today:
                 known[name] = datetime.combine(today, time(), UTC)
-            elif name == STATED and wanted is not None:
-                shown[name] = {field: _is_known(field, getattr(record, field)) for field in wanted}
+            elif name == STATED and members is not None:
+                shown[name] = {field: _is_known(field, getattr(record, field)) for field in members}
             continue
         raw: Json | datetime = getattr(record, name)
-        value = shown[name] = raw if raw is None else _select(raw, wanted)
+        value = shown[name] = raw if raw is None else _select(raw, members)
         if raw is None or _is_empty(raw):
             continue
         if name in NORMAL_FORMS and isinstance(value, str) and value not in NORMAL_FORMS[name]:
@@ -163,37 +170,37 @@ def _is_empty(value: Json | datetime) -> bool:
     return not value and isinstance(value, Sequence | Mapping)
 
 
-def _select(value: Json | datetime, wanted: Selection | None) -> Shown:
-    """Return the wanted members of a value; all of one that has no members, which only a wrong type can be."""
-    if wanted is None or not isinstance(value, Mapping):
-        return _shown(value)
-    return {name: _select(value[name], below) for name, below in wanted.items() if name in value}
+def _select(value: Json | datetime, members: Selection | None) -> CelValue:
+    """Return the selected members of a value; all of a value without members, which has a wrong type."""
+    if members is None or not isinstance(value, Mapping):
+        return _cel_value(value)
+    return {name: _select(value[name], below) for name, below in members.items() if name in value}
 
 
-def _shown(value: Json | datetime) -> Shown:
+def _cel_value(value: Json | datetime) -> CelValue:
     if isinstance(value, str):
-        return _shown_text(value)
+        return _cel_text(value)
     if value is None or isinstance(value, (bool, float, datetime)):  # a union takes twice the time
         return value
     if isinstance(value, int):
-        # CEL's int has 64 bits; a bound compares as the greater number would.
-        return max(_LEAST_INT, min(value, _GREATEST_INT))
-    # What comes out of JSON is a dict; to ask whether something is a Mapping takes ten times as long.
+        # CEL's int has 64 bits; its limit compares like the larger number.
+        return max(_MIN_INT, min(value, _MAX_INT))
+    # JSON values are dicts; testing for a Mapping takes ten times as long.
     if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101
-        return {_shown_text(str(name)): _shown(member) for name, member in value.items()}
-    return [_shown(member) for member in value]
+        return {_cel_text(str(name)): _cel_value(member) for name, member in value.items()}
+    return [_cel_value(member) for member in value]
 
 
-def _shown_text(written: str) -> str:
+def _cel_text(text: str) -> str:
     # A lone surrogate, which a tag may hold, makes the CEL library raise.
-    return written if written.isascii() else written.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _numbers(metrics: Shown) -> Shown:
-    """JSON has no NaN, so the store reads such a metric back as its word."""
+def _numbers(metrics: CelValue) -> CelValue:
+    """Convert the names of non-finite numbers back: JSON has no NaN, so the store returns such a metric as a string."""
     if not isinstance(metrics, dict):
         return metrics
     return {
-        name: float(value) if isinstance(value, str) and value in _WORDS_FOR_NUMBERS else value
+        name: float(value) if isinstance(value, str) and value in _NON_FINITE else value
         for name, value in metrics.items()
     }

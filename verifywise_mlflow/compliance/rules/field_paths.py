@@ -1,9 +1,10 @@
-"""Which values of a record an expression names, told from its text, and those values alone taken out of a record.
+"""Which values of a record an expression reads, found in its text, and the selection of those values from a record.
 
 A path is the name of a variable and of the members below it that the text writes out: ``("owner",)``,
-``("runtime_environment", "python_version")``, ``("evaluation_tags", "suite name")``. Where a text goes on in a way
-that is not told here, the path ends before it and stands for all that is below: more may be named than is looked at,
-never less. What the rule is shown is cut down to its paths, so what is kept beside a verdict is all that it rests on.
+``("runtime_environment", "python_version")``, ``("evaluation_tags", "suite name")``. Where the text continues in a way
+that is not recognized here, the path ends before it and stands for everything below: a path may cover more than the
+expression reads, never less. A rule sees a record reduced to its paths, so the values stored next to a verdict are all
+that it is based on.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from verifywise_mlflow.normalizer.record import FIELDS
 
 Path: TypeAlias = tuple[str, ...]
 Selection: TypeAlias = "dict[str, Selection | None]"
-"""Name to what is wanted of it; None: all of it."""
+"""Name to the selected members; None: the whole value."""
 
 STATED, THRESHOLDS, TODAY, FINDINGS, INCOMPLETE = "stated", "thresholds", "today", "findings", "incomplete"
-CIRCUMSTANCES: Final = (FINDINGS, INCOMPLETE, THRESHOLDS, TODAY)
-"""What a rule sees beside the record's fields."""
-NAMES: Final = (*FIELDS, *CIRCUMSTANCES)
+CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, THRESHOLDS, TODAY)
+"""What a rule sees in addition to the record's fields."""
+VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 
 _STRING_OR_COMMENT = re.compile(r"""[rR]?("{3}[\s\S]*?"{3}|'{3}[\s\S]*?'{3}|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')|//.*""")
 _SIMPLE_STRING = re.compile(r""""[^"\\\n]*"|'[^'\\\n]*'""")
 _MEMBER = r"""\.\w+\b(?!\s*\()|\[(?:"[^"]*"|'[^']*')\]"""
-# A name right behind a point is a member of what stands before, if anything does: .owner alone is the variable.
-_PATH = re.compile(rf"""(?<![\w"'])(?<![\w)\]}}"'`]\.)({"|".join((STATED, *NAMES))})\b((?:{_MEMBER})*)""")
+# A name directly after a point is a member of the expression before it, if there is one: .owner alone is the variable.
+_PATH = re.compile(rf"""(?<![\w"'])(?<![\w)\]}}"'`]\.)({"|".join((STATED, *VARIABLES))})\b((?:{_MEMBER})*)""")
 _MEMBERS = re.compile(_MEMBER)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
 def paths_in(text: str) -> tuple[Path, ...]:
-    """Return the paths that an expression names, each once, in its order."""
-    found = [(match[1], *map(_member, _MEMBERS.findall(match[2]))) for match in _PATH.finditer(_code(text))]
-    return tuple(dict.fromkeys(found))
+    """Return the paths that an expression names, each once, in order of appearance."""
+    paths = [(match[1], *map(_member_name, _MEMBERS.findall(match[2]))) for match in _PATH.finditer(_code_only(text))]
+    return tuple(dict.fromkeys(paths))
 
 
 def dotted(path: Path) -> str:
@@ -45,7 +46,7 @@ def dotted(path: Path) -> str:
 
 
 def selection_of(paths: Iterable[Path]) -> Selection:
-    """Return all the paths as one tree; a path that is all of a value takes in those that are parts of it."""
+    """Return all paths as one tree; a path to a whole value includes the paths to its parts."""
     tree: Selection = {}
     for path in paths:
         branch = tree
@@ -59,21 +60,7 @@ def selection_of(paths: Iterable[Path]) -> Selection:
     return tree
 
 
-def _code(text: str) -> str:
-    """Return an expression without its comments and strings, but for those that name a member: ``tags["suite"]``."""
-
-    def kept(match: re.Match[str]) -> str:
-        is_index = text[: match.start()].endswith("[") and text[match.end() :].startswith("]")
-        return match[0] if is_index and _SIMPLE_STRING.fullmatch(match[0]) else '""'
-
-    return _STRING_OR_COMMENT.sub(kept, text)
-
-
-def _member(written: str) -> str:
-    return written[1:] if written.startswith(".") else written[2:-2]
-
-
-def at(path: Path, values: Mapping[str, object]) -> tuple[bool, object]:
+def value_at(path: Path, values: Mapping[str, object]) -> tuple[bool, object]:
     """Return whether there is a value at a path, and the value. Within values, only a dict has members."""
     value: object = values if isinstance(values, dict) else dict(values)
     for name in path:
@@ -81,3 +68,17 @@ def at(path: Path, values: Mapping[str, object]) -> tuple[bool, object]:
             return False, None
         value = value[name]
     return True, value
+
+
+def _code_only(text: str) -> str:
+    """Return an expression without comments and strings, except strings that name a member: ``tags["suite"]``."""
+
+    def replacement(match: re.Match[str]) -> str:
+        is_index = text[: match.start()].endswith("[") and text[match.end() :].startswith("]")
+        return match[0] if is_index and _SIMPLE_STRING.fullmatch(match[0]) else '""'
+
+    return _STRING_OR_COMMENT.sub(replacement, text)
+
+
+def _member_name(code: str) -> str:
+    return code[1:] if code.startswith(".") else code[2:-2]

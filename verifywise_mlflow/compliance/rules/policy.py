@@ -1,9 +1,7 @@
-"""The policy that records are judged by, and how it is read from its files."""
+"""A policy: the rules and thresholds that records are evaluated against, and how it is loaded from its files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import as_file, files
@@ -13,125 +11,143 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from verifywise_mlflow.compliance.rules.cel_expression import compiled
-from verifywise_mlflow.compliance.rules.rule import Example, Identifier, Part, Reference, Rule, Sentence, Severity
-from verifywise_mlflow.compliance.rules.validation_messages import complaints
-from verifywise_mlflow.compliance.rules.yaml_source import NotReachedError, UnreadableError, WrittenFile, read_written
+from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
+from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
+from verifywise_mlflow.compliance.rules.rule import (
+    EXPRESSION_FIELDS,
+    Example,
+    Identifier,
+    PolicySection,
+    Reference,
+    Rule,
+    Sentence,
+    Severity,
+)
+from verifywise_mlflow.compliance.validation_messages import validation_messages
+from verifywise_mlflow.compliance.yaml_source import (
+    YamlFileNotFoundError,
+    YamlSource,
+    YamlSourceError,
+    read_yaml_source,
+)
 
 __all__ = ["Example", "Policy", "PolicyError", "Reference", "Rule", "Severity", "default_policy", "load_policy"]
 
-_EXPECTED = "write id, version, title and rules at the top"
-_EXPECTED_OF_A_PART = "write rules at the top, and nothing else"
+_EXPECTED_KEYS = "write id, version, title and rules at the top level"
+_EXPECTED_KEYS_OF_RULE_FILE = "write rules at the top level, and nothing else"
 
 
 ThresholdName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Figure = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Threshold = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class PolicyError(ValueError):
-    """The files hold no policy that can be used. The message has a line for each error: file, line, rule, field."""
+    """The files contain no usable policy. The message has one line per error: file, line, rule, field."""
 
 
-class Policy(Part):
-    """The rules that a tenant's records are judged by."""
+class Policy(PolicySection):
+    """The rules that a tenant's records are evaluated against."""
 
     id: Identifier
     version: int = Field(ge=1)
     title: Sentence
-    thresholds: Mapping[ThresholdName, Figure] = Field(default_factory=dict)
-    """The figures that rules compare with, as ``thresholds.NAME``. A tenant may put others in their place."""
+    thresholds: Mapping[ThresholdName, Threshold] = Field(default_factory=dict)
+    """The values that rules compare with, as ``thresholds.NAME``. A tenant may override them."""
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _has_each_rule_once(self) -> Policy:
-        seen: set[str] = set()
+    def _has_unique_rule_ids(self) -> Policy:
+        ids: set[str] = set()
         for index, rule in enumerate(self.rules):
-            if rule.id in seen:
-                raise PydanticCustomError("duplicate_rule", "the id stands here a second time", {"index": index})
-            seen.add(rule.id)
+            if rule.id in ids:
+                raise PydanticCustomError(
+                    "duplicate_rule", "another rule has this id already: rename one", {"index": index}
+                )
+            ids.add(rule.id)
         return self
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, of all that the policy says except its examples, as canonical JSON.
+        """SHA-256, in hex, of the whole policy except its examples, as canonical JSON.
 
-        Results that were made with another digest are outdated.
+        Results that were made under another digest are outdated.
         """
-        said = self.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
-        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        content = self.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+        return sha256_of(canonical_json(content))
 
 
 @cache
 def default_policy() -> Policy:
-    """Return the policy that comes with the package, by which tenants without one of their own are judged."""
+    """Return the policy that comes with the package. It applies to tenants without a policy of their own."""
     with as_file(files("verifywise_mlflow.compliance") / "policies") as folder:
         return load_policy(folder / "default.yaml")
 
 
 def load_policy(path: Path) -> Policy:
-    """Return the policy of a YAML file, and of the files with more rules that it names in ``files``.
+    """Return the policy of a YAML file, including the rule files that it lists in ``files``.
 
     Raises:
-        PolicyError: a file is missing, no YAML, or says something that is no rule.
+        PolicyError: a file is missing, is not YAML, or contains an invalid rule.
     """
     try:
-        head = read_written(path, expected=_EXPECTED)
-        parts = [head, *(_part(head, named) for named in _files(head))]
-    except UnreadableError as error:
+        head = read_yaml_source(path, expected=_EXPECTED_KEYS)
+        sources = [head, *(_rule_file(head, name) for name in _file_names(head))]
+    except YamlSourceError as error:
         raise PolicyError(str(error)) from error
-    places = [(part, index) for part in parts for index in range(len(_rules(part)))]
-    document = {name: said for name, said in head.document.items() if name != "files"}
-    if places and isinstance(document.get("rules", []), list):
-        document["rules"] = [_rules(part)[index] for part, index in places]
+    locations = [(source, index) for source in sources for index in range(len(_rules(source)))]
+    document = {key: value for key, value in head.document.items() if key != "files"}
+    if locations and isinstance(document.get("rules", []), list):
+        document["rules"] = [_rules(source)[index] for source, index in locations]
     try:
         policy = Policy.model_validate(document)
     except ValidationError as error:
-        raise PolicyError("\n".join(complaints(error, head, places))) from error
-    if wrong := list(_misused_thresholds(policy, head, places)):
-        raise PolicyError("\n".join(wrong))
+        raise PolicyError("\n".join(validation_messages(error, head, locations))) from error
+    if errors := list(_threshold_errors(policy, head, locations)):
+        raise PolicyError("\n".join(errors))
     return policy
 
 
-def _misused_thresholds(policy: Policy, head: WrittenFile, places: Sequence[tuple[WrittenFile, int]]) -> Iterator[str]:
-    """Yield what is wrong between the figures and the rules: one that no rule asks for is as likely misspelt."""
-    asked: set[str] = set()
-    for rule, (part, index) in zip(policy.rules, places, strict=True):
-        for field in ("applies", "evidenced", "requires"):
-            for name in compiled(getattr(rule, field)).thresholds:
-                asked.add(name)
+def _threshold_errors(policy: Policy, head: YamlSource, locations: Sequence[tuple[YamlSource, int]]) -> Iterator[str]:
+    """Yield mismatches between thresholds and rules: a threshold that no rule uses is probably misspelled."""
+    used: set[str] = set()
+    for rule, (source, index) in zip(policy.rules, locations, strict=True):
+        for field in EXPRESSION_FIELDS:
+            for name in compile_expression(getattr(rule, field)).thresholds:
+                used.add(name)
                 if name not in policy.thresholds:
-                    line = part.line(("rules", index, field))
-                    known = ", ".join(policy.thresholds) or "none"
+                    line = source.line_of(("rules", index, field))
+                    defined = ", ".join(policy.thresholds) or "none"
                     yield (
-                        f"{part.path}:{line}: rule {rule.id!r}: {field}: thresholds has no {name!r}; there are: {known}"
+                        f"{source.path}:{line}: rule {rule.id!r}: {field}: the policy has no threshold {name!r} "
+                        f"(defined: {defined}): add it under thresholds, or correct the name"
                     )
-    for name in policy.thresholds.keys() - asked:
-        yield f"{head.path}:{head.line(('thresholds', name))}: thresholds.{name}: no rule compares with it"
+    for name in policy.thresholds.keys() - used:
+        line = head.line_of(("thresholds", name))
+        yield f"{head.path}:{line}: thresholds.{name}: no rule compares with it: remove it, or correct its name"
 
 
-def _rules(file: WrittenFile) -> list[object]:
-    rules = file.document.get("rules")
+def _rules(source: YamlSource) -> list[object]:
+    rules = source.document.get("rules")
     return rules if isinstance(rules, list) else []
 
 
-def _files(head: WrittenFile) -> list[str]:
-    named = head.document.get("files", [])
-    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise UnreadableError(f"{head.path}:{head.line(('files',))}: files: write a list of paths")
-    return named
+def _file_names(head: YamlSource) -> list[str]:
+    names = head.document.get("files", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise YamlSourceError(f"{head.path}:{head.line_of(('files',))}: files: write a list of paths")
+    return names
 
 
-def _part(head: WrittenFile, named: str) -> WrittenFile:
-    """Return a file that the head names. It lies beside the head or below it: a policy can be copied as one folder."""
-    place = f"{head.path}:{head.line(('files', _files(head).index(named)))}: files"
-    written = PurePosixPath(named)
-    if written.is_absolute() or ".." in written.parts:
-        raise UnreadableError(f"{place}: {named!r} has to lie beside this file, or below it")
+def _rule_file(head: YamlSource, name: str) -> YamlSource:
+    """Return a file that the head lists. It must be in the head's folder or below: a policy is copied as one folder."""
+    location = f"{head.path}:{head.line_of(('files', _file_names(head).index(name)))}: files"
+    relative_path = PurePosixPath(name)
+    if relative_path.is_absolute() or ".." in relative_path.parts:
+        raise YamlSourceError(f"{location}: {name!r} is outside the folder of this file: move it into that folder")
     try:
-        part = read_written(head.path.parent / written, expected=_EXPECTED_OF_A_PART)
-    except NotReachedError as error:
-        raise UnreadableError(f"{place}: {error}") from error
-    if set(part.document) != {"rules"} or not _rules(part):
-        raise UnreadableError(f"{part.path}:{part.line(('rules',))}: {_EXPECTED_OF_A_PART}")
-    return part
+        source = read_yaml_source(head.path.parent / relative_path, expected=_EXPECTED_KEYS_OF_RULE_FILE)
+    except YamlFileNotFoundError as error:
+        raise YamlSourceError(f"{location}: {error}") from error
+    if set(source.document) != {"rules"} or not _rules(source):
+        raise YamlSourceError(f"{source.path}:{source.line_of(('rules',))}: {_EXPECTED_KEYS_OF_RULE_FILE}")
+    return source

@@ -1,10 +1,11 @@
-"""A governance rule as a value: what it asks, why, by which clause, and the examples that are its test."""
+"""A governance rule as a value: what it requires and why, its clauses, its sentences, and the examples that test it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import (
@@ -19,15 +20,24 @@ from pydantic import (
 )
 
 from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalogue
-from verifywise_mlflow.compliance.rules.cel_expression import compiled
+from verifywise_mlflow.compliance.rules.cel_expression import compile_expression, compile_value
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.reason_template import (
+    ReasonCase,
+    ReasonTemplate,
+    parse_reason,
+    paths_not_read,
+)
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import FindingKind
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 
+EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
+"""The fields of a rule that are CEL conditions."""
+
 
 class Severity(StrEnum):
-    """How much a gap matters, the least first."""
+    """How much a gap matters, least first."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -35,57 +45,65 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-def _compilable(text: str) -> str:
-    compiled(text)
+def _compiles(text: str) -> str:
+    compile_expression(text)
     return text
 
 
-def _field_of_a_record(name: str) -> str:
+def _compiles_to_value(text: str) -> str:
+    compile_value(text)
+    return text
+
+
+def _is_record_field(name: str) -> str:
     if name not in FIELDS:
         raise ValueError(f"a record has no field {name!r}")
     return name
 
 
-Cel = Annotated[str, AfterValidator(_compilable)]
+CelCondition = Annotated[str, AfterValidator(_compiles)]
 """A CEL expression over the fields of a record, true or false."""
+CelValueText = Annotated[str, AfterValidator(_compiles_to_value)]
+"""A CEL expression over the fields of a record that gives any value."""
 Sentence = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-RecordField = Annotated[str, AfterValidator(_field_of_a_record)]
+ValueName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+RecordField = Annotated[str, AfterValidator(_is_record_field)]
 
 
-class Part(BaseModel):
-    """A part of a policy file: nothing in it changes, and nothing in the file goes unread."""
+class PolicySection(BaseModel):
+    """A section of a policy file. It is immutable, and unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Reference(Part):
-    """A clause that a rule gives evidence for. No claim that the clause is met by it."""
+class Reference(PolicySection):
+    """A clause that a rule gives evidence for. It does not claim that the clause is met."""
 
     framework: FrameworkName
     clause: Sentence
-    """By its number in the catalogue."""
+    """The clause's number in the catalogue."""
     confidence: Confidence
-    """How sure we are that the clause asks for what the rule looks at."""
+    """How sure we are that the clause requires what the rule checks."""
     applicable_from: date | None = None
-    """The catalogue's date unless the rule states another; null for what is followed by choice."""
+    """The catalogue's date unless the rule states another; null for a clause that is followed voluntarily."""
     source: Sentence | None = None
-    """Where ``applicable_from`` was read."""
+    """The source of ``applicable_from``."""
 
     @model_validator(mode="before")
     @classmethod
-    def _is_dated_by_the_catalogue(cls, written: object) -> object:
-        if not isinstance(written, Mapping) or "applicable_from" in written or "source" in written:
-            return written
-        framework = catalogue().get(written.get("framework"))  # type: ignore[arg-type]  # another word finds none
-        clause = framework.by_id.get(str(written.get("clause"))) if framework else None
-        application = framework.application_of(clause) if framework and clause else None
-        return {**written, **application.model_dump()} if application else written
+    def _take_date_from_catalogue(cls, raw: object) -> object:
+        if not isinstance(raw, Mapping) or "applicable_from" in raw or "source" in raw:
+            return raw
+        framework = catalogue().get(raw.get("framework"))  # type: ignore[arg-type]  # an unknown name returns None
+        clause = framework.by_id.get(str(raw.get("clause"))) if framework else None
+        application = framework.application_date_of(clause) if framework and clause else None
+        return {**raw, **application.model_dump()} if application else raw
 
     @field_validator("clause")
     @classmethod
-    def _is_in_the_catalogue(cls, number: str, info: ValidationInfo) -> str:
-        framework = catalogue().get(info.data.get("framework"))  # type: ignore[arg-type]  # absent where it is wrong
+    def _is_in_catalogue(cls, number: str, info: ValidationInfo) -> str:
+        framework = catalogue().get(info.data.get("framework"))  # type: ignore[arg-type]  # missing if it is invalid
         if framework is None:
             return number
         clause = framework.by_id.get(number)
@@ -96,57 +114,91 @@ class Reference(Part):
         return number
 
     @model_validator(mode="after")
-    def _gives_the_source_of_its_date(self) -> Reference:
+    def _has_source_of_date(self) -> Reference:
         if self.applicable_from and not self.source:
-            raise ValueError("say in source where applicable_from was read")
+            raise ValueError("applicable_from has no source: name in source where the date was published")
         return self
 
 
-class ExampleFinding(Part):
-    """Something that looks wrong."""
+class ExampleFinding(PolicySection):
+    """A finding: something that was read but looks wrong."""
 
     kind: FindingKind
     field: RecordField | None = None
     sentence: Sentence = "Something looks wrong."
 
 
-class Example(Part):
-    """A record, as far as it matters, what else is known of it, and the verdict that the rule has to give on it."""
+class Example(PolicySection):
+    """A record, reduced to the fields that matter, its context, and the verdict that the rule must give on it."""
 
     record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
     findings: tuple[ExampleFinding, ...] = ()
     incomplete: tuple[Sentence, ...] = ()
     """What could not be read."""
     today: date | None = None
-    """The day of the evaluation; without one, what hangs on the day is not known."""
+    """The day of the evaluation; without it, everything that depends on the day is unknown."""
     verdict: Verdict
 
     def canonical_record(self) -> CanonicalRecord:
-        """Return the record with every field that the example does not give at null."""
-        shown = {**dict.fromkeys(FIELDS), "model_name": "example", "version_number": 1, **self.record}
-        return CanonicalRecord(**shown)  # type: ignore[arg-type]  # a value of a wrong type earns the verdict ``error``
+        """Return the record, with null in every field that the example leaves out."""
+        fields = {**dict.fromkeys(FIELDS), "model_name": "example", "version_number": 1, **self.record}
+        return CanonicalRecord(**fields)  # type: ignore[arg-type]  # a value of a wrong type leads to ``error``
 
     def subject(self) -> Subject:
-        """Return the record with what else is known of it, but for the day."""
-        return Subject(self.canonical_record(), self.incomplete, [one.model_dump() for one in self.findings])
+        """Return the record with its context, except the day."""
+        return Subject(self.canonical_record(), self.incomplete, [finding.model_dump() for finding in self.findings])
 
 
-class Rule(Part):
-    """One rule. ``requires`` is judged where ``applies`` holds and ``evidenced`` does not say otherwise."""
+class Rule(PolicySection):
+    """One rule. ``requires`` decides where ``applies`` holds and ``evidenced`` does not say otherwise."""
 
     id: Identifier
     version: int = Field(ge=1)
     """Raised with each change that can change a verdict."""
     title: Sentence
-    """What holds where the rule is met."""
+    """The requirement, as a sentence."""
     severity: Severity
     rationale: Sentence
     remedy: Sentence
-    applies: Cel = "true"
-    """Which versions the rule is about."""
-    evidenced: Cel = "true"
-    """Whether what MLflow shows settles the matter. Where it does not, the rule neither passes nor fails."""
-    requires: Cel
+    applies: CelCondition = "true"
+    """Which versions the rule applies to."""
+    evidenced: CelCondition = "true"
+    """Whether the values that MLflow shows settle the matter. If not, the rule neither passes nor fails."""
+    requires: CelCondition
+    reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
+    """Named values that the sentences in ``reasons`` quote."""
+    reasons: Mapping[ReasonCase, Sentence] = Field(default_factory=dict)
+    """Outcome to the sentence that explains it to a governance officer; a missing one is generated."""
     references: tuple[Reference, ...] = Field(min_length=1)
     examples: tuple[Example, ...] = ()
     """The rule's test."""
+
+    @field_validator("reasons")
+    @classmethod
+    def _quote_only_what_the_rule_reads(
+        cls, reasons: Mapping[ReasonCase, str], info: ValidationInfo
+    ) -> Mapping[ReasonCase, str]:
+        data = info.data
+        if not {*EXPRESSION_FIELDS, "reason_values"} <= data.keys():
+            return reasons  # the error in one of these fields is reported already
+        values: Mapping[str, str] = data["reason_values"]
+        read = [path for field in EXPRESSION_FIELDS for path in compile_expression(data[field]).paths]
+        for case, text in reasons.items():
+            try:
+                template = parse_reason(text, values)
+            except ValueError as error:
+                raise ValueError(f"{case.value}: {error}") from error
+            for placeholder in template.placeholders:
+                if unread := paths_not_read(placeholder, read):
+                    message = (
+                        f"{case.value}: the rule does not read {', '.join(unread)}: quote only values that it reads"
+                    )
+                    raise ValueError(message)
+        if unused := [name for name in values if not any(f"{{{name}}}" in text for text in reasons.values())]:
+            raise ValueError(f"no sentence quotes the value {unused[0]!r} of reason_values: quote or remove it")
+        return reasons
+
+    @cached_property
+    def reason_templates(self) -> Mapping[ReasonCase, ReasonTemplate]:
+        """The sentences of ``reasons``, parsed."""
+        return {case: parse_reason(text, self.reason_values) for case, text in self.reasons.items()}

@@ -1,0 +1,73 @@
+"""Runs the examples of a policy's rules, which are its test, without a tenant, a database or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.rules.policy import Example, Policy, load_policy
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.verdict import RuleResult
+from verifywise_mlflow.compliance.yaml_source import YamlSource, read_yaml_source
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCheck:
+    """A valid policy, and the outcome of its examples."""
+
+    policy: Policy
+    failures: tuple[str, ...]
+    """One line per example on which the rule gives another verdict: file, line, rule, both verdicts."""
+
+    @property
+    def example_count(self) -> int:
+        """How many examples the policy has."""
+        return sum(len(rule.examples) for rule in self.policy.rules)
+
+    @property
+    def rules_without_examples(self) -> tuple[str, ...]:
+        """The ids of the rules that have no example."""
+        return tuple(rule.id for rule in self.policy.rules if not rule.examples)
+
+
+def check_policy(path: Path) -> PolicyCheck:
+    """Load a policy and run its examples.
+
+    Raises:
+        PolicyError: the file contains no usable policy. The message has one line per error: file, line, rule, field.
+    """
+    policy = load_policy(path)
+    return PolicyCheck(policy, tuple(_failures(policy, path)))
+
+
+def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult:
+    """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
+    alone = Policy(id="alone", version=1, title="One rule", thresholds=policy.thresholds, rules=(rule,))
+    (evaluation,) = Evaluator(alone, today=example.today).evaluate_subject(example.subject())
+    return evaluation.result()
+
+
+def _failures(policy: Policy, path: Path) -> Iterator[str]:
+    for rule, (source, index) in zip(policy.rules, _rule_locations(path), strict=True):
+        for number, example in enumerate(rule.examples):
+            result = evaluate_example(policy, rule, example)
+            if result.verdict is not example.verdict:
+                line = source.line_of(("rules", index, "examples", number))
+                yield (
+                    f"{source.path}:{line}: rule {rule.id!r}: example {number + 1} expects {example.verdict.value!r}, "
+                    f"and the rule gives {result.verdict.value!r}: {result.reason}"
+                )
+
+
+def _rule_locations(path: Path) -> Iterator[tuple[YamlSource, int]]:
+    """Yield the source and index of each rule of a valid policy, in the order of its rules."""
+    head = read_yaml_source(path, expected="")
+    names = head.document.get("files", [])
+    rule_files = (
+        [read_yaml_source(path.parent / str(name), expected="") for name in names] if isinstance(names, list) else []
+    )
+    for source in (head, *rule_files):
+        rules = source.document.get("rules", [])
+        yield from ((source, index) for index in range(len(rules) if isinstance(rules, list) else 0))

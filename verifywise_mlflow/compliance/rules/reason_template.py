@@ -1,0 +1,82 @@
+"""The sentences that a rule states for its outcomes, with the values of a record filled in.
+
+``"The packages {unpinned} have no exact version."`` quotes a named value of the rule, or a field by its path, such as
+``{owner}``. Each value is a CEL expression over what the rule itself reads, so a sentence never says more than what is
+stored next to the verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpressionError, ValueExpression, compile_value
+from verifywise_mlflow.compliance.rules.field_paths import STATED, Path, dotted
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class ReasonCase(StrEnum):
+    """An outcome that needs its own sentence: the verdicts, and the different causes of ``not evidenced``."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, no password
+    FAIL = "fail"
+    NOT_EVIDENCED = "not evidenced"
+    """MLflow shows none of the values that decide."""
+    INCONCLUSIVE = "inconclusive"
+    """Values are shown, and ``evidenced`` says that they do not settle the matter; the verdict is not evidenced."""
+    SCOPE_UNKNOWN = "scope unknown"
+    """A value that decides whether the rule applies is not shown; the verdict is not evidenced."""
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonTemplate:
+    """A sentence as text and value expressions, in order."""
+
+    parts: tuple[str | ValueExpression, ...]
+
+    @property
+    def placeholders(self) -> tuple[ValueExpression, ...]:
+        """The values that the sentence quotes."""
+        return tuple(part for part in self.parts if isinstance(part, ValueExpression))
+
+
+def parse_reason(text: str, values: Mapping[str, str]) -> ReasonTemplate:
+    """Return the template of a sentence.
+
+    Args:
+        text: the sentence, with values in braces.
+        values: the rule's named values, name to CEL expression.
+
+    Raises:
+        ValueError: a brace without its partner, a placeholder that is neither a named value nor an expression, or no
+            full stop at the end.
+    """
+    if not text.rstrip().endswith("."):
+        raise ValueError("the sentence has no full stop at its end: add one")
+    parts: list[str | ValueExpression] = []
+    for index, piece in enumerate(_PLACEHOLDER.split(text)):
+        if index % 2:
+            try:
+                parts.append(compile_value(values.get(piece, piece)))
+            except CelExpressionError as error:
+                known = ", ".join(values) or "none"
+                message = f"{{{piece}}} is neither a named value (reason_values: {known}) nor a field: {error}"
+                raise ValueError(message) from error
+        elif "{" in piece or "}" in piece:
+            raise ValueError("a brace has no partner: write values as {name}")
+        elif piece:
+            parts.append(piece)
+    return ReasonTemplate(tuple(parts))
+
+
+def paths_not_read(expression: ValueExpression, read: Collection[Path]) -> tuple[str, ...]:
+    """Return the paths of a value that the rule's own expressions do not read, as CEL writes them."""
+    return tuple(
+        dotted(path)
+        for path in expression.paths
+        if not any(path[: len(other)] == other for other in read if other[0] != STATED)
+    )

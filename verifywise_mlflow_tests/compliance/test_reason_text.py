@@ -1,0 +1,222 @@
+"""The sentence next to a verdict: what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow_tests.compliance.records import record_with
+from verifywise_mlflow_tests.compliance.rules import evaluate, rule_with
+
+EXPECTED = "Expected: A title. What to do: A remedy."
+RECORD = record_with(
+    owner="me",
+    risk_category="tier \n9",
+    metrics={"accuracy": 0.9},
+    runtime_environment={"reproducible": False},
+    dataset_reference=[{"name": "a"}, {"name": "b"}],
+    created_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict", "reason"),
+    [
+        (rule_with('owner == "me"'), Verdict.PASS, "Found: owner is 'me'. This meets the requirement: A title."),
+        (rule_with('owner == "you"'), Verdict.FAIL, f"Found: owner is 'me'. {EXPECTED}"),
+        (rule_with('code_commit != ""'), Verdict.NOT_EVIDENCED, f"MLflow shows no code_commit. {EXPECTED}"),
+        (
+            rule_with('code_commit != "" || description != ""'),
+            Verdict.NOT_EVIDENCED,
+            f"MLflow shows no code_commit or description. {EXPECTED}",
+        ),
+        (
+            rule_with('risk_category == "high"'),
+            Verdict.NOT_EVIDENCED,
+            "The value 'tier \\n9' of `risk_category` is not recognized, so the rule is undecided. "
+            "Use prohibited, high, limited, medium, low or minimal, or add the value to the tenant's `mapping`.",
+        ),
+        (
+            rule_with("runtime_environment.python_version == '3.11'"),
+            Verdict.NOT_EVIDENCED,
+            f"MLflow shows no runtime_environment.python_version. {EXPECTED}",
+        ),
+        (
+            rule_with("dataset_reference[5].name == 'a'"),
+            Verdict.NOT_EVIDENCED,
+            f"dataset_reference does not show enough to decide. {EXPECTED}",
+        ),
+        (
+            rule_with("true", applies='data_sensitivity == "personal"'),
+            Verdict.NOT_EVIDENCED,
+            "It is unknown whether the rule applies. MLflow shows no data_sensitivity. "
+            "Record the value in MLflow so that the rule can be decided.",
+        ),
+        (
+            rule_with("true", applies='lifecycle_stage == "production" && data_sensitivity == "personal"'),
+            Verdict.NOT_APPLICABLE,
+            "The rule does not apply to this version: MLflow shows no lifecycle_stage.",
+        ),
+        (
+            rule_with('owner == "me"', evidenced="version_number > 1"),
+            Verdict.NOT_EVIDENCED,
+            f"Found: version_number is 1. This does not settle the matter. {EXPECTED}",
+        ),
+        (
+            rule_with('owner == "me"', evidenced='code_commit != ""'),
+            Verdict.NOT_EVIDENCED,
+            f"MLflow shows no code_commit. {EXPECTED}",
+        ),
+        (
+            rule_with("runtime_environment.reproducible"),
+            Verdict.FAIL,
+            f"Found: runtime_environment.reproducible is false. {EXPECTED}",
+        ),
+        (
+            rule_with("size(metrics) == 1"),
+            Verdict.PASS,
+            "Found: metrics has 1 entry ('accuracy': 0.9). This meets the requirement: A title.",
+        ),
+        (
+            rule_with("size(dataset_reference) == 1"),
+            Verdict.FAIL,
+            f"Found: dataset_reference has 2 entries ('a', 'b'). {EXPECTED}",
+        ),
+        (
+            rule_with("created_at > timestamp('2026-01-01T00:00:00Z')"),
+            Verdict.PASS,
+            "Found: created_at is 2026-03-01 12:00 UTC. This meets the requirement: A title.",
+        ),
+        (
+            rule_with("size(findings) == 0 && size(incomplete) == 0"),
+            Verdict.PASS,
+            "Found: no findings, no unread part. This meets the requirement: A title.",
+        ),
+        (
+            rule_with("1 / (version_number - 1) == 1"),
+            Verdict.ERROR,
+            "The rule could not be evaluated: INVALID_ARGUMENT: divide by zero. "
+            "Correct the expression of the rule, or the value that it reads.",
+        ),
+    ],
+)
+def test_a_rule_without_sentences_gets_a_generated_one(rule: Rule, verdict: Verdict, reason: str) -> None:
+    result = evaluate(rule, RECORD)
+
+    assert (result.verdict, result.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("record", "case"),
+    [
+        ({"lifecycle_stage": "production", "owner": "me", "metrics": {"a": 1.0}}, ReasonCase.PASS),
+        ({"lifecycle_stage": "production", "owner": "you", "metrics": {"a": 1.0}}, ReasonCase.FAIL),
+        ({"lifecycle_stage": "production", "owner": "you"}, ReasonCase.NOT_EVIDENCED),
+        ({"lifecycle_stage": "production", "metrics": {"a": 1.0}}, ReasonCase.NOT_EVIDENCED),
+        ({"lifecycle_stage": "production", "owner": "nobody", "metrics": {"a": 1.0}}, ReasonCase.INCONCLUSIVE),
+        ({"owner": "me"}, ReasonCase.NOT_APPLICABLE),
+    ],
+)
+def test_each_outcome_has_the_sentence_that_the_rule_states(record: dict[str, Json], case: ReasonCase) -> None:
+    rule = rule_with(
+        'owner == "me"',
+        applies='lifecycle_stage == "production"',
+        evidenced='owner != "nobody" && size(metrics) > 0',
+        reasons={case: f"This is {case.value}." for case in ReasonCase},
+    )
+
+    assert evaluate(rule, record_with(**record)).reason == f"This is {case.value}."
+
+
+def test_a_scope_that_depends_on_a_missing_value_has_its_own_sentence() -> None:
+    reasons = {ReasonCase.SCOPE_UNKNOWN: "No owner is recorded."}
+    rule = rule_with("true", applies="version_number == 1 && owner == 'me'", reasons=reasons)
+
+    assert evaluate(rule, record_with()).reason == "No owner is recorded."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("Owner: {owner}.", "Owner: 'me'."),
+        ("Tag: {description}.", "Tag: not recorded."),
+        ("Stage: {lifecycle_stage}.", "Stage: not recorded."),
+        ("Reproducible: {runtime_environment.reproducible}.", "Reproducible: no."),
+        ("Created: {created_at}.", "Created: 2026-03-01 12:00 UTC."),
+        ("Metrics: {metrics}.", "Metrics: 'accuracy': 0.9."),
+        ("Data: {datasets}.", "Data: 'a', 'b'."),
+        ("Accuracy: {metrics.accuracy}.", "Accuracy: 0.9."),
+    ],
+)
+def test_a_sentence_quotes_values_of_the_record(sentence: str, reason: str) -> None:
+    read = (
+        "owner != description || lifecycle_stage == 'a' || created_at == created_at || size(metrics) == 1"
+        " || runtime_environment.reproducible || size(dataset_reference) == 2"
+    )
+    quotes_datasets = "{datasets}" in sentence
+    rule = rule_with(
+        read,
+        reason_values={"datasets": "dataset_reference.map(data, data.name)"} if quotes_datasets else {},
+        reasons={ReasonCase.PASS: sentence},
+    )
+
+    assert evaluate(rule, RECORD).reason == reason
+
+
+def test_a_long_list_is_quoted_in_part() -> None:
+    rule = rule_with(
+        "size(dataset_reference) > 9",
+        reason_values={"datasets": "dataset_reference.map(data, data.name)"},
+        reasons={ReasonCase.FAIL: "Data: {datasets}."},
+    )
+    record = record_with(dataset_reference=[{"name": name} for name in ("a", "b\n", "c", "d", "e")])
+
+    assert evaluate(rule, record).reason == "Data: 'a', 'b\\n', 'c', 2 more."
+
+
+def test_a_value_that_cannot_be_computed_leaves_the_verdict_alone() -> None:
+    rule = rule_with(
+        'owner == "me"',
+        reason_values={"matches": "owner.matches(owner)"},
+        reasons={ReasonCase.FAIL: "Matches: {matches}."},
+    )
+
+    result = evaluate(rule, record_with(owner="("))
+
+    assert (result.verdict, result.reason) == (Verdict.FAIL, "Matches: not recorded.")
+
+
+def test_a_long_value_is_shortened() -> None:
+    assert "x…" in evaluate(rule_with('owner == ""'), record_with(owner="x" * 100_000)).reason
+    assert len(evaluate(rule_with('owner == ""'), record_with(owner="x" * 100_000)).reason) < 200
+
+
+def test_where_evidence_is_missing_the_sentence_names_what_could_not_be_read() -> None:
+    unread = ("run 12ab: HTTP 404.", "artifacts: HTTP 403")
+
+    missing = evaluate(rule_with('owner != ""'), record_with(), unread)
+    met = evaluate(rule_with('owner != ""'), record_with(owner="me"), unread)
+
+    assert missing.reason.endswith(" Part of the record could not be read: run 12ab: HTTP 404.")
+    assert "could not be read" not in met.reason
+
+
+def test_a_rule_that_reads_only_whether_a_value_is_recorded_does_not_quote_the_value() -> None:
+    stated = evaluate(rule_with("has(stated.owner)"), record_with(owner="me"))
+    quoted = evaluate(rule_with('has(stated.owner) && owner == "me"'), record_with(owner="me"))
+
+    assert stated.reason.startswith("Found: owner is recorded.")
+    assert quoted.reason.startswith("Found: owner is 'me'.")
+
+
+def test_entries_of_a_list_are_named_by_what_people_know_them_by() -> None:
+    files: list[Json] = [{"path": f"{name}.json", "kind": "plot"} for name in ("a", "it's", "c", "d")]
+
+    result = evaluate(rule_with("size(evidence_files) > 9"), record_with(evidence_files=files))
+
+    assert result.reason.startswith("Found: evidence_files has 4 entries ('a.json', \"it's.json\", 'c.json', …).")
