@@ -1,9 +1,10 @@
-# Two commands: `make demo` shows the product on embedded parts, `make test` proves it.
-# Both install what they need into .venv first, from the versions that constraints.txt pins.
+# Two commands: `make demo` shows the product on embedded servers, `make test` runs the tests.
+# Both first install the locked packages of requirements/dev.txt into .venv.
 
 PYTHON ?= python3
 VENV   ?= .venv
 TEST_PROCESSES ?= 3
+COVERAGE_FLOOR ?= 85
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
@@ -12,19 +13,23 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install azurite demo test pictures compat airgap airgap-test soak bench lint types contracts definitions check clean docs prose
+.PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench
+.PHONY: check lint types contracts definitions prose docs clean
 
 help:
-	@echo "make demo    a real MLflow server, Postgres and Dagster with two tenants (DEMO_ARGS=--once ends after the summary)"
-	@echo "make test    the tests, against a real MLflow server and a real Postgres (TEST_ARGS goes to pytest)"
-	@echo "make compat  the tests of what depends on the server's version, against each MLflow in $(COMPAT)/servers"
-	@echo "make pictures   write the pictures of docs/how-to/dagster-tour.md from a running Dagster, by the browser tests"
-	@echo "make docs    build the documentation into build/docs, offline; fails on dead links"
-	@echo "make bench   what reading costs, beside MLflow's own client; half an hour (BENCH_ARGS=open, password or runs)"
-	@echo "make airgap  a demo in a network of its own that has loopback only; ends with 3 if anything tried to reach beyond"
-	@echo "make soak    30 simulated minutes of 50 tenants on real servers that change, fail, hang and come back (SOAK_ARGS=--help)"
-	@echo "make check   lint, types, import contracts, Dagster definitions, prose"
-	@echo "make clean   remove the virtual environments, the demo and the figures of bench"
+	@echo "make demo         start MLflow, Postgres and Dagster with two tenants (DEMO_ARGS=--once exits after the summary)"
+	@echo "make test         run the tests against a real MLflow server and a real Postgres (TEST_ARGS is passed to pytest)"
+	@echo "make coverage     run the fast tests with branch coverage; fails below COVERAGE_FLOOR percent"
+	@echo "make check        run the linters: code, types, import contracts, Dagster definitions, prose"
+	@echo "make docs         build the documentation into build/docs, offline; fails on a dead link"
+	@echo "make compat       run the tests that depend on the server's version against each MLflow in $(COMPAT)/servers"
+	@echo "make pictures     take the documentation's pictures from a running Dagster with the browser tests"
+	@echo "make bench        measure the cost of reading against MLflow's client; half an hour (BENCH_ARGS=open, password or runs)"
+	@echo "make airgap       run the demo in a network namespace with loopback only; exits with 3 on any attempt to reach beyond"
+	@echo "make airgap-test  run the tests in such a network namespace"
+	@echo "make soak         30 simulated minutes of 50 tenants whose servers change, fail, hang and recover (SOAK_ARGS=--help)"
+	@echo "make lock         resolve the lock files again (LOCK_ARGS=--upgrade takes newer releases)"
+	@echo "make clean        remove the virtual environments, the demo and the build folder"
 
 install: $(READY)
 
@@ -53,14 +58,18 @@ lock:
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
 
-# A file's tests stay together, since they share servers, and files begin in conftest's order, not those of most tests
-# first. One process more than two cores: tests wait for servers.
+# Tests of one file stay in one process, since they share servers. The order is conftest's: the longest files start first.
+# One process more than cores, since tests wait for servers.
 SHARED := --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test: $(READY) azurite
 	$(BIN)/pytest $(SHARED) $(TEST_ARGS)
 
-# The pictures in docs/ are what the browser tests see. They need Chromium: apt-get install chromium
+# Branch coverage slows the tests down, so it measures the fast ones only, which reach nearly all of the code.
+coverage: $(READY) azurite
+	$(BIN)/pytest $(SHARED) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR) $(TEST_ARGS)
+
+# The browser tests take the pictures in docs/. They need Chromium: apt-get install chromium
 pictures: $(READY)
 	VERIFYWISE_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest verifywise_mlflow_tests/browser
 
@@ -71,23 +80,23 @@ azurite: .azurite/.ready
 	rm -rf .azurite
 	mkdir .azurite
 	cp $^ .azurite
-	# The npm that came with the test extra, and its node beside it. No script of any package is run.
+	# npm and node come with the test extra. No package script is run.
 	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix .azurite --omit=dev --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 compat: $(READY)
 	$(MAKE) --jobs=4 $(COMPAT_SERVERS)
-	# Both spend half of their time waiting for a server to start.
+	# Each spends half of its time waiting for servers to start.
 	$(MAKE) --jobs=2 --keep-going --output-sync=target compat-shared_servers compat-own_servers
 
 compat-%:
 	$(BIN)/pytest $(COMPAT)/$* $(COMPAT_ARGS)
 
-# The kernel has to allow network namespaces: to root, or to everybody (user namespaces). Without, it ends with 4.
+# The kernel has to allow network namespaces: to root, or to every user (user namespaces). Otherwise it exits with 4.
 airgap: $(READY)
 	$(BIN)/python -m verifywise_mlflow_tests.airgap $(BIN)/verifywise-mlflow demo --once --fresh $(DEMO_ARGS)
 
-# All of the suite in such a network. Its tests ask for a name that is nobody's (RFC 6761), to see what then is said.
+# The whole suite in such a network. One test looks up a name that never exists (RFC 6761), on purpose.
 airgap-test: $(READY) azurite
 	$(BIN)/python -m verifywise_mlflow_tests.airgap --on-purpose "name no-such-host.invalid" \
 	  $(BIN)/pytest $(SHARED) $(TEST_ARGS)
@@ -95,7 +104,7 @@ airgap-test: $(READY) azurite
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
-# basic-auth needs Flask-WTF, which that environment has.
+# basic-auth needs Flask-WTF, which this environment has.
 bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.sizes
@@ -111,7 +120,7 @@ bench: $(READY) .compat/current/.ready
 	@echo "Installing into .compat/$* (only when $< changes)"
 	rm -rf .compat/$*
 	$(PYTHON) -m venv .compat/$*
-	# Servers import little of what they install: compiling all of it takes longer than the rest.
+	# Servers import little of what is installed: compiling all of it takes longer than everything else.
 	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --requirement $<
 	@touch $@
 
@@ -141,8 +150,8 @@ docs: $(READY)
 check: lint types contracts definitions prose
 
 clean:
-	# As root, Postgres runs as another account and may keep its data elsewhere: .demo/postgres is then a link to it.
+	# As root, Postgres runs as another account, and .demo/postgres may be a link to its data.
 	if [ -x $(BIN)/python ] && [ -L .demo/postgres ]; then \
 	  $(BIN)/python -c 'from pathlib import Path; from verifywise_mlflow.demo.servers.postgres_home import remove_home; remove_home(Path(".demo/postgres"))'; \
 	fi
-	rm -rf $(VENV) .demo .compat .azurite build/bench
+	rm -rf $(VENV) .demo .compat .azurite build
