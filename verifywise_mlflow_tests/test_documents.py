@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
@@ -30,6 +32,10 @@ TENANTS = read_page("reference/tenants.md")
 COMMANDS = dict(all_commands())
 
 MAX_README_LINES = 150
+NOT_IN_CODE = {"db_password", "client_secret_old", "exists_one"}
+"""Names in the customer's data, and a macro of CEL."""
+COMPOSED = ("open_gaps_", "versions_")
+"""Prefixes of figures whose names are composed of a badge, a severity or an age."""
 DEFINITION = r"\b(?:def|class) {0}\b|^{0}\b"
 ADR_SECTIONS = ["Context", "Decision", "Consequences", "Alternatives weighed"]
 
@@ -88,7 +94,7 @@ def test_the_reference_lists_each_limit_with_its_default() -> None:
 
     listed = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", text, re.MULTILINE))
 
-    defaults = {name: getattr(Limits(), name) for name in Limits.__dataclass_fields__}
+    defaults = {field.name: field.default for field in fields(Limits)}
     assert {name: float(value.replace(",", "")) for name, value in listed.items()} == defaults
 
 
@@ -146,8 +152,8 @@ def test_the_modules_that_a_page_names_exist(page: str) -> None:
 
 
 def _prose(page: str) -> str:
-    """Return a page without its SQL, in which the schema has the package's name."""
-    return re.sub(r"```sql\n.*?```", "", TEXTS[page], flags=re.DOTALL)
+    """Return a page without its SQL and the setting of the session: the schema has the package's name."""
+    return re.sub(r"```sql\n.*?```|`verifywise_mlflow\.tenant`", "", TEXTS[page], flags=re.DOTALL)
 
 
 def _module_or_member_exists(dotted: str) -> bool:
@@ -157,6 +163,27 @@ def _module_or_member_exists(dotted: str) -> bool:
     member = dotted.rpartition(".")[2]
     module = path.parent.with_suffix(".py")
     return module.is_file() and re.search(DEFINITION.format(member), module.read_text(), re.M) is not None
+
+
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - {"CHANGELOG.md", *(page for page in PAGES if "/adr/" in page)}))
+def test_the_identifiers_that_a_page_names_exist(page: str) -> None:
+    """Settings, tables, columns, assets, sensors, functions: anything in backticks with an underscore."""
+    prose = re.sub(r"```.*?```", "", TEXTS[page], flags=re.DOTALL)
+
+    named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", prose)) - NOT_IN_CODE
+
+    assert {name for name in named - identifiers_in_code() if not name.startswith(COMPOSED)} == set()
+
+
+@lru_cache(maxsize=1)
+def identifiers_in_code() -> frozenset[str]:
+    return frozenset(
+        word
+        for folder in ("verifywise_mlflow", "benchmarks", "deploy", "tools")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yaml", ".sql", ".env")
+        for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
+    )
 
 
 @pytest.mark.parametrize("page", TEXTS)
