@@ -1,4 +1,4 @@
-"""What a listing shows that the store does not hold in the same way."""
+"""Finds the listed objects that differ from the stored ones, by their fingerprints."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Changes(Generic[T]):
-    """The rows to write, gathered object by object."""
+class ChangeSet(Generic[T]):
+    """The listed objects whose rows have to be written."""
 
-    seen: list[Seen[T]] = field(default_factory=list)
+    changed: list[Seen[T]] = field(default_factory=list)
 
-    def compare(self, found: T, created_at: datetime | None, known: Known | None) -> None:
-        """Note an object that is new, back or different. Created at another time, it is another one."""
-        mark = fingerprint(found)
-        if known and not known.is_gone and known.fingerprint == mark:
+    def add_if_changed(self, found: T, created_at: datetime | None, known: Known | None) -> None:
+        """Add an object that is new, different, or back after a tombstone.
+
+        An object with another creation time is another object of the same name: it gets the next incarnation.
+        """
+        digest = fingerprint(found)
+        if known and not known.is_gone and known.fingerprint == digest:
             return
         incarnation = known.incarnation if known else 1
         if created_at and known and known.created_at and created_at != known.created_at:
             incarnation += 1
-        self.seen.append(Seen(found, mark, incarnation, known))
+        self.changed.append(Seen(found, digest, incarnation, known))
 
     def batches(self) -> Iterator[Sequence[Seen[T]]]:
-        """Give the rows, as many at a time as one transaction writes."""
-        for start in range(0, len(self.seen), BATCH):
-            yield self.seen[start : start + BATCH]
+        """Yield the objects in batches of one transaction each."""
+        for start in range(0, len(self.changed), BATCH):
+            yield self.changed[start : start + BATCH]

@@ -1,4 +1,4 @@
-"""Tells the audit trail when a tenant is read by another mapping, judged by another policy, or described anew."""
+"""Records a version whenever a tenant's tag mapping, policies or settings change, with an entry in the audit trail."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _ENTRY_KINDS: Final[Mapping[AdoptionKind, EntryKind]] = {
     "tenant": "tenant changed",
 }
 _MAX_RECORDED_SETTINGS = 100
-"""Of those that changed; the documents themselves are kept in full, in ``adoptions``."""
+"""Changed settings in an audit entry. The table of versions holds each document in full."""
 _MAX_RECORDED_VALUE_CHARS = 300
-"""Characters of JSON. A longer setting is told by its name alone."""
+"""Characters of a setting as JSON. Of a longer setting, the entry holds only the name."""
 
 
 class ConfigEntryFactory(Protocol):
-    """Makes an entry of the audit trail."""
+    """Makes an entry of the audit trail about a changed configuration."""
 
     def __call__(
         self, kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None
     ) -> AuditEntry:
-        """Return what happened, and why or how, in a sentence."""
+        """Return the entry. ``reason`` says in a sentence what changed."""
 
 
 def record_mapping_version(context: StageContext, mapping: TagMapping, digest: str) -> None:
-    """Note the mapping that records are built with from now on. The digest stands beside each record's inputs."""
+    """Record the mapping that records are built with from now on. The digest is stored with each record's inputs."""
     document = {
         "code_version": __version__,
         "revision": NORMALIZER_REVISION,
@@ -50,37 +50,29 @@ def record_mapping_version(context: StageContext, mapping: TagMapping, digest: s
 
 
 def record_policy_version(context: StageContext, rules: RuleSet, digest: str) -> None:
-    """Note the policies that records are judged by from now on. The digest stands beside each badge."""
+    """Record the policies that records are evaluated by from now on. The digest is stored with each badge."""
     policies = {}
     for policy in rules.policies:
-        said = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
-        policies[policy.id] = said | {"rules": {rule["id"]: rule for rule in said["rules"]}}
+        dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+        policies[policy.id] = dumped | {"rules": {rule["id"]: rule for rule in dumped["rules"]}}
     document = {"code_version": __version__, "policies": policies, "thresholds": dict(rules.thresholds)}
     _record_in_stage(context, "policy", digest, document)
 
 
 def record_tenant_version(
-    session: TenantSession, tenant: Tenant, sync_id: str, now: datetime, entry: ConfigEntryFactory
+    session: TenantSession, tenant: Tenant, sync_id: str, now: datetime, make_entry: ConfigEntryFactory
 ) -> list[AuditEntry]:
-    """Note how the tenant is described from now on; return the entry that tells of a change.
+    """Record the tenant's settings from now on; return an audit entry if they changed.
 
-    Secrets are not in it, since the description holds references alone; nor is the mapping, which is told of apart.
+    The settings hold references to secrets, never secrets. The mapping is left out, because it has its own versions.
     """
     document = tenant.model_dump(mode="json", exclude={"mapping"})
-    return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, entry)
+    return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
 
 
 def _record_in_stage(context: StageContext, kind: AdoptionKind, digest: str, document: Mapping[str, object]) -> None:
     with context.begin() as session:
-        entries = _record_version(
-            session,
-            kind,
-            digest,
-            document,
-            context.sync_id,
-            context.now,
-            context.make_entry,
-        )
+        entries = _record_version(session, kind, digest, document, context.sync_id, context.now, context.make_entry)
         audit_log.append(session, entries)
 
 
@@ -91,29 +83,29 @@ def _record_version(
     document: Mapping[str, object],
     sync_id: str,
     now: datetime,
-    entry: ConfigEntryFactory,
+    make_entry: ConfigEntryFactory,
 ) -> list[AuditEntry]:
     adoption = config_versions.adopt(session, kind, digest, document, sync_id, now)
     if adoption is None:
         return []
     previous = adoption.previous
-    told: dict[str, object] = {"digest": digest, "previous_digest": previous.digest if previous else None}
+    counts: dict[str, object] = {"digest": digest, "previous_digest": previous.digest if previous else None}
     if previous is None:
-        return [entry(_ENTRY_KINDS[kind], "noted", reason=f"the first {kind} that is known of", counts=told)]
+        return [make_entry(_ENTRY_KINDS[kind], "noted", reason=f"the first recorded {kind}", counts=counts)]
     changes = changed_settings(previous.document, document)
-    told["changed"] = dict(list(changes.items())[:_MAX_RECORDED_SETTINGS])
+    counts["changed"] = dict(list(changes.items())[:_MAX_RECORDED_SETTINGS])
     names = list(changes)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    reason = f"another {kind} holds from now on; what differs: {', '.join(names[:5])}{more}"
-    if not changes:  # this release knows of a setting more, which is not set
-        reason = f"this release writes down the {kind} otherwise; no setting differs"
-    return [entry(_ENTRY_KINDS[kind], "noted", reason=reason, counts=told)]
+    reason = f"the {kind} changed: {', '.join(names[:5])}{more}"
+    if not changes:  # for example, this release has one more setting, which is not set
+        reason = f"this release stores the {kind} in another form; no setting differs"
+    return [make_entry(_ENTRY_KINDS[kind], "noted", reason=reason, counts=counts)]
 
 
 def changed_settings(previous: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """Return what differs between two documents, by dotted names, as ``{previous, new}``; null: it was not there.
+    """Return the settings that differ between two documents, by dotted name, as ``{previous, new}``.
 
-    A setting that is long on either side has null in the place of both.
+    Null stands for a setting that the document does not have. A setting that is too long on either side maps to null.
     """
     before, after = dict(_settings("", previous)), dict(_settings("", new))
     names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]

@@ -1,6 +1,7 @@
-"""Which lifecycle events lie between two readings of an object. Pure.
+"""Derives the lifecycle events between two reads of an object. Pure.
 
-Two readings show no more than where things stood at each: of several moves between them only the outcome is told.
+Two reads show only the state at each time. If an object changed several times in between, only the net change becomes
+an event.
 """
 
 from __future__ import annotations
@@ -13,49 +14,49 @@ from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, Life
 from verifywise_mlflow.persistence.repositories.registry import Entombed, ListedVersion, Seen
 
 
-def events_of_model(seen: Seen[RegisteredModel], former: RegisteredModel | None) -> Iterator[LifecycleEvent]:
-    """Tell what became of a model since its former reading, and of its aliases.
+def model_events(change: Seen[RegisteredModel], previous_model: RegisteredModel | None) -> Iterator[LifecycleEvent]:
+    """Yield the events of a model and of its aliases since its previous read.
 
-    An alias that stands at first sight, or on a model that was created anew, is told as set: nothing was seen before.
+    An alias of a model that is new, or that was deleted and created again, is reported as set.
     """
-    model = seen.found
-    yield from _of_identity(seen, model.name, None, model.created_at)
-    before = former if former and not seen.is_another else RegisteredModel(model.name)
+    model = change.found
+    yield from _identity_events(change, model.name, None, model.created_at)
+    before = previous_model if previous_model and not change.is_another else RegisteredModel(model.name)
     for alias in sorted({*before.aliases, *model.aliases}):
         previous, value = before.aliases.get(alias), model.aliases.get(alias)
-        if previous == value or _is_unread(previous, before) or _is_unread(value, model):
+        if previous == value or _is_unknown(previous, before) or _is_unknown(value, model):
             continue
         yield LifecycleEvent(
             EventKind.ALIAS,
             model.name,
             value or previous,
-            seen.incarnation,
+            change.incarnation,
             alias=alias,
             previous=_text(previous),
             value=_text(value),
         )
 
 
-def events_of_version(
-    seen: Seen[ListedVersion], former: ModelVersion | None, *, is_plain_mlflow: bool
+def version_events(
+    change: Seen[ListedVersion], previous_version: ModelVersion | None, *, is_plain_mlflow: bool
 ) -> Iterator[LifecycleEvent]:
-    """Tell what became of a version since its former reading: stage, status, deployment job.
+    """Yield the events of a version since its previous read: stage, status, deployment job.
 
-    A version starts without stage and deployment job, so what stands at first sight is told as a transition from
-    none. Its status was never none, so the first one is no transition.
+    A new version has no stage and no deployment job, so values at the first read are reported as transitions from
+    none. A version always has a status, so its first status is not a transition.
 
     Args:
-        seen: the version as a listing has just shown it.
-        former: as it was read before.
-        is_plain_mlflow: whether the server's times move as MLflow's do, which Databricks does not promise.
+        change: the version as the current listing shows it.
+        previous_version: the version as it was read before.
+        is_plain_mlflow: whether the server updates its times as MLflow does. Databricks does not promise that.
     """
-    version = seen.found.version
-    name, number, incarnation = version.model_name, version.version_number, seen.incarnation
-    yield from _of_identity(seen, name, number, version.created_at)
-    known = former if former and not seen.is_another else None
+    version = change.found.version
+    name, number, incarnation = version.model_name, version.version_number, change.incarnation
+    yield from _identity_events(change, name, number, version.created_at)
+    known = previous_version if previous_version and not change.is_another else None
     before = known or ModelVersion(name, number, status=version.status)
-    if _moved(before.stage, before, version.stage, version):
-        happened_at = _of_transition(known, version) if known and is_plain_mlflow else None
+    if _has_changed(before.stage, before, version.stage, version):
+        happened_at = _transition_time(known, version) if known and is_plain_mlflow else None
         yield LifecycleEvent(
             EventKind.STAGE,
             name,
@@ -65,9 +66,9 @@ def events_of_version(
             value=version.stage,
             happened_at=happened_at,
         )
-    if _moved(before.status, before, version.status, version):
+    if _has_changed(before.status, before, version.status, version):
         yield LifecycleEvent(EventKind.STATUS, name, number, incarnation, previous=before.status, value=version.status)
-    if _moved(before.deployment_job_state, before, version.deployment_job_state, version):
+    if _has_changed(before.deployment_job_state, before, version.deployment_job_state, version):
         yield LifecycleEvent(
             EventKind.DEPLOYMENT,
             name,
@@ -78,18 +79,18 @@ def events_of_version(
         )
 
 
-def event_of_tombstone(entombed: Entombed) -> LifecycleEvent:
-    """Tell that an object is gone. MLflow does not say since when."""
+def tombstone_event(entombed: Entombed) -> LifecycleEvent:
+    """Return the event of an object that was deleted. MLflow does not say when that was."""
     return LifecycleEvent(EventKind.DISAPPEARED, entombed.model_name, entombed.version_number, entombed.incarnation)
 
 
-def _of_identity(
-    seen: Seen[RegisteredModel] | Seen[ListedVersion], name: str, number: int | None, created_at: datetime | None
+def _identity_events(
+    change: Seen[RegisteredModel] | Seen[ListedVersion], name: str, number: int | None, created_at: datetime | None
 ) -> Iterator[LifecycleEvent]:
-    known, incarnation = seen.known, seen.incarnation
+    known, incarnation = change.known, change.incarnation
     if known is None:
         yield LifecycleEvent(EventKind.FIRST_SEEN, name, number, incarnation, happened_at=created_at)
-    elif seen.is_another:
+    elif change.is_another:
         yield LifecycleEvent(
             EventKind.RECREATED,
             name,
@@ -103,28 +104,28 @@ def _of_identity(
         yield LifecycleEvent(EventKind.REAPPEARED, name, number, incarnation)
 
 
-def _of_transition(before: ModelVersion, version: ModelVersion) -> datetime | None:
-    """Return MLflow's time of a stage transition, where it can be told from its time of the version's last update.
+def _transition_time(before: ModelVersion, version: ModelVersion) -> datetime | None:
+    """Return MLflow's time of a stage transition, if the version's time of its last update shows it.
 
-    That one is moved by a transition and by saving a description, and by nothing else (measured on MLflow 2.9 to 3.17).
-    Of a description that something was taken out of, nobody knows whether it is the same.
+    Only a stage transition and a new description set that time (measured on MLflow 2.9 to 3.17). A description that
+    was redacted cannot be compared: it may have changed.
     """
     is_same_description = before.description == version.description and not any(
         redaction.place == "description" for redaction in version.redactions
     )
-    has_time_moved = before.last_updated_at != version.last_updated_at
-    return version.last_updated_at if is_same_description and has_time_moved else None
+    is_updated = before.last_updated_at != version.last_updated_at
+    return version.last_updated_at if is_same_description and is_updated else None
 
 
-def _moved(
+def _has_changed(
     previous: str | None, before: RegisteredModel | ModelVersion, value: str | None, after: ModelVersion
 ) -> bool:
-    return previous != value and not _is_unread(previous, before) and not _is_unread(value, after)
+    return previous != value and not _is_unknown(previous, before) and not _is_unknown(value, after)
 
 
-def _is_unread(value: str | int | None, of: RegisteredModel | ModelVersion) -> bool:
-    # Part of the answer made no sense: what is missing in it may be there.
-    return value is None and bool(of.problems)
+def _is_unknown(value: str | int | None, owner: RegisteredModel | ModelVersion) -> bool:
+    # Part of the response could not be parsed: the server may have a value that was not read.
+    return value is None and bool(owner.problems)
 
 
 def _text(value: int | datetime | None) -> str | None:

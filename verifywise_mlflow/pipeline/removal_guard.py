@@ -1,8 +1,8 @@
-"""When something that a listing no longer shows counts as gone.
+"""Decides when an object that a listing no longer shows counts as deleted.
 
-A listing may miss a row (pages shift while rows are deleted; a permission was revoked), and a server
-may come back empty after a botched restore. So a listing alone removes nothing: it has to be complete,
-the loss has to be small, or accepted by a person, and each object is asked for by itself.
+A listing may miss a row: pages shift while rows are deleted, or a permission was revoked. A server may also come back
+empty after a botched restore. So a listing alone deletes nothing. The listing has to be complete, the loss has to be
+small or accepted by a person, and the server has to answer "not found" for each object.
 """
 
 from __future__ import annotations
@@ -11,91 +11,93 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from verifywise_mlflow.http.errors import ConnectorError, NotFoundError
+from verifywise_mlflow.http.errors import HttpError, NotFoundError
 
 K = TypeVar("K")
 
-FREE_REMOVALS = 20
-"""So few may always go at once: small registries are tidied up as a whole."""
-LARGEST_SHARE = 0.25
-"""Beyond this share of what is known, a loss is held back and shown."""
-ASKED_A_SYNC = 200
-"""Objects asked for one by one; the rest is for the next sync, unless a person accepted the loss."""
+MAX_UNGUARDED_REMOVALS = 20
+"""Removals of one sync that are never held back: small registries are cleaned up as a whole."""
+MAX_REMOVED_SHARE = 0.25
+"""A loss of more than this share of the known objects is held back and reported."""
+MAX_CONFIRMATIONS_PER_SYNC = 200
+"""Missing objects that are requested one by one; the next sync continues, unless a person accepted the loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How many objects of a kind a listing no longer shows, of how many that were there."""
+    """How many objects of a kind a listing no longer shows, and how many were known."""
 
-    what: str
+    object_kind: str
     missing: int
     known: int
 
     @property
     def is_large(self) -> bool:
-        """Whether a person has to look at it first."""
-        return self.missing > max(FREE_REMOVALS, self.known * LARGEST_SHARE)
+        """Whether a person has to check the server first."""
+        return self.missing > max(MAX_UNGUARDED_REMOVALS, self.known * MAX_REMOVED_SHARE)
 
     @property
-    def sentence(self) -> str:
-        """How large it is."""
-        return f"{self.missing:,} of {self.known:,} {self.what} disappeared at once"
+    def description(self) -> str:
+        """The size of the loss, as a clause."""
+        return f"{self.missing:,} of {self.known:,} {self.object_kind} disappeared at once"
 
 
 @dataclass(slots=True)
-class Removal(Generic[K]):
-    """What became of the objects that were missing."""
+class RemovalDecision(Generic[K]):
+    """Which missing objects are deleted, and which are not known to be."""
 
-    gone: list[K] = field(default_factory=list)
+    deleted: list[K] = field(default_factory=list)
     unconfirmed: list[tuple[K, str]] = field(default_factory=list)
-    """Missing, but the server did not say that they are gone."""
+    """Missing objects that the server did not report as deleted, each with the reason."""
     notes: list[str] = field(default_factory=list)
-    accepted: str | None = None
-    """The large loss that a person let pass."""
+    accepted_loss: str | None = None
+    """The large loss that a person accepted."""
 
 
-def confirm_removal(
+def confirm_removals(
     missing: Sequence[K],
     *,
     losses: Sequence[Loss],
     listing_is_complete: bool,
     is_accepted: bool,
-    ask: Callable[[K], object],
-) -> Removal[K]:
-    """Ask the server for each missing object; return those that it says are not there.
+    read_object: Callable[[K], object],
+) -> RemovalDecision[K]:
+    """Request each missing object from the server, and return those that it does not find.
 
     Args:
-        missing: what a listing does not show any more.
-        losses: how large a loss that is: of these objects first, then of what would go with them.
+        missing: the objects that the listing no longer shows.
+        losses: the size of the loss: of these objects first, then of the objects that would be deleted with them.
         listing_is_complete: whether the listing has shown all that it can.
-        is_accepted: whether a person has looked at the server and lets a large loss pass.
-        ask: reads one object.
+        is_accepted: whether a person has checked the server and accepts a large loss.
+        read_object: reads one object.
     """
-    removal: Removal[K] = Removal()
+    removal: RemovalDecision[K] = RemovalDecision()
     if not missing:
         return removal
     if not listing_is_complete:
         removal.notes.append(
-            f"{len(missing):,} {losses[0].what} are missing from a listing that is not complete: all are kept"
+            f"{len(missing):,} {losses[0].object_kind} are missing from an incomplete listing: none is removed"
         )
         return removal
-    large = "; ".join(loss.sentence for loss in losses if loss.is_large)
+    large = "; ".join(loss.description for loss in losses if loss.is_large)
     if large and not is_accepted:
         removal.notes.append(
-            f"{large}: held back, and kept as they were, until a person has looked at the server and starts a sync "
-            "with --accept-removals"
+            f"{large}: the removal is held back. Check the server; if the objects were deleted on purpose, start a "
+            "sync with --accept-removals"
         )
         return removal
-    removal.accepted = large or None
-    asked = missing if is_accepted else missing[:ASKED_A_SYNC]
-    if len(missing) > len(asked):
-        removal.notes.append(f"{len(missing) - len(asked):,} more missing {losses[0].what} are left to the next sync")
-    for key in asked:
+    removal.accepted_loss = large or None
+    requested = missing if is_accepted else missing[:MAX_CONFIRMATIONS_PER_SYNC]
+    if len(missing) > len(requested):
+        removal.notes.append(
+            f"{len(missing) - len(requested):,} more missing {losses[0].object_kind} are left to the next sync"
+        )
+    for key in requested:
         try:
-            ask(key)
+            read_object(key)
         except NotFoundError:
-            removal.gone.append(key)
-        except ConnectorError as error:
+            removal.deleted.append(key)
+        except HttpError as error:
             removal.unconfirmed.append((key, str(error)))
         else:
             removal.unconfirmed.append((key, "the listing does not show it, but the server still has it"))

@@ -1,6 +1,6 @@
-"""One sync of one tenant: runs stages, and tells the audit trail of its start and its end, whatever becomes of it.
+"""One sync of one tenant: runs stages and records its start and its end in the audit trail, even if it fails.
 
-The command line and Dagster both come through here. A sync may run all six stages or a single one.
+The command line and Dagster both use it. A sync runs all six stages or some of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from verifywise_mlflow.pipeline.stages import (
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
 from verifywise_mlflow.tenants.connection import open_reader
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
@@ -54,12 +54,12 @@ def _utc_now() -> datetime:
 
 
 def _ignore_progress(stage: Stage, done: int, total: int) -> None:
-    """Progress for nobody."""
+    """Discard the progress."""
 
 
 @dataclass(slots=True)
 class Sync:
-    """A sync, as a context: it opens the connection at first need, and ends with its entry and a checkpoint."""
+    """A sync, as a context manager: its exit records the outcome, and signs a checkpoint if there is a signing key."""
 
     tenant: Tenant
     store: Store
@@ -91,28 +91,28 @@ class Sync:
                 if self._signing_key:
                     sign_chain_head(session, self._signing_key, self.now())
         except DatabaseError as failure:
-            # Why the sync failed must not be hidden by this. A sync that has begun and not ended shows in the trail.
+            # This must not hide why the sync failed. A sync without an end is visible in the audit trail.
             if error is None:
                 raise
-            error.add_note(f"nor could its end be noted in the audit trail: {failure}")
+            error.add_note(f"and its end could not be recorded in the audit trail: {failure}")
         finally:
             if self._reader:
                 self._reader.close()
         return False
 
     def run(self, stage: Stage) -> StageReport:
-        """Run one stage, while no other sync of the tenant runs any.
+        """Run one stage, under the tenant's lock: no other sync of the tenant runs a stage at the same time.
 
         Raises:
-            HttpError: the server cannot be read at all. What is known stays as it was.
-            SecretUnavailableError: a credential's reference points to nothing, or the signing key's does.
-            TenantBusyError: another sync of the tenant did not end.
+            HttpError: the server cannot be read at all. The stored data stays as it is.
+            SecretUnavailableError: a credential or the signing key cannot be resolved.
+            TenantBusyError: another sync of the tenant holds the lock.
         """
         started, before = time.monotonic(), self._traffic()
         try:
             with self.store.exclusive(self.tenant.tenant_id):
                 if self._signing_key is None:
-                    # Before anything is read: who wants signatures is to have no sync without one.
+                    # Before anything is read: if signatures are required, no sync may end without one.
                     self._signing_key = signing_key()
                 context = self._context(stage, self.now())
                 progress = _STAGES[stage](context)
@@ -121,7 +121,7 @@ class Sync:
             self._failure = (stage, error)
             raise
         if self._failure and self._failure[0] is stage:
-            self._failure = None  # Dagster has tried the stage again
+            self._failure = None  # Dagster retried the stage
         after = self._traffic()
         report = StageReport(
             stage=stage,
@@ -138,7 +138,7 @@ class Sync:
         return [self.run(stage) for stage in Stage]
 
     def reader(self) -> Reader:
-        """Return the connection; open it the first time."""
+        """Return the connection; the first call opens it."""
         if self._reader is None:
             self._reader = RedactingReader(lambda: open_reader(self.tenant), self.tenant.redaction)
         return self._reader
@@ -147,9 +147,9 @@ class Sync:
         with self.store.begin(self.tenant.tenant_id) as session:
             tenancy.refuse_erased(session)
             last = tenancy.refreshes(session).get(stage)
-            # By each stage: a sync with other settings may have had its turn since the stage before.
+            # In each stage: a sync with other redaction settings may have run since the previous stage.
             redaction_epoch.adopt(session, self.tenant.redaction, now, self.sync_id)
-            minimised_since = redaction_epoch.in_force_since(session)
+            redacted_since = redaction_epoch.in_force_since(session)
         return StageContext(
             tenant=self.tenant,
             store=self.store,
@@ -157,7 +157,7 @@ class Sync:
             reader=self.reader,
             now=now,
             options=self.options,
-            last_reconciled_at=_current_reconcile(minimised_since, last.reconciled_at if last else None),
+            last_reconciled_at=_last_reconcile(redacted_since, last.reconciled_at if last else None),
             report_progress=lambda done, total: self.report_progress(stage, done, total),
             make_entry=self.make_entry,
         )
@@ -179,8 +179,8 @@ class Sync:
         if incomplete:
             reasons.append(f"not read in full: {', '.join(incomplete)}")
         if still_incomplete:
-            # The outcome is that of this sync; what none before it could read either must not go unsaid.
-            reasons.append(f"records of living versions that do not hold all that MLflow shows: {still_incomplete:,}")
+            # The outcome is that of this sync. Failures of earlier syncs that still last are reported, too.
+            reasons.append(f"incomplete records of living versions: {still_incomplete:,}")
         if self._failure:
             stage, error = self._failure
             outcome = "failed"
@@ -203,7 +203,7 @@ class Sync:
         object_name: str | None = None,
         counts: Mapping[str, object] | None = None,
     ) -> AuditEntry:
-        """Return an entry of the audit trail that tells of something in this sync."""
+        """Return an audit entry about something that happened in this sync."""
         return AuditEntry(
             tenant_id=self.tenant.tenant_id,
             occurred_at=self.now(),
@@ -222,14 +222,14 @@ class Sync:
         )
 
     def _traffic(self) -> Traffic:
-        # A copy: the connection's own figures go on moving.
+        # A copy, because the connection keeps counting.
         traffic = self._reader.traffic if self._reader else Traffic()
         return Traffic(traffic.requests, traffic.bytes_read)
 
 
-def _current_reconcile(minimised_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:
-    """Return when all was last read anew; what was read under other settings for minimisation counts as not read."""
-    if reconciled_at and minimised_since and reconciled_at < minimised_since:
+def _last_reconcile(redacted_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:
+    """Return the time of the last reconcile; None if it ran under other redaction settings."""
+    if reconciled_at and redacted_since and reconciled_at < redacted_since:
         return None
     return reconciled_at
 
@@ -242,8 +242,8 @@ def _credential_identity(tenant: Tenant) -> str:
 
 
 def _error_text(error: BaseException) -> str:
-    """Return an error for the trail; one that is none of ours may quote anything, so only its kind is told."""
+    """Return an error for the audit trail; only the type if it is not ours, because its text may quote anything."""
     if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, a run that Dagster terminates
-        return "it was interrupted"
-    ours = type(error).__module__.startswith("verifywise_mlflow.")
-    return str(error) if ours else f"{type(error).__name__}, which is no error of the server: see the log"
+        return "the sync was interrupted"
+    is_ours = type(error).__module__.startswith("verifywise_mlflow.")
+    return str(error) if is_ours else f"unexpected {type(error).__name__}: see the log"

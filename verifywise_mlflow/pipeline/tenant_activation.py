@@ -1,4 +1,4 @@
-"""Keeps the table of tenants in step with the file."""
+"""Reconciles the table of tenants with ``tenants.yaml``."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 def active_tenants(store: Store) -> set[str]:
-    """Return the tenants that the store holds as synced."""
+    """Return the IDs of the tenants that are active in the store."""
     with store.begin_shared() as connection:
         return tenancy.active_tenants(connection)
 
 
-def reconcile_tenants(store: Store, described: Mapping[str, Tenant], now: datetime) -> list[str]:
-    """Activate the tenants of the file, deactivate those that left it; return the latter. Their data stays."""
-    left = sorted(active_tenants(store) - set(described))
-    for tenant in described.values():
+def reconcile_tenants(store: Store, configured: Mapping[str, Tenant], now: datetime) -> list[str]:
+    """Activate the configured tenants and deactivate all others; return the latter. Their data stays."""
+    removed = sorted(active_tenants(store) - set(configured))
+    for tenant in configured.values():
         with store.begin(tenant.tenant_id) as session:
             activate_tenant(session, tenant, now)
-    for tenant_id in left:
+    for tenant_id in removed:
         with store.begin(tenant_id) as session:
             if (uri := tenancy.deactivate(session, now)) is not None:
                 audit_log.append(session, [_entry("tenant deactivated", tenant_id, uri, now)])
-    return left
+    return removed
 
 
 def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
-    """Note a tenant as one that is synced, and how it is described; the trail tells when that was different before."""
+    """Mark a tenant as active and record its settings; add audit entries for what changed."""
 
-    def tell(
+    def make_entry(
         kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None
     ) -> AuditEntry:
-        told = _entry(kind, tenant.tenant_id, tenant.tracking_uri, now)
-        return replace(told, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
+        entry = _entry(kind, tenant.tenant_id, tenant.tracking_uri, now)
+        return replace(entry, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
 
     entries = []
     if tenancy.activate(session, tenant.tracking_uri, tenant.workspace, now):
-        entries.append(tell("tenant activated", "noted", reason=None))
-    entries += record_tenant_version(session, tenant, sync_id, now, tell)
+        entries.append(make_entry("tenant activated", "noted", reason=None))
+    entries += record_tenant_version(session, tenant, sync_id, now, make_entry)
     audit_log.append(session, entries)
 
 

@@ -1,4 +1,4 @@
-"""Keeps the waivers in step with their file, and tells the audit trail of each that begins or ends."""
+"""Grants and ends waivers: by the waivers file in each sync, or by command. Each change gets an audit entry."""
 
 from __future__ import annotations
 
@@ -14,113 +14,118 @@ from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext
-from verifywise_mlflow.tenants.loading import TenantsFileError, shared_waivers_path
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import shared_waivers_path
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
 class InvalidWaiversFileError(TenantsFileError):
-    """The file of waivers cannot be used. A line for each error."""
+    """The waivers file cannot be used. The message has one line per error."""
 
 
-class WaiverNotAllowedError(ValueError):
+class WaiverCommandError(ValueError):
     """A waiver cannot be granted or withdrawn by command. The message says why."""
 
 
 def load_tenant_waivers(tenant: Tenant) -> tuple[Waiver, ...]:
-    """Return the waivers of the tenant's file, or of the one beside ``tenants.yaml`` if there is one.
+    """Return the waivers of the tenant's own file, or else of the file next to ``tenants.yaml`` if there is one.
 
     Raises:
-        UnusableWaiversError: the file says something that is no waiver, or one that the tenant names is not there.
+        InvalidWaiversFileError: the file is invalid, or the file that the tenant names does not exist.
     """
-    own_path, shared = tenant.compliance.waivers, shared_waivers_path()
+    own_path, shared_path = tenant.compliance.waivers, shared_waivers_path()
     try:
         if own_path is not None:
             return load_waivers(own_path, tenant.tenant_id, is_own=True)
-        return load_waivers(shared, tenant.tenant_id, is_own=False) if shared else ()
+        return load_waivers(shared_path, tenant.tenant_id, is_own=False) if shared_path else ()
     except WaiversError as error:
         raise InvalidWaiversFileError(str(error)) from error
 
 
 def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
-    """Grant what the file has newly, end what it no longer has and what expired; return sentences for people."""
+    """Grant the waivers that are new in the file, end those that left it or expired; return warnings for people."""
 
-    def tell(kind: EntryKind, waiver: Waiver, how: str) -> AuditEntry:
+    def make_entry(kind: EntryKind, waiver: Waiver, cause: str) -> AuditEntry:
         return context.make_entry(
             kind,
             "noted",
-            reason=f"{waiver.sentence} ({how})",
+            reason=f"{waiver.sentence} ({cause})",
             object_kind="waiver",
             object_name=waiver.about,
             counts=waiver.model_dump(mode="json"),
         )
 
-    written = load_tenant_waivers(context.tenant)
+    file_waivers = load_tenant_waivers(context.tenant)
     now, today = context.now, context.now.astimezone(UTC).date()
     with context.begin() as session:
         waivers.one_at_a_time(session)
-        before = waivers.not_ended(session)
-        expired = [one for one in before if one.waiver.ends_at <= now]
-        of_file = {one.waiver: one for one in before if one.source == "file" and one not in expired}
-        found = waiver_changes(of_file, written, today)
-        waivers.end(session, [one.waiver_id for one in expired], "expired", now)
-        waivers.end(session, [of_file[one].waiver_id for one in found.withdrawn], "withdrawn", now)
-        waivers.grant(session, found.granted, "file", now, context.sync_id)
+        not_ended = waivers.not_ended(session)
+        expired = [stored for stored in not_ended if stored.waiver.ends_at <= now]
+        from_file = {stored.waiver: stored for stored in not_ended if stored.source == "file" and stored not in expired}
+        changes = waiver_changes(from_file, file_waivers, today)
+        waivers.end(session, [stored.waiver_id for stored in expired], "expired", now)
+        waivers.end(session, [from_file[waiver].waiver_id for waiver in changes.withdrawn], "withdrawn", now)
+        waivers.grant(session, changes.granted, "file", now, context.sync_id)
         audit_log.append(
             session,
             [
-                *(tell("waiver expired", one.waiver, "the gap is open again") for one in expired),
-                *(tell("waiver withdrawn", one, "it is no longer in the file") for one in found.withdrawn),
-                *(tell("waiver granted", one, "it is in the file") for one in found.granted),
+                *(make_entry("waiver expired", stored.waiver, "the gap is open again") for stored in expired),
+                *(make_entry("waiver withdrawn", waiver, "removed from the file") for waiver in changes.withdrawn),
+                *(make_entry("waiver granted", waiver, "added to the file") for waiver in changes.granted),
             ],
         )
-        ever = waivers.kept(session)
-    unknown = dict.fromkeys(one.waiver.rule for one in ever if not one.ended if one.waiver.rule not in rules.policy_of)
-    granted = {one.waiver for one in ever}
-    too_late = [one for one in written if one.expires < today and one not in granted]
+        all_waivers = waivers.kept(session)
+    in_force_rules = dict.fromkeys(stored.waiver.rule for stored in all_waivers if not stored.end_reason)
+    unknown_rules = [rule for rule in in_force_rules if rule not in rules.policy_of]
+    ever_granted = {stored.waiver for stored in all_waivers}
+    expired_unread = [waiver for waiver in file_waivers if waiver.expires < today and waiver not in ever_granted]
     return [
-        *(f"a waiver is for the rule {rule!r}, which no policy asks for" for rule in unknown),
-        *(f"the waiver for {one.about} was over before it was read: it never held" for one in too_late),
+        *(f"a waiver names the rule {rule!r}, which no policy of the tenant has" for rule in unknown_rules),
+        *(
+            f"the waiver for {waiver.about} had expired before it was first read: it never applied"
+            for waiver in expired_unread
+        ),
     ]
 
 
 def grant_waiver(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) -> int:
-    """Grant a waiver, and tell so in the trail; return how many gaps it covers now.
+    """Grant a waiver by command, with an audit entry; return how many gaps it covers now.
 
     Raises:
-        UnusableWaiverError: it has expired already, or the same one holds.
+        WaiverCommandError: it has expired, or an equal waiver is in force.
     """
     if waiver.ends_at <= now:
-        raise WaiverNotAllowedError(f"{waiver.expires.isoformat()} is over: a waiver has to expire today or later")
+        raise WaiverCommandError(f"{waiver.expires.isoformat()} is in the past: a waiver must expire today or later")
     with store.begin(tenant.tenant_id) as session:
         waivers.one_at_a_time(session)
-        if any(one.waiver == waiver for one in waivers.not_ended(session)):
-            raise WaiverNotAllowedError("the same waiver holds already")
+        if any(stored.waiver == waiver for stored in waivers.not_ended(session)):
+            raise WaiverCommandError("the same waiver is already in force")
         waivers.grant(session, [waiver], "command", now, "")
-        _append(session, tenant, "waiver granted", waiver, "by command", now)
-        (granted,) = (one for one in waivers.not_ended(session) if one.waiver == waiver)
+        _append_entry(session, tenant, "waiver granted", waiver, now)
+        (granted,) = (stored for stored in waivers.not_ended(session) if stored.waiver == waiver)
         return gaps_by_waiver(session).get(granted.waiver_id, 0)
 
 
 def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime) -> KeptWaiver:
-    """End a waiver that was granted by command, and tell so in the trail; return it.
+    """End a waiver that was granted by command, with an audit entry; return it.
 
     Raises:
-        UnusableWaiverError: there is none of this number that holds, or it stands in a file.
+        WaiverCommandError: no waiver with this ID is in force, or it comes from a file.
     """
     with store.begin(tenant.tenant_id) as session:
         waivers.one_at_a_time(session)
-        found = {one.waiver_id: one for one in waivers.holding(session, now)}
-        if waiver_id not in found:
-            raise WaiverNotAllowedError(f"there is no waiver {waiver_id} of the tenant that holds")
-        one = found[waiver_id]
-        if one.source == "file":
-            raise WaiverNotAllowedError("it stands in the file of waivers: take it out there")
+        in_force = {stored.waiver_id: stored for stored in waivers.holding(session, now)}
+        if waiver_id not in in_force:
+            raise WaiverCommandError(f"the tenant has no waiver {waiver_id} in force")
+        withdrawn = in_force[waiver_id]
+        if withdrawn.source == "file":
+            raise WaiverCommandError("the waiver comes from the waivers file: remove it there")
         waivers.end(session, [waiver_id], "withdrawn", now)
-        _append(session, tenant, "waiver withdrawn", one.waiver, "by command", now)
-    return one
+        _append_entry(session, tenant, "waiver withdrawn", withdrawn.waiver, now)
+    return withdrawn
 
 
-def _append(session: TenantSession, tenant: Tenant, kind: EntryKind, waiver: Waiver, how: str, now: datetime) -> None:
+def _append_entry(session: TenantSession, tenant: Tenant, kind: EntryKind, waiver: Waiver, now: datetime) -> None:
     entry = AuditEntry(
         tenant_id=tenant.tenant_id,
         occurred_at=now,
@@ -131,7 +136,7 @@ def _append(session: TenantSession, tenant: Tenant, kind: EntryKind, waiver: Wai
         code_version=__version__,
         object_kind="waiver",
         object_name=waiver.about,
-        reason=f"{waiver.sentence} ({how})",
+        reason=f"{waiver.sentence} (by command)",
         counts=waiver.model_dump(mode="json"),
     )
     audit_log.append(session, [entry])

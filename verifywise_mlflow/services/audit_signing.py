@@ -11,7 +11,8 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
 from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
+from verifywise_mlflow.tenants.secrets import SecretReference
 
 SIGNING_KEY_VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
 """Holds a reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""

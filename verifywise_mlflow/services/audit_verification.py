@@ -10,7 +10,7 @@ from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
 from verifywise_mlflow.audit.verification import TrailReport, verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 PUBLIC_KEYS_VARIABLE = "VERIFYWISE_AUDIT_PUBLIC_KEYS"
 """Paths of PEM files, with ``:`` between them, of all keys that ever signed. Without it, no signature is judged."""

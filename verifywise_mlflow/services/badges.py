@@ -33,7 +33,7 @@ class BadgeReport:
     """Of a version, since when it has had this badge."""
     evaluated_at: datetime | None
     """When that was judged last; of several versions, the earliest."""
-    gone_at: datetime | None
+    deleted_at: datetime | None
     """Of a version, since when MLflow does not show it any more."""
 
     def svg(self) -> str:
@@ -51,7 +51,7 @@ def badge_report(
     """
     versions = {one.judged.version_number: one for one in badges.badged_versions(session, model_name)}
     if version_number is None:
-        found = model_badge([one.judged for one in versions.values() if one.gone_at is None])
+        found = model_badge([one.judged for one in versions.values() if one.deleted_at is None])
         if found is None:
             return None
         word, counted, because, rule = found.badge, found.version_numbers, found.selected_because, MODEL_RULE
@@ -75,5 +75,5 @@ def badge_report(
         waived=tally.waived,
         since=of_version.changed_at if of_version else None,
         evaluated_at=min(times) if times else None,
-        gone_at=of_version.gone_at if of_version else None,
+        deleted_at=of_version.deleted_at if of_version else None,
     )

@@ -59,7 +59,7 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
     verdict = next((one for one in history.verdicts_as_of(session, key, at) if one.rule_id == rule_id), None)
     if verdict is None:
         return None
-    given_at = verdict.span.held_from
+    given_at = verdict.span.valid_from
     adopted = config_versions.adopted(session, "policy", at=given_at)
     state = history.record_as_of(session, key, given_at)
     told = _find_rule(adopted, rule_id)
@@ -75,7 +75,7 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
     return Explanation(
         verdict=verdict,
         rule=told,
-        adopted_at=adopted.adopted_at if adopted else None,
+        adopted_at=adopted.valid_from if adopted else None,
         code_version=code_version,
         record_revision=state.revision if state else None,
         recomputed=recomputed,
@@ -117,7 +117,7 @@ def _reproduce(
         problems.append("its hash is not that of the rule and the values that are kept beside it")
     if state is None:
         return [*problems, "the record that it was given for is not kept any more"], None
-    day = verdict.day or verdict.span.held_from.astimezone(UTC).date()
+    day = verdict.day or verdict.span.valid_from.astimezone(UTC).date()
     policy = Policy(id="as-it-was", version=1, title="As it was", thresholds=verdict.thresholds, rules=(rule,))
     findings = cast("Sequence[Mapping[str, Json]]", state.findings)
     (again,) = Evaluator(policy, today=day).evaluate(state.record, state.incomplete, findings, state.origins)

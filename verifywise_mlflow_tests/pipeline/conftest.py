@@ -50,8 +50,8 @@ def shaken(tenant: Tenant, proxy: Proxy) -> Tenant:
 
 @pytest.fixture
 def hasty(shaken: Tenant) -> Tenant:
-    """The same tenant with bounds that a test can wait for."""
-    return shaken.model_copy(update={"bounds": HASTY})
+    """The same tenant with limits that a test can wait for."""
+    return shaken.model_copy(update={"limits": HASTY})
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ Row = Mapping[str, object]
 
 WHICH_SYNC = {"sync_id", "ended_by_sync_id"}
 WHEN = {
-    *("changed_at", "evaluated_at", "held_until", "seen_at", "read_at", "former_read_at", "hashed_at", "adopted_at"),
-    *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "noted_at", "gone_at", "open_since"),
+    *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
+    *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
 }
 """Our clock's times: of these only whether there is one is compared. MLflow's own times are compared as they are."""
-DRAWN = {"event_id", "state_id", "adoption_id"}
+DRAWN = {"event_id", "state_id", "config_version_id"}
 """From a sequence, which a transaction that is undone moves on, too. Revisions are drawn as well."""
 _SEEN = re.compile(r"\(seen [^)]*\)")
 """As findings tell it."""

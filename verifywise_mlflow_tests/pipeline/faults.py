@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow_tests.pipeline.syncing import Row, rows
@@ -26,7 +26,13 @@ from verifywise_mlflow_tests.proxy import (
 )
 
 EVERYTHING = SyncOptions(reconcile=True, rehash=True)
-HASTY = Bounds(connect_seconds=2, probe_seconds=2, request_seconds=2, file_seconds=2, answer_bytes=8 * 1024**2)
+HASTY = Limits(
+    connect_timeout_seconds=2,
+    probe_timeout_seconds=2,
+    request_timeout_seconds=2,
+    file_timeout_seconds=2,
+    max_response_bytes=8 * 1024**2,
+)
 """Bounds that a test can wait for; a small registry's answers take a tenth of a second."""
 SECONDS = 20.0
 """What a fault may cost: seconds, not minutes. With these bounds most cost less than one."""
@@ -76,15 +82,15 @@ class Lasting:
 
 
 LASTING = {
-    "silent": Lasting(silent, "did not answer|no answer in time"),
-    "reset before the answer": Lasting(reset_before_answer, "did not answer"),
+    "silent": Lasting(silent, "did not respond|no response in time"),
+    "reset before the answer": Lasting(reset_before_answer, "did not respond"),
     "reset within the answer": Lasting(reset_within_answer, "broke off"),
     "truncated": Lasting(truncated, "broke off"),
-    "dripping": Lasting(dripping(0.4), "took longer for an answer than the 2 seconds|no answer in time"),
-    "429": Lasting(saying(429, Retry_After="1"), "answered 429"),
-    "429 in an hour": Lasting(saying(429, Retry_After="3600"), "answered 429"),
-    "503": Lasting(saying(503), "answered 503"),
-    "500": Lasting(saying(500), "answered 500"),
+    "dripping": Lasting(dripping(0.4), "took longer for a response than the 2 seconds|no response in time"),
+    "429": Lasting(saying(429, Retry_After="1"), "responded with 429"),
+    "429 in an hour": Lasting(saying(429, Retry_After="3600"), "responded with 429"),
+    "503": Lasting(saying(503), "responded with 503"),
+    "500": Lasting(saying(500), "responded with 500"),
     "login page": Lasting(LOGIN_PAGE, "text/html.*not JSON"),
     "empty": Lasting(saying(200, ""), "no JSON.*empty body"),
     "empty without a type": Lasting(saying(200, "", None), "no content type, not JSON"),
@@ -94,8 +100,8 @@ LASTING = {
     "gzip bomb": Lasting(gzip_bomb(4096 * MIB), "sent more than"),
     # An MLflow before 3.17 says the same of the probe.
     "not MLflow": Lasting(saying(404, "<html>not found</html>", "text/html"), "tracking URI|keeps no workspaces"),
-    "forbidden": Lasting(saying(403, "Permission denied", "text/html"), "answered 403"),
-    "unauthenticated": Lasting(saying(401, "You are not authenticated", "text/html"), "answered 401"),
+    "forbidden": Lasting(saying(403, "Permission denied", "text/html"), "responded with 403"),
+    "unauthenticated": Lasting(saying(401, "You are not authenticated", "text/html"), "responded with 401"),
 }
 
 

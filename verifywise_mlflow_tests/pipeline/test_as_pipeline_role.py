@@ -72,7 +72,7 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     assert [table for table in role_grants.PIPELINE if not of(store, table, "acme")] == [
         "logged_models",
         "audit_checkpoints",
-        "access",
+        "role_grants",
     ]
     assert {table: of(store, table, "globex") for table in theirs} == theirs
 

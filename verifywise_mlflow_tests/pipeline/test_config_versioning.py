@@ -52,15 +52,15 @@ def test_the_first_sync_tells_what_holds_and_the_next_has_nothing_to_add(tenant:
     first, second = offline(tenant, store), offline(tenant, store)
 
     assert tuple(told(store, first)) == TOLD
-    assert told(store, first)["mapping changed"]["reason"] == "the first mapping that is known of"
+    assert told(store, first)["mapping changed"]["reason"] == "the first recorded mapping"
     assert told(store, second) == {}
-    kinds = [row["kind"] for row in rows(store, "adoptions", "adoption_id")]
-    assert [kind for kind in kinds if kind != "minimisation"] == ["tenant", "mapping", "policy"]
+    kinds = [row["kind"] for row in rows(store, "config_versions", "config_version_id")]
+    assert [kind for kind in kinds if kind != "redaction"] == ["tenant", "mapping", "policy"]
 
 
 def test_a_changed_mapping_is_told_with_what_differs_and_both_are_kept(tenant: Tenant, store: Store) -> None:
     offline(tenant, store)
-    (former,) = (row["digest"] for row in rows(store, "adoptions") if row["kind"] == "mapping")
+    (former,) = (row["digest"] for row in rows(store, "config_versions") if row["kind"] == "mapping")
     other = tenant.model_copy(update={"mapping": TagMapping.model_validate({"defaults": {"owner": "risk"}})})
 
     entries = told(store, offline(other, store))
@@ -73,7 +73,7 @@ def test_a_changed_mapping_is_told_with_what_differs_and_both_are_kept(tenant: T
         "mapping.defaults": {"previous": {}, "new": None},
         "mapping.defaults.owner": {"previous": None, "new": "risk"},
     }
-    kept = [row["document"] for row in rows(store, "adoptions", "adoption_id") if row["kind"] == "mapping"]
+    kept = [row["document"] for row in rows(store, "config_versions", "config_version_id") if row["kind"] == "mapping"]
     assert [document["mapping"]["defaults"] for document in kept] == [{}, {"owner": "risk"}]  # type: ignore[index]
 
 
@@ -87,14 +87,14 @@ def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_re
 
     entry = told(store, offline(other, store))["tenant changed"]
 
-    assert entry["reason"] == "another tenant holds from now on; what differs: auth.token, intervals.reconcile"
+    assert entry["reason"] == "the tenant changed: auth.token, intervals.reconcile"
     counts = entry["counts"]
     assert isinstance(counts, dict)
     assert counts["changed"] == {
         "auth.token": {"previous": "env:ACME_TOKEN", "new": "env:OTHER_TOKEN"},
         "intervals.reconcile": {"previous": "PT1H", "new": "PT2H"},
     }
-    assert "sesame" not in str(rows(store, "adoptions")) + str(rows(store, "audit_entries"))
+    assert "sesame" not in str(rows(store, "config_versions")) + str(rows(store, "audit_entries"))
 
 
 def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
@@ -104,7 +104,7 @@ def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
     offline(tenant, store)
     with store.begin("acme") as session:
         session.execute(
-            text("UPDATE verifywise.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
+            text("UPDATE verifywise_mlflow.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
         )
     monkeypatch.setattr(canonical_records, "REVISION", 99)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.demo.servers.ports import free_port
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, GIB, LASTING, MIB, at_most, kept_of, last_entry
@@ -52,7 +52,7 @@ def test_a_second_tenant_at_the_same_time_is_untouched(
         began = time.monotonic()
         again = sync(calm, store, EVERYTHING)
         beside = time.monotonic() - began
-        with pytest.raises(ConnectorError):
+        with pytest.raises(HttpError):
             broken.result()
 
     assert kept_of(store, "calm") == before
@@ -107,12 +107,12 @@ def test_a_flood_ends_at_a_bound_with_little_memory(
 def test_a_tenant_whose_port_is_closed_costs_seconds(tenant: Tenant, store: Store) -> None:
     dead = tenant.model_copy(update={"tracking_uri": f"http://127.0.0.1:{free_port()}"})
 
-    with at_most(30), pytest.raises(ConnectorError, match="refused"):
+    with at_most(30), pytest.raises(HttpError, match="refused"):
         sync(dead, store)
 
 
 def test_a_tenant_whose_server_never_answers_costs_seconds(shaken: Tenant, proxy: Proxy, store: Store) -> None:
     proxy.fault = always(silent)
 
-    with at_most(30), pytest.raises(ConnectorError, match="no answer in time"):
+    with at_most(30), pytest.raises(HttpError, match="no response in time"):
         sync(shaken, store)

@@ -18,7 +18,7 @@ def databricks(uri: str, registry: str) -> Tenant:
             "tracking_uri": uri,
             "allow_private_network": True,
             "server": {"kind": "databricks", "registry": registry},
-            "bounds": {"attempts": 1},
+            "limits": {"max_attempts": 1},
             "artifacts": {"manifests": False},
         }
     )

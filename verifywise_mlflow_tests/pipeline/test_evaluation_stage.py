@@ -127,7 +127,7 @@ def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_p
     waivers.write_text("waivers: [{rule: owned, model: fraud, approver: Ada, reason: A pilot., expires: 2026-03-03}]")
     syncs = [judge(tenant, store, day(number)) for number in (2, 3, 4)]
 
-    assert [row["ended"] for row in rows(store, "waivers")] == ["expired"]
+    assert [row["end_reason"] for row in rows(store, "waivers")] == ["expired"]
     assert [sync.reports[0].progress.read for sync in syncs] == [0, 0, 0]
     assert (rows(store, "compliance_results"), rows(store, "compliance_badges")) == before
 
@@ -158,7 +158,7 @@ def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_s
     tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
     with store.begin_shared() as connection:
         connection.execute(
-            text("ALTER TABLE verifywise.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
+            text("ALTER TABLE verifywise_mlflow.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
         )
 
     with pytest.raises(IntegrityError, match="refused"):
@@ -166,6 +166,6 @@ def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_s
 
     assert [number for _, number, _ in sorted(verdicts(store))] == [1, 2, 3, 4]
     with store.begin_shared() as connection:
-        connection.execute(text("ALTER TABLE verifywise.compliance_results DROP CONSTRAINT refused"))
+        connection.execute(text("ALTER TABLE verifywise_mlflow.compliance_results DROP CONSTRAINT refused"))
     assert judge(tenant, store, day(1)).reports[0].progress.read == 3
     assert len(verdicts(store)) == 7

@@ -74,7 +74,7 @@ def test_one_run_that_the_server_trips_over_costs_a_few_requests_and_no_other_ru
 
         searches, single = len(proxy.asked("runs/search")), len(proxy.asked("runs/get"))
 
-    known = {row["run_id"]: row["unreadable"] for row in rows(store, "training_runs")}
+    known = {row["run_id"]: row["read_error"] for row in rows(store, "training_runs")}
     assert [run_id for run_id, unreadable in known.items() if unreadable] == [bad]
     assert len(known) == 20
     assert run.reports[2].progress.incomplete == 1

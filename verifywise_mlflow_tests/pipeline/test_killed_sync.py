@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, everything, outcomes
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import (
@@ -39,7 +39,7 @@ def test_a_fault_that_stays_ends_the_sync_in_a_sentence_and_takes_nothing_away(
     before = kept_of(store, "shaken")
     proxy.fault = always(LASTING[name].fault)
 
-    with pytest.raises(ConnectorError), at_most(SECONDS):
+    with pytest.raises(HttpError), at_most(SECONDS):
         sync(hasty, store, EVERYTHING)
 
     assert kept_of(store, "shaken") == before
@@ -66,7 +66,7 @@ def test_a_fault_at_one_kind_of_question_takes_nothing_away(
     before = kept_of(store, "shaken")
     proxy.fault = always(LASTING[name].fault, ending)
 
-    with at_most(SECONDS), suppress(ConnectorError):
+    with at_most(SECONDS), suppress(HttpError):
         sync(hasty, store, EVERYTHING)
 
     assert kept_of(store, "shaken") == before

@@ -10,7 +10,7 @@ import pytest
 from verifywise_mlflow.connector.models import ModelVersion, Redaction, RegisteredModel
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
 from verifywise_mlflow.persistence.repositories.registry import Known, ListedVersion, Seen
-from verifywise_mlflow.pipeline.lifecycle_events import events_of_model, events_of_version
+from verifywise_mlflow.pipeline.lifecycle_events import model_events, version_events
 
 CREATED = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LATER = CREATED + timedelta(hours=1)
@@ -21,7 +21,7 @@ PROMOTED = replace(BEFORE, stage="Production", last_updated_at=LATER)
 
 def between(before: ModelVersion, after: ModelVersion, *, is_plain_mlflow: bool = True) -> list[LifecycleEvent]:
     seen = Seen(ListedVersion(after, (), None), "", known=KNOWN)
-    return list(events_of_version(seen, before, is_plain_mlflow=is_plain_mlflow))
+    return list(version_events(seen, before, is_plain_mlflow=is_plain_mlflow))
 
 
 def told(events: list[LifecycleEvent]) -> list[tuple[str, str | None, str | None]]:
@@ -67,8 +67,8 @@ def test_what_could_not_be_read_is_not_taken_for_a_move() -> None:
     no_aliases = RegisteredModel("churn", problems=("aliases could not be used: 7",))
 
     assert between(BEFORE, unread) == between(unread, BEFORE) == []
-    assert list(events_of_model(Seen(no_aliases, "", known=KNOWN), champion)) == []
-    assert list(events_of_model(Seen(champion, "", known=KNOWN), no_aliases)) == []
+    assert list(model_events(Seen(no_aliases, "", known=KNOWN), champion)) == []
+    assert list(model_events(Seen(champion, "", known=KNOWN), no_aliases)) == []
 
 
 def test_a_tag_a_description_and_a_later_time_are_no_events() -> None:

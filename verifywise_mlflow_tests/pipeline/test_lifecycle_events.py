@@ -155,17 +155,17 @@ def test_a_row_and_what_is_told_of_it_are_kept_together_or_not_at_all(
     registry.version("churn")
     with store.begin_shared() as connection:
         connection.exec_driver_sql("""
-            CREATE FUNCTION verifywise.no_room() RETURNS trigger LANGUAGE plpgsql AS
+            CREATE FUNCTION verifywise_mlflow.no_room() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;
-            CREATE TRIGGER no_room BEFORE INSERT ON verifywise.audit_trail
-            FOR EACH ROW WHEN (NEW.entry LIKE '%%"lifecycle event"%%') EXECUTE FUNCTION verifywise.no_room()
+            CREATE TRIGGER no_room BEFORE INSERT ON verifywise_mlflow.audit_trail
+            FOR EACH ROW WHEN (NEW.entry LIKE '%%"lifecycle event"%%') EXECUTE FUNCTION verifywise_mlflow.no_room()
         """)
     with pytest.raises(DatabaseError):
         listed(tenant, store)
     assert (rows(store, "registered_models"), rows(store, "lifecycle_events")) == ([], [])
 
     with store.begin_shared() as connection:
-        connection.exec_driver_sql("DROP TRIGGER no_room ON verifywise.audit_trail")
+        connection.exec_driver_sql("DROP TRIGGER no_room ON verifywise_mlflow.audit_trail")
     sync_id = listed(tenant, store)
 
     assert [event[:3] for event in told(store, sync_id)] == [("churn", None, "first seen"), ("churn", 1, "first seen")]
@@ -191,18 +191,18 @@ def test_a_large_loss_is_held_back_each_time_until_a_person_accepts_it(
     for run, reason in zip(held_back, shown[1:], strict=True):
         assert [report.progress.removed for report in run.reports[:2]] == [0, 0]
         assert "25 of 26 model versions disappeared at once: held back" in str(reason)
-    assert kept["gone_at"] is None
+    assert kept["deleted_at"] is None
     assert accepted.exit_code == 0, accepted.output
     after = record(store, "churn")
-    assert after["gone_at"] is not None
+    assert after["deleted_at"] is not None
     assert (after["owner"], after["origins"]) == ("ada", before["origins"])
-    assert record(store, "fraud")["gone_at"] is None
+    assert record(store, "fraud")["deleted_at"] is None
     (state,) = (
         row
         for row in rows(store, "canonical_record_history")
         if (row["model_name"], row["version_number"]) == ("churn", 1)
     )
-    assert (state["gone_at"], state["owner"]) == (None, "ada")
+    assert (state["deleted_at"], state["owner"]) == (None, "ada")
     assert sum(row["model_name"] == "churn" for row in rows(store, "compliance_badges")) == 25
     assert any(row["model_name"] == "churn" for row in rows(store, "compliance_results"))
     (said,) = [row["reason"] for row in rows(store, "audit_entries") if row["kind"] == "removals accepted"]

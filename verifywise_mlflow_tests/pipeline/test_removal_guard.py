@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.http.errors import ConnectorError, ForbiddenError, NotFoundError, UnreachableError
-from verifywise_mlflow.pipeline.removal_guard import ASKED_A_SYNC, Loss, Removal, confirm_removal
+from verifywise_mlflow.http.errors import ForbiddenError, HttpError, NotFoundError, UnreachableError
+from verifywise_mlflow.pipeline.removal_guard import MAX_CONFIRMATIONS_PER_SYNC, Loss, RemovalDecision, confirm_removals
 
 
 class Server:
     """Answers for each object, and remembers which it was asked for."""
 
-    def __init__(self, answers: dict[str, ConnectorError | None] | None = None) -> None:
+    def __init__(self, answers: dict[str, HttpError | None] | None = None) -> None:
         self.answers = answers or {}
         self.asked: list[str] = []
 
@@ -30,13 +30,13 @@ def confirm(
     is_complete: bool = True,
     is_accepted: bool = False,
     taken: int = 0,
-) -> Removal[str]:
-    return confirm_removal(
+) -> RemovalDecision[str]:
+    return confirm_removals(
         missing,
         losses=[Loss("models", len(missing), known), Loss("versions", taken, 100)],
         listing_is_complete=is_complete,
         is_accepted=is_accepted,
-        ask=server.ask,
+        read_object=server.ask,
     )
 
 
@@ -51,7 +51,7 @@ def test_only_what_the_server_says_is_not_there_is_gone() -> None:
 
     removal = confirm(server, ["gone", "forbidden", "broken", "unlisted but there"], known=1000)
 
-    assert removal.gone == ["gone"]
+    assert removal.deleted == ["gone"]
     assert [name for name, _ in removal.unconfirmed] == ["forbidden", "broken", "unlisted but there"]
 
 
@@ -61,7 +61,7 @@ def test_an_incomplete_listing_removes_nothing_whoever_accepts_it(is_accepted: b
 
     removal = confirm(server, names(3), known=1000, is_complete=False, is_accepted=is_accepted)
 
-    assert (removal.gone, removal.unconfirmed, server.asked) == ([], [], [])
+    assert (removal.deleted, removal.unconfirmed, server.asked) == ([], [], [])
     assert "3 models are missing" in removal.notes[0]
 
 
@@ -82,28 +82,28 @@ def test_a_large_loss_is_held_back(missing: int, known: int, taken: int, is_held
     removal = confirm(server, names(missing), known=known, taken=taken)
 
     assert bool(server.asked) != is_held_back
-    assert len(removal.gone) == (0 if is_held_back else missing)
+    assert len(removal.deleted) == (0 if is_held_back else missing)
     assert any("held back" in note for note in removal.notes) == is_held_back
 
 
 def test_an_accepted_loss_is_still_asked_for_object_by_object_and_in_full() -> None:
     server = Server({"m7": None, "m8": ForbiddenError("403")})
-    missing = names(ASKED_A_SYNC + 50)
+    missing = names(MAX_CONFIRMATIONS_PER_SYNC + 50)
 
     removal = confirm(server, missing, known=len(missing), is_accepted=True)
 
-    assert removal.gone == [name for name in missing if name not in ("m7", "m8")]
-    assert removal.accepted == "250 of 250 models disappeared at once"
+    assert removal.deleted == [name for name in missing if name not in ("m7", "m8")]
+    assert removal.accepted_loss == "250 of 250 models disappeared at once"
 
 
 def test_what_needs_no_acceptance_is_not_told_as_accepted() -> None:
-    assert confirm(Server(), names(3), known=1000, is_accepted=True).accepted is None
+    assert confirm(Server(), names(3), known=1000, is_accepted=True).accepted_loss is None
 
 
 def test_more_than_a_sync_asks_for_is_left_to_the_next() -> None:
     server = Server()
 
-    removal = confirm(server, names(ASKED_A_SYNC + 50), known=10_000)
+    removal = confirm(server, names(MAX_CONFIRMATIONS_PER_SYNC + 50), known=10_000)
 
-    assert len(removal.gone) == len(server.asked) == ASKED_A_SYNC
+    assert len(removal.deleted) == len(server.asked) == MAX_CONFIRMATIONS_PER_SYNC
     assert removal.notes == ["50 more missing models are left to the next sync"]

@@ -11,7 +11,7 @@ from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import artifact_manifests
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.artifacts.insiders import fragile_parser, liar
+from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
 from verifywise_mlflow_tests.pipeline.syncing import Row, record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
@@ -38,13 +38,13 @@ def test_the_audit_entry_says_what_was_in_force(registry: Registry, tenant: Tena
 def test_a_sandbox_that_leaves_something_open_is_told_to_people(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, hashing=liar.__name__))
+    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, hashing=lying_hash_worker.__name__))
     registry.trained_version("churn")
 
     sync(tenant, store)
 
     (note,) = cast("list[str]", figures(store)["notes"])
-    assert note.startswith("this system leaves open")
+    assert note.startswith("this system does not block in the sandbox")
     assert "new-processes" in note
 
 

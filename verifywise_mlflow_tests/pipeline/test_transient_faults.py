@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, KINDS, LASTING, PASSING, kept_of, kinds_of, last_entry
@@ -61,7 +61,7 @@ def test_what_no_second_try_would_cure_is_gone_after_the_next_reconcile(
     proxy.fault = once_for_each_kind(LASTING[name].fault)
     # One kind of question after the other meets it, since most of them end the sync.
     for _ in KINDS:
-        with suppress(ConnectorError):
+        with suppress(HttpError):
             sync(hasty, store, EVERYTHING)
         if kinds_of(proxy) >= KINDS:
             break

@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
     InvalidWaiversFileError,
-    WaiverNotAllowedError,
+    WaiverCommandError,
     grant_waiver,
     withdraw_waiver,
 )
@@ -81,7 +81,7 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
     assert verdicts(store) == first
     assert told(store)[1:] == [("waiver expired", "owner on fraud*")]
     (row,) = rows(store, "waivers")
-    assert (row["ended"], row["ended_at"]) == ("expired", day(4))
+    assert (row["end_reason"], row["ended_at"]) == ("expired", day(4))
 
 
 def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what_it_was(
@@ -139,7 +139,7 @@ def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> 
     grant_waiver(store, tenant, WAIVER, day(2))
 
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(1, 0), (0, 1)]
-    with pytest.raises(WaiverNotAllowedError, match="holds already"):
+    with pytest.raises(WaiverCommandError, match="holds already"):
         grant_waiver(store, tenant, WAIVER, day(2))
     judge(tenant, store, day(2))  # there is no file: it has no say over this one
     assert open_and_waived(store, day(2)) == (0, 1)
@@ -147,13 +147,13 @@ def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> 
     withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
     assert open_and_waived(store, day(3)) == (1, 0)
     assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
-    with pytest.raises(WaiverNotAllowedError, match="there is no waiver"):
+    with pytest.raises(WaiverCommandError, match="there is no waiver"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
 
 
 def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_told(store: Store) -> None:
     tenant = described()
-    held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise trail acme', 0))")
+    held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
         with store.engine.begin() as another:  # holds both up before they are kept: the trail comes last
             another.execute(held_up)
@@ -171,9 +171,9 @@ def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_
     judge(tenant, store, day(1))
     (row,) = rows(store, "waivers")
 
-    with pytest.raises(WaiverNotAllowedError, match="is over"):
+    with pytest.raises(WaiverCommandError, match="is over"):
         grant_waiver(store, tenant, WAIVER, day(4))
-    with pytest.raises(WaiverNotAllowedError, match="take it out there"):
+    with pytest.raises(WaiverCommandError, match="take it out there"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(2))
 
 
@@ -187,7 +187,7 @@ def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
     assert [row["approver"] for row in rows(store, "waivers")] == ["Ada"]
 
     judge(described(waivers=str(file_of(tmp_path))), store, day(2))
-    assert [row["ended"] for row in rows(store, "waivers")] == ["withdrawn"]
+    assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn"]
 
 
 def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_anything(
@@ -201,7 +201,7 @@ def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_
     with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
         judge(tenant, store, day(2))
 
-    assert [row["ended"] for row in rows(store, "waivers")] == [None]
+    assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
 
 
 def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     sync = judge(described(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
 
     assert "which no policy asks for" in sync.reports[0].progress.notes[0].text
-    assert [row["ended"] for row in rows(store, "waivers")] == [None]
+    assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
     judge(described(waivers=waiver), store, day(3))
     assert open_and_waived(store, day(3)) == (0, 1)
 
@@ -273,9 +273,9 @@ def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store
     with store.begin("acme") as session:
         waivers.end(session, [1], "withdrawn", day(2))
 
-    for statement in (change, "ended_at = NULL, ended = NULL"):
+    for statement in (change, "ended_at = NULL, end_reason = NULL"):
         with pytest.raises(IntegrityError) as refused, store.begin("acme") as session:
-            session.execute(text(f"UPDATE verifywise.waivers SET {statement}"))
+            session.execute(text(f"UPDATE verifywise_mlflow.waivers SET {statement}"))
         assert isinstance(refused.value.orig, psycopg2.errors.IntegrityConstraintViolation)
 
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from mlflow.entities import Dataset
 
-from verifywise_mlflow.http.errors import ConnectorError
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage, SyncOptions
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.stages import training_runs
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -218,12 +219,12 @@ def test_a_run_that_names_nobody_gives_no_owner(registry: Registry, tenant: Tena
 def test_more_missing_runs_than_a_sync_asks_for_are_asked_for_by_and_by(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_runs, "ASKED_ONE_BY_ONE", 2)
+    monkeypatch.setattr(training_runs, "MAX_SINGLE_READS", 2)
     for number in range(5):
         registry.version("churn", run_id=f"{number:032x}")
 
     def answered() -> int:
-        return sum("does not exist" in str(row["unreadable"]) for row in rows(store, "training_runs"))
+        return sum("does not exist" in str(row["read_error"]) for row in rows(store, "training_runs"))
 
     counts = []
     for _ in range(4):
@@ -265,9 +266,9 @@ def test_a_deleted_version_gets_a_tombstone_and_keeps_its_record(
 
     gone = record(store, "churn", 1)
     assert second.reports[1].progress.removed == 1
-    assert gone["gone_at"] is not None
+    assert gone["deleted_at"] is not None
     assert gone["metrics"] == before["metrics"]
-    assert record(store, "churn", 2)["gone_at"] is None
+    assert record(store, "churn", 2)["deleted_at"] is None
 
 
 def test_a_model_that_comes_back_under_its_name_lives_again(registry: Registry, tenant: Tenant, store: Store) -> None:
@@ -275,13 +276,13 @@ def test_a_model_that_comes_back_under_its_name_lives_again(registry: Registry, 
     sync(tenant, store)
     registry.client.delete_registered_model("churn")
     sync(tenant, store)
-    assert record(store, "churn")["gone_at"] is not None
+    assert record(store, "churn")["deleted_at"] is not None
 
     registry.version("churn", tags={"owner": "second"})
     sync(tenant, store)
 
     back = record(store, "churn")
-    assert (back["gone_at"], back["owner"]) == (None, "second")
+    assert (back["deleted_at"], back["owner"]) == (None, "second")
 
 
 def test_a_great_loss_at_once_is_held_back(registry: Registry, tenant: Tenant, store: Store) -> None:
@@ -293,8 +294,8 @@ def test_a_great_loss_at_once_is_held_back(registry: Registry, tenant: Tenant, s
     registry.client.create_registered_model("churn")
     second = sync(tenant, store)
 
-    assert "held back" in " ".join(second.reports[1].progress.notes)
-    assert all(row["gone_at"] is None for row in rows(store, "canonical_records"))
+    assert "held back" in " ".join(note.text for note in second.reports[1].progress.notes)
+    assert all(row["deleted_at"] is None for row in rows(store, "canonical_records"))
 
 
 def test_a_mapping_of_the_tenant_rebuilds_the_records_without_asking_mlflow(
@@ -323,7 +324,7 @@ def test_manifests_can_be_switched_off(registry: Registry, tenant: Tenant, store
     run = sync(tenant.model_copy(update={"artifacts": artifacts}), store)
 
     assert run.reports[3].requests == 0
-    assert "switched off" in run.reports[3].progress.notes[0]
+    assert "switched off" in run.reports[3].progress.notes[0].text
     assert record(store, "churn")["artifact_manifest"] is None
 
 
@@ -361,7 +362,7 @@ def test_a_server_that_is_down_leaves_the_records_and_one_entry(
     before = rows(store, "canonical_records")
 
     down = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
-    with pytest.raises(ConnectorError, match=r"127\.0\.0\.1"):
+    with pytest.raises(HttpError, match=r"127\.0\.0\.1"):
         sync(down, store)
 
     assert rows(store, "canonical_records") == before
@@ -380,7 +381,7 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
     ends = [entry for entry in rows(store, "audit_entries") if entry["kind"] == "sync ended"]
     for end in ends:  # though the second had nothing to read anew
-        assert "that do not hold all that MLflow shows: 1" in str(end["reason"])
+        assert "incomplete records of living versions: 1" in str(end["reason"])
         assert end["counts"]["incomplete_records"] == 1  # type: ignore[index]  # a JSON object
 
 

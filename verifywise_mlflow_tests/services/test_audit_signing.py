@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.audit.chains import KEY
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
@@ -81,11 +81,11 @@ def test_a_key_that_cannot_be_used_stops_a_sync_before_it_reads_and_the_trail_sa
 
 
 REFUSING = """
-CREATE FUNCTION verifywise.refuse_kind() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION verifywise_mlflow.refuse_kind() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'no room for that'; END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON verifywise.audit_trail
+CREATE TRIGGER refuse BEFORE INSERT ON verifywise_mlflow.audit_trail
 FOR EACH ROW WHEN (NEW.entry::jsonb ->> 'kind' IN ('object unreadable', 'integrity event'))
-EXECUTE FUNCTION verifywise.refuse_kind();
+EXECUTE FUNCTION verifywise_mlflow.refuse_kind();
 """
 
 
@@ -111,7 +111,7 @@ def test_a_row_is_not_there_without_the_entry_that_tells_of_it(
     assert "f" * 32 not in [row["run_id"] for row in rows(store, "training_runs")]
 
     with store.begin_shared() as connection:
-        connection.execute(text("DROP TRIGGER refuse ON verifywise.audit_trail"))
+        connection.execute(text("DROP TRIGGER refuse ON verifywise_mlflow.audit_trail"))
     sync(tenant, store, SyncOptions(rehash=True))
     told = [kind for kind in kinds(store) if kind in ("object unreadable", "integrity event")]
     assert sorted(map(str, told)) == ["integrity event", "object unreadable", "object unreadable"]

@@ -132,6 +132,8 @@ def test_who_edits_a_verdict_cannot_make_its_gap_younger(tenant: Tenant, store: 
     keep(store, "fraud", 1, day(1), owner="bob")
     judge(tenant, store, day(1))
     with store.begin_shared() as connection:
-        connection.execute(text("UPDATE verifywise.compliance_results SET open_since = now(), reason = 'Nothing.'"))
+        connection.execute(
+            text("UPDATE verifywise_mlflow.compliance_results SET open_since = now(), reason = 'Nothing.'")
+        )
 
     assert oldest(tenant, store, day(7)) == 6

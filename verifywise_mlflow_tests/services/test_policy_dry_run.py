@@ -8,8 +8,8 @@ import pytest
 
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.policy_dry_run import policy_difference, proposed_rules
-from verifywise_mlflow.services.tenant_policies import UnusablePoliciesError
+from verifywise_mlflow.services.policy_dry_run import dry_run, proposed_rules
+from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
 from verifywise_mlflow_tests.pipeline.syncing import rows
@@ -64,8 +64,8 @@ def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names
     before = told(store)
 
     new = written_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
-    rules = proposed_rules(tenant, [new], alone=False, thresholds={"most": 3.0})
-    found = policy_difference(store, "acme", rules, day(2).date())
+    rules = proposed_rules(tenant, [new], replaces_all=False, thresholds={"most": 3.0})
+    found = dry_run(store, "acme", rules, day(2).date())
 
     assert told(store) == before
     judge(described(policies=[str(new)], thresholds={"most": 3}), store, day(2))
@@ -77,9 +77,9 @@ def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names
     }
     assert predicted == happened
     assert {after for *_, after in happened} >= {"pass", "fail", "error", "not applicable", None}
-    assert (found.judged, found.unjudged, found.moves.total()) == (4, 0, len(happened))
-    again = policy_difference(store, "acme", rules, day(2).date())
-    assert not again.moves
+    assert (found.evaluated_count, found.stale_count, found.changes.total()) == (4, 0, len(happened))
+    again = dry_run(store, "acme", rules, day(2).date())
+    assert not again.changes
 
 
 def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: Store, tmp_path: Path) -> None:
@@ -88,15 +88,15 @@ def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: St
     tenant = described(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
     judge(tenant, store, day(1))
 
-    rules = proposed_rules(tenant, [], alone=False, thresholds={"most": 5.0})
-    found = policy_difference(store, "acme", rules, day(1).date())
+    rules = proposed_rules(tenant, [], replaces_all=False, thresholds={"most": 5.0})
+    found = dry_run(store, "acme", rules, day(1).date())
 
-    assert {(move.rule_id, move.before, move.after) for move in found.moves} == {
+    assert {(move.rule_id, move.before, move.after) for move in found.changes} == {
         ("figured", "pass", "fail"),
         (None, "compliant", "non-compliant"),
     }
-    with pytest.raises(UnusablePoliciesError, match="no policy has the threshold 'moat'"):
-        proposed_rules(tenant, [], alone=False, thresholds={"moat": 5.0})
+    with pytest.raises(InvalidPoliciesError, match="no policy has the threshold 'moat'"):
+        proposed_rules(tenant, [], replaces_all=False, thresholds={"moat": 5.0})
 
 
 def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_the_first(tmp_path: Path) -> None:
@@ -106,13 +106,13 @@ def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_
         for number in range(2)
     ]
 
-    with pytest.raises(UnusablePoliciesError, match="two policies are called 'ours'"):
-        proposed_rules(tenant, proposals, alone=False)
+    with pytest.raises(InvalidPoliciesError, match="two policies are called 'ours'"):
+        proposed_rules(tenant, proposals, replaces_all=False)
 
 
 def test_a_policy_that_the_tenants_frameworks_do_not_go_with_is_refused_before_it_is_adopted(tmp_path: Path) -> None:
     policy = written_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
     tenant = described(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
 
-    with pytest.raises(UnusablePoliciesError, match="no rule refers to the framework 'EU AI Act'"):
-        proposed_rules(tenant, [policy], alone=False)
+    with pytest.raises(InvalidPoliciesError, match="no rule refers to the framework 'EU AI Act'"):
+        proposed_rules(tenant, [policy], replaces_all=False)

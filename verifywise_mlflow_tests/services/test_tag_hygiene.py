@@ -82,7 +82,7 @@ def test_uses_are_counted_on_each_kind_of_living_object_once(store: Store) -> No
     version(store, 1, {"cost_centre": "a"}, run_id="r1")
     version(store, 2, {"cost_centre": "b"}, run_id="r1")
     version(store, 3, {}, logged_model_id="m-1", source="models:/m-1")
-    version(store, 4, {"cost_centre": "c"}, gone_at=NOW, run_id="of nobody")
+    version(store, 4, {"cost_centre": "c"}, deleted_at=NOW, run_id="of nobody")
     version(store, 1, {"cost_centre": "c"}, tenant_id="globex")
 
     report = tag_hygiene(store, TENANT)
@@ -148,7 +148,7 @@ def test_any_number_of_distinct_keys_is_cut_to_the_most_used_ones(store: Store) 
     with store.begin("acme") as session:
         session.execute(
             text("""
-                INSERT INTO verifywise.model_versions
+                INSERT INTO verifywise_mlflow.model_versions
                     (tenant_id, model_name, version_number, tags, aliases, hidden_from_search, problems,
                      fingerprint, changed_at)
                 SELECT 'acme', 'm', n,

@@ -101,13 +101,13 @@ def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int,
     newest = (
         select(linked.link.label("object_id"), func.max(versions.c.revision).label("revision"))
         .select_from(VERSIONS_WITH_LOGGED_MODELS)
-        .where(versions.c.tenant_id == tenant_id, versions.c.gone_at.is_(None), linked.link.is_not(None))
+        .where(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None), linked.link.is_not(None))
         .group_by(linked.link)
         .subquery()
     )
     known = (table.c.tenant_id == tenant_id) & (table.c[linked.id_column] == newest.c.object_id)
     is_changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
-    is_readable = table.c.unreadable.is_(None)
+    is_readable = table.c.read_error.is_(None)
     reach = case(
         (is_changed, Reach.CHANGED.value),
         (and_(is_readable, table.c.status.in_(_UNFINISHED)), Reach.PENDING.value),
@@ -128,8 +128,10 @@ class Reading(Generic[T]):
     found: T | None
     fingerprint: str
     """Of the object, or of the reason."""
-    unreadable: str | None = None
+    read_error: str | None = None
     retry: bool = False
+    deferred: bool = False
+    """Whether the object was not requested by itself yet, because too many objects are missing."""
     experiment_name: str | None = None
     """Of runs only."""
 
@@ -141,7 +143,8 @@ class Kept:
     fingerprint: str
     read_for_revision: int
     retry: bool
-    unreadable: str | None
+    read_error: str | None
+    deferred: bool
 
 
 def kept(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dict[str, Kept]:
@@ -153,7 +156,8 @@ def kept(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dic
             table.c.fingerprint,
             table.c.read_for_revision,
             table.c.retry,
-            table.c.unreadable,
+            table.c.read_error,
+            table.c.deferred,
         ).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
     )
     return {object_id: Kept(*rest) for object_id, *rest in rows}
@@ -181,8 +185,9 @@ def write_readings(session: TenantSession, linked: Linked[T], readings: Sequence
             {
                 **columns,
                 "tenant_id": session.tenant_id,
-                "unreadable": reading.unreadable,
+                "read_error": reading.read_error,
                 "retry": reading.retry,
+                "deferred": reading.deferred,
                 "read_for_revision": reading.revision,
                 "fingerprint": reading.fingerprint,
                 "changed_at": now,

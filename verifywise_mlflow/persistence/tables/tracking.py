@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Table
+from sqlalchemy import BigInteger, Boolean, Column, Table, false
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import by_revision, key, redactions, time, written
@@ -29,8 +29,9 @@ training_runs = Table(
     Column("logged_model_ids", Json, nullable=False),
     Column("problems", Json, nullable=False),
     redactions(),
-    Column("unreadable", Text),
+    Column("read_error", Text),
     Column("retry", Boolean, nullable=False),
+    Column("deferred", Boolean, nullable=False, server_default=false()),
     Column("read_for_revision", BigInteger, nullable=False),
     *written(),
     by_revision("training_runs"),
@@ -54,8 +55,9 @@ logged_models = Table(
     Column("tags", Json, nullable=False),
     Column("problems", Json, nullable=False),
     redactions(),
-    Column("unreadable", Text),
+    Column("read_error", Text),
     Column("retry", Boolean, nullable=False),
+    Column("deferred", Boolean, nullable=False, server_default=false()),
     Column("read_for_revision", BigInteger, nullable=False),
     *written(),
 )

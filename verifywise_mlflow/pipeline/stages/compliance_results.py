@@ -1,4 +1,4 @@
-"""Stage 6: the verdicts and badges, from our store alone: MLflow is not asked."""
+"""Stage 6: the verdicts and badges. They are computed from our store alone: MLflow is not read."""
 
 from __future__ import annotations
 
@@ -22,80 +22,80 @@ from verifywise_mlflow.services.tenant_policies import load_rules
 
 
 def refresh(context: StageContext) -> Progress:
-    """Judge the records that are new, changed, or not yet judged by these policies; daily where a rule asks the day."""
+    """Evaluate the records that are new or changed, or whose policies changed; daily if a rule uses the day."""
     rules = load_rules(context.tenant)
-    notes = waiver_sync.sync_waivers(context, rules)
+    warnings = waiver_sync.sync_waivers(context, rules)
     progress = evaluate_due(context, rules)
-    progress.notes += map(Note, notes)
+    progress.notes += map(Note, warnings)
     return progress
 
 
 def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
-    """Judge the records that these rules have not judged as they are now.
+    """Evaluate the records whose current state these rules have not evaluated.
 
-    While a batch is judged here, the database writes the one before and reads the next.
+    While one batch is evaluated, the database writes the previous batch and reads the next.
     """
     progress = Progress(is_reconcile=True)
     digest = evaluation_digest(rules)
     record_policy_version(context, rules, digest)
-    court = _Court(context, rules, digest)
+    evaluation = _Evaluation(context, rules, digest)
     with context.begin() as session:
-        batch = court.due(session, None)
-    written: Writing | None = None
-    while batch or written:
+        batch = evaluation.due(session, None)
+    to_write: Writing | None = None
+    while batch or to_write:
         with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
-            following = database.submit(court.write_and_read, session, written, batch)
-            judged = court.judged(batch, progress) if batch else None
-            batch = following.result()
-        if written:
-            progress.read += len(written)
-            progress.changed += len(written)
+            next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
+            evaluated = evaluation.evaluate(batch, progress) if batch else None
+            batch = next_batch.result()
+        if to_write:
+            progress.read += len(to_write)
+            progress.changed += len(to_write)
             context.report_progress(progress.read, progress.read)
-        written = judged
+        to_write = evaluated
     return progress
 
 
-class _Court:
-    """Reads what is due, judges it, and writes the verdicts, for one tenant by one set of rules."""
+class _Evaluation:
+    """Reads due records, evaluates them and writes their verdicts, for one tenant and one set of rules."""
 
     def __init__(self, context: StageContext, rules: RuleSet, digest: str) -> None:
         day = context.now.astimezone(UTC).date()
         policies = rules.policy_of.items()
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
-        self._judging = Judging(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
-        self._judged_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
+        self._run = Judging(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
+        self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
         self._evaluator = Evaluator(rules, today=day)
 
     def due(self, session: TenantSession, after: Key | None) -> Sequence[DueVerdict]:
-        """Return the next records that are due."""
+        """Return the next batch of due records after a key."""
         return verdicts.due_verdicts(
             session,
-            policy_digest=self._judging.digest,
+            policy_digest=self._run.digest,
             after=after,
             limit=BATCH,
-            judged_since=self._judged_since,
+            judged_since=self._evaluated_since,
             selection=self._evaluator.selection,
         )
 
-    def judged(self, due: Sequence[DueVerdict], progress: Progress) -> Writing:
-        """Return the verdicts on records, as they are to be written."""
-        writing = Writing(self._judging)
+    def evaluate(self, due: Sequence[DueVerdict], progress: Progress) -> Writing:
+        """Return the verdicts on a batch of records, ready to write."""
+        writing = Writing(self._run)
         for item in due:
             results = self._evaluator.evaluate_subject(item.subject)
-            word = version_badge(results, complete=not item.subject.incomplete)
-            writing.take(item, results, word)
-            progress.incomplete += word is Badge.INCOMPLETE
+            badge = version_badge(results, complete=not item.subject.incomplete)
+            writing.take(item, results, badge)
+            progress.incomplete += badge is Badge.INCOMPLETE
         return writing
 
     def write_and_read(
-        self, session: TenantSession, written: Writing | None, before: Sequence[DueVerdict]
+        self, session: TenantSession, to_write: Writing | None, current: Sequence[DueVerdict]
     ) -> Sequence[DueVerdict]:
-        """Write the verdicts on a batch; return the one that comes after another that is still judged."""
-        if written:
-            written.write(session)
-        return self.due(session, before[-1].key) if len(before) == BATCH else ()
+        """Write the verdicts on the previous batch; return the batch after the current one."""
+        if to_write:
+            to_write.write(session)
+        return self.due(session, current[-1].key) if len(current) == BATCH else ()
 
 
 def evaluation_digest(rules: RuleSet) -> str:
-    """Return what stands beside the badges: another policy, threshold or release judges all records anew."""
+    """Return the digest that is stored with each badge: a new policy, threshold or release re-evaluates all records."""
     return fingerprint([rules.digest, __version__, REVISION])

@@ -8,7 +8,7 @@ from verifywise_mlflow.artifacts.location import parse_logged_model_id
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.persistence.repositories import registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedVersion, Seen
-from verifywise_mlflow.persistence.row_mapping import Key, fits
+from verifywise_mlflow.persistence.row_mapping import NAME_BYTES, Key, fits
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
@@ -18,7 +18,7 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """List all versions, join their aliases from the models; write those that differ, entomb those that are gone."""
+    """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones."""
     progress = Progress(is_reconcile=True)
     reader = context.reader()
 
@@ -32,7 +32,7 @@ def refresh(context: StageContext) -> Progress:
     for version in listing.rows:
         key = (version.model_name, version.version_number)
         if not fits(version.model_name, version.run_id):
-            reason = "its model's name or its run's id is too long to be kept"
+            reason = f"its model's name or its run's ID has more than {NAME_BYTES} bytes"
             progress.read_failures.append(ReadFailure("model version", _name(key), reason))
             continue
         if version.problems:
@@ -46,7 +46,7 @@ def refresh(context: StageContext) -> Progress:
         context.report_progress(progress.changed, len(changes.changed))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
-    living = [key for key, before in known.items() if not before.is_gone]
+    living = [key for key, version in known.items() if not version.is_gone]
     missing = [key for key in living if key not in listed_keys]
     removal = confirm_removals(
         missing,
@@ -56,14 +56,11 @@ def refresh(context: StageContext) -> Progress:
         read_object=lambda key: reader.model_version(*key),
     )
     record_removals(
-        context,
-        progress,
-        removal,
-        lambda connection, keys: registry.entomb_versions(connection, keys, context.now),
+        context, progress, removal, lambda session, keys: registry.entomb_versions(session, keys, context.now)
     )
     if listing.is_complete:
         with context.begin() as session:
-            tenancy.note_newest_version_time(session, _newest(listing.rows), context.now)
+            tenancy.note_newest_version_time(session, _newest_timestamp(listing.rows), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
     progress.incomplete += len(progress.read_failures)
@@ -73,7 +70,7 @@ def refresh(context: StageContext) -> Progress:
 def _write(
     context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[ListedVersion]]
 ) -> None:
-    former = registry.versions_by_key(session, [_key(seen) for seen in batch if seen.known])
+    previous = registry.versions_by_key(session, [_key(change) for change in batch if change.known])
     registry.write_versions(session, batch, context.now)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"
     record_events(
@@ -82,19 +79,19 @@ def _write(
         progress,
         (
             event
-            for seen in batch
-            for event in version_events(seen, former.get(_key(seen)), is_plain_mlflow=is_plain_mlflow)
+            for change in batch
+            for event in version_events(change, previous.get(_key(change)), is_plain_mlflow=is_plain_mlflow)
         ),
     )
     progress.changed += len(batch)
 
 
-def _key(seen: Seen[ListedVersion]) -> Key:
-    return seen.found.version.model_name, seen.found.version.version_number
+def _key(change: Seen[ListedVersion]) -> Key:
+    return change.found.version.model_name, change.found.version.version_number
 
 
-def _newest(versions: Sequence[ModelVersion]) -> int | None:
-    """Return the newest time of all versions in milliseconds, which is what the sensor polls for."""
+def _newest_timestamp(versions: Sequence[ModelVersion]) -> int | None:
+    """Return the newest update time of all versions in milliseconds. The change poll compares it with the server's."""
     newest = max((version.last_updated_at for version in versions if version.last_updated_at), default=None)
     return None if newest is None else round(newest.timestamp() * 1000)
 

@@ -17,14 +17,14 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """List all registered models; write those that differ, entomb those that are gone."""
+    """List all registered models; write those that differ, and tombstones for those that were deleted."""
     progress = Progress(is_reconcile=True)
     reader = context.reader()
 
     listing = reader.registered_models()
     progress.notes += map(Note, listing.problems)
     if not listing.rows and context.tenant.auth.kind != "none":
-        # MLflow leaves out of a listing what the account may not see.
+        # MLflow silently omits objects that the account cannot read.
         progress.notes.append(
             Note("the server shows this account no registered model: if it has some, grant READ on registered models")
         )
@@ -47,7 +47,7 @@ def refresh(context: StageContext) -> Progress:
         context.report_progress(progress.changed, len(changes.changed))
 
     listed = {model.name for model in listing.rows}
-    living = [name for name, before in known.items() if not before.is_gone]
+    living = [name for name, model in known.items() if not model.is_gone]
     missing = [name for name in living if name not in listed]
     removal = confirm_removals(
         missing,
@@ -57,10 +57,7 @@ def refresh(context: StageContext) -> Progress:
         read_object=reader.registered_model,
     )
     record_removals(
-        context,
-        progress,
-        removal,
-        lambda connection, names: registry.entomb_models(connection, names, context.now),
+        context, progress, removal, lambda session, names: registry.entomb_models(session, names, context.now)
     )
     progress.read_failures += [ReadFailure("registered model", name, reason) for name, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
@@ -71,23 +68,23 @@ def refresh(context: StageContext) -> Progress:
 def _write(
     context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[RegisteredModel]]
 ) -> None:
-    rows = registry.models_by_name(session, [seen.found.name for seen in batch if seen.known])
-    former = {name: entity(RegisteredModel, row, name=name) for name, row in rows.items()}
+    rows = registry.models_by_name(session, [change.found.name for change in batch if change.known])
+    previous = {name: entity(RegisteredModel, row, name=name) for name, row in rows.items()}
     registry.write_models(session, batch, context.now)
     record_events(
         context,
         session,
         progress,
-        (event for seen in batch for event in model_events(seen, former.get(seen.found.name))),
+        (event for change in batch for event in model_events(change, previous.get(change.found.name))),
     )
     progress.changed += len(batch)
 
 
 def _losses(context: StageContext, missing: Sequence[str], known: int) -> list[Loss]:
-    """Return how much is missing: a model takes its versions with it, so they count, too."""
+    """Return the size of the loss. It includes versions, because a model's versions are deleted with it."""
     if not missing:
         return []
     with context.begin() as session:
-        versions = sum(map(len, registry.living_numbers(session, missing).values()))
+        missing_versions = sum(map(len, registry.living_numbers(session, missing).values()))
         known_versions = registry.count_living_versions(session)
-    return [Loss("registered models", len(missing), known), Loss("model versions", versions, known_versions)]
+    return [Loss("registered models", len(missing), known), Loss("model versions", missing_versions, known_versions)]

@@ -1,8 +1,8 @@
 """Stage 3: the runs that versions came from, with their experiments, and the logged models of MLflow 3.
 
-Runs are dear: about 2 ms of the server's time each. So a sync reads those of new and changed versions,
-those still under way and those that failed before; all of them at a reconcile, since nothing else shows
-that a run's tags or metrics have moved. A registry whose runs fit into one request is always read whole.
+Runs are expensive: about 2 ms of the server's time each. So a sync reads the runs of new and changed versions, runs
+that are still in progress and runs whose read failed before. Only a reconcile reads all of them, because nothing else
+shows that a run's tags or metrics have changed. A registry whose runs fit into one request is always read as a whole.
 """
 
 from __future__ import annotations
@@ -43,15 +43,13 @@ from verifywise_mlflow.pipeline.recording import record_read_failures
 T = TypeVar("T", TrainingRun, LoggedModel)
 
 MAX_CONCURRENT_SEARCHES = 2
-"""Searches under way at a time. More only make each of them slower on a small MLflow server: measured."""
+"""Searches in flight. More of them only make each slower on a small MLflow server: measured."""
 
 MAX_SINGLE_READS = 200
-"""Objects of a sync that a search did not find and that are asked for by themselves; the next reconcile goes on."""
+"""Objects of a sync that a search did not return and that are requested by ID. The next reconcile continues."""
 
 MAX_PAGE_SPLITS = 32
-"""Pages of a sync that are read in halves: eight halvings find one bad run among 200."""
-
-_NOT_ASKED = "not asked for by itself yet, since so many are missing"
+"""How often a sync splits a failed page into halves. Eight splits isolate one bad run among 200."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -63,25 +61,25 @@ def refresh(context: StageContext) -> Progress:
         return progress
 
     reader = context.reader()
-    experiments = _Experiments(reader)
+    experiments = _ExperimentNames(reader)
     progress.notes += map(Note, experiments.problems)
     if due_models:
-        search = _Search(
+        model_reader = _ObjectReader(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
-        _read(context, progress, search, due_models, experiments)
-        # Versions without a run of their own may have got one through their logged model.
+        _read(context, progress, model_reader, due_models, experiments)
+        # A version without a run of its own may have got one through its logged model.
         due_runs = _due_runs(context, progress)
-    search_runs = _Search(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
-    _read(context, progress, search_runs, due_runs, experiments)
+    run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
+    _read(context, progress, run_reader, due_runs, experiments)
     return progress
 
 
 def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
     if progress.is_reconcile:
         return _due(context, RUNS, Reach.ALL)
-    # As much as one request holds. Runs that were never ended, of which some registries have thousands, wait for the
-    # reconcile like the others, if there are too many.
+    # At most one request. Some registries have thousands of runs that were never ended; if there are too many of
+    # them, they wait for the reconcile like the others.
     with context.begin() as session:
         return tracked_objects.due_up_to(session, RUNS, RUNS_PAGE_SIZE)
 
@@ -92,8 +90,8 @@ def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
 
 
 @dataclass(slots=True)
-class _Experiments:
-    """The experiments of the server: a search for runs has to name them, and records show their names."""
+class _ExperimentNames:
+    """The names of the server's experiments, by ID. A search for runs needs the IDs; records show the names."""
 
     reader: Reader
     names: dict[str, str | None] = field(init=False)
@@ -109,7 +107,7 @@ class _Experiments:
         return list(self.names)
 
     def name(self, experiment_id: str | None) -> str | None:
-        """Return an experiment's name; one that the listing left out is asked for once."""
+        """Return an experiment's name; request an experiment once if the listing lacks it."""
         if experiment_id is None:
             return None
         if experiment_id not in self.names:
@@ -121,158 +119,185 @@ class _Experiments:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found(Generic[T]):
-    """What a search found, and for which ids it failed, with the reason."""
+class _SearchResult(Generic[T]):
+    """The objects that a search returned, and the IDs for which it failed, each with the reason."""
 
     objects: list[T]
-    failed: Mapping[str, str]
+    errors: Mapping[str, str]
 
-    def __add__(self, other: _Found[T]) -> _Found[T]:
-        return _Found(self.objects + other.objects, {**self.failed, **other.failed})
+    def __add__(self, other: _SearchResult[T]) -> _SearchResult[T]:
+        return _SearchResult(self.objects + other.objects, {**self.errors, **other.errors})
+
+
+@dataclass(frozen=True, slots=True)
+class _SingleRead(Generic[T]):
+    """The result of requesting one object by its ID."""
+
+    found: T | None = None
+    error: str | None = None
+    is_retryable: bool = False
+    is_deferred: bool = False
+    """Whether it was not requested, because the sync has used up its single reads."""
 
 
 @dataclass(slots=True)
-class _Search(Generic[T]):
-    """How a kind of object is read: many at once, or one by itself."""
+class _ObjectReader(Generic[T]):
+    """Reads one kind of object: a page at a time with a search, or a single object by its ID."""
 
     linked: Linked[T]
-    what: str
-    batch: int
-    many: Callable[[Sequence[str], Sequence[str]], Listing[T]]
-    one: Callable[[str], T]
-    asked: int = 0
-    halved: int = 0
+    object_kind: str
+    page_size: int
+    search: Callable[[Sequence[str], Sequence[str]], Listing[T]]
+    read_one: Callable[[str], T]
+    single_reads: int = 0
+    page_splits: int = 0
 
-    def read(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _Found[T]:
-        """Search for a batch. One row that the server trips over fails the whole page, so its halves are tried."""
+    def read_page(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _SearchResult[T]:
+        """Search for a page of objects. One row that the server fails on fails the whole page, so retry its halves."""
         try:
-            listing = self.many(ids, experiment_ids)
+            listing = self.search(ids, experiment_ids)
         except (InternalServerError, InvalidResponseError, LimitExceededError) as error:
-            if len(ids) > 1 and self.halved < MAX_PAGE_SPLITS:
-                self.halved += 1
+            if len(ids) > 1 and self.page_splits < MAX_PAGE_SPLITS:
+                self.page_splits += 1
                 middle = len(ids) // 2
-                return self.read(ids[:middle], experiment_ids) + self.read(ids[middle:], experiment_ids)
-            return _Found([], dict.fromkeys(ids, str(error)))
+                return self.read_page(ids[:middle], experiment_ids) + self.read_page(ids[middle:], experiment_ids)
+            return _SearchResult([], dict.fromkeys(ids, str(error)))
         except (EndpointNotFoundError, RequestRejectedError) as error:
-            return _Found([], dict.fromkeys(ids, str(error)))
+            return _SearchResult([], dict.fromkeys(ids, str(error)))
         if listing.is_complete:
-            return _Found(list(listing.rows), {})
-        return _Found(list(listing.rows), dict.fromkeys(ids, "; ".join(listing.problems[:3])))
+            return _SearchResult(list(listing.rows), {})
+        return _SearchResult(list(listing.rows), dict.fromkeys(ids, "; ".join(listing.problems[:3])))
 
-    def ask(self, object_id: str, search_error: str | None) -> tuple[T | None, str | None, bool]:
-        """Ask for one object that the search did not show: return it, or why not and whether to try again soon."""
-        if self.asked >= MAX_SINGLE_READS:
+    def read_single(self, object_id: str, search_error: str | None) -> _SingleRead[T]:
+        """Request one object that the search did not return."""
+        if self.single_reads >= MAX_SINGLE_READS:
             reason = search_error or "the search does not show it"
-            return None, f"{reason}; {_NOT_ASKED}", search_error is not None
-        self.asked += 1
+            return _SingleRead(
+                error=f"{reason}; not requested by ID yet, because too many are missing",
+                is_retryable=search_error is not None,
+                is_deferred=True,
+            )
+        self.single_reads += 1
         try:
-            return self.one(object_id), None, False
+            return _SingleRead(self.read_one(object_id))
         except NotFoundError:
-            return None, f"{self.what} {object_id} does not exist on the server", False
+            return _SingleRead(error=f"{self.object_kind} {object_id} does not exist on the server")
         except (ForbiddenError, RequestRejectedError, EndpointNotFoundError, LimitExceededError) as error:
-            return None, str(error), False
+            return _SingleRead(error=str(error))
         except (InternalServerError, InvalidResponseError) as error:
-            return None, str(error), True
+            return _SingleRead(error=str(error), is_retryable=True)
 
 
 def _read(
-    context: StageContext, progress: Progress, search: _Search[T], due: Sequence[Due], experiments: _Experiments
+    context: StageContext,
+    progress: Progress,
+    reader: _ObjectReader[T],
+    due: Sequence[Due],
+    experiments: _ExperimentNames,
 ) -> None:
-    batches = [due[start : start + search.batch] for start in range(0, len(due), search.batch)]
+    pages = [due[start : start + reader.page_size] for start in range(0, len(due), reader.page_size)]
     done = 0
-    for batch, found in _ahead(batches, lambda batch: search.read([item.object_id for item in batch], experiments.ids)):
-        by_id = {_id(item): item for item in found.objects}
+    for page, result in _prefetch(
+        pages, lambda page: reader.read_page([item.object_id for item in page], experiments.ids)
+    ):
+        by_id = {_object_id(item): item for item in result.objects}
         with context.begin() as session:
-            ids = [item.object_id for item in batch]
-            kept = tracked_objects.kept(session, search.linked, ids)
+            stored = tracked_objects.kept(session, reader.linked, [item.object_id for item in page])
         readings = [
             _reading(
-                search,
+                reader,
                 item,
                 by_id.get(item.object_id),
-                kept.get(item.object_id),
-                found.failed.get(item.object_id),
+                stored.get(item.object_id),
+                result.errors.get(item.object_id),
                 experiments,
             )
-            for item in batch
+            for item in page
         ]
-        _write(context, progress, search, readings, kept)
-        done += len(batch)
+        _write(context, progress, reader, readings, stored)
+        done += len(page)
         context.report_progress(done, len(due))
 
 
-B = TypeVar("B")
+P = TypeVar("P")
 R = TypeVar("R")
 
 
-def _ahead(batches: Sequence[B], fetch: Callable[[B], R]) -> Iterator[tuple[B, R]]:
-    """Fetch the next batches while one is worked on: the server's time and ours then overlap."""
+def _prefetch(pages: Sequence[P], fetch: Callable[[P], R]) -> Iterator[tuple[P, R]]:
+    """Fetch the next pages while one is processed, so that the server's time and ours overlap."""
     with ThreadPoolExecutor(MAX_CONCURRENT_SEARCHES) as fetchers:
-        coming = deque(fetchers.submit(fetch, batch) for batch in batches[:MAX_CONCURRENT_SEARCHES])
-        for index, batch in enumerate(batches):
-            answer = coming.popleft().result()
-            if index + MAX_CONCURRENT_SEARCHES < len(batches):
-                coming.append(fetchers.submit(fetch, batches[index + MAX_CONCURRENT_SEARCHES]))
-            yield batch, answer
+        in_flight = deque(fetchers.submit(fetch, page) for page in pages[:MAX_CONCURRENT_SEARCHES])
+        for index, page in enumerate(pages):
+            result = in_flight.popleft().result()
+            if index + MAX_CONCURRENT_SEARCHES < len(pages):
+                in_flight.append(fetchers.submit(fetch, pages[index + MAX_CONCURRENT_SEARCHES]))
+            yield page, result
 
 
-def _id(found: TrainingRun | LoggedModel) -> str:
-    return found.run_id if isinstance(found, TrainingRun) else found.model_id
+def _object_id(item: TrainingRun | LoggedModel) -> str:
+    return item.run_id if isinstance(item, TrainingRun) else item.model_id
 
 
 def _reading(
-    search: _Search[T],
+    reader: _ObjectReader[T],
     due: Due,
     found: T | None,
-    before: Kept | None,
+    stored: Kept | None,
     search_error: str | None,
-    experiments: _Experiments,
+    experiments: _ExperimentNames,
 ) -> Reading[T]:
-    unreadable, retry = None, False
-    if found is None and search_error is None and before and _is_settled(before):
-        # The server has said before that it is not there, and the search still does not show it.
-        unreadable = before.unreadable
-    elif found is None:
-        found, unreadable, retry = search.ask(due.object_id, search_error)
-    experiment_name = experiments.name(found.experiment_id) if isinstance(found, TrainingRun) else None
+    if found is not None:
+        single = _SingleRead(found)
+    elif search_error is None and stored and _is_known_missing(stored):
+        # The server said before that the object does not exist, and the search still does not return it.
+        single = _SingleRead(error=stored.read_error)
+    else:
+        single = reader.read_single(due.object_id, search_error)
+    experiment_name = experiments.name(single.found.experiment_id) if isinstance(single.found, TrainingRun) else None
     return Reading(
         object_id=due.object_id,
         revision=due.revision,
-        found=found,
-        fingerprint=fingerprint({"found": found, "experiment_name": experiment_name, "unreadable": unreadable}),
-        unreadable=unreadable,
-        retry=retry,
+        found=single.found,
+        fingerprint=fingerprint(
+            {"found": single.found, "experiment_name": experiment_name, "unreadable": single.error}
+        ),
+        read_error=single.error,
+        retry=single.is_retryable,
+        deferred=single.is_deferred,
         experiment_name=experiment_name,
     )
 
 
-def _is_settled(before: Kept) -> bool:
-    return before.unreadable is not None and not before.retry and not before.unreadable.endswith(_NOT_ASKED)
+def _is_known_missing(stored: Kept) -> bool:
+    return stored.read_error is not None and not stored.retry and not stored.deferred
 
 
 def _write(
     context: StageContext,
     progress: Progress,
-    search: _Search[T],
+    reader: _ObjectReader[T],
     readings: Sequence[Reading[T]],
-    kept: Mapping[str, Kept],
+    stored: Mapping[str, Kept],
 ) -> None:
-    linked = search.linked
     with context.begin() as session:
         changed = []
         unchanged = []
         for reading in readings:
-            before = kept.get(reading.object_id)
-            if reading.unreadable and (before is None or before.unreadable != reading.unreadable):
-                progress.read_failures.append(ReadFailure(search.what, reading.object_id, reading.unreadable))
-            if before is None or (before.fingerprint, before.retry) != (reading.fingerprint, reading.retry):
+            before = stored.get(reading.object_id)
+            if reading.read_error and (before is None or before.read_error != reading.read_error):
+                progress.read_failures.append(ReadFailure(reader.object_kind, reading.object_id, reading.read_error))
+            if before is None or _state(before) != _state(reading):
                 changed.append(reading)
             elif before.read_for_revision != reading.revision:
                 unchanged.append(Due(reading.object_id, reading.revision))
-        tracked_objects.write_readings(session, linked, changed, context.now)
+        tracked_objects.write_readings(session, reader.linked, changed, context.now)
         if unchanged:
-            tracked_objects.mark_read(session, linked, unchanged)
+            tracked_objects.mark_read(session, reader.linked, unchanged)
         record_read_failures(context, session, progress)
     progress.read += len(readings)
     progress.changed += len(changed)
-    progress.incomplete += sum(1 for reading in readings if reading.unreadable)
+    progress.incomplete += sum(1 for reading in readings if reading.read_error)
+
+
+def _state(reading: Reading[T] | Kept) -> tuple[str, bool, bool]:
+    return reading.fingerprint, reading.retry, reading.deferred

@@ -1,0 +1,174 @@
+"""Reads the artifact manifest of a version: finds its files, opens their sources, reuses hashes and builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from verifywise_mlflow.artifacts.caching_source import CachingSource
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.location import (
+    LoggedModelFiles,
+    ModelLocation,
+    RunFiles,
+    StoredFiles,
+    UnreachableFiles,
+    is_allowed_location,
+    locate_files,
+)
+from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
+from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSource
+from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence.repositories import manifests, registry, tracked_objects
+from verifywise_mlflow.persistence.repositories.manifests import DueManifest, ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
+from verifywise_mlflow.persistence.row_mapping import entity
+from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
+from verifywise_mlflow.pipeline.context import StageContext
+from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTools:
+    """The resources for reading files, open for the duration of the stage."""
+
+    sandbox: Sandbox
+    stores: ArtifactStores
+    trusted_signers: TrustedSigners
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedVersion:
+    """A version whose manifest is due, with its run, its logged model and the location of its files."""
+
+    due: DueManifest
+    version: ModelVersion
+    run: TrainingRun | None
+    logged_model: LoggedModel | None
+    location: ModelLocation
+
+
+def link_version(context: StageContext, due: DueManifest) -> LinkedVersion:
+    """Return a version with the stored objects that say where its files are."""
+    with context.begin() as session:
+        version = registry.version_at(session, *due.key)
+        assert version is not None  # it was due a moment ago, and no sync deletes rows
+        runs = tracked_objects.rows_by_id(session, RUNS, [due.run_id] if due.run_id else [])
+        models = tracked_objects.rows_by_id(
+            session, LOGGED_MODELS, [due.logged_model_id] if due.logged_model_id else []
+        )
+        run = next((entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
+        model = next((entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
+        location = locate_files(version, run, model, lambda name, number: registry.version_at(session, name, number))
+    return LinkedVersion(due, version, run, model, location)
+
+
+def _is_readable(row: Mapping[str, object]) -> bool:
+    return row["read_error"] is None
+
+
+def rehash_before(context: StageContext) -> RehashBefore:
+    """Return the times before which a hash counts as too old."""
+    if context.options.rehash:
+        return RehashBefore(context.now, context.now)
+    # Nine tenths of the interval, as in StageContext.is_reconcile_due.
+    intervals = context.tenant.intervals
+    return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_non_production)
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A root of files: as it is read, and with a cache in front."""
+
+    cached: CachingSource
+    source: DirectSource
+
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    """The root of the model's files, and the root of its run's files."""
+
+    model: _Root | None
+    run: _Root | None
+
+
+class ManifestReader:
+    """Reads the manifests of the versions of one run, whose shared roots are listed and hashed once."""
+
+    def __init__(self, context: StageContext, tools: ReadingTools) -> None:
+        self._context = context
+        self._tools = tools
+        self._roots: dict[str, _Root] = {}
+
+    def read(self, linked: LinkedVersion) -> ReadManifest:
+        """Read the files of a version and build its manifest.
+
+        Raises:
+            CircuitOpenError: the server stopped responding.
+            UnauthenticatedError: the server refused the credentials.
+        """
+        settings = self._context.tenant.artifacts
+        location = linked.location
+        if isinstance(location, LoggedModelFiles | RunFiles) and not is_allowed_location(
+            location.uri, settings.allowed_locations
+        ):
+            location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
+        location = resolve_location(location, self._tools.stores)
+        roots = self._open_roots(linked, location)
+        hashed_at = self._reuse_hashes(linked, location, roots)
+        manifest = build_manifest(
+            location,
+            roots.model.cached if roots.model else None,
+            roots.run.cached if roots.run else None,
+            model_path=location.path if isinstance(location, RunFiles | StoredFiles) else "",
+            limits=ManifestLimits(
+                max_files=settings.max_files,
+                max_depth=settings.max_depth,
+                max_file_bytes=settings.max_file_bytes,
+                max_total_bytes=settings.max_version_bytes,
+                timeout_s=settings.max_version_seconds,
+            ),
+            hash_files=settings.hash,
+            sandbox=self._tools.sandbox,
+            patterns=settings.kinds,
+            trusted=self._tools.trusted_signers,
+        )
+        has_reused_hashes = roots.model is not None and roots.model.cached.has_reused_hashes
+        return ReadManifest(
+            due=linked.due,
+            manifest=manifest,
+            fingerprint=fingerprint(manifest),
+            retry=any(root.source.has_retryable_failure for root in (roots.model, roots.run) if root),
+            hashed_at=hashed_at if hashed_at and has_reused_hashes else self._context.now,
+        )
+
+    def _open_roots(self, linked: LinkedVersion, location: ModelLocation) -> _Roots:
+        reader, stores = self._context.reader(), self._tools.stores
+        run_root = None
+        if (run := linked.run) and not isinstance(location, UnreachableFiles):
+            run_root = self._open_root(run.run_id, run_source(reader, run.run_id, run.artifact_uri, stores))
+        source = model_source(location, reader, stores)
+        if source is None:
+            return _Roots(None, run_root)
+        match location:
+            case LoggedModelFiles(model_id=name) | RunFiles(run_id=name) | StoredFiles(uri=name):
+                return _Roots(self._open_root(name, source), run_root)
+            case _:
+                return _Roots(None, run_root)
+
+    def _open_root(self, name: str, source: DirectSource) -> _Root:
+        return self._roots.setdefault(name, _Root(CachingSource(source, self._tools.sandbox), source))
+
+    def _reuse_hashes(self, linked: LinkedVersion, location: ModelLocation, roots: _Roots) -> datetime | None:
+        """Reuse the hashes of an earlier read of the same location; return when they were made."""
+        if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
+            return None
+        with self._context.begin() as session:
+            stored = manifests.kept_at(session, location.uri, since=rehash_before(self._context).production)
+        if stored is None or not is_settled(location, linked.run, linked.logged_model, stored.read_at):
+            return None
+        roots.model.cached.reuse_hashes(reusable_hashes(location, stored))
+        return stored.hashed_at
