@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from verifywise_mlflow.connector.models import TrainingRun
-from verifywise_mlflow.redaction.entity_redactor import Minimiser
-from verifywise_mlflow.redaction.settings import Minimisation
+from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
+from verifywise_mlflow.redaction.settings import RedactionSettings
 
 PARAMS = 50
 TAGS = 12
@@ -37,14 +37,14 @@ class Figure:
     seconds_of_100_000_runs: float
 
 
-def alike(number: int, made: random.Random) -> TrainingRun:
+def sweep_run(number: int, made: random.Random) -> TrainingRun:
     """Return a run of a sweep: numbers differ from run to run, words hardly do."""
     params = {f"param_{index}": f"{made.random():.6f}" for index in range(PARAMS // 2)}
     params |= {f"word_{index}": made.choice(_WORDS) for index in range(PARAMS - len(params))}
     return _run(number, made, params)
 
 
-def unlike(number: int, made: random.Random) -> TrainingRun:
+def distinct_run(number: int, made: random.Random) -> TrainingRun:
     """Return a run whose every text is its own: the worst for whoever remembers texts."""
     params = {f"param_{index}": f"s3://acme/{made.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
     return _run(number, made, params)
@@ -66,30 +66,30 @@ def _run(number: int, made: random.Random, params: dict[str, str]) -> TrainingRu
 
 
 KINDS: dict[str, Callable[[int, random.Random], TrainingRun]] = {
-    "a sweep's runs, as most are": alike,
-    "runs without a text in common": unlike,
+    "a sweep's runs, as most are": sweep_run,
+    "runs without a text in common": distinct_run,
 }
 PERSONAL = {"personal_data": {"redact": ["email", "phone", "iban", "card", "ip_address"], "keep_in": ["owner"]}}
 
 
 def measure(runs: int, rounds: int) -> list[Figure]:
-    """Make runs and minimise them, secrets alone and with personal data."""
+    """Make runs and redact them, secrets alone and with personal data."""
     figures = []
     values = runs * (PARAMS + TAGS + METRICS)
     for name, make in KINDS.items():
         for what, settings in (
-            ("secrets", Minimisation()),
-            ("and personal data", Minimisation.model_validate(PERSONAL)),
+            ("secrets", RedactionSettings()),
+            ("and personal data", RedactionSettings.model_validate(PERSONAL)),
         ):
             seconds = []
             for _ in range(rounds):
                 made = random.Random(1)  # noqa: S311  # the same runs each time
                 read = [make(number, made) for number in range(runs)]
-                minimiser = Minimiser(settings)
-                minimiser.training_run(read[0])  # the catalogue is loaded once a process
+                redactor = EntityRedactor(settings)
+                redactor.training_run(read[0])  # the catalogue is loaded once a process
                 began = time.process_time()
                 for run in read:
-                    assert minimiser.training_run(run) is run
+                    assert redactor.training_run(run) is run
                 seconds.append(time.process_time() - began)
             median = statistics.median(seconds)
             figures.append(Figure(f"{name}: {what}", median / values * 1e6, median / runs * 100_000))
@@ -101,11 +101,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redaction", description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000, help="how many runs (2,000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often (3)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/minimisation.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=Path("build/bench/redaction.json"), help="where the figures go")
     arguments = parser.parse_args()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
-    Minimiser(Minimisation()).sentence("load the catalogue of tokens: sixteen_letters_at_least")
+    EntityRedactor(RedactionSettings()).message("load the catalogue of tokens: sixteen_letters_at_least")
     loading = time.monotonic() - began
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1_000
     figures = measure(arguments.runs, arguments.rounds)

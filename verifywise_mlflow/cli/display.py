@@ -52,3 +52,17 @@ def json_ready(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [json_ready(item) for item in value]
     return value
+
+
+_PUBLISHED_KEYS = {"deleted_at": "gone_at", "valid_from": "held_from", "valid_to": "held_until"}
+"""Field to its key in ``--json``, where the two differ: the keys are an interface."""
+
+
+def with_published_keys(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return a dataclass's fields, and those of its ``span``, under their keys in ``--json``."""
+    return {
+        _PUBLISHED_KEYS.get(name, name): with_published_keys(value)
+        if name == "span" and isinstance(value, Mapping)
+        else value
+        for name, value in fields.items()
+    }

@@ -1,31 +1,51 @@
-"""Patterns for keys and values: `*` for any characters, `?` for one. No regular expressions, which can be made slow."""
+"""Glob patterns: ``*`` for any characters, ``?`` for one.
+
+Users write globs instead of regular expressions, which can be made slow. The expression that ``fnmatch.translate``
+returns never backtracks over what a ``*`` has matched, so no glob takes long, whatever the text.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
+from functools import lru_cache
 
-_WILD = re.compile(r"[*?]")
-_BETWEEN_WORDS = re.compile(r"[^\w*?]+|_+")
+_WILDCARD = re.compile(r"[*?]")
+_SEPARATOR = re.compile(r"[^\w*?]+|_+")
 
 
-class Globs:
-    """Patterns by what they stand for; of several that fit, the one with the most letters counts."""
+def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that matches a text if one of the globs does, in full. Without globs it matches nothing."""
+    return re.compile("|".join(map(translate, globs)) or r"(?!)")
 
-    def __init__(self, patterns: Mapping[str, Sequence[str]]) -> None:
-        written = [(glob, meaning) for meaning, globs in sorted(patterns.items()) for glob in globs]
-        written.sort(key=lambda pair: -len(_WILD.sub("", pair[0])))
-        self._patterns = [(re.compile(translate(_comparable(glob))), meaning) for glob, meaning in written]
+
+def matches_any(globs: Sequence[str], text: str) -> bool:
+    """Return whether one of the globs matches the whole text, ignoring case."""
+    return bool(globs) and _caseless(tuple(globs)).match(text.casefold()) is not None
+
+
+@lru_cache(maxsize=256)
+def _caseless(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return compile_globs(glob.casefold() for glob in globs)
+
+
+class GlobTable:
+    """Looks up a value by globs. If several match, the one with the most literal characters wins."""
+
+    def __init__(self, globs_by_value: Mapping[str, Sequence[str]]) -> None:
+        pairs = [(glob, value) for value, globs in sorted(globs_by_value.items()) for glob in globs]
+        pairs.sort(key=lambda pair: -len(_WILDCARD.sub("", pair[0])))
+        self._patterns = [(compile_globs([_fold(glob)]), value) for glob, value in pairs]
 
     def match(self, words: Sequence[str]) -> str | None:
-        """Return what a text stands for, given as its folded words; they are joined with ``_``."""
+        """Return the value whose glob matches a text, given as its folded words. They are joined with ``_``."""
         if not self._patterns:
             return None
         text = "_".join(words)
-        return next((meaning for pattern, meaning in self._patterns if pattern.match(text)), None)
+        return next((value for pattern, value in self._patterns if pattern.match(text)), None)
 
 
-def _comparable(glob: str) -> str:
-    """Return a pattern as keys are compared: ``Team-*`` is ``team_*``."""
-    return _BETWEEN_WORDS.sub("_", glob).casefold()
+def _fold(glob: str) -> str:
+    """Return a glob in the form in which keys are compared: ``Team-*`` becomes ``team_*``."""
+    return _SEPARATOR.sub("_", glob).casefold()

@@ -13,7 +13,7 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def write_unknown_letters_as_escapes() -> None:
+def escape_unencodable_output() -> None:
     """A terminal that knows no umlauts is no reason to stop, nor to hide which letters there were."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

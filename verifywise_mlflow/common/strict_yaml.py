@@ -1,4 +1,8 @@
-"""YAML as people mean it: a key that stands twice is an error, not the silent loss of the first."""
+"""Strict YAML for configuration files: a duplicate key is an error instead of silently replacing the first one.
+
+YAML from customers' artifacts is another matter: ``artifacts/environment/untrusted_yaml.py`` builds plain strings from
+parser events and constructs no values at all, so the two share no code.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,28 @@ import yaml
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a second equal key: of two tenants of one name, YAML itself would keep the last."""
+    """A safe loader that refuses duplicate keys: of two tenants with one name, YAML itself would keep the last."""
 
 
-def _mapping_of_unique_keys(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
+def load_strict_yaml(text: str) -> object:
+    """Return the value of a YAML document.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, or a mapping has a duplicate key.
+    """
+    return yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+
+
+def _construct_mapping(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
     seen: set[Hashable] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
         if not isinstance(key, Hashable):
-            continue  # which construct_mapping refuses, with its line
+            continue  # construct_mapping refuses it and names its line
         if key in seen:
-            raise yaml.MarkedYAMLError(problem=f"{key!r} stands here a second time", problem_mark=key_node.start_mark)
+            raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
-UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_of_unique_keys)
+UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)

@@ -1,66 +1,43 @@
-"""Values that others wrote, shown so that they can do nothing to a terminal or to a reader's eye."""
+"""Sanitizes untrusted text for display: names, tags and error texts that customers and their servers wrote.
+
+Escape a text before it goes to a terminal, a log, an alert or a page: control characters can act on a terminal, and
+bidirectional marks can make a text look like another one. Markup is a matter of the target: Rich's is escaped in
+``cli/display.py``, Markdown's in ``defs/markdown.py``.
+"""
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from typing import Final
 
-from rich.markup import escape
-from rich.text import Text
-
-_LONGEST = 300
-"""Characters of one value; --json has all of it."""
+_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories. Cc: control characters; Cf: bidirectional marks and characters without width; Cs: lone
+surrogates; Co and Cn: private use and unassigned; Zl and Zp: line and paragraph separators."""
 
 
-def inert(written: str) -> str:
-    """Return a text with its control, bidirectional and other unseen characters written as escapes."""
-    if written.isprintable():
-        return written
-    return "".join(_escaped(character) for character in written)
+def escape_invisible(text: str) -> str:
+    """Return a text on one line, with control, bidirectional and other invisible characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(_escape_character(character) for character in text)
 
 
-def inert_markup(written: str) -> str:
-    """Return a text as part of a line that has rich's markup: inert, and no markup itself."""
-    return escape(inert(written))
+def truncate(text: str, max_length: int) -> str:
+    """Return the first ``max_length`` characters of a text, followed by an ellipsis if there are more."""
+    return text if len(text) <= max_length else f"{text[:max_length]}…"
 
 
-def _escaped(character: str) -> str:
-    # Cc: control; Cf: bidirectional marks and what has no width; Cs: lone surrogates; Zl, Zp: ends of lines.
-    if unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+def quote(text: str, max_length: int = 80) -> str:
+    """Return a text for use in a sentence: in quotes, truncated, with invisible characters escaped."""
+    return repr(truncate(text, max_length))
+
+
+def excerpt(text: str, max_length: int = 200) -> str:
+    """Return the beginning of a text, with invisible characters escaped."""
+    return truncate(escape_invisible(text), max_length)
+
+
+def _escape_character(character: str) -> str:
+    if unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
-def shown(value: object, longest: int = _LONGEST) -> Text:
-    """Return a value for people: no markup is read in it, and a long one is cut."""
-    told = _told(value)
-    return Text(told if len(told) <= longest else f"{told[:longest]}… ({len(told)} characters)")
-
-
-def _told(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
-    if isinstance(value, str):
-        return inert(value)
-    return (
-        inert(json.dumps(plain(value), ensure_ascii=False)) if isinstance(value, Mapping | list | tuple) else str(value)
-    )
-
-
-def plain(value: object) -> object:
-    """Return a value as JSON's types: times in ISO 8601, numbers that are not finite as words."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value

@@ -1,1 +1,1 @@
-"""From what MLflow says to the canonical record: pure functions, values in, values out."""
+"""Normalization of MLflow's objects to the canonical record: pure functions, values in, values out."""

@@ -8,14 +8,14 @@ from verifywise_mlflow.connector.models import DatasetInput
 from verifywise_mlflow.normalizer.record import Json
 
 
-def dataset_reference(datasets: Sequence[DatasetInput], named_by_tag: str | None) -> Json:
-    """Return what MLflow recorded of a run's data sets, else the one that a tag names, else None."""
-    if not datasets and named_by_tag is not None:
-        datasets = (DatasetInput(name=named_by_tag, digest=None, source_type=None, source=None, context=None),)
-    return [_as_json(dataset) for dataset in datasets] or None
+def dataset_reference(datasets: Sequence[DatasetInput], name_from_tag: str | None) -> Json:
+    """Return the run's data sets as MLflow recorded them, else the one that a tag names, else None."""
+    if not datasets and name_from_tag is not None:
+        datasets = (DatasetInput(name=name_from_tag, digest=None, source_type=None, source=None, context=None),)
+    return [_dataset_json(dataset) for dataset in datasets] or None
 
 
-def _as_json(dataset: DatasetInput) -> dict[str, Json]:
+def _dataset_json(dataset: DatasetInput) -> dict[str, Json]:
     return {
         "name": dataset.name,
         "digest": dataset.digest,

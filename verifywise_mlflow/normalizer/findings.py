@@ -1,4 +1,4 @@
-"""What was read but looks wrong: of a closed set of kinds, for rules, and with a sentence, for people."""
+"""Findings: what was read but looks wrong. Rules use the kind, people read the sentence."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ FindingKind = Literal[
 
 FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 
-_LONGEST_QUOTE = 80
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -31,10 +29,5 @@ class Finding:
 
     kind: FindingKind
     field: str | None
-    """The field of the record that it is about; null where it is about the version or what belongs to it."""
+    """The field of the record; null if the finding is about the version itself or an object that belongs to it."""
     sentence: str
-
-
-def quoted(text: str) -> str:
-    """Return a text for use in a sentence: in quotes, shortened, control characters and surrogates escaped."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")

@@ -1,41 +1,40 @@
-"""One hash for all that was read of an object, to see whether it changed."""
+"""Fingerprints: one hash of everything that was read of an object, for change detection."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from verifywise_mlflow.common.canonical_json import canonical_encoder, finite_or_name, sha256_of
+
 
 def fingerprint(value: object) -> str:
     """Return the SHA-256, in hex, of a value's canonical JSON.
 
-    Canonical: keys sorted, no blanks, ASCII alone (so that NUL and lone surrogates are only escapes), NaN and the
-    infinities as the strings ``NaN``, ``Infinity`` and ``-Infinity``, times in UTC with milliseconds. A time without
-    a zone counts as UTC. Takes dataclasses, mappings, sequences, sets and JSON's own types.
+    NaN and the infinities become the strings ``NaN``, ``Infinity`` and ``-Infinity``; times are written in UTC with
+    milliseconds, and a time without a zone counts as UTC. Accepts dataclasses, mappings, sequences, sets and JSON's own
+    types.
 
     Raises:
-        TypeError: the value holds something else.
+        TypeError: the value contains another type.
     """
     try:
         canonical = _ENCODER.encode(value)
     except ValueError:
-        # The encoder meets a number that is not finite, which is rare: only then every number is looked at in Python.
-        canonical = _ENCODER.encode(_finite(value))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        # A number is not finite, which is rare: only then is every number checked in Python.
+        canonical = _ENCODER.encode(_with_finite_numbers(value))
+    return sha256_of(canonical)
 
 
-def _plain(value: object) -> object:
-    """Return one of our values as JSON's types, one level deep: what the encoder calls for what it does not know."""
+def _to_json(value: object) -> object:
+    """Return a value in JSON's types, one level deep. The encoder calls it for what it does not know."""
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return moment.isoformat(timespec="milliseconds")
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: getattr(value, name) for name in _names(type(value))}
+        return {name: getattr(value, name) for name in _field_names(type(value))}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Set):
@@ -44,22 +43,20 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _field_names(dataclass: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(dataclass))
 
 
-def _finite(value: object) -> object:
+def _with_finite_numbers(value: object) -> object:
     if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return finite_or_name(value)
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _with_finite_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return _finite(_plain(value))
+        return [_with_finite_numbers(item) for item in value]
+    return _with_finite_numbers(_to_json(value))
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain)
+_ENCODER = canonical_encoder(_to_json)

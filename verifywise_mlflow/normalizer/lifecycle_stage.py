@@ -1,27 +1,29 @@
-"""The lifecycle stage that a version's aliases stand for.
+"""The lifecycle stage of a version, from its aliases.
 
-MLflow's own stage, of which a version has one, goes before its aliases, and those before a tag of the version or its
-run. That order is data: ``precedence`` in mapping.yaml.
+MLflow's own stage takes precedence over aliases, and aliases over the tags of the version or its run. That order is
+data: ``precedence`` in mapping.yaml.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifywise_mlflow.normalizer.findings import quoted
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.mapping.mapping_index import Vocabulary
-from verifywise_mlflow.normalizer.mapping.precedence import Declaration
-from verifywise_mlflow.normalizer.mapping.value_sources import Place
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
+from verifywise_mlflow.normalizer.mapping.precedence import Candidate
+from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _RANK = {stage: rank for rank, stage in enumerate(NORMAL_FORMS["lifecycle_stage"])}
-"""With several aliases on one version, the stage with the most responsibility counts: production before staging
-before development before archived."""
+"""If the aliases of one version stand for several stages, the stage with the most responsibility wins: production
+before staging before development before archived."""
+
+_MAX_EXPLAINED_CANDIDATES = 10
+"""A version may have any number of aliases."""
 
 
-def aliases_of(inputs: RecordInputs) -> tuple[str, ...]:
+def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
     """Return the aliases that point to the version, sorted."""
     if inputs.model is None:
         return ()
@@ -29,32 +31,31 @@ def aliases_of(inputs: RecordInputs) -> tuple[str, ...]:
     return tuple(sorted(alias for alias, version in inputs.model.aliases.items() if version == number))
 
 
-def declared_by_aliases(inputs: RecordInputs, vocabulary: Vocabulary) -> list[Declaration]:
-    """Return the stages that the version's aliases stand for, the one that counts first.
+def alias_candidates(inputs: RecordInputs, index: MappingIndex) -> list[Candidate]:
+    """Return the stages that the version's aliases stand for, the winning one first.
 
-    An alias may be any word; one that stands for no stage says nothing, and is no finding.
+    An alias may be any word. One that stands for no stage is ignored; it is not a finding.
     """
-    staged = [(vocabulary.stage(alias), alias) for alias in aliases_of(inputs)]
-    declarations = [Declaration(stage, Origin("alias", alias, alias)) for stage, alias in staged if stage]
-    return sorted(declarations, key=lambda declaration: _RANK[declaration.value])
+    stages = [(index.stage_of_alias(alias), alias) for alias in version_aliases(inputs)]
+    candidates = [Candidate(stage, Origin("alias", alias, alias)) for stage, alias in stages if stage]
+    return sorted(candidates, key=lambda candidate: _RANK[candidate.value])
 
 
-_TOLD = 10
-"""Of the declarations, those that the rule names; a version may have any number of aliases."""
-
-
-def shown_rule(places: Sequence[Place], declarations: Sequence[Declaration]) -> str | None:
-    """Return why the first of several declarations is the version's stage, in a sentence; None where there is one.
+def explain_precedence(sources: Sequence[ValueSource], candidates: Sequence[Candidate]) -> str | None:
+    """Return one sentence on why the first of several candidates is the stage; None if there is only one.
 
     Args:
-        places: the precedence of ``lifecycle_stage``.
-        declarations: what was said of the stage, the one that counts first.
+        sources: the precedence of ``lifecycle_stage``.
+        candidates: the candidates for the stage, the winning one first.
     """
-    if len(declarations) < 2:
+    if len(candidates) < 2:
         return None
-    said = [f"{one.origin.source} {quoted(one.origin.key)} says {one.value}" for one in declarations[:_TOLD]]
-    if len(declarations) > _TOLD:
-        said.append(f"{len(declarations) - _TOLD} more say something")
-    aliases = {one.value for one in declarations if one.origin.source == "alias"}
-    among = f"; of aliases, {' before '.join(_RANK)}" if len(aliases) > 1 else ""
-    return f"{', '.join(said)}: the first counts, in the order {', '.join(map(str, places))}{among}"
+    claims = [
+        f"{candidate.origin.source} {quote(candidate.origin.key)} says {candidate.value}"
+        for candidate in candidates[:_MAX_EXPLAINED_CANDIDATES]
+    ]
+    if len(candidates) > _MAX_EXPLAINED_CANDIDATES:
+        claims.append(f"{len(candidates) - _MAX_EXPLAINED_CANDIDATES} more say something")
+    alias_stages = {candidate.value for candidate in candidates if candidate.origin.source == "alias"}
+    alias_order = f"; among aliases, {' before '.join(_RANK)}" if len(alias_stages) > 1 else ""
+    return f"{', '.join(claims)}: the first counts, in the order {', '.join(map(str, sources))}{alias_order}"

@@ -1,11 +1,11 @@
-"""The JSON that a record holds of an artifact manifest: the files, the environment, the evidence."""
+"""The JSON of an artifact manifest in the record: the files, the environment, the evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifywise_mlflow.artifacts.file_classifier import EVIDENCE
-from verifywise_mlflow.artifacts.integrity import SeenChange
+from verifywise_mlflow.artifacts.file_classifier import EVIDENCE_KINDS
+from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
@@ -15,12 +15,12 @@ from verifywise_mlflow.artifacts.manifest import (
 )
 from verifywise_mlflow.normalizer.record import Json
 
-CHANGES_SHOWN = 100
-"""Of those that changed in place, the newest; all of them are in ``integrity_events``."""
+MAX_MANIFEST_CHANGES = 100
+"""The newest changes in place that a record lists; all of them are in ``integrity_events``."""
 
 
-def manifest_json(manifest: ArtifactManifest, changes: Sequence[SeenChange]) -> dict[str, Json]:
-    """Return the whole manifest, and what has changed in place. ``total_bytes`` counts the files of known size."""
+def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange]) -> dict[str, Json]:
+    """Return the whole manifest and the changes in place. ``total_bytes`` sums the files whose size is known."""
     return {
         "location": manifest.location,
         "status": manifest.status,
@@ -32,12 +32,12 @@ def manifest_json(manifest: ArtifactManifest, changes: Sequence[SeenChange]) -> 
         "files": [{**_file_json(file), "note": file.note} for file in manifest.files],
         "signatures": [_signature_json(signature) for signature in manifest.signatures],
         "changed_in_place_count": len(changes),
-        "changed_in_place": [_change_json(seen) for seen in changes[-CHANGES_SHOWN:]],
+        "changed_in_place": [_change_json(detected) for detected in changes[-MAX_MANIFEST_CHANGES:]],
     }
 
 
 def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
-    """Return what the model needs in order to run."""
+    """Return the model's runtime environment."""
     return {
         "python_version": environment.python_version,
         "packages": [_package_json(package) for package in environment.packages],
@@ -54,10 +54,10 @@ def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
 
 
 def evidence_json(manifest: ArtifactManifest) -> list[Json] | None:
-    """Return the files that speak about the model; None where no listing could be had to look through."""
+    """Return the files that are evidence about the model; None if the files could not be listed."""
     if manifest.status == "unreachable" and not manifest.files:
         return None
-    return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE]
+    return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE_KINDS]
 
 
 def _file_json(file: ArtifactFile) -> dict[str, Json]:
@@ -70,15 +70,15 @@ def _file_json(file: ArtifactFile) -> dict[str, Json]:
     }
 
 
-def _change_json(seen: SeenChange) -> dict[str, Json]:
-    change = seen.change
+def _change_json(detected: DetectedChange) -> dict[str, Json]:
+    change = detected.change
     return {
         "kind": change.kind,
         "root": change.root,
         "path": change.path,
         "former_sha256": change.former_sha256,
         "sha256": change.sha256,
-        "seen_at": seen.seen_at.isoformat(timespec="milliseconds"),
+        "seen_at": detected.seen_at.isoformat(timespec="milliseconds"),
     }
 
 

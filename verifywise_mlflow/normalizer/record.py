@@ -1,70 +1,314 @@
-"""The canonical record: what governance asks about one version of one model."""
+"""The canonical record, defined once: what governance needs to know about one version of one model.
+
+The SQL columns, the CEL variables, Dagster's column schema, the groups that ``show`` prints and the fields that a tag
+mapping may fill are all derived from the annotations of ``CanonicalRecord``.
+
+To add a field: declare it here; if tags fill it, give it synonyms and a precedence in ``mapping/mapping.yaml``,
+otherwise fill it in ``normalize.py``; add a migration for its column.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from enum import Enum, StrEnum, auto
+from typing import Annotated, Final, Literal, TypeAlias, get_type_hints
 
 from verifywise_mlflow.normalizer.findings import Finding
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
+class FieldGroup(StrEnum):
+    """The groups of the record's fields. The values are the headings that people see."""
+
+    IDENTITY = "Identity"
+    LIFECYCLE = "Version and lifecycle"
+    TRAINING = "Training and evaluation"
+    LINEAGE = "Lineage"
+    COMPLIANCE = "Risk and compliance"
+    ARTIFACTS = "Artifacts and environment"
+
+
+class FieldType(Enum):
+    """The type of a field's value. It decides the type of the SQL column and of the CEL variable."""
+
+    TEXT = auto()
+    INTEGER = auto()
+    TIMESTAMP = auto()
+    """UTC."""
+    JSON_OBJECT = auto()
+    JSON_LIST = auto()
+
+
+class FilledFrom(Enum):
+    """Where a field's value comes from."""
+
+    TAGS = auto()
+    """The first value source that has one. Any synonym of the field counts as a tag key (mapping.yaml)."""
+    ATTRIBUTES = auto()
+    """The first value source that has one. The field has no synonyms: only attributes and exact keys count."""
+    OBJECTS = auto()
+    """Taken from the MLflow objects or the manifest by ``normalize``. A mapping cannot change it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """The definition of one field of the record."""
+
+    group: FieldGroup
+    description: str
+    type: FieldType = FieldType.TEXT
+    filled_from: FilledFrom = FilledFrom.OBJECTS
+    is_key: bool = False
+    """Whether the field is a part of the primary key."""
+    normal_forms: tuple[str, ...] = ()
+    """The closed set of values; empty for free text. The graver value, or the one that ranks higher, comes first."""
+    may_have_default: bool = False
+    """Whether ``tenants.yaml`` may state a value for all versions. Not for a field that vouches for one version, as an
+    approval does, nor for one that describes what happened to one version, as its stage does."""
+    may_carry_date: bool = False
+    """Whether the text is searched for the date of what it describes."""
+
+
 @dataclass(frozen=True, slots=True)
 class CanonicalRecord:
     """One record per (model name, version number).
 
-    A field is null where MLflow shows nothing for it: that is a gap, not an error. Times are UTC.
-    The names are also the columns of ``verifywise.canonical_records``.
+    A field is null where MLflow shows nothing for it: that is a gap, not an error. Times are UTC. The names are also
+    the columns of the table ``canonical_records``.
     """
 
-    # Identity
-    model_name: str
-    description: str | None
-    business_purpose: str | None
-    owner: str | None
-    # Version and lifecycle
-    version_number: int
-    lifecycle_stage: str | None
-    """``development``, ``staging``, ``production`` or ``archived``."""
-    created_at: datetime | None
-    last_updated_at: datetime | None
-    deployment_status: str | None
-    source_run_id: str | None
-    source_artifact_uri: str | None
-    # Training and evaluation
-    training_status: str | None
-    training_started_at: datetime | None
-    training_ended_at: datetime | None
-    metrics: Mapping[str, float] | None
-    """Null without a readable run; empty where the run has none."""
-    hyperparameters: Mapping[str, str] | None
-    evaluation_tags: Mapping[str, str] | None
-    # Lineage
-    experiment_id: str | None
-    experiment_name: str | None
-    code_commit: str | None
-    training_entrypoint: str | None
-    dataset_reference: Json
-    """A list of ``{name, digest, source_type, source, context}``, or null."""
-    artifact_uri: str | None
-    # Risk and compliance
-    risk_category: str | None
-    regulatory_scope: str | None
-    data_sensitivity: str | None
-    privacy_assessment_status: str | None
-    compliance_approver: str | None
-    security_assessment_version: str | None
-    # Artifacts and environment
-    runtime_environment: Json
-    artifact_manifest: Json
-    evidence_files: Json
+    model_name: Annotated[
+        str,
+        FieldSpec(FieldGroup.IDENTITY, "The registered model, as MLflow names it.", is_key=True),
+    ]
+    description: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.IDENTITY,
+            "The free-text description of the version, else of its model.",
+            filled_from=FilledFrom.ATTRIBUTES,
+        ),
+    ]
+    business_purpose: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.IDENTITY, "What the model is for.", filled_from=FilledFrom.TAGS, may_have_default=True),
+    ]
+    owner: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.IDENTITY,
+            "The person or team accountable for the model.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+        ),
+    ]
+
+    version_number: Annotated[
+        int,
+        FieldSpec(FieldGroup.LIFECYCLE, "The version's number in MLflow.", FieldType.INTEGER, is_key=True),
+    ]
+    lifecycle_stage: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.LIFECYCLE,
+            "The lifecycle stage, from MLflow's stage, aliases or tags: production, staging, development or archived.",
+            filled_from=FilledFrom.TAGS,
+            normal_forms=("production", "staging", "development", "archived"),
+        ),
+    ]
+    created_at: Annotated[
+        datetime | None,
+        FieldSpec(FieldGroup.LIFECYCLE, "When MLflow created the version, UTC.", FieldType.TIMESTAMP),
+    ]
+    last_updated_at: Annotated[
+        datetime | None,
+        FieldSpec(
+            FieldGroup.LIFECYCLE,
+            "When the version last changed in MLflow, UTC. Changes of tags and aliases do not count.",
+            FieldType.TIMESTAMP,
+        ),
+    ]
+    deployment_status: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.LIFECYCLE, "Whether the version is deployed, according to its tags.", filled_from=FilledFrom.TAGS
+        ),
+    ]
+    source_run_id: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.LIFECYCLE, "The training run that produced the version.", filled_from=FilledFrom.ATTRIBUTES
+        ),
+    ]
+    source_artifact_uri: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LIFECYCLE, "The location of the version's files.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+
+    training_status: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.TRAINING, "How the training run ended.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+    training_started_at: Annotated[
+        datetime | None,
+        FieldSpec(FieldGroup.TRAINING, "When the training run started, UTC.", FieldType.TIMESTAMP),
+    ]
+    training_ended_at: Annotated[
+        datetime | None,
+        FieldSpec(FieldGroup.TRAINING, "When the training run ended, UTC.", FieldType.TIMESTAMP),
+    ]
+    metrics: Annotated[
+        Mapping[str, float] | None,
+        FieldSpec(
+            FieldGroup.TRAINING,
+            "The last value of each metric of the run. Null without a readable run; empty if it logged none.",
+            FieldType.JSON_OBJECT,
+        ),
+    ]
+    hyperparameters: Annotated[
+        Mapping[str, str] | None,
+        FieldSpec(
+            FieldGroup.TRAINING,
+            "The parameters of the run. Null without a readable run; empty if it logged none.",
+            FieldType.JSON_OBJECT,
+        ),
+    ]
+    evaluation_tags: Annotated[
+        Mapping[str, str] | None,
+        FieldSpec(FieldGroup.TRAINING, "The tags about validation and evaluation, as written.", FieldType.JSON_OBJECT),
+    ]
+
+    experiment_id: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LINEAGE, "The id of the run's experiment.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+    experiment_name: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LINEAGE, "The name of the run's experiment.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+    code_commit: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LINEAGE, "The commit of the training code.", filled_from=FilledFrom.TAGS),
+    ]
+    training_entrypoint: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LINEAGE, "The script or notebook that trained the model.", filled_from=FilledFrom.TAGS),
+    ]
+    dataset_reference: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.LINEAGE,
+            "The training data: a list of {name, digest, source_type, source, context}.",
+            FieldType.JSON_LIST,
+            filled_from=FilledFrom.TAGS,
+        ),
+    ]
+    artifact_uri: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.LINEAGE, "The location of the run's files.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+
+    risk_category: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The risk category: prohibited, high, limited, medium, low or minimal.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            normal_forms=("prohibited", "high", "limited", "medium", "low", "minimal"),
+        ),
+    ]
+    regulatory_scope: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The regulations that apply, according to the tags.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+        ),
+    ]
+    data_sensitivity: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The sensitivity of the training data: special_category, personal, confidential, internal, public or none.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            normal_forms=("special_category", "personal", "confidential", "internal", "public", "none"),
+        ),
+    ]
+    privacy_assessment_status: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The status of the privacy assessment: completed, in_progress, not_done, not_required or expired.",
+            filled_from=FilledFrom.TAGS,
+            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
+            may_carry_date=True,
+        ),
+    ]
+    compliance_approver: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.COMPLIANCE, "Who approved the version.", filled_from=FilledFrom.TAGS, may_carry_date=True),
+    ]
+    security_assessment_version: Annotated[
+        str | None,
+        FieldSpec(FieldGroup.COMPLIANCE, "The security assessment of the version.", filled_from=FilledFrom.TAGS),
+    ]
+
+    runtime_environment: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.ARTIFACTS,
+            "The Python version, the packages, and whether they are pinned.",
+            FieldType.JSON_OBJECT,
+        ),
+    ]
+    artifact_manifest: Annotated[
+        Json,
+        FieldSpec(FieldGroup.ARTIFACTS, "The version's files with their hashes and signatures.", FieldType.JSON_OBJECT),
+    ]
+    evidence_files: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.ARTIFACTS, "The files that are evidence: model cards, reports, signatures.", FieldType.JSON_LIST
+        ),
+    ]
 
 
-FIELDS: tuple[str, ...] = tuple(field.name for field in fields(CanonicalRecord))
+def _field_specs() -> dict[str, FieldSpec]:
+    hints = get_type_hints(CanonicalRecord, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+FIELD_SPECS: Final[Mapping[str, FieldSpec]] = _field_specs()
+"""Field name to its definition, in the canonical order."""
+
+FIELDS: Final[tuple[str, ...]] = tuple(FIELD_SPECS)
 """The record's fields in their canonical order."""
+
+FIELDS_BY_GROUP: Final[Mapping[FieldGroup, tuple[str, ...]]] = {
+    group: tuple(name for name, spec in FIELD_SPECS.items() if spec.group is group) for group in FieldGroup
+}
+
+TAG_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.filled_from is FilledFrom.TAGS)
+"""The fields that a tag can fill."""
+
+PRECEDENCE_FIELDS: Final = tuple(
+    name for name, spec in FIELD_SPECS.items() if spec.filled_from is not FilledFrom.OBJECTS
+)
+"""The fields whose value is one text, taken from the first value source that has one."""
+
+DEFAULTABLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.may_have_default)
+"""The fields for which ``tenants.yaml`` may state one value for all versions."""
+
+NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    name: spec.normal_forms for name, spec in FIELD_SPECS.items() if spec.normal_forms
+}
+"""The closed set of values of each field that has one; the graver value, or the one that ranks higher, first."""
 
 SourceKind = Literal[
     "version",
@@ -79,33 +323,33 @@ SourceKind = Literal[
     "artifact",
     "config",
 ]
-"""``config`` is what the tenant's description states: MLflow does not show it."""
+"""``config`` means a default of the tenant's settings, not a value from MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a field's value came from, so that an auditor can look it up."""
+    """The provenance of one field's value, so that an auditor can look it up."""
 
     source: SourceKind
     key: str
-    """The tag, alias or attribute, as the customer wrote it; of an artifact its path; of ``config`` the setting."""
+    """The tag, alias or attribute as the customer wrote it; the path of an artifact; the setting for ``config``."""
     raw: str | None
-    """What stood there before it was brought to its normal form; null for what is no text and was taken as it is."""
+    """The text before normalization; null for a value that is not text and was copied as it is."""
     dated: str | None = None
-    """The date that the text carries: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
+    """The date in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
     rule: str | None = None
-    """Why this one was taken, where more than one place had something to say."""
+    """Why this value was chosen, if several sources had one."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizedRecord:
-    """A canonical record with what an auditor asks next: from where, and what is missing."""
+    """A canonical record with its provenance, its read gaps and its findings."""
 
     record: CanonicalRecord
     origins: Mapping[str, Origin]
-    """Field to origin, for every field that is not null; where one was put together from several tags, the members'
-    origins stand beside it, under ``evaluation_tags.KEY``."""
+    """Field to origin, for every field that is not null. ``evaluation_tags`` is collected from several tags: the
+    origin of each is under ``evaluation_tags.KEY``."""
     incomplete: tuple[str, ...]
-    """What could not be read, as sentences; empty for a record that holds all that MLflow shows."""
+    """What could not be read, as sentences; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]
-    """What was read but looks wrong: a value that is no known form of its field, a dangling alias, a deleted run."""
+    """What was read but looks wrong, such as an unknown value, a dangling alias or a deleted run."""

@@ -1,34 +1,34 @@
-"""All that is known about one model version before it becomes a record."""
+"""The inputs of a record: one model version and the objects that belong to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifywise_mlflow.artifacts.integrity import SeenChange
+from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
 class RecordInputs:
-    """One model version with what belongs to it, as far as it could be read."""
+    """One model version and the objects that belong to it, as far as they could be read."""
 
     version: ModelVersion
     model: RegisteredModel | None = None
     run: TrainingRun | None = None
-    run_problem: str | None = None
+    run_read_error: str | None = None
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
     logged_model: LoggedModel | None = None
-    logged_model_problem: str | None = None
+    logged_model_read_error: str | None = None
     """Why the logged model that the version's source names could not be read."""
     incarnation: int = 1
-    """From 2 on, others have borne the version's name and number before."""
+    """From 2 on, earlier objects had the version's name and number."""
     dangling_aliases: tuple[str, ...] = ()
-    """Aliases of the model that point to a version that there is not, sorted."""
+    """The model's aliases that point to a version that does not exist, sorted."""
     manifest: ArtifactManifest | None = None
-    """None where manifests are switched off for the tenant, and where none could be had yet."""
-    manifest_problem: str | None = None
-    """Why there is none."""
-    changes_in_place: tuple[SeenChange, ...] = ()
-    """Bytes that changed under the version, the oldest first."""
+    """None if manifests are disabled for the tenant, or if none could be read yet."""
+    manifest_read_error: str | None = None
+    """Why the manifest could not be read."""
+    changes_in_place: tuple[DetectedChange, ...] = ()
+    """Files whose bytes changed although the version did not, the oldest change first."""

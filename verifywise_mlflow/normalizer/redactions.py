@@ -1,17 +1,18 @@
-"""What was taken out of a version's objects before they were stored: a leaked secret is for its owner to replace."""
+"""Findings about redacted secrets and personal data: the owner of a leaked secret has to replace it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import Redaction
-from verifywise_mlflow.normalizer.findings import Finding, quoted
+from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
-TOLD = 20
-"""Of each kind; a run that logs its whole environment may hold hundreds."""
+MAX_REDACTION_FINDINGS = 20
+"""For secrets and for personal data each. A run that logs its whole environment may hold hundreds."""
 
-_FIELDS = {
+_RECORD_FIELDS = {
     "description": "description",
     "param": "hyperparameters",
     "metric": "metrics",
@@ -22,41 +23,46 @@ _FIELDS = {
     "dataset_source_type": "dataset_reference",
     "dataset_context": "dataset_reference",
 }
-"""Where in the record the mark stands, by the place that it was taken out of."""
+"""Place of a redaction to the field of the record that holds the placeholder."""
 
 
-def redacted(inputs: RecordInputs) -> Iterator[Finding]:
-    """Yield a finding for each secret and each piece of personal data. Keys that a tenant denies are none."""
-    found = [
-        (whose, redaction)
-        for whose, redactions in (
+def redaction_findings(inputs: RecordInputs) -> Iterator[Finding]:
+    """Yield a finding for each secret and each piece of personal data. Keys that a tenant denies are not findings."""
+    redactions = [
+        (object_name, redaction)
+        for object_name, of_object in (
             ("version", inputs.version.redactions),
             ("registered model", inputs.model.redactions if inputs.model else ()),
             ("run", inputs.run.redactions if inputs.run else ()),
             ("logged model", inputs.logged_model.redactions if inputs.logged_model else ()),
         )
-        for redaction in redactions
+        for redaction in of_object
     ]
-    secrets = [item for item in found if item[1].what == "secret"]
-    personal = [item for item in found if item[1].what == "personal data"]
-    for whose, redaction in secrets[:TOLD]:
-        told = f"{_place(whose, redaction)} held a secret ({redaction.kind}), which is not kept"
+    secrets = [item for item in redactions if item[1].what == "secret"]
+    personal = [item for item in redactions if item[1].what == "personal data"]
+    for object_name, redaction in secrets[:MAX_REDACTION_FINDINGS]:
         yield Finding(
             "secret redacted",
-            _FIELDS.get(redaction.place),
-            f"{told}: replace it, and take it out of MLflow, where it is",
+            _RECORD_FIELDS.get(redaction.place),
+            f"{_place(object_name, redaction)} contained a secret ({redaction.kind}), which was redacted: "
+            "replace it, and delete it from MLflow, which still shows it",
         )
-    for whose, redaction in personal[:TOLD]:
-        told = f"{_place(whose, redaction)} held personal data ({redaction.kind}), which is not kept"
-        yield Finding("personal data redacted", _FIELDS.get(redaction.place), told)
-    if len(secrets) > TOLD:
-        yield Finding("secret redacted", None, f"{len(secrets) - TOLD} more secrets were not kept")
-    if len(personal) > TOLD:
+    for object_name, redaction in personal[:MAX_REDACTION_FINDINGS]:
         yield Finding(
-            "personal data redacted", None, f"{len(personal) - TOLD} more pieces of personal data were not kept"
+            "personal data redacted",
+            _RECORD_FIELDS.get(redaction.place),
+            f"{_place(object_name, redaction)} contained personal data ({redaction.kind}), which was redacted",
+        )
+    if len(secrets) > MAX_REDACTION_FINDINGS:
+        yield Finding("secret redacted", None, f"{len(secrets) - MAX_REDACTION_FINDINGS} more secrets were redacted")
+    if len(personal) > MAX_REDACTION_FINDINGS:
+        yield Finding(
+            "personal data redacted",
+            None,
+            f"{len(personal) - MAX_REDACTION_FINDINGS} more pieces of personal data were redacted",
         )
 
 
-def _place(whose: str, redaction: Redaction) -> str:
+def _place(object_name: str, redaction: Redaction) -> str:
     place = redaction.place.replace("_", " ")
-    return f"the {whose}'s {place}" + (f" {quoted(redaction.key)}" if redaction.key is not None else "")
+    return f"the {object_name}'s {place}" + (f" {quote(redaction.key)}" if redaction.key is not None else "")

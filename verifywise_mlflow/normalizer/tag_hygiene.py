@@ -1,4 +1,4 @@
-"""How well a tenant's tags can be read: values of no known form, keys that look misspelt, keys nobody mapped."""
+"""Tag hygiene: values of no known form, keys that look misspelled, and keys that no mapping covers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from dataclasses import dataclass
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.mapping.key_folding import fold, spellings
-from verifywise_mlflow.normalizer.mapping.mapping_index import Vocabulary
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings
+from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.record import SourceKind
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, SourceKind
 
-_ONE_SLIP, _TWO_SLIPS = 5, 9
-"""Letters from which on a key with one letter wrong, or two, is more likely a slip than another word."""
+_MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
+"""Characters from which on a key that differs in one letter, or in two, is more likely a typo than another word."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A tag key on one kind of object."""
+    """The use of a tag key on one kind of object."""
 
     source: SourceKind
     key: str
     uses: int
-    """Objects that have it."""
+    """The number of objects that have it."""
     example: tuple[str, int | None]
-    """A model where it stands, and a version; None where the tag is the model's own."""
+    """A model that has it, and a version; the version is None if the tag is the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +52,43 @@ class UnknownKey:
 
     use: KeyUse
     probably: str | None
-    """The known key that it may be a slip of."""
+    """The known key of which it may be a misspelling."""
     field: str | None
     """The field that the known key fills."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagHygiene:
-    """What could be mended in a tenant's tags, or added to its mapping; of each list, the most used first."""
+    """What can be fixed in a tenant's tags or added to its mapping; each list has the most used entry first."""
 
     misspelt: tuple[UnknownKey, ...]
     unknown_values: tuple[UnknownValue, ...]
     unmapped: tuple[UnknownKey, ...]
     read_keys: int
-    """Distinct keys that are understood, each kind of object counted apart."""
+    """The number of distinct keys that the mapping understands; each kind of object counts separately."""
     is_cut: bool
-    """Whether there are more distinct keys or values than are looked at: the least used ones are missing."""
+    """Whether there are more distinct keys or values than were examined: the least used ones are missing."""
 
 
-def fields_with_forms(keys: Iterable[str], vocabulary: Vocabulary) -> dict[str, str]:
-    """Return, of the keys, those whose values should have a normal form, with their fields."""
-    meanings = ((key, vocabulary.meaning(key)) for key in keys)
+def fields_with_normal_forms(keys: Iterable[str], index: MappingIndex) -> dict[str, str]:
+    """Return the keys whose values should have a normal form, with their fields."""
+    meanings = ((key, index.key_meaning(key)) for key in keys)
     return {key: meaning.field for key, meaning in meanings if meaning and meaning.field in NORMAL_FORMS}
 
 
-def hygiene(
-    keys: Sequence[KeyUse], values: Sequence[ValueUse], mapping: TagMapping, vocabulary: Vocabulary, *, is_cut: bool
+def assess_tags(
+    keys: Sequence[KeyUse], values: Sequence[ValueUse], mapping: TagMapping, index: MappingIndex, *, is_cut: bool
 ) -> TagHygiene:
-    """Judge the tags of a tenant by its mapping. MLflow's own keys are not to be among them."""
-    known = {fold(key): key for key in _known_keys(mapping)}
-    unknown = [_unknown(use, known, mapping, vocabulary) for use in keys if not _is_read(use.key, vocabulary)]
-    fields = fields_with_forms({value.use.key for value in values}, vocabulary)
+    """Assess a tenant's tags against its mapping. ``keys`` must not contain MLflow's own keys."""
+    known_keys = {fold(key): key for key in _known_keys(mapping)}
+    unknown = [_unknown_key(use, known_keys, mapping, index) for use in keys if not _is_known_key(use.key, index)]
+    fields = fields_with_normal_forms({value.use.key for value in values}, index)
     return TagHygiene(
         misspelt=tuple(key for key in unknown if key.probably),
         unknown_values=tuple(
             UnknownValue(fields[value.use.key], value)
             for value in values
-            if value.use.key in fields and not _is_known(value, fields[value.use.key], vocabulary)
+            if value.use.key in fields and not _is_known_value(value, fields[value.use.key], index)
         ),
         unmapped=tuple(key for key in unknown if not key.probably),
         read_keys=len(keys) - len(unknown),
@@ -97,15 +96,19 @@ def hygiene(
     )
 
 
-def _is_read(key: str, vocabulary: Vocabulary) -> bool:
-    return vocabulary.meaning(key) is not None or vocabulary.tells_of_evaluation(key)
+def _is_known_key(key: str, index: MappingIndex) -> bool:
+    return index.key_meaning(key) is not None or index.is_evaluation_key(key)
 
 
-def _is_known(found: ValueUse, field: str, vocabulary: Vocabulary) -> bool:
-    value = found.value.strip()
-    meaning = vocabulary.meaning(found.use.key)
-    asks = meaning is not None and meaning.question is not None
-    return not value or vocabulary.form(field, value) is not None or (asks and vocabulary.answer(value) is not None)
+def _is_known_value(use: ValueUse, field: str, index: MappingIndex) -> bool:
+    value = use.value.strip()
+    meaning = index.key_meaning(use.use.key)
+    is_yes_no_key = meaning is not None and meaning.yes_no is not None
+    return (
+        not value
+        or index.normal_form(field, value) is not None
+        or (is_yes_no_key and index.parse_yes_no(value) is not None)
+    )
 
 
 def _known_keys(mapping: TagMapping) -> Iterator[str]:
@@ -113,13 +116,15 @@ def _known_keys(mapping: TagMapping) -> Iterator[str]:
         yield from keys
 
 
-def _unknown(use: KeyUse, known: dict[str, str], mapping: TagMapping, vocabulary: Vocabulary) -> UnknownKey:
-    for spelling in spellings(use.key, frozenset(map(fold, mapping.namespaces))):
+def _unknown_key(use: KeyUse, known_keys: dict[str, str], mapping: TagMapping, index: MappingIndex) -> UnknownKey:
+    for spelling in key_spellings(use.key, frozenset(map(fold, mapping.namespaces))):
         folded = "".join(spelling)
-        slips = 2 if len(folded) >= _TWO_SLIPS else 1 if len(folded) >= _ONE_SLIP - 1 else 0
-        # Letters that were left out, put in, exchanged, or that changed places with their neighbour.
-        found = process.extractOne(folded, known.keys(), scorer=OSA.distance, score_cutoff=slips) if slips else None
-        if found and len(found[0]) >= _ONE_SLIP:
-            meaning = vocabulary.meaning(known[found[0]])
-            return UnknownKey(use, known[found[0]], meaning.field if meaning else None)
+        max_typos = 2 if len(folded) >= _MIN_LENGTH_TWO_TYPOS else 1 if len(folded) >= _MIN_LENGTH_ONE_TYPO - 1 else 0
+        if not max_typos:
+            continue
+        # Counts letters that are missing, added, replaced, or swapped with their neighbor.
+        match = process.extractOne(folded, known_keys.keys(), scorer=OSA.distance, score_cutoff=max_typos)
+        if match and len(match[0]) >= _MIN_LENGTH_ONE_TYPO:
+            meaning = index.key_meaning(known_keys[match[0]])
+            return UnknownKey(use, known_keys[match[0]], meaning.field if meaning else None)
     return UnknownKey(use, None, None)

@@ -1,7 +1,7 @@
-"""Takes out of MLflow's objects what a tenant does not want kept, and notes in each what that was.
+"""Redacts MLflow's objects according to a tenant's settings, and records in each object what was redacted.
 
-Names that are keys stay as they are: of models, versions, aliases, runs, files. Without them nothing could be found
-again. An object that has nothing to hide comes back as the same object.
+Names that are keys stay unchanged: those of models, versions, aliases, runs and files. Without them the objects could
+not be found again. An object with nothing to redact is returned as the same object.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
+from verifywise_mlflow.common.globs import matches_any
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,
@@ -21,187 +22,191 @@ from verifywise_mlflow.connector.models import (
     TrainingRun,
 )
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
-from verifywise_mlflow.redaction.globs import matches
-from verifywise_mlflow.redaction.settings import Keys, Minimisation
-from verifywise_mlflow.redaction.text_redactor import REMEMBERED, Redactor, Scope, Taken
+from verifywise_mlflow.redaction.settings import KeyFilter, RedactionSettings
+from verifywise_mlflow.redaction.text_redactor import CACHE_SIZE, Redacted, ScanScope, TextRedactor
 
-Place = Literal["tag", "param", "metric"]
+KeyedPlace = Literal["tag", "param", "metric"]
 V = TypeVar("V", str, float)
 
-_TEXT = "text"
-"""The key under which a text is read that has none: a key itself, a problem."""
+_KEYLESS: Final = "text"
+"""The key for texts that have none: keys themselves, and problems."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """What is done with a key and its values."""
+class _KeyDecision:
+    """How a key and its values are treated."""
 
-    is_kept: bool
-    taken: Taken | None
-    scope: Scope
+    is_stored: bool
+    redacted_key: Redacted | None
+    """Set if the key itself has to be redacted."""
+    scope: ScanScope
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What was taken out of an object so far."""
+class _RedactionLog:
+    """The redactions in one object so far."""
 
     redactions: list[Redaction] = field(default_factory=list)
 
-    def taken(self, place: str, key: str | None, taken: Taken) -> str:
-        counts = Counter((span.what, span.kind) for span in taken.spans)
-        self.redactions += (Redaction(place, key, what, kind, count) for (what, kind), count in counts.items())
-        return taken.text
+    def add(self, place: str, key: str | None, redacted: Redacted) -> str:
+        """Record a redaction and return the redacted text."""
+        counts = Counter((span.category, span.kind) for span in redacted.spans)
+        self.redactions += (Redaction(place, key, category, kind, count) for (category, kind), count in counts.items())
+        return redacted.text
 
-    def not_kept(self, place: Place, count: int) -> None:
+    def add_dropped_keys(self, place: KeyedPlace, count: int) -> None:
+        """Record the number of keys that the tenant's settings exclude."""
         if count:
             self.redactions.append(Redaction(place, None, "not kept", "denied", count))
 
 
-class Minimiser:
-    """The settings of one tenant, at work."""
+class EntityRedactor:
+    """Redacts objects according to the settings of one tenant."""
 
-    def __init__(self, settings: Minimisation) -> None:
-        self._lists: Mapping[Place, Keys] = {
+    def __init__(self, settings: RedactionSettings) -> None:
+        self._filters: Mapping[KeyedPlace, KeyFilter] = {
             "tag": settings.tags,
             "param": settings.params,
             "metric": settings.metrics,
         }
-        self._redactor = Redactor(settings)
-        self._keys: dict[tuple[Place, str], _Key] = {}
+        self._redactor = TextRedactor(settings)
+        self._decisions: dict[tuple[KeyedPlace, str], _KeyDecision] = {}
 
     def registered_model(self, model: RegisteredModel) -> RegisteredModel:
-        """Return a registered model as it may be kept."""
-        notes = _Notes()
-        kept = replace(
+        """Return a redacted registered model."""
+        log = _RedactionLog()
+        redacted = replace(
             model,
-            description=self._field(notes, "description", model.description),
-            tags=self._texts(notes, "tag", model.tags),
-            problems=self._problems(notes, model.problems),
+            description=self._field(log, "description", model.description),
+            tags=self._texts(log, "tag", model.tags),
+            problems=self._problems(log, model.problems),
         )
-        return replace(kept, redactions=tuple(notes.redactions)) if notes.redactions else model
+        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else model
 
     def model_version(self, version: ModelVersion) -> ModelVersion:
-        """Return a version as it may be kept. Its source leads where it led: only secrets in it are taken."""
-        notes = _Notes()
-        kept = replace(
+        """Return a redacted version. Its source still leads to the same location: only secrets in it are replaced."""
+        log = _RedactionLog()
+        redacted = replace(
             version,
-            description=self._field(notes, "description", version.description),
-            source=self._field(notes, "source", version.source),
-            status_message=self._field(notes, "status_message", version.status_message),
-            run_link=self._field(notes, "run_link", version.run_link),
-            tags=self._texts(notes, "tag", version.tags),
-            problems=self._problems(notes, version.problems),
+            description=self._field(log, "description", version.description),
+            source=self._field(log, "source", version.source),
+            status_message=self._field(log, "status_message", version.status_message),
+            run_link=self._field(log, "run_link", version.run_link),
+            tags=self._texts(log, "tag", version.tags),
+            problems=self._problems(log, version.problems),
         )
-        return replace(kept, redactions=tuple(notes.redactions)) if notes.redactions else version
+        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else version
 
     def training_run(self, run: TrainingRun) -> TrainingRun:
-        """Return a run as it may be kept."""
-        notes = _Notes()
-        kept = replace(
+        """Return a redacted run."""
+        log = _RedactionLog()
+        redacted = replace(
             run,
-            run_name=self._field(notes, "run_name", run.run_name),
-            user_id=self._field(notes, "user_id", run.user_id),
-            artifact_uri=self._field(notes, "artifact_uri", run.artifact_uri),
-            metrics=self._numbers(notes, run.metrics),
-            params=self._texts(notes, "param", run.params),
-            tags=self._texts(notes, "tag", run.tags),
-            datasets=tuple(self._dataset(notes, dataset) for dataset in run.datasets),
-            problems=self._problems(notes, run.problems),
+            run_name=self._field(log, "run_name", run.run_name),
+            user_id=self._field(log, "user_id", run.user_id),
+            artifact_uri=self._field(log, "artifact_uri", run.artifact_uri),
+            metrics=self._numbers(log, run.metrics),
+            params=self._texts(log, "param", run.params),
+            tags=self._texts(log, "tag", run.tags),
+            datasets=tuple(self._dataset(log, dataset) for dataset in run.datasets),
+            problems=self._problems(log, run.problems),
         )
-        return replace(kept, redactions=tuple(notes.redactions)) if notes.redactions else run
+        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else run
 
     def logged_model(self, model: LoggedModel) -> LoggedModel:
-        """Return a logged model as it may be kept."""
-        notes = _Notes()
-        kept = replace(
+        """Return a redacted logged model."""
+        log = _RedactionLog()
+        redacted = replace(
             model,
-            name=self._field(notes, "name", model.name),
-            artifact_uri=self._field(notes, "artifact_uri", model.artifact_uri),
-            params=self._texts(notes, "param", model.params),
-            metrics=self._numbers(notes, model.metrics),
-            tags=self._texts(notes, "tag", model.tags),
-            problems=self._problems(notes, model.problems),
+            name=self._field(log, "name", model.name),
+            artifact_uri=self._field(log, "artifact_uri", model.artifact_uri),
+            params=self._texts(log, "param", model.params),
+            metrics=self._numbers(log, model.metrics),
+            tags=self._texts(log, "tag", model.tags),
+            problems=self._problems(log, model.problems),
         )
-        return replace(kept, redactions=tuple(notes.redactions)) if notes.redactions else model
+        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else model
 
     def experiment(self, experiment: Experiment) -> Experiment:
-        """Return an experiment as it may be kept. Only its name is, in its runs; what is taken out shows there."""
-        notes = _Notes()
-        kept = replace(
+        """Return a redacted experiment. Only its name is stored, in its runs; its redactions are recorded there."""
+        log = _RedactionLog()
+        redacted = replace(
             experiment,
-            name=self._field(notes, "experiment_name", experiment.name),
-            artifact_location=self._field(notes, "artifact_location", experiment.artifact_location),
-            tags=self._texts(notes, "tag", experiment.tags),
+            name=self._field(log, "experiment_name", experiment.name),
+            artifact_location=self._field(log, "artifact_location", experiment.artifact_location),
+            tags=self._texts(log, "tag", experiment.tags),
         )
-        return kept if notes.redactions else experiment
+        return redacted if log.redactions else experiment
 
-    def sentence(self, text: str) -> str:
-        """Return a sentence that may quote a server as it may be kept."""
-        return self._field(_Notes(), _TEXT, text) or ""
+    def message(self, text: str) -> str:
+        """Return a redacted message, which may quote a server."""
+        return self._field(_RedactionLog(), _KEYLESS, text) or ""
 
-    def _dataset(self, notes: _Notes, dataset: DatasetInput) -> DatasetInput:
+    def _dataset(self, log: _RedactionLog, dataset: DatasetInput) -> DatasetInput:
         return replace(
             dataset,
-            name=self._field(notes, "dataset_name", dataset.name),
-            source_type=self._field(notes, "dataset_source_type", dataset.source_type),
-            source=self._field(notes, "dataset_source", dataset.source),
-            context=self._field(notes, "dataset_context", dataset.context),
+            name=self._field(log, "dataset_name", dataset.name),
+            source_type=self._field(log, "dataset_source_type", dataset.source_type),
+            source=self._field(log, "dataset_source", dataset.source),
+            context=self._field(log, "dataset_context", dataset.context),
         )
 
-    def _field(self, notes: _Notes, name: str, text: str | None) -> str | None:
+    def _field(self, log: _RedactionLog, name: str, text: str | None) -> str | None:
         if text is None:
             return None
-        taken = self._redactor.value(self._redactor.scope(name), text)
-        return text if taken is None else notes.taken(name, None, taken)
+        redacted = self._redactor.redact(self._redactor.scope(name), text)
+        return text if redacted is None else log.add(name, None, redacted)
 
-    def _problems(self, notes: _Notes, problems: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self._field(notes, "problems", problem) or "" for problem in problems)
+    def _problems(self, log: _RedactionLog, problems: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self._field(log, "problems", problem) or "" for problem in problems)
 
-    def _texts(self, notes: _Notes, place: Place, texts: Mapping[str, str]) -> Mapping[str, str]:
-        kept: dict[str, str] = {}
-        value, before, dropped = self._redactor.value, len(notes.redactions), 0
+    def _texts(self, log: _RedactionLog, place: KeyedPlace, texts: Mapping[str, str]) -> Mapping[str, str]:
+        result: dict[str, str] = {}
+        redact, count_before, dropped = self._redactor.redact, len(log.redactions), 0
         for key, text in texts.items():
-            known = self._keys.get((place, key)) or self._known(place, key)
-            if not known.is_kept:
+            decision = self._decisions.get((place, key)) or self._decide(place, key)
+            if not decision.is_stored:
                 dropped += 1
                 continue
-            shown = key if known.taken is None else self._shown(notes, place, known.taken, kept)
-            taken = value(known.scope, text)
-            kept[shown] = text if taken is None else notes.taken(place, shown, taken)
-        notes.not_kept(place, dropped)
-        return kept if len(notes.redactions) > before else texts
+            redacted_key = decision.redacted_key
+            result_key = key if redacted_key is None else self._unique_key(log, place, redacted_key, result)
+            redacted = redact(decision.scope, text)
+            result[result_key] = text if redacted is None else log.add(place, result_key, redacted)
+        log.add_dropped_keys(place, dropped)
+        return result if len(log.redactions) > count_before else texts
 
-    def _numbers(self, notes: _Notes, metrics: Mapping[str, float]) -> Mapping[str, float]:
-        kept: dict[str, float] = {}
-        before, dropped = len(notes.redactions), 0
+    def _numbers(self, log: _RedactionLog, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        result: dict[str, float] = {}
+        count_before, dropped = len(log.redactions), 0
         for key, number in metrics.items():
-            known = self._keys.get(("metric", key)) or self._known("metric", key)
-            if not known.is_kept:
+            decision = self._decisions.get(("metric", key)) or self._decide("metric", key)
+            if not decision.is_stored:
                 dropped += 1
                 continue
-            shown = key if known.taken is None else self._shown(notes, "metric", known.taken, kept)
-            kept[shown] = number
-        notes.not_kept("metric", dropped)
-        return kept if len(notes.redactions) > before else metrics
+            redacted_key = decision.redacted_key
+            result_key = key if redacted_key is None else self._unique_key(log, "metric", redacted_key, result)
+            result[result_key] = number
+        log.add_dropped_keys("metric", dropped)
+        return result if len(log.redactions) > count_before else metrics
 
-    def _shown(self, notes: _Notes, place: Place, taken: Taken, kept: Mapping[str, V]) -> str:
-        """Return what a key that itself had to be redacted is shown as; several may come out alike."""
-        shown, number = taken.text, 1
-        while shown in kept:
+    def _unique_key(self, log: _RedactionLog, place: KeyedPlace, redacted: Redacted, taken: Mapping[str, V]) -> str:
+        """Return a redacted key, numbered if it is taken: several keys may have the same redacted form."""
+        key, number = redacted.text, 1
+        while key in taken:
             number += 1
-            shown = f"{taken.text} {number}"
-        notes.taken(place, shown, taken)
-        return shown
+            key = f"{redacted.text} {number}"
+        log.add(place, key, redacted)
+        return key
 
-    def _known(self, place: Place, key: str) -> _Key:
-        lists = self._lists[place]
-        is_allowed = lists.allow is None or is_system_key(key) or matches(lists.allow, key)
-        known = _Key(
-            is_kept=is_allowed and not matches(lists.deny, key),
-            taken=self._redactor.value(self._redactor.scope(_TEXT), key),
+    def _decide(self, place: KeyedPlace, key: str) -> _KeyDecision:
+        key_filter = self._filters[place]
+        is_allowed = key_filter.allow is None or is_system_key(key) or matches_any(key_filter.allow, key)
+        decision = _KeyDecision(
+            is_stored=is_allowed and not matches_any(key_filter.deny, key),
+            redacted_key=self._redactor.redact(self._redactor.scope(_KEYLESS), key),
             scope=self._redactor.scope(key),
         )
-        if len(self._keys) >= REMEMBERED:
-            self._keys.clear()  # a server may make up a key for each run
-        self._keys[place, key] = known
-        return known
+        if len(self._decisions) >= CACHE_SIZE:
+            self._decisions.clear()  # a server may use new keys in every run
+        self._decisions[place, key] = decision
+        return decision

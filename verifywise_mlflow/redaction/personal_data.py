@@ -1,6 +1,6 @@
-"""Personal data that can be told by its looks, for tenants that want none of it kept.
+"""Personal data that can be recognized by its format, for tenants that must not store it.
 
-Names of people cannot be told so; whoever must not keep them denies the keys that hold them.
+Names of people have no format. A tenant that must not store them denies the keys that hold them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from verifywise_mlflow.redaction.re2_patterns import compiled
+from verifywise_mlflow.redaction.re2_patterns import compile_pattern
 from verifywise_mlflow.redaction.spans import Span
 
 
-def _is_iban(written: str) -> bool:
-    """Whether the check digits of ISO 13616 are right."""
-    plain = written.replace(" ", "").upper()
-    return 15 <= len(plain) <= 34 and int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+def _is_iban(text: str) -> bool:
+    """Return whether the check digits of ISO 13616 are correct."""
+    plain = text.replace(" ", "").upper()
+    digits = "".join(str(int(character, 36)) for character in plain[4:] + plain[:4])
+    return 15 <= len(plain) <= 34 and int(digits) % 97 == 1
 
 
-def _is_phone(written: str) -> bool:
-    return 8 <= sum(sign.isdigit() for sign in written) <= 15  # E.164
+def _is_phone(text: str) -> bool:
+    return 8 <= sum(character.isdigit() for character in text) <= 15  # E.164
 
 
-def _is_card(written: str) -> bool:
-    """Whether the check digit of ISO/IEC 7812 is right (Luhn)."""
-    digits = [int(sign) for sign in written if sign.isdigit()]
+def _is_card(text: str) -> bool:
+    """Return whether the check digit of ISO/IEC 7812 is correct (Luhn)."""
+    digits = [int(character) for character in text if character.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return 13 <= len(digits) <= 19 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
@@ -53,16 +54,16 @@ _KINDS: Mapping[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     ),
 }
 
-KINDS: Final[tuple[str, ...]] = tuple(_KINDS)
+PERSONAL_DATA_KINDS: Final[tuple[str, ...]] = tuple(_KINDS)
 
 
-def personal_data(text: str, kinds: Iterable[str], patterns: Mapping[str, str]) -> Iterator[Span]:
-    """Yield the personal data in a text: of the given kinds, and what the tenant's own patterns find."""
+def find_personal_data(text: str, kinds: Iterable[str], patterns: Mapping[str, str]) -> Iterator[Span]:
+    """Yield the personal data in a text: of the given kinds, and the matches of the tenant's own patterns."""
     for kind in kinds:
-        pattern, is_one = _KINDS[kind]
+        pattern, is_valid = _KINDS[kind]
         for match in pattern.finditer(text):
-            if is_one(match[0]):
+            if is_valid(match[0]):
                 yield Span(match.start(), match.end(), "personal data", kind.replace("_", " "))
-    for name, written in patterns.items():
-        for start, end in compiled(written).spans(text):
+    for name, expression in patterns.items():
+        for start, end in compile_pattern(expression).spans(text):
             yield Span(start, end, "personal data", name.replace("_", " "))

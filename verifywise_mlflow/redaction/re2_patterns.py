@@ -1,6 +1,6 @@
-"""Regular expressions that tenants write, searched in texts that strangers write: RE2, whose time is linear.
+"""Regular expressions from tenants, searched in untrusted texts with RE2, whose time is linear.
 
-Python's own could be kept busy for hours by one pattern like ``(a+)+$`` and one value made for it.
+Python's own engine could be kept busy for hours by one pattern like ``(a+)+$`` and one value made for it.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PatternError(ValueError):
-    """It is no pattern, with the reason: RE2 knows no look-around and no back references."""
+    """The pattern is not one of RE2's, which has no look-around and no back-references. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinearPattern:
-    """One pattern."""
+class Re2Pattern:
+    """A compiled pattern."""
 
     _compiled: re2._Regexp
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield where it is found, as positions of characters; what is found empty is left out."""
-        for found in self._compiled.finditer(_utf8(text)):
-            if found.end() > found.start():
-                yield found.start(), found.end()
+        """Yield the start and end of each match, in characters. Empty matches are left out."""
+        for match in self._compiled.finditer(_encodable(text)):
+            if match.end() > match.start():
+                yield match.start(), match.end()
 
-    def is_found_in(self, text: str) -> bool:
-        """Whether it is found at all."""
-        return self._compiled.search(_utf8(text)) is not None
+    def matches(self, text: str) -> bool:
+        """Return whether the pattern matches anywhere in a text."""
+        return self._compiled.search(_encodable(text)) is not None
 
 
 @lru_cache(maxsize=1_000)
-def compiled(pattern: str) -> LinearPattern:
-    """Return a pattern that can be searched for.
+def compile_pattern(pattern: str) -> Re2Pattern:
+    """Return a compiled pattern.
 
     Raises:
-        PatternError: it is none.
+        PatternError: RE2 does not accept the pattern.
     """
     options = re2.Options()
     options.log_errors = False
     try:
-        return LinearPattern(re2.compile(_utf8(pattern), options=options))
+        return Re2Pattern(re2.compile(_encodable(pattern), options=options))
     except re2.error as error:
         (reason,) = error.args
         raise PatternError(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None
 
 
-def _utf8(text: str) -> str:
+def _encodable(text: str) -> str:
     """Return a text of the same length that can be encoded: RE2 works on UTF-8, which has no lone surrogates."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

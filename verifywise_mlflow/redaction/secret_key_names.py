@@ -1,7 +1,7 @@
-"""Keys that say by themselves that their value is a secret: ``db_password``, ``apiKey``, ``HF_TOKEN``.
+"""Names of keys that announce a secret: ``db_password``, ``apiKey``, ``HF_TOKEN``.
 
-Randomness alone is no reason to take a value out: registries are full of hashes and ids. So a value whose looks say
-nothing is taken out only where its key does.
+Randomness alone is no reason to redact a value: registries are full of hashes and ids. So a value without a
+recognizable format is redacted only if its key announces a secret.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from verifywise_mlflow.normalizer.mapping.key_folding import LONGEST_KEY, is_system_key, words
+from verifywise_mlflow.normalizer.mapping.key_folding import MAX_KEY_LENGTH, is_system_key, split_words
 
-Telling = Literal["password", "secret", "key", "token"]
+SecretKind = Literal["password", "secret", "key", "token"]
 
-_LAST_WORD: dict[str, Telling] = {
+_LAST_WORD: dict[str, SecretKind] = {
     **dict.fromkeys(("password", "passwd", "pwd", "passphrase", "passwort", "kennwort"), "password"),
     **dict.fromkeys(("secret", "secretkey", "credential", "credentials"), "secret"),
     **dict.fromkeys(("apikey", "accesskey", "privatekey", "accountkey"), "key"),
@@ -27,20 +27,20 @@ _BEFORE_KEY = frozenset(
         *("decryption", "shared", "subscription", "master", "service", "client", "app", "license", "ssh", "hmac"),
     )
 )
-"""``customer_key`` and ``sort_key`` name columns; these name keys that open something."""
+"""``customer_key`` and ``sort_key`` name columns; these words name keys that grant access."""
 
 _BEFORE_PASS = frozenset(("db", "database", "user", "admin", "root", "ssh", "smtp", "mysql", "postgres", "redis"))
-"""``first_pass`` and ``forward_pass`` are none."""
+"""``first_pass`` and ``forward_pass`` are not passwords."""
 
-_WHICH_ONE = frozenset(
+_QUALIFIERS = frozenset(
     (
         *("prod", "production", "prd", "staging", "stage", "stg", "dev", "development", "uat", "qa"),
         *("old", "new", "previous", "next", "primary", "secondary", "backup", "value", "v"),
     )
 )
-"""Words behind the telling one that say which one it is, as numbers do: ``db_password_prod``, ``apiKey2``."""
+"""Words after the significant one that only distinguish it, as numbers do: ``db_password_prod``, ``apiKey2``."""
 
-_SAYS_NOTHING = re.compile(
+_PLACEHOLDER_VALUE = re.compile(
     r"(?i)none|null|nil|n/?a|true|false|yes|no|on|off|unset|empty|default|unknown|required|optional|basic|bearer|"
     r"enabled|disabled|\*+|x{3,}|\.{3}|…|<[^<>]*>|redacted|hidden|masked"
 )
@@ -48,7 +48,7 @@ _REFERENCE = re.compile(
     r"(?i)\[redacted\b|\$\{?\w|\{\{|%\w+%|env:|file:|vault:|secret:|secrets/|dbutils\.|os\.|arn:aws:(?:secretsmanager|ssm):|"
     r"projects/[^/]+/secrets/|https://[\w-]+\.vault\.azure\.net/|azurekeyvault|keyvault:|op://|sm://"
 )
-"""Where the secret lies, or lay, is not the secret."""
+"""A reference to a secret, or the placeholder of a redacted one, is not a secret."""
 
 _TOKEN = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[\w.~+/=:-]{16,4096}", re.ASCII)
 _KEY = re.compile(r"[!-~]{8,8192}")
@@ -56,12 +56,12 @@ _PLAIN_NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?")
 
 
 @lru_cache(maxsize=10_000)
-def told_by(key: str) -> Telling | None:
-    """Return what a key says that its value is; null for one that says nothing of the kind."""
-    if len(key) > LONGEST_KEY or is_system_key(key):
+def secret_kind_of_key(key: str) -> SecretKind | None:
+    """Return the kind of secret that a key announces; None if it announces none."""
+    if len(key) > MAX_KEY_LENGTH or is_system_key(key):
         return None
-    parts = [word.rstrip("0123456789") for word in words(key)]
-    while parts and (not parts[-1] or parts[-1] in _WHICH_ONE):
+    parts = [word.rstrip("0123456789") for word in split_words(key)]
+    while parts and (not parts[-1] or parts[-1] in _QUALIFIERS):
         parts.pop()
     if not parts:
         return None
@@ -73,13 +73,13 @@ def told_by(key: str) -> Telling | None:
     return _LAST_WORD.get(last)
 
 
-def is_secret(telling: Telling, value: str) -> bool:
-    """Whether a value under such a key can be one: no placeholder, no reference, no name of a token like ``<pad>``."""
+def is_secret_value(kind: SecretKind, value: str) -> bool:
+    """Return whether a value under such a key is a secret, not a placeholder, a reference or a name like ``<pad>``."""
     value = value.strip()
-    if not value or _SAYS_NOTHING.fullmatch(value) or _REFERENCE.match(value):
+    if not value or _PLACEHOLDER_VALUE.fullmatch(value) or _REFERENCE.match(value):
         return False
-    if telling == "password":
+    if kind == "password":
         return True
-    if telling == "token":
+    if kind == "token":
         return _TOKEN.fullmatch(value) is not None
     return _KEY.fullmatch(value) is not None and not _PLAIN_NUMBER.fullmatch(value)

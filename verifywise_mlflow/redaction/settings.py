@@ -1,43 +1,58 @@
-"""What a tenant wants kept of its customers' texts, as ``tenants.yaml`` describes it."""
+"""The redaction settings of a tenant, as written in ``tenants.yaml``."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from verifywise_mlflow.redaction.globs import Glob
-from verifywise_mlflow.redaction.personal_data import KINDS
-from verifywise_mlflow.redaction.re2_patterns import PatternError, compiled
-from verifywise_mlflow.redaction.token_scanner import CATALOGUE
+from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
+from verifywise_mlflow.redaction.personal_data import PERSONAL_DATA_KINDS
+from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_pattern
+from verifywise_mlflow.redaction.token_scanner import SCANNER_RELEASE
 
-OUR_RULES = 2
-"""To be raised with each change of what this room finds: what is stored is then read and looked through again."""
+RULES_REVISION = 2
+"""Increase it with each change of what this package redacts: everything is then read and redacted again."""
 
-MOST_PATTERNS = 50
+MAX_PATTERNS = 50
+
+MAX_GLOB_LENGTH = 250
+"""Characters. MLflow stores no longer key."""
+
+
+def _check_glob(glob: str) -> str:
+    if not glob.strip():
+        raise ValueError("write a key, or a part of it with *")
+    if len(glob) > MAX_GLOB_LENGTH:
+        raise ValueError(f"a key has at most {MAX_GLOB_LENGTH} characters")
+    return glob
+
+
+Glob = Annotated[str, AfterValidator(_check_glob)]
+"""A key in which ``*`` stands for any characters. Case is ignored."""
 
 
 def _known_kind(kind: str) -> str:
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} is no kind of personal data that is known; there are {', '.join(KINDS)}")
+    if kind not in PERSONAL_DATA_KINDS:
+        raise ValueError(
+            f"{kind!r} is not a known kind of personal data; write one of {', '.join(PERSONAL_DATA_KINDS)}"
+        )
     return kind
 
 
-def _linear(pattern: str) -> str:
+def _check_pattern(pattern: str) -> str:
     try:
-        is_found_in_nothing = compiled(pattern).is_found_in("")
+        matches_empty_text = compile_pattern(pattern).matches("")
     except PatternError as error:
-        raise ValueError(f"this is no pattern as RE2 has them: {error}") from None
-    if is_found_in_nothing:
-        raise ValueError("this pattern is found in every text, the empty one too")
+        raise ValueError(f"this is not a valid RE2 pattern: {error}") from None
+    if matches_empty_text:
+        raise ValueError("this pattern matches every text, even an empty one: make it require at least one character")
     return pattern
 
 
 PersonalDataKind = Annotated[str, AfterValidator(_known_kind)]
-LinearPattern = Annotated[str, Field(max_length=500), AfterValidator(_linear)]
+PatternText = Annotated[str, Field(max_length=500), AfterValidator(_check_pattern)]
 PatternName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -45,52 +60,51 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Keys(_Section):
-    """Which keys are kept. What is not kept leaves nothing behind but how many there were."""
+class KeyFilter(_Section):
+    """Which keys are stored. Of the other keys only their number is stored."""
 
     allow: tuple[Glob, ...] | None = None
-    """Only these, and MLflow's own (``mlflow.*``). Null: all."""
+    """Store only these keys, and MLflow's own (``mlflow.*``). Null: all."""
     deny: tuple[Glob, ...] = ()
-    """Never these, whatever ``allow`` says, MLflow's own too."""
+    """Never store these keys. Overrides ``allow``, for MLflow's own keys too."""
 
 
-class Secrets(_Section):
-    """Passwords, keys, tokens, and the like of them in addresses and connection strings."""
+class SecretSettings(_Section):
+    """Passwords, keys and tokens, also within URIs and connection strings."""
 
     redact: bool = True
     allow: tuple[Glob, ...] = ()
-    """Keys whose values are left as they are."""
+    """Keys whose values are not redacted."""
 
 
-class PersonalData(_Section):
-    """Off by default: an owner's mail address is what governance asks for."""
+class PersonalDataSettings(_Section):
+    """Personal data. Not redacted by default: governance needs an owner's email address."""
 
     redact: tuple[PersonalDataKind, ...] = ()
-    patterns: Mapping[PatternName, LinearPattern] = Field(default_factory=dict, max_length=MOST_PATTERNS)
-    """The tenant's own, by the name that stands in the place of what they find."""
+    patterns: Mapping[PatternName, PatternText] = Field(default_factory=dict, max_length=MAX_PATTERNS)
+    """The tenant's own RE2 patterns, by the name that the placeholder shows."""
     keep_in: tuple[Glob, ...] = ()
-    """Keys and fields that are not looked through."""
+    """Keys and fields that are not scanned."""
 
     @field_validator("patterns")
     @classmethod
-    def _has_names_of_its_own(cls, patterns: Mapping[str, str]) -> Mapping[str, str]:
+    def _has_new_names(cls, patterns: Mapping[str, str]) -> Mapping[str, str]:
         for name in patterns:
-            if name in KINDS:
-                raise ValueError(f"{name} is a kind that there is already: name it under redact, or choose another")
+            if name in PERSONAL_DATA_KINDS:
+                raise ValueError(f"{name} is a built-in kind: list it under redact, or choose another name")
         return patterns
 
 
-class Minimisation(_Section):
-    """What is taken out before anything is stored."""
+class RedactionSettings(_Section):
+    """What is redacted before anything is stored."""
 
-    tags: Keys = Keys()
+    tags: KeyFilter = KeyFilter()
     """Of registered models, versions, runs, logged models and experiments."""
-    params: Keys = Keys()
-    metrics: Keys = Keys()
-    secrets: Secrets = Secrets()
-    personal_data: PersonalData = PersonalData()
+    params: KeyFilter = KeyFilter()
+    metrics: KeyFilter = KeyFilter()
+    secrets: SecretSettings = SecretSettings()
+    personal_data: PersonalDataSettings = PersonalDataSettings()
 
     def digest(self) -> str:
-        """Return the SHA-256, in hex, of these settings and of what finds secrets; another one means to read anew."""
-        canonical = json.dumps([self.model_dump(mode="json"), OUR_RULES, CATALOGUE], sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """Return the SHA-256, in hex, of the settings and the redaction rules. A new digest means a new read."""
+        return sha256_of(canonical_json([self.model_dump(mode="json"), RULES_REVISION, SCANNER_RELEASE]))

@@ -1,4 +1,4 @@
-"""Places in a text that are to be taken out, and what comes to stand there."""
+"""Spans of a text that are redacted, and the placeholders that replace them."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A place in a text, by positions of characters."""
+    """A part of a text, by positions of characters."""
 
     start: int
     end: int
-    what: Literal["secret", "personal data"]
+    category: Literal["secret", "personal data"]
     kind: str
-    """In words, for people: it stands in the place of what was there."""
+    """The kind of secret or personal data, for people. It is shown in the placeholder."""
 
 
-def mark(kind: str) -> str:
-    """Return what stands in the place of something.
+def placeholder(kind: str) -> str:
+    """Return the placeholder for redacted text.
 
-    No hash of it: whoever knows what a password looks like finds it again from its hash by trying.
+    It contains no hash: anyone who knows the form of a password can find it from its hash by trying.
     """
     return f"[redacted: {kind}]"
 
 
-def without(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
-    """Return the text with marks in the place of what the spans cover, and the spans without overlaps.
+def apply_redactions(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
+    """Return the text with placeholders instead of what the spans cover, and the spans without overlaps.
 
-    Where two overlap, all that they cover is taken out, under the kind of the one that begins first, or is longer.
+    If two spans overlap, everything that they cover is redacted, under the kind of the one that begins first, or of the
+    longer one if both begin at the same position.
     """
-    joined: list[Span] = []
+    merged: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        if joined and span.start < joined[-1].end:
-            before = joined[-1]
-            joined[-1] = Span(before.start, max(before.end, span.end), before.what, before.kind)
+        if merged and span.start < merged[-1].end:
+            previous = merged[-1]
+            merged[-1] = Span(previous.start, max(previous.end, span.end), previous.category, previous.kind)
         else:
-            joined.append(span)
+            merged.append(span)
     pieces, position = [], 0
-    for span in joined:
-        pieces += [text[position : span.start], mark(span.kind)]
+    for span in merged:
+        pieces += [text[position : span.start], placeholder(span.kind)]
         position = span.end
-    return "".join([*pieces, text[position:]]), joined
+    return "".join([*pieces, text[position:]]), merged

@@ -1,100 +1,102 @@
-"""Takes out of one text what a tenant does not want kept, and says what that was without saying it."""
+"""Redacts one text according to a tenant's settings, and reports the kinds of what it redacted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
-from verifywise_mlflow.redaction.globs import matches
-from verifywise_mlflow.redaction.personal_data import personal_data
-from verifywise_mlflow.redaction.secret_key_names import Telling, is_secret, told_by
-from verifywise_mlflow.redaction.secret_patterns import written_secrets
-from verifywise_mlflow.redaction.settings import Minimisation
-from verifywise_mlflow.redaction.spans import Span, without
-from verifywise_mlflow.redaction.token_scanner import is_of_whole_address, vendor_tokens
+from verifywise_mlflow.common.globs import matches_any
+from verifywise_mlflow.redaction.personal_data import find_personal_data
+from verifywise_mlflow.redaction.secret_key_names import SecretKind, is_secret_value, secret_kind_of_key
+from verifywise_mlflow.redaction.secret_patterns import find_secrets
+from verifywise_mlflow.redaction.settings import RedactionSettings
+from verifywise_mlflow.redaction.spans import Span, apply_redactions
+from verifywise_mlflow.redaction.token_scanner import covers_whole_uri, find_vendor_tokens
 
-SHORTEST = 6
-"""Characters. In less there is neither a token nor an address, and most params are shorter."""
+MIN_SCANNED_LENGTH: Final = 6
+"""Characters. A shorter text holds neither a token nor an address, and most params are shorter."""
 
-LONGEST_REMEMBERED = 512
-"""Characters. Params, tags and paths are the same in run after run; long texts seldom are."""
+MAX_CACHED_LENGTH: Final = 512
+"""Characters. Params, tags and paths repeat in run after run; long texts rarely do."""
 
-REMEMBERED = 20_000
-"""Texts, for as long as a sync lasts: some megabytes at most."""
+CACHE_SIZE: Final = 20_000
+"""Texts, for the duration of a sync: a few megabytes at most."""
 
-_OF_NUMBERS = frozenset("0123456789.,+-eE[]() ")
-"""A number, or a list of such: no secret. Personal data may be one."""
+_NUMERIC_CHARACTERS = frozenset("0123456789.,+-eE[]() ")
+"""A number, or a list of numbers, is not a secret. It may be personal data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A text as it may be kept, and what was taken out of it."""
+class Redacted:
+    """A redacted text, and the spans of the original that were replaced."""
 
     text: str
     spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What is looked for in the values of a key."""
+class ScanScope:
+    """What the values of a key are scanned for."""
 
     secrets: bool
     personal_data: bool
-    telling: Telling | None
-    """What the key itself says that its values are."""
+    kind_from_key: SecretKind | None
+    """The kind of secret that the key itself announces."""
 
 
-class Redactor:
-    """The settings of one tenant, and what they made of the texts that were seen last."""
+class TextRedactor:
+    """Redacts texts according to the settings of one tenant, with a cache of recent results."""
 
-    def __init__(self, settings: Minimisation) -> None:
+    def __init__(self, settings: RedactionSettings) -> None:
         self._settings = settings
-        self._looks_for_personal_data = bool(settings.personal_data.redact or settings.personal_data.patterns)
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._read)
-        self.scope = lru_cache(maxsize=REMEMBERED)(self._scope)
-        """Takes a key, or a field's name."""
+        self._scans_personal_data = bool(settings.personal_data.redact or settings.personal_data.patterns)
+        self._cached_scan = lru_cache(maxsize=CACHE_SIZE)(self._scan)
+        self.scope = lru_cache(maxsize=CACHE_SIZE)(self._scope)
+        """Takes a key, or the name of a field."""
 
-    def value(self, scope: Scope, text: str) -> Taken | None:
-        """Return a text as it may be kept; null where it may be kept as it is, which most may."""
+    def redact(self, scope: ScanScope, text: str) -> Redacted | None:
+        """Return the redacted text; None if nothing has to be redacted, as in most texts."""
         if not scope.personal_data:
             if not scope.secrets:
                 return None
-            if scope.telling is None and (len(text) < SHORTEST or _OF_NUMBERS.issuperset(text)):
+            if scope.kind_from_key is None and (len(text) < MIN_SCANNED_LENGTH or _NUMERIC_CHARACTERS.issuperset(text)):
                 return None
-        return self._remembered(scope, text) if len(text) <= LONGEST_REMEMBERED else self._read(scope, text)
+        return self._cached_scan(scope, text) if len(text) <= MAX_CACHED_LENGTH else self._scan(scope, text)
 
-    def _scope(self, key: str) -> Scope:
-        secrets, personal = self._settings.secrets, self._settings.personal_data
-        seeks_secrets = secrets.redact and not matches(secrets.allow, key)
-        return Scope(
-            secrets=seeks_secrets,
-            personal_data=self._looks_for_personal_data and not matches(personal.keep_in, key),
-            telling=told_by(key) if seeks_secrets else None,
+    def _scope(self, key: str) -> ScanScope:
+        secrets, personal_data = self._settings.secrets, self._settings.personal_data
+        scans_secrets = secrets.redact and not matches_any(secrets.allow, key)
+        return ScanScope(
+            secrets=scans_secrets,
+            personal_data=self._scans_personal_data and not matches_any(personal_data.keep_in, key),
+            kind_from_key=secret_kind_of_key(key) if scans_secrets else None,
         )
 
-    def _read(self, scope: Scope, text: str) -> Taken | None:
-        spans = list(self._found(scope, text))
+    def _scan(self, scope: ScanScope, text: str) -> Redacted | None:
+        spans = list(self._spans(scope, text))
         if not spans:
             return None
-        left, joined = without(text, spans)
-        return Taken(left, tuple(joined))
+        redacted, merged = apply_redactions(text, spans)
+        return Redacted(redacted, tuple(merged))
 
-    def _found(self, scope: Scope, text: str) -> Iterator[Span]:
+    def _spans(self, scope: ScanScope, text: str) -> Iterator[Span]:
         if scope.secrets:
-            found = list(_secrets(text))
-            if scope.telling and not found and is_secret(scope.telling, text):
-                found = [Span(0, len(text), "secret", scope.telling)]
-            yield from found
+            secrets = list(_secret_spans(text))
+            if scope.kind_from_key and not secrets and is_secret_value(scope.kind_from_key, text):
+                secrets = [Span(0, len(text), "secret", scope.kind_from_key)]
+            yield from secrets
         if scope.personal_data:
-            personal = self._settings.personal_data
-            yield from personal_data(text, personal.redact, personal.patterns)
+            settings = self._settings.personal_data
+            yield from find_personal_data(text, settings.redact, settings.patterns)
 
 
-def _secrets(text: str) -> Iterator[Span]:
-    written = list(written_secrets(text))
-    for span in vendor_tokens(text):  # first, since of two for the same letters the catalogue says better what they are
-        has_its_secret = any(other.start >= span.start and other.end <= span.end for other in written)
-        if not (has_its_secret and is_of_whole_address(span)):
-            yield span
-    yield from written
+def _secret_spans(text: str) -> Iterator[Span]:
+    from_context = list(find_secrets(text))
+    # Vendor tokens first: of two spans for the same characters, the scanner's kind is the more specific one.
+    for token in find_vendor_tokens(text):
+        contains_secret = any(other.start >= token.start and other.end <= token.end for other in from_context)
+        if not (contains_secret and covers_whole_uri(token)):
+            yield token
+    yield from from_context

@@ -1,8 +1,8 @@
-"""Tokens that can be told by their looks, as vendors shape them: MongoDB's Kingfisher knows some hundreds of kinds.
+"""Tokens in the formats of several hundred vendors, recognized by MongoDB's Kingfisher.
 
-Its scanner works in memory. What it can ask vendors, to see whether a token is alive, stands in other classes of it,
-which nothing here imports. The rules are compiled once, in some seconds, and kept in the user's cache folder, or where
-``KF_RULE_CACHE_DIR`` says; so they are loaded only for a text that might hold a token.
+Its scanner works in memory. The classes that ask vendors whether a token is active are separate, and nothing here
+imports them. The rules are compiled once, which takes some seconds, and cached in the user's cache folder or in
+``KF_RULE_CACHE_DIR``. They are loaded only for a text that might contain a token.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from kingfisher_sdk import Scanner
 
 from verifywise_mlflow.redaction.spans import Span
 
-CATALOGUE = f"kingfisher-secret-scanner {version('kingfisher-secret-scanner')}"
-"""What knows the tokens; another release of it may know more."""
+SCANNER_RELEASE = f"kingfisher-secret-scanner {version('kingfisher-secret-scanner')}"
+"""The scanner and its version; another release may recognize more tokens."""
 
 _LONG_WORD = re.compile(r"[^\s/\\,;]{16}")
-"""No token is shorter, whatever surrounds it. Paths are of many short words."""
+"""No token is shorter. Paths consist of many short words."""
 
-_TO_BLANK = {0: " "}
+_NUL_TO_SPACE = {0: " "}
 
-_SCREENED = re.compile(
+_UNPAIRED = re.compile(
     "|".join(
         (
             r"(?P<aws_access_key_id>(?<![A-Za-z0-9/+])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9/+]))",
@@ -36,38 +36,38 @@ _SCREENED = re.compile(
     ),
     re.ASCII,
 )
-"""Kingfisher reports these only in company: a key's id beside its secret, a client's secret beside its id."""
+"""Kingfisher reports these only in pairs: a key's id with its secret, a client's secret with its id."""
 
-_SCREENED_SIGNS = ("AKIA", "ASIA", "GOCSPX-", "ya29.", "Q~")
+_UNPAIRED_PREFIXES = ("AKIA", "ASIA", "GOCSPX-", "ya29.", "Q~")
 
-_WHOLE_ADDRESS = re.compile(r"connection|uri|url|dsn|webhook")
-"""Rules that take an address as a whole for the secret."""
+_WHOLE_URI = re.compile(r"connection|uri|url|dsn|webhook")
+"""Rules that report a whole URI as the secret."""
 
-_one_load = Lock()
+_load_lock = Lock()
 
 
-def vendor_tokens(text: str) -> Iterator[Span]:
-    """Yield the tokens in a text."""
+def find_vendor_tokens(text: str) -> Iterator[Span]:
+    """Yield the vendor tokens in a text."""
     if not _LONG_WORD.search(text):
         return
-    if any(sign in text for sign in _SCREENED_SIGNS):
-        for match in _SCREENED.finditer(text):
+    if any(prefix in text for prefix in _UNPAIRED_PREFIXES):
+        for match in _UNPAIRED.finditer(text):
             yield Span(match.start(), match.end(), "secret", str(match.lastgroup).replace("_", " "))
-    # One byte a character, so that positions are those of the text; every token is ASCII.
-    plain = text.translate(_TO_BLANK).encode("ascii", "replace")
-    for finding in _loaded().scan(plain):
+    # One byte per character, so that positions are those of the text; every token is ASCII.
+    ascii_bytes = text.translate(_NUL_TO_SPACE).encode("ascii", "replace")
+    for finding in _loaded().scan(ascii_bytes):
         if finding.visible:
-            place = finding.location
-            yield Span(place["start_offset"], place["end_offset"], "secret", _words(finding.rule_id))
+            location = finding.location
+            yield Span(location["start_offset"], location["end_offset"], "secret", _kind(finding.rule_id))
 
 
-def is_of_whole_address(span: Span) -> bool:
-    """Whether a rule for whole addresses found it: where its password alone is known, that is enough."""
-    return bool(_WHOLE_ADDRESS.search(span.kind))
+def covers_whole_uri(span: Span) -> bool:
+    """Return whether the span covers a whole URI. If the password in it is found as well, that span is enough."""
+    return bool(_WHOLE_URI.search(span.kind))
 
 
 def _loaded() -> Scanner:
-    with _one_load:
+    with _load_lock:
         return _scanner()
 
 
@@ -77,5 +77,5 @@ def _scanner() -> Scanner:
 
 
 @cache
-def _words(rule_id: str) -> str:
+def _kind(rule_id: str) -> str:
     return re.split(r"[./]", rule_id)[-1].replace("-", " ").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Short ways to write what a test starts from."""
+"""Builders for the inputs of normalization tests."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def inputs(
     )
 
 
-def normalized(given: RecordInputs) -> NormalizedRecord:
-    return normalize(given, default_mapping())
+def normalized(record_inputs: RecordInputs) -> NormalizedRecord:
+    return normalize(record_inputs, default_mapping())
 
 
 def sentences(result: NormalizedRecord) -> list[str]:
-    """What is found, for people."""
+    """Return the sentences of the findings."""
     return [finding.sentence for finding in result.findings]

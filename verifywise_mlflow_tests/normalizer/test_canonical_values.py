@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.normalizer.mapping.mapping_index import vocabulary
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 
 
 def form(field: str, value: str) -> str | None:
-    return vocabulary(default_mapping()).form(field, value)
+    return mapping_index(default_mapping()).normal_form(field, value)
 
 
 @pytest.mark.parametrize(

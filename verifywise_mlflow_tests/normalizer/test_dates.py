@@ -31,45 +31,45 @@ from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentenc
         ("version 2026.1", "2026"),
     ],
 )
-def test_a_date_is_kept_as_exactly_as_it_was_written(text: str, dated: str | None) -> None:
+def test_a_date_keeps_the_precision_of_the_text(text: str, dated: str | None) -> None:
     assert read_date(text, years_alone=True) == DateReading(dated)
 
 
 @pytest.mark.parametrize(
-    ("text", "doubt"),
+    ("text", "problem"),
     [
-        ("01/03/2026", "'01/03/2026' can be read in two ways: write year-month-day"),
-        ("1.3.2026", "'1.3.2026' can be read in two ways: write year-month-day"),
-        ("13/03/26", "'13/03/26' has no year of four digits"),
-        ("2026-02-30", "'2026-02-30' is no day of the calendar"),
-        ("31 April 2026", "'31 April 2026' is no day of the calendar"),
-        ("13/13/2026", "'13/13/2026' is no day of the calendar"),
-        ("2026-13", "'2026-13' is no month"),
-        ("0000-01-01", "'0000-01-01' is no day of the calendar"),
-        ("2026-03-01 to 2026-04-01", "it holds several dates: 2026-03-01, 2026-04-01"),
+        ("01/03/2026", "'01/03/2026' is ambiguous: write year-month-day"),
+        ("1.3.2026", "'1.3.2026' is ambiguous: write year-month-day"),
+        ("13/03/26", "'13/03/26' has no four-digit year"),
+        ("2026-02-30", "'2026-02-30' is not a calendar day"),
+        ("31 April 2026", "'31 April 2026' is not a calendar day"),
+        ("13/13/2026", "'13/13/2026' is not a calendar day"),
+        ("2026-13", "'2026-13' is not a month"),
+        ("0000-01-01", "'0000-01-01' is not a calendar day"),
+        ("2026-03-01 to 2026-04-01", "it contains several dates: 2026-03-01, 2026-04-01"),
     ],
 )
-def test_a_date_that_is_not_certain_is_none(text: str, doubt: str) -> None:
-    assert read_date(text, years_alone=True) == DateReading(None, doubt)
+def test_an_uncertain_date_is_not_read_and_the_reason_is_reported(text: str, problem: str) -> None:
+    assert read_date(text, years_alone=True) == DateReading(None, problem)
 
 
-def test_a_year_alone_is_no_date_in_free_text() -> None:
+def test_a_year_alone_is_not_a_date_in_free_text() -> None:
     assert read_date("Board of 2026", years_alone=False) == DateReading()
 
 
 @given(st.dates())
-def test_every_day_of_the_calendar_is_read_back(day: object) -> None:
+def test_every_calendar_day_round_trips(day: object) -> None:
     assert read_date(f"done {day}.", years_alone=True) == DateReading(str(day))
 
 
 @given(st.text() | st.from_regex(r"[0-9]{1,4}[-./ ][0-9a-zA-Z]{1,9}[-./ ][0-9]{1,4}"))
-def test_no_text_stops_the_reading(text: str) -> None:
+def test_any_text_can_be_searched_for_a_date(text: str) -> None:
     reading = read_date(text, years_alone=True)
 
-    assert reading.dated is None or reading.doubt is None
+    assert reading.dated is None or reading.problem is None
 
 
-def test_a_completed_assessment_keeps_its_date_beside_its_status() -> None:
+def test_the_date_of_a_completed_assessment_is_in_its_origin() -> None:
     result = normalized(inputs(version_tags={"dpia": "DPIA done 2026-03-01"}))
 
     origin = result.origins["privacy_assessment_status"]
@@ -78,30 +78,30 @@ def test_a_completed_assessment_keeps_its_date_beside_its_status() -> None:
     assert result.findings == ()
 
 
-def test_an_approver_stays_as_written_with_the_date_of_the_approval_beside() -> None:
+def test_an_approver_stays_as_written_and_the_approval_date_is_in_its_origin() -> None:
     result = normalized(inputs(version_tags={"approved_by": "Ada Lovelace, 2026-03-01"}))
 
     assert result.record.compliance_approver == "Ada Lovelace, 2026-03-01"
     assert result.origins["compliance_approver"].dated == "2026-03-01"
 
 
-def test_a_date_that_cannot_be_read_for_certain_is_reported_and_the_status_stays() -> None:
+def test_an_ambiguous_date_is_reported_and_the_status_stays() -> None:
     result = normalized(inputs(version_tags={"dpia": "done 01/03/2026"}))
 
     assert result.record.privacy_assessment_status == "completed"
     assert result.origins["privacy_assessment_status"].dated is None
-    assert [(found.kind, found.field) for found in result.findings] == [
+    assert [(finding.kind, finding.field) for finding in result.findings] == [
         ("unreadable date", "privacy_assessment_status")
     ]
     assert sentences(result) == [
         "privacy_assessment_status: the date in version tag 'dpia' cannot be read for certain: "
-        "'01/03/2026' can be read in two ways: write year-month-day"
+        "'01/03/2026' is ambiguous: write year-month-day"
     ]
 
 
-def test_the_date_in_a_value_that_is_not_understood_is_not_taken() -> None:
+def test_the_date_in_an_unknown_value_is_ignored() -> None:
     result = normalized(inputs(version_tags={"dpia": "to be completed by 2026-12-31"}))
 
     assert result.record.privacy_assessment_status == "to be completed by 2026-12-31"
     assert result.origins["privacy_assessment_status"].dated is None
-    assert [found.kind for found in result.findings] == ["unknown value"]
+    assert [finding.kind for finding in result.findings] == ["unknown value"]

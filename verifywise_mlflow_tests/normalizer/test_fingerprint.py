@@ -27,7 +27,7 @@ def sha256(canonical: str) -> str:
         ("\x00\ud800", '"\\u0000\\ud800"'),
         (datetime(2026, 3, 1, 12, 0, 0, 5000, tzinfo=UTC), '"2026-03-01T12:00:00.005+00:00"'),
         (datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2))), '"2026-03-01T12:00:00.000+00:00"'),
-        (datetime(2026, 3, 1, 12), '"2026-03-01T12:00:00.000+00:00"'),  # a time without a zone is the case
+        (datetime(2026, 3, 1, 12), '"2026-03-01T12:00:00.000+00:00"'),  # deliberately without a zone
         ({"b", "a"}, '["a","b"]'),
         (MappingProxyType({"a": 1}), '{"a":1}'),
         (
@@ -36,7 +36,7 @@ def sha256(canonical: str) -> str:
         ),
     ],
 )
-def test_it_is_the_hash_of_canonical_json(value: object, canonical: str) -> None:
+def test_a_fingerprint_is_the_sha256_of_canonical_json(value: object, canonical: str) -> None:
     assert fingerprint(value) == sha256(canonical)
 
 
@@ -50,7 +50,7 @@ def test_any_change_of_a_run_changes_its_fingerprint() -> None:
     assert len({fingerprint(run), *map(fingerprint, others)}) == 4
 
 
-def test_what_has_no_json_is_refused() -> None:
+def test_a_value_without_canonical_json_is_refused() -> None:
     with pytest.raises(TypeError, match="bytes has no canonical JSON"):
         fingerprint({"a": b""})
 

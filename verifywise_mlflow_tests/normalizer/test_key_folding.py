@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.normalizer.mapping.key_folding import fold, spellings, words
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
 
 NAMESPACES = {"governance", "gov", "verifywise", "ai", "model", "euaiact"}
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -38,8 +38,8 @@ def test_case_and_separators_do_not_matter(key: str) -> None:
         ("---", ()),
     ],
 )
-def test_words_end_at_separators_and_humps(key: str, expected: tuple[str, ...]) -> None:
-    assert words(key) == expected
+def test_words_end_at_separators_and_camel_case_boundaries(key: str, expected: tuple[str, ...]) -> None:
+    assert split_words(key) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_words_end_at_separators_and_humps(key: str, expected: tuple[str, ...]) 
         *("verifywise:owner", "verifywise.governance.owner", "EuAiAct / Owner"),
     ],
 )
-def test_a_namespace_may_stand_before_a_key(key: str) -> None:
-    assert ("owner",) in set(spellings(key, NAMESPACES))
+def test_a_leading_namespace_is_ignored(key: str) -> None:
+    assert ("owner",) in set(key_spellings(key, NAMESPACES))
 
 
 @pytest.mark.parametrize("key", ["data_owner", "owner_history", "modelowner", "co-owner", "governance"])
-def test_another_word_is_no_namespace(key: str) -> None:
-    assert ("owner",) not in set(spellings(key, NAMESPACES))
+def test_another_leading_word_is_not_a_namespace(key: str) -> None:
+    assert ("owner",) not in set(key_spellings(key, NAMESPACES))
 
 
 @pytest.mark.parametrize("key", ["mlflow.owner", "MLflow.owner", "mlflow.", "o" * 251, ""])
-def test_system_keys_and_endless_keys_have_no_spelling(key: str) -> None:
-    assert list(spellings(key, NAMESPACES)) == []
+def test_system_keys_and_overlong_keys_have_no_spelling(key: str) -> None:
+    assert list(key_spellings(key, NAMESPACES)) == []
 
 
 @given(ANY_TEXT)

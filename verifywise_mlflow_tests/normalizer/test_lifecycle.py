@@ -57,15 +57,15 @@ def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
             inputs(aliases=("staging", "champion"), run_tags={"env": "prod"}),
             "alias 'champion' says production, alias 'staging' says staging, run tag 'env' says production: "
             "the first counts, in the order version current_stage, alias, version tag, run tag; "
-            "of aliases, production before staging before development before archived",
+            "among aliases, production before staging before development before archived",
         ),
     ],
 )
-def test_where_several_places_tell_the_stage_the_rule_is_shown(given: RecordInputs, rule: str | None) -> None:
+def test_the_origin_explains_the_choice_between_several_stages(given: RecordInputs, rule: str | None) -> None:
     assert normalized(given).origins["lifecycle_stage"].rule == rule
 
 
-def test_the_rule_names_no_more_than_ten_of_many_aliases() -> None:
+def test_the_explanation_names_at_most_ten_aliases() -> None:
     aliases = tuple(f"champion-{number}" for number in range(100))
 
     rule = normalized(inputs(aliases=aliases)).origins["lifecycle_stage"].rule
@@ -75,31 +75,31 @@ def test_the_rule_names_no_more_than_ten_of_many_aliases() -> None:
     assert len(rule) < 700
 
 
-def test_a_models_tag_does_not_stamp_all_of_its_versions() -> None:
+def test_a_models_tag_does_not_set_the_stage_of_its_versions() -> None:
     assert normalized(inputs(model_tags={"stage": "production"})).record.lifecycle_stage is None
 
 
-def test_an_alias_of_another_version_says_nothing_about_this_one() -> None:
+def test_an_alias_of_another_version_is_ignored() -> None:
     given = replace(inputs(), model=RegisteredModel("fraud", aliases={"champion": 2}))
 
     assert normalized(given).record.lifecycle_stage is None
 
 
-def test_an_alias_that_stands_for_no_stage_is_no_finding() -> None:
+def test_an_alias_that_stands_for_no_stage_causes_no_finding() -> None:
     result = normalized(inputs(aliases=("previous-best", "not-prod")))
 
     assert (result.record.lifecycle_stage, result.findings) == (None, ())
 
 
-def test_an_unknown_stage_is_kept_as_written_and_reported() -> None:
+def test_an_unknown_stage_stays_as_written_and_is_reported() -> None:
     result = normalized(inputs(version_tags={"stage": "blue"}))
 
     assert result.record.lifecycle_stage == "blue"
     assert result.origins["lifecycle_stage"] == Origin("version tag", "stage", "blue")
-    assert sentences(result) == ["lifecycle_stage: version tag 'stage' is 'blue', which is no known form"]
+    assert sentences(result) == ["lifecycle_stage: version tag 'stage' is 'blue', which is not a known form"]
 
 
-def test_a_word_that_is_no_stage_elsewhere_says_nothing_about_it() -> None:
+def test_an_unknown_value_counts_only_under_a_stage_key_of_the_version() -> None:
     environment = inputs(version_tags={"environment": "py311"}, run_tags={"stage": "feature engineering"})
 
     assert normalized(environment).record.lifecycle_stage is None
@@ -108,16 +108,16 @@ def test_a_word_that_is_no_stage_elsewhere_says_nothing_about_it() -> None:
 @pytest.mark.parametrize(
     "alias", ["prod-eu", "prod_us", "production-v2", "champion_v1", "current-champion", "deployed"]
 )
-def test_an_alias_may_say_where_and_which(alias: str) -> None:
+def test_qualifiers_in_an_alias_are_ignored(alias: str) -> None:
     assert normalized(inputs(aliases=(alias,))).record.lifecycle_stage == "production"
 
 
 @pytest.mark.parametrize("alias", ["pre-prod-check", "v2", "latest", "nonprod", "not-prod"])
-def test_an_alias_with_another_meaning_is_no_stage(alias: str) -> None:
+def test_an_alias_with_another_meaning_is_not_a_stage(alias: str) -> None:
     assert normalized(inputs(aliases=(alias,))).record.lifecycle_stage is None
 
 
-def test_a_tenants_own_alias_is_read_as_alias_and_in_a_tag() -> None:
+def test_a_tenants_own_alias_is_understood_as_alias_and_in_a_tag() -> None:
     mapping = default_mapping().extended_by(TagMapping.model_validate({"aliases": {"production": ["blue"]}}))
 
     by_alias = normalize(inputs(aliases=("Blue",)), mapping)
@@ -126,11 +126,11 @@ def test_a_tenants_own_alias_is_read_as_alias_and_in_a_tag() -> None:
     assert by_alias.record.lifecycle_stage == by_tag.record.lifecycle_stage == "production"
 
 
-def test_aliases_of_several_stages_show_which_one_was_taken() -> None:
+def test_aliases_of_several_stages_are_an_ambiguous_stage() -> None:
     result = normalized(inputs(aliases=("staging", "champion")))
 
     assert sentences(result) == [
-        "lifecycle_stage: alias 'champion' says production and was taken, but alias 'staging' says staging",
+        "lifecycle_stage: alias 'champion' says production and was used, but alias 'staging' says staging",
     ]
 
 
@@ -139,5 +139,5 @@ def test_an_archived_champion_is_a_finding() -> None:
 
     assert result.record.lifecycle_stage == "archived"
     assert sentences(result) == [
-        "lifecycle_stage: version 'current_stage' says archived and was taken, but alias 'champion' says production",
+        "lifecycle_stage: version 'current_stage' says archived and was used, but alias 'champion' says production",
     ]

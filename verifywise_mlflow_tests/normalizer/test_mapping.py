@@ -5,40 +5,39 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
 from verifywise_mlflow.normalizer.mapping.key_folding import fold
-from verifywise_mlflow.normalizer.mapping.mapping_index import vocabulary
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
-from verifywise_mlflow.normalizer.mapping.value_sources import PLACED_FIELDS, TAG_FIELDS, Place
+from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS, Origin
 from verifywise_mlflow_tests.normalizer.cases import inputs
 
 
-def of(**written: object) -> TagMapping:
-    return TagMapping.model_validate(written)
+def tag_mapping(**sections: object) -> TagMapping:
+    return TagMapping.model_validate(sections)
 
 
-def test_the_default_has_keys_for_every_field_that_tags_fill_and_a_place_for_every_field() -> None:
+def test_the_default_has_synonyms_for_every_tag_field_and_a_precedence_for_every_resolved_field() -> None:
     default = default_mapping()
 
     assert set(default.synonyms) == set(TAG_FIELDS)
-    assert set(default.precedence) == set(PLACED_FIELDS)
+    assert set(default.precedence) == set(PRECEDENCE_FIELDS)
     assert set(default.aliases) == set(NORMAL_FORMS["lifecycle_stage"])
 
 
 @pytest.mark.parametrize("field", [field for field in NORMAL_FORMS if field != "lifecycle_stage"])
 def test_the_default_reads_every_normal_form_as_itself(field: str) -> None:
-    read = {form: vocabulary(default_mapping()).form(field, form) for form in NORMAL_FORMS[field]}
+    read = {form: mapping_index(default_mapping()).normal_form(field, form) for form in NORMAL_FORMS[field]}
 
     assert read == {form: form for form in NORMAL_FORMS[field]}
 
 
-def test_every_default_key_means_the_field_it_stands_under() -> None:
-    words = vocabulary(default_mapping())
+def test_every_default_key_means_the_field_that_lists_it() -> None:
+    words = mapping_index(default_mapping())
     for field, keys in default_mapping().synonyms.items():
         for key in keys:
-            meaning = words.meaning(key)
+            meaning = words.key_meaning(key)
             assert meaning is not None
             assert (key, meaning.field) == (key, field)
 
@@ -46,11 +45,17 @@ def test_every_default_key_means_the_field_it_stands_under() -> None:
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ({"synonyms": {"ownr": ["x"]}}, "'ownr' is no field that tags fill; there are business_purpose, owner"),
-        ({"values": {"owner": {"x": []}}}, "'owner' is no field with normal forms; there are risk_category"),
-        ({"values": {"risk_category": {"hihg": ["x"]}}}, "'hihg' is no form of risk_category; there are prohibited"),
-        ({"questions": {"risk_category": {"x": {"affirmative": "no"}}}}, "'no' is no form of risk_category"),
-        ({"aliases": {"prod": ["x"]}}, "'prod' is no lifecycle stage; there are production, staging"),
+        (
+            {"synonyms": {"ownr": ["x"]}},
+            "'ownr' is not a field that tags can fill; write one of business_purpose",
+        ),
+        ({"values": {"owner": {"x": []}}}, "'owner' is not a field with normal forms; write one of lifecycle_stage"),
+        (
+            {"values": {"risk_category": {"hihg": ["x"]}}},
+            "'hihg' is not a form of risk_category; write one",
+        ),
+        ({"questions": {"risk_category": {"x": {"affirmative": "no"}}}}, "'no' is not a form of risk_category"),
+        ({"aliases": {"prod": ["x"]}}, "'prod' is not a lifecycle stage; write one of production, staging"),
         ({"synonyms": {"owner": ["mlflow.user"]}}, "name it under precedence, as {run tag: mlflow.user}"),
         ({"synonyms": {"owner": [True]}}, "put the word in quotes"),
         ({"synonyms": {"owner": ["--"]}}, "'--' has no letter or digit to compare"),
@@ -61,27 +66,30 @@ def test_every_default_key_means_the_field_it_stands_under() -> None:
         ({"aliases": {"production": ["blue"], "staging": ["BLUE"]}}, "stands for both production and staging"),
         ({"precedence": {"owner": [{"run": "password"}]}}, "write {run: artifact_uri}, {run: experiment_id}"),
         ({"precedence": {"owner": [{"alias": "champion"}]}}, "write another source"),
-        ({"precedence": {"metrics": ["run tag"]}}, "'metrics' is no field whose place can be chosen"),
+        ({"precedence": {"metrics": ["run tag"]}}, "'metrics' is not a field with a precedence"),
         ({"synonym": {}}, "Extra inputs are not permitted"),
         ({"key_patterns": {"owner": ["*"]}}, "'*' has no letter or digit to compare"),
-        ({"value_patterns": {"risk_category": {"grave": ["x*"]}}}, "'grave' is no form of risk_category"),
-        ({"defaults": {"lifecycle_stage": "production"}}, "is no field that can be stated for all versions; there are"),
-        ({"defaults": {"compliance_approver": "dpo"}}, "is no field that can be stated for all versions"),
-        ({"defaults": {"risk_category": "High-Risk"}}, "'High-Risk' is no form of risk_category; there are prohibited"),
+        ({"value_patterns": {"risk_category": {"grave": ["x*"]}}}, "'grave' is not a form of risk_category"),
+        ({"defaults": {"lifecycle_stage": "production"}}, "is not a field that can have a default; write one of"),
+        ({"defaults": {"compliance_approver": "dpo"}}, "is not a field that can have a default"),
+        (
+            {"defaults": {"risk_category": "High-Risk"}},
+            "'High-Risk' is not a form of risk_category; write one",
+        ),
         (
             {"precedence": {"owner": ["run tag"]}, "replace_precedence": {"owner": ["run tag"]}},
-            "owner stands under both precedence and replace_precedence",
+            "owner is listed under both precedence and replace_precedence",
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_mend(written: dict[str, object], sentence: str) -> None:
+def test_a_mistake_is_reported_with_its_remedy(written: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TagMapping.model_validate(written)
     assert sentence in str(caught.value)
 
 
-def test_a_tenants_words_go_first_and_are_taken_from_where_the_default_had_them() -> None:
-    tenant = of(
+def test_a_tenants_words_take_precedence_and_are_removed_from_the_default() -> None:
+    tenant = tag_mapping(
         synonyms={"compliance_approver": ["team"]},
         values={"risk_category": {"high": ["tier-1"], "medium": ["critical"]}},
         aliases={"production": ["candidate"]},
@@ -93,12 +101,12 @@ def test_a_tenants_words_go_first_and_are_taken_from_where_the_default_had_them(
     assert "team" not in extended.synonyms["owner"]
     assert extended.values["risk_category"]["medium"][0] == "critical"
     assert "critical" not in extended.values["risk_category"]["high"]
-    assert vocabulary(extended).stage("candidate") == "production"
-    assert [place.source for place in extended.precedence["owner"]][:2] == ["run tag", "version tag"]
+    assert mapping_index(extended).stage_of_alias("candidate") == "production"
+    assert [source.source for source in extended.precedence["owner"]][:2] == ["run tag", "version tag"]
 
 
-def test_a_tenant_can_say_that_other_places_do_not_count() -> None:
-    tenant = of(replace_precedence={"owner": ["version tag", "run tag"]})
+def test_a_tenant_can_replace_the_value_sources_of_a_field() -> None:
+    tenant = tag_mapping(replace_precedence={"owner": ["version tag", "run tag"]})
     trained_by_ann = inputs(run_tags={"mlflow.user": "ann"}, model_tags={"owner": "bob"})
 
     assert normalize(trained_by_ann, default_mapping().extended_by(tenant)).record.owner is None
@@ -117,19 +125,21 @@ def test_a_tenant_can_say_that_other_places_do_not_count() -> None:
         ("risk_owner", "compliance_approver"),
     ],
 )
-def test_a_tenants_patterns_read_keys_that_are_no_synonyms_and_the_longest_counts(key: str, field: str | None) -> None:
+def test_a_tenants_key_patterns_match_unknown_keys_and_the_longest_wins(key: str, field: str | None) -> None:
     patterns = {"owner": ["*-owner"], "compliance_approver": ["risk_own*"], "risk_category": ["acme tier ?f risk"]}
 
-    meaning = vocabulary(default_mapping().extended_by(of(key_patterns=patterns))).meaning(key)
+    meaning = mapping_index(default_mapping().extended_by(tag_mapping(key_patterns=patterns))).key_meaning(key)
 
     assert (meaning.field if meaning else None) == field
 
 
-def test_a_tenants_patterns_read_values_that_are_no_known_form() -> None:
-    tenant = of(value_patterns={"risk_category": {"high": ["tier 1*"], "low": ["Tier-3*", "high*"]}})
-    words = vocabulary(default_mapping().extended_by(tenant))
+def test_a_tenants_value_patterns_match_values_of_no_known_form() -> None:
+    tenant = tag_mapping(value_patterns={"risk_category": {"high": ["tier 1*"], "low": ["Tier-3*", "high*"]}})
+    words = mapping_index(default_mapping().extended_by(tenant))
 
-    assert [words.form("risk_category", value) for value in ("Tier-1b (credit)", "tier 3", "tier 2", "high")] == [
+    assert [
+        words.normal_form("risk_category", value) for value in ("Tier-1b (credit)", "tier 3", "tier 2", "high")
+    ] == [
         "high",
         "low",
         None,
@@ -137,16 +147,16 @@ def test_a_tenants_patterns_read_values_that_are_no_known_form() -> None:
     ]
 
 
-def test_a_hostile_key_is_matched_with_a_pattern_of_many_stars_at_once() -> None:
-    words = vocabulary(of(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
+def test_a_pattern_with_many_stars_matches_a_hostile_key_in_linear_time() -> None:
+    words = mapping_index(tag_mapping(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
 
     started = time.monotonic()
-    assert words.meaning("a" * 250) is None
+    assert words.key_meaning("a" * 250) is None
     assert time.monotonic() - started < 1
 
 
-def test_what_a_tenant_states_for_all_versions_stands_only_where_mlflow_is_silent() -> None:
-    tenant = of(defaults={"regulatory_scope": "EU AI Act", "risk_category": "high"})
+def test_a_default_applies_only_where_mlflow_says_nothing() -> None:
+    tenant = tag_mapping(defaults={"regulatory_scope": "EU AI Act", "risk_category": "high"})
     mapping = default_mapping().extended_by(tenant)
 
     silent = normalize(inputs(), mapping)
@@ -157,23 +167,23 @@ def test_what_a_tenant_states_for_all_versions_stands_only_where_mlflow_is_silen
         "config",
         "mapping.defaults.regulatory_scope",
         "EU AI Act",
-        rule="stated in the tenant's description for all versions, not taken from MLflow",
+        rule="stated in the tenant's settings for all versions, not taken from MLflow",
     )
     assert (tagged.record.risk_category, tagged.origins["risk_category"].source) == ("low", "model tag")
     assert (silent.findings, tagged.findings) == ((), ())
 
 
-def test_a_tenant_can_give_a_question_key_another_meaning() -> None:
-    extended = default_mapping().extended_by(of(synonyms={"business_purpose": ["PII"]}))
+def test_a_tenant_can_give_a_yes_no_key_another_meaning() -> None:
+    extended = default_mapping().extended_by(tag_mapping(synonyms={"business_purpose": ["PII"]}))
 
-    meaning = vocabulary(extended).meaning("pii")
+    meaning = mapping_index(extended).key_meaning("pii")
 
     assert meaning is not None
     assert meaning.field == "business_purpose"
 
 
-def test_a_tenants_namespace_metric_and_answer_are_understood() -> None:
-    tenant = of(namespaces=["acme"], metrics=["uplift"], answers={"affirmative": ["sim"]})
+def test_a_tenants_namespace_metric_and_yes_are_understood() -> None:
+    tenant = tag_mapping(namespaces=["acme"], metrics=["uplift"], answers={"affirmative": ["sim"]})
     result = normalize(
         inputs(version_tags={"acme.owner": "ann", "uplift_week_1": "0.2", "contains_pii": "SIM"}),
         default_mapping().extended_by(tenant),
@@ -190,16 +200,16 @@ def test_extending_by_nothing_changes_nothing() -> None:
 
 
 def test_the_digest_changes_with_the_mapping_and_not_with_the_order_of_its_fields() -> None:
-    one = of(synonyms={"owner": ["a"], "risk_category": ["b"]})
+    one = tag_mapping(synonyms={"owner": ["a"], "risk_category": ["b"]})
 
-    assert one.digest() == of(synonyms={"risk_category": ["b"], "owner": ["a"]}).digest()
-    assert one.digest() != of(synonyms={"owner": ["a", "c"], "risk_category": ["b"]}).digest()
+    assert one.digest() == tag_mapping(synonyms={"risk_category": ["b"], "owner": ["a"]}).digest()
+    assert one.digest() != tag_mapping(synonyms={"owner": ["a", "c"], "risk_category": ["b"]}).digest()
     assert len(one.digest()) == 64
 
 
-def test_a_place_reads_back_from_its_own_json() -> None:
-    for place in (Place.model_validate("version tag"), Place.model_validate({"run": "user_id"})):
-        assert Place.model_validate(place.model_dump()) == place
+def test_a_value_source_round_trips_through_json() -> None:
+    for source in (ValueSource.model_validate("version tag"), ValueSource.model_validate({"run": "user_id"})):
+        assert ValueSource.model_validate(source.model_dump()) == source
 
 
 def test_no_two_default_keys_fold_to_one() -> None:

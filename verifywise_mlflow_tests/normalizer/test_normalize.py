@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.integrity import ByteChange, SeenChange
+from verifywise_mlflow.artifacts.integrity import ByteChange, DetectedChange
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
@@ -18,9 +18,9 @@ from verifywise_mlflow.artifacts.manifest import (
     RuntimeEnvironment,
 )
 from verifywise_mlflow.connector.models import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.normalizer.mapping.candidates import attributes_of
+from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
-from verifywise_mlflow.normalizer.mapping.value_sources import ATTRIBUTES
+from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
@@ -43,7 +43,7 @@ def manifest(status: ManifestStatus = "complete", *files: ArtifactFile, reason: 
     return ArtifactManifest("mlflow-artifacts:/1/r1/artifacts/model", status, reason, files, environment, "d" * 64)
 
 
-def test_everything_that_mlflow_shows_stands_in_the_record_with_its_origin() -> None:
+def test_every_field_is_filled_and_has_an_origin() -> None:
     result = normalized(
         RecordInputs(
             version=ModelVersion(
@@ -91,7 +91,7 @@ def test_everything_that_mlflow_shows_stands_in_the_record_with_its_origin() -> 
     assert (result.incomplete, result.findings) == ((), ())
 
 
-def test_a_version_of_which_nothing_is_known_has_gaps_and_no_error() -> None:
+def test_a_bare_version_has_gaps_and_no_error() -> None:
     result = normalized(inputs())
 
     filled = {field for field in FIELDS if getattr(result.record, field) is not None}
@@ -101,7 +101,7 @@ def test_a_version_of_which_nothing_is_known_has_gaps_and_no_error() -> None:
     assert (result.incomplete, result.findings) == ((), ())
 
 
-def test_the_models_description_stands_in_for_the_versions() -> None:
+def test_the_models_description_is_the_fallback_for_the_versions() -> None:
     given = RecordInputs(
         version=ModelVersion("fraud", 3, description="  "), model=RegisteredModel("fraud", description=" As *is*.\n")
     )
@@ -120,7 +120,7 @@ def test_the_models_description_stands_in_for_the_versions() -> None:
         (None, None, None),
     ],
 )
-def test_a_logged_models_run_stands_in_where_it_is_the_versions_source(
+def test_a_logged_models_run_is_the_fallback_if_it_is_the_versions_source(
     source: str | None, run_id: str | None, expected: str | None
 ) -> None:
     version = ModelVersion("fraud", 3, source=source, run_id=run_id)
@@ -129,11 +129,11 @@ def test_a_logged_models_run_stands_in_where_it_is_the_versions_source(
     assert normalized(given).record.source_run_id == expected
 
 
-def test_a_logged_model_tells_the_lineage_of_a_run_that_cannot_be_read() -> None:
+def test_a_logged_model_provides_the_lineage_of_an_unreadable_run() -> None:
     tags = {"mlflow.user": "ann", "mlflow.source.git.commit": "c0ffee", "mlflow.source.name": "train.py"}
     logged = LoggedModel("m-1", experiment_id="7", source_run_id="r9", artifact_uri="s3://b/m-1", tags=tags)
     version = ModelVersion("fraud", 3, source="models:/m-1")
-    record = normalized(RecordInputs(version=version, logged_model=logged, run_problem="404")).record
+    record = normalized(RecordInputs(version=version, logged_model=logged, run_read_error="404")).record
 
     assert (record.owner, record.code_commit, record.training_entrypoint) == ("ann", "c0ffee", "train.py")
     assert (record.experiment_id, record.artifact_uri, record.metrics) == ("7", "s3://b/m-1", None)
@@ -147,7 +147,7 @@ def test_a_logged_model_tells_the_lineage_of_a_run_that_cannot_be_read() -> None
         ({"gitCommit": "b"}, "b"),
     ],
 )
-def test_the_commit_that_mlflow_recorded_goes_before_a_tag(tags: Mapping[str, str], commit: str) -> None:
+def test_the_commit_that_mlflow_recorded_takes_precedence_over_a_tag(tags: Mapping[str, str], commit: str) -> None:
     assert (
         normalized(
             inputs(version_tags={"code_version": "z"} if commit == "a" else {}, run_tags=tags)
@@ -156,13 +156,13 @@ def test_the_commit_that_mlflow_recorded_goes_before_a_tag(tags: Mapping[str, st
     )
 
 
-def test_the_entry_point_of_a_project_goes_before_its_source() -> None:
+def test_the_entry_point_of_a_project_takes_precedence_over_its_source() -> None:
     tags = {"mlflow.source.name": "https://git/repo", "mlflow.project.entryPoint": "main"}
 
     assert normalized(inputs(run_tags=tags)).record.training_entrypoint == "main"
 
 
-def test_a_tag_names_the_data_set_where_the_run_recorded_none() -> None:
+def test_a_tag_names_the_data_set_if_the_run_recorded_none() -> None:
     result = normalized(inputs(run_tags={"training_data": " s3://b/train.parquet "}))
 
     assert result.record.dataset_reference == [
@@ -199,14 +199,14 @@ def test_a_tag_names_the_data_set_where_the_run_recorded_none() -> None:
         ],
     ],
 )
-def test_evaluation_tags_are_known_by_their_keys(key: str, is_evaluation: bool) -> None:
+def test_evaluation_tags_are_recognized_by_their_keys(key: str, is_evaluation: bool) -> None:
     expected = {key: " as written "} if is_evaluation else {}
 
     assert normalized(inputs(version_tags={key: " as written "})).record.evaluation_tags == expected
     assert normalized(inputs(run_tags={key: " as written "})).record.evaluation_tags == expected
 
 
-def test_a_versions_evaluation_tag_goes_before_its_runs() -> None:
+def test_a_versions_evaluation_tag_overrides_its_runs() -> None:
     given = inputs(
         version_tags={"eval": "new"}, run_tags={"eval": "old", "test_auc": "0.8"}, model_tags={"eval_x": "1"}
     )
@@ -214,7 +214,7 @@ def test_a_versions_evaluation_tag_goes_before_its_runs() -> None:
     assert normalized(given).record.evaluation_tags == {"eval": "new", "test_auc": "0.8"}
 
 
-def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
+def test_the_manifest_becomes_json_with_a_separate_list_of_evidence() -> None:
     card = ArtifactFile("model", "README.md", 10, "a" * 64, FileKind.MODEL_CARD)
     binary = ArtifactFile("model", "model.pkl", None, None, FileKind.MODEL, "too large")
     record = normalized(replace(inputs(), manifest=manifest("complete", card, binary))).record
@@ -259,7 +259,7 @@ def test_the_manifest_becomes_json_with_its_evidence_apart() -> None:
         ("unreachable", None, ("the artifact manifest is unreachable: a folder timed out",)),
     ],
 )
-def test_a_manifest_that_is_not_whole_makes_the_record_incomplete(
+def test_a_partial_manifest_makes_the_record_incomplete(
     status: ManifestStatus, evidence: list[object] | None, incomplete: tuple[str, ...]
 ) -> None:
     result = normalized(replace(inputs(), manifest=manifest(status, reason="a folder timed out")))
@@ -268,12 +268,12 @@ def test_a_manifest_that_is_not_whole_makes_the_record_incomplete(
     assert result.incomplete == incomplete
 
 
-def test_what_could_not_be_read_is_told_in_sentences() -> None:
+def test_read_errors_are_listed_as_sentences() -> None:
     result = normalized(
         RecordInputs(
             version=ModelVersion("fraud", 3, run_id="r1", problems=("tags could not be used: 3",)),
-            run_problem="404: no such run",
-            logged_model_problem="403",
+            run_read_error="404: no such run",
+            logged_model_read_error="403",
         )
     )
 
@@ -285,7 +285,7 @@ def test_what_could_not_be_read_is_told_in_sentences() -> None:
     )
 
 
-def test_a_run_that_was_never_asked_for_is_missing_too() -> None:
+def test_a_run_that_was_never_requested_makes_the_record_incomplete() -> None:
     given = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
 
     assert normalized(given).incomplete == ("the training run 'r1' was not read",)
@@ -307,7 +307,7 @@ def test_a_hidden_version_is_a_finding() -> None:
     assert sentences(normalized(given)) == ["a prompt tag hides this version or its model from MLflow's own search"]
 
 
-def test_every_attribute_that_a_place_may_name_is_looked_up() -> None:
+def test_every_attribute_that_a_value_source_may_name_is_looked_up() -> None:
     everything = RecordInputs(
         version=ModelVersion("fraud", 3, source="models:/m-1"),
         model=RegisteredModel("fraud"),
@@ -315,7 +315,9 @@ def test_every_attribute_that_a_place_may_name_is_looked_up() -> None:
         logged_model=LoggedModel("m-1"),
     )
 
-    assert set(attributes_of(everything)) == {(source, name) for source, names in ATTRIBUTES.items() for name in names}
+    assert set(source_attributes(everything)) == {
+        (source, name) for source, names in SOURCE_ATTRIBUTES.items() for name in names
+    }
 
 
 KEYS = TAG_TEXT | st.sampled_from(
@@ -332,7 +334,7 @@ TAGS = st.dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(TAGS, TAGS, TAGS, TAGS, st.lists(TAG_TEXT, max_size=3), st.none() | TAG_TEXT)
-def test_no_text_can_stop_a_version_from_becoming_a_record(
+def test_any_text_can_be_normalized(
     version_tags: dict[str, str],
     model_tags: dict[str, str],
     run_tags: dict[str, str],
@@ -361,23 +363,23 @@ def test_no_text_can_stop_a_version_from_becoming_a_record(
         assert origin.raw is None or origin.raw.strip()
 
 
-def test_an_alias_that_points_to_no_version_is_a_finding_of_each_version() -> None:
+def test_a_dangling_alias_is_a_finding_of_each_version() -> None:
     given = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
 
     assert sentences(normalized(given)) == ["the model's alias 'champion' points to version 3, which does not exist"]
 
 
-def test_a_version_of_a_model_that_was_created_anew_says_so() -> None:
+def test_a_recreated_model_is_a_finding() -> None:
     given = replace(inputs(), incarnation=2)
 
     assert sentences(normalized(given)) == [
-        "the model was deleted and created anew: this version is of incarnation 2 of the name",
+        "the model was deleted and created again: this version belongs to incarnation 2 of the name",
     ]
 
 
-def test_bytes_that_changed_in_place_are_in_the_manifest_and_among_the_findings() -> None:
+def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
     change = ByteChange("changed", "model", "model.pkl", "a" * 64, "b" * 64, 10, 10)
-    seen = SeenChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    seen = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
     result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(seen,) * 12))
 
     found = result.record.artifact_manifest

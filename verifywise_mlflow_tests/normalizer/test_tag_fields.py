@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from verifywise_mlflow.connector.models import TrainingRun
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
 
@@ -34,7 +33,7 @@ def test_the_nearest_object_wins(given: RecordInputs, source: str) -> None:
     assert result.record.business_purpose == result.origins["business_purpose"].raw
 
 
-def test_the_origin_leads_back_to_the_tag_as_the_customer_wrote_it() -> None:
+def test_the_origin_has_the_tag_as_the_customer_wrote_it() -> None:
     result = normalized(inputs(run_tags={"Governance/Model-Owner": "  risk team "}))
 
     assert result.record.owner == "risk team"
@@ -62,27 +61,27 @@ def test_the_better_synonym_wins_on_one_object() -> None:
         (TrainingRun("r1", user_id="u"), "u", Origin("run", "user_id", "u")),
     ],
 )
-def test_without_an_owner_tag_the_runs_user_owns(run: TrainingRun, owner: str, origin: Origin) -> None:
+def test_the_runs_user_is_the_owner_if_no_tag_names_one(run: TrainingRun, owner: str, origin: Origin) -> None:
     result = normalized(replace(inputs(), run=run))
 
     assert (result.record.owner, result.origins["owner"]) == (owner, origin)
 
 
-def test_no_system_key_is_a_synonym() -> None:
+def test_a_system_key_is_never_a_synonym() -> None:
     tags = {"mlflow.owner": "x", "mlflow.risk": "high", "mlflow.stage": "production"}
     record = normalized(inputs(version_tags=tags, run_tags=tags)).record
 
     assert (record.owner, record.risk_category, record.lifecycle_stage) == (None, None, None)
 
 
-def test_an_unknown_value_is_kept_as_written_and_reported() -> None:
+def test_an_unknown_value_stays_as_written_and_is_reported() -> None:
     result = normalized(inputs(version_tags={"risk": " tier-1 "}, model_tags={"risk": "high"}))
 
     assert result.record.risk_category == "tier-1"
-    assert sentences(result) == ["risk_category: version tag 'risk' is 'tier-1', which is no known form"]
+    assert sentences(result) == ["risk_category: version tag 'risk' is 'tier-1', which is not a known form"]
 
 
-def test_a_long_or_strange_value_is_shortened_and_escaped_in_the_finding_only() -> None:
+def test_a_long_or_strange_value_is_truncated_and_escaped_in_the_finding_only() -> None:
     value = "\x00\ud800" + "x" * 100_000
     result = normalized(inputs(version_tags={"risk": value}))
 
@@ -91,16 +90,16 @@ def test_a_long_or_strange_value_is_shortened_and_escaped_in_the_finding_only() 
     assert len(result.findings[0].sentence) < 200
 
 
-def test_contradicting_tags_are_a_finding() -> None:
+def test_conflicting_tags_are_a_finding() -> None:
     result = normalized(inputs(version_tags={"risk": "Low"}, run_tags={"risk_level": "HIGH"}))
 
     assert result.record.risk_category == "low"
     assert sentences(result) == [
-        "risk_category: version tag 'risk' says low and was taken, but run tag 'risk_level' says high",
+        "risk_category: version tag 'risk' says low and was used, but run tag 'risk_level' says high",
     ]
 
 
-SAID_IN_TWO_WAYS = {
+CONFLICTING_VALUES = {
     "risk_category": ("risk", "high", "low"),
     "data_sensitivity": ("data_classification", "public", "personal"),
     "privacy_assessment_status": ("dpia", "completed", "expired"),
@@ -109,18 +108,18 @@ SAID_IN_TWO_WAYS = {
 
 
 @pytest.mark.parametrize("field", NORMAL_FORMS)
-def test_a_conflict_about_any_field_with_normal_forms_names_both_places(field: str) -> None:
-    key, of_version, of_run = SAID_IN_TWO_WAYS[field]
+def test_a_conflict_about_any_field_with_normal_forms_names_both_sources(field: str) -> None:
+    key, of_version, of_run = CONFLICTING_VALUES[field]
 
-    (found,) = normalized(inputs(version_tags={key: of_version}, run_tags={key: of_run})).findings
+    (finding,) = normalized(inputs(version_tags={key: of_version}, run_tags={key: of_run})).findings
 
-    assert (found.kind, found.field) == ("ambiguous stage" if field == "lifecycle_stage" else "conflict", field)
-    assert found.sentence == (
-        f"{field}: version tag '{key}' says {of_version} and was taken, but run tag '{key}' says {of_run}"
+    assert (finding.kind, finding.field) == ("ambiguous stage" if field == "lifecycle_stage" else "conflict", field)
+    assert finding.sentence == (
+        f"{field}: version tag '{key}' says {of_version} and was used, but run tag '{key}' says {of_run}"
     )
 
 
-def test_two_ways_to_write_one_value_are_no_contradiction() -> None:
+def test_two_spellings_of_one_value_are_not_a_conflict() -> None:
     assert normalized(inputs(version_tags={"risk": "High-Risk"}, run_tags={"risk": "high risk"})).findings == ()
 
 
@@ -139,7 +138,7 @@ def test_two_ways_to_write_one_value_are_no_contradiction() -> None:
         ({"pii": "names and addresses"}, "names and addresses"),
     ],
 )
-def test_a_key_can_ask_a_question(tags: dict[str, str], sensitivity: str | None) -> None:
+def test_a_key_can_be_answered_with_yes_or_no(tags: dict[str, str], sensitivity: str | None) -> None:
     assert normalized(inputs(version_tags=tags)).record.data_sensitivity == sensitivity
 
 

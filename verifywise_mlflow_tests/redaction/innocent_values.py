@@ -1,4 +1,4 @@
-"""Keys and values as registries hold them, that look like secrets to whoever goes by randomness or by single words."""
+"""Keys and values from registries that look like secrets if judged by randomness or by single words."""
 
 from __future__ import annotations
 

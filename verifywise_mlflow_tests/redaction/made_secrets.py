@@ -1,6 +1,6 @@
-"""Secrets of many kinds, made up anew in each run and put together from pieces: none stands in this repository.
+"""Fake secrets of many kinds, generated in each run from pieces: none is stored in this repository.
 
-Each comes with the key it may stand under, the text, and the part of it that must not be kept.
+Each has a key, a text, and the part of the text that must be redacted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UPPER = string.ascii_uppercase
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One secret in its surroundings."""
+    """One secret with its context."""
 
     name: str
     text: str
@@ -28,10 +28,13 @@ class Made:
 
 
 def some(length: int, alphabet: str = LETTERS + DIGITS) -> str:
-    """Return random signs; at least one digit and one letter where the alphabet has both, as real tokens do."""
+    """Return random characters; at least one digit and one letter if the alphabet has both, as in real tokens."""
     while True:
         made = "".join(secrets.choice(alphabet) for _ in range(length))
-        has_digit, has_letter = any(sign in DIGITS for sign in made), any(sign in LETTERS for sign in made)
+        has_digit, has_letter = (
+            any(character in DIGITS for character in made),
+            any(character in LETTERS for character in made),
+        )
         if length < 8 or alphabet in (DIGITS, LETTERS, UPPER) or (has_digit and has_letter):
             return made
 

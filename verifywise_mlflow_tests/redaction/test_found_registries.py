@@ -1,6 +1,6 @@
-"""Registries that strangers made hold no secret, and none is seen in them.
+"""Real registries contain no secret, and none is reported in them.
 
-They are not part of this repository, so this story is told only where ``../shared/registries`` lies.
+They are not part of this repository: the test runs only if ``../shared/registries`` exists.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.redaction.settings import Minimisation
-from verifywise_mlflow.redaction.text_redactor import Redactor
+from verifywise_mlflow.redaction.settings import RedactionSettings
+from verifywise_mlflow.redaction.text_redactor import TextRedactor
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
 
-pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries beside this checkout")
+pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries next to this checkout")
 
 
 def texts_in(registry: Path) -> Iterator[tuple[str, str]]:
@@ -26,10 +26,10 @@ def texts_in(registry: Path) -> Iterator[tuple[str, str]]:
         connection.row_factory = sqlite3.Row
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for row in connection.execute(f'SELECT * FROM "{table}"'):
-                told = {column: row[column] for column in row.keys()}  # noqa: SIM118  # a row iterates over its values
-                for column, value in told.items():
+                values = {column: row[column] for column in row.keys()}  # noqa: SIM118  # a row iterates over its values
+                for column, value in values.items():
                     if isinstance(value, str):
-                        yield str(told.get("key", column)) if column == "value" else column, value
+                        yield str(values.get("key", column)) if column == "value" else column, value
         connection.close()
     for file in registry.rglob("*"):
         if file.is_file() and file.suffix not in (".db", ".pkl"):
@@ -38,10 +38,10 @@ def texts_in(registry: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["regression-gates", "missing-run", "iris-logged-models"])
 def test_nothing_is_redacted_in_a_real_registry(name: str) -> None:
-    redactor = Redactor(Minimisation())
+    redactor = TextRedactor(RedactionSettings())
     read = list(texts_in(REGISTRIES / name))
 
-    redacted = [(key, value) for key, value in read if redactor.value(redactor.scope(key), value)]
+    redacted = [(key, value) for key, value in read if redactor.redact(redactor.scope(key), value)]
 
     assert len(read) > 30
     assert redacted == []

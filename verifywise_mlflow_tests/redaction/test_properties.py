@@ -1,4 +1,4 @@
-"""What must hold for every text."""
+"""Properties of redaction that hold for every text."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.connector.models import DatasetInput, TrainingRun
-from verifywise_mlflow.redaction.entity_redactor import Minimiser
-from verifywise_mlflow.redaction.settings import Minimisation
-from verifywise_mlflow.redaction.spans import Span, without
-from verifywise_mlflow.redaction.text_redactor import Redactor
+from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
+from verifywise_mlflow.redaction.settings import RedactionSettings
+from verifywise_mlflow.redaction.spans import Span, apply_redactions
+from verifywise_mlflow.redaction.text_redactor import TextRedactor
 from verifywise_mlflow_tests.redaction.made_secrets import made_secrets
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # NUL and lone surrogates, too
 HARMLESS = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters="=:-+@0123456789"))
-"""Without the signs that bind a secret to its name, and without digits, which all tokens have."""
+"""Without the characters that connect a secret with its name, and without digits, which all tokens contain."""
 
 SECRETS = [made.secret for made in made_secrets() if made.secret == made.text and made.key == "note"]
 
 
 @given(HARMLESS, HARMLESS)
 @example("a\x00b", "\ud800 and \udfff")
-def test_a_run_without_secrets_comes_back_as_the_same_object(key: str, text: str) -> None:
+def test_a_run_without_secrets_is_returned_as_the_same_object(key: str, text: str) -> None:
     run = TrainingRun("r", params={f"x{key}x": text}, tags={text: text}, metrics={text: float("nan")}, run_name=text)
 
-    assert Minimiser(Minimisation()).training_run(run) is run
+    assert EntityRedactor(RedactionSettings()).training_run(run) is run
 
 
 @given(ANY_TEXT, ANY_TEXT, st.sampled_from(SECRETS))
-def test_a_token_is_found_in_any_company(before: str, after: str, token: str) -> None:
-    redactor = Redactor(Minimisation())
+def test_a_token_is_redacted_in_any_context(before: str, after: str, token: str) -> None:
+    redactor = TextRedactor(RedactionSettings())
 
-    taken = redactor.value(redactor.scope("note"), f"{before} {token} {after}")
+    redacted = redactor.redact(redactor.scope("note"), f"{before} {token} {after}")
 
-    assert taken is not None
-    assert token not in taken.text
+    assert redacted is not None
+    assert token not in redacted.text
 
 
 @given(ANY_TEXT)
-def test_any_text_can_be_read_under_any_settings(text: str) -> None:
-    settings = Minimisation.model_validate(
+def test_redaction_accepts_any_text_and_is_idempotent(text: str) -> None:
+    settings = RedactionSettings.model_validate(
         {
             "tags": {"allow": ["a*"], "deny": ["[!b]?"]},
             "personal_data": {"redact": ["email", "phone", "iban", "card", "ip_address"], "patterns": {"e": "E[0-9]+"}},
@@ -50,22 +50,22 @@ def test_any_text_can_be_read_under_any_settings(text: str) -> None:
     dataset = DatasetInput(text, None, None, text, None)
     run = TrainingRun("r", params={text: text}, tags={text: text}, datasets=(dataset,), problems=(text,))
 
-    once = Minimiser(settings).training_run(run)
+    once = EntityRedactor(settings).training_run(run)
 
-    again = Minimiser(settings).training_run(replace(once, redactions=()))
+    again = EntityRedactor(settings).training_run(replace(once, redactions=()))
     assert (again.params, again.datasets, again.problems) == (once.params, once.datasets, once.problems)
 
 
 @given(ANY_TEXT, st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=6))
-def test_what_no_span_covers_stays_letter_by_letter(text: str, places: list[tuple[int, int]]) -> None:
+def test_text_outside_the_spans_stays_unchanged(text: str, places: list[tuple[int, int]]) -> None:
     spans = [
         Span(start, min(start + length, len(text)), "secret", "x") for start, length in places if start < len(text)
     ]
     covered = {position for span in spans for position in range(span.start, span.end)}
 
-    left, joined = without(text, spans)
+    redacted, merged = apply_redactions(text, spans)
 
-    for span in reversed(joined):  # the marks, from the last on
+    for span in reversed(merged):
         assert span.end > span.start
-    pieces = "".join(sign for position, sign in enumerate(text) if position not in covered)
-    assert len(left) == len(pieces) + len(joined) * len("[redacted: x]")
+    outside = "".join(character for position, character in enumerate(text) if position not in covered)
+    assert len(redacted) == len(outside) + len(merged) * len("[redacted: x]")

@@ -1,4 +1,4 @@
-"""What a real server says, through whole syncs: what was taken out lies nowhere in the store."""
+"""Whole syncs of a real server: a redacted secret is nowhere in the store."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from verifywise_mlflow_tests.redaction.made_secrets import HEX, some
 from verifywise_mlflow_tests.registry import Registry
 
 
-def everything(store: Store) -> str:
+def dump(store: Store) -> str:
     """Return every row of every table and view, as text."""
     with store.begin_shared() as connection:
         names = connection.scalars(
-            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'verifywise'")
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'verifywise_mlflow'")
         ).all()
         assert len(names) > 15
         return "\n".join(
-            row for name in names for row in connection.scalars(text(f"SELECT t::text FROM verifywise.{name} AS t"))
+            row
+            for name in names
+            for row in connection.scalars(text(f"SELECT t::text FROM verifywise_mlflow.{name} AS t"))
         )
 
 
@@ -41,7 +43,7 @@ def findings(store: Store, model: str) -> list[tuple[str, str]]:
     return [(finding["kind"], finding["sentence"]) for finding in found if "redacted" in finding["kind"]]
 
 
-def test_no_secret_of_a_customer_gets_into_the_store(
+def test_no_secret_reaches_the_store(
     tenant: Tenant, registry: Registry, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     canary = some(24, HEX)
@@ -70,7 +72,7 @@ def test_no_secret_of_a_customer_gets_into_the_store(
         changed_before = [row["changed_at"] for row in rows(store, "training_runs")]
         sync(tenant, store)
 
-    kept = everything(store)
+    kept = dump(store)
     assert canary not in kept + caplog.text
     assert token not in kept + caplog.text
     shown = record(store, "credit")
@@ -84,15 +86,15 @@ def test_no_secret_of_a_customer_gets_into_the_store(
     assert shown["source_artifact_uri"] == "s3://key:[redacted: password]@bucket/model"
     told = dict.fromkeys(sentence for kind, sentence in findings(store, "credit") if kind == "secret redacted")
     assert (
-        "the run's param 'db_password' held a secret (password), which is not kept: replace it, and take it out of "
-        "MLflow, where it is"
+        "the run's param 'db_password' contained a secret (password), which was redacted: replace it, and delete it "
+        "from MLflow, which still shows it"
     ) in told
     assert len(told) == 12
     assert [row["changed_at"] for row in rows(store, "training_runs")] == changed_before
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """A gateway that tells in its refusal what it would have asked the server for."""
+    """A gateway whose error message quotes a credential."""
 
     says = ""
 
@@ -104,7 +106,7 @@ class _Refusing(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_into_the_trail(store: Store) -> None:
+def test_a_secret_in_an_error_response_does_not_reach_the_audit_trail(store: Store) -> None:
     password = f"pw{some(24, HEX)}"
     handler = type("Handler", (_Refusing,), {"says": f"no route to postgresql://mlflow:{password}@db/x"})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -122,31 +124,31 @@ def test_a_server_that_refuses_the_connection_in_words_with_a_secret_gets_none_i
             fetch_newest_version_time(tenant)
         server.shutdown()
 
-    kept = everything(store)
+    kept = dump(store)
     assert "mlflow:[redacted: password]@db" in kept
     assert password not in kept + str(refused.value) + str(unread.value)
     assert "[redacted: password]" in str(unread.value)
 
 
-def test_a_sync_with_other_settings_in_between_does_not_count_as_one_with_these(
+def test_a_concurrent_sync_with_earlier_settings_does_not_count_as_a_read(
     tenant: Tenant, registry: Registry, store: Store
 ) -> None:
     registry.version("credit", run_id=registry.run(params={"reviewer": "anna@acme.example"}))
     seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
     stricter = RedactionSettings.model_validate({"personal_data": {"redact": ["email"]}})
-    with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"minimisation": stricter}), store) as after:
+    with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"redaction": stricter}), store) as after:
         for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
-            # The one that began first has its turn first, and so reads by the settings that the other has replaced.
+            # The sync that began first runs first, so it reads with the settings that the other one has replaced.
             before.run(stage)
             after.run(stage)
 
     assert after.reports[-1].progress.is_reconcile
 
 
-def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Registry, store: Store) -> None:
+def test_new_settings_apply_to_objects_that_were_read_before(tenant: Tenant, registry: Registry, store: Store) -> None:
     run_id = registry.run(params={"reviewer": "anna@acme.example"}, tags={"team": "risk"}, metrics={"accuracy": 0.9})
     registry.version("credit", run_id=run_id, tags={"owner": "anna@acme.example"})
-    # A run that has ended, in a registry too large to be read whole each time, is read at a reconcile only.
+    # A finished run is read again only at a reconcile.
     seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
     sync(seldom, store)
     assert record(store, "credit")["owner"] == "anna@acme.example"
@@ -154,8 +156,8 @@ def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Reg
     stricter = RedactionSettings.model_validate(
         {"tags": {"deny": ["team"]}, "metrics": {"allow": ["f1"]}, "personal_data": {"redact": ["email"]}}
     )
-    with_them = seldom.model_copy(update={"minimisation": stricter})
-    first, second = sync(with_them, store), sync(with_them, store)
+    with_stricter = seldom.model_copy(update={"redaction": stricter})
+    first, second = sync(with_stricter, store), sync(with_stricter, store)
 
     (run,) = rows(store, "training_runs")
     assert run["params"] == {"reviewer": "[redacted: email]"}
@@ -164,4 +166,4 @@ def test_other_settings_reach_what_was_read_before(tenant: Tenant, registry: Reg
     assert record(store, "credit")["owner"] == "[redacted: email]"
     assert {kind for kind, _ in findings(store, "credit")} == {"personal data redacted"}
     assert [run.reports[2].progress.is_reconcile for run in (first, second)] == [True, False]
-    assert len([row for row in rows(store, "adoptions") if row["kind"] == "minimisation"]) == 2
+    assert len([row for row in rows(store, "config_versions") if row["kind"] == "redaction"]) == 2

@@ -1,4 +1,4 @@
-"""What a tenant may write under ``minimisation``."""
+"""The settings under ``redaction`` in tenants.yaml."""
 
 from __future__ import annotations
 
@@ -6,53 +6,58 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.redaction.settings import Minimisation
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.redaction.settings import RedactionSettings
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import load_tenants
 
 
-def described(tmp_path: Path, minimisation: str) -> Path:
+def tenants_file(tmp_path: Path, redaction: str) -> Path:
     path = tmp_path / "tenants.yaml"
-    path.write_text(f"tenants: {{acme: {{tracking_uri: 'http://x', minimisation: {minimisation}}}}}")
+    path.write_text(f"tenants: {{acme: {{tracking_uri: 'http://x', redaction: {redaction}}}}}")
     return path
 
 
 @pytest.mark.parametrize(
-    ("written", "field", "mend"),
+    ("written", "field", "remedy"),
     [
-        ("{tags: {deny: ['']}}", "minimisation.tags.deny.0", "write a key, or a part of it with *"),
-        ("{tags: {denied: [a]}}", "minimisation.tags.denied", "there is no such field"),
-        ("{personal_data: {redact: [mail]}}", "minimisation.personal_data.redact.0", "there are email, phone, iban"),
-        ("{personal_data: {patterns: {id: '('}}}", "minimisation.personal_data.patterns.id", "missing )"),
-        ("{personal_data: {patterns: {id: '(a)\\1'}}}", "minimisation.personal_data.patterns.id", "no pattern as RE2"),
-        ("{personal_data: {patterns: {id: 'a*'}}}", "minimisation.personal_data.patterns.id", "found in every text"),
+        ("{tags: {deny: ['']}}", "redaction.tags.deny.0", "write a key, or a part of it with *"),
+        ("{tags: {denied: [a]}}", "redaction.tags.denied", "there is no such field"),
+        ("{personal_data: {redact: [mail]}}", "redaction.personal_data.redact.0", "write one of email, phone, iban"),
+        ("{personal_data: {patterns: {id: '('}}}", "redaction.personal_data.patterns.id", "missing )"),
+        (
+            "{personal_data: {patterns: {id: '(a)\\1'}}}",
+            "redaction.personal_data.patterns.id",
+            "not a valid RE2",
+        ),
+        ("{personal_data: {patterns: {id: 'a*'}}}", "redaction.personal_data.patterns.id", "matches every text"),
         (
             "{personal_data: {patterns: {email: 'a'}}}",
-            "minimisation.personal_data.patterns",
-            "a kind that there is already",
+            "redaction.personal_data.patterns",
+            "is a built-in kind",
         ),
-        ("{secrets: {redact: perhaps}}", "minimisation.secrets.redact", "valid boolean"),
+        ("{secrets: {redact: perhaps}}", "redaction.secrets.redact", "valid boolean"),
     ],
 )
-def test_what_cannot_be_used_is_said_with_the_field_and_the_mend(
-    tmp_path: Path, written: str, field: str, mend: str
+def test_an_invalid_setting_is_reported_with_its_field_and_the_remedy(
+    tmp_path: Path, written: str, field: str, remedy: str
 ) -> None:
     with pytest.raises(TenantsFileError) as error:
-        load_tenants(described(tmp_path, written))
+        load_tenants(tenants_file(tmp_path, written))
 
     assert f"tenant 'acme', {field}" in str(error.value)
-    assert mend in str(error.value)
+    assert remedy in str(error.value)
 
 
-def test_a_tenant_that_says_nothing_has_secrets_redacted_and_no_personal_data(tmp_path: Path) -> None:
-    settings = load_tenants(described(tmp_path, "{}"))["acme"].minimisation
+def test_by_default_secrets_are_redacted_and_personal_data_is_not(tmp_path: Path) -> None:
+    settings = load_tenants(tenants_file(tmp_path, "{}"))["acme"].redaction
 
     assert settings.secrets.redact
     assert settings.personal_data.redact == ()
     assert settings.tags.allow is None
 
 
-def test_settings_that_say_the_same_have_one_digest_and_others_another() -> None:
-    same = Minimisation.model_validate({"tags": {"deny": ()}})
+def test_the_digest_depends_on_the_settings_alone() -> None:
+    same = RedactionSettings.model_validate({"tags": {"deny": ()}})
 
-    assert Minimisation().digest() == same.digest()
-    assert Minimisation().digest() != Minimisation.model_validate({"tags": {"deny": ("a",)}}).digest()
+    assert RedactionSettings().digest() == same.digest()
+    assert RedactionSettings().digest() != RedactionSettings.model_validate({"tags": {"deny": ("a",)}}).digest()

@@ -1,1 +1,1 @@
-"""The tag mapping: which keys and words of a customer stand for which field and value."""
+"""The tag mapping: which keys and values of a customer stand for which field and normal form."""

@@ -1,7 +1,7 @@
-"""Normal forms: what `High-Risk`, `HIGH` and `high risk` have in common.
+"""Normalization of values: `High-Risk`, `HIGH` and `high risk` have one normal form.
 
-A value is read as a whole. After dates and filler words are taken away, what is left must be one of the known ways
-to write a form; a part of it is never enough, since `not done`, `incomplete` and `no PII` contain their opposite.
+A value is matched as a whole. Once dates and filler words are removed, the rest must be one of the known spellings of a
+form. A part of it is never enough, since `not done`, `incomplete` and `no PII` contain their opposite.
 """
 
 from __future__ import annotations
@@ -9,53 +9,44 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from verifywise_mlflow.common.globs import Globs
-from verifywise_mlflow.normalizer.mapping.dates import without_dates
-from verifywise_mlflow.normalizer.mapping.key_folding import fold, words
+from verifywise_mlflow.common.globs import GlobTable
+from verifywise_mlflow.normalizer.mapping.dates import strip_dates
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
 
-NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "risk_category": ("prohibited", "high", "limited", "medium", "low", "minimal"),
-    "data_sensitivity": ("special_category", "personal", "confidential", "internal", "public", "none"),
-    "privacy_assessment_status": ("completed", "in_progress", "not_done", "not_required", "expired"),
-    "lifecycle_stage": ("production", "staging", "development", "archived"),
-}
-"""The forms of each field that has a closed set of them. The graver one, or the one that ranks higher, first."""
-
-_LONGEST_VALUE = 200
-"""Characters. Nobody writes a category in more; a tag may hold 100,000."""
+_MAX_VALUE_LENGTH: Final = 200
+"""Characters. No category needs more; a tag may hold 100,000."""
 
 
-class Forms:
-    """The known ways to write one field's values."""
+class NormalFormReader:
+    """The known spellings of one field's normal forms."""
 
     def __init__(
         self,
-        written: Mapping[str, Sequence[str]],
+        spellings: Mapping[str, Sequence[str]],
         fillers: Collection[str] = (),
         patterns: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._patterns = Globs(patterns or {})
+        self._patterns = GlobTable(patterns or {})
         self._fillers = frozenset(map(fold, fillers))
         self._form_of: dict[str, str] = {}
-        # A form written in full goes before one that only fits once its fillers are taken away.
-        for form, ways in sorted(written.items()):
-            for way in ways:
-                self._form_of.setdefault(fold(way), form)
-        for form, ways in sorted(written.items()):
-            for way in ways:
-                self._form_of.setdefault(self._without_fillers(way), form)
+        # An exact spelling takes precedence over one that only matches once its fillers are removed.
+        for form, form_spellings in sorted(spellings.items()):
+            for spelling in form_spellings:
+                self._form_of.setdefault(fold(spelling), form)
+        for form, form_spellings in sorted(spellings.items()):
+            for spelling in form_spellings:
+                self._form_of.setdefault(self._without_fillers(spelling), form)
         self._form_of.pop("", None)
 
     def read(self, value: str) -> str | None:
-        """Return the normal form of a value, or None where it is none that is known."""
-        if len(value) > _LONGEST_VALUE:
+        """Return the normal form of a value; None if it is no known spelling."""
+        if len(value) > _MAX_VALUE_LENGTH:
             return None
-        undated = without_dates(value)
-        candidates = (fold(value), fold(undated), self._without_fillers(undated))
-        for candidate in candidates:
-            if candidate in self._form_of:
-                return self._form_of[candidate]
-        return self._patterns.match(words(value))
+        undated = strip_dates(value)
+        for folded in (fold(value), fold(undated), self._without_fillers(undated)):
+            if folded in self._form_of:
+                return self._form_of[folded]
+        return self._patterns.match(split_words(value))
 
     def _without_fillers(self, text: str) -> str:
-        return "".join(word for word in words(text) if word not in self._fillers)
+        return "".join(word for word in split_words(text) if word not in self._fillers)

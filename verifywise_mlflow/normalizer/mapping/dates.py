@@ -1,4 +1,4 @@
-"""Dates in people's words: `DPIA done 2026-03-01`, `approved Q1 2026`, and those that cannot be read for certain."""
+"""Dates in free text: `DPIA done 2026-03-01`, `approved Q1 2026`, and dates that are ambiguous."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_LONGEST_TEXT = 200
-"""Characters that are looked through for a date; a tag may hold 100,000."""
+_MAX_TEXT_LENGTH = 200
+"""Characters that are searched for a date; a tag may hold 100,000."""
 
 _MONTH = rf"(?:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
 _DATE = re.compile(
@@ -33,16 +33,16 @@ _DATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DateReading:
-    """What a text says of a date."""
+    """The date in a text."""
 
     dated: str | None = None
-    """As exact as the text is: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; null where none is certain."""
-    doubt: str | None = None
-    """Why a date that stands there could not be read; null where there is none, or it could."""
+    """As exact as the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; null if there is none for certain."""
+    problem: str | None = None
+    """Why a date in the text could not be read; null if there is none, or if it could."""
 
 
-def without_dates(text: str) -> str:
-    """Return the text with a blank in the place of each date."""
+def strip_dates(text: str) -> str:
+    """Return the text with each date replaced by a space."""
     return _DATE.sub(" ", text)
 
 
@@ -50,36 +50,38 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
     """Return the date in a text.
 
     Args:
-        text: as the customer wrote it; its first 200 characters are looked through.
-        years_alone: whether ``2026`` is a date. In free text it is as likely a part of a name.
+        text: as the customer wrote it; its first 200 characters are searched.
+        years_alone: whether ``2026`` is a date. In free text it is just as likely a part of a name.
     """
-    found = [
-        (match[0], _iso(match)) for match in _DATE.finditer(text[:_LONGEST_TEXT]) if years_alone or match["y8"] is None
+    readings = [
+        (match[0], _read_match(match))
+        for match in _DATE.finditer(text[:_MAX_TEXT_LENGTH])
+        if years_alone or match["y8"] is None
     ]
-    doubts = list(dict.fromkeys(f"{written!r} {iso.doubt}" for written, iso in found if iso.doubt))
-    dates = {iso.dated for _, iso in found}
-    if doubts:
-        return DateReading(doubt="; ".join(doubts))
+    problems = list(dict.fromkeys(f"{text!r} {reading.problem}" for text, reading in readings if reading.problem))
+    dates = {reading.dated for _, reading in readings}
+    if problems:
+        return DateReading(problem="; ".join(problems))
     if len(dates) > 1:
-        return DateReading(doubt=f"it holds several dates: {', '.join(written for written, _ in found)}")
+        return DateReading(problem=f"it contains several dates: {', '.join(text for text, _ in readings)}")
     return DateReading(dated=next(iter(dates), None))
 
 
-def _iso(match: re.Match[str]) -> DateReading:
+def _read_match(match: re.Match[str]) -> DateReading:
     if match["y1"]:
         return _day(match["y1"], int(match["m1"]), int(match["d1"]))
     if match["y2"]:
-        return _day_of_numbers(match["y2"], int(match["n1"]), int(match["n2"]))
+        return _day_in_unknown_order(match["y2"], int(match["n1"]), int(match["n2"]))
     if match["y3"]:
-        return _day(match["y3"], _number(match["m3"]), int(match["d3"]))
+        return _day(match["y3"], _month_number(match["m3"]), int(match["d3"]))
     if match["y4"]:
-        month = _number(match["m4"])
+        month = _month_number(match["m4"])
         return _day(match["y4"], month, int(match["d4"])) if match["d4"] else DateReading(f"{match['y4']}-{month:02}")
     if match["y5"] or match["y6"]:
         return DateReading(f"{match['y5'] or match['y6']}-Q{match['q5'] or match['q6']}")
     if match["y7"]:
         if not 1 <= int(match["m7"]) <= 12:
-            return DateReading(doubt="is no month")
+            return DateReading(problem="is not a month")
         return DateReading(f"{match['y7']}-{match['m7']}")
     return DateReading(match["y8"])
 
@@ -88,26 +90,26 @@ def _day(year: str, month: int, day: int) -> DateReading:
     try:
         return DateReading(date(int(year), month, day).isoformat())
     except ValueError:
-        return DateReading(doubt="is no day of the calendar")
+        return DateReading(problem="is not a calendar day")
 
 
-def _day_of_numbers(year: str, first: int, second: int) -> DateReading:
-    """Read 13/03/2026 and 03/13/2026; 01/03/2026 is January in one country and March in another."""
+def _day_in_unknown_order(year: str, first: int, second: int) -> DateReading:
+    """Read 13/03/2026 and 03/13/2026. 01/03/2026 is ambiguous: January in one country, March in another."""
     if len(year) != 4:
-        return DateReading(doubt="has no year of four digits")
-    readings = {reading.dated for reading in _possible(year, first, second)}
+        return DateReading(problem="has no four-digit year")
+    readings = {reading.dated for reading in _possible_days(year, first, second)}
     if len(readings) > 1:
-        return DateReading(doubt="can be read in two ways: write year-month-day")
-    return DateReading(readings.pop()) if readings else DateReading(doubt="is no day of the calendar")
+        return DateReading(problem="is ambiguous: write year-month-day")
+    return DateReading(readings.pop()) if readings else DateReading(problem="is not a calendar day")
 
 
-def _possible(year: str, first: int, second: int) -> Iterator[DateReading]:
+def _possible_days(year: str, first: int, second: int) -> Iterator[DateReading]:
     for day, month in ((first, second), (second, first)):
         reading = _day(year, month, day)
         if reading.dated:
             yield reading
 
 
-def _number(month: str) -> int:
-    begin = month[:3].casefold()
-    return next(number for number, name in enumerate(_MONTHS, start=1) if name.startswith(begin))
+def _month_number(month: str) -> int:
+    prefix = month[:3].casefold()
+    return next(number for number, name in enumerate(_MONTHS, start=1) if name.startswith(prefix))

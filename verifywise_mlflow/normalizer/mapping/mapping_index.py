@@ -1,120 +1,122 @@
-"""A tag mapping made ready for looking things up: built once, asked for every tag of every version."""
+"""A lookup index over a tag mapping: built once, used for every tag of every version."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import lru_cache
 
-from verifywise_mlflow.common.globs import Globs
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS, Forms
-from verifywise_mlflow.normalizer.mapping.key_folding import fold, spellings, words
-from verifywise_mlflow.normalizer.mapping.tag_mapping import Question, TagMapping
-from verifywise_mlflow.normalizer.mapping.value_sources import Place
+from verifywise_mlflow.common.globs import GlobTable, compile_globs
+from verifywise_mlflow.normalizer.mapping.canonical_values import NormalFormReader
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
+from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
+from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
 _NUMBER = re.compile(r"v?\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class KeyMeaning:
     """What a tag key stands for."""
 
     field: str
     rank: int
-    """Its place among the field's keys, or among its questions; 0 is the best."""
-    question: Question | None = None
-    """Set where the key is answered with yes or no."""
+    """Its position among the field's keys, or among its yes/no keys; 0 is the best."""
+    yes_no: YesNoKey | None = None
+    """Set if the value of the key is yes or no."""
 
 
-class Vocabulary:
+class MappingIndex:
     """What the keys, values and alias names of one tenant stand for."""
 
     def __init__(self, mapping: TagMapping) -> None:
         self._precedence = dict(mapping.precedence)
         self._namespaces = frozenset(map(fold, mapping.namespaces))
         self._meanings = dict(_meanings(mapping))
-        self._key_patterns = Globs(mapping.key_patterns)
+        self._key_patterns = GlobTable(mapping.key_patterns)
         self._last_rank = max(map(len, mapping.synonyms.values()), default=0)
         self.defaults = dict(mapping.defaults)
         self._stages = {fold(alias): stage for stage, aliases in mapping.aliases.items() for alias in aliases}
         self._qualifiers = frozenset(map(fold, mapping.alias_qualifiers))
         self._yes = frozenset(map(fold, mapping.answers.affirmative))
         self._no = frozenset(map(fold, mapping.answers.negative))
-        self._forms = {
-            field: Forms(
+        self._form_readers = {
+            field: NormalFormReader(
                 mapping.values.get(field, {}), mapping.fillers.get(field, ()), mapping.value_patterns.get(field)
             )
             for field in NORMAL_FORMS
         }
-        # A tag may tell the stage by the name of the alias; the words for tags go first.
-        self._alias_forms = Forms(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
-        self._evaluation = _evaluation_pattern(mapping)
-        # The same keys come again with every version; their number is the server's choice, hence the bound.
-        self.meaning = lru_cache(maxsize=8192)(self._meaning)
-        self.tells_of_evaluation = lru_cache(maxsize=8192)(self._tells_of_evaluation)
+        # A tag may contain the stage's alias name; the spellings for tags take precedence.
+        self._alias_reader = NormalFormReader(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
+        self._evaluation_pattern = _evaluation_pattern(mapping)
+        # The same keys recur in every version. The server decides how many there are, hence the bound.
+        self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
+        self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
 
-    def places(self, field: str) -> tuple[Place, ...]:
-        """Return where to look for a field's value, the best place first."""
+    def value_sources(self, field: str) -> tuple[ValueSource, ...]:
+        """Return the sources of a field's value, in order of precedence."""
         return self._precedence.get(field, ())
 
-    def stage(self, alias: str) -> str | None:
-        """Return the lifecycle stage that an alias stands for, ``prod-eu`` and ``champion_v2`` among them."""
+    def stage_of_alias(self, alias: str) -> str | None:
+        """Return the lifecycle stage that an alias stands for, also for ``prod-eu`` and ``champion_v2``."""
         exact = self._stages.get(fold(alias))
         if exact is not None:
             return exact
-        plain = [word for word in words(alias) if word not in self._qualifiers and not _NUMBER.fullmatch(word)]
-        return self._stages.get("".join(plain))
+        words = [word for word in split_words(alias) if word not in self._qualifiers and not _NUMBER.fullmatch(word)]
+        return self._stages.get("".join(words))
 
-    def form(self, field: str, value: str) -> str | None:
-        """Return a value's normal form; None for an unknown one, and for a field without normal forms."""
-        forms = self._forms.get(field)
-        if forms is None:
+    def normal_form(self, field: str, value: str) -> str | None:
+        """Return a value's normal form; None if it is unknown, and for a field without normal forms."""
+        reader = self._form_readers.get(field)
+        if reader is None:
             return None
-        form = forms.read(value)
+        form = reader.read(value)
         if form is None and field == "lifecycle_stage":
-            return self._alias_forms.read(value)
+            return self._alias_reader.read(value)
         return form
 
-    def answer(self, value: str) -> bool | None:
-        """Return whether a value says yes or no; None where it says neither."""
+    def parse_yes_no(self, value: str) -> bool | None:
+        """Return whether a value means yes or no; None if it is neither."""
         folded = fold(value)
         return True if folded in self._yes else False if folded in self._no else None
 
-    def _meaning(self, key: str) -> Meaning | None:
-        for spelling in spellings(key, self._namespaces):
+    def _key_meaning(self, key: str) -> KeyMeaning | None:
+        for spelling in key_spellings(key, self._namespaces):
             meaning = self._meanings.get("".join(spelling))
             if meaning is not None:
                 return meaning
-        for spelling in spellings(key, self._namespaces):
+        for spelling in key_spellings(key, self._namespaces):
             field = self._key_patterns.match(spelling)
             if field is not None:
-                return Meaning(field, self._last_rank)
+                return KeyMeaning(field, self._last_rank)
         return None
 
-    def _tells_of_evaluation(self, key: str) -> bool:
-        return any(self._evaluation.match("_".join(spelling)) for spelling in spellings(key, self._namespaces))
+    def _is_evaluation_key(self, key: str) -> bool:
+        return any(
+            self._evaluation_pattern.match("_".join(spelling)) for spelling in key_spellings(key, self._namespaces)
+        )
 
 
 @lru_cache(maxsize=64)
-def vocabulary(mapping: TagMapping) -> Vocabulary:
-    """Return the mapping's vocabulary; the same mapping is not made ready twice."""
-    return Vocabulary(mapping)
+def mapping_index(mapping: TagMapping) -> MappingIndex:
+    """Return the index of a mapping, built once per mapping."""
+    return MappingIndex(mapping)
 
 
-def _meanings(mapping: TagMapping) -> Iterable[tuple[str, Meaning]]:
+def _meanings(mapping: TagMapping) -> Iterable[tuple[str, KeyMeaning]]:
     for field, keys in mapping.synonyms.items():
         for rank, key in enumerate(keys):
-            yield fold(key), Meaning(field, rank)
-    for field, questions in mapping.questions.items():
-        # Of two questions that are both answered with yes, the graver answer counts, as NORMAL_FORMS lists them.
+            yield fold(key), KeyMeaning(field, rank)
+    for field, yes_no_keys in mapping.questions.items():
+        # If two keys of one field both say yes, the graver form counts; NORMAL_FORMS lists it first.
         forms = NORMAL_FORMS[field]
-        for key, question in questions.items():
-            yield fold(key), Meaning(field, forms.index(question.affirmative or forms[-1]), question)
+        for key, yes_no in yes_no_keys.items():
+            yield fold(key), KeyMeaning(field, forms.index(yes_no.affirmative or forms[-1]), yes_no)
 
 
 def _evaluation_pattern(mapping: TagMapping) -> re.Pattern[str]:
-    metrics = ["_".join(words(metric)) for metric in mapping.metrics]
-    globs = [*mapping.evaluation_keys, *(glob for name in metrics for glob in (name, f"{name}_*", f"*_{name}"))]
-    return re.compile("|".join(map(translate, globs)) or r"(?!)")
+    metrics = ["_".join(split_words(metric)) for metric in mapping.metrics]
+    metric_globs = [glob for name in metrics for glob in (name, f"{name}_*", f"*_{name}")]
+    return compile_globs([*mapping.evaluation_keys, *metric_globs])

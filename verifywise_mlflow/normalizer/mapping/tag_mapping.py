@@ -1,9 +1,10 @@
-"""The tag mapping: which of a customer's words stand for which of ours. The default is data, in mapping.yaml."""
+"""The tag mapping: which of a customer's keys and values stand for which of ours.
+
+The default mapping is data, in mapping.yaml.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
@@ -12,18 +13,19 @@ from typing import Annotated, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from verifywise_mlflow.normalizer.mapping.canonical_values import NORMAL_FORMS
+from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
-from verifywise_mlflow.normalizer.mapping.value_sources import DEFAULTED_FIELDS, PLACED_FIELDS, TAG_FIELDS, Place
+from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
+from verifywise_mlflow.normalizer.record import DEFAULTABLE_FIELDS, NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS
 
 
-def _text(written: object) -> object:
-    if isinstance(written, bool) or written is None:
-        raise ValueError("YAML reads yes, no, on, off, true, false and null as no text: put the word in quotes")
-    return str(written) if isinstance(written, int | float) else written
+def _text(value: object) -> object:
+    if isinstance(value, bool) or value is None:
+        raise ValueError("YAML does not read yes, no, on, off, true, false and null as text: put the word in quotes")
+    return str(value) if isinstance(value, int | float) else value
 
 
-def _comparable(word: str) -> str:
+def _has_a_letter_or_digit(word: str) -> str:
     if not fold(word):
         raise ValueError(f"{word!r} has no letter or digit to compare")
     return word
@@ -38,17 +40,17 @@ def _tag_key(key: str) -> str:
 def _one_of(known: Collection[str], what: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in known:
-            raise ValueError(f"{name!r} is no {what}; there are {', '.join(known)}")
+            raise ValueError(f"{name!r} is not a {what}; write one of {', '.join(known)}")
         return name
 
     return AfterValidator(check)
 
 
-Word = Annotated[str, BeforeValidator(_text), AfterValidator(_comparable)]
+Word = Annotated[str, BeforeValidator(_text), AfterValidator(_has_a_letter_or_digit)]
 TagKey = Annotated[Word, AfterValidator(_tag_key)]
-TagField = Annotated[str, _one_of(TAG_FIELDS, "field that tags fill")]
-PlacedField = Annotated[str, _one_of(PLACED_FIELDS, "field whose place can be chosen")]
-DefaultedField = Annotated[str, _one_of(DEFAULTED_FIELDS, "field that can be stated for all versions")]
+TagField = Annotated[str, _one_of(TAG_FIELDS, "field that tags can fill")]
+PrecedenceField = Annotated[str, _one_of(PRECEDENCE_FIELDS, "field with a precedence")]
+DefaultableField = Annotated[str, _one_of(DEFAULTABLE_FIELDS, "field that can have a default")]
 ClosedField = Annotated[str, _one_of(tuple(NORMAL_FORMS), "field with normal forms")]
 Stage = Annotated[str, _one_of(NORMAL_FORMS["lifecycle_stage"], "lifecycle stage")]
 
@@ -56,39 +58,39 @@ _Name = TypeVar("_Name", bound=str)
 _Entry = TypeVar("_Entry")
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Question(_Part):
-    """What yes and no say about a field, where a key asks a question. None: that answer says nothing."""
+class YesNoKey(_Section):
+    """A key whose value is yes or no, such as ``contains_pii``, and the form that yes and no mean. None: no meaning."""
 
     affirmative: str | None = None
     negative: str | None = None
 
 
-class Answers(_Part):
-    """Ways to write yes and no."""
+class YesNoWords(_Section):
+    """Spellings of yes and no."""
 
     affirmative: tuple[Word, ...] = ()
     negative: tuple[Word, ...] = ()
 
 
-class TagMapping(_Part):
-    """Which keys, values and alias names stand for what. mapping.yaml explains and fills each part."""
+class TagMapping(_Section):
+    """Which keys, values and alias names stand for what. mapping.yaml explains and fills each section."""
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
     key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
-    precedence: Mapping[PlacedField, tuple[Place, ...]] = Field(default_factory=dict)
-    replace_precedence: Mapping[PlacedField, tuple[Place, ...]] = Field(default_factory=dict)
-    """Places that are looked at instead of those of the mapping that this one extends, not before them."""
-    defaults: Mapping[DefaultedField, Word] = Field(default_factory=dict)
+    precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
+    replace_precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
+    """Sources that replace those of the extended mapping, instead of taking precedence over them."""
+    defaults: Mapping[DefaultableField, Word] = Field(default_factory=dict)
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
-    questions: Mapping[ClosedField, Mapping[TagKey, Question]] = Field(default_factory=dict)
-    answers: Answers = Answers()
+    questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
+    answers: YesNoWords = YesNoWords()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)
     alias_qualifiers: tuple[Word, ...] = ()
     evaluation_keys: tuple[str, ...] = ()
@@ -98,18 +100,18 @@ class TagMapping(_Part):
     def _uses_known_forms(self) -> TagMapping:
         for field, forms in (*self.values.items(), *self.value_patterns.items()):
             _check_forms(field, forms)
-        for field, stated in self.defaults.items():
+        for field, default in self.defaults.items():
             if field in NORMAL_FORMS:
-                _check_forms(field, [stated])
-        for field, questions in self.questions.items():
-            for question in questions.values():
-                _check_forms(field, filter(None, (question.affirmative, question.negative)))
+                _check_forms(field, [default])
+        for field, yes_no_keys in self.questions.items():
+            for yes_no in yes_no_keys.values():
+                _check_forms(field, filter(None, (yes_no.affirmative, yes_no.negative)))
         return self
 
     @model_validator(mode="after")
-    def _says_once_where_to_look(self) -> TagMapping:
+    def _states_each_precedence_once(self) -> TagMapping:
         if both := sorted(set(self.precedence) & set(self.replace_precedence)):
-            raise ValueError(f"{both[0]} stands under both precedence and replace_precedence: choose one")
+            raise ValueError(f"{both[0]} is listed under both precedence and replace_precedence: choose one")
         return self
 
     @model_validator(mode="after")
@@ -126,53 +128,54 @@ class TagMapping(_Part):
     def extended_by(self, other: TagMapping) -> TagMapping:
         """Return this mapping with another's entries before its own.
 
-        What the other says a word stands for holds: the word is taken out wherever this mapping had it.
+        The other's meaning of a word overrides this mapping's: the word is removed wherever this mapping had it.
         """
         claimed = {fold(key) for keys in (*other.synonyms.values(), *other.questions.values()) for key in keys}
         return TagMapping(
-            namespaces=_joined(other.namespaces, self.namespaces),
-            synonyms=_merged(other.synonyms, self.synonyms, claimed),
-            key_patterns=_merged(other.key_patterns, self.key_patterns, ()),
+            namespaces=_union(other.namespaces, self.namespaces),
+            synonyms=_merge(other.synonyms, self.synonyms, claimed),
+            key_patterns=_merge(other.key_patterns, self.key_patterns, ()),
             precedence={
-                field: _joined(other.precedence.get(field, ()), self.precedence.get(field, ()))
-                for field in _joined(other.precedence, self.precedence)
+                field: _union(other.precedence.get(field, ()), self.precedence.get(field, ()))
+                for field in _union(other.precedence, self.precedence)
             }
             | dict(other.replace_precedence),
             defaults={**self.defaults, **other.defaults},
             values={
-                field: _merged(other.values.get(field, {}), self.values.get(field, {}))
-                for field in _joined(other.values, self.values)
+                field: _merge(other.values.get(field, {}), self.values.get(field, {}))
+                for field in _union(other.values, self.values)
             },
             value_patterns={
-                field: _merged(other.value_patterns.get(field, {}), self.value_patterns.get(field, {}))
-                for field in _joined(other.value_patterns, self.value_patterns)
+                field: _merge(other.value_patterns.get(field, {}), self.value_patterns.get(field, {}))
+                for field in _union(other.value_patterns, self.value_patterns)
             },
-            fillers=_merged(other.fillers, self.fillers, ()),
+            fillers=_merge(other.fillers, self.fillers, ()),
             questions={
                 field: {
                     **other.questions.get(field, {}),
-                    **{key: asked for key, asked in self.questions.get(field, {}).items() if fold(key) not in claimed},
+                    **{
+                        key: yes_no for key, yes_no in self.questions.get(field, {}).items() if fold(key) not in claimed
+                    },
                 }
-                for field in _joined(other.questions, self.questions)
+                for field in _union(other.questions, self.questions)
             },
-            answers=Answers(
-                affirmative=_joined(other.answers.affirmative, self.answers.affirmative),
-                negative=_joined(other.answers.negative, self.answers.negative),
+            answers=YesNoWords(
+                affirmative=_union(other.answers.affirmative, self.answers.affirmative),
+                negative=_union(other.answers.negative, self.answers.negative),
             ),
-            aliases=_merged(other.aliases, self.aliases),
-            alias_qualifiers=_joined(other.alias_qualifiers, self.alias_qualifiers),
-            evaluation_keys=_joined(other.evaluation_keys, self.evaluation_keys),
-            metrics=_joined(other.metrics, self.metrics),
+            aliases=_merge(other.aliases, self.aliases),
+            alias_qualifiers=_union(other.alias_qualifiers, self.alias_qualifiers),
+            evaluation_keys=_union(other.evaluation_keys, self.evaluation_keys),
+            metrics=_union(other.metrics, self.metrics),
         )
 
     def digest(self) -> str:
-        """Return the SHA-256, in hex, of the mapping's canonical JSON; records made with another one are outdated."""
+        """Return the SHA-256, in hex, of the mapping's canonical JSON. Records with another digest are outdated."""
         return self._digest
 
     @cached_property
     def _digest(self) -> str:
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        return sha256_of(canonical_json(self.model_dump(mode="json")))
 
     def __hash__(self) -> int:
         return hash(self._digest)
@@ -180,31 +183,31 @@ class TagMapping(_Part):
 
 @cache
 def default_mapping() -> TagMapping:
-    """Return the mapping of mapping.yaml, which a tenant's own extends."""
+    """Return the default mapping, which a tenant's own extends."""
     text = files(__package__).joinpath("mapping.yaml").read_text(encoding="utf-8")
-    # libyaml's parser, in C, saves each process a tenth of a second over yaml.safe_load.
+    # libyaml's parser, in C, saves each process a tenth of a second compared with yaml.safe_load.
     return TagMapping.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
 def _check_forms(field: str, forms: Iterable[str]) -> None:
     for form in forms:
         if form not in NORMAL_FORMS[field]:
-            raise ValueError(f"{form!r} is no form of {field}; there are {', '.join(NORMAL_FORMS[field])}")
+            raise ValueError(f"{form!r} is not a form of {field}; write one of {', '.join(NORMAL_FORMS[field])}")
 
 
-def _joined(first: Iterable[_Entry], second: Iterable[_Entry]) -> tuple[_Entry, ...]:
+def _union(first: Iterable[_Entry], second: Iterable[_Entry]) -> tuple[_Entry, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _merged(
+def _merge(
     first: Mapping[_Name, tuple[str, ...]],
     second: Mapping[_Name, tuple[str, ...]],
     claimed: Collection[str] | None = None,
 ) -> dict[_Name, tuple[str, ...]]:
-    """Join two lists per name; ``second`` loses what is ``claimed`` (default: every word in ``first``)."""
+    """Join two lists per name; ``second`` loses the ``claimed`` words (default: every word in ``first``)."""
     if claimed is None:
         claimed = {fold(word) for words in first.values() for word in words}
     return {
-        name: _joined(first.get(name, ()), (word for word in second.get(name, ()) if fold(word) not in claimed))
-        for name in _joined(first, second)
+        name: _union(first.get(name, ()), (word for word in second.get(name, ()) if fold(word) not in claimed))
+        for name in _union(first, second)
     }

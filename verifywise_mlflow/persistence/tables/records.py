@@ -34,7 +34,7 @@ def _record_columns() -> tuple[Column[Any], ...]:
         Column("origins", Json, nullable=False),
         Column("incomplete", Json, nullable=False),
         Column("findings", Json, nullable=False),
-        time("gone_at"),
+        time("deleted_at"),
         Column("fingerprint", Text, nullable=False),
     )
 
@@ -49,14 +49,14 @@ canonical_records = Table(
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
     by_revision("canonical_records"),
     Index(
-        "canonical_records_gone",
+        "canonical_records_deleted",
         *("tenant_id", "model_name", "version_number"),
-        postgresql_where=text("gone_at IS NOT NULL"),
+        postgresql_where=text("deleted_at IS NOT NULL"),
     ),
     Index(
         "canonical_records_incomplete",
         "tenant_id",
-        postgresql_where=text("gone_at IS NULL AND incomplete <> '[]'::jsonb"),
+        postgresql_where=text("deleted_at IS NULL AND incomplete <> '[]'::jsonb"),
     ),
 )
 
@@ -69,7 +69,7 @@ canonical_record_history = Table(
     Column("sync_id", Text, nullable=False),
     *ended(),
     Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
-    Index("canonical_record_history_by_end", "tenant_id", "held_until"),
+    Index("canonical_record_history_by_end", "tenant_id", "valid_to"),
 )
 """Written by a trigger, as the other two histories are."""
 

@@ -1,0 +1,141 @@
+"""The candidates for each field's value: what the objects around one version say, in order of precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from verifywise_mlflow.normalizer.lifecycle_stage import alias_candidates
+from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
+from verifywise_mlflow.normalizer.mapping.mapping_index import KeyMeaning, MappingIndex
+from verifywise_mlflow.normalizer.mapping.precedence import Candidate
+from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource, ValueSourceKind
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, SourceKind
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+
+_SortKey: TypeAlias = tuple[int, bool, int, str]
+
+_DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
+_LOGGED_MODEL_URI: Final = "models:/m-"
+_UNKNOWN_USER: Final = "unknown"
+"""What MLflow's client writes as the user of a run that was created without one."""
+
+
+class Candidates:
+    """Everything that the objects around one version say, by field."""
+
+    def __init__(self, inputs: RecordInputs, index: MappingIndex) -> None:
+        self._index = index
+        self._attributes = source_attributes(inputs)
+        self._tags = _tags(inputs)
+        self._aliases = alias_candidates(inputs, index)
+        self._by_synonym = {source: self._candidates_by_synonym(source) for source in TAG_SOURCES}
+
+    def of(self, field: str) -> list[Candidate]:
+        """Return the candidates for a field, in the order of the mapping's precedence."""
+        return [
+            candidate for source in self._index.value_sources(field) for candidate in self._from_source(source, field)
+        ]
+
+    def _from_source(self, source: ValueSource, field: str) -> Iterator[Candidate]:
+        if source.source == "alias":
+            yield from self._aliases
+        elif source.source == "config":
+            if field in self._index.defaults:
+                default = self._index.defaults[field]
+                origin = Origin("config", f"mapping.defaults.{field}", default, rule=_DEFAULT_RULE)
+                yield Candidate(default, origin)
+        elif source.key is None:
+            yield from self._by_synonym[source.source].get(field, ())
+        elif source.source in TAG_SOURCES:
+            raw = self._tags[source.source].get(source.key, "")
+            if raw.strip():
+                yield self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw.strip())
+        else:
+            raw = self._attributes.get((source.source, source.key)) or ""
+            if raw.strip():
+                yield self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw)
+
+    def _candidates_by_synonym(self, source: ValueSourceKind) -> dict[str, list[Candidate]]:
+        """Return what the tags of one object say by any of the fields' synonyms, the best first."""
+        by_field: dict[str, list[tuple[_SortKey, Candidate]]] = {}
+        for key, raw in self._tags[source].items():
+            meaning = self._index.key_meaning(key)
+            if meaning is None or not raw.strip():
+                continue
+            ranked = self._ranked_candidate(meaning, Origin(_origin_source(source), key, raw), raw.strip())
+            if ranked is not None:
+                by_field.setdefault(meaning.field, []).append(ranked)
+        return {
+            field: [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
+            for field, ranked in by_field.items()
+        }
+
+    def _ranked_candidate(self, meaning: KeyMeaning, origin: Origin, value: str) -> tuple[_SortKey, Candidate] | None:
+        """Return a tag's candidate with its sort key among those of the same object.
+
+        A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
+        data than `data_classification: internal`, while `contains_pii: false` says less.
+        """
+        yes_no = meaning.yes_no
+        answer = None if yes_no is None else self._index.parse_yes_no(value)
+        weight = 1 if answer is None else 0 if answer else 2
+        sort_key = (weight, yes_no is not None, meaning.rank, origin.key)
+        if yes_no is None or answer is None:
+            return sort_key, self._candidate(meaning.field, origin, value)
+        form = yes_no.affirmative if answer else yes_no.negative
+        return None if form is None else (sort_key, Candidate(form, origin))
+
+    def _candidate(self, field: str, origin: Origin, value: str) -> Candidate:
+        form = self._index.normal_form(field, value)
+        is_known = form is not None or field not in NORMAL_FORMS
+        # In a text of no known form, a date could be that of anything, such as a deadline.
+        reading = (
+            read_date(value, years_alone=field in NORMAL_FORMS)
+            if FIELD_SPECS[field].may_carry_date and is_known
+            else DateReading()
+        )
+        return Candidate(
+            form or value, replace(origin, dated=reading.dated) if reading.dated else origin, is_known, reading.problem
+        )
+
+
+def _origin_source(source: ValueSourceKind) -> SourceKind:
+    return "logged model" if source == "logged model tag" else source
+
+
+def _tags(inputs: RecordInputs) -> dict[ValueSourceKind, Mapping[str, str]]:
+    return {
+        "version tag": inputs.version.tags,
+        "model tag": inputs.model.tags if inputs.model else {},
+        "run tag": inputs.run.tags if inputs.run else {},
+        "logged model tag": inputs.logged_model.tags if inputs.logged_model else {},
+    }
+
+
+def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str], str | None]:
+    """Return the values that ``value_sources.SOURCE_ATTRIBUTES`` names, of the objects that exist."""
+    version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
+    attributes: dict[tuple[ValueSourceKind, str], str | None] = {
+        ("version", "current_stage"): version.stage,
+        ("version", "deployment_job_state"): version.deployment_job_state,
+        ("version", "description"): version.description,
+        ("version", "run_id"): version.run_id,
+        ("version", "source"): version.source,
+        ("experiment", "name"): inputs.experiment_name,
+    }
+    if model:
+        attributes["model", "description"] = model.description
+    if run:
+        attributes["run", "artifact_uri"] = run.artifact_uri
+        attributes["run", "experiment_id"] = run.experiment_id
+        attributes["run", "status"] = run.status
+        attributes["run", "user_id"] = None if run.user_id == _UNKNOWN_USER else run.user_id
+    if logged_model:
+        attributes["logged model", "artifact_uri"] = logged_model.artifact_uri
+        attributes["logged model", "experiment_id"] = logged_model.experiment_id
+        # A version that was registered from another location is not the output of the logged model's run.
+        if (version.source or "").startswith(_LOGGED_MODEL_URI):
+            attributes["logged model", "source_run_id"] = logged_model.source_run_id
+    return attributes
