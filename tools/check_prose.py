@@ -1,8 +1,8 @@
 """Check the language of Markdown files and of Python comments and docstrings against tools/prose_rules.yaml.
 
 ``python tools/check_prose.py [PATH…]``; without paths, the whole repository. Exits with 1 if a phrase is found. Code in
-Markdown (fences, spans, HTML comments, link targets) is not checked, nor is a line that ends with ``<!-- prose: ok -->``
-or ``# prose: ok``.
+Markdown (fences, spans, HTML comments, link targets) is not checked, nor is a line that ends with
+``<!-- prose: ok -->`` or ``# prose: ok``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Rule:
     pattern: re.Pattern[str]
     instead: str
     exception: re.Pattern[str] | None
+    suffix: str | None
+    """Files with another suffix are exempt."""
 
 
 def load_rules(path: Path = RULES_FILE) -> list[Rule]:
@@ -42,6 +44,7 @@ def load_rules(path: Path = RULES_FILE) -> list[Rule]:
             re.compile(rf"\b(?:{rule['pattern']})\b".replace(" ", r"\s+"), re.IGNORECASE),
             rule["instead"],
             re.compile(rule["except"], re.IGNORECASE) if "except" in rule else None,
+            rule.get("only"),
         )
         for rule in yaml.safe_load(path.read_text(encoding="utf-8"))
     ]
@@ -72,6 +75,8 @@ def violations(path: Path, rules: list[Rule]) -> Iterator[str]:
     lines = text.splitlines()
     for start, part in (markdown_prose if path.suffix == ".md" else python_prose)(text):
         for rule in rules:
+            if rule.suffix not in (None, path.suffix):
+                continue
             for match in rule.pattern.finditer(part):
                 line = start + part.count("\n", 0, match.start())
                 around = part[match.start() : match.end() + 40]
