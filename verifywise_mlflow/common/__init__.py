@@ -1,1 +1,1 @@
-"""Small things that every package needs, written once."""
+"""Small building blocks without dependencies on other packages, each defined once."""

@@ -1,4 +1,4 @@
-"""We and the terminal that we run in: its Ctrl-C, its end, and the letters that it does not know."""
+"""Signals and the terminal: an orderly exit on Ctrl-C, SIGTERM or a closed terminal."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def escape_unencodable_output() -> None:
-    """A terminal that knows no umlauts is no reason to stop, nor to hide which letters there were."""
+    """Escape characters that the terminal cannot encode, instead of failing or hiding them."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
-def interruptible(*, to_the_end: bool = False) -> Iterator[None]:
-    """Let the first Ctrl-C, SIGTERM or closed terminal raise KeyboardInterrupt, so that there is one orderly way out.
+def interruptible(*, ignore_repeats: bool = False) -> Iterator[None]:
+    """Raise KeyboardInterrupt on the first Ctrl-C, SIGTERM or closed terminal, so that there is one way to exit.
 
-    What we are told to ignore, as SIGHUP under nohup, stays ignored.
+    A signal that the process ignores, such as SIGHUP under nohup, stays ignored.
 
     Args:
-        to_the_end: ignore the signals that follow, so that all that was started is stopped; otherwise the second one
-            ends the process at once. And heed SIGINT also where a shell that started us in the background has us
-            ignore it: ``kill -INT`` should work.
+        ignore_repeats: ignore the signals that follow, so that everything that was started is stopped; otherwise the
+            second signal ends the process at once. Also handle SIGINT if it is ignored, as in a process that a shell
+            started in the background: ``kill -INT`` should work.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    heeded = {
+    previous_handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    handled = {
         number: handler
-        for number, handler in before.items()
-        if handler is not signal.SIG_IGN or (to_the_end and number == signal.SIGINT)
+        for number, handler in previous_handlers.items()
+        if handler is not signal.SIG_IGN or (ignore_repeats and number == signal.SIGINT)
     }
-    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # one that is gone is none any more
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed terminal is no longer one
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        for one in heeded:
-            signal.signal(one, signal.SIG_IGN if to_the_end else signal.SIG_DFL)
+        for other in handled:
+            signal.signal(other, signal.SIG_IGN if ignore_repeats else signal.SIG_DFL)
         if number == signal.SIGHUP:
-            _leave(terminals)
+            _redirect_to_null(terminals)
         raise KeyboardInterrupt
 
-    for number in heeded:
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in heeded.items():
+        for number, handler in handled.items():
             signal.signal(number, handler)
 
 
-def _leave(terminals: list[int]) -> None:
-    """Write no more to a terminal that was closed: each try would fail, also that to say so."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def _redirect_to_null(terminals: list[int]) -> None:
+    """Stop writing to a closed terminal: each write would fail, including the error message about it."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in terminals:
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        os.dup2(null, descriptor)
+    os.close(null)

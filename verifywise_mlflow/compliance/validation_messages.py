@@ -8,6 +8,7 @@ from itertools import takewhile
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from verifywise_mlflow.common.validation_errors import correction_for
 from verifywise_mlflow.compliance.yaml_source import YamlSource
 
 Location = tuple[str | int, ...]
@@ -28,8 +29,6 @@ def validation_messages(
 
 
 _CORRECTIONS = {
-    "missing": "this field is required: add it",
-    "extra_forbidden": "there is no such field: correct its name or remove it",
     "too_short": "the list is empty: add at least one entry",
     "tuple_type": "write a list, each entry after a hyphen",
     "model_type": "write the fields here, each with its value after a colon",
@@ -61,7 +60,7 @@ def _message(head: YamlSource, rules: Sequence[tuple[YamlSource, int]], detail: 
         case ("rules", int(index), *rest) if index < len(rules):
             source, index_in_file = rules[index]
             location = ("rules", index_in_file, *rest)
-    correction = _CORRECTIONS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    correction = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
     return ": ".join([f"{source.path}:{source.line_of(location)}", *_rule_and_field(source, location), correction])
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from verifywise_mlflow.common.globs import compile_globs
+from verifywise_mlflow.common.validation_errors import correction_for, field_path
 from verifywise_mlflow.compliance.yaml_source import YamlSource, YamlSourceError, read_yaml_source
 
 
@@ -169,9 +171,9 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, .
 def _entry_errors(error: ValidationError, source: YamlSource, index: int) -> Iterator[str]:
     for detail in error.errors(include_url=False):
         line = source.line_of(("waivers", index, *detail["loc"]))
-        yield f"{source.path}:{line}: waiver {index + 1}: {waiver_error(detail['loc'], detail['msg'])}"
+        yield f"{source.path}:{line}: waiver {index + 1}: {waiver_error(detail)}"
 
 
-def waiver_error(location: tuple[int | str, ...], message: str) -> str:
+def waiver_error(detail: ErrorDetails) -> str:
     """Return what is wrong with a field of a waiver, as a sentence."""
-    return f"{'.'.join(map(str, location)) or 'the waiver'}: {message.removeprefix('Value error, ')}"
+    return f"{field_path(detail['loc']) or 'the waiver'}: {correction_for(detail['type'], detail['msg'])}"
