@@ -133,9 +133,9 @@ def open_stores(tenant: Tenant) -> ArtifactStores:
     """Return the stores that the tenant allows us to read directly. Connections are opened at the first read."""
     server = connection_settings(tenant)
     return ArtifactStores(
-        [store.place(server) for store in tenant.artifacts.stores],
+        [store.store_settings(server) for store in tenant.artifacts.stores],
         tenant.artifacts.allowed_locations,
-        file_seconds=tenant.limits.file_timeout_seconds,
+        file_timeout_seconds=tenant.limits.file_timeout_seconds,
     )
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.repositories.registry import Known, Seen
-from verifywise_mlflow.persistence.row_mapping import BATCH
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 
 T = TypeVar("T")
 
@@ -18,22 +18,22 @@ T = TypeVar("T")
 class ChangeSet(Generic[T]):
     """The listed objects whose rows have to be written."""
 
-    changed: list[Seen[T]] = field(default_factory=list)
+    changed: list[ListedObject[T]] = field(default_factory=list)
 
-    def add_if_changed(self, found: T, created_at: datetime | None, known: Known | None) -> None:
+    def add_if_changed(self, found: T, created_at: datetime | None, known: StoredObject | None) -> None:
         """Add an object that is new, different, or back after a tombstone.
 
         An object with another creation time is another object of the same name: it gets the next incarnation.
         """
         digest = fingerprint(found)
-        if known and not known.is_gone and known.fingerprint == digest:
+        if known and not known.is_deleted and known.fingerprint == digest:
             return
         incarnation = known.incarnation if known else 1
         if created_at and known and known.created_at and created_at != known.created_at:
             incarnation += 1
-        self.changed.append(Seen(found, digest, incarnation, known))
+        self.changed.append(ListedObject(found, digest, incarnation, known))
 
-    def batches(self) -> Iterator[Sequence[Seen[T]]]:
+    def batches(self) -> Iterator[Sequence[ListedObject[T]]]:
         """Yield the objects in batches of one transaction each."""
-        for start in range(0, len(self.changed), BATCH):
-            yield self.changed[start : start + BATCH]
+        for start in range(0, len(self.changed), BATCH_SIZE):
+            yield self.changed[start : start + BATCH_SIZE]

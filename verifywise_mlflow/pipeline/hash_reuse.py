@@ -15,7 +15,7 @@ from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.repositories.manifests import DueManifest, KeptManifest
+from verifywise_mlflow.persistence.repositories.manifests import PendingManifest, StoredManifest
 
 
 def is_settled(
@@ -31,7 +31,7 @@ def is_settled(
             return False
 
 
-def reusable_hashes(location: ModelLocation, stored: KeptManifest) -> Mapping[str, FileHash]:
+def reusable_hashes(location: ModelLocation, stored: StoredManifest) -> Mapping[str, FileHash]:
     """Return the hashes of a model's files, by path below the root that they are read from."""
     folder = f"{location.path}/" if isinstance(location, RunFiles) and location.path else ""
     return {
@@ -42,7 +42,11 @@ def reusable_hashes(location: ModelLocation, stored: KeptManifest) -> Mapping[st
 
 
 def detect_integrity_events(
-    due: DueManifest, version: ModelVersion, run: TrainingRun | None, manifest: ArtifactManifest, stored: KeptManifest
+    due: PendingManifest,
+    version: ModelVersion,
+    run: TrainingRun | None,
+    manifest: ArtifactManifest,
+    stored: StoredManifest,
 ) -> list[IntegrityEvent]:
     """Return the files whose bytes changed since the previous read, although the version did not change.
 
@@ -58,7 +62,7 @@ def detect_integrity_events(
     ]
 
 
-def predates_version(version: ModelVersion, stored: KeptManifest) -> bool:
+def predates_version(version: ModelVersion, stored: StoredManifest) -> bool:
     """Return whether the manifest is older than the version: it belongs to another one of this name and number."""
     return version.created_at is not None and stored.read_at < version.created_at
 

@@ -11,17 +11,19 @@ from datetime import datetime
 
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
-from verifywise_mlflow.persistence.repositories.registry import Entombed, ListedVersion, Seen
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion, Tombstone
 
 
-def model_events(change: Seen[RegisteredModel], previous_model: RegisteredModel | None) -> Iterator[LifecycleEvent]:
+def model_events(
+    change: ListedObject[RegisteredModel], previous_model: RegisteredModel | None
+) -> Iterator[LifecycleEvent]:
     """Yield the events of a model and of its aliases since its previous read.
 
     An alias of a model that is new, or that was deleted and created again, is reported as set.
     """
-    model = change.found
+    model = change.entity
     yield from _identity_events(change, model.name, None, model.created_at)
-    before = previous_model if previous_model and not change.is_another else RegisteredModel(model.name)
+    before = previous_model if previous_model and not change.is_recreated else RegisteredModel(model.name)
     for alias in sorted({*before.aliases, *model.aliases}):
         previous, value = before.aliases.get(alias), model.aliases.get(alias)
         if previous == value or _is_unknown(previous, before) or _is_unknown(value, model):
@@ -38,7 +40,7 @@ def model_events(change: Seen[RegisteredModel], previous_model: RegisteredModel 
 
 
 def version_events(
-    change: Seen[ListedVersion], previous_version: ModelVersion | None, *, is_plain_mlflow: bool
+    change: ListedObject[ListedVersion], previous_version: ModelVersion | None, *, is_plain_mlflow: bool
 ) -> Iterator[LifecycleEvent]:
     """Yield the events of a version since its previous read: stage, status, deployment job.
 
@@ -50,10 +52,10 @@ def version_events(
         previous_version: the version as it was read before.
         is_plain_mlflow: whether the server updates its times as MLflow does. Databricks does not promise that.
     """
-    version = change.found.version
+    version = change.entity.version
     name, number, incarnation = version.model_name, version.version_number, change.incarnation
     yield from _identity_events(change, name, number, version.created_at)
-    known = previous_version if previous_version and not change.is_another else None
+    known = previous_version if previous_version and not change.is_recreated else None
     before = known or ModelVersion(name, number, status=version.status)
     if _has_changed(before.stage, before, version.stage, version):
         happened_at = _transition_time(known, version) if known and is_plain_mlflow else None
@@ -79,18 +81,21 @@ def version_events(
         )
 
 
-def tombstone_event(entombed: Entombed) -> LifecycleEvent:
+def tombstone_event(entombed: Tombstone) -> LifecycleEvent:
     """Return the event of an object that was deleted. MLflow does not say when that was."""
     return LifecycleEvent(EventKind.DISAPPEARED, entombed.model_name, entombed.version_number, entombed.incarnation)
 
 
 def _identity_events(
-    change: Seen[RegisteredModel] | Seen[ListedVersion], name: str, number: int | None, created_at: datetime | None
+    change: ListedObject[RegisteredModel] | ListedObject[ListedVersion],
+    name: str,
+    number: int | None,
+    created_at: datetime | None,
 ) -> Iterator[LifecycleEvent]:
-    known, incarnation = change.known, change.incarnation
+    known, incarnation = change.stored, change.incarnation
     if known is None:
         yield LifecycleEvent(EventKind.FIRST_SEEN, name, number, incarnation, happened_at=created_at)
-    elif change.is_another:
+    elif change.is_recreated:
         yield LifecycleEvent(
             EventKind.RECREATED,
             name,
@@ -100,7 +105,7 @@ def _identity_events(
             value=_text(created_at),
             happened_at=created_at,
         )
-    elif known.is_gone:
+    elif known.is_deleted:
         yield LifecycleEvent(EventKind.REAPPEARED, name, number, incarnation)
 
 

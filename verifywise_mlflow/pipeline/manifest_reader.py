@@ -23,9 +23,9 @@ from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSo
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests, registry, tracked_objects
-from verifywise_mlflow.persistence.repositories.manifests import DueManifest, ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, RehashBefore
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
-from verifywise_mlflow.persistence.row_mapping import entity
+from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
@@ -44,25 +44,27 @@ class ReadingTools:
 class LinkedVersion:
     """A version whose manifest is due, with its run, its logged model and the location of its files."""
 
-    due: DueManifest
+    due: PendingManifest
     version: ModelVersion
     run: TrainingRun | None
     logged_model: LoggedModel | None
     location: ModelLocation
 
 
-def link_version(context: StageContext, due: DueManifest) -> LinkedVersion:
+def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
     """Return a version with the stored objects that say where its files are."""
     with context.begin() as session:
-        version = registry.version_at(session, *due.key)
+        version = registry.version_by_key(session, *due.key)
         assert version is not None  # it was due a moment ago, and no sync deletes rows
         runs = tracked_objects.rows_by_id(session, RUNS, [due.run_id] if due.run_id else [])
         models = tracked_objects.rows_by_id(
             session, LOGGED_MODELS, [due.logged_model_id] if due.logged_model_id else []
         )
-        run = next((entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
-        model = next((entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
-        location = locate_files(version, run, model, lambda name, number: registry.version_at(session, name, number))
+        run = next((to_entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
+        model = next((to_entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
+        location = locate_files(
+            version, run, model, lambda name, number: registry.version_by_key(session, name, number)
+        )
     return LinkedVersion(due, version, run, model, location)
 
 
@@ -103,7 +105,7 @@ class ManifestReader:
         self._tools = tools
         self._roots: dict[str, _Root] = {}
 
-    def read(self, linked: LinkedVersion) -> ReadManifest:
+    def read(self, linked: LinkedVersion) -> ManifestReadResult:
         """Read the files of a version and build its manifest.
 
         Raises:
@@ -137,8 +139,8 @@ class ManifestReader:
             trusted=self._tools.trusted_signers,
         )
         has_reused_hashes = roots.model is not None and roots.model.cached.has_reused_hashes
-        return ReadManifest(
-            due=linked.due,
+        return ManifestReadResult(
+            pending=linked.due,
             manifest=manifest,
             fingerprint=fingerprint(manifest),
             retry=any(root.source.has_retryable_failure for root in (roots.model, roots.run) if root),
@@ -167,7 +169,7 @@ class ManifestReader:
         if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
             return None
         with self._context.begin() as session:
-            stored = manifests.kept_at(session, location.uri, since=rehash_before(self._context).production)
+            stored = manifests.newest_at_location(session, location.uri, since=rehash_before(self._context).production)
         if stored is None or not is_settled(location, linked.run, linked.logged_model, stored.read_at):
             return None
         roots.model.cached.reuse_hashes(reusable_hashes(location, stored))

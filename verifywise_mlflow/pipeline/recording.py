@@ -12,8 +12,8 @@ from typing import TypeVar
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
-from verifywise_mlflow.persistence.repositories.registry import Entombed
-from verifywise_mlflow.persistence.row_mapping import BATCH
+from verifywise_mlflow.persistence.repositories.registry import Tombstone
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.lifecycle_events import tombstone_event
@@ -39,15 +39,15 @@ def record_removals(
     context: StageContext,
     progress: Progress,
     removal: RemovalDecision[K],
-    entomb: Callable[[TenantSession, Sequence[K]], list[Entombed]],
+    entomb: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
 ) -> None:
     """Write tombstones for deleted objects and record each; record who accepted a large loss, too."""
-    for start in range(0, len(removal.deleted), BATCH):
+    for start in range(0, len(removal.deleted), BATCH_SIZE):
         with context.begin() as session:
             if start == 0 and removal.accepted_loss:
                 reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
                 audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
-            entombed = entomb(session, removal.deleted[start : start + BATCH])
+            entombed = entomb(session, removal.deleted[start : start + BATCH_SIZE])
             record_events(context, session, progress, map(tombstone_event, entombed))
     progress.removed = len(removal.deleted)
     progress.notes += map(Note, removal.notes)

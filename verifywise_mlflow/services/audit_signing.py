@@ -1,4 +1,4 @@
-"""Signs how far a tenant's trail has come, with the key that the environment refers to."""
+"""Signs the head of a tenant's audit trail as a checkpoint, with the key that the environment refers to."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.secrets import SecretReference
 
 SIGNING_KEY_VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
-"""Holds a reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""
+"""A reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""
 
 
 def signing_key() -> SigningKey | None:
-    """Return the key; nothing, if there is to be none.
+    """Return the signing key; None if none is configured.
 
     Raises:
-        SecretUnavailableError: the variable is set, but there is no such key behind it.
+        SecretUnavailableError: the variable is set, but it does not refer to a usable key.
     """
-    written = os.environ.get(SIGNING_KEY_VARIABLE)
-    if not written:
+    reference = os.environ.get(SIGNING_KEY_VARIABLE)
+    if not reference:
         return None
     try:
-        return SigningKey.from_pem(SecretReference(written).resolve().encode())
+        return SigningKey.from_pem(SecretReference(reference).resolve().encode())
     except ValidationError:
-        # It may be the very key.
+        # The message does not quote the value: it may be the key itself.
         raise SecretUnavailableError(
-            f"{SIGNING_KEY_VARIABLE} has to be a reference to a key, env:NAME or file:/absolute/path, not the key itself"
+            f"{SIGNING_KEY_VARIABLE} must be a reference to a key, env:NAME or file:/absolute/path, not the key"
         ) from None
     except SecretUnavailableError as error:
         raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: {error}") from None
     except InvalidKeyError as error:
-        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: what {written} refers to cannot sign: {error}") from None
+        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: {reference} is not a signing key: {error}") from None
 
 
 def sign_chain_head(session: TenantSession, key: SigningKey, now: datetime) -> Checkpoint | None:
-    """Sign the end of the tenant's chain, and keep that beside it; nothing, if there is no chain."""
+    """Sign the head of the tenant's hash chain and store the checkpoint; None if the chain is empty."""
     head = audit_log.head(session)
     if head is None:
         return None

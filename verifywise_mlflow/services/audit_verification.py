@@ -1,4 +1,4 @@
-"""Verifies tenants' audit trails from the database, as ``verifywise-mlflow audit verify`` does for one."""
+"""Verifies tenants' audit trails from the database, as ``verifywise-mlflow audit verify`` does for one tenant."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 PUBLIC_KEYS_VARIABLE = "VERIFYWISE_AUDIT_PUBLIC_KEYS"
-"""Paths of PEM files, with ``:`` between them, of all keys that ever signed. Without it, no signature is judged."""
+"""Paths of PEM files, separated by ``:``, of all keys that ever signed. Without it, signatures are not verified."""
 
 
 def public_keys() -> list[PublicKey]:
-    """Return the keys whose signatures count.
+    """Return the public keys to verify signatures with.
 
     Raises:
-        SecretUnavailableError: a file that the environment names holds none.
+        SecretUnavailableError: a configured file does not hold a public key.
     """
     paths = [Path(path) for path in os.environ.get(PUBLIC_KEYS_VARIABLE, "").split(":") if path]
     try:
@@ -31,15 +31,12 @@ def public_keys() -> list[PublicKey]:
 
 
 def verify_audit_trails(store: Store, tenant_ids: Iterable[str], keys: Sequence[PublicKey]) -> list[TrailReport]:
-    """Recompute the chains of tenants."""
+    """Recompute the hash chains of tenants and verify their checkpoints."""
     reports = []
     for tenant_id in tenant_ids:
         with store.begin(tenant_id) as session:
-            # The checkpoints first: the chain that is read after them holds all that they speak of.
-            stored, expected = (
-                audit_log.checkpoints(session),
-                audit_log.is_expected(session),
-            )
+            # Checkpoints first: a chain that is read after them contains every entry that they sign.
+            checkpoints, is_expected = audit_log.checkpoints(session), audit_log.is_expected(session)
             links = audit_log.links(session)
-            reports.append(verify_chain(tenant_id, links, stored, keys=keys, is_expected=expected))
+            reports.append(verify_chain(tenant_id, links, checkpoints, keys=keys, is_expected=is_expected))
     return reports

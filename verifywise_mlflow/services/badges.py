@@ -1,4 +1,4 @@
-"""The badge of a version or of a model, for other systems to show."""
+"""The badge of a version or of a model, with the versions and verdicts that it is derived from."""
 
 from __future__ import annotations
 
@@ -14,66 +14,85 @@ from verifywise_mlflow.persistence.session import TenantSession
 
 @dataclass(frozen=True, slots=True)
 class BadgeReport:
-    """A badge with what it is made of."""
+    """A badge and what it is derived from."""
 
     tenant: str
     model_name: str
     version_number: int | None
-    """Null: of the model."""
+    """Null for the badge of the model."""
     badge: Badge
     rule: str
-    """How the badge comes about, in a sentence."""
-    because: str | None
-    """Of a model, why these versions count."""
+    """How the badge is derived, in a sentence."""
+    selection_reason: str | None
+    """Why these versions count; null for the badge of a version."""
     counted_versions: tuple[int, ...]
     verdicts: Mapping[str, int]
-    waived: Mapping[str, int]
-    """Rule's id to how many of its open gaps are waived; the badge is the same with them and without."""
-    since: datetime | None
-    """Of a version, since when it has had this badge."""
+    waived_gaps: Mapping[str, int]
+    """Rule ID to the number of its open gaps that are waived. Waivers do not change the badge."""
+    badge_since: datetime | None
+    """Since when a version has had this badge; null for the badge of a model."""
     evaluated_at: datetime | None
-    """When that was judged last; of several versions, the earliest."""
+    """When the versions were last evaluated: the earliest of their times."""
     deleted_at: datetime | None
-    """Of a version, since when MLflow does not show it any more."""
+    """Since when MLflow no longer has the version; null while it exists, and for the badge of a model."""
 
     def svg(self) -> str:
-        """Return it as a picture."""
+        """Return the badge as an SVG image."""
         number = f" v{self.version_number}" if self.version_number is not None else ""
-        return badge_svg(f"{self.model_name}{number}", self.badge, sum(self.waived.values()))
+        return badge_svg(f"{self.model_name}{number}", self.badge, sum(self.waived_gaps.values()))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that ``badge --format json`` prints. Its keys are an interface."""
+        return {
+            "tenant": self.tenant,
+            "model_name": self.model_name,
+            "version_number": self.version_number,
+            "badge": self.badge,
+            "rule": self.rule,
+            "because": self.selection_reason,
+            "counted_versions": self.counted_versions,
+            "verdicts": self.verdicts,
+            "waived": self.waived_gaps,
+            "since": self.badge_since,
+            "evaluated_at": self.evaluated_at,
+            "gone_at": self.deleted_at,
+        }
 
 
 def badge_report(
     session: TenantSession, model_name: str, version_number: int | None, at: datetime
 ) -> BadgeReport | None:
-    """Return the badge of a version, or of a model; None where nothing was judged that it could be made of.
+    """Return the badge of a version or of a model; None if no version was evaluated that it could be derived from.
 
-    ``at`` is now: waivers that have expired by then do not count.
+    Waivers that have expired at ``at`` do not count. Pass the current time.
     """
-    versions = {one.judged.version_number: one for one in badges.badged_versions(session, model_name)}
+    versions = {version.judged.version_number: version for version in badges.badged_versions(session, model_name)}
+    version = None
     if version_number is None:
-        found = model_badge([one.judged for one in versions.values() if one.deleted_at is None])
-        if found is None:
+        of_model = model_badge([version.judged for version in versions.values() if version.deleted_at is None])
+        if of_model is None:
             return None
-        word, counted, because, rule = found.badge, found.version_numbers, found.selected_because, MODEL_RULE
+        badge, rule = of_model.badge, MODEL_RULE
+        counted, selection_reason = of_model.version_numbers, of_model.selected_because
     else:
-        one = versions.get(version_number)
-        if one is None or one.judged.badge is None:
+        version = versions.get(version_number)
+        if version is None or version.judged.badge is None:
             return None
-        word, counted, because, rule = one.judged.badge, (version_number,), None, VERSION_RULE
+        badge, rule = version.judged.badge, VERSION_RULE
+        counted, selection_reason = (version_number,), None
     tally = badges.tally(session, [(model_name, number) for number in counted], at)
-    times = [time for number in counted if (time := versions[number].evaluated_at)]
-    of_version = versions[version_number] if version_number is not None else None
+    evaluation_times = [time for number in counted if (time := versions[number].evaluated_at)]
     return BadgeReport(
         tenant=session.tenant_id,
         model_name=model_name,
         version_number=version_number,
-        badge=word,
+        badge=badge,
         rule=rule,
-        because=because,
+        selection_reason=selection_reason,
         counted_versions=counted,
         verdicts=tally.verdicts,
-        waived=tally.waived,
-        since=of_version.changed_at if of_version else None,
-        evaluated_at=min(times) if times else None,
-        deleted_at=of_version.deleted_at if of_version else None,
+        waived_gaps=tally.waived,
+        badge_since=version.changed_at if version else None,
+        evaluated_at=min(evaluation_times) if evaluation_times else None,
+        deleted_at=version.deleted_at if version else None,
     )

@@ -1,7 +1,7 @@
-"""Asks a tenant's server whether a sync would find something new, in a request or a few. Writes nothing.
+"""Polls a tenant's server for changes with a few requests, to decide whether a sync is worthwhile. Writes nothing.
 
-What comes back is compared with what the last sync has left in the store, so whatever a sync has seen already, on
-whose demand ever, is no news. News is told by a mark, so that the same news need not be told twice.
+A poll compares the response with what the last sync stored. Anything an earlier sync has stored is ignored, whatever
+triggered that sync. A change is identified by a token, so that the same change triggers only one sync.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from verifywise_mlflow.artifacts.location import parse_logged_model_id
 from verifywise_mlflow.connector.change_probes import RegistryListings, list_registry, newest_version_timestamp
-from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import registry, tenancy
-from verifywise_mlflow.persistence.repositories.registry import Known, ListedVersion
-from verifywise_mlflow.persistence.row_mapping import Key, fits
+from verifywise_mlflow.persistence.repositories.registry import ListedVersion, StoredObject
+from verifywise_mlflow.persistence.row_mapping import Key, fits_in_key
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.errors import redacted_errors
@@ -26,97 +26,101 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 CONNECT_TIMEOUT_S = 3.0
 POLL_TIMEOUT_S = 5.0
-"""MLflow answers in a tenth of a second, or in one where it hashes passwords; who hangs holds a place for so long."""
+"""MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs occupies a thread this long."""
 LISTING_TIMEOUT_S = 15.0
-"""For each page of 10,000 versions."""
+"""Per page of 10,000 versions."""
 
 
 def fetch_newest_version_time(tenant: Tenant) -> int | None:
-    """Ask for the newest version's time in milliseconds; null where the server shows no version.
+    """Return the newest update time of all versions in milliseconds; None if the server shows no version.
 
     Raises:
-        HttpError: the server could not be read. The next poll is a try anyway, so there is only one.
-        SecretUnavailableError: a credential's reference points to nothing.
+        HttpError: the server could not be read. There is no retry, because the next poll is one.
+        SecretUnavailableError: a credential cannot be resolved.
     """
     with redacted_errors(EntityRedactor(tenant.redaction)):
         return newest_version_timestamp(_probe_settings(tenant, POLL_TIMEOUT_S))
 
 
 def version_change_token(store: Store, tenant_id: str, newest: int | None) -> str | None:
-    """Return a mark of the newest version's time, unless it is the one that the last complete listing had."""
+    """Return a token for the newest version's time; None if the last complete listing had the same time."""
     with store.begin(tenant_id) as session:
-        is_noted, noted = tenancy.newest_version_time(session)
-    return None if is_noted and noted == newest else str(newest)
+        is_known, known_newest = tenancy.newest_version_time(session)
+    return None if is_known and known_newest == newest else str(newest)
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFingerprints:
-    """What both listings showed: of each object, only its fingerprint. A sync would make the same ones."""
+    """The fingerprints of all listed objects. They equal those that a sync would store."""
 
     models: Mapping[str, str]
     versions: Mapping[Key, str]
-    shows_all_models: bool
-    shows_all_versions: bool
+    has_all_models: bool
+    has_all_versions: bool
 
 
 def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
-    """Read both listings, minimised as a sync would, since what a sync keeps is what they are compared with.
+    """List models and versions, redacted as in a sync, and return their fingerprints.
 
     Raises:
         HttpError: the server could not be read.
-        SecretUnavailableError: a credential's reference points to nothing.
+        SecretUnavailableError: a credential cannot be resolved.
     """
-    minimiser = EntityRedactor(tenant.redaction)
-    with redacted_errors(minimiser):
-        shown = list_registry(_probe_settings(tenant, LISTING_TIMEOUT_S))
+    redactor = EntityRedactor(tenant.redaction)
+    with redacted_errors(redactor):
+        listings = list_registry(_probe_settings(tenant, LISTING_TIMEOUT_S))
     return _fingerprints(
         RegistryListings(
-            Listing(tuple(map(minimiser.registered_model, shown.models.rows)), shown.models.problems),
-            Listing(tuple(map(minimiser.model_version, shown.versions.rows)), shown.versions.problems),
+            Listing(tuple(map(redactor.registered_model, listings.models.rows)), listings.models.problems),
+            Listing(tuple(map(redactor.model_version, listings.versions.rows)), listings.versions.problems),
         )
     )
 
 
 def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerprints) -> str | None:
-    """Return a mark of where the listings and the store differ; null where a sync would find nothing to write.
+    """Return a token for the differences between the listings and the store; None if a sync would write nothing.
 
-    What hides among the prompts is in no plain search, so it is not missed here.
+    Models that MLflow hides among the prompts are in no plain search, so they do not count as missing.
     """
     with store.begin(tenant_id) as session:
-        models = registry.known_models(session)
-        versions = registry.known_versions(session)
+        models = registry.stored_models(session)
+        versions = registry.stored_versions(session)
         hidden_models, hidden_versions = registry.hidden_from_search(session)
     differences = [
-        *(("model", name, mark) for name, mark in listed.models.items() if _is_changed(models.get(name), mark)),
-        *(("version", *key, mark) for key, mark in listed.versions.items() if _is_changed(versions.get(key), mark)),
+        *(("model", name, digest) for name, digest in listed.models.items() if _is_changed(models.get(name), digest)),
+        *(
+            ("version", *key, digest)
+            for key, digest in listed.versions.items()
+            if _is_changed(versions.get(key), digest)
+        ),
     ]
-    if listed.shows_all_models:
-        missing = {name for name, known in models.items() if not known.is_gone} - listed.models.keys()
-        differences += (("model", name, "") for name in missing - hidden_models)
-    if listed.shows_all_versions:
-        gone = {key for key, known in versions.items() if not known.is_gone} - listed.versions.keys()
-        differences += (("version", *key, "") for key in gone - hidden_versions)
+    if listed.has_all_models:
+        missing_models = {name for name, known in models.items() if not known.is_deleted} - listed.models.keys()
+        differences += (("model", name, "") for name in missing_models - hidden_models)
+    if listed.has_all_versions:
+        missing_versions = {key for key, known in versions.items() if not known.is_deleted} - listed.versions.keys()
+        differences += (("version", *key, "") for key in missing_versions - hidden_versions)
     return fingerprint(sorted(differences, key=repr))[:16] if differences else None
 
 
-def _is_changed(known: Known | None, mark: str) -> bool:
-    return known is None or known.is_gone or known.fingerprint != mark
+def _is_changed(known: StoredObject | None, digest: str) -> bool:
+    return known is None or known.is_deleted or known.fingerprint != digest
 
 
-def _fingerprints(shown: RegistryListings) -> RegistryFingerprints:
+def _fingerprints(listings: RegistryListings) -> RegistryFingerprints:
     aliases: dict[Key, list[str]] = {}
-    for model in shown.models.rows:
+    for model in listings.models.rows:
         for alias, number in sorted(model.aliases.items()):
             aliases.setdefault((model.name, number), []).append(alias)
     return RegistryFingerprints(
-        models={model.name: _mark(model) for model in shown.models.rows if fits(model.name)},
+        models={model.name: fingerprint(model) for model in listings.models.rows if fits_in_key(model.name)},
         versions={
-            (version.model_name, version.version_number): _mark(_with_aliases(version, aliases))
-            for version in shown.versions.rows
-            if fits(version.model_name, version.run_id)
+            (version.model_name, version.version_number): fingerprint(_with_aliases(version, aliases))
+            for version in listings.versions.rows
+            if fits_in_key(version.model_name, version.run_id)
         },
-        shows_all_models=shown.models.is_complete,
-        shows_all_versions=shown.versions.is_complete,
+        has_all_models=listings.models.is_complete,
+        has_all_versions=listings.versions.is_complete,
     )
 
 
@@ -125,18 +129,14 @@ def _with_aliases(version: ModelVersion, aliases: Mapping[Key, list[str]]) -> Li
     return ListedVersion(version, aliases.get((version.model_name, version.version_number), []), logged_model_id)
 
 
-def _mark(found: RegisteredModel | ListedVersion) -> str:
-    return fingerprint(found)
-
-
-def _probe_settings(tenant: Tenant, seconds: float) -> ConnectionSettings:
+def _probe_settings(tenant: Tenant, timeout_s: float) -> ConnectionSettings:
     settings = connection_settings(tenant)
     limits = replace(
         settings.limits,
         connect_timeout_seconds=min(settings.limits.connect_timeout_seconds, CONNECT_TIMEOUT_S),
-        probe_timeout_seconds=min(settings.limits.probe_timeout_seconds, seconds),
-        request_timeout_seconds=min(settings.limits.request_timeout_seconds, seconds),
-        token_timeout_seconds=min(settings.limits.token_timeout_seconds, seconds),
+        probe_timeout_seconds=min(settings.limits.probe_timeout_seconds, timeout_s),
+        request_timeout_seconds=min(settings.limits.request_timeout_seconds, timeout_s),
+        token_timeout_seconds=min(settings.limits.token_timeout_seconds, timeout_s),
         max_attempts=1,
     )
     return replace(settings, limits=limits)

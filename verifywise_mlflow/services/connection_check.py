@@ -1,9 +1,9 @@
-"""What a tenant's server lets us read, tried out without keeping anything."""
+"""Checks what a tenant's server lets this account read. Stores nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
 from verifywise_mlflow.artifacts.location import parse_logged_model_id
@@ -23,23 +23,27 @@ Outcome = Literal["readable", "in part", "not readable", "nothing there"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One kind of thing that a sync reads, and what came of reading it."""
+    """The result of reading one kind of object that a sync reads."""
 
     subject: str
     outcome: Outcome
     detail: str
-    """In words: how many, or why not."""
+    """How many objects were read, or why not."""
     remedy: str | None = None
     """What to do about it."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that ``check --json`` prints. Its keys are an interface."""
+        return {"what": self.subject, "outcome": self.outcome, "found": self.detail, "mend": self.remedy}
 
 
 @dataclass(slots=True)
 class CheckReport:
-    """What was found."""
+    """The results of a connection check."""
 
     server: ServerInfo
     identity: str
-    """Who we are to the server."""
+    """The account, as the tenant's credentials name it."""
     models: int = 0
     versions: int = 0
     experiments: int = 0
@@ -48,16 +52,28 @@ class CheckReport:
 
     @property
     def is_readable(self) -> bool:
-        """Whether a sync would find all that there is, as far as a few requests can tell."""
-        return not any(tried.outcome in ("in part", "not readable") for tried in self.results)
+        """Whether a sync would read everything, as far as a few requests can show."""
+        return not any(result.outcome in ("in part", "not readable") for result in self.results)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that ``check --json`` prints. Its keys are an interface."""
+        return {
+            "server": asdict(self.server),
+            "identity": self.identity,
+            "models": self.models,
+            "versions": self.versions,
+            "experiments": self.experiments,
+            "requests": self.requests,
+            "tried": [result.to_json() for result in self.results],
+        }
 
 
 def check_connection(tenant: Tenant) -> CheckReport:
-    """Connect, list what a sync lists, and read some runs, one logged model, one folder and one byte of one file.
+    """Connect, list what a sync lists, and read some runs, one logged model, one directory and one byte of one file.
 
     Raises:
         HttpError: the server cannot be used at all.
-        SecretUnavailableError: a credential's reference points to nothing.
+        SecretUnavailableError: a credential cannot be resolved.
     """
     reader = open_reader(tenant)
     try:
@@ -78,77 +94,75 @@ def check_connection(tenant: Tenant) -> CheckReport:
 
 
 def _grant_remedy(server: ServerInfo) -> str:
-    # From 3.17 on prompts have a permission of their own, and a model that bears their tag hides behind it.
+    # Since MLflow 3.17, prompts have a permission of their own. It also guards models with the prompts' tag.
     prompts = " and on prompts" if server.store_type else ""
     return f"grant READ on the registered models{prompts}"
 
 
-def _check_listing(report: CheckReport, what: str, read: Callable[[], Listing[T]], mend: str) -> Sequence[T]:
+def _check_listing(report: CheckReport, subject: str, read: Callable[[], Listing[T]], remedy: str) -> Sequence[T]:
     try:
         listing = read()
     except HttpError as error:
-        report.results.append(
-            CheckResult(what, "not readable", str(error), mend if isinstance(error, ForbiddenError) else None)
-        )
+        report.results.append(_failure(subject, error, remedy))
         return ()
-    found = f"{len(listing.rows):,}"
+    count = f"{len(listing.rows):,}"
     if listing.problems:
-        report.results.append(CheckResult(what, "in part", f"{found}; {'; '.join(listing.problems[:3])}"))
+        report.results.append(CheckResult(subject, "in part", f"{count}; {'; '.join(listing.problems[:3])}"))
     elif listing.rows:
-        report.results.append(CheckResult(what, "readable", found))
+        report.results.append(CheckResult(subject, "readable", count))
     else:
-        # MLflow leaves out of a listing what the account may not read, without a word.
-        report.results.append(CheckResult(what, "nothing there", "none", f"if the server has some, {mend}"))
+        # MLflow silently omits objects that the account cannot read.
+        report.results.append(CheckResult(subject, "nothing there", "none", f"if the server has some, {remedy}"))
     return listing.rows
 
 
-def _failure(what: str, error: HttpError, mend: str) -> CheckResult:
-    # Other errors say themselves what to do.
-    return CheckResult(what, "not readable", str(error), mend if isinstance(error, ForbiddenError) else None)
+def _failure(subject: str, error: HttpError, remedy: str) -> CheckResult:
+    # The message of every other error already says what to do.
+    return CheckResult(subject, "not readable", str(error), remedy if isinstance(error, ForbiddenError) else None)
 
 
 def _check_runs(
     report: CheckReport, reader: Reader, newest: Sequence[ModelVersion], experiment_ids: Sequence[str]
 ) -> str | None:
-    """Search for the newest versions' runs, and ask for one that the search does not show; return a readable one."""
-    what = "training runs"
+    """Search for the runs of the newest versions, and request one run that is missing; return a readable run's ID."""
+    subject = "training runs"
     run_ids = list(dict.fromkeys(version.run_id for version in newest if version.run_id))[:RUNS_PAGE_SIZE]
     if not run_ids:
-        report.results.append(CheckResult(what, "nothing there", "no version names a run"))
+        report.results.append(CheckResult(subject, "nothing there", "no version names a run"))
         return None
-    mend = "grant READ on the experiments of these runs; without it, metrics, params and lineage are unknown"
+    remedy = "grant READ on the experiments of these runs; without it, metrics, params and lineage are unknown"
     try:
-        found = {run.run_id for run in reader.runs(run_ids, experiment_ids).rows}
-        missing = [run_id for run_id in run_ids if run_id not in found]
-        said = f"{len(found):,} of the {len(run_ids):,} newest that versions name"
+        readable = {run.run_id for run in reader.runs(run_ids, experiment_ids).rows}
+        missing = [run_id for run_id in run_ids if run_id not in readable]
+        detail = f"{len(readable):,} of the {len(run_ids):,} newest that versions name"
         if not missing:
-            report.results.append(CheckResult(what, "readable", said))
+            report.results.append(CheckResult(subject, "readable", detail))
         else:
-            report.results.append(_check_missing_run(reader, what, said, missing[0], mend, is_part=bool(found)))
+            report.results.append(
+                _check_missing_run(reader, subject, detail, missing[0], remedy, is_part=bool(readable))
+            )
     except HttpError as error:
-        report.results.append(
-            CheckResult(what, "not readable", str(error), mend if isinstance(error, ForbiddenError) else None)
-        )
+        report.results.append(_failure(subject, error, remedy))
         return None
-    return next((run_id for run_id in run_ids if run_id in found), None)
+    return next((run_id for run_id in run_ids if run_id in readable), None)
 
 
-def _check_missing_run(reader: Reader, what: str, said: str, run_id: str, mend: str, *, is_part: bool) -> CheckResult:
+def _check_missing_run(
+    reader: Reader, subject: str, detail: str, run_id: str, remedy: str, *, is_part: bool
+) -> CheckResult:
     outcome: Outcome = "in part" if is_part else "not readable"
     try:
         reader.run(run_id)
     except NotFoundError:
-        # Deleted for good: no permission brings it back, and the records will say so.
-        return CheckResult(
-            what, "readable" if is_part else "nothing there", f"{said}; {run_id} does not exist any more"
-        )
+        # Permanently deleted: no permission brings it back, and the records will say so.
+        outcome = "readable" if is_part else "nothing there"
+        return CheckResult(subject, outcome, f"{detail}; {run_id} no longer exists")
     except ForbiddenError as error:
-        return CheckResult(
-            what, outcome, f"{said}; {run_id}: {error}", f"{mend}. Or the run is gone: MLflow 3.17 says the same"
-        )
+        remedy = f"{remedy}. Or the run was deleted: MLflow 3.17 returns the same error"
+        return CheckResult(subject, outcome, f"{detail}; {run_id}: {error}", remedy)
     except HttpError as error:
-        return CheckResult(what, outcome, f"{said}; {run_id}: {error}")
-    return CheckResult(what, "readable", f"{said}; the others one by one, as {run_id}")
+        return CheckResult(subject, outcome, f"{detail}; {run_id}: {error}")
+    return CheckResult(subject, "readable", f"{detail}; the others one by one, such as {run_id}")
 
 
 def _check_logged_model(report: CheckReport, reader: Reader, newest: Sequence[ModelVersion]) -> str | None:
@@ -168,25 +182,27 @@ def _check_logged_model(report: CheckReport, reader: Reader, newest: Sequence[Mo
 def _check_artifacts(
     report: CheckReport, reader: Reader, run_id: str | None, model_id: str | None, *, read_bytes: bool
 ) -> None:
-    what = "artifacts"
+    subject = "artifacts"
     try:
         if model_id:
-            of, files = f"logged model {model_id}", reader.logged_model_artifacts(model_id, "")
+            owner, files = f"logged model {model_id}", reader.logged_model_artifacts(model_id, "")
         elif run_id:
-            of, files = f"run {run_id}", reader.run_artifacts(run_id, "")
+            owner, files = f"run {run_id}", reader.run_artifacts(run_id, "")
         else:
-            report.results.append(CheckResult(what, "nothing there", "neither a run nor a logged model could be read"))
+            report.results.append(
+                CheckResult(subject, "nothing there", "neither a run nor a logged model could be read")
+            )
             return
         file = next((file for file in files if not file.is_directory), None)
         if read_bytes and file:
             _read_one_byte(reader, run_id, model_id, file)
     except HttpError as error:
-        mend = "set artifacts: {manifests: false} for the tenant if they are not meant to be read"
+        remedy = "to sync without artifacts, set artifacts: {manifests: false} for the tenant"
         if isinstance(error, EndpointNotFoundError):
-            mend = "the server, or the proxy before it, does not serve artifacts: " + mend
-        report.results.append(CheckResult(what, "not readable", str(error), mend))
+            remedy = f"the server, or a proxy in front of it, does not serve artifacts: {remedy}"
+        report.results.append(CheckResult(subject, "not readable", str(error), remedy))
         return
-    report.results.append(CheckResult(what, "readable", f"{len(files):,} entries at the root of {of}"))
+    report.results.append(CheckResult(subject, "readable", f"{len(files):,} entries at the root of {owner}"))
 
 
 def _read_one_byte(reader: Reader, run_id: str | None, model_id: str | None, file: RemoteFile) -> None:

@@ -1,9 +1,10 @@
-"""How far behind tenants are, by what the store holds."""
+"""How fresh the stored data of tenants is, stage by stage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.queries.stage_timestamps import standing
@@ -14,29 +15,37 @@ from verifywise_mlflow.tenants.freshness import StageFreshness, stage_freshness
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
-def stage_ages(session: TenantSession, tenant: Tenant, now: datetime) -> list[StageFreshness]:
-    """Return how old each stage of a tenant is, in their order; none of a tenant that the store does not know yet."""
-    found = standing(session)
-    if found is None:
+class TenantFreshness(NamedTuple):
+    """The freshness of a tenant's stages."""
+
+    tenant: Tenant
+    stages: list[StageFreshness]
+    """In the order of the stages; empty if the store does not know the tenant yet."""
+    last_sync: str
+    """How the tenant's last sync ended, if a stage is stale; otherwise empty."""
+
+
+def load_stage_freshness(session: TenantSession, tenant: Tenant, now: datetime) -> list[StageFreshness]:
+    """Return the freshness of each stage of a tenant, in order; empty if the store does not know the tenant yet."""
+    timestamps = standing(session)
+    if timestamps is None:
         return []
-    gone_through = {stage.value: found.gone_through.get(stage) for stage in Stage}
-    return stage_freshness(gone_through, tenant.intervals, known_since=found.first_seen_at, now=now)
+    last_completed = {stage.value: timestamps.gone_through.get(stage) for stage in Stage}
+    return stage_freshness(last_completed, tenant.intervals, known_since=timestamps.first_seen_at, now=now)
 
 
-def stale_tenants(
-    store: Store, tenants: Iterable[Tenant], now: datetime
-) -> Iterator[tuple[Tenant, list[StageFreshness], str]]:
-    """Yield each tenant with the ages of its stages and, where one of them is late, with how its last sync ended."""
+def tenants_freshness(store: Store, tenants: Iterable[Tenant], now: datetime) -> Iterator[TenantFreshness]:
+    """Yield the freshness of each tenant."""
     for tenant in tenants:
         with store.begin(tenant.tenant_id) as session:
-            aged = stage_ages(session, tenant, now)
-            is_late = any(age.is_stale for age in aged)
-            ended = last_sync_summary(session) if is_late else ""
-        yield tenant, aged, ended
+            stages = load_stage_freshness(session, tenant, now)
+            is_stale = any(stage.is_stale for stage in stages)
+            last_sync = last_sync_summary(session) if is_stale else ""
+        yield TenantFreshness(tenant, stages, last_sync)
 
 
 def last_sync_summary(session: TenantSession) -> str:
-    """Return what the audit trail says of it, in words. They may quote what a server said."""
+    """Return how the tenant's last sync ended, from the audit trail. The text may quote a server's response."""
     try:
         last = audit_log.entries(session, limit=1, kind="sync ended")
     except audit_log.DamagedEntryError as error:
@@ -44,5 +53,5 @@ def last_sync_summary(session: TenantSession) -> str:
     if not last:
         return "No sync has ended yet"
     _, entry = last[0]
-    said = f": {entry.reason}" if entry.reason else ""
-    return f"Its last sync ended at {entry.occurred_at:%Y-%m-%d %H:%M} UTC, {entry.outcome}{said}"
+    reason = f": {entry.reason}" if entry.reason else ""
+    return f"Its last sync ended at {entry.occurred_at:%Y-%m-%d %H:%M} UTC, {entry.outcome}{reason}"

@@ -1,4 +1,4 @@
-"""What another policy would change, before it is adopted: every living record is judged by it, and nothing is kept."""
+"""Dry run of a policy: evaluates every stored record with proposed rules and reports what would change."""
 
 from __future__ import annotations
 
@@ -13,97 +13,101 @@ from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.persistence.repositories import verdicts
-from verifywise_mlflow.persistence.row_mapping import BATCH, Key
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _MAX_EXAMPLES = 5
-"""Versions that are named of each change."""
+"""Versions that are named per change."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """From which verdict, or badge, to which. Null: there is none on that side."""
+    """A change of a verdict or badge. Null means that there is none."""
 
     rule_id: str | None
-    """Null: the badge."""
+    """Null for a change of the badge."""
     before: str | None
     after: str | None
 
 
 @dataclass(slots=True)
 class DryRunResult:
-    """What would change."""
+    """What the proposed rules would change."""
 
     evaluated_count: int = 0
-    """Living versions."""
+    """Versions that were evaluated: all that exist in MLflow."""
     stale_count: int = 0
-    """Of those, the ones that have no verdicts yet, or none for the record as it is: sync first."""
+    """Versions without verdicts on the current record. A sync evaluates them."""
     changes: Counter[VerdictChange] = field(default_factory=Counter)
     examples: dict[VerdictChange, list[Key]] = field(default_factory=dict)
 
-    def add(self, key: Key, move: VerdictChange) -> None:
-        """Count a change."""
-        self.changes[move] += 1
-        named = self.examples.setdefault(move, [])
-        if len(named) < _MAX_EXAMPLES:
-            named.append(key)
+    def add(self, key: Key, change: VerdictChange) -> None:
+        """Count a change of a version."""
+        self.changes[change] += 1
+        examples = self.examples.setdefault(change, [])
+        if len(examples) < _MAX_EXAMPLES:
+            examples.append(key)
 
 
 def proposed_rules(
     tenant: Tenant, paths: Sequence[Path], *, replaces_all: bool, thresholds: Mapping[str, float] | None = None
 ) -> RuleSet:
-    """Return a tenant's rules as they would be with some files, and with some figures.
+    """Return a tenant's rules with proposed policies and thresholds.
 
-    A policy takes the place of the tenant's one of the same id, and another is added; ``alone``, there are no others.
+    A proposed policy replaces the tenant's policy of the same ID; a policy with a new ID is added. With
+    ``replaces_all``, the proposed policies replace all of the tenant's.
 
     Raises:
-        UnusablePoliciesError: a file holds no policy, or what they say does not go together.
+        InvalidPoliciesError: a file does not hold a policy, or the policies contradict each other.
     """
-    asked = tenant.compliance
+    compliance = tenant.compliance
     try:
-        given = [load_policy(path) for path in paths]
-        proposed = {policy.id: policy for policy in given}
-        present: list[Policy] = []
+        proposed = [load_policy(path) for path in paths]
+        proposed_by_id = {policy.id: policy for policy in proposed}
+        current: list[Policy] = []
         if not replaces_all:
-            present = [default_policy()] if asked.default_policy else []
-            present += [load_policy(path) for path in asked.policies]
-        kept = [proposed.get(policy.id, policy) for policy in present]
-        rules = [*kept, *(policy for policy in given if policy not in kept)]  # two of one id are refused below
-        known = {name for policy in rules for name in policy.thresholds}
-        # Those of policies that are not asked alone stay where they are: in the tenant's description.
-        figures = {name: figure for name, figure in asked.thresholds.items() if not replaces_all or name in known}
-        # A policy alone is tried for its verdicts; which references are shown is for the description that adopts it.
-        return merge_policies(rules, {**figures, **(thresholds or {})}, () if replaces_all else asked.frameworks)
+            current = [default_policy()] if compliance.default_policy else []
+            current += [load_policy(path) for path in compliance.policies]
+        replaced = [proposed_by_id.get(policy.id, policy) for policy in current]
+        policies = [*replaced, *(policy for policy in proposed if policy not in replaced)]
+        known = {name for policy in policies for name in policy.thresholds}
+        # With replaces_all, thresholds of policies that are left out do not apply: merge_policies would reject them.
+        settings = {
+            name: threshold for name, threshold in compliance.thresholds.items() if not replaces_all or name in known
+        }
+        # With replaces_all, only verdicts matter; the tenant's frameworks are checked when the policy is configured.
+        frameworks = () if replaces_all else compliance.frameworks
+        return merge_policies(policies, {**settings, **(thresholds or {})}, frameworks)
     except PolicyError as error:
         raise InvalidPoliciesError(str(error)) from error
 
 
 def dry_run(store: Store, tenant_id: str, rules: RuleSet, today: date) -> DryRunResult:
-    """Judge all living records by other rules, and compare with the verdicts that they have."""
-    evaluator, found = Evaluator(rules, today=today), DryRunResult()
+    """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
+    evaluator, result = Evaluator(rules, today=today), DryRunResult()
     after: Key | None = None
     while True:
         with store.begin(tenant_id) as session:
-            batch = verdicts.judged_records(session, after=after, limit=BATCH, selection=evaluator.selection)
+            batch = verdicts.judged_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
         if not batch:
-            return found
-        for one in batch:
-            results = evaluator.evaluate_subject(one.due.subject)
-            _compare(found, one, {result.rule_id: result.verdict.value for result in results})
-            word = version_badge(results, complete=not one.due.subject.incomplete).value
-            if one.badge != word:
-                found.add(one.due.key, VerdictChange(None, one.badge, word))
-        found.evaluated_count += len(batch)
-        found.stale_count += sum(1 for one in batch if not one.is_current)
+            return result
+        for record in batch:
+            rule_results = evaluator.evaluate_subject(record.due.subject)
+            _compare(result, record, {rule.rule_id: rule.verdict.value for rule in rule_results})
+            badge = version_badge(rule_results, complete=not record.due.subject.incomplete).value
+            if record.badge != badge:
+                result.add(record.due.key, VerdictChange(None, record.badge, badge))
+        result.evaluated_count += len(batch)
+        result.stale_count += sum(1 for record in batch if not record.is_current)
         after = batch[-1].due.key
 
 
-def _compare(found: DryRunResult, one: verdicts.JudgedRecord, given: Mapping[str, str]) -> None:
-    if one.verdicts == given:
+def _compare(result: DryRunResult, record: verdicts.JudgedRecord, proposed: Mapping[str, str]) -> None:
+    if record.verdicts == proposed:
         return
-    for rule_id in given.keys() | one.verdicts.keys():
-        move = VerdictChange(rule_id, one.verdicts.get(rule_id), given.get(rule_id))
-        if move.before != move.after:
-            found.add(one.due.key, move)
+    for rule_id in proposed.keys() | record.verdicts.keys():
+        change = VerdictChange(rule_id, record.verdicts.get(rule_id), proposed.get(rule_id))
+        if change.before != change.after:
+            result.add(record.due.key, change)

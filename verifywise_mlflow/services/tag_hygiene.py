@@ -1,4 +1,4 @@
-"""The tag-hygiene report of a tenant, from our store alone, and as a frame for notebooks."""
+"""The tag-hygiene report of a tenant: tags to fix and keys to map. Reads our store alone."""
 
 from __future__ import annotations
 
@@ -21,51 +21,47 @@ COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "exa
 
 
 def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
-    """Return what could be mended in the tags of a tenant's living models, versions, runs and logged models."""
+    """Return what to fix in the tags of a tenant's models, versions, runs and logged models, by its own mapping."""
     return hygiene_with_mapping(store, tenant.tenant_id, default_mapping().extended_by(tenant.mapping))
 
 
 def current_mapping(store: Store, tenant_id: str) -> TagMapping | None:
-    """Return the mapping that the tenant's records were last built with; None, if none ever were."""
+    """Return the mapping that the tenant's records were last built with; None if none were built."""
     with store.begin(tenant_id) as session:
-        found = adopted(session, "mapping")
-    return TagMapping.model_validate(found.document["mapping"]) if found else None
+        mapping = adopted(session, "mapping")
+    return TagMapping.model_validate(mapping.document["mapping"]) if mapping else None
 
 
 def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> TagHygiene:
-    """Return the same as under a mapping."""
-    words = mapping_index(mapping)
+    """Return the tag-hygiene report of a tenant by a given mapping."""
+    index = mapping_index(mapping)
     with store.begin(tenant_id) as session:
         keys = key_uses(session)
-        asked = fields_with_normal_forms({use.key for use in keys}, words)
-        values = value_uses(session, asked)
+        values = value_uses(session, fields_with_normal_forms({use.key for use in keys}, index))
     is_cut = max(len(keys), len(values)) > MOST_DISTINCT
-    return assess_tags(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, words, is_cut=is_cut)
+    return assess_tags(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, index, is_cut=is_cut)
 
 
 def to_dataframe(report: TagHygiene) -> pd.DataFrame:
-    """Return the report as a frame: a row a problem, the columns of ``COLUMNS``."""
-    import pandas as pd  # half a second, in each run of Dagster, for whom no frame is made
+    """Return the report as a pandas frame with a row per problem and the columns ``COLUMNS``."""
+    import pandas as pd  # takes half a second, which every Dagster run would pay without needing a frame
 
     return pd.DataFrame(problem_rows(report), columns=list(COLUMNS))
 
 
 def problem_rows(report: TagHygiene) -> list[Row]:
-    """Return the report as rows with the names of ``COLUMNS``: misspelt keys, unknown values, unmapped keys."""
+    """Return the report as rows keyed by ``COLUMNS``: misspelt keys, then unknown values, then unmapped keys."""
     return [
+        *(_row("misspelt key", key.use, probably=key.probably, field=key.field) for key in report.misspelt),
         *(
-            _row("misspelt key", unknown.use, probably=unknown.probably, field=unknown.field)
-            for unknown in report.misspelt
+            _row("unknown value", value.found.use, value=value.found.value, field=value.field)
+            for value in report.unknown_values
         ),
-        *(
-            _row("unknown value", unknown.found.use, value=unknown.found.value, field=unknown.field)
-            for unknown in report.unknown_values
-        ),
-        *(_row("unmapped key", unknown.use) for unknown in report.unmapped),
+        *(_row("unmapped key", key.use) for key in report.unmapped),
     ]
 
 
-def _row(problem: str, use: KeyUse, **other: str | None) -> Row:
+def _row(problem: str, use: KeyUse, **columns: str | None) -> Row:
     model, version = use.example
     return {
         **dict.fromkeys(COLUMNS),
@@ -75,5 +71,5 @@ def _row(problem: str, use: KeyUse, **other: str | None) -> Row:
         "uses": use.uses,
         "example_model": model,
         "example_version": version,
-        **other,
+        **columns,
     }

@@ -1,4 +1,4 @@
-"""Which rules a tenant's records are judged by: reads the policy files that its description names."""
+"""Loads the rules that a tenant's records are evaluated by, from the policy files that its settings name."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 class InvalidPoliciesError(TenantsFileError):
-    """The policies that a tenant's description names cannot be used. A line for each error."""
+    """The policies that a tenant's settings name cannot be used. The message has one line per error."""
 
 
 def load_rules(tenant: Tenant) -> RuleSet:
-    """Return the tenant's rules. The files are read each time: what they say now is what is judged by.
+    """Return the tenant's rules. The files are read at each call, so that an edit takes effect at the next sync.
 
     Raises:
-        UnusablePoliciesError: a file holds no policy, or what they say does not go together.
+        InvalidPoliciesError: a file does not hold a policy, or the policies contradict each other.
     """
-    asked = tenant.compliance
+    compliance = tenant.compliance
     try:
-        policies = [default_policy()] if asked.default_policy else []
-        policies += [load_policy(path) for path in asked.policies]
-        return merge_policies(policies, asked.thresholds, asked.frameworks)
+        policies = [default_policy()] if compliance.default_policy else []
+        policies += [load_policy(path) for path in compliance.policies]
+        return merge_policies(policies, compliance.thresholds, compliance.frameworks)
     except PolicyError as error:
-        told = "\n".join(f"tenant {tenant.tenant_id!r}, compliance: {line}" for line in str(error).splitlines())
-        raise InvalidPoliciesError(told) from error
+        lines = (f"tenant {tenant.tenant_id!r}, compliance: {line}" for line in str(error).splitlines())
+        raise InvalidPoliciesError("\n".join(lines)) from error

@@ -1,7 +1,8 @@
-"""Explains a verdict of any time: finds the rule and the record that gave it, and judges once more.
+"""Explains a verdict of any time: finds the rule and the record that it was given on, and evaluates the rule again.
 
-Three things are compared, each by itself: the hash with what is kept beside the verdict; what is kept with the record
-as it was; the verdict with what the rule says of that record now. What does not fit is told, and never mended.
+It compares three things separately: the stored hash with the values that are stored with the verdict, those values
+with the record of that time, and the verdict with what the rule gives on that record now. It reports differences and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -31,68 +32,70 @@ from verifywise_mlflow.persistence.session import TenantSession
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict with all that it follows from, and whether it does."""
+    """A verdict with its inputs, and whether the inputs give the same verdict again."""
 
     verdict: VerdictState
-    rule: Mapping[str, object] | None
-    """As it was adopted; null where that is not known."""
+    rule_document: Mapping[str, object] | None
+    """The rule as the policy contained it then; null if that is not known."""
     adopted_at: datetime | None
+    """When the policy came into force."""
     code_version: str | None
-    """The release that judged."""
+    """The release that gave the verdict."""
     record_revision: int | None
-    """Of the record that was judged."""
+    """The revision of the record that was evaluated."""
     recomputed: RuleResult | None
     problems: tuple[str, ...]
-    """Why the verdict does not follow from what is kept. Empty: it does."""
+    """Why the verdict does not follow from its stored inputs. Empty if it does."""
     remarks: tuple[str, ...]
     waivers: Sequence[KeptWaiver]
-    """Those that stood beside it at the time that was asked for."""
+    """The waivers that covered the verdict at the requested time."""
 
     @property
     def is_reproduced(self) -> bool:
-        """Whether the rule gives the same verdict on the same values once more."""
+        """Whether the rule gives the same verdict on the same values again."""
         return not self.problems
 
 
 def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime) -> Explanation | None:
-    """Return why a rule's verdict on a version was what it was at a time; None where there was none."""
-    verdict = next((one for one in history.verdicts_as_of(session, key, at) if one.rule_id == rule_id), None)
+    """Return why a rule gave its verdict on a version at a time; None if there was no verdict."""
+    verdicts = history.verdicts_as_of(session, key, at)
+    verdict = next((verdict for verdict in verdicts if verdict.rule_id == rule_id), None)
     if verdict is None:
         return None
     given_at = verdict.span.valid_from
-    adopted = config_versions.adopted(session, "policy", at=given_at)
-    state = history.record_as_of(session, key, given_at)
-    told = _find_rule(adopted, rule_id)
-    problems, recomputed = _reproduce(verdict, told, state)
-    code_version = str(adopted.document.get("code_version")) if adopted else None
+    policies = config_versions.adopted(session, "policy", at=given_at)
+    record = history.record_as_of(session, key, given_at)
+    rule_document = _find_rule(policies, rule_id)
+    problems, recomputed = _reproduce(verdict, rule_document, record)
+    code_version = str(policies.document.get("code_version")) if policies else None
     remarks = []
     if code_version and code_version != __version__:
-        remarks.append(f"it was given by the release {code_version}; this is {__version__}")
+        remarks.append(f"release {code_version} gave the verdict; this is release {__version__}")
     if verdict.day:
-        remarks.append(f"the rule looks at the day; the verdict was given first on {verdict.day.isoformat()}")
+        remarks.append(f"the rule depends on the day; the verdict was first given on {verdict.day.isoformat()}")
     if any(isinstance(value, Mapping) and "$sha256" in value for value in verdict.values.values()):
-        remarks.append("a value was too long to be kept beside the verdict: its digest is; the record has all of it")
+        remarks.append(
+            "a value is too long to be stored with the verdict: only its digest is; the record has the value"
+        )
     return Explanation(
         verdict=verdict,
-        rule=told,
-        adopted_at=adopted.valid_from if adopted else None,
+        rule_document=rule_document,
+        adopted_at=policies.valid_from if policies else None,
         code_version=code_version,
-        record_revision=state.revision if state else None,
+        record_revision=record.revision if record else None,
         recomputed=recomputed,
         problems=tuple(problems),
         remarks=tuple(remarks),
-        waivers=[one for one in waivers.holding(session, at) if one.waiver.covers(rule_id, key[0], key[1])],
+        waivers=[stored for stored in waivers.holding(session, at) if stored.waiver.covers(rule_id, *key)],
     )
 
 
-def _find_rule(adopted: Adopted | None, rule_id: str) -> Mapping[str, object] | None:
-    """Return a rule out of the document of the policies; before 0011 there was one, under another name."""
-    if adopted is None:
+def _find_rule(policies: Adopted | None, rule_id: str) -> Mapping[str, object] | None:
+    """Return a rule from a recorded version of the policies."""
+    documents = policies.document.get("policies") if policies else None
+    if not isinstance(documents, Mapping):
         return None
-    policies = adopted.document.get("policies") or {"": adopted.document.get("policy")}
-    if not isinstance(policies, Mapping):
-        return None
-    for policy in policies.values():
+    for policy in documents.values():
         rules = policy.get("rules") if isinstance(policy, Mapping) else None
         rule = rules.get(rule_id) if isinstance(rules, Mapping) else None
         if isinstance(rule, Mapping):
@@ -101,28 +104,28 @@ def _find_rule(adopted: Adopted | None, rule_id: str) -> Mapping[str, object] | 
 
 
 def _reproduce(
-    verdict: VerdictState, told: Mapping[str, object] | None, state: RecordState | None
+    verdict: VerdictState, rule_document: Mapping[str, object] | None, record: RecordState | None
 ) -> tuple[list[str], RuleResult | None]:
     if not verdict.input_hash:
-        return ["it is older than the hashes of what a verdict follows from, or was written by hand"], None
-    if told is None:
-        return ["the rule that gave it is not among the policies that were adopted then"], None
+        return ["the verdict has no input hash: it was not written by an evaluation"], None
+    if rule_document is None:
+        return ["the rule is not among the policies that were in force then"], None
     try:
-        rule = Rule.model_validate(told)
+        rule = Rule.model_validate(rule_document)
     except ValidationError as error:
-        return [f"this release cannot read the rule as it was: {error.errors()[0]['msg']}"], None
+        return [f"this release cannot read the rule of that time: {error.errors()[0]['msg']}"], None
     problems = []
     values = cast("Mapping[str, Json]", verdict.values)
     if input_hash(rule_digest(rule), values, verdict.thresholds, verdict.day) != verdict.input_hash:
-        problems.append("its hash is not that of the rule and the values that are kept beside it")
-    if state is None:
-        return [*problems, "the record that it was given for is not kept any more"], None
+        problems.append("the input hash does not match the rule and the values that are stored with the verdict")
+    if record is None:
+        return [*problems, "the record that it was given on is no longer stored"], None
     day = verdict.day or verdict.span.valid_from.astimezone(UTC).date()
     policy = Policy(id="as-it-was", version=1, title="As it was", thresholds=verdict.thresholds, rules=(rule,))
-    findings = cast("Sequence[Mapping[str, Json]]", state.findings)
-    (again,) = Evaluator(policy, today=day).evaluate(state.record, state.incomplete, findings, state.origins)
-    if again.input_hash != verdict.input_hash:
-        problems.append("the record as it was then shows other values than those that are kept beside it")
-    if again.verdict.value != verdict.verdict:
-        problems.append(f"judged once more, the rule gives {again.verdict.value!r}")
-    return problems, again
+    findings = cast("Sequence[Mapping[str, Json]]", record.findings)
+    (result,) = Evaluator(policy, today=day).evaluate(record.record, record.incomplete, findings, record.origins)
+    if result.input_hash != verdict.input_hash:
+        problems.append("the record of that time has other values than those that are stored with the verdict")
+    if result.verdict.value != verdict.verdict:
+        problems.append(f"evaluated again, the rule gives {result.verdict.value!r}")
+    return problems, result

@@ -20,12 +20,12 @@ import pytest
 from sqlalchemy import text
 
 from verifywise_mlflow.cli.command_help import EXIT_CODES
-from verifywise_mlflow.demo.workdir import DemoHome
+from verifywise_mlflow.demo.workdir import Workdir
 from verifywise_mlflow.persistence.database import SCHEMA_LOCK
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
-from verifywise_mlflow_tests.persistence.test_database import wait_until_somebody_waits_for_the_schema
+from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
+from verifywise_mlflow_tests.persistence.trail_entries import append, entry
 
 COMMAND = (sys.executable, "-m", "verifywise_mlflow.cli")
 
@@ -74,7 +74,7 @@ def test_letters_that_a_terminal_does_not_know_are_written_as_escapes() -> None:
 
 
 def test_the_demo_writes_such_letters_as_escapes_too(tmp_path: Path) -> None:
-    home = DemoHome(tmp_path / "Bürö")
+    home = Workdir(tmp_path / "Bürö")
 
     with home.locked():
         done = shell(f"$V demo --home {home.path}", {"PYTHONIOENCODING": "ascii", "COLUMNS": "1000"})
@@ -122,7 +122,7 @@ def test_a_command_that_waits_for_the_database_ends_in_order_as_soon_as_that_ans
     with store.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
         with on_a_terminal(["db", "upgrade"], {"VERIFYWISE_DATABASE_URL": database_url}) as (running, terminal):
-            wait_until_somebody_waits_for_the_schema(store.engine)
+            wait_for_a_blocked_upgrade(store.engine)
             running.send_signal(signal.SIGTERM)
             connection.rollback()
             assert running.wait(120) == 130

@@ -99,7 +99,7 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(judged: Store) -> No
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("verdict = 'pass', evaluated_at = evaluated_at + interval '1 second'", "judged once more"),
+        ("verdict = 'pass', evaluated_at = evaluated_at + interval '1 second'", "evaluated again"),
         ("values = '{\"owner\": \"ada\"}', evaluated_at = evaluated_at + interval '1 second'", "its hash is not that"),
     ],
 )

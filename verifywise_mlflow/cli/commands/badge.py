@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -52,6 +51,6 @@ def badge(
         of = f" version {version}" if version is not None else ""
         fail(f"nothing was judged of {model!r}{of} of the tenant {tenant!r}", 1, as_json)
     if as_json:
-        sys.stdout.write(json.dumps(json_ready(asdict(found))) + "\n")
+        sys.stdout.write(json.dumps(json_ready(found.to_json())) + "\n")
     else:
         sys.stdout.buffer.write(found.svg().encode("utf-8"))

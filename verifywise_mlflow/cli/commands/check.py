@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 
 import typer
 
@@ -25,7 +24,7 @@ def check(tenant: TenantName, as_json: AsJson = False) -> None:
         report = check_tenant(configured_tenant(tenant))
     if as_json:
         sys.stdout.write(
-            json.dumps({"outcome": "readable" if report.is_readable else "not readable", **asdict(report)})
+            json.dumps({"outcome": "readable" if report.is_readable else "not readable", **report.to_json()})
         )
         sys.stdout.write("\n")
     else:
@@ -38,7 +37,7 @@ def _print_check(report: CheckReport) -> None:
     server = report.server
     features = [
         name
-        for name, offered in (("workspaces", server.has_workspaces), ("logged models", server.has_logged_models))
+        for name, offered in (("workspaces", server.workspaces), ("logged models", server.logged_models))
         if offered
     ]
     out.print(

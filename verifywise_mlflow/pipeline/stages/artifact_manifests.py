@@ -20,7 +20,7 @@ from verifywise_mlflow.http.errors import CircuitOpenError, InvalidSettingsError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.repositories.manifests import DueManifest, KeptManifest, ReadManifest
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, StoredManifest
 from verifywise_mlflow.pipeline.artifact_source_resolver import open_stores
 from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import detect_integrity_events, predates_version
@@ -47,7 +47,7 @@ def refresh(context: StageContext) -> Progress:
         )
         return progress
     with context.begin() as session:
-        due = manifests.due_manifests(
+        due = manifests.pending_manifests(
             session,
             settings_digest=fingerprint(settings.model_dump(mode="json")),
             rehash_before=rehash_before(context),
@@ -88,14 +88,14 @@ def _read_pem(path: Path, setting: str) -> str:
         raise InvalidSettingsError(f"artifacts.trusted_signers.{setting}: {path} cannot be read: {reason}") from None
 
 
-def _read_all(context: StageContext, due: Sequence[DueManifest], tools: ReadingTools, progress: Progress) -> None:
+def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, progress: Progress) -> None:
     done = 0
     for _, run_versions in groupby(due, key=attrgetter("run_id")):
         reader = ManifestReader(context, tools)
         versions = list(run_versions)
         for start in range(0, len(versions), VERSIONS_PER_TRANSACTION):
             linked = [link_version(context, item) for item in versions[start : start + VERSIONS_PER_TRANSACTION]]
-            read: list[ReadManifest] = []
+            read: list[ManifestReadResult] = []
             try:
                 for item in linked:
                     read.append(reader.read(item))  # noqa: PERF401  # keep what was read before a failure
@@ -108,14 +108,16 @@ def _read_all(context: StageContext, due: Sequence[DueManifest], tools: ReadingT
             context.report_progress(done, len(due))
 
 
-def _leave_to_next_sync(progress: Progress, first: DueManifest, remaining: int, error: CircuitOpenError) -> None:
+def _leave_to_next_sync(progress: Progress, first: PendingManifest, remaining: int, error: CircuitOpenError) -> None:
     """Report the versions that were not read. Their stored manifests stay as they are."""
     progress.read_failures.append(ReadFailure("artifacts", _version_name(first), str(error)))
     progress.notes.append(Note(f"the artifacts of {remaining} versions are left to the next sync: {error}"))
     progress.incomplete += remaining
 
 
-def _carry_forward(read: ReadManifest, version: ModelVersion, stored: KeptManifest | None) -> ReadManifest:
+def _carry_forward(
+    read: ManifestReadResult, version: ModelVersion, stored: StoredManifest | None
+) -> ManifestReadResult:
     """Keep the stored data of files that could not be read this time: a failed read deletes nothing."""
     if stored is None or predates_version(version, stored):
         return read
@@ -132,24 +134,26 @@ def _hashed_paths(manifest: ArtifactManifest) -> set[tuple[str, str]]:
 
 
 def _write(
-    context: StageContext, progress: Progress, linked: Sequence[LinkedVersion], read: Sequence[ReadManifest]
+    context: StageContext, progress: Progress, linked: Sequence[LinkedVersion], read: Sequence[ManifestReadResult]
 ) -> None:
     with context.begin() as session:
-        stored = manifests.kept_by_key(session, [item.due.key for item in read])
+        stored = manifests.stored_manifests(session, [item.pending.key for item in read])
         events = [
             event
             for link, item in zip(linked, read, strict=True)
-            if item.due.key in stored
-            for event in detect_integrity_events(item.due, link.version, link.run, item.manifest, stored[item.due.key])
+            if item.pending.key in stored
+            for event in detect_integrity_events(
+                item.pending, link.version, link.run, item.manifest, stored[item.pending.key]
+            )
         ]
         read = [
-            _carry_forward(item, link.version, stored.get(item.due.key))
+            _carry_forward(item, link.version, stored.get(item.pending.key))
             for link, item in zip(linked, read, strict=True)
         ]
         integrity.append(session, context.sync_id, events, context.now)
         changed = manifests.write_manifests(session, read, context.now)
         progress.read_failures += [
-            ReadFailure("artifacts", _version_name(item.due), item.manifest.reason or item.manifest.status)
+            ReadFailure("artifacts", _version_name(item.pending), item.manifest.reason or item.manifest.status)
             for item in changed
             if item.manifest.status != "complete"
         ]
@@ -171,5 +175,5 @@ def _integrity_entry(context: StageContext, event: IntegrityEvent) -> AuditEntry
     )
 
 
-def _version_name(due: DueManifest) -> str:
+def _version_name(due: PendingManifest) -> str:
     return f"{due.key[0]} version {due.key[1]}"

@@ -15,10 +15,10 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import integrity, records, registry, tracked_objects
-from verifywise_mlflow.persistence.repositories.manifests import manifests_by_key
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.repositories.manifests import manifest_rows
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
-from verifywise_mlflow.persistence.row_mapping import BATCH, Key, entity
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
 from verifywise_mlflow.pipeline.context import Progress, StageContext
@@ -39,7 +39,7 @@ def refresh(context: StageContext) -> Progress:
     after: Key | None = None
     while True:
         with context.begin() as session:
-            due = records.due_records(session, mapping_digest=digest, after=after, limit=BATCH)
+            due = records.pending_records(session, mapping_digest=digest, after=after, limit=BATCH_SIZE)
             if not due:
                 return progress
             built = []
@@ -70,7 +70,7 @@ class _LinkedRows:
     """Version numbers that exist in MLflow, of each model that has aliases."""
 
 
-def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[DueRecord]) -> list[RecordInputs]:
+def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]) -> list[RecordInputs]:
     run_ids = {item.run_id for item in due if item.run_id}
     model_ids = {item.logged_model_id for item in due if item.logged_model_id}
     models = registry.models_by_name(session, {item.key[0] for item in due})
@@ -78,18 +78,20 @@ def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[DueRecord]) ->
         models=models,
         runs=tracked_objects.rows_by_id(session, RUNS, run_ids),
         logged_models=tracked_objects.rows_by_id(session, LOGGED_MODELS, model_ids),
-        manifests=manifests_by_key(session, [item.key for item in due]),
+        manifests=manifest_rows(session, [item.key for item in due]),
         are_manifests_on=tenant.artifacts.manifests,
         changes_in_place=integrity.changes_by_key(session, [item.key for item in due]),
-        living_numbers=registry.living_numbers(session, {name for name, row in models.items() if row["aliases"]}),
+        living_numbers=registry.living_version_numbers(
+            session, {name for name, row in models.items() if row["aliases"]}
+        ),
     )
     return [_record_inputs(item, linked) for item in due]
 
 
-def _record_inputs(due: DueRecord, linked: _LinkedRows) -> RecordInputs:
+def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
     name = due.key[0]
     row = linked.models.get(name)
-    model = entity(RegisteredModel, row, name=name) if row else None
+    model = to_entity(RegisteredModel, row, name=name) if row else None
     if model and _predates_model(due, model):
         model = None  # another model has the name now: its tags and aliases do not apply to this version
     run = linked.runs.get(due.run_id or "")
@@ -103,12 +105,12 @@ def _record_inputs(due: DueRecord, linked: _LinkedRows) -> RecordInputs:
     incarnation = due.version["incarnation"]
     assert isinstance(incarnation, int)  # the column's type
     return RecordInputs(
-        version=entity(ModelVersion, due.version),
+        version=to_entity(ModelVersion, due.version),
         model=model,
-        run=entity(TrainingRun, run) if run and _was_ever_read(run) else None,
+        run=to_entity(TrainingRun, run) if run and _was_ever_read(run) else None,
         run_read_error=_optional_text(run, "read_error"),
         experiment_name=_optional_text(run, "experiment_name"),
-        logged_model=entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
+        logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
         logged_model_read_error=_optional_text(logged_model, "read_error"),
         incarnation=incarnation,
         dangling_aliases=_dangling_aliases(model, linked.living_numbers.get(name, set())) if model else (),
@@ -118,7 +120,7 @@ def _record_inputs(due: DueRecord, linked: _LinkedRows) -> RecordInputs:
     )
 
 
-def _predates_model(due: DueRecord, model: RegisteredModel) -> bool:
+def _predates_model(due: PendingRecord, model: RegisteredModel) -> bool:
     """Return whether a deleted version is older than the model: it belonged to another model of the same name."""
     deleted_at = due.version["deleted_at"]
     created_at = due.version["created_at"]

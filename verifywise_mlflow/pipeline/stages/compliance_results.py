@@ -12,8 +12,13 @@ from verifywise_mlflow.compliance.evaluation import REVISION, Evaluator
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import verdicts
-from verifywise_mlflow.persistence.repositories.verdicts import DueVerdict, Judging, PolicyIdentity, Writing
-from verifywise_mlflow.persistence.row_mapping import BATCH, Key
+from verifywise_mlflow.persistence.repositories.verdicts import (
+    EvaluationContext,
+    PendingEvaluation,
+    PolicyIdentity,
+    VerdictBatch,
+)
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
@@ -41,7 +46,7 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
     evaluation = _Evaluation(context, rules, digest)
     with context.begin() as session:
         batch = evaluation.due(session, None)
-    to_write: Writing | None = None
+    to_write: VerdictBatch | None = None
     while batch or to_write:
         with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
             next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
@@ -62,38 +67,38 @@ class _Evaluation:
         day = context.now.astimezone(UTC).date()
         policies = rules.policy_of.items()
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
-        self._run = Judging(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
+        self._run = EvaluationContext(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
         self._evaluator = Evaluator(rules, today=day)
 
-    def due(self, session: TenantSession, after: Key | None) -> Sequence[DueVerdict]:
+    def due(self, session: TenantSession, after: Key | None) -> Sequence[PendingEvaluation]:
         """Return the next batch of due records after a key."""
-        return verdicts.due_verdicts(
+        return verdicts.pending_evaluations(
             session,
             policy_digest=self._run.digest,
             after=after,
-            limit=BATCH,
-            judged_since=self._evaluated_since,
+            limit=BATCH_SIZE,
+            evaluated_since=self._evaluated_since,
             selection=self._evaluator.selection,
         )
 
-    def evaluate(self, due: Sequence[DueVerdict], progress: Progress) -> Writing:
+    def evaluate(self, due: Sequence[PendingEvaluation], progress: Progress) -> VerdictBatch:
         """Return the verdicts on a batch of records, ready to write."""
-        writing = Writing(self._run)
+        writing = VerdictBatch(self._run)
         for item in due:
             results = self._evaluator.evaluate_subject(item.subject)
             badge = version_badge(results, complete=not item.subject.incomplete)
-            writing.take(item, results, badge)
+            writing.add(item, results, badge)
             progress.incomplete += badge is Badge.INCOMPLETE
         return writing
 
     def write_and_read(
-        self, session: TenantSession, to_write: Writing | None, current: Sequence[DueVerdict]
-    ) -> Sequence[DueVerdict]:
+        self, session: TenantSession, to_write: VerdictBatch | None, current: Sequence[PendingEvaluation]
+    ) -> Sequence[PendingEvaluation]:
         """Write the verdicts on the previous batch; return the batch after the current one."""
         if to_write:
             to_write.write(session)
-        return self.due(session, current[-1].key) if len(current) == BATCH else ()
+        return self.due(session, current[-1].key) if len(current) == BATCH_SIZE else ()
 
 
 def evaluation_digest(rules: RuleSet) -> str:

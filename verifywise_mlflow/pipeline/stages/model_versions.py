@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from verifywise_mlflow.artifacts.location import parse_logged_model_id
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.persistence.repositories import registry, tenancy
-from verifywise_mlflow.persistence.repositories.registry import ListedVersion, Seen
-from verifywise_mlflow.persistence.row_mapping import NAME_BYTES, Key, fits
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
+from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, Key, fits_in_key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
@@ -25,14 +25,14 @@ def refresh(context: StageContext) -> Progress:
     listing = reader.model_versions()
     progress.notes += map(Note, listing.problems)
     with context.begin() as session:
-        known = registry.known_versions(session)
+        known = registry.stored_versions(session)
         aliases = registry.aliases_by_version(session)
 
     changes: ChangeSet[ListedVersion] = ChangeSet()
     for version in listing.rows:
         key = (version.model_name, version.version_number)
-        if not fits(version.model_name, version.run_id):
-            reason = f"its model's name or its run's ID has more than {NAME_BYTES} bytes"
+        if not fits_in_key(version.model_name, version.run_id):
+            reason = f"its model's name or its run's ID has more than {MAX_NAME_BYTES} bytes"
             progress.read_failures.append(ReadFailure("model version", _name(key), reason))
             continue
         if version.problems:
@@ -46,7 +46,7 @@ def refresh(context: StageContext) -> Progress:
         context.report_progress(progress.changed, len(changes.changed))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
-    living = [key for key, version in known.items() if not version.is_gone]
+    living = [key for key, version in known.items() if not version.is_deleted]
     missing = [key for key in living if key not in listed_keys]
     removal = confirm_removals(
         missing,
@@ -56,7 +56,7 @@ def refresh(context: StageContext) -> Progress:
         read_object=lambda key: reader.model_version(*key),
     )
     record_removals(
-        context, progress, removal, lambda session, keys: registry.entomb_versions(session, keys, context.now)
+        context, progress, removal, lambda session, keys: registry.mark_versions_deleted(session, keys, context.now)
     )
     if listing.is_complete:
         with context.begin() as session:
@@ -68,9 +68,9 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _write(
-    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[ListedVersion]]
+    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[ListedObject[ListedVersion]]
 ) -> None:
-    previous = registry.versions_by_key(session, [_key(change) for change in batch if change.known])
+    previous = registry.versions_by_key(session, [_key(change) for change in batch if change.stored])
     registry.write_versions(session, batch, context.now)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"
     record_events(
@@ -86,8 +86,8 @@ def _write(
     progress.changed += len(batch)
 
 
-def _key(change: Seen[ListedVersion]) -> Key:
-    return change.found.version.model_name, change.found.version.version_number
+def _key(change: ListedObject[ListedVersion]) -> Key:
+    return change.entity.version.model_name, change.entity.version.version_number
 
 
 def _newest_timestamp(versions: Sequence[ModelVersion]) -> int | None:

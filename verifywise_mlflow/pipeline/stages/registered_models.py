@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.persistence.repositories import registry
-from verifywise_mlflow.persistence.repositories.registry import Seen
-from verifywise_mlflow.persistence.row_mapping import NAME_BYTES, entity, fits
+from verifywise_mlflow.persistence.repositories.registry import ListedObject
+from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, fits_in_key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
@@ -28,15 +28,15 @@ def refresh(context: StageContext) -> Progress:
         progress.notes.append(
             Note("the server shows this account no registered model: if it has some, grant READ on registered models")
         )
-    models = [model for model in listing.rows if fits(model.name)]
+    models = [model for model in listing.rows if fits_in_key(model.name)]
     for model in listing.rows:
-        if not fits(model.name):
-            reason = f"its name has more than {NAME_BYTES} bytes"
+        if not fits_in_key(model.name):
+            reason = f"its name has more than {MAX_NAME_BYTES} bytes"
             progress.read_failures.append(ReadFailure("registered model", f"{model.name[:80]}…", reason))
         elif model.problems:
             progress.incomplete += 1
     with context.begin() as session:
-        known = registry.known_models(session)
+        known = registry.stored_models(session)
 
     changes: ChangeSet[RegisteredModel] = ChangeSet()
     for model in models:
@@ -47,7 +47,7 @@ def refresh(context: StageContext) -> Progress:
         context.report_progress(progress.changed, len(changes.changed))
 
     listed = {model.name for model in listing.rows}
-    living = [name for name, model in known.items() if not model.is_gone]
+    living = [name for name, model in known.items() if not model.is_deleted]
     missing = [name for name in living if name not in listed]
     removal = confirm_removals(
         missing,
@@ -57,7 +57,7 @@ def refresh(context: StageContext) -> Progress:
         read_object=reader.registered_model,
     )
     record_removals(
-        context, progress, removal, lambda session, names: registry.entomb_models(session, names, context.now)
+        context, progress, removal, lambda session, names: registry.mark_models_deleted(session, names, context.now)
     )
     progress.read_failures += [ReadFailure("registered model", name, reason) for name, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
@@ -66,16 +66,16 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _write(
-    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[Seen[RegisteredModel]]
+    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[ListedObject[RegisteredModel]]
 ) -> None:
-    rows = registry.models_by_name(session, [change.found.name for change in batch if change.known])
-    previous = {name: entity(RegisteredModel, row, name=name) for name, row in rows.items()}
+    rows = registry.models_by_name(session, [change.entity.name for change in batch if change.stored])
+    previous = {name: to_entity(RegisteredModel, row, name=name) for name, row in rows.items()}
     registry.write_models(session, batch, context.now)
     record_events(
         context,
         session,
         progress,
-        (event for change in batch for event in model_events(change, previous.get(change.found.name))),
+        (event for change in batch for event in model_events(change, previous.get(change.entity.name))),
     )
     progress.changed += len(batch)
 
@@ -85,6 +85,6 @@ def _losses(context: StageContext, missing: Sequence[str], known: int) -> list[L
     if not missing:
         return []
     with context.begin() as session:
-        missing_versions = sum(map(len, registry.living_numbers(session, missing).values()))
+        missing_versions = sum(map(len, registry.living_version_numbers(session, missing).values()))
         known_versions = registry.count_living_versions(session)
     return [Loss("registered models", len(missing), known), Loss("model versions", missing_versions, known_versions)]

@@ -31,11 +31,11 @@ from verifywise_mlflow.persistence.repositories import tracked_objects
 from verifywise_mlflow.persistence.repositories.tracked_objects import (
     LOGGED_MODELS,
     RUNS,
-    Due,
-    Kept,
-    Linked,
-    Reach,
-    Reading,
+    ObjectKind,
+    PendingRead,
+    ReadResult,
+    ReadScope,
+    StoredRead,
 )
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.recording import record_read_failures
@@ -55,7 +55,7 @@ MAX_PAGE_SPLITS = 32
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
     progress = Progress(is_reconcile=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, Reach.ALL if progress.is_reconcile else Reach.CHANGED)
+    due_models = _due(context, LOGGED_MODELS, ReadScope.ALL if progress.is_reconcile else ReadScope.CHANGED)
     due_runs = _due_runs(context, progress)
     if not due_models and not due_runs:
         return progress
@@ -75,18 +75,18 @@ def refresh(context: StageContext) -> Progress:
     return progress
 
 
-def _due_runs(context: StageContext, progress: Progress) -> list[Due]:
+def _due_runs(context: StageContext, progress: Progress) -> list[PendingRead]:
     if progress.is_reconcile:
-        return _due(context, RUNS, Reach.ALL)
+        return _due(context, RUNS, ReadScope.ALL)
     # At most one request. Some registries have thousands of runs that were never ended; if there are too many of
     # them, they wait for the reconcile like the others.
     with context.begin() as session:
-        return tracked_objects.due_up_to(session, RUNS, RUNS_PAGE_SIZE)
+        return tracked_objects.pending_reads_up_to(session, RUNS, RUNS_PAGE_SIZE)
 
 
-def _due(context: StageContext, linked: Linked[T], reach: Reach) -> list[Due]:
+def _due(context: StageContext, linked: ObjectKind[T], reach: ReadScope) -> list[PendingRead]:
     with context.begin() as session:
-        return tracked_objects.due(session, linked, reach)
+        return tracked_objects.pending_reads(session, linked, reach)
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class _SingleRead(Generic[T]):
 class _ObjectReader(Generic[T]):
     """Reads one kind of object: a page at a time with a search, or a single object by its ID."""
 
-    linked: Linked[T]
+    linked: ObjectKind[T]
     object_kind: str
     page_size: int
     search: Callable[[Sequence[str], Sequence[str]], Listing[T]]
@@ -192,7 +192,7 @@ def _read(
     context: StageContext,
     progress: Progress,
     reader: _ObjectReader[T],
-    due: Sequence[Due],
+    due: Sequence[PendingRead],
     experiments: _ExperimentNames,
 ) -> None:
     pages = [due[start : start + reader.page_size] for start in range(0, len(due), reader.page_size)]
@@ -202,7 +202,7 @@ def _read(
     ):
         by_id = {_object_id(item): item for item in result.objects}
         with context.begin() as session:
-            stored = tracked_objects.kept(session, reader.linked, [item.object_id for item in page])
+            stored = tracked_objects.stored_reads(session, reader.linked, [item.object_id for item in page])
         readings = [
             _reading(
                 reader,
@@ -240,12 +240,12 @@ def _object_id(item: TrainingRun | LoggedModel) -> str:
 
 def _reading(
     reader: _ObjectReader[T],
-    due: Due,
+    due: PendingRead,
     found: T | None,
-    stored: Kept | None,
+    stored: StoredRead | None,
     search_error: str | None,
     experiments: _ExperimentNames,
-) -> Reading[T]:
+) -> ReadResult[T]:
     if found is not None:
         single = _SingleRead(found)
     elif search_error is None and stored and _is_known_missing(stored):
@@ -254,10 +254,10 @@ def _reading(
     else:
         single = reader.read_single(due.object_id, search_error)
     experiment_name = experiments.name(single.found.experiment_id) if isinstance(single.found, TrainingRun) else None
-    return Reading(
+    return ReadResult(
         object_id=due.object_id,
         revision=due.revision,
-        found=single.found,
+        entity=single.found,
         fingerprint=fingerprint(
             {"found": single.found, "experiment_name": experiment_name, "unreadable": single.error}
         ),
@@ -268,7 +268,7 @@ def _reading(
     )
 
 
-def _is_known_missing(stored: Kept) -> bool:
+def _is_known_missing(stored: StoredRead) -> bool:
     return stored.read_error is not None and not stored.retry and not stored.deferred
 
 
@@ -276,8 +276,8 @@ def _write(
     context: StageContext,
     progress: Progress,
     reader: _ObjectReader[T],
-    readings: Sequence[Reading[T]],
-    stored: Mapping[str, Kept],
+    readings: Sequence[ReadResult[T]],
+    stored: Mapping[str, StoredRead],
 ) -> None:
     with context.begin() as session:
         changed = []
@@ -289,8 +289,8 @@ def _write(
             if before is None or _state(before) != _state(reading):
                 changed.append(reading)
             elif before.read_for_revision != reading.revision:
-                unchanged.append(Due(reading.object_id, reading.revision))
-        tracked_objects.write_readings(session, reader.linked, changed, context.now)
+                unchanged.append(PendingRead(reading.object_id, reading.revision))
+        tracked_objects.write_read_results(session, reader.linked, changed, context.now)
         if unchanged:
             tracked_objects.mark_read(session, reader.linked, unchanged)
         record_read_failures(context, session, progress)
@@ -299,5 +299,5 @@ def _write(
     progress.incomplete += sum(1 for reading in readings if reading.read_error)
 
 
-def _state(reading: Reading[T] | Kept) -> tuple[str, bool, bool]:
+def _state(reading: ReadResult[T] | StoredRead) -> tuple[str, bool, bool]:
     return reading.fingerprint, reading.retry, reading.deferred
