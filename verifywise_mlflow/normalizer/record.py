@@ -12,64 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum, auto
 from typing import Annotated, Final, Literal, TypeAlias, get_type_hints
 
+from verifywise_mlflow.normalizer.field_spec import FieldGroup, FieldSpec, FieldType, FilledFrom
 from verifywise_mlflow.normalizer.findings import Finding
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
-
-
-class FieldGroup(StrEnum):
-    """The groups of the record's fields. The values are the headings that people see."""
-
-    IDENTITY = "Identity"
-    LIFECYCLE = "Version and lifecycle"
-    TRAINING = "Training and evaluation"
-    LINEAGE = "Lineage"
-    COMPLIANCE = "Risk and compliance"
-    ARTIFACTS = "Artifacts and environment"
-
-
-class FieldType(Enum):
-    """The type of a field's value. It decides the type of the SQL column and of the CEL variable."""
-
-    TEXT = auto()
-    INTEGER = auto()
-    TIMESTAMP = auto()
-    """UTC."""
-    JSON_OBJECT = auto()
-    JSON_LIST = auto()
-
-
-class FilledFrom(Enum):
-    """Where a field's value comes from."""
-
-    TAGS = auto()
-    """The first value source that has one. Any synonym of the field counts as a tag key (mapping.yaml)."""
-    ATTRIBUTES = auto()
-    """The first value source that has one. The field has no synonyms: only attributes and exact keys count."""
-    OBJECTS = auto()
-    """Taken from the MLflow objects or the manifest by ``normalize``. A mapping cannot change it."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """The definition of one field of the record."""
-
-    group: FieldGroup
-    description: str
-    type: FieldType = FieldType.TEXT
-    filled_from: FilledFrom = FilledFrom.OBJECTS
-    is_key: bool = False
-    """Whether the field is a part of the primary key."""
-    normal_forms: tuple[str, ...] = ()
-    """The closed set of values; empty for free text. The graver value, or the one that ranks higher, comes first."""
-    may_have_default: bool = False
-    """Whether ``tenants.yaml`` may state a value for all versions. Not for a field that vouches for one version, as an
-    approval does, nor for one that describes what happened to one version, as its stage does."""
-    may_carry_date: bool = False
-    """Whether the text is searched for the date of what it describes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 
 import verifywise_mlflow.alerts.targets.webhook as webhook_target
 from verifywise_mlflow.alerts.alert import Alert
-from verifywise_mlflow.alerts.dispatch import tell
-from verifywise_mlflow.alerts.settings import AlertSettings, AlertsFileError, alert_settings
-from verifywise_mlflow.alerts.state import MOST_UNSENT, Book
-from verifywise_mlflow.alerts.targets.log import LOGGER
-from verifywise_mlflow.alerts.targets.target import NotDeliveredError
+from verifywise_mlflow.alerts.dispatch import dispatch
+from verifywise_mlflow.alerts.settings import AlertSettings, InvalidAlertsFileError, load_alert_settings
+from verifywise_mlflow.alerts.state import MAX_UNDELIVERED_ALERTS, AlertState
+from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
+from verifywise_mlflow.alerts.targets.target import DeliveryError
 from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 
@@ -36,7 +36,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TypeAdapter[Ale
     return TypeAdapter(AlertSettings)
 
 
-def test_a_webhook_gets_one_post_with_all_alerts_and_nothing_in_them_acts(
+def test_a_webhook_receives_one_post_with_all_alerts_escaped(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with webhook() as taken:
@@ -61,59 +61,61 @@ def test_a_webhook_gets_one_post_with_all_alerts_and_nothing_in_them_acts(
 
 
 @pytest.mark.parametrize("status", [302, 307, 404, 500])
-def test_a_webhook_that_does_not_take_them_is_told_without_its_address(
+def test_a_webhook_error_does_not_contain_the_url(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     with webhook() as taken:
         taken.status = status
         monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
         (target,) = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}]}).targets
-        with pytest.raises(NotDeliveredError, match=f"the webhook of env:HOOK answered with HTTP {status}") as raised:
+        with pytest.raises(DeliveryError, match=f"the webhook of env:HOOK returned HTTP {status}") as raised:
             target.deliver([alert()])
 
     assert len(taken.posted) == 1  # no redirect is followed
     assert SECRET not in str(raised.value)
 
 
-def test_a_webhook_that_hangs_is_left_after_its_time_and_the_others_get_theirs(
+def test_a_hanging_webhook_times_out_and_does_not_stop_the_other_targets(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(webhook_target, "SECONDS", 0.2)
+    monkeypatch.setattr(webhook_target, "DELIVERY_TIMEOUT_S", 0.2)
     complaints: list[str] = []
     with webhook() as taken:
         taken.hangs = 1.0
         monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
         described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}, {"kind": "log"}]})
 
-        unsent = tell([alert()], described.targets, Book(), complaints.append)
+        unsent = dispatch([alert()], described.targets, AlertState(), complaints.append)
         taken.hangs = 0.0
-        again = tell([alert("second")], described.targets, Book(unsent=unsent), complaints.append)
+        again = dispatch([alert("second")], described.targets, AlertState(undelivered=unsent), complaints.append)
 
     assert complaints == [
-        "1 alerts wait for target 1 of alerts.yaml: the webhook of env:HOOK was not reached: ReadTimeoutError"
+        "1 alerts are undelivered to target 1 of alerts.yaml: the webhook of env:HOOK could not be called: ReadTimeoutError"
     ]
     assert [len(one.alerts) for one in unsent] == [1]
     assert again == []
     assert [len(one["alerts"]) for one in taken.posted] == [1, 2]  # type: ignore[arg-type]  # lists
-    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    lines = [record.getMessage() for record in caplog.records if record.name == ALERTS_LOGGER]
     assert len(lines) == 2
     assert "integrity event acme raised: <!channel>" in lines[0]
     assert all(line.isprintable() for line in lines)
     assert SECRET not in caplog.text
-    assert {record.levelno for record in caplog.records if record.name == LOGGER} == {logging.ERROR}
+    assert {record.levelno for record in caplog.records if record.name == ALERTS_LOGGER} == {logging.ERROR}
 
 
-def test_what_waits_for_a_dead_target_is_bounded(
+def test_the_queue_of_a_dead_target_is_bounded(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:ABSENT"}]})
 
-    (unsent,) = tell([alert(str(n)) for n in range(MOST_UNSENT + 50)], described.targets, Book(), lambda _: None)
+    (unsent,) = dispatch(
+        [alert(str(n)) for n in range(MAX_UNDELIVERED_ALERTS + 50)], described.targets, AlertState(), lambda _: None
+    )
 
-    assert len(unsent.alerts) == MOST_UNSENT
+    assert len(unsent.alerts) == MAX_UNDELIVERED_ALERTS
 
 
-def test_mail_goes_in_tls_with_the_password_and_as_one_plain_message(
+def test_mail_is_sent_over_tls_with_the_password_as_one_plain_message(
     settings: TypeAdapter[AlertSettings], tmp_path: Path
 ) -> None:
     authority = make_authority(tmp_path)
@@ -140,13 +142,13 @@ def test_mail_goes_in_tls_with_the_password_and_as_one_plain_message(
 
 
 @pytest.mark.parametrize("offers_tls", [False, True])
-def test_no_password_is_sent_where_tls_is_not_to_be_had_or_not_to_be_trusted(
+def test_no_password_is_sent_without_trusted_tls(
     settings: TypeAdapter[AlertSettings], tmp_path: Path, offers_tls: bool
 ) -> None:
     ours, other = make_authority(tmp_path, "ours"), make_authority(tmp_path, "other")
     with mail_server(other.server_context() if offers_tls else None) as taken:
         (target,) = settings.validate_python({"targets": [mail(taken.port, ca_bundle=str(ours.certificate))]}).targets
-        with pytest.raises(NotDeliveredError, match=r"the mail server 127\.0\.0\.1 took no mail"):
+        with pytest.raises(DeliveryError, match=r"the mail server 127\.0\.0\.1 did not accept the mail"):
             target.deliver([alert()])
 
     assert (taken.login, taken.messages) == ("", [])
@@ -177,17 +179,17 @@ def mail(port: int, **more: str) -> dict[str, object]:
         ),
         (f"targets: [{{kind: email, host: h, sender: 'a@b.c\\n{SECRET}', recipients: [a@b.c]}}]", "sender"),
         (f"targets: '{SECRET}", "is not YAML, line"),
-        ("stale_after: 3h", "Extra inputs are not permitted"),
+        ("stale_after: 3h", "there is no such field"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_in_a_sentence_without_its_values(
+def test_an_invalid_file_is_reported_without_its_values(
     written: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "alerts.yaml"
     path.write_text(written)
     monkeypatch.setenv("VERIFYWISE_ALERTS", str(path))
 
-    with pytest.raises(AlertsFileError, match=sentence) as raised:
-        alert_settings()
+    with pytest.raises(InvalidAlertsFileError, match=sentence) as raised:
+        load_alert_settings()
 
     assert SECRET not in str(raised.value)

@@ -34,10 +34,10 @@ def test_the_default_reads_every_normal_form_as_itself(field: str) -> None:
 
 
 def test_every_default_key_means_the_field_that_lists_it() -> None:
-    words = mapping_index(default_mapping())
+    index = mapping_index(default_mapping())
     for field, keys in default_mapping().synonyms.items():
         for key in keys:
-            meaning = words.key_meaning(key)
+            meaning = index.key_meaning(key)
             assert meaning is not None
             assert (key, meaning.field) == (key, field)
 
@@ -135,10 +135,10 @@ def test_a_tenants_key_patterns_match_unknown_keys_and_the_longest_wins(key: str
 
 def test_a_tenants_value_patterns_match_values_of_no_known_form() -> None:
     tenant = tag_mapping(value_patterns={"risk_category": {"high": ["tier 1*"], "low": ["Tier-3*", "high*"]}})
-    words = mapping_index(default_mapping().extended_by(tenant))
+    index = mapping_index(default_mapping().extended_by(tenant))
 
     assert [
-        words.normal_form("risk_category", value) for value in ("Tier-1b (credit)", "tier 3", "tier 2", "high")
+        index.normal_form("risk_category", value) for value in ("Tier-1b (credit)", "tier 3", "tier 2", "high")
     ] == [
         "high",
         "low",
@@ -148,10 +148,10 @@ def test_a_tenants_value_patterns_match_values_of_no_known_form() -> None:
 
 
 def test_a_pattern_with_many_stars_matches_a_hostile_key_in_linear_time() -> None:
-    words = mapping_index(tag_mapping(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
+    index = mapping_index(tag_mapping(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
 
     started = time.monotonic()
-    assert words.key_meaning("a" * 250) is None
+    assert index.key_meaning("a" * 250) is None
     assert time.monotonic() - started < 1
 
 

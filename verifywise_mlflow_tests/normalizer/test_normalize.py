@@ -354,7 +354,7 @@ def test_any_text_can_be_normalized(
     )
 
     stage_origin = result.origins.get("lifecycle_stage")
-    if not (stage_origin and stage_origin.source == "version tag"):  # which is kept as written where it is unknown
+    if not (stage_origin and stage_origin.source == "version tag"):  # an unknown stage in it stays as written
         assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
     fields = {field for field in FIELDS if getattr(result.record, field) is not None}
     members = {f"evaluation_tags.{key}" for key in result.record.evaluation_tags or ()}
@@ -382,10 +382,10 @@ def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
     seen = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
     result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(seen,) * 12))
 
-    found = result.record.artifact_manifest
-    assert isinstance(found, dict)
-    assert found["changed_in_place_count"] == 12
-    assert found["changed_in_place"][0] == {
+    stored_manifest = result.record.artifact_manifest
+    assert isinstance(stored_manifest, dict)
+    assert stored_manifest["changed_in_place_count"] == 12
+    assert stored_manifest["changed_in_place"][0] == {
         "kind": "changed",
         "root": "model",
         "path": "model.pkl",

@@ -11,6 +11,7 @@ from cel_expr_python import cel
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.cel_variables import environment
 from verifywise_mlflow.defs.assets.column_schema import column_schema
+from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.record import (
     FIELD_SPECS,
@@ -20,7 +21,6 @@ from verifywise_mlflow.normalizer.record import (
     PRECEDENCE_FIELDS,
     TAG_FIELDS,
     CanonicalRecord,
-    FieldType,
 )
 from verifywise_mlflow.persistence.tables import canonical_record_history, canonical_records
 

@@ -125,7 +125,7 @@ def _under_telling_keys() -> list[Made]:
 
 
 def _in_their_surroundings() -> list[Made]:
-    """Return secrets inside longer texts, of which the rest may stay."""
+    """Return secrets inside longer texts, whose rest may stay."""
     word, token, hexed = some(16), some(32), some(40, HEX)
     signature = base64_of(32).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
     account, made = base64_of(64), []

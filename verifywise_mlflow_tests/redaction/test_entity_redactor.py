@@ -41,9 +41,9 @@ def test_a_redaction_records_the_kind_and_place_of_a_secret_in_each_object() -> 
     run = DEFAULT_REDACTOR.training_run(TrainingRun("r", tags=pairs))
     logged = DEFAULT_REDACTOR.logged_model(LoggedModel(MODEL_ID, tags=pairs))
 
-    for kept in (model, version, run, logged):
-        assert dict(kept.tags) == {"k": f"a {SECRET}"}
-        assert kept.redactions == (redaction,)
+    for redacted in (model, version, run, logged):
+        assert dict(redacted.tags) == {"k": f"a {SECRET}"}
+        assert redacted.redactions == (redaction,)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_of_denied_keys_only_the_number_is_recorded() -> None:
         metrics={"Accuracy": 0.9, "churn_of_anna": 1.0},
     )
 
-    kept = settings.training_run(run)
+    redacted = settings.training_run(run)
 
-    assert set(kept.tags) == {"Owner", "risk_tier", "mlflow.note"}
-    assert dict(kept.params) == {"lr": "0.1"}
-    assert dict(kept.metrics) == {"Accuracy": 0.9}
-    assert kept.redactions == (
+    assert set(redacted.tags) == {"Owner", "risk_tier", "mlflow.note"}
+    assert dict(redacted.params) == {"lr": "0.1"}
+    assert dict(redacted.metrics) == {"Accuracy": 0.9}
+    assert redacted.redactions == (
         Redaction("metric", None, "not kept", "denied", 1),
         Redaction("param", None, "not kept", "denied", 1),
         Redaction("tag", None, "not kept", "denied", 3),
@@ -127,9 +127,9 @@ def test_of_denied_keys_only_the_number_is_recorded() -> None:
 def test_a_secret_under_an_allowed_key_is_not_redacted() -> None:
     run = TrainingRun("r", params={"demo_password": "hunter" + "2", "password": "hunter" + "2"})
 
-    kept = redactor_with(secrets={"allow": ["demo_*"]}).training_run(run)
+    redacted = redactor_with(secrets={"allow": ["demo_*"]}).training_run(run)
 
-    assert dict(kept.params) == {"demo_password": "hunter" + "2", "password": "[redacted: password]"}
+    assert dict(redacted.params) == {"demo_password": "hunter" + "2", "password": "[redacted: password]"}
 
 
 def test_secrets_stay_if_the_tenant_disables_their_redaction() -> None:
@@ -168,9 +168,9 @@ def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
     ],
 )
 def test_a_kind_of_personal_data_is_recognized_by_its_format(kind: str, text: str, left: str) -> None:
-    kept = redactor_with(personal_data={"redact": [kind]}).model_version(ModelVersion("m", 1, description=text))
+    redacted = redactor_with(personal_data={"redact": [kind]}).model_version(ModelVersion("m", 1, description=text))
 
-    assert kept.description == left
+    assert redacted.description == left
 
 
 def test_a_tenants_own_pattern_is_redacted_under_its_name() -> None:

@@ -38,9 +38,9 @@ def dump(store: Store) -> str:
 
 
 def findings(store: Store, model: str) -> list[tuple[str, str]]:
-    found = record(store, model)["findings"]
-    assert isinstance(found, list)
-    return [(finding["kind"], finding["sentence"]) for finding in found if "redacted" in finding["kind"]]
+    stored_findings = record(store, model)["findings"]
+    assert isinstance(stored_findings, list)
+    return [(finding["kind"], finding["sentence"]) for finding in stored_findings if "redacted" in finding["kind"]]
 
 
 def test_no_secret_reaches_the_store(
@@ -72,24 +72,24 @@ def test_no_secret_reaches_the_store(
         changed_before = [row["changed_at"] for row in rows(store, "training_runs")]
         sync(tenant, store)
 
-    kept = dump(store)
-    assert canary not in kept + caplog.text
-    assert token not in kept + caplog.text
-    shown = record(store, "credit")
-    assert shown["hyperparameters"] == {
+    stored = dump(store)
+    assert canary not in stored + caplog.text
+    assert token not in stored + caplog.text
+    credit = record(store, "credit")
+    assert credit["hyperparameters"] == {
         "cmd": "train --token=[redacted: databricks api token]",
         "db_password": "[redacted: password]",
         "lr": "0.1",
     }
-    assert shown["owner"] == "risk-team"
-    assert shown["experiment_name"] == "churn [redacted: databricks api token]"
-    assert shown["source_artifact_uri"] == "s3://key:[redacted: password]@bucket/model"
-    told = dict.fromkeys(sentence for kind, sentence in findings(store, "credit") if kind == "secret redacted")
+    assert credit["owner"] == "risk-team"
+    assert credit["experiment_name"] == "churn [redacted: databricks api token]"
+    assert credit["source_artifact_uri"] == "s3://key:[redacted: password]@bucket/model"
+    sentences = dict.fromkeys(sentence for kind, sentence in findings(store, "credit") if kind == "secret redacted")
     assert (
         "the run's param 'db_password' contained a secret (password), which was redacted: replace it, and delete it "
         "from MLflow, which still shows it"
-    ) in told
-    assert len(told) == 12
+    ) in sentences
+    assert len(sentences) == 12
     assert [row["changed_at"] for row in rows(store, "training_runs")] == changed_before
 
 
@@ -118,16 +118,16 @@ def test_a_secret_in_an_error_response_does_not_reach_the_audit_trail(store: Sto
                 "allow_private_network": True,
             }
         )
-        with pytest.raises(HttpError) as refused:
+        with pytest.raises(HttpError) as sync_error:
             sync(tenant, store)
-        with pytest.raises(HttpError) as unread:
+        with pytest.raises(HttpError) as poll_error:
             fetch_newest_version_time(tenant)
         server.shutdown()
 
-    kept = dump(store)
-    assert "mlflow:[redacted: password]@db" in kept
-    assert password not in kept + str(refused.value) + str(unread.value)
-    assert "[redacted: password]" in str(unread.value)
+    stored = dump(store)
+    assert "mlflow:[redacted: password]@db" in stored
+    assert password not in stored + str(sync_error.value) + str(poll_error.value)
+    assert "[redacted: password]" in str(poll_error.value)
 
 
 def test_a_concurrent_sync_with_earlier_settings_does_not_count_as_a_read(

@@ -30,7 +30,8 @@ from typing import Final, TypeAlias
 from cel_expr_python import cel
 
 from verifywise_mlflow.compliance.rules.field_paths import FINDINGS, INCOMPLETE, STATED, THRESHOLDS, TODAY, Selection
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, FieldType, Json
+from verifywise_mlflow.normalizer.field_spec import FieldType
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, Json
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
 """A value in the types that the CEL library accepts; it accepts no tuple and no other mapping."""

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, Table, text
 from sqlalchemy.types import TypeEngine
 
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, FieldSpec, FieldType
+from verifywise_mlflow.normalizer.field_spec import FieldSpec, FieldType
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import by_revision, ended, key, time, version_key
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions

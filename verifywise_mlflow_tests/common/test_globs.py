@@ -1,0 +1,45 @@
+"""Glob patterns for keys, values, names and paths."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from verifywise_mlflow.common.globs import GlobTable, compile_globs, matches_any
+
+
+@pytest.mark.parametrize(
+    ("globs", "text", "matches"),
+    [
+        (["*.pkl"], "model.pkl", True),
+        (["*.pkl"], "model.pkl.txt", False),
+        (["a?", "b*"], "bcd", True),
+        ([], "anything", False),
+        ([], "", False),
+    ],
+)
+def test_a_text_matches_if_one_glob_matches_all_of_it(globs: list[str], text: str, matches: bool) -> None:
+    assert (compile_globs(globs).match(text) is not None) == matches
+
+
+def test_matches_any_ignores_case() -> None:
+    assert matches_any(["Owner*"], "owner_EMAIL")
+    assert not matches_any(["Owner*"], "the_owner")
+    assert not matches_any([], "owner")
+
+
+def test_the_glob_with_the_most_literal_characters_wins() -> None:
+    table = GlobTable({"owner": ["*-owner"], "approver": ["Risk_own*"]})
+
+    assert table.match(("risk", "owner")) == "approver"
+    assert table.match(("model", "owner")) == "owner"
+    assert table.match(("team",)) is None
+
+
+def test_many_stars_take_linear_time() -> None:
+    pattern = compile_globs(["*a" * 50 + "*b"])
+    started = time.monotonic()
+
+    assert pattern.match("a" * 10_000) is None
+    assert time.monotonic() - started < 1
