@@ -1,1 +1,1 @@
-"""Who is synced: tenants, their servers, their credentials by reference, their own words."""
+"""Tenants as ``tenants.yaml`` describes them: servers, credentials by reference, limits, mapping, policies."""

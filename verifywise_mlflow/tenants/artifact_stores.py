@@ -1,51 +1,59 @@
-"""The places where a tenant lets files be read directly, as ``tenants.yaml`` describes them."""
+"""The artifact stores that a tenant allows to be read directly, as ``tenants.yaml`` describes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from verifywise_mlflow.artifacts.stores import azure, gcs
-from verifywise_mlflow.artifacts.stores.azure import SharedKey
-from verifywise_mlflow.artifacts.stores.gcs import ServiceAccount
+from verifywise_mlflow.artifacts.stores.azure import SharedKeyAuth
+from verifywise_mlflow.artifacts.stores.gcs import ServiceAccountAuth
 from verifywise_mlflow.artifacts.stores.s3 import S3Signer
-from verifywise_mlflow.artifacts.stores.settings import FolderPlace, ObjectPlace, Place, WebPlace, bucket_of
-from verifywise_mlflow.artifacts.uris import is_plain, read_uri
-from verifywise_mlflow.http.auth import Credentials, FixedHeaders
-from verifywise_mlflow.http.errors import UnusableSettingsError
-from verifywise_mlflow.http.oauth2 import Client, IssuedToken
+from verifywise_mlflow.artifacts.stores.settings import (
+    LocalFolderSettings,
+    MlflowProxySettings,
+    ObjectStoreSettings,
+    StoreSettings,
+    bucket_name,
+)
+from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
+from verifywise_mlflow.http.auth import Credentials, StaticHeaders
+from verifywise_mlflow.http.errors import InvalidSettingsError
+from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
 from verifywise_mlflow.http.settings import ConnectionSettings
-from verifywise_mlflow.http.sigv4 import Keys
+from verifywise_mlflow.http.sigv4 import AwsKeys
 from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials
-from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
-from verifywise_mlflow.tenants.validators import AbsolutePath, server_uri
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
+from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
 T = TypeVar("T")
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "abfss": "azure", "wasbs": "azure", "file": "folder", "http": "web", "https": "web"}
 
 
-class _Store(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+class _Store(ConfigSection):
     prefix: str
-    """The URI, as MLflow writes it, of the folder that may be read with all that is below it."""
+    """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
     prefer: Literal["served", "direct"] = "served"
-    """Whether files that the tracking server serves, too, are asked of it or read here."""
+    """Whether files that the tracking server serves as well are read through it or directly."""
 
     @field_validator("prefix")
     @classmethod
-    def _is_place(cls, prefix: str) -> str:
-        place = read_uri(prefix)
-        if not is_plain(prefix) or (place.scheme != "file" and "://" not in place.anchor):
-            raise ValueError("write the URI of a bucket, a container, a server or a folder, in its plain form")
+    def _is_unambiguous_location(cls, prefix: str) -> str:
+        uri = parse_uri(prefix)
+        if not is_unambiguous(prefix) or (uri.scheme != "file" and "://" not in uri.anchor):
+            raise ValueError(
+                "the prefix is not the plain URI of a bucket, container, server or folder: "
+                "write it without escapes, relative segments and a query"
+            )
         return prefix.rstrip("/")
 
     @property
     def prefers_direct(self) -> bool:
-        """Whether the tracking server is not asked."""
+        """Whether files are read directly even if the tracking server serves them."""
         return self.prefer == "direct"
 
 
@@ -58,29 +66,30 @@ class _RemoteStore(_Store):
     def _network(
         self, base_uri: str, server: ConnectionSettings, credentials: Callable[[], Credentials]
     ) -> ConnectionSettings:
-        """Return how the store is reached: with the bounds and through the proxy of the tenant's own server."""
+        """Return the connection settings of the store, with the limits and the proxy of the tenant's own server."""
         return ConnectionSettings(
             base_uri=base_uri.rstrip("/"),
             credentials=_usable(credentials),
             allow_private_network=self.allow_private_network,
             ca_bundle=self.ca_bundle,
+            tls_strict=server.tls_strict,
             proxy=server.proxy,
-            bounds=server.bounds,
+            limits=server.limits,
         )
 
 
 class S3Store(_RemoteStore):
-    """A bucket of S3, or of what speaks like it. Without keys it is asked without a signature."""
+    """A bucket of S3 or a compatible store. Without keys, requests are not signed."""
 
     endpoint: str | None = None
-    """Null: AWS's of the region."""
+    """Null: the AWS endpoint of the region."""
     region: str = Field(default="us-east-1", pattern="^[a-z0-9-]+$")
     path_style: bool | None = None
-    """Whether the bucket stands in the path or before the host. Null: in the path where an endpoint is given."""
+    """Whether the bucket is in the path or in the host name. Null: in the path if an endpoint is set."""
     access_key_id: SecretReference | None = None
     secret_access_key: SecretReference | None = None
     session_token: SecretReference | None = None
-    """Of temporary credentials."""
+    """For temporary credentials."""
 
     @field_validator("endpoint")
     @classmethod
@@ -90,14 +99,14 @@ class S3Store(_RemoteStore):
     @model_validator(mode="after")
     def _keys_are_pairs(self) -> S3Store:
         if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key belong together")
+            raise ValueError("only one of access_key_id and secret_access_key is set: set both or neither")
         if self.session_token and not self.access_key_id:
-            raise ValueError("session_token needs the keys beside it")
+            raise ValueError("session_token is set without keys: add access_key_id and secret_access_key")
         return self
 
-    def place(self, server: ConnectionSettings) -> Place:
-        """Return how it is read."""
-        bucket = bucket_of(self.prefix)
+    def store_settings(self, server: ConnectionSettings) -> StoreSettings:
+        """Return the settings for reading the store."""
+        bucket = bucket_name(self.prefix)
         is_path_style = self.path_style if self.path_style is not None else self.endpoint is not None
         endpoint = self.endpoint or f"https://s3.{self.region}.amazonaws.com"
         if not is_path_style:
@@ -106,49 +115,49 @@ class S3Store(_RemoteStore):
 
         def credentials() -> Credentials:
             if self.access_key_id is None or self.secret_access_key is None:
-                return FixedHeaders()
+                return StaticHeaders()
             token = self.session_token.resolve() if self.session_token else None
-            return S3Signer(Keys(self.access_key_id.resolve(), self.secret_access_key.resolve(), token), self.region)
+            return S3Signer(AwsKeys(self.access_key_id.resolve(), self.secret_access_key.resolve(), token), self.region)
 
         network = self._network(endpoint, server, credentials)
-        return ObjectPlace(self.prefix, self.prefers_direct, network, is_path_style)
+        return ObjectStoreSettings(self.prefix, self.prefers_direct, network, is_path_style)
 
 
 class GcsStore(_RemoteStore):
-    """A bucket of Google Cloud Storage. Without a key it is asked as anybody."""
+    """A bucket of Google Cloud Storage. Without a key, access is anonymous."""
 
     endpoint: str = gcs.ENDPOINT
     service_account: SecretReference | None = None
-    """The JSON of a service account's key."""
+    """The JSON key of a service account."""
 
     @field_validator("endpoint")
     @classmethod
     def _is_http(cls, uri: str) -> str:
-        return server_uri(uri, gcs.ENDPOINT, section="the store's fields").rstrip("/")
+        return http_uri(uri, gcs.ENDPOINT, section="the store's fields").rstrip("/")
 
-    def place(self, server: ConnectionSettings) -> Place:
-        """Return how it is read."""
+    def store_settings(self, server: ConnectionSettings) -> StoreSettings:
+        """Return the settings for reading the store."""
 
         def credentials() -> Credentials:
-            return ServiceAccount(self.service_account.resolve()) if self.service_account else FixedHeaders()
+            return ServiceAccountAuth(self.service_account.resolve()) if self.service_account else StaticHeaders()
 
-        return ObjectPlace(self.prefix, self.prefers_direct, self._network(self.endpoint, server, credentials))
+        return ObjectStoreSettings(self.prefix, self.prefers_direct, self._network(self.endpoint, server, credentials))
 
 
 class AzureStore(_RemoteStore):
-    """A container of Azure Blob Storage, with a key, a shared access signature, a client's secret, or as anybody."""
+    """A container of Azure Blob Storage, with a key, a shared access signature, a client secret, or anonymous."""
 
     endpoint: str | None = None
-    """Of the account's blob service. Null: the one that the prefix names."""
+    """Endpoint of the account's blob service. Null: the one that the prefix names."""
     account_key: SecretReference | None = None
     sas_token: SecretReference | None = None
-    """The query of a shared access signature, with or without its question mark."""
+    """The query string of a shared access signature, with or without the question mark."""
     tenant_id: str | None = Field(default=None, pattern="^[A-Za-z0-9.-]+$")
-    """The directory that the client is registered in."""
+    """The directory (tenant) that the client is registered in."""
     client_id: str | None = Field(default=None, min_length=1)
     client_secret: SecretReference | None = None
     authority: str = "https://login.microsoftonline.com"
-    """Who hands out tokens for the client; national clouds have others."""
+    """The issuer of the client's tokens; national clouds have others."""
 
     @field_validator("endpoint", "authority")
     @classmethod
@@ -156,61 +165,64 @@ class AzureStore(_RemoteStore):
         return _endpoint(uri, "https://account.blob.core.windows.net")
 
     @model_validator(mode="after")
-    def _has_one_way_in(self) -> AzureStore:
+    def _has_at_most_one_credential(self) -> AzureStore:
         client = (self.tenant_id, self.client_id, self.client_secret)
         if any(client) and not all(client):
-            raise ValueError("tenant_id, client_id and client_secret belong together")
-        if sum(way is not None for way in (self.account_key, self.sas_token, self.client_secret)) > 1:
-            raise ValueError("write one of account_key, sas_token and client_secret")
+            raise ValueError("only some of tenant_id, client_id and client_secret are set: set all three or none")
+        if sum(credential is not None for credential in (self.account_key, self.sas_token, self.client_secret)) > 1:
+            raise ValueError("several credentials are set: write only one of account_key, sas_token and client_secret")
         if not self._account():
-            raise ValueError("write the prefix as abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/path")
+            raise ValueError(
+                "the prefix names no account: write it as abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/path"
+            )
         return self
 
-    def place(self, server: ConnectionSettings) -> Place:
-        """Return how it is read."""
+    def store_settings(self, server: ConnectionSettings) -> StoreSettings:
+        """Return the settings for reading the store."""
 
         def credentials() -> Credentials:
             if self.account_key:
-                return SharedKey(self._account(), self.account_key.resolve())
+                return SharedKeyAuth(self._account(), self.account_key.resolve())
             if self.client_id and self.client_secret:
                 issuer = ConnectionSettings(
                     base_uri=f"{self.authority}/{self.tenant_id}/oauth2/v2.0/token",
                     allow_private_network=self.allow_private_network,
                     ca_bundle=self.ca_bundle,
+                    tls_strict=server.tls_strict,
                     proxy=server.proxy,
-                    bounds=server.bounds,
+                    limits=server.limits,
                 )
-                client = Client(self.client_id, self.client_secret.resolve(), azure.SCOPE, None, "post")
-                return IssuedToken(issuer, client)
-            return FixedHeaders()
+                client = OAuth2Client(self.client_id, self.client_secret.resolve(), azure.SCOPE, None, "post")
+                return OAuth2TokenSource(issuer, client)
+            return StaticHeaders()
 
-        def shared_access() -> str:
+        def sas_query() -> str:
             return self.sas_token.resolve().removeprefix("?") if self.sas_token else ""
 
         host = self._host().replace(".dfs.", ".blob.", 1)
         network = self._network(self.endpoint or f"https://{host}", server, credentials)
-        return ObjectPlace(self.prefix, self.prefers_direct, network, shared_access=_usable(shared_access))
+        return ObjectStoreSettings(self.prefix, self.prefers_direct, network, sas_query=_usable(sas_query))
 
     def _host(self) -> str:
-        return read_uri(self.prefix).anchor.partition("@")[2]
+        return parse_uri(self.prefix).anchor.partition("@")[2]
 
     def _account(self) -> str:
         return self._host().partition(".")[0]
 
 
-class FolderStore(_Store):
-    """A folder of this machine, such as a mounted share. No link is followed in it."""
+class LocalFolderStore(_Store):
+    """A folder of this machine, such as a mounted share. Links in it are not followed."""
 
     root: AbsolutePath
-    """Where the prefix lies here, no link itself."""
+    """The local path of the prefix; it must not be a link."""
 
-    def place(self, server: ConnectionSettings) -> Place:
-        """Return how it is read."""
+    def store_settings(self, server: ConnectionSettings) -> StoreSettings:
+        """Return the settings for reading the store."""
         del server
-        return FolderPlace(self.prefix, self.prefers_direct, self.root)
+        return LocalFolderSettings(self.prefix, self.prefers_direct, self.root)
 
 
-class WebStore(_RemoteStore):
+class MlflowProxyStore(_RemoteStore):
     """Another MLflow server that serves artifacts: ``https://…/api/2.0/mlflow-artifacts/artifacts``."""
 
     auth: BasicCredentials | BearerCredentials | None = Field(default=None, discriminator="kind")
@@ -218,47 +230,49 @@ class WebStore(_RemoteStore):
     @field_validator("prefix")
     @classmethod
     def _is_http(cls, uri: str) -> str:
-        return server_uri(uri, "https://mlflow.example.com/api/2.0/mlflow-artifacts/artifacts")
+        return http_uri(uri, "https://mlflow.example.com/api/2.0/mlflow-artifacts/artifacts")
 
-    def place(self, server: ConnectionSettings) -> Place:
-        """Return how it is read."""
+    def store_settings(self, server: ConnectionSettings) -> StoreSettings:
+        """Return the settings for reading the store."""
 
         def credentials() -> Credentials:
-            return FixedHeaders({"Authorization": self.auth.authorization()} if self.auth else {})
+            return StaticHeaders({"Authorization": self.auth.authorization()} if self.auth else {})
 
-        return WebPlace(self.prefix, self.prefers_direct, self._network(self.prefix, server, credentials))
+        return MlflowProxySettings(self.prefix, self.prefers_direct, self._network(self.prefix, server, credentials))
 
 
-def _kind(described: object) -> str | None:
-    prefix = described.get("prefix") if isinstance(described, Mapping) else getattr(described, "prefix", None)
-    return _SCHEMES.get(read_uri(prefix).scheme) if isinstance(prefix, str) else None
+def _kind(description: object) -> str | None:
+    prefix = description.get("prefix") if isinstance(description, Mapping) else getattr(description, "prefix", None)
+    return _SCHEMES.get(parse_uri(prefix).scheme) if isinstance(prefix, str) else None
 
 
 ArtifactStore: TypeAlias = Annotated[
     Annotated[S3Store, Tag("s3")]
     | Annotated[GcsStore, Tag("gs")]
     | Annotated[AzureStore, Tag("azure")]
-    | Annotated[FolderStore, Tag("folder")]
-    | Annotated[WebStore, Tag("web")],
+    | Annotated[LocalFolderStore, Tag("folder")]
+    | Annotated[MlflowProxyStore, Tag("web")],
     Discriminator(
         _kind,
         custom_error_type="store_kind",
-        custom_error_message="write a prefix that begins with s3://, gs://, abfss://, wasbs://, file:/, http:// or https://",
+        custom_error_message=(
+            "the prefix has no known scheme: begin it with s3://, gs://, abfss://, wasbs://, file:/, http:// or https://"
+        ),
     ),
 ]
 
 
 def _endpoint(uri: str | None, example: str) -> str | None:
-    return None if uri is None else server_uri(uri, example, what="endpoint", section="the store's fields").rstrip("/")
+    return None if uri is None else http_uri(uri, example, what="endpoint", section="the store's fields").rstrip("/")
 
 
 def _usable(resolve: Callable[[], T]) -> Callable[[], T]:
-    """Let a secret that is not there cost this store only: what it says is what its files are said to lack."""
+    """Limit the effect of a missing secret to this store: the error becomes the reason why its files were not read."""
 
     def resolved() -> T:
         try:
             return resolve()
         except SecretUnavailableError as error:
-            raise UnusableSettingsError(str(error)) from None
+            raise InvalidSettingsError(str(error)) from None
 
     return resolved

@@ -1,4 +1,4 @@
-"""From a tenant's description to the settings of a connection."""
+"""Opens connections to tenants' servers with the settings from ``tenants.yaml``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.auth import Credentials, FixedHeaders, WithHeaders
-from verifywise_mlflow.http.oauth2 import Client, IssuedToken
+from verifywise_mlflow.http.auth import Credentials, StaticHeaders, WithExtraHeaders
+from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
 from verifywise_mlflow.http.settings import ConnectionSettings, ProxySettings
-from verifywise_mlflow.http.sigv4 import Keys, RequestSigner
+from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
 from verifywise_mlflow.tenants.auth import (
     BasicCredentials,
     BearerCredentials,
@@ -24,11 +24,11 @@ from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 
 
 def connection_settings(tenant: Tenant) -> ConnectionSettings:
-    """Return the settings; secrets are resolved when the connection opens, not here."""
+    """Return the connection settings; secrets are resolved when the connection opens, not here."""
 
     def credentials() -> Credentials:
-        gateways = {name: reference.resolve() for name, reference in tenant.headers.items()}
-        return WithHeaders(_credentials(tenant), gateways)
+        extra_headers = {name: reference.resolve() for name, reference in tenant.headers.items()}
+        return WithExtraHeaders(_credentials(tenant), extra_headers)
 
     return ConnectionSettings(
         base_uri=tenant.tracking_uri,
@@ -38,8 +38,9 @@ def connection_settings(tenant: Tenant) -> ConnectionSettings:
         ca_bundle=tenant.tls.ca_bundle,
         client_certificate=tenant.tls.client_certificate,
         client_key=tenant.tls.client_key,
+        tls_strict=tenant.tls.strict,
         proxy=_proxy_settings(tenant.proxy),
-        bounds=tenant.bounds,
+        limits=tenant.limits,
     )
 
 
@@ -47,8 +48,8 @@ def open_reader(tenant: Tenant) -> Reader:
     """Return a connection to the tenant's server.
 
     Raises:
-        ConnectorError: the server cannot be used.
-        SecretUnavailableError: a credential's reference points to nothing.
+        HttpError: the server cannot be used.
+        SecretUnavailableError: the reference of a credential cannot be resolved.
     """
     settings = connection_settings(tenant)
     match tenant.server:
@@ -61,25 +62,26 @@ def open_reader(tenant: Tenant) -> Reader:
 def _credentials(tenant: Tenant) -> Credentials:
     match tenant.auth:
         case NoCredentials():
-            return FixedHeaders()
+            return StaticHeaders()
         case BasicCredentials() | BearerCredentials() as auth:
-            return FixedHeaders({"Authorization": auth.authorization()})
+            return StaticHeaders({"Authorization": auth.authorization()})
         case OAuth2Credentials() as auth:
             issuer = ConnectionSettings(
                 base_uri=auth.token_uri,
                 allow_private_network=tenant.allow_private_network,
                 ca_bundle=auth.ca_bundle,
+                tls_strict=tenant.tls.strict,
                 proxy=_proxy_settings(tenant.proxy),
-                bounds=tenant.bounds,
+                limits=tenant.limits,
             )
             secret = auth.client_secret.resolve()
-            return IssuedToken(
-                issuer, Client(auth.client_id, secret, auth.scope, auth.audience, auth.client_authentication)
+            return OAuth2TokenSource(
+                issuer, OAuth2Client(auth.client_id, secret, auth.scope, auth.audience, auth.client_authentication)
             )
         case SigV4Credentials() as auth:
             token = auth.session_token.resolve() if auth.session_token else None
-            keys = Keys(auth.access_key_id.resolve(), auth.secret_access_key.resolve(), token)
-            return RequestSigner(keys, *auth.scope(), auth.resource())
+            keys = AwsKeys(auth.access_key_id.resolve(), auth.secret_access_key.resolve(), token)
+            return SigV4Signer(keys, *auth.signing_scope(), auth.server())
 
 
 def _proxy_settings(proxy: Proxy | None) -> ProxySettings | None:

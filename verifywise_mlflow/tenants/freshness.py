@@ -1,4 +1,4 @@
-"""When a tenant is late. The check ``fresh``, the sensor ``late_tenants`` and the alert all ask here. Pure."""
+"""When a tenant is stale: one definition for the check ``fresh``, the sensor ``stale_tenants`` and the alert. Pure."""
 
 from __future__ import annotations
 
@@ -9,49 +9,52 @@ from datetime import datetime, timedelta
 from verifywise_mlflow.tenants.tenant import Intervals
 
 GRACE = timedelta(minutes=10)
-"""For the queue and the sync itself."""
+"""Time for the run queue and for the sync itself."""
 
-_LONGEST = timedelta(days=36_500)
-"""An interval may be as long as timedelta can say; twice that is more than it can."""
+_MAX_INTERVAL = timedelta(days=36_500)
+"""An interval may be as long as timedelta allows, and twice that overflows."""
 
 
 @dataclass(frozen=True, slots=True)
-class StageAge:
-    """How long ago a stage was gone through."""
+class StageFreshness:
+    """When a stage was last completed, and whether that is too long ago."""
 
     stage: str
-    gone_through_at: datetime | None
-    """Null: never."""
-    is_late: bool
+    last_completed_at: datetime | None
+    """None: never."""
+    is_stale: bool
 
 
-def late_after(intervals: Intervals) -> timedelta:
-    """Return how long after a stage was gone through it is late: two of the tenant's intervals were missed by then."""
-    return intervals.late_after or 2 * min(intervals.reconcile, _LONGEST) + GRACE
+def stale_after(intervals: Intervals) -> timedelta:
+    """Return how long after its last completion a stage is stale: by default, after two missed intervals."""
+    return intervals.stale_after or 2 * min(intervals.reconcile, _MAX_INTERVAL) + GRACE
 
 
-def ages(
-    gone_through: Mapping[str, datetime | None], intervals: Intervals, *, known_since: datetime, now: datetime
-) -> list[StageAge]:
-    """Return each stage's age.
+def stage_freshness(
+    last_completed: Mapping[str, datetime | None], intervals: Intervals, *, known_since: datetime, now: datetime
+) -> list[StageFreshness]:
+    """Return the freshness of each stage.
 
     Args:
-        gone_through: when each stage was gone through last; null where it never was.
-        intervals: the tenant's.
-        known_since: when the tenant was first described: what never was gone through is as old as that.
-        now: the time.
+        last_completed: when each stage was last completed; None if never.
+        intervals: the tenant's intervals.
+        known_since: when the tenant was added; the age of a stage that was never completed counts from then.
+        now: the current time.
     """
-    allowed = late_after(intervals)
-    return [StageAge(stage, at, is_late=now - (at or known_since) > allowed) for stage, at in gone_through.items()]
+    max_age = stale_after(intervals)
+    return [
+        StageFreshness(stage, at, is_stale=now - (at or known_since) > max_age) for stage, at in last_completed.items()
+    ]
 
 
-def told(aged: Iterable[StageAge]) -> str | None:
-    """Return which stages are late, in a sentence without its full stop; null where none is."""
-    late: dict[str, list[str]] = {}
-    for one in aged:
-        if one.is_late:
-            when = f"since {one.gone_through_at:%Y-%m-%d %H:%M} UTC" if one.gone_through_at else "ever"
-            late.setdefault(when, []).append(one.stage)
-    if not late:
+def describe_staleness(stages: Iterable[StageFreshness]) -> str | None:
+    """Return which stages are stale, as a sentence without its full stop; None if none is."""
+    stale: dict[str, list[str]] = {}
+    for stage in stages:
+        if stage.is_stale:
+            at = stage.last_completed_at
+            when = f"last completed {at:%Y-%m-%d %H:%M} UTC" if at else "never completed"
+            stale.setdefault(when, []).append(stage.stage)
+    if not stale:
         return None
-    return "not gone through in time: " + "; ".join(f"{', '.join(stages)}, not {when}" for when, stages in late.items())
+    return "stale stages: " + "; ".join(f"{', '.join(names)} ({when})" for when, names in stale.items())

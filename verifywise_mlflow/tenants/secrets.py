@@ -1,4 +1,4 @@
-"""References to secrets. The configuration holds only these; the secret is read at the moment of use."""
+"""References to secrets. The configuration contains only references; a secret is read when it is used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 
 from pydantic import ConfigDict, RootModel, field_validator
 
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
+
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+", re.DOTALL)
-
-
-class SecretUnavailableError(LookupError):
-    """A reference points to nothing. The message names the reference, which is no secret itself."""
 
 
 class SecretReference(RootModel[str]):
@@ -23,30 +21,32 @@ class SecretReference(RootModel[str]):
     @field_validator("root")
     @classmethod
     def _is_reference(cls, reference: str) -> str:
-        # The message must not repeat the input: it may be the very secret that does not belong here.
+        # The message must not repeat the input: somebody may have pasted the secret itself.
         if not _REFERENCE.fullmatch(reference):
             raise ValueError("write a reference to the secret, env:NAME or file:/absolute/path, not the secret itself")
         return reference
 
     def resolve(self) -> str:
-        """Return the secret, without the line end that editors leave in files.
+        """Return the secret, without the line break that editors add to files.
 
         Raises:
             SecretUnavailableError: the variable is not set or the file cannot be read.
         """
-        kind, _, place = self.root.partition(":")
+        kind, _, name = self.root.partition(":")
         if kind == "env":
-            secret = os.environ.get(place, "")
+            secret = os.environ.get(name, "")
             if not secret:
-                raise SecretUnavailableError(f"the environment variable {place} (from {self.root}) is not set or empty")
+                raise SecretUnavailableError(
+                    f"the environment variable {name} (from {self.root}) is not set or empty: set it"
+                )
             return secret
         try:
-            secret = Path(place).read_text(encoding="utf-8").rstrip("\r\n")
+            secret = Path(name).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise SecretUnavailableError(f"the secret file {place} cannot be read: {reason}") from None
+            raise SecretUnavailableError(f"the secret file {name} cannot be read: {reason}") from None
         if not secret:
-            raise SecretUnavailableError(f"the secret file {place} is empty")
+            raise SecretUnavailableError(f"the secret file {name} is empty: write the secret into it")
         return secret
 
     def __str__(self) -> str:

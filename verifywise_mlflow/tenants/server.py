@@ -1,37 +1,34 @@
-"""What kind of server a tenant has."""
+"""The kinds of servers that a tenant may have."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from verifywise_mlflow.connector.databricks.reader import RegistryKind
+from verifywise_mlflow.tenants.validators import ConfigSection
 
 
-class _Server(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class MlflowServer(_Server):
-    """MLflow's own server, from 2.9 on, or one that answers like it, such as SageMaker's."""
+class MlflowServer(ConfigSection):
+    """MLflow's own server, from 2.9 on, or a compatible one, such as SageMaker's."""
 
     kind: Literal["mlflow"] = "mlflow"
 
 
-class DatabricksServer(_Server):
+class DatabricksServer(ConfigSection):
     """A Databricks workspace."""
 
     kind: Literal["databricks"]
     registry: RegistryKind = "unity_catalog"
-    """Which of its two registries is read."""
+    """Which of its two registries to read."""
     catalogs: tuple[str, ...] = ()
-    """For ``unity_catalog``: those that are read; all that the account may see if none is named."""
+    """For ``unity_catalog``: the catalogs to read; empty: all that the account can read."""
 
     @model_validator(mode="after")
-    def _catalogs_are_of_unity_catalog(self) -> DatabricksServer:
+    def _has_catalogs_only_with_unity_catalog(self) -> DatabricksServer:
         if self.catalogs and self.registry != "unity_catalog":
-            raise ValueError("catalogs goes with registry: unity_catalog")
+            raise ValueError("catalogs is set without registry: unity_catalog: set that registry, or remove catalogs")
         return self
 
 

@@ -8,72 +8,71 @@ from math import isfinite
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from verifywise_mlflow.artifacts.file_classifier import Pattern
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.artifacts.file_classifier import FilePattern
+from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.redaction.settings import Minimisation
+from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
-from verifywise_mlflow.tenants.validators import AbsolutePath, server_uri
+from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def _interval(written: object) -> timedelta:
-    match = re.fullmatch(r"([0-9]+)\s*([smhd])", written.strip()) if isinstance(written, str) else None
+def _interval(value: object) -> timedelta:
+    match = re.fullmatch(r"([0-9]+)\s*([smhd])", value.strip()) if isinstance(value, str) else None
     if not match:
-        raise ValueError("write a number and a unit: 30s, 5m, 1h or 7d")
+        raise ValueError("this is not an interval: write a number and a unit, such as 30s, 5m, 1h or 7d")
     if len(match[1]) > 9:
-        raise ValueError("an interval has at most 9 digits")  # timedelta ends at 999,999,999 days
+        raise ValueError("the interval is too long: write at most 9 digits")  # timedelta ends at 999,999,999 days
     interval = timedelta(**{_UNITS[match[2]]: int(match[1])})
     if not interval:
-        raise ValueError("an interval must be longer than nothing")
+        raise ValueError("the interval is zero: write one that is longer than zero")
     return interval
 
 
 Interval = Annotated[timedelta, BeforeValidator(_interval)]
 
 
-_OUR_HEADERS = frozenset(
+_RESERVED_HEADERS = frozenset(
     (
         *("authorization", "proxy-authorization", "cookie", "origin", "x-mlflow-workspace", "user-agent"),
         *("host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "expect"),
         *("content-length", "content-type", "content-encoding", "accept-encoding"),
     )
 )
-"""Those that say who we are, where a request ends and in which form; a second one could say something else."""
+"""The headers for identity, framing and encoding, which the client sets itself; a second one could contradict it."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Tls(_Section):
-    """TLS beyond the system's defaults. There is no way to switch verification off: name the CA instead."""
+class Tls(ConfigSection):
+    """TLS beyond the system's defaults. Verification cannot be switched off: name the CA instead."""
 
     ca_bundle: AbsolutePath | None = None
     """PEM file of the authorities to trust instead of the system's."""
     client_certificate: AbsolutePath | None = None
-    """PEM file shown to servers that ask for one."""
+    """PEM file presented to servers that require one."""
     client_key: AbsolutePath | None = None
-    """PEM file of its key, where it is not in the certificate's file."""
+    """PEM file of its key, unless the certificate's file contains the key."""
+    strict: bool = True
+    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. It applies to every
+    TLS connection of the tenant: its server, token issuer and stores."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Tls:
         if self.client_key and not self.client_certificate:
-            raise ValueError("client_key needs a client_certificate beside it")
+            raise ValueError("client_key is set without a client_certificate: add the certificate")
         return self
 
 
-class Proxy(_Section):
-    """A forward proxy that all requests for the tenant go through: to MLflow, and to the issuer of its tokens."""
+class Proxy(ConfigSection):
+    """A forward proxy for all requests of the tenant: to MLflow, and to the issuer of its tokens."""
 
     uri: str
-    """``http://host:port``. What goes to an https server passes the proxy encrypted."""
+    """``http://host:port``. Requests to an https server pass through the proxy encrypted."""
     username: str | None = Field(default=None, pattern="^[^:]+$")
     password: SecretReference | None = None
     allow_private_network: bool = False
@@ -82,126 +81,129 @@ class Proxy(_Section):
     @field_validator("uri")
     @classmethod
     def _is_plain_http(cls, uri: str) -> str:
-        parts = urlsplit(server_uri(uri, "http://proxy.example.com:3128", what="proxy", section="proxy"))
+        parts = urlsplit(http_uri(uri, "http://proxy.example.com:3128", what="proxy", section="proxy"))
         if parts.scheme != "http":
-            raise ValueError("write http://: a proxy that is itself spoken to in TLS is not supported")
+            raise ValueError("TLS to the proxy itself is not supported: write http://")
         if parts.path.strip("/"):
-            raise ValueError("a proxy has no path: leave out what follows the port")
+            raise ValueError("the proxy's address has a path: remove everything after the port")
         return uri.rstrip("/")
 
     @model_validator(mode="after")
     def _password_has_username(self) -> Proxy:
         if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together")
+            raise ValueError("only one of username and password is set: set both or neither")
         return self
 
 
-class Signers(_Section):
-    """Whose signatures of models are believed. PEM files."""
+class TrustedSigners(ConfigSection):
+    """The signers of models that the tenant trusts. PEM files."""
 
     public_keys: tuple[AbsolutePath, ...] = ()
     authorities: tuple[AbsolutePath, ...] = ()
-    """Certificates of authorities, which vouch for the certificates of signers."""
+    """Certificates of authorities that issue the certificates of signers."""
 
 
-class Artifacts(_Section):
-    """What is read of a version's files. Sizes are bytes."""
+class Artifacts(ConfigSection):
+    """What is read of a version's files. Sizes are in bytes."""
 
     manifests: bool = True
     """Off: no artifact is listed or read, and the records say so."""
     hash: bool = True
     """Off: files are listed with their sizes; only the environment files are read."""
     allowed_locations: tuple[str, ...] | None = None
-    """URI prefixes that may be read. Null: whatever the tracking server itself serves."""
+    """URI prefixes that may be read. Null: everything that the tracking server itself serves."""
     stores: tuple[ArtifactStore, ...] = ()
-    """Where files may be read directly, past the tracking server. Each allows what is below its prefix."""
+    """Stores that may be read directly, bypassing the tracking server. Each allows everything below its prefix."""
     max_file_bytes: int = Field(default=2 * 1024**3, gt=0)
     max_version_bytes: int = Field(default=8 * 1024**3, gt=0)
     max_files: int = Field(default=2_000, gt=0)
     max_depth: int = Field(default=12, gt=0)
     max_version_seconds: int = Field(default=3_600, gt=0)
-    """No file of a version is begun to be hashed after this."""
-    trusted_signers: Signers = Signers()
-    kinds: tuple[Pattern, ...] = ()
-    """What files are, told by names and places: the customer's words for evidence, before the default ones."""
+    """Hashing of another file of a version does not start after this time."""
+    trusted_signers: TrustedSigners = TrustedSigners()
+    kinds: tuple[FilePattern, ...] = ()
+    """The tenant's own file patterns and the kind of evidence they stand for; they precede the default patterns."""
 
 
-class Intervals(_Section):
-    """How old what we know may become before it is read again."""
+class Intervals(ConfigSection):
+    """How old stored data may become before it is read again."""
 
     poll: Interval = timedelta(minutes=1)
-    """The newest version's time stamp: one request."""
+    """The timestamp of the newest version: one request."""
     listing: Interval = timedelta(minutes=5)
-    """Both listings of the registry: a request for 1,000 models, and one for 10,000 versions."""
+    """Both listings of the registry: one request per 1,000 models, and one per 10,000 versions."""
     reconcile: Interval = timedelta(hours=1)
-    """All linked runs: their tags and metrics move no time stamp in MLflow."""
+    """All linked runs: changes of their tags and metrics change no timestamp in MLflow."""
     rehash: Interval = timedelta(days=1)
-    """The bytes of artifacts under unchanged versions that are in production."""
-    rehash_others: Interval = timedelta(days=30)
-    """The same under all other versions."""
-    late_after: Interval | None = None
-    """How long after a stage was gone through it is late. Null: two of ``reconcile``, and ten minutes."""
+    """The artifacts of unchanged versions in production: their bytes are hashed again."""
+    rehash_non_production: Interval = timedelta(days=30)
+    """The same for all other versions."""
+    stale_after: Interval | None = None
+    """How long after its last completion a stage is stale. Null: twice ``reconcile`` plus ten minutes."""
 
     @model_validator(mode="after")
-    def _is_late_after_its_turn(self) -> Intervals:
-        if self.late_after is not None and self.late_after <= self.reconcile:
-            raise ValueError("late_after has to be longer than reconcile: a tenant would be late before its turn")
+    def _is_stale_only_after_a_missed_reconcile(self) -> Intervals:
+        if self.stale_after is not None and self.stale_after <= self.reconcile:
+            raise ValueError(
+                "stale_after is not longer than reconcile, so a tenant would be stale before its next sync: "
+                "write a longer one"
+            )
         return self
 
 
-class Compliance(_Section):
-    """What the tenant's records are judged by."""
+class Compliance(ConfigSection):
+    """The policies and waivers that apply to the tenant."""
 
     default_policy: bool = True
-    """Whether the policy that comes with the package is asked, too."""
+    """Whether the policy that comes with the package applies as well."""
     policies: tuple[AbsolutePath, ...] = ()
-    """Files with policies of the tenant's own. No two policies may have a rule of the same id."""
+    """Files with the tenant's own policies. No two policies may have a rule with the same id."""
     thresholds: dict[str, float] = Field(default_factory=dict)
-    """Figures in the place of the policies' own, by their names there."""
+    """Overrides of the policies' thresholds, by name."""
     frameworks: tuple[str, ...] = ()
-    """Those whose references are shown, by their names in the policies. Empty: all."""
+    """The frameworks whose references are shown, by name. Empty: all."""
     waivers: AbsolutePath | None = None
-    """The file of the tenant's waivers, in the place of ``waivers.yaml`` beside ``tenants.yaml``."""
+    """The file of the tenant's waivers, instead of ``waivers.yaml`` next to ``tenants.yaml``."""
 
     @field_validator("thresholds")
     @classmethod
-    def _are_figures(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        for name, figure in thresholds.items():
-            if not isfinite(figure):
-                raise ValueError(f"the threshold {name} has to be a number that is finite")
+    def _are_finite(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        for name, threshold in thresholds.items():
+            if not isfinite(threshold):
+                raise ValueError(f"the threshold {name} is not finite: write a finite number")
         return thresholds
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Compliance:
+    def _has_a_policy(self) -> Compliance:
         if not self.default_policy and not self.policies:
-            raise ValueError("name a file under policies, or leave default_policy on: nothing would be judged")
+            raise ValueError("the tenant has no policy: name a file under policies, or leave default_policy on")
         return self
 
 
-class Tenant(_Section):
-    """A customer whose MLflow server is read."""
+class Tenant(ConfigSection):
+    """A customer whose MLflow server is synced."""
 
     tenant_id: str
     tracking_uri: str
     """``http(s)://host[:port][/prefix]``, without credentials."""
     server: Server = MlflowServer()
-    """What kind of server it is."""
+    """The kind of server."""
     allow_private_network: bool = False
     """Whether the server may have a private, loopback or link-local address."""
     auth: Credentials = NoCredentials()
     headers: dict[str, SecretReference] = Field(default_factory=dict)
-    """Extra headers for gateways, by reference, since they usually hold keys."""
+    """Extra headers for gateways, by reference, because they usually contain keys."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
     workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     artifacts: Artifacts = Artifacts()
     mapping: TagMapping = TagMapping()
-    """Words of this customer, added to the default mapping."""
-    minimisation: Minimisation = Minimisation()
+    """The customer's own tag keys and values, added to the default mapping."""
+    redaction: RedactionSettings = RedactionSettings()
     """What is taken out of the customer's texts before anything is stored."""
     compliance: Compliance = Compliance()
     intervals: Intervals = Intervals()
-    bounds: Bounds = Bounds()
+    limits: Limits = Limits()
     """How much of a server's time and ours its answers may take."""
 
     @field_validator("tenant_id")
@@ -210,37 +212,46 @@ class Tenant(_Section):
         # A comma in a partition key breaks Dagster's backfill page, and a key cannot be renamed later.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", tenant_id):
             raise ValueError(
-                "a tenant's name has 1 to 63 letters, digits, '_', '.' or '-', and begins with one of the first two"
+                "the name is not allowed: write 1 to 63 letters, digits, '_', '.' or '-', and begin with a letter or "
+                "digit"
             )
         return tenant_id
 
     @field_validator("tracking_uri")
     @classmethod
     def _is_http(cls, uri: str) -> str:
-        return server_uri(uri, "https://mlflow.example.com:5000/prefix").rstrip("/")
+        return http_uri(uri, "https://mlflow.example.com:5000/prefix").rstrip("/")
 
     @field_validator("headers")
     @classmethod
-    def _are_free_headers(cls, headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
+    def _are_not_reserved(cls, headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
         for name in headers:
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-                raise ValueError("a header's name has letters, digits and dashes")
-            if name.lower() in _OUR_HEADERS:
-                raise ValueError(f"{name} is set by the connector: use auth, proxy or workspace for it")
+                raise ValueError(
+                    "a header's name contains characters that HTTP does not allow: write letters, digits and dashes"
+                )
+            if name.lower() in _RESERVED_HEADERS:
+                raise ValueError(f"{name} is set by the client itself: use auth, proxy or workspace instead")
         if len({name.lower() for name in headers}) < len(headers):
-            raise ValueError("a header stands here twice, in capitals and in small letters")
+            raise ValueError("two headers differ only in upper and lower case: remove one")
         return headers
 
     @model_validator(mode="after")
-    def _fits_its_auth(self) -> Tenant:
+    def _is_consistent(self) -> Tenant:
         if isinstance(self.server, DatabricksServer) and self.workspace:
-            raise ValueError("take workspace out: a Databricks workspace is told by its address, tracking_uri")
+            raise ValueError(
+                "workspace is set for a Databricks server, whose workspace is its tracking_uri: remove workspace"
+            )
         match self.auth:
             case OAuth2Credentials(token_uri=uri) if urlsplit(uri).scheme == "http" and not self.allow_private_network:
-                raise ValueError("write auth.token_uri with https://: the client's secret would be sent in clear")
+                raise ValueError(
+                    "auth.token_uri is not encrypted, so the client's secret would be sent in clear text: write https://"
+                )
             case SigV4Credentials() as auth:
-                resource = auth.resource()
-                told = {resource.header} if resource else set()
-                if any(name.lower().startswith("x-amz-") or name.lower() in told for name in self.headers):
-                    raise ValueError("take the headers x-amz-… and the ARN's out: auth of kind sigv4 sets them")
+                server = auth.server()
+                signed = {server.header} if server else set()
+                if any(name.lower().startswith("x-amz-") or name.lower() in signed for name in self.headers):
+                    raise ValueError(
+                        "auth of kind sigv4 sets the headers x-amz-… and that of the ARN: remove them from headers"
+                    )
         return self

@@ -1,4 +1,4 @@
-"""What may stand in ``tenants.yaml`` where a server's address or a file's path is asked for."""
+"""Validators that the sections of ``tenants.yaml`` share."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
-def server_uri(uri: str, example: str, *, what: str = "server", section: str = "auth", query: bool = False) -> str:
-    """Return an http(s) address that holds no credentials; they have a section of their own.
+class ConfigSection(BaseModel):
+    """A section of ``tenants.yaml``: immutable, without unknown keys, and never quoted in errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def http_uri(uri: str, example: str, *, what: str = "server", section: str = "auth", query: bool = False) -> str:
+    """Return an http(s) URI without credentials, which have a section of their own.
 
     Raises:
-        ValueError: it is none. The message does not repeat it.
+        ValueError: the URI is invalid. The message does not repeat it, because it may contain a secret.
     """
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"write the {what}'s address, e.g. {example}")
+        raise ValueError(f"this is not an http(s) address: write the {what}'s address, for example {example}")
     if parts.username or parts.password:
-        raise ValueError(f"take the credentials out of the URI and name them under {section}")
+        raise ValueError(f"the URI contains credentials: remove them from the URI and name them under {section}")
     if (parts.query and not query) or parts.fragment:
-        raise ValueError("leave out what follows ? or #")
-    _ = parts.port  # raises ValueError for a port that is none
+        raise ValueError("the URI has a query or a fragment: remove everything after ? or #")
+    _ = parts.port  # raises ValueError for an invalid port
     return uri
 
 
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
-        raise ValueError("write an absolute path: the process may start anywhere")
+        raise ValueError("the path is relative: write an absolute path, because the process may start in any folder")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Where a person looks at a version: its page in the user interface of the tenant's server."""
+"""The page of a version in the user interface of the tenant's server."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
-def version_page(tenant: Tenant, model_name: str, version_number: int) -> str:
-    """Return the URL of a version's page. It holds no credentials: a person's own access opens it, or not.
+def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> str:
+    """Return the URL of a version's page. It contains no credentials: people open it with their own access.
 
-    The routes are those of MLflow's own user interface and, for Databricks, those that MLflow's client prints.
+    The routes are those of MLflow's user interface and, for Databricks, those that MLflow's client prints.
     """
-    # Parentheses and quotes of a path could end a link in Markdown.
+    # Parentheses and quotes in a path could end a Markdown link.
     base = quote(tenant.tracking_uri, safe=":/%[]@,;=+&~")
     match tenant.server:
         case DatabricksServer(registry="unity_catalog"):
@@ -23,12 +23,12 @@ def version_page(tenant: Tenant, model_name: str, version_number: int) -> str:
             return f"{base}/#mlflow/models/{_part(model_name)}/versions/{version_number}"
         case MlflowServer():
             workspace = f"?workspace={tenant.workspace}" if tenant.workspace else ""
-            # MLflow's pages decode what stands after the # twice: once more than its own links are encoded, so that
-            # those lead nowhere for a name with a percent sign. Seen in 2.22, 3.1 and 3.17.
+            # MLflow's pages decode the fragment twice, once more than its own links are encoded, so its own links are
+            # broken for a name with a percent sign. Observed in 2.22, 3.1 and 3.17.
             name = _part(model_name).replace("%25", "%2525")
             return f"{base}/#/models/{name}/versions/{version_number}{workspace}"
 
 
 def _part(name: str) -> str:
-    """Return a name as one part of a path; what no URL can hold, such as half a surrogate pair, as '?'."""
+    """Return a name as one segment of a path; characters that no URL can contain become '?'."""
     return quote(name, safe="", errors="replace")

@@ -1,3 +1,5 @@
+"""Loading ``tenants.yaml``: defaults, and an error with a correction for each invalid field."""
+
 from __future__ import annotations
 
 from dataclasses import fields, replace
@@ -8,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.http.settings import Bounds
+from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.connection import connection_settings
-from verifywise_mlflow.tenants.loading import VARIABLE, TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE, load_tenants
 from verifywise_mlflow.tenants.tenant import Intervals
 
 EXAMPLE = """\
@@ -28,20 +31,20 @@ tenants:
 PASTED = "hunter2-pasted-secret"
 
 
-def written(tmp_path: Path, text: str) -> Path:
+def tenants_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "tenants.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def refusal(path: Path) -> str:
+def error_of(path: Path) -> str:
     with pytest.raises(TenantsFileError) as caught:
         load_tenants(path)
     return str(caught.value)
 
 
 def test_the_example_of_the_issue_loads_word_for_word(tmp_path: Path) -> None:
-    (acme,) = load_tenants(written(tmp_path, EXAMPLE)).values()
+    (acme,) = load_tenants(tenants_file(tmp_path, EXAMPLE)).values()
 
     assert (acme.tenant_id, acme.tracking_uri, acme.workspace) == ("acme", "http://127.0.0.1:5000", None)
     assert acme.allow_private_network
@@ -53,8 +56,8 @@ def test_the_example_of_the_issue_loads_word_for_word(tmp_path: Path) -> None:
     assert (acme.artifacts.manifests, acme.artifacts.hash) == (True, True)
 
 
-def test_what_is_left_out_has_the_safe_default(tmp_path: Path) -> None:
-    path = written(tmp_path, "tenants: {acme: {tracking_uri: 'https://mlflow.example.com/ml/'}}")
+def test_missing_fields_have_safe_defaults(tmp_path: Path) -> None:
+    path = tenants_file(tmp_path, "tenants: {acme: {tracking_uri: 'https://mlflow.example.com/ml/'}}")
 
     acme = load_tenants(path)["acme"]
 
@@ -65,70 +68,73 @@ def test_what_is_left_out_has_the_safe_default(tmp_path: Path) -> None:
     assert acme.intervals == Intervals()
 
 
-def test_a_tenants_bounds_are_merged_over_the_defaults(tmp_path: Path) -> None:
-    path = written(
+def test_a_tenants_limits_override_the_defaults(tmp_path: Path) -> None:
+    path = tenants_file(
         tmp_path,
-        "tenants: {a: {tracking_uri: 'https://a.example', bounds: {pages: 7, retry_seconds: 1.5}},"
+        "tenants: {a: {tracking_uri: 'https://a.example', limits: {max_pages: 7, retry_deadline_seconds: 1.5}},"
         " b: {tracking_uri: 'https://b.example'}}",
     )
 
     tenants = load_tenants(path)
 
-    assert connection_settings(tenants["a"]).bounds == replace(Bounds(), pages=7, retry_seconds=1.5)
-    assert connection_settings(tenants["b"]).bounds == Bounds()
+    assert connection_settings(tenants["a"]).limits == replace(Limits(), max_pages=7, retry_deadline_seconds=1.5)
+    assert connection_settings(tenants["b"]).limits == Limits()
 
 
-@pytest.mark.parametrize("bound", [field.name for field in fields(Bounds)])
-def test_every_bound_can_be_set(tmp_path: Path, bound: str) -> None:
-    text = f"tenants: {{a: {{tracking_uri: 'https://a.example', bounds: {{{bound}: 1}}}}}}"
+@pytest.mark.parametrize("limit", [field.name for field in fields(Limits)])
+def test_every_limit_can_be_set(tmp_path: Path, limit: str) -> None:
+    text = f"tenants: {{a: {{tracking_uri: 'https://a.example', limits: {{{limit}: 1}}}}}}"
 
-    assert getattr(load_tenants(written(tmp_path, text))["a"].bounds, bound) == 1
+    assert getattr(load_tenants(tenants_file(tmp_path, text))["a"].limits, limit) == 1
 
 
 def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, str(written(tmp_path, EXAMPLE)))
+    monkeypatch.setenv(TENANTS_VARIABLE, str(tenants_file(tmp_path, EXAMPLE)))
 
     assert set(load_tenants()) == {"acme"}
 
 
-def test_without_the_variable_the_error_says_which_to_set() -> None:
-    with pytest.raises(TenantsFileError, match=VARIABLE):
+def test_a_missing_environment_variable_is_named() -> None:
+    with pytest.raises(TenantsFileError, match=TENANTS_VARIABLE):
         load_tenants()
 
 
 @pytest.mark.parametrize("text", ["tenants:", "tenants: {}"])
 def test_a_file_without_tenants_has_none(tmp_path: Path, text: str) -> None:
-    assert load_tenants(written(tmp_path, text)) == {}
+    assert load_tenants(tenants_file(tmp_path, text)) == {}
 
 
 WRONG_FILES = [
-    ("", "write one key 'tenants'"),
-    ("- acme", "write one key 'tenants'"),
-    ("acme: {tracking_uri: http://a.example}", "write one key 'tenants'"),
-    ("tenants: {}\nmore: {}", "write one key 'tenants'"),
-    ("tenants: [acme]", "write each tenant by its name"),
-    ("tenants: {acme: http://a.example}", "tenant 'acme': write its fields under it, at least tracking_uri"),
-    ("tenants: {acme: }", "tenant 'acme': write its fields under it"),
+    ("", "the top level is not the one key 'tenants'"),
+    ("- acme", "the top level is not the one key 'tenants'"),
+    ("acme: {tracking_uri: http://a.example}", "the top level is not the one key 'tenants'"),
+    ("tenants: {}\nmore: {}", "the top level is not the one key 'tenants'"),
+    ("tenants: [acme]", "'tenants' is not a mapping: write each tenant under it, by name"),
+    ("tenants: {acme: http://a.example}", "tenant 'acme' has no fields: write at least tracking_uri under it"),
+    ("tenants: {acme: }", "tenant 'acme' has no fields"),
     ("tenants: {acme", "is not YAML"),
     ("tenants: !!python/object/apply:os.getcwd []", "is not YAML"),
     (
         "tenants:\n  acme: {tracking_uri: http://a.example}\n  acme: {tracking_uri: http://b.example}",
-        "'acme' stands here",
+        "duplicate key 'acme'",
     ),
-    ("tenants:\n  acme:\n    tracking_uri: http://a.example\n    tracking_uri: http://b.example", "a second time"),
+    (
+        "tenants:\n  acme:\n    tracking_uri: http://a.example\n    tracking_uri: http://b.example",
+        "duplicate key 'tracking_uri'",
+    ),
     ("tenants: {acme: {? [a] : b}}", "is not YAML"),
     ("tenants: \x00", "is not YAML"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG_FILES)
-def test_a_file_of_the_wrong_shape_is_named_with_its_mend(tmp_path: Path, text: str, words: str) -> None:
-    path = written(tmp_path, text)
+@pytest.mark.parametrize(("text", "message"), WRONG_FILES)
+def test_a_file_of_the_wrong_shape_is_rejected_with_a_correction(tmp_path: Path, text: str, message: str) -> None:
+    path = tenants_file(tmp_path, text)
 
-    told = refusal(path)
+    error = error_of(path)
 
-    assert told.startswith(str(path))
-    assert words in told
+    assert error.startswith(str(path))
+    assert message in error
 
 
 @pytest.mark.parametrize(
@@ -144,8 +150,8 @@ def test_a_file_of_the_wrong_shape_is_named_with_its_mend(tmp_path: Path, text: 
         f"token: %{PASTED}",
     ],
 )
-def test_a_file_that_is_no_yaml_is_told_by_place_and_never_by_its_words(tmp_path: Path, line: str) -> None:
-    path = written(tmp_path, f"tenants:\n  acme:\n    {line}\n")
+def test_a_syntax_error_is_reported_by_location_without_quoting_the_line(tmp_path: Path, line: str) -> None:
+    path = tenants_file(tmp_path, f"tenants:\n  acme:\n    {line}\n")
 
     with pytest.raises(TenantsFileError) as caught:
         load_tenants(path)
@@ -154,51 +160,59 @@ def test_a_file_that_is_no_yaml_is_told_by_place_and_never_by_its_words(tmp_path
     assert PASTED not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
-    assert "nested too deep" in refusal(written(tmp_path, "tenants: " + "[" * 5_000))
+def test_a_deeply_nested_file_is_rejected(tmp_path: Path) -> None:
+    assert "nested too deeply" in error_of(tenants_file(tmp_path, "tenants: " + "[" * 5_000))
 
 
-def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"tenants: \xff\xfe")
 
-    assert "absent.yaml cannot be read: No such file" in refusal(tmp_path / "absent.yaml")
-    assert "cannot be read: Is a directory" in refusal(tmp_path)
-    assert "binary.yaml is not YAML" in refusal(binary)
+    assert "absent.yaml cannot be read: No such file" in error_of(tmp_path / "absent.yaml")
+    assert "cannot be read: Is a directory" in error_of(tmp_path)
+    assert "binary.yaml is not YAML" in error_of(binary)
 
 
 OAUTH2 = "kind: oauth2, token_uri: 'https://idp.example/token', client_id: a"
 SIGV4 = "kind: sigv4, access_key_id: env:A"
 WRONG_FIELDS = [
-    ("{}", "tracking_uri", "it is needed and not there"),
+    ("{}", "tracking_uri", "this field is required"),
     ("tracking_uri: 3", "tracking_uri", "string"),
     ("tracking_uri: mlflow.example.com", "tracking_uri", "write the server's address"),
     ("tracking_uri: ftp://a.example", "tracking_uri", "write the server's address"),
     ("tracking_uri: file:///etc/passwd", "tracking_uri", "write the server's address"),
     ("tracking_uri: databricks", "tracking_uri", "write the server's address"),
-    (f"tracking_uri: 'http://u:{PASTED}@a.example'", "tracking_uri", "take the credentials out of the URI"),
-    (f"tracking_uri: 'http://a.example?token={PASTED}'", "tracking_uri", "leave out what follows ? or #"),
+    (
+        f"tracking_uri: 'http://u:{PASTED}@a.example'",
+        "tracking_uri",
+        "the URI contains credentials: remove them from the URI",
+    ),
+    (
+        f"tracking_uri: 'http://a.example?token={PASTED}'",
+        "tracking_uri",
+        "the URI has a query or a fragment: remove everything after ? or #",
+    ),
     ("tracking_uri: 'http://a.example:99999'", "tracking_uri", "ort"),
     ("URI: http://a.example", "URI", "there is no such field"),
     (f"password: {PASTED}", "password", "there is no such field"),
-    ("auth: {kind: kerberos}", "auth", "kind is one of none, basic, bearer, oauth2 and sigv4"),
-    (f"auth: {{token: {PASTED}}}", "auth", "say which kind: none, basic, bearer, oauth2 or sigv4"),
+    ("auth: {kind: kerberos}", "auth", "there is no such kind: write none, basic, bearer, oauth2 or sigv4"),
+    (f"auth: {{token: {PASTED}}}", "auth", "kind is missing: write none, basic, bearer, oauth2 or sigv4"),
     (f"auth: {PASTED}", "auth", ""),
-    ("auth: {kind: basic, username: ann}", "auth.password", "it is needed and not there"),
+    ("auth: {kind: basic, username: ann}", "auth.password", "this field is required"),
     (f"auth: {{kind: basic, username: ann, password: {PASTED}}}", "auth.password", "not the secret itself"),
     (f"auth: {{kind: bearer, token: {PASTED}}}", "auth.token", "write a reference to the secret"),
     (f"auth: {{kind: bearer, token: [{PASTED}]}}", "auth.token", ""),
     (f"auth: {{kind: none, token: {PASTED}}}", "auth.token", "there is no such field"),
     ("auth: {kind: bearer, token: 'file:relative/path'}", "auth.token", "file:/absolute/path"),
     (f"headers: {{X-Key: {PASTED}}}", "headers.X-Key", "write a reference to the secret"),
-    ("headers: {'X Key': env:A}", "headers", "a header's name has letters, digits and dashes"),
-    ("headers: {authorization: env:A}", "headers", "use auth, proxy or workspace for it"),
-    ("headers: {X-MLFLOW-WORKSPACE: env:A}", "headers", "use auth, proxy or workspace for it"),
-    ("headers: {Host: env:A}", "headers", "is set by the connector"),
-    ("headers: {Transfer-Encoding: env:A}", "headers", "is set by the connector"),
-    ("headers: {Proxy-Authorization: env:A}", "headers", "use auth, proxy or workspace for it"),
-    ("headers: {X-Key: env:A, x-key: env:B}", "headers", "stands here twice"),
-    ("auth: {kind: oauth2}", "auth.token_uri", "it is needed and not there"),
+    ("headers: {'X Key': env:A}", "headers", "characters that HTTP does not allow"),
+    ("headers: {authorization: env:A}", "headers", "use auth, proxy or workspace instead"),
+    ("headers: {X-MLFLOW-WORKSPACE: env:A}", "headers", "use auth, proxy or workspace instead"),
+    ("headers: {Host: env:A}", "headers", "is set by the client itself"),
+    ("headers: {Transfer-Encoding: env:A}", "headers", "is set by the client itself"),
+    ("headers: {Proxy-Authorization: env:A}", "headers", "use auth, proxy or workspace instead"),
+    ("headers: {X-Key: env:A, x-key: env:B}", "headers", "two headers differ only in upper and lower case"),
+    ("auth: {kind: oauth2}", "auth.token_uri", "this field is required"),
     (f"auth: {{{OAUTH2}, client_secret: {PASTED}}}", "auth.client_secret", "not the secret itself"),
     (f"auth: {{{OAUTH2}, client_secret: env:A, client_authentication: jwt}}", "auth.client_authentication", "'post'"),
     (f"auth: {{{OAUTH2}, client_secret: env:A, ca_bundle: a.pem}}", "auth.ca_bundle", "write an absolute path"),
@@ -207,92 +221,106 @@ WRONG_FIELDS = [
     (
         f"auth: {{kind: oauth2, token_uri: 'https://a:{PASTED}@idp.example', client_id: a, client_secret: env:A}}",
         "auth.token_uri",
-        "take the credentials out of the URI and name them under auth",
+        "the URI contains credentials: remove them from the URI and name them under auth",
     ),
     (
         "auth: {kind: oauth2, token_uri: 'http://idp.example', client_id: a, client_secret: env:A}",
         "the tenant",
-        "the client's secret would be sent in clear",
+        "the client's secret would be sent in clear text",
     ),
-    ("auth: {kind: sigv4, region: eu-west-1}", "auth.access_key_id", "it is needed and not there"),
+    ("auth: {kind: sigv4, region: eu-west-1}", "auth.access_key_id", "this field is required"),
     (f"auth: {{{SIGV4}, secret_access_key: {PASTED}, region: x}}", "auth.secret_access_key", "not the secret itself"),
-    (f"auth: {{{SIGV4}, secret_access_key: env:B}}", "auth", "write the arn of the tracking server, or the region"),
+    (
+        f"auth: {{{SIGV4}, secret_access_key: env:B}}",
+        "auth",
+        "neither arn nor region is set: write the arn of the tracking server, or the region",
+    ),
     (f"auth: {{{SIGV4}, secret_access_key: env:B, arn: {PASTED}}}", "auth.arn", "write the ARN of an MLflow"),
     (f"auth: {{{SIGV4}, secret_access_key: env:B, region: 'EU West'}}", "auth.region", "pattern"),
     (
         f"{{auth: {{{SIGV4}, secret_access_key: env:B, region: x}}, headers: {{X-Amz-Date: env:A}}}}",
         "the tenant",
-        "auth of kind sigv4 sets them",
+        "remove them from headers",
     ),
-    ("proxy: {username: ann}", "proxy.uri", "it is needed and not there"),
+    ("proxy: {username: ann}", "proxy.uri", "this field is required"),
     ("proxy: {uri: proxy.example:3128}", "proxy.uri", "write the proxy's address"),
     ("proxy: {uri: 'socks5://proxy.example'}", "proxy.uri", "write the proxy's address"),
-    ("proxy: {uri: 'https://proxy.example'}", "proxy.uri", "a proxy that is itself spoken to in TLS is not supported"),
-    ("proxy: {uri: 'http://proxy.example/path'}", "proxy.uri", "a proxy has no path"),
-    (f"proxy: {{uri: 'http://ann:{PASTED}@proxy.example'}}", "proxy.uri", "name them under proxy"),
+    ("proxy: {uri: 'https://proxy.example'}", "proxy.uri", "TLS to the proxy itself is not supported: write http://"),
+    ("proxy: {uri: 'http://proxy.example/path'}", "proxy.uri", "the proxy's address has a path"),
+    (f"proxy: {{uri: 'http://ann:{PASTED}@proxy.example'}}", "proxy.uri", "and name them under proxy"),
     (f"proxy: {{uri: 'http://p.example', username: a, password: {PASTED}}}", "proxy.password", "not the secret itself"),
-    ("proxy: {uri: 'http://p.example', username: ann}", "proxy", "username and password belong together"),
-    ("proxy: {uri: 'http://p.example', password: env:A}", "proxy", "username and password belong together"),
+    (
+        "proxy: {uri: 'http://p.example', username: ann}",
+        "proxy",
+        "only one of username and password is set: set both or neither",
+    ),
+    (
+        "proxy: {uri: 'http://p.example', password: env:A}",
+        "proxy",
+        "only one of username and password is set: set both or neither",
+    ),
     ("proxy: {uri: 'http://p.example', username: 'a:b', password: env:A}", "proxy.username", "pattern"),
-    ("bounds: {request_second: 5}", "bounds.request_second", "there is no such field"),
-    ("bounds: {request_seconds: 0}", "bounds.request_seconds", "greater than 0"),
-    ("bounds: {request_seconds: .inf}", "bounds.request_seconds", "finite"),
-    ("bounds: {file_seconds: 1.0e+300}", "bounds.file_seconds", "less than or equal to 86400"),
-    ("bounds: {pages: 1.5}", "bounds.pages", "integer"),
-    ("bounds: {rows: -1}", "bounds.rows", "greater than 0"),
-    ("bounds: 5", "bounds", "dictionary"),
+    ("limits: {request_timeout_second: 5}", "limits.request_timeout_second", "there is no such field"),
+    ("limits: {request_timeout_seconds: 0}", "limits.request_timeout_seconds", "greater than 0"),
+    ("limits: {request_timeout_seconds: .inf}", "limits.request_timeout_seconds", "finite"),
+    ("limits: {file_timeout_seconds: 1.0e+300}", "limits.file_timeout_seconds", "less than or equal to 86400"),
+    ("limits: {max_pages: 1.5}", "limits.max_pages", "integer"),
+    ("limits: {max_rows: -1}", "limits.max_rows", "greater than 0"),
+    ("limits: 5", "limits", "dictionary"),
     ("workspace: Team A", "workspace", "pattern"),
     ("allow_private_network: perhaps", "allow_private_network", "boolean"),
     ("tls: {verify: false}", "tls.verify", "there is no such field"),
     ("tls: {ca_bundle: ca.pem}", "tls.ca_bundle", "write an absolute path"),
-    ("tls: {client_key: /a.pem}", "tls", "client_key needs a client_certificate"),
+    ("tls: {client_key: /a.pem}", "tls", "client_key is set without a client_certificate"),
     ("artifacts: {max_files: 0}", "artifacts.max_files", "greater than 0"),
     ("intervals: {poll: 60}", "intervals.poll", "write a number and a unit"),
     ("intervals: {rehash: 1w}", "intervals.rehash", "write a number and a unit"),
-    ("intervals: {poll: 0s}", "intervals.poll", "longer than nothing"),
+    ("intervals: {poll: 0s}", "intervals.poll", "the interval is zero"),
 ]
 
 
-@pytest.mark.parametrize(("field", "place", "mend"), WRONG_FIELDS)
-def test_a_wrong_field_is_told_with_file_tenant_field_and_mend_but_never_its_value(
-    tmp_path: Path, field: str, place: str, mend: str
+@pytest.mark.parametrize(("field", "location", "message"), WRONG_FIELDS)
+def test_an_invalid_field_is_reported_with_file_tenant_field_and_correction_but_without_its_value(
+    tmp_path: Path, field: str, location: str, message: str
 ) -> None:
     fields = field[1:-1].replace("}, ", "}\n    ") if field.startswith("{auth") else field
     lines = ["tenants:", "  acme:", "    tracking_uri: https://a.example", f"    {fields}"]
     if field.startswith(("tracking_uri", "{}")):
         del lines[2]
-    path = written(tmp_path, "\n".join(lines))
+    path = tenants_file(tmp_path, "\n".join(lines))
 
     with pytest.raises(TenantsFileError) as caught:
         load_tenants(path)
 
-    told = str(caught.value)
-    assert f"{path}: tenant 'acme', {place}: " in told
-    assert mend in told
-    assert PASTED not in told
+    error = str(caught.value)
+    assert f"{path}: tenant 'acme', {location}: " in error
+    assert message in error
+    assert PASTED not in error
     assert PASTED not in repr(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a,b", "a/b", "", "-a", "a b", "x" * 64, "ä", "a\\n", "..."])
-def test_a_name_that_could_not_be_a_partition_key_is_refused(tmp_path: Path, name: str) -> None:
-    told = refusal(written(tmp_path, f'tenants: {{"{name}": {{tracking_uri: "https://a.example"}}}}'))
+def test_a_name_that_cannot_be_a_partition_key_is_rejected(tmp_path: Path, name: str) -> None:
+    error = error_of(tenants_file(tmp_path, f'tenants: {{"{name}": {{tracking_uri: "https://a.example"}}}}'))
 
-    assert "its name: a tenant's name has 1 to 63 letters" in told
-
-
-def test_every_mistake_of_every_tenant_is_told_at_once(tmp_path: Path) -> None:
-    told = refusal(written(tmp_path, "tenants: {a: {}, b: {tracking_uri: 'https://b.example', x: 1, y: 2}, c: 3}"))
-
-    assert len(told.splitlines()) == 4
-    assert [tenant for tenant in "abc" if f"tenant '{tenant}'" not in told] == []
+    assert "its name: the name is not allowed: write 1 to 63 letters" in error
 
 
-def test_two_names_that_are_the_same_text_are_refused(tmp_path: Path) -> None:
-    path = written(
+def test_all_errors_of_all_tenants_are_reported_at_once(tmp_path: Path) -> None:
+    error = error_of(
+        tenants_file(tmp_path, "tenants: {a: {}, b: {tracking_uri: 'https://b.example', x: 1, y: 2}, c: 3}")
+    )
+
+    assert len(error.splitlines()) == 4
+    assert [tenant for tenant in "abc" if f"tenant '{tenant}'" not in error] == []
+
+
+def test_a_name_that_occurs_as_a_number_and_as_text_is_rejected(tmp_path: Path) -> None:
+    path = tenants_file(
         tmp_path, "tenants: {1: {tracking_uri: 'https://a.example'}, '1': {tracking_uri: 'https://b.example'}}"
     )
 
-    assert "second time" in refusal(path)
+    assert "occurs twice" in error_of(path)
 
 
 @pytest.mark.parametrize(
@@ -307,17 +335,17 @@ def test_two_names_that_are_the_same_text_are_refused(tmp_path: Path) -> None:
 def test_an_interval_is_a_number_and_a_unit(tmp_path: Path, interval: str, length: timedelta) -> None:
     text = f"tenants: {{a: {{tracking_uri: 'https://a.example', intervals: {{rehash: '{interval}'}}}}}}"
 
-    assert load_tenants(written(tmp_path, text))["a"].intervals.rehash == length
+    assert load_tenants(tenants_file(tmp_path, text))["a"].intervals.rehash == length
 
 
 @given(text=st.text(max_size=60) | st.from_regex(r"\A[0-9]{1,40} ?[smhdw]\Z"))
-def test_an_interval_is_understood_or_refused_with_a_sentence(text: str) -> None:
+def test_an_interval_is_either_valid_or_rejected_with_a_sentence(text: str) -> None:
     try:
         intervals = Intervals.model_validate({"poll": text})
     except ValueError as error:
-        words = str(error)
+        message = str(error)
     else:
-        words = ""
+        message = ""
         assert intervals.poll > timedelta(0)
 
-    assert not words or "interval" in words or "number and a unit" in words
+    assert not message or "interval" in message

@@ -1,3 +1,5 @@
+"""References to secrets, and the credentials that use them."""
+
 from __future__ import annotations
 
 import base64
@@ -6,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from verifywise_mlflow.http.auth import Outgoing
+from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.tenants.auth import (
-    KINDS,
+    AUTH_KINDS,
     BasicCredentials,
     BearerCredentials,
     NoCredentials,
@@ -16,13 +18,14 @@ from verifywise_mlflow.tenants.auth import (
     SigV4Credentials,
 )
 from verifywise_mlflow.tenants.connection import connection_settings
-from verifywise_mlflow.tenants.secrets import SecretReference, SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
+from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.tenant import Tenant
 
 SECRET = "s3cr3t-Ünïcode"
 
 
-def test_a_variable_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_read_when_the_secret_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     reference = SecretReference("env:ACME_TOKEN")
     monkeypatch.setenv("ACME_TOKEN", "first")
     first = reference.resolve()
@@ -31,15 +34,15 @@ def test_a_variable_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert (first, reference.resolve()) == ("first", SECRET)
 
 
-@pytest.mark.parametrize("line_end", ["", "\n", "\r\n", "\n\n"])
-def test_a_file_is_read_without_its_line_end(tmp_path: Path, line_end: str) -> None:
+@pytest.mark.parametrize("line_break", ["", "\n", "\r\n", "\n\n"])
+def test_a_file_is_read_without_its_trailing_line_breaks(tmp_path: Path, line_break: str) -> None:
     path = tmp_path / "token"
-    path.write_bytes(f" {SECRET} {line_end}".encode())
+    path.write_bytes(f" {SECRET} {line_break}".encode())
 
     assert SecretReference(f"file:{path}").resolve() == f" {SECRET} "
 
 
-def test_a_variable_that_is_not_set_or_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in (None, ""):
         if value is not None:
             monkeypatch.setenv("ACME_TOKEN", value)
@@ -48,14 +51,14 @@ def test_a_variable_that_is_not_set_or_empty_is_named(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "not UTF-8")]
+    ("content", "message"), [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "not UTF-8")]
 )
-def test_a_file_that_holds_no_secret_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_a_file_without_a_secret_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(SecretUnavailableError, match=f"{path}.*{words}") as caught:
+    with pytest.raises(SecretUnavailableError, match=f"{path}.*{message}") as caught:
         SecretReference(f"file:{path}").resolve()
 
     assert caught.value.__cause__ is None
@@ -64,14 +67,14 @@ def test_a_file_that_holds_no_secret_is_named(tmp_path: Path, content: bytes | N
 @pytest.mark.parametrize(
     "pasted", ["hunter2", "env:", "env:A-B", "env:A B", "env:1A", "file:token", "file:", "ENV:A", ""]
 )
-def test_what_is_no_reference_is_refused_and_not_repeated(pasted: str) -> None:
+def test_a_value_that_is_not_a_reference_is_rejected_without_quoting_it(pasted: str) -> None:
     with pytest.raises(ValidationError, match="not the secret itself") as caught:
         SecretReference(f"{pasted}\nhunter2" if pasted.startswith("env:") else f"{pasted}hunter2\0"[:7])
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_basic_credentials_are_sent_as_the_scheme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_basic_credentials_are_sent_in_the_basic_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_PASSWORD", SECRET)
     credentials = BasicCredentials(kind="basic", username="ann", password=SecretReference("env:ACME_PASSWORD"))
 
@@ -85,7 +88,7 @@ def test_no_credentials_send_nothing() -> None:
     assert (NoCredentials().authorization(), NoCredentials().identity()) == (None, "none")
 
 
-def test_identities_tell_who_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_identity_does_not_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_SECRET", SECRET)
     reference = SecretReference("env:ACME_SECRET")
     basic = BasicCredentials(kind="basic", username="ann", password=reference)
@@ -96,7 +99,7 @@ def test_identities_tell_who_without_the_secret(monkeypatch: pytest.MonkeyPatch)
     assert SECRET not in f"{basic!r} {bearer!r} {basic.identity()} {bearer.identity()}"
 
 
-def test_an_oauth2_client_is_told_by_its_id_its_issuer_and_the_secrets_reference() -> None:
+def test_an_oauth2_identity_has_the_client_id_the_issuer_and_the_secrets_reference() -> None:
     client = OAuth2Credentials(
         kind="oauth2",
         token_uri="https://idp.example/token",
@@ -104,11 +107,11 @@ def test_an_oauth2_client_is_told_by_its_id_its_issuer_and_the_secrets_reference
         client_secret=SecretReference("env:ACME_SECRET"),
     )
 
-    # The variable is not set: nobody has to be asked to tell who we are.
+    # The variable is not set: an identity needs no token.
     assert client.identity() == "oauth2 svc at idp.example (secret from env:ACME_SECRET)"
 
 
-def test_an_aws_key_is_told_by_its_id_unless_the_secret_stands_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sigv4_identity_has_the_key_id_unless_it_looks_like_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     keys = SigV4Credentials(
         kind="sigv4",
@@ -138,7 +141,7 @@ def test_a_signature_is_for_what_the_arn_says_unless_the_tenant_says_otherwise()
             arn=arn,
             region=region,
             service=service,
-        ).scope()
+        ).signing_scope()
 
     assert scope(arn=arn) == ("eu-west-1", "sagemaker")
     assert scope(arn=arn, region="eu-west-2", service="mine") == ("eu-west-2", "mine")
@@ -146,10 +149,10 @@ def test_a_signature_is_for_what_the_arn_says_unless_the_tenant_says_otherwise()
 
 
 def test_every_kind_of_credentials_has_a_name() -> None:
-    assert KINDS == ("none", "basic", "bearer", "oauth2", "sigv4")
+    assert AUTH_KINDS == ("none", "basic", "bearer", "oauth2", "sigv4")
 
 
-def test_a_tokens_fingerprint_tells_one_token_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fingerprint_distinguishes_one_token_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
     bearer = BearerCredentials(kind="bearer", token=SecretReference("env:ACME_TOKEN"))
     identities = []
     for token in ("one", "two", "one"):
@@ -159,7 +162,7 @@ def test_a_tokens_fingerprint_tells_one_token_from_the_next(monkeypatch: pytest.
     assert identities[0] == identities[2] != identities[1]
 
 
-def test_a_connections_settings_resolve_secrets_only_when_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_resolved_only_when_a_connection_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     tenant = Tenant.model_validate(
         {
             "tenant_id": "acme",
@@ -175,7 +178,7 @@ def test_a_connections_settings_resolve_secrets_only_when_it_opens(monkeypatch: 
     monkeypatch.setenv("ACME_TOKEN", SECRET)
     monkeypatch.setenv("ACME_KEY", "key")
 
-    sent = settings.credentials().headers(Outgoing("GET", "https://a.example/ml/version", {}, None))
+    sent = settings.credentials().headers(Request("GET", "https://a.example/ml/version", {}, None))
     assert sent == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
     assert (settings.base_uri, settings.workspace) == ("https://a.example/ml", "team-a")
     assert not settings.allow_private_network

@@ -1,21 +1,21 @@
-"""A link to a version leads to its page on the tenant's own server, whatever its model is called."""
+"""The link to a version opens its page on the tenant's own server, for any model name."""
 
 from __future__ import annotations
 
 import pytest
 
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page
+from verifywise_mlflow.tenants.version_page import version_page_url
 
 
 @pytest.mark.parametrize(
-    ("described", "name", "page"),
+    ("settings", "name", "url"),
     [
         ({}, "fraud", "https://mlflow.example/ml/#/models/fraud/versions/3"),
         ({"workspace": "risk"}, "fraud", "https://mlflow.example/ml/#/models/fraud/versions/3?workspace=risk"),
         ({}, "a/b c?d#e%2F&é", "https://mlflow.example/ml/#/models/a%2Fb%20c%3Fd%23e%25252F%26%C3%A9/versions/3"),
         ({}, "x](y)\n<b>\"'\ud800", "https://mlflow.example/ml/#/models/x%5D%28y%29%0A%3Cb%3E%22%27%3F/versions/3"),
-        # A percent sign is encoded once more: verifywise_mlflow_tests/browser/test_links_into_mlflow.py shows why.
+        # A percent sign is encoded twice: verifywise_mlflow_tests/browser/test_links_into_mlflow.py shows why.
         ({}, "100%41", "https://mlflow.example/ml/#/models/100%252541/versions/3"),
         (
             {"server": {"kind": "databricks"}},
@@ -29,7 +29,7 @@ from verifywise_mlflow.tenants.version_page import version_page
         ),
     ],
 )
-def test_a_version_has_its_page(described: dict[str, object], name: str, page: str) -> None:
-    tenant = Tenant.model_validate({"tenant_id": "acme", "tracking_uri": "https://mlflow.example/ml/", **described})
+def test_a_version_has_a_page(settings: dict[str, object], name: str, url: str) -> None:
+    tenant = Tenant.model_validate({"tenant_id": "acme", "tracking_uri": "https://mlflow.example/ml/", **settings})
 
-    assert version_page(tenant, name, 3) == page
+    assert version_page_url(tenant, name, 3) == url
