@@ -1,5 +1,4 @@
-"""A playground: real models on a real MLflow server, a real Postgres and Dagster, all of them started here.
+"""The demo: real models on a real MLflow server, a real Postgres and Dagster, all started here, on 127.0.0.1 only.
 
-``run.py`` tells the demo from beginning to end. ``postgres.py`` and ``mlflow_server.py`` are also what the tests
-start. Everything listens on 127.0.0.1 only.
+``run.py`` is the demo from start to end. The tests start the same servers (``servers/``).
 """

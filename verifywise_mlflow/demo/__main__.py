@@ -1,4 +1,4 @@
-"""``python -m verifywise_mlflow.demo``, for those who have no ``verifywise-mlflow`` at hand."""
+"""``python -m verifywise_mlflow.demo``, where the script ``verifywise-mlflow`` is not on the PATH."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from verifywise_mlflow.demo.run import run_demo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo with the arguments of the command line."""
+    """Run the demo with command-line arguments."""
     parser = argparse.ArgumentParser(prog="python -m verifywise_mlflow.demo", description=run_demo.__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the summary instead of staying up")
-    parser.add_argument("--fresh", action="store_true", help="throw an earlier demo away")
-    parser.add_argument("--home", type=Path, default=Path(".demo"), help="where the demo keeps its databases and files")
+    parser.add_argument(
+        "--once", action="store_true", help="exit after the summary instead of keeping the servers running"
+    )
+    parser.add_argument("--fresh", action="store_true", help="delete an earlier demo first")
+    parser.add_argument("--home", type=Path, default=Path(".demo"), help="the folder of the demo's databases and files")
     arguments = parser.parse_args(argv)
     return run_demo(arguments.home, once=arguments.once, fresh=arguments.fresh)
 

@@ -1,4 +1,4 @@
-"""Dagster's instance for the demo: the one for production, on the embedded Postgres, for two cores and no backlog."""
+"""The Dagster instance of the demo: the production instance on the embedded Postgres, sized for two cores."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
 
-SMALL: Mapping[str, str] = {"VERIFYWISE_MAX_CONCURRENT_SYNCS": "2", "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "1"}
+DEMO_SETTINGS: Mapping[str, str] = {
+    "VERIFYWISE_MAX_CONCURRENT_SYNCS": "2",
+    "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "1",
+}
 
 
-def write_instance(home: Path, settings: Mapping[str, str] = SMALL) -> None:
-    """Write dagster.yaml into the directory for DAGSTER_HOME, as the variables in ``settings`` say."""
+def write_instance(home: Path, settings: Mapping[str, str] = DEMO_SETTINGS) -> None:
+    """Write dagster.yaml into the folder for DAGSTER_HOME, configured by the variables in ``settings``."""
     (home / "dagster.yaml").write_text(to_yaml(instance_config(settings)))
 
 
 def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
-    """Return what Dagster's processes need: who the tenants are, our database ``verifywise``, its own ``dagster``."""
+    """Return the environment of Dagster's processes: tenants.yaml, our database, and Dagster's own."""
     return {
         "VERIFYWISE_TENANTS": str(tenants_file),
-        "VERIFYWISE_DATABASE_URL": postgres.url("verifywise", login),
+        "VERIFYWISE_DATABASE_URL": postgres.url("verifywise_mlflow", login),
         "DAGSTER_PG_HOST": "127.0.0.1",
         "DAGSTER_PG_PORT": str(postgres.port),
         "DAGSTER_PG_USERNAME": login.role,

@@ -1,4 +1,4 @@
-"""The demo's variables as a file for a shell to read, so that the command line can be tried on the demo's store."""
+"""The demo's environment variables as a file for shells, so that the command line can query the demo's database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shlex import quote
 
 @contextmanager
 def environment_file(file: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Write the file for as long as what it leads to is up. It holds a password: nobody else may read it."""
+    """Write the file while the block runs. It holds a password, so only its owner can read it."""
     lines = [f"export {name}={quote(value)}\n" for name, value in environment.items()]
     lines.append(f"export PATH={quote(str(Path(sys.executable).parent))}:$PATH\n")
     file.unlink(missing_ok=True)  # of a demo that was killed

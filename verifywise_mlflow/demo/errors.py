@@ -1,13 +1,13 @@
-"""What ends the demo with a sentence instead of a trace."""
+"""Errors that end the demo with a sentence instead of a traceback."""
 
 
 class DemoError(RuntimeError):
-    """The demo cannot go on. The message says why, and what to do."""
+    """The demo cannot continue. The message says why, and what to do."""
 
 
 class ProcessFailedError(DemoError):
-    """A child did not start, or died. The message ends with the tail of its log."""
+    """A child process did not start, or died. The message ends with the tail of its log."""
 
 
 class DagsterApiError(DemoError):
-    """Dagster did not answer, or not as it should."""
+    """Dagster did not respond, or not as expected."""

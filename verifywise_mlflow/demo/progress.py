@@ -1,4 +1,4 @@
-"""Shows what the demo is doing: a spinner on a terminal, plain lines in a log."""
+"""Progress of the demo: a spinner on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
-Tell = Callable[[str], None]
-"""Takes a sentence about how a step is getting on."""
+ReportProgress = Callable[[str], None]
+"""Called with one line of progress of a step."""
 
 
 class Progress:
-    """The steps of the demo, one line each with its time, and details while they last."""
+    """Prints one line with the duration of each step, and its details while it runs."""
 
     def __init__(self, console: Console) -> None:
-        """Show the steps on this console."""
+        """Print to this console."""
         self.console = console
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Tell]:
-        """Show a step for as long as the block lasts."""
+    def step(self, title: str) -> Iterator[ReportProgress]:
+        """Show a step while the block runs."""
         began = time.monotonic()
         if self.console.is_terminal:
             with self.console.status(escape(title)) as status:
@@ -33,5 +33,5 @@ class Progress:
         self.say(f"{title}: {time.monotonic() - began:.1f} s")
 
     def say(self, sentence: str) -> None:
-        """Print a line as it is: names from a registry are no markup."""
+        """Print a line without interpreting markup: it may hold names from a registry."""
         self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the demo found, in a few lines, and where to look further."""
+"""The demo's summary: results in a few lines, and links to the rest."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from verifywise_mlflow.compliance.verdict import Badge
+from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
-_COLOURS = {Badge.COMPLIANT: "green", Badge.GAPS: "yellow", Badge.NON_COMPLIANT: "red", Badge.INCOMPLETE: "magenta"}
+_COLORS = {Badge.COMPLIANT: "green", Badge.GAPS: "yellow", Badge.NON_COMPLIANT: "red", Badge.INCOMPLETE: "magenta"}
 
 
 def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
-    """Print a row for each tenant, and under it what most needs a person."""
-    badges_shown = (f"[{colour}]{badge}[/]" for badge, colour in _COLOURS.items())
+    """Print one row per tenant, then the verdicts that need attention first."""
+    badges_shown = (f"[{color}]{badge}[/]" for badge, color in _COLORS.items())
     counts = Table("tenant", "models", "versions", *badges_shown, box=None, padding=(0, 2, 0, 0))
-    for tenant_id, seen in overviews.items():
-        badges = (str(seen.badges.get(badge, 0)) for badge in _COLOURS)
-        counts.add_row(escape(tenant_id), str(seen.models), str(seen.versions), *badges)
+    for tenant_id, tenant_overview in overviews.items():
+        badges = (str(tenant_overview.badges.get(badge, 0)) for badge in _COLORS)
+        counts.add_row(escape(tenant_id), str(tenant_overview.models), str(tenant_overview.versions), *badges)
     console.print(counts)
 
-    console.print("What most needs a person:")
-    for tenant_id, seen in overviews.items():
-        for found in telling(seen.worst):
-            version = f"{tenant_id}, {found.model_name}, version {found.version_number}"
-            console.print(f"  [bold]{escape(version)}[/bold]: {found.verdict}: {found.rule_id}", highlight=False)
-            reason = shorten(found.reason, 150, placeholder=" …")
+    console.print("Needs attention first:")
+    for tenant_id, tenant_overview in overviews.items():
+        for verdict in worst_per_model(tenant_overview.worst):
+            version = f"{tenant_id}, {verdict.model_name}, version {verdict.version_number}"
+            console.print(f"  [bold]{escape(version)}[/bold]: {verdict.verdict}: {verdict.rule_id}", highlight=False)
+            reason = shorten(verdict.reason, 150, placeholder=" …")
             console.print(Padding(escape(reason), (0, 0, 0, 4)), highlight=False)
 
 
-def telling(worst: Sequence[Offender], *, limit: int = 3) -> list[Offender]:
-    """Return the worst verdict of each model, of as many models as the limit says."""
+def worst_per_model(worst: Sequence[Offender], *, limit: int = 3) -> list[Offender]:
+    """Return the worst verdict of each model, for at most `limit` models."""
     first_of_each: dict[str, Offender] = {}
-    for found in worst:
-        first_of_each.setdefault(found.model_name, found)
+    for verdict in worst:
+        first_of_each.setdefault(verdict.model_name, verdict)
     return list(first_of_each.values())[:limit]
 
 
 def print_failures(console: Console, outcomes: Sequence[SyncOutcome], dagster_uri: str) -> None:
-    """Say which syncs failed, why, and where their logs are shown."""
+    """Print which syncs failed, why, and the address of their logs."""
     for outcome in outcomes:
         if outcome.failure is not None:
             console.print(f"[red]The sync of {escape(outcome.tenant_id)} failed:[/red] {escape(outcome.failure)}")
@@ -54,7 +54,7 @@ def print_failures(console: Console, outcomes: Sequence[SyncOutcome], dagster_ur
 
 
 def print_addresses(console: Console, dagster_uri: str, mlflow_uri: str, tenant_ids: Sequence[str]) -> None:
-    """Print what to open in a browser, a line each, unbroken: people click on them."""
+    """Print the addresses to open in a browser, one per line without wrapping, so that they stay clickable."""
     addresses = {
         "Lineage in Dagster": f"{dagster_uri}/asset-groups",
         "Partitions": f"{dagster_uri}/assets/compliance_results?view=partitions",
@@ -66,8 +66,8 @@ def print_addresses(console: Console, dagster_uri: str, mlflow_uri: str, tenant_
 
 
 def print_commands(console: Console, environment_file: Path) -> None:
-    """Print how another terminal asks what the demo knows."""
-    console.print("Or ask in another terminal:")
+    """Print the commands that query the demo from another terminal."""
+    console.print("Or query it from another terminal:")
     for line in (
         f". {quote(str(environment_file))}",
         "verifywise-mlflow show acme-bank credit-scoring 3",

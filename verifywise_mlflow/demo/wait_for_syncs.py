@@ -1,4 +1,4 @@
-"""Waits until Dagster has synced the tenants, and shows how far it is."""
+"""Wait until Dagster has synced the tenants, and report progress."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from verifywise_mlflow.demo.errors import DemoError
-from verifywise_mlflow.demo.progress import Tell
+from verifywise_mlflow.demo.progress import ReportProgress
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
 
-STAGES = 6
-APPEAR_SECONDS = 120.0
-"""The ``tenants`` sensor asks for the first syncs within its first tick; a tick comes every 30 s."""
-SYNC_SECONDS = 600.0
+STAGE_COUNT = 6
+REQUEST_TIMEOUT_S = 120.0
+"""The sensor ``tenants`` requests the first syncs in its first tick; it ticks every 30 s."""
+SYNC_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """How a tenant's sync ended."""
+    """The end of a tenant's sync."""
 
     tenant_id: str
     run_id: str
     failure: str | None
-    """Why it failed; none if it succeeded."""
+    """The reason of a failure; None for success."""
 
 
 def request_syncs(api: DagsterApi, tenant_ids: Sequence[str]) -> None:
-    """Ask for a sync of each tenant that had one before.
+    """Request a sync of each tenant that was synced before.
 
-    The others' first sync is asked for by the sensor ``tenants``, as soon as it has made them partitions.
+    The sensor ``tenants`` requests the first sync of the others, after it has added their partitions.
     """
     synced_before = {run.tenant_id for run in api.sync_runs()}
     for tenant_id in tenant_ids:
@@ -38,39 +38,44 @@ def request_syncs(api: DagsterApi, tenant_ids: Sequence[str]) -> None:
 
 
 def wait_for_syncs(
-    api: DagsterApi, tenant_ids: Sequence[str], *, since: float, tell: Tell, check: Callable[[], None]
+    api: DagsterApi,
+    tenant_ids: Sequence[str],
+    *,
+    since: float,
+    report_progress: ReportProgress,
+    check: Callable[[], None],
 ) -> list[SyncOutcome]:
-    """Wait until each tenant's first run since a moment has ended.
+    """Wait until the first run of each tenant since a point in time has ended.
 
     Args:
-        api: the webserver.
-        tenant_ids: the tenants.
-        since: seconds since 1970.
-        tell: takes each line of progress.
-        check: raises if it is no use to wait any longer.
+        api: The webserver.
+        tenant_ids: The tenants.
+        since: Seconds since 1970, UTC.
+        report_progress: Called with each line of progress.
+        check: Called between polls; raises if waiting has become pointless.
 
     Raises:
-        DemoError: a run does not appear, or does not end.
+        DemoError: A run did not start or did not end in time.
     """
-    began = time.monotonic()
-    told = ""
+    started = time.monotonic()
+    reported = ""
     while True:
         check()
         runs = first_runs(api.sync_runs(), tenant_ids, since=since)
         state = "; ".join(f"{tenant_id} {_state(runs.get(tenant_id))}" for tenant_id in tenant_ids)
-        if state != told:
-            tell(state)
-            told = state
+        if state != reported:
+            report_progress(state)
+            reported = state
         if len(runs) == len(tenant_ids) and all(run.status in ENDED for run in runs.values()):
             return [_outcome(api, tenant_id, runs[tenant_id]) for tenant_id in tenant_ids]
-        waited = time.monotonic() - began
-        if waited > (APPEAR_SECONDS if len(runs) < len(tenant_ids) else SYNC_SECONDS):
-            raise DemoError(f"after {waited:.0f} s the syncs have come no further than: {state}")
+        waited_s = time.monotonic() - started
+        if waited_s > (REQUEST_TIMEOUT_S if len(runs) < len(tenant_ids) else SYNC_TIMEOUT_S):
+            raise DemoError(f"the syncs did not finish within {waited_s:.0f} s: {state}")
         time.sleep(0.5)
 
 
 def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: float) -> Mapping[str, SyncRun]:
-    """Return each tenant's first run that was created since a moment; the runs may come in any order."""
+    """Return the first run of each tenant created since a point in time; the runs may be in any order."""
     firsts: dict[str, SyncRun] = {}
     for run in sorted(runs, key=lambda run: run.created):
         tenant_id = run.tenant_id
@@ -81,13 +86,15 @@ def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: flo
 
 def _state(run: SyncRun | None) -> str:
     if run is None:
-        return "not asked for yet"
+        return "not requested yet"
     if run.status in ENDED or run.status == "QUEUED":
         return run.status.lower()
-    return f"{run.stages_done} of {STAGES} stages"
+    return f"{run.stages_done} of {STAGE_COUNT} stages"
 
 
 def _outcome(api: DagsterApi, tenant_id: str, run: SyncRun) -> SyncOutcome:
     if run.status == "SUCCESS":
         return SyncOutcome(tenant_id, run.run_id, None)
-    return SyncOutcome(tenant_id, run.run_id, api.why_failed(run.run_id) if run.status == "FAILURE" else "canceled")
+    return SyncOutcome(
+        tenant_id, run.run_id, api.failure_message(run.run_id) if run.status == "FAILURE" else "canceled"
+    )

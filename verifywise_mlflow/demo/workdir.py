@@ -1,4 +1,4 @@
-"""The demo's directory: where everything lies, whether an earlier demo can be resumed, and who may remove it."""
+"""The demo's folder: its layout, its lock, and whether an earlier demo in it can be resumed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pathlib import Path
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.servers.postgres import remove_postgres
 
-LAYOUT = 2
-"""Raised when a demo that an older release left can no longer be resumed."""
+LAYOUT_VERSION = 3
+"""Incremented when a demo of an older release can no longer be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports that the demo had last time, so that bookmarks stay true where they are still free."""
+    """The ports of an earlier demo. They are reused where free, so that bookmarks stay valid."""
 
     mlflow: int
     dagster: int
 
 
-class DemoHome:
-    """The places in the demo's directory."""
+class Workdir:
+    """The files and folders of the demo."""
 
     def __init__(self, path: Path) -> None:
-        """Describe the directory; nothing is created yet."""
+        """Describe the folder. Nothing is created yet."""
         self.path = path.absolute()
         self.postgres = self.path / "postgres"
         self.artifacts = self.path / "mlflow_artifacts"
@@ -43,50 +43,52 @@ class DemoHome:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the directory to ourselves: two demos in one would stop each other's Postgres.
+        """Lock the folder: two demos in one folder would stop each other's Postgres.
 
         Raises:
-            DemoError: another demo has it, or it is a directory of something else.
+            DemoError: another demo runs in the folder, or the folder holds other files.
         """
-        # The lock file also marks the directory as a demo's, which may be removed as a whole.
+        # The lock file also marks the folder as a demo's, so that it may be deleted.
         if self.path.exists() and not self._lock.exists() and any(self.path.iterdir()):
-            raise DemoError(f"{self.path} holds something else than a demo: choose another directory with --home")
+            raise DemoError(f"{self.path} contains files that are not a demo: choose another folder with --home")
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DemoError(
-                    f"another demo runs in {self.path}: stop it first, or choose another directory with --home"
+                    f"another demo runs in {self.path}: stop it first, or choose another folder with --home"
                 ) from None
             yield
 
     def is_new(self) -> bool:
-        """Whether no demo was here before."""
+        """Return whether no demo has used the folder."""
         return {entry.name for entry in self.path.iterdir()} <= {self._lock.name}
 
     def earlier_ports(self) -> Ports | None:
-        """Return the ports of a complete earlier demo; none if there is nothing that could be resumed."""
+        """Return the ports of an earlier demo that can be resumed, or None."""
         try:
             marker = json.loads(self._marker.read_text())
             ports = Ports(**marker["ports"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        # A database in a temporary directory (postgres_home.py tells when) may have been cleaned away meanwhile.
+        # A database in a temporary folder (see postgres_home.py) may have been deleted since.
         complete = (
-            marker.get("layout") == LAYOUT and (self.postgres / "PG_VERSION").exists() and self.artifacts.exists()
+            marker.get("layout") == LAYOUT_VERSION
+            and (self.postgres / "PG_VERSION").exists()
+            and self.artifacts.exists()
         )
         return ports if complete else None
 
     def remember(self, ports: Ports) -> None:
-        """Note that the registries are filled, and the ports: from here on, the demo can be resumed."""
+        """Record the ports, and that the registries are seeded: from now on the demo can be resumed."""
         new = self._marker.with_suffix(".new")
-        new.write_text(json.dumps({"layout": LAYOUT, "ports": asdict(ports)}))
+        new.write_text(json.dumps({"layout": LAYOUT_VERSION, "ports": asdict(ports)}))
         new.replace(self._marker)
 
     def clear(self) -> None:
-        """Remove what an earlier demo left; only the lock stays."""
-        self._marker.unlink(missing_ok=True)  # first: what is half removed must not be resumed
+        """Delete everything except the lock."""
+        self._marker.unlink(missing_ok=True)  # first, so that a half-deleted demo is never resumed
         remove_postgres(self.postgres)
         for entry in self.path.iterdir():
             if entry == self._lock:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from verifywise_mlflow.demo.workdir import DemoHome
+from verifywise_mlflow.demo.workdir import Workdir
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -59,7 +59,7 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
         assert told.startswith("Resuming the demo")
         assert "Training" not in told
     finally:
-        DemoHome(home).clear()
+        Workdir(home).clear()
 
 
 def ask_in_another_terminal(told: str, environment_file: Path) -> str:

@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.seeding import fill_registries
+from verifywise_mlflow.demo.registry_seeding import seed_registries
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
@@ -40,7 +40,7 @@ def filled(
         log=home / "mlflow.log",
         arguments=["--enable-workspaces"],
     ) as server:
-        fill_registries(server.uri, home, steps.append)
+        seed_registries(server.uri, home, steps.append)
         yield server
 
 
@@ -165,4 +165,4 @@ def test_every_version_is_told_of(filled: MlflowServer, steps: list[str]) -> Non
 def test_a_filling_that_fails_says_why(filled: MlflowServer, tmp_path: Path) -> None:
     told: list[str] = []
     with pytest.raises(ProcessFailedError, match=r"(?s)Filling the registry of .*already exists"):
-        fill_registries(filled.uri, tmp_path, told.append)
+        seed_registries(filled.uri, tmp_path, told.append)

@@ -6,18 +6,18 @@ from contextlib import closing
 
 import psycopg2
 
-from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 
 
 def test_the_demos_dagster_is_a_role_that_row_level_security_holds_and_a_resumed_demo_lets_it_in_again() -> None:
-    with temporary_postgres(databases=("verifywise", "dagster")) as postgres:
-        first, login = let_in(postgres), let_in(postgres)
+    with temporary_postgres(databases=("verifywise_mlflow", "dagster")) as postgres:
+        first, login = grant_pipeline_role(postgres), grant_pipeline_role(postgres)
 
-        with Store(postgres.url("verifywise", login)) as store, store.begin("acme-bank") as session:
-            assert role_grants.bypass(session.connection) is None
+        with Store(postgres.url("verifywise_mlflow", login)) as store, store.begin("acme-bank") as session:
+            assert role_grants.rls_bypass_reason(session.connection) is None
             assert [role.kind for role in role_grants.roles(session.connection) if role.role == login.role] == [
                 "pipeline"
             ]

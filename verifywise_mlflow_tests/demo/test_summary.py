@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, telling
+from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, worst_per_model
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
@@ -36,7 +36,7 @@ def test_badges_are_counted_and_names_are_no_markup() -> None:
 
 def test_each_model_is_named_once_by_its_worst_verdict() -> None:
     worst = [offender("a", "privacy"), offender("a", "owner"), offender("b", "owner"), offender("c", "owner")]
-    assert [(found.model_name, found.rule_id) for found in telling(worst, limit=2)] == [
+    assert [(found.model_name, found.rule_id) for found in worst_per_model(worst, limit=2)] == [
         ("a", "privacy"),
         ("b", "owner"),
     ]

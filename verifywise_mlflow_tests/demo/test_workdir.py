@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.demo.errors import DemoError
-from verifywise_mlflow.demo.workdir import DemoHome, Ports
+from verifywise_mlflow.demo.workdir import Ports, Workdir
 
 PORTS = Ports(mlflow=5001, dagster=3001)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> DemoHome:
-    return DemoHome(tmp_path / ".demo")
+def home(tmp_path: Path) -> Workdir:
+    return Workdir(tmp_path / ".demo")
 
 
-def complete(home: DemoHome) -> None:
+def complete(home: Workdir) -> None:
     """Lay what a complete demo leaves."""
     home.postgres.mkdir(parents=True)
     (home.postgres / "PG_VERSION").write_text("18\n")
@@ -26,26 +26,26 @@ def complete(home: DemoHome) -> None:
     home.remember(PORTS)
 
 
-def test_a_complete_demo_is_resumed_on_its_ports(home: DemoHome) -> None:
+def test_a_complete_demo_is_resumed_on_its_ports(home: Workdir) -> None:
     complete(home)
     assert home.earlier_ports() == PORTS
 
 
 @pytest.mark.parametrize("missing", ["postgres/PG_VERSION", "complete.json"])
-def test_a_demo_without_its_database_or_its_mark_is_not_resumed(home: DemoHome, missing: str) -> None:
+def test_a_demo_without_its_database_or_its_mark_is_not_resumed(home: Workdir, missing: str) -> None:
     complete(home)
     (home.path / missing).unlink()
     assert home.earlier_ports() is None
 
 
 @pytest.mark.parametrize("mark", ["", "[]", "{}", '{"ports": {"mlflow": 1}}', json.dumps({"layout": 0, "ports": {}})])
-def test_a_mark_that_is_none_of_ours_is_not_resumed(home: DemoHome, mark: str) -> None:
+def test_a_mark_that_is_none_of_ours_is_not_resumed(home: Workdir, mark: str) -> None:
     complete(home)
     (home.path / "complete.json").write_text(mark)
     assert home.earlier_ports() is None
 
 
-def test_clearing_leaves_nothing_but_the_lock(home: DemoHome) -> None:
+def test_clearing_leaves_nothing_but_the_lock(home: Workdir) -> None:
     with home.locked():
         assert home.is_new()
         complete(home)
@@ -54,14 +54,14 @@ def test_clearing_leaves_nothing_but_the_lock(home: DemoHome) -> None:
         assert home.is_new()
 
 
-def test_two_demos_do_not_share_a_directory(home: DemoHome) -> None:
-    with home.locked(), pytest.raises(DemoError, match="another demo runs"), DemoHome(home.path).locked():
+def test_two_demos_do_not_share_a_directory(home: Workdir) -> None:
+    with home.locked(), pytest.raises(DemoError, match="another demo runs"), Workdir(home.path).locked():
         pass
     with home.locked():
         pass
 
 
-def test_a_directory_of_something_else_is_refused(home: DemoHome) -> None:
+def test_a_directory_of_something_else_is_refused(home: Workdir) -> None:
     home.path.mkdir()
     (home.path / "thesis.tex").write_text("precious")
     with pytest.raises(DemoError, match="something else"), home.locked():

@@ -1,5 +1,5 @@
-"""Two tenants' registries with models that are really trained, each with its own habits of tagging.
+"""Registries of two tenants with trained models, each with its own tagging habits.
 
-They are filled by a program of their own (``python -m verifywise_mlflow.demo.registries``): MLflow keeps its tracking
+A separate program seeds them (``python -m verifywise_mlflow.demo.registries``): MLflow keeps its tracking
 URI and its workspace process-wide, and importing it takes two seconds and 170 MB.
 """

@@ -1,6 +1,6 @@
-"""Fills one tenant's registry: ``python -m verifywise_mlflow.demo.registries TENANT TRACKING_URI``.
+"""Seed one tenant's registry: ``python -m verifywise_mlflow.demo.registries TENANT TRACKING_URI``.
 
-Each step is a line of standard output, ``TENANT<tab>what was done``, for whoever shows the progress.
+Each step prints a line, ``TENANT<tab>step``, from which the demo reads the progress.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import sys
 from verifywise_mlflow.demo.registries import acme_bank, globex_health
 from verifywise_mlflow.demo.registries.registry import Registry
 
-_FILL = {acme_bank.TENANT: acme_bank.fill, globex_health.TENANT: globex_health.fill}
+_SEED = {acme_bank.TENANT: acme_bank.seed, globex_health.TENANT: globex_health.seed}
 
 
 def main(tenant: str, tracking_uri: str) -> None:
-    """Create the tenant's workspace and fill it."""
+    """Create the tenant's workspace and seed it."""
 
-    def tell(done: str) -> None:
-        sys.stdout.write(f"{tenant}\t{done}\n")
+    def report_progress(step: str) -> None:
+        sys.stdout.write(f"{tenant}\t{step}\n")
         sys.stdout.flush()
 
-    _FILL[tenant](Registry(tracking_uri, workspace=tenant, tell=tell))
+    _SEED[tenant](Registry(tracking_uri, workspace=tenant, report_progress=report_progress))
 
 
 if __name__ == "__main__":

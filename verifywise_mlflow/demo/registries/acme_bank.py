@@ -25,8 +25,8 @@ Known limits: applicants with less than a year of history are scored too low.
 """
 
 
-def fill(registry: Registry) -> None:
-    """Fill the bank's registry."""
+def seed(registry: Registry) -> None:
+    """Seed the bank's registry."""
     _credit_scoring(registry)
     _fraud_detection(registry)
     _loan_loss_forecast(registry)
@@ -34,7 +34,7 @@ def fill(registry: Registry) -> None:
 
 
 def _credit_scoring(registry: Registry) -> None:
-    """Annex III names creditworthiness: high risk. The version in production shows all that is asked for."""
+    """Credit scoring is high risk by Annex III. The production version has all the evidence that the rules require."""
     registry.create_model(CREDIT_SCORING, description="Probability that a consumer loan is not paid back")
 
     first = registry.train(
@@ -77,7 +77,7 @@ def _credit_scoring(registry: Registry) -> None:
 
 
 def _fraud_detection(registry: Registry) -> None:
-    """Personal data in production, and nothing about a privacy assessment; the next version is not pinned either."""
+    """Personal data in production without a privacy assessment; the next version has unpinned requirements."""
     registry.create_model(FRAUD_DETECTION, description="Card payments to hold back")
     unassessed = registry.train(
         FRAUD_DETECTION,
@@ -100,7 +100,7 @@ def _fraud_detection(registry: Registry) -> None:
 
 
 def _loan_loss_forecast(registry: Registry) -> None:
-    """In production on a metric that is no number."""
+    """In production with a metric that is not a number."""
     registry.create_model(LOAN_LOSS_FORECAST, description="Expected losses of the next quarter")
     unmeasured = registry.train(
         LOAN_LOSS_FORECAST,
@@ -114,13 +114,13 @@ def _loan_loss_forecast(registry: Registry) -> None:
 
 
 def _collections_uplift(registry: Registry) -> None:
-    """Registered from somebody's notebook: no run, no tags, no owner."""
+    """Registered from a notebook: no run, no tags, no owner."""
     registry.create_model(COLLECTIONS_UPLIFT)
     registry.register_without_run(COLLECTIONS_UPLIFT, LogisticRegression(), loan_applicants(2023))
 
 
 def _start(experiment: str, user: str, script: str) -> Start:
-    """Return how the bank's pipelines start a run: who, from which script, at which commit."""
+    """Return the tags with which the bank's pipelines start a run: user, script, commit."""
     commit = sha1(f"{experiment}/{script}".encode(), usedforsecurity=False).hexdigest()
     return Start(
         experiment,

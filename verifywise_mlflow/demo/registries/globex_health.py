@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from verifywise_mlflow.demo.registries.data import disease_progressions, hospital_stays, tumours
+from verifywise_mlflow.demo.registries.data import disease_progressions, hospital_stays, tumors
 from verifywise_mlflow.demo.registries.registry import Registry, Start
 
 TENANT = "globex-health"
@@ -16,8 +16,8 @@ SEPSIS_WARNING = """O'Neil's "Sepsis" Frühwarnung 1.0"""
 BED_OCCUPANCY = "Bed Occupancy"
 
 
-def fill(registry: Registry) -> None:
-    """Fill the hospitals' registry."""
+def seed(registry: Registry) -> None:
+    """Seed the hospitals' registry."""
     _readmission_risk(registry)
     _tumour_triage(registry)
     _sepsis_warning(registry)
@@ -55,7 +55,7 @@ def _tumour_triage(registry: Registry) -> None:
     registered = registry.train(
         TUMOUR_TRIAGE,
         GaussianNB(),
-        tumours(),
+        tumors(),
         Start("Imaging", {"mlflow.user": "intern-2024", "dpia": "completed"}),
     )
     registry.alias(registered, "champion")

@@ -1,4 +1,4 @@
-"""A tenant's MLflow workspace, and the way its teams train and register models there."""
+"""A tenant's MLflow workspace, with helpers to train and register models in it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from sklearn.model_selection import train_test_split
 from verifywise_mlflow.demo.registries.data import Data
 
 PINNED = tuple(f"{package}=={version(package)}" for package in ("scikit-learn", "numpy", "pandas", "scipy"))
-"""What a careful team writes. Given in full, it also spares MLflow its own inference, which loads the model anew."""
+"""Pinned requirements. Given explicitly, MLflow also skips its inference, which loads the model again."""
 UNPINNED = ("scikit-learn", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How somebody starts a training run."""
+    """The start of a training run."""
 
     experiment: str
     tags: Mapping[str, str]
-    """Tags of the run; ``mlflow.user`` among them stands for who started it."""
+    """Tags of the run, with its user in ``mlflow.user``."""
 
 
 class Registry:
-    """One workspace. MLflow's fluent functions work on process-wide state, so there is one a process."""
+    """One workspace. MLflow's fluent API uses process-wide state, so there is one per process."""
 
-    def __init__(self, tracking_uri: str, *, workspace: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, tracking_uri: str, *, workspace: str, report_progress: Callable[[str], None]) -> None:
         """Create the workspace, and enter it.
 
         Args:
             tracking_uri: the MLflow server's.
             workspace: its name.
-            tell: takes a sentence about each thing done.
+            report_progress: Called with a line for each step.
         """
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.create_workspace(workspace)
         mlflow.set_workspace(workspace)
         self.client = MlflowClient()
-        self.tell = tell
+        self.report_progress = report_progress
 
     def create_model(self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None) -> None:
         """Create a registered model."""
@@ -66,17 +66,17 @@ class Registry:
         measured: bool = True,
         groups: str = "",
     ) -> ModelVersion:
-        """Train a model in a run of its own, and register what comes out as a new version.
+        """Train a model in a new run and register it as a new version.
 
         Args:
-            name: the registered model.
-            estimator: what is fitted.
-            data: from what; a quarter of it is held out for evaluation.
-            start: how the run is started.
-            requirements: what the team writes into the model's environment.
+            name: The registered model.
+            estimator: The estimator to fit.
+            data: The data; a quarter of it is held out for evaluation.
+            start: Experiment and tags of the run.
+            requirements: The requirements in the model's environment.
             model_card: text of a ``model_card.md``, logged with the run.
-            measured: false for a run whose only metric came out as NaN.
-            groups: a column of the data; those below its median and the others are also measured apart.
+            measured: False for a run whose only metric is NaN.
+            groups: A column of the data; metrics are also logged for the rows below and above its median.
         """
         train_x, test_x, train_y, test_y = train_test_split(data.features, data.target, random_state=0)
         mlflow.set_experiment(start.experiment)
@@ -106,23 +106,23 @@ class Registry:
             registered = self.client.create_model_version(
                 name, source=logged.model_uri, run_id=run.info.run_id, model_id=logged.model_id
             )
-        self.tell(f"trained and registered {name}, version {registered.version}")
+        self.report_progress(f"trained and registered {name}, version {registered.version}")
         return registered
 
     def register_without_run(self, name: str, estimator: BaseEstimator, data: Data) -> ModelVersion:
-        """Register a model that was fitted outside of any run: nothing tells from what or by whom."""
+        """Register a model that was fitted outside of any run, so its data and its author are unknown."""
         mlflow.set_experiment("Default")
         logged = mlflow.sklearn.log_model(
             estimator.fit(data.features, data.target), name="model", pip_requirements=list(PINNED)
         )
         registered = self.client.create_model_version(name, source=logged.model_uri, model_id=logged.model_id)
-        self.tell(f"registered {name}, version {registered.version}, without a run")
+        self.report_progress(f"registered {name}, version {registered.version}, without a run")
         return registered
 
     def register_elsewhere(self, name: str, source: str) -> ModelVersion:
-        """Register a version whose files lie where MLflow was only told of."""
+        """Register a version whose files are at a location that MLflow only refers to."""
         registered = self.client.create_model_version(name, source=source)
-        self.tell(f"registered {name}, version {registered.version}, from {source}")
+        self.report_progress(f"registered {name}, version {registered.version}, from {source}")
         return registered
 
     def tag(self, registered: ModelVersion, **tags: str) -> None:
@@ -135,14 +135,14 @@ class Registry:
         self.client.transition_model_version_stage(registered.name, registered.version, stage)
 
     def alias(self, registered: ModelVersion, alias: str) -> None:
-        """Let an alias point to a version."""
+        """Point an alias to a version."""
         self.client.set_registered_model_alias(registered.name, alias, registered.version)
 
     def delete_run(self, registered: ModelVersion) -> None:
         """Delete the run that a version came from; the version stays."""
         assert registered.run_id is not None
         self.client.delete_run(registered.run_id)
-        self.tell(f"deleted the run of {registered.name}, version {registered.version}")
+        self.report_progress(f"deleted the run of {registered.name}, version {registered.version}")
 
 
 def _metrics(estimator: BaseEstimator, test_x: object, test_y: object) -> dict[str, float]:

