@@ -11,7 +11,6 @@ are written with an escape and read back as they were:
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -20,6 +19,8 @@ from typing import TypeAlias
 from sqlalchemy import Dialect, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Text as PlainText
+
+from verifywise_mlflow.common.canonical_json import finite_or_name
 
 Stored: TypeAlias = "str | int | float | bool | list[Stored] | dict[str, Stored] | None"
 
@@ -62,8 +63,8 @@ def to_stored(value: object) -> Stored:
     """Return a value of JSON's types, with its texts escaped and its numbers finite."""
     if isinstance(value, str):
         return escape(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return finite_or_name(value)
     if isinstance(value, Mapping):
         return {escape(str(key)): to_stored(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
