@@ -34,13 +34,13 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
 from verifywise_mlflow.pipeline.stages.compliance_results import evaluate_due
 from verifywise_mlflow.pipeline.sync import Sync
 
-MADE = 1_000
+NORMALIZED_RECORDS = 1_000
 """Records that are made by the normalizer; the database multiplies them, with texts of their own."""
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -84,7 +84,7 @@ class Figure:
 
     records: int
     round: str
-    judged: int
+    evaluated: int
     written: int
     """Verdicts whose state began in this round."""
     seconds: float
@@ -97,7 +97,7 @@ class Figure:
 
 def fill(store: Store, count: int) -> None:
     """Write records: each with an owner, a commit and a model of its own."""
-    reader, mapping = SyntheticReader(min(MADE, count)), default_mapping()
+    reader, mapping = SyntheticReader(min(NORMALIZED_RECORDS, count)), default_mapping()
     models = {model.name: model for model in reader.registered_models().rows}
     versions = reader.model_versions().rows
     runs = {run.run_id: run for run in reader.runs([version.run_id or "" for version in versions], ["1"]).rows}
@@ -111,9 +111,9 @@ def fill(store: Store, count: int) -> None:
             manifest=manifest(number),
         )
         normalized = normalize(inputs, mapping)
-        due = DueRecord(
+        due = PendingRecord(
             (version.model_name, version.version_number),
-            {"gone_at": None},
+            {"deleted_at": None},
             None,
             None,
             {"version_revision": 1, "mapping_digest": "m"},
@@ -127,21 +127,21 @@ def fill(store: Store, count: int) -> None:
             "owner": "owner || ' ' || n",
             "description": "description || ' ' || n",
             "code_commit": "md5(model_name || version_number || n)",
-            "revision": "nextval('verifywise.revisions')",
+            "revision": "nextval('verifywise_mlflow.revisions')",
         }
         values = ", ".join(own.get(name, name) for name in columns)
         copy = f"""
-            INSERT INTO verifywise.canonical_records ({", ".join(columns)})
-            SELECT {values} FROM verifywise.canonical_records, generate_series(1, :copies) AS n
+            INSERT INTO verifywise_mlflow.canonical_records ({", ".join(columns)})
+            SELECT {values} FROM verifywise_mlflow.canonical_records, generate_series(1, :copies) AS n
         """  # noqa: S608  # names of our own columns alone
-        session.execute(text(copy), {"copies": max(0, count // MADE - 1)})
+        session.execute(text(copy), {"copies": max(0, count // NORMALIZED_RECORDS - 1)})
     with store.begin_shared() as connection:
         connection.execute(text("ANALYZE"))
 
 
 _COLUMNS = """
     SELECT attname FROM pg_attribute
-    WHERE attrelid = 'verifywise.canonical_records'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+    WHERE attrelid = 'verifywise_mlflow.canonical_records'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 
 
@@ -169,7 +169,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
         taken = (cpu_seconds() - cpu, postgres_cpu_seconds(postgres) - postgres_cpu)
         with store.begin(TENANT.tenant_id) as session:
             written = session.scalar(
-                text("SELECT count(*) FROM verifywise.compliance_results WHERE sync_id = :sync_id"),
+                text("SELECT count(*) FROM verifywise_mlflow.compliance_results WHERE sync_id = :sync_id"),
                 {"sync_id": round_.value},
             )
     return Figure(count, round_, progress.read, int(written or 0), seconds, *taken, memory, peak_bytes())
@@ -210,10 +210,10 @@ def table(figures: list[Figure]) -> Table:
         shown.add_row(
             f"{one.records:,}",
             one.round,
-            f"{one.judged:,}",
+            f"{one.evaluated:,}",
             f"{one.written:,}",
             f"{one.seconds:.1f}",
-            f"{1000 * one.seconds / one.judged:.2f}" if one.judged else "-",
+            f"{1000 * one.seconds / one.evaluated:.2f}" if one.evaluated else "-",
             f"{one.cpu_seconds:.1f}",
             f"{one.postgres_cpu_seconds:.1f}",
             f"{one.memory_before / 1e6:.0f}",

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from verifywise_mlflow.artifacts.hashing import HashedBytes
+from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
 
@@ -47,10 +47,10 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 def in_the_sandbox(files: Sequence[Path]) -> list[str]:
     """Hash in the process that is locked in, its start included."""
-    with Sandbox(SandboxLimits(file_bytes=4 * GIB)) as sandbox:
-        hashed = [sandbox.hash(chunks(path), 4 * GIB) for path in files]
-    assert all(isinstance(one, HashedBytes) for one in hashed), hashed
-    return [one.sha256 for one in hashed if isinstance(one, HashedBytes)]
+    with Sandbox(SandboxLimits(max_file_bytes=4 * GIB)) as sandbox:
+        hashed = [sandbox.hash_file(chunks(path), 4 * GIB) for path in files]
+    assert all(isinstance(one, FileHash) for one in hashed), hashed
+    return [one.sha256 for one in hashed if isinstance(one, FileHash)]
 
 
 def by_sha256sum(files: Sequence[Path]) -> list[str]:

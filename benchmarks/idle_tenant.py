@@ -17,7 +17,7 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 
-MADE = 1_000
+SYNCED_VERSIONS = 1_000
 """Versions that go through all stages."""
 
 # n is a version's number in the tenant, as its run's id has it; "of" is the version that it is alike.
@@ -27,20 +27,20 @@ _VERSIONS = """
            n / :made AS copy,
            o.model_name AS of_model, o.version_number AS of_number, o.run_id AS of_run, o.logged_model_id AS of_logged
     FROM generate_series(:made, :versions - 1) AS n
-    JOIN verifywise.model_versions AS v ON v.run_id = lpad(to_hex(n), 32, '0')
-    JOIN verifywise.model_versions AS o ON o.run_id = lpad(to_hex(n % :made), 32, '0')
+    JOIN verifywise_mlflow.model_versions AS v ON v.run_id = lpad(to_hex(n), 32, '0')
+    JOIN verifywise_mlflow.model_versions AS o ON o.run_id = lpad(to_hex(n % :made), 32, '0')
 """
-_REVISION = {"revision": "nextval('verifywise.revisions')"}
+_REVISION = {"revision": "nextval('verifywise_mlflow.revisions')"}
 _OF_VERSION = {"model_name": "c.model_name", "version_number": "c.version_number"}
 _IS_OF_VERSION = "t.model_name = c.of_model AND t.version_number = c.of_number"
 _LOCATION_KEY = """
     md5(concat(CAST(:settings AS text), jsonb_build_array(
         c.source, c.run_id,
-        (SELECT r.artifact_uri FROM verifywise.training_runs AS r
+        (SELECT r.artifact_uri FROM verifywise_mlflow.training_runs AS r
          WHERE r.tenant_id = t.tenant_id AND r.run_id = c.run_id),
-        (SELECT r.status FROM verifywise.training_runs AS r
+        (SELECT r.status FROM verifywise_mlflow.training_runs AS r
          WHERE r.tenant_id = t.tenant_id AND r.run_id = c.run_id),
-        (SELECT l.artifact_uri FROM verifywise.logged_models AS l
+        (SELECT l.artifact_uri FROM verifywise_mlflow.logged_models AS l
          WHERE l.tenant_id = t.tenant_id AND l.model_id = c.logged_model_id)
     )))
 """
@@ -62,35 +62,35 @@ _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
 }
 _RECORD_INPUTS = """
-    INSERT INTO verifywise.record_inputs
+    INSERT INTO verifywise_mlflow.record_inputs
     SELECT v.tenant_id, v.model_name, v.version_number, m.revision, v.revision, r.revision, l.revision, a.revision,
-           (SELECT min(mapping_digest) FROM verifywise.record_inputs)
+           (SELECT min(mapping_digest) FROM verifywise_mlflow.record_inputs)
     FROM copied AS c
-    JOIN verifywise.model_versions AS v USING (model_name, version_number)
-    JOIN verifywise.registered_models AS m USING (tenant_id, model_name)
-    JOIN verifywise.artifact_manifests AS a USING (tenant_id, model_name, version_number)
-    JOIN verifywise.training_runs AS r ON r.tenant_id = v.tenant_id AND r.run_id = v.run_id
-    LEFT JOIN verifywise.logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
+    JOIN verifywise_mlflow.model_versions AS v USING (model_name, version_number)
+    JOIN verifywise_mlflow.registered_models AS m USING (tenant_id, model_name)
+    JOIN verifywise_mlflow.artifact_manifests AS a USING (tenant_id, model_name, version_number)
+    JOIN verifywise_mlflow.training_runs AS r ON r.tenant_id = v.tenant_id AND r.run_id = v.run_id
+    LEFT JOIN verifywise_mlflow.logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
 """
 _BADGES = """
-    INSERT INTO verifywise.compliance_badges
+    INSERT INTO verifywise_mlflow.compliance_badges
     SELECT b.tenant_id, c.model_name, c.version_number, b.badge, r.revision, b.policy_digest, b.evaluated_at, b.sync_id,
            b.changed_at
     FROM copied AS c
-    JOIN verifywise.compliance_badges AS b ON b.model_name = c.of_model AND b.version_number = c.of_number
-    JOIN verifywise.canonical_records AS r
+    JOIN verifywise_mlflow.compliance_badges AS b ON b.model_name = c.of_model AND b.version_number = c.of_number
+    JOIN verifywise_mlflow.canonical_records AS r
       ON r.tenant_id = b.tenant_id AND r.model_name = c.model_name AND r.version_number = c.version_number
 """
 
 
 def fill(store: Store, versions: int) -> None:
     """Write the tenant ``TENANT`` with so many versions."""
-    with Sync(TENANT, store, _reader=SyntheticReader(min(MADE, versions))) as sync:
+    with Sync(TENANT, store, _reader=SyntheticReader(min(SYNCED_VERSIONS, versions))) as sync:
         for stage in Stage:
             if stage is Stage.ARTIFACT_MANIFESTS:
                 write_manifests(sync)
             sync.run(stage)
-    if versions > MADE:
+    if versions > SYNCED_VERSIONS:
         with Sync(TENANT, store, _reader=SyntheticReader(versions)) as sync:
             for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS):
                 sync.run(stage)
@@ -101,7 +101,7 @@ def fill(store: Store, versions: int) -> None:
 
 
 def _copy(connection: Connection, versions: int) -> None:
-    connection.execute(text(_VERSIONS), {"made": MADE, "versions": versions})
+    connection.execute(text(_VERSIONS), {"made": SYNCED_VERSIONS, "versions": versions})
     connection.execute(text("ANALYZE copied"))
     settings = {"settings": fingerprint(TENANT.artifacts.model_dump(mode="json"))}
     for table, (is_alike, own) in _COPIES.items():
@@ -109,11 +109,11 @@ def _copy(connection: Connection, versions: int) -> None:
         values = ", ".join(own.get(name, f't."{name}"') for name in columns)
         names = ", ".join(f'"{name}"' for name in columns)
         copy = f"""
-            INSERT INTO verifywise.{table} ({names})
-            SELECT {values} FROM verifywise.{table} AS t JOIN copied AS c ON {is_alike}
+            INSERT INTO verifywise_mlflow.{table} ({names})
+            SELECT {values} FROM verifywise_mlflow.{table} AS t JOIN copied AS c ON {is_alike}
         """  # noqa: S608  # names of our own columns alone
         connection.execute(text(copy), settings if ":settings" in copy else {})
-        connection.execute(text(f"ANALYZE verifywise.{table}"))
+        connection.execute(text(f"ANALYZE verifywise_mlflow.{table}"))
     connection.execute(text(_RECORD_INPUTS))
     connection.execute(text(_BADGES))
 
@@ -124,4 +124,4 @@ def _columns(connection: Connection, table: str) -> Iterator[str]:
         WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
         ORDER BY attnum
     """
-    yield from connection.scalars(text(query), {"table": f"verifywise.{table}"})
+    yield from connection.scalars(text(query), {"table": f"verifywise_mlflow.{table}"})

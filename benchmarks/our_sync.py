@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
+from benchmarks.task import PASSWORD_VARIABLE, USER, ReadCounts, Task
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Stage
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.secrets import SecretReference
@@ -27,13 +27,13 @@ def tenant_of(task: Task) -> Tenant:
     )
 
 
-def sync(task: Task, store: Store) -> Found:
+def sync(task: Task, store: Store) -> ReadCounts:
     """Sync the tenant."""
     with closing(store), Sync(tenant_of(task), store) as run:
         run.run_all()
     progress = {report.stage: report.progress for report in run.reports}
     assert not any(stage.incomplete for stage in progress.values())
-    return Found(
+    return ReadCounts(
         models=progress[Stage.REGISTERED_MODELS].read,
         versions=progress[Stage.MODEL_VERSIONS].read,
         records=progress[Stage.CANONICAL_RECORDS].changed,

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.registry import SMALL, fill
 from verifywise_mlflow.demo.dagster_instance import instance_environment
-from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
@@ -30,11 +30,11 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_
 from verifywise_mlflow_tests.proxy import Exchange, proxy_before
 
 TENANT = "acme"
-PATIENCE_SECONDS = 300.0
+RUN_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class SyncTiming:
     """One no-change sync. Seconds."""
 
     request_to_process: float
@@ -60,7 +60,7 @@ class Round:
         return self.request_to_process + self.process_to_run + self.run_to_first_call
 
 
-def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]:
+def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTiming]:
     """Bring all up, and sync so many times."""
     calls: list[float] = []
 
@@ -69,7 +69,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]
 
     with ExitStack() as stack:
         tell("starting Postgres, MLflow and Dagster")
-        databases = ("verifywise", "dagster")
+        databases = ("verifywise_mlflow", "dagster")
         postgres = stack.enter_context(temporary_postgres(databases=databases))
         mlflow = stack.enter_context(
             MlflowServer(
@@ -82,7 +82,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]
         tenants = home / "tenants.yaml"
         described = f"{{tracking_uri: '{proxy.uri}', allow_private_network: true, intervals: {{poll: 7d}}}}"
         tenants.write_text(f"tenants:\n  {TENANT}: {described}\n")
-        login = let_in(postgres)
+        login = grant_pipeline_role(postgres)
         dagster = stack.enter_context(
             DagsterServers(
                 home / "dagster",
@@ -106,18 +106,18 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[Round]
 
 
 def _await(api: DagsterApi, known: set[str]) -> SyncRun:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + RUN_TIMEOUT_S
     while time.monotonic() < deadline:
         for run in api.sync_runs():
             if run.run_id not in known and run.status in ENDED:
                 if run.status != "SUCCESS":
-                    raise RuntimeError(f"the run ended with {run.status}: {api.why_failed(run.run_id)}")
+                    raise RuntimeError(f"the run ended with {run.status}: {api.failure_message(run.run_id)}")
                 return run
         time.sleep(0.25)
     raise RuntimeError("the run did not end")
 
 
-def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: float) -> Round:
+def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: float) -> SyncTiming:
     with closing(psycopg2.connect(postgres.url("dagster"))) as connection, connection.cursor() as cursor:
         at = "extract(epoch FROM min(timestamp))::float8"
         moments = {}
@@ -129,14 +129,14 @@ def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: fl
         events, event_bytes = cursor.fetchone()
         cursor.execute("SELECT sum(length(evaluation_event)) FROM asset_check_executions WHERE run_id = %s", (run_id,))
         (result_bytes,) = cursor.fetchone()
-    with closing(psycopg2.connect(postgres.url("verifywise"))) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(postgres.url("verifywise_mlflow"))) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT extract(epoch FROM max(occurred_at))::float8 FROM verifywise.audit_entries "
+            "SELECT extract(epoch FROM max(occurred_at))::float8 FROM verifywise_mlflow.audit_entries "
             "WHERE dagster_run_id = %s AND kind = 'sync ended'",
             (run_id,),
         )
         (last_write,) = cursor.fetchone()
-    return Round(
+    return SyncTiming(
         request_to_process=moments["PIPELINE_STARTING"] - asked,
         process_to_run=moments["PIPELINE_START"] - moments["PIPELINE_STARTING"],
         run_to_first_call=first_call - moments["PIPELINE_START"],
@@ -157,7 +157,7 @@ def main() -> int:
     progress, console = Console(stderr=True), Console(width=110)
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         rounds = measure(arguments.rounds, Path(folder), progress.print)
-    middle = {one.name: median(getattr(done, one.name) for done in rounds) for one in fields(Round)}
+    middle = {one.name: median(getattr(done, one.name) for done in rounds) for one in fields(SyncTiming)}
     first_call = median(one.request_to_first_call for one in rounds)
     console.print(
         f"from request to first MLflow call {first_call:.2f} s (queue {middle['request_to_process']:.2f}, process and "

@@ -30,7 +30,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
-from verifywise_mlflow.persistence.repositories.manifests import ReadManifest, RehashBefore
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, RehashBefore
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.stages.artifact_manifests import VERSIONS_PER_TRANSACTION
@@ -122,7 +122,7 @@ def write_manifests(sync: Sync) -> int:
     """Write a manifest for each version, as the stage does, but for the reading of files."""
     now = sync.now()
     with sync.store.begin(TENANT.tenant_id) as session:
-        due = manifests.due_manifests(
+        due = manifests.pending_manifests(
             session,
             settings_digest=fingerprint(TENANT.artifacts.model_dump(mode="json")),
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
@@ -132,7 +132,9 @@ def write_manifests(sync: Sync) -> int:
         built = [
             (item, manifest(int(item.run_id or "0", 16))) for item in due[start : start + VERSIONS_PER_TRANSACTION]
         ]
-        read = [ReadManifest(item, found, fingerprint(found), retry=False, hashed_at=now) for item, found in built]
+        read = [
+            ManifestReadResult(item, found, fingerprint(found), retry=False, hashed_at=now) for item, found in built
+        ]
         with sync.store.begin(TENANT.tenant_id) as session:
             manifests.write_manifests(session, read, now)
     return len(due)

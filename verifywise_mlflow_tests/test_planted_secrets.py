@@ -24,12 +24,12 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.dagster_yaml import COMPUTE_LOGS, as_text, dagster_yaml
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, instance_config, to_yaml
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.defs.production import name_postgres
+from verifywise_mlflow_tests.defs.production import set_dagster_database
 from verifywise_mlflow_tests.echoing_server import echoing, heard
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server
@@ -92,18 +92,18 @@ def world(
         proxy.fault = lambda _: renamed(tenants)
         tenants["acme"] |= {"tracking_uri": proxy.uri, "workspace": workspace}
         for tenant in tenants.values():
-            tenant |= {"allow_private_network": True, "bounds": {"attempts": 1, "request_seconds": 10}}
+            tenant |= {"allow_private_network": True, "limits": {"max_attempts": 1, "request_timeout_seconds": 10}}
         (tmp_path / "tenants.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
         monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
-        key = SigningKey.new().pem().decode()
+        key = SigningKey.generate().pem().decode()
         monkeypatch.setenv("VERIFYWISE_AUDIT_SIGNING_KEY", secret("audit", canaries.key("audit signing key", key)))
         ours, dagsters = (database(postgres, canaries, of) for of in ("database", "dagster's database"))
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", ours)
         home = tmp_path / "dagster"
         home.mkdir()
-        (home / "dagster.yaml").write_text(as_text(dagster_yaml({COMPUTE_LOGS: str(home / "compute_logs")})))
+        (home / "dagster.yaml").write_text(to_yaml(instance_config({COMPUTE_LOG_DIR: str(home / "compute_logs")})))
         monkeypatch.setenv("DAGSTER_HOME", str(home))
-        name_postgres(dagsters, monkeypatch)
+        set_dagster_database(dagsters, monkeypatch)
         yield World(canaries, echo, tenants, ours, dagsters, home)
 
 

@@ -10,29 +10,33 @@ import psycopg2
 import pytest
 
 from benchmarks.soak import event_log, memory
-from benchmarks.soak.comparison import faults
-from benchmarks.soak.event_log import Left
-from benchmarks.soak.run import Soaked, soaked
-from benchmarks.soak.size import Size
+from benchmarks.soak.comparison import find_differences
+from benchmarks.soak.event_log import RunEvents
+from benchmarks.soak.run import SoakResult, run_soak
+from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.persistence.store import Store
 
 # Less than a minute where nothing else runs, and ten times that on a machine that has ten times that to do.
 pytestmark = pytest.mark.timeout(1_200)
-SMALL = Size(minutes=4, tenants=4, servers=1, turn=2, changes=4, one_in=5, processes=2)
+SMALL = SoakSize(
+    minutes=4, tenants=4, servers=1, sync_interval_minutes=2, changes_per_minute=4, healthy_per_fault=5, processes=2
+)
 
 FIRST = "tenant_id = 'tenant-0-00' AND model_name = 'model-00000'"
-LIVING = f"{FIRST} AND version_number = (SELECT min(version_number) FROM verifywise.model_versions WHERE {FIRST})"
+LIVING = (
+    f"{FIRST} AND version_number = (SELECT min(version_number) FROM verifywise_mlflow.model_versions WHERE {FIRST})"
+)
 
 
 @pytest.fixture(scope="module")
-def over() -> Iterator[Soaked]:
+def over() -> Iterator[SoakResult]:
     said: list[str] = []
-    with soaked(SMALL, said.append) as over:
+    with run_soak(SMALL, said.append) as over:
         yield over
 
 
 @pytest.fixture
-def copy(over: Soaked) -> Iterator[str]:
+def copy(over: SoakResult) -> Iterator[str]:
     """A copy of our database, to plant something in. The soak's own has no connection left that would forbid it."""
     name = f"copy_{uuid.uuid4().hex}"
     execute(over.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise")
@@ -48,11 +52,11 @@ def execute(url: str, statement: str) -> int:
             return int(cursor.rowcount)
 
 
-def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: Soaked) -> None:
+def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: SoakResult) -> None:
     figures = over.figures()
 
-    assert list(over.faults()) == []
-    assert figures.illnesses
+    assert list(over.problems()) == []
+    assert figures.faults
     assert figures.changes.keys() >= {"tag", "new version", "deletion"}
     assert figures.syncs["failed"].count > 0
     assert figures.dagster.runs == sum(kind.count for kind in figures.syncs.values()) == 4 * 2 + 4
@@ -64,59 +68,59 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: S
     ("planted", "noticed"),
     [
         (
-            f"DELETE FROM verifywise.model_versions WHERE {LIVING}",
+            f"DELETE FROM verifywise_mlflow.model_versions WHERE {LIVING}",
             "1 versions lost, in a server and not in our store: tenant-0-00 model-00000",
         ),
         (
-            "ALTER TABLE verifywise.model_versions DROP CONSTRAINT model_versions_pkey CASCADE; "
-            f"INSERT INTO verifywise.model_versions SELECT * FROM verifywise.model_versions WHERE {LIVING}",
+            "ALTER TABLE verifywise_mlflow.model_versions DROP CONSTRAINT model_versions_pkey CASCADE; "
+            f"INSERT INTO verifywise_mlflow.model_versions SELECT * FROM verifywise_mlflow.model_versions WHERE {LIVING}",
             "1 versions doubled in our store: tenant-0-00 model-00000",
         ),
         (
-            f"UPDATE verifywise.model_versions SET version_number = 1000 WHERE {LIVING}",
+            f"UPDATE verifywise_mlflow.model_versions SET version_number = 1000 WHERE {LIVING}",
             "1 versions in our store, and not in a server: tenant-0-00 model-00000 1000",
         ),
         (
-            f'UPDATE verifywise.model_versions SET tags = \'{{"owner": "nobody"}}\' WHERE {LIVING}',
+            f'UPDATE verifywise_mlflow.model_versions SET tags = \'{{"owner": "nobody"}}\' WHERE {LIVING}',
             "1 versions differ, such as ('tenant-0-00', 'model-00000'",
         ),
         (
-            f"DELETE FROM verifywise.canonical_records WHERE {LIVING}",
+            f"DELETE FROM verifywise_mlflow.canonical_records WHERE {LIVING}",
             "1 versions without a record: tenant-0-00 model-00000",
         ),
         (
-            f"DELETE FROM verifywise.lifecycle_events WHERE {LIVING}",
+            f"DELETE FROM verifywise_mlflow.lifecycle_events WHERE {LIVING}",
             "1 versions never told of: tenant-0-00 model-00000",
         ),
         (
-            "INSERT INTO verifywise.lifecycle_events (tenant_id, model_name, version_number, incarnation, kind, "
+            "INSERT INTO verifywise_mlflow.lifecycle_events (tenant_id, model_name, version_number, incarnation, kind, "
             "seen_at, sync_id) SELECT tenant_id, model_name, version_number, incarnation, kind, seen_at, sync_id "
-            f"FROM verifywise.lifecycle_events WHERE kind = 'first seen' AND {LIVING}",
+            f"FROM verifywise_mlflow.lifecycle_events WHERE kind = 'first seen' AND {LIVING}",
             "1 versions told of twice: tenant-0-00 model-00000",
         ),
         (
-            "SET session_replication_role = replica; DELETE FROM verifywise.audit_trail "
+            "SET session_replication_role = replica; DELETE FROM verifywise_mlflow.audit_trail "
             "WHERE entry::jsonb ->> 'kind' = 'sync ended' AND tenant_id = 'tenant-0-00' AND sequence = "
-            "(SELECT max(sequence) FROM verifywise.audit_trail WHERE tenant_id = 'tenant-0-00')",
+            "(SELECT max(sequence) FROM verifywise_mlflow.audit_trail WHERE tenant_id = 'tenant-0-00')",
             "entries 'sync ended', and",
         ),
     ],
 )
 def test_the_comparison_at_the_end_notices_what_was_lost_and_what_was_doubled(
-    over: Soaked, copy: str, planted: str, noticed: str
+    over: SoakResult, copy: str, planted: str, noticed: str
 ) -> None:
-    life = over.life
+    life = over.scenario
 
     assert execute(copy, planted) > 0
     with Store(copy) as store:
-        found = list(faults(life.estates, life.people.deleted, len(life.syncs), store))
+        found = list(find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store))
 
     assert any(noticed in sentence for sentence in found), found
 
 
 def test_an_event_log_in_which_syncs_leave_more_and_more_is_out_of_bounds() -> None:
-    steady = [Left(94, 200_000 + noise) for noise in (0, 900, 300, 500, 100, 800, 200, 700, 400)]
-    growing = [Left(94, 200_000 + 10_000 * number) for number in range(9)]
+    steady = [RunEvents(94, 200_000 + noise) for noise in (0, 900, 300, 500, 100, 800, 200, 700, 400)]
+    growing = [RunEvents(94, 200_000 + 10_000 * number) for number in range(9)]
 
     assert event_log.growth(steady) is None
     assert event_log.growth(growing) == (

@@ -13,15 +13,15 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 import urllib3
 from dagster._core.execution.backfill import BulkActionStatus
 
-from benchmarks.backfill.installation import Place, Tell
-from verifywise_mlflow.defs.run_queue.policy import BACKFILL, PARTITION
+from benchmarks.backfill.installation import Installation, ReportProgress
+from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG
 from verifywise_mlflow.demo.servers.dagster_api import JOB, LOCATION
 from verifywise_mlflow.demo.servers.process import ChildProcess
 
-CHANGE_EVERY_SECONDS = 8.0
-AFTERWARDS_SECONDS = 240.0
+CHANGE_INTERVAL_SECONDS = 8.0
+SYNC_WAIT_SECONDS = 240.0
 """For the syncs of what changed last, which a sensor has to notice first."""
-WATCHED = ("new_versions", "changed_listings")
+POLLING_SENSORS = ("new_versions", "changed_listings")
 """The sensors that look at the tenants' servers."""
 
 _LAUNCH = """
@@ -34,7 +34,7 @@ mutation ($params: LaunchBackfillParams!) {
 
 
 @dataclass(slots=True)
-class Drained:
+class DrainRecord:
     """What happened, beside what Dagster keeps itself."""
 
     backfill: str
@@ -50,20 +50,20 @@ class Drained:
     """That each of Dagster's processes took, without the runs'."""
 
 
-def drain(place: Place, at_most_seconds: float, tell: Tell) -> Drained:
+def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> DrainRecord:
     """Launch a backfill over all tenants, and return when it and what was changed meanwhile are through."""
     _await_first_ticks(place)
     tell(f"a backfill of {len(place.servers)} tenants")
     before = {child.name: _cpu_seconds(child) for child in place.dagster.children}
     launched_at = time.time()
-    drained = Drained(_launch(place), launched_at)
+    drained = DrainRecord(_launch(place), launched_at)
     ends_at, chance, told = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret hangs on it
     to_change = chance.sample(sorted(place.servers), max(len(place.servers) // 5, 1))
-    next_change = launched_at + CHANGE_EVERY_SECONDS
+    next_change = launched_at + CHANGE_INTERVAL_SECONDS
     while time.time() < ends_at:
         _take_down_memory(place, drained)
-        left = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL: drained.backfill}, statuses=_LEFT))
-        done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL: drained.backfill})) - left
+        left = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill}, statuses=_LEFT))
+        done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill})) - left
         if done // 50 > told:
             told = done // 50
             tell(f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed")
@@ -73,10 +73,10 @@ def drain(place: Place, at_most_seconds: float, tell: Tell) -> Drained:
             tenant = to_change.pop()
             place.register_version(tenant)
             drained.changed[tenant] = time.time()
-            next_change += CHANGE_EVERY_SECONDS
+            next_change += CHANGE_INTERVAL_SECONDS
         time.sleep(1)
     tell("waiting for the syncs of what has changed")
-    ends_at, unread = min(ends_at, time.time() + AFTERWARDS_SECONDS), drained.changed
+    ends_at, unread = min(ends_at, time.time() + SYNC_WAIT_SECONDS), drained.changed
     while unread and time.time() < ends_at:
         _take_down_memory(place, drained)
         time.sleep(2)
@@ -93,19 +93,19 @@ _LEFT = [
 ]
 
 
-def _await_first_ticks(place: Place) -> None:
+def _await_first_ticks(place: Installation) -> None:
     """Let the sensors look at everybody once, so that what they ask for later is what has changed."""
     deadline = time.monotonic() + 300
     while True:
-        states = [one for one in place.instance.all_instigator_state() if one.instigator_name in WATCHED]
+        states = [one for one in place.instance.all_instigator_state() if one.instigator_name in POLLING_SENSORS]
         ticks = [place.instance.get_ticks(one.instigator_origin_id, one.selector_id, limit=1) for one in states]
-        if len(states) == len(WATCHED) and all(found and found[0].end_timestamp for found in ticks):
+        if len(states) == len(POLLING_SENSORS) and all(found and found[0].end_timestamp for found in ticks):
             return
         assert time.monotonic() < deadline, "the sensors do not tick"
         time.sleep(1)
 
 
-def _launch(place: Place) -> str:
+def _launch(place: Installation) -> str:
     params = {
         "selector": {
             "partitionSetName": f"{JOB}_partition_set",
@@ -121,17 +121,17 @@ def _launch(place: Place) -> str:
     return launched["backfillId"]
 
 
-def _has_ended(place: Place, backfill: str) -> bool:
+def _has_ended(place: Installation, backfill: str) -> bool:
     """Whether Dagster will make no further run of it: none that is left, and none that is tried again."""
     found = place.instance.get_backfill(backfill)
     return found is not None and found.status not in _UNDER_WAY
 
 
-def _is_read(place: Place, tenant: str, at: float) -> bool:
+def _is_read(place: Installation, tenant: str, at: float) -> bool:
     """Whether a run that began after a change has succeeded."""
     records = place.instance.get_run_records(
         dg.RunsFilter(
-            tags={PARTITION: tenant},
+            tags={PARTITION_TAG: tenant},
             statuses=[dg.DagsterRunStatus.SUCCESS],
             updated_after=datetime.fromtimestamp(at, UTC),
         )
@@ -139,7 +139,7 @@ def _is_read(place: Place, tenant: str, at: float) -> bool:
     return any(one.start_time and one.start_time > at for one in records)
 
 
-def _take_down_memory(place: Place, drained: Drained) -> None:
+def _take_down_memory(place: Installation, drained: DrainRecord) -> None:
     of_runs = 0
     for child in place.dagster.children:
         process = psutil.Process(child.pid)

@@ -15,10 +15,10 @@ import dagster as dg
 import urllib3
 import yaml
 
-from verifywise_mlflow.dagster_yaml import WHOLE_NUMBERS
+from verifywise_mlflow.dagster_yaml import INTEGER_SETTINGS
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.demo.dagster_instance import instance_environment, write_instance
-from verifywise_mlflow.demo.run import let_in
+from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
@@ -33,13 +33,13 @@ from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
 REPOSITORY = Path(__file__).parents[2]
 SERVERS = 4
 """On each, by default, two syncs at once: enough for all places of the queue."""
-OF_A_TENANT = Sizes(models=3, versions=9, runs=9)
+TENANT_SIZES = Sizes(models=3, versions=9, runs=9)
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Installation:
     """All that runs."""
 
     servers: Mapping[str, MlflowServer]
@@ -56,28 +56,30 @@ class Place:
 
 
 @contextmanager
-def place(tenants: int, home: Path, tell: Tell) -> Iterator[Place]:
+def installation(tenants: int, home: Path, tell: ReportProgress) -> Iterator[Installation]:
     """Bring all up, with tenants that were synced already, and end it with the block."""
     with ExitStack() as stack:
         tell(f"starting Postgres and {SERVERS} MLflow servers")
-        postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
+        postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
         servers = _mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
         file.write_text(yaml.safe_dump({"tenants": {name: _described(name, one) for name, one in servers.items()}}))
-        environment = instance_environment(postgres, let_in(postgres), file) | {"PYTHONPATH": str(REPOSITORY)}
+        environment = instance_environment(postgres, grant_pipeline_role(postgres), file) | {
+            "PYTHONPATH": str(REPOSITORY)
+        }
         os.environ.update(environment)
         tell(f"the first sync of {tenants} tenants, without Dagster")
         with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
             list(processes.map(_sync, sorted(servers), chunksize=5))
         tell("starting Dagster")
-        settings = {name: os.environ[name] for name in WHOLE_NUMBERS if name in os.environ}
+        settings = {name: os.environ[name] for name in INTEGER_SETTINGS if name in os.environ}
         (home / "dagster").mkdir()
         write_instance(home / "dagster", settings)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
         # Or a sensor would ask for the first sync of each.
         instance.add_dynamic_partitions(tenant_partitions.name or "", sorted(servers))
         dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
-        yield Place(servers, stack.enter_context(dagster), instance)
+        yield Installation(servers, stack.enter_context(dagster), instance)
 
 
 def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:
@@ -98,7 +100,7 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
         url = f"{server.uri}/api/3.0/mlflow/workspaces"
         answer = urllib3.request("POST", url, json={"name": tenant}, timeout=120)
         assert answer.status < 300, answer.data
-        seed(database, tenant, OF_A_TENANT)
+        seed(database, tenant, TENANT_SIZES)
         of_tenants[tenant] = server
     return of_tenants
 

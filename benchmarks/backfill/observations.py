@@ -12,14 +12,15 @@ from statistics import median
 import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
 
-from benchmarks.backfill.drain import Drained
-from benchmarks.backfill.installation import Place
-from verifywise_mlflow.defs.run_queue.policy import BACKFILL, OF_A_SENSOR, PARTITION, SCHEDULE, SENSOR, urgency
+from benchmarks.backfill.drain import DrainRecord
+from benchmarks.backfill.installation import Installation
+from verifywise_mlflow.defs.run_queue.policy import SENSOR_PRIORITY, effective_priority
+from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
 
-LONGEST_BETWEEN_TICKS = 3.0
+MAX_TICK_GAP = 3.0
 """Of a sensor's interval. The daemon evaluates sensors some seconds late where all cores have work."""
 
-_WHO = {BACKFILL: "backfill", SENSOR: "sensor", SCHEDULE: "schedule"}
+_WHO = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
 
 Spread = tuple[float, float]
 """The median and the most, in seconds."""
@@ -30,10 +31,10 @@ class Run:
     """A run as Dagster keeps it. Seconds since 1970."""
 
     tenant: str
-    asked_by: str
+    requested_by: str
     status: str
-    asked_at: float
-    began_at: float | None
+    requested_at: float
+    started_at: float | None
     """When its process was up and began with it."""
     ended_at: float | None
 
@@ -45,11 +46,11 @@ class Ticks:
     interval: float
     count: int
     failed: int
-    longest_between: float
+    longest_gap: float
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BackfillFigures:
     """The figures."""
 
     tenants: int
@@ -59,25 +60,25 @@ class Found:
     """From the launch to the end of the last run."""
     queued_after_seconds: float
     """When the backfill's last run was in the queue."""
-    runs_a_minute: Sequence[float]
+    runs_per_minute: Sequence[float]
     """In each fifth of the backfill's runs, by the order in which they ended."""
-    waited: Mapping[str, Spread]
+    wait_times: Mapping[str, Spread]
     """From being asked for to the begin of the run, by who asked."""
     runs: Mapping[str, int]
     """By who asked, and how they ended."""
-    went_sooner: int
+    promoted: int
     """Runs of the backfill that a sensor let go sooner, since their tenant had news."""
-    read_after: Spread | None
+    read_delay: Spread | None
     """From a new version to the end of the sync that read it, the sensor's interval included."""
     changed: int
-    not_read: int
+    unread: int
     ticks: Mapping[str, Ticks]
     peak_megabytes: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
-    at_once_twice: int
+    overlapping: int
     """Runs of a tenant that began before another one of the same had ended."""
 
-    def not_right(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """Yield what should not be, in sentences."""
         if self.succeeded != self.tenants:
             yield f"{self.succeeded} of {self.tenants} runs of the backfill succeeded"
@@ -86,57 +87,57 @@ class Found:
         for what, count in self.runs.items():
             if what.endswith("FAILURE"):
                 yield f"{count} x {what}, tried again or not"
-        if self.at_once_twice:
-            yield f"{self.at_once_twice} runs began while another of their tenant was under way"
-        if self.not_read:
-            yield f"{self.not_read} of {self.changed} changes were not read"
+        if self.overlapping:
+            yield f"{self.overlapping} runs began while another of their tenant was under way"
+        if self.unread:
+            yield f"{self.unread} of {self.changed} changes were not read"
         for name, ticks in self.ticks.items():
             if ticks.failed:
                 yield f"{ticks.failed} ticks of {name} failed"
-            if ticks.longest_between > LONGEST_BETWEEN_TICKS * ticks.interval:
-                yield f"{ticks.longest_between:.0f} s passed between two ticks of {name}"
+            if ticks.longest_gap > MAX_TICK_GAP * ticks.interval:
+                yield f"{ticks.longest_gap:.0f} s passed between two ticks of {name}"
 
 
-def found(place: Place, drained: Drained) -> Found:
+def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigures:
     """Read Dagster's records."""
     since = datetime.fromtimestamp(drained.launched_at - 1, UTC)
     records = place.instance.get_run_records(dg.RunsFilter(created_after=since))
     runs = [_run(record) for record in records]
-    of_backfill = [run for run in runs if run.asked_by == "backfill"]
+    of_backfill = [run for run in runs if run.requested_by == "backfill"]
     ends = sorted(run.ended_at for run in of_backfill if run.ended_at and run.status == "SUCCESS")
     # Of those that Dagster tried again, the first.
-    asked = [min(run.asked_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
+    asked = [min(run.requested_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
     waited: dict[str, list[float]] = defaultdict(list)
     for run in runs:
-        if run.began_at is not None:
-            waited[run.asked_by].append(run.began_at - run.asked_at)
-    reads = [read_after(runs, tenant, at) for tenant, at in drained.changed.items()]
+        if run.started_at is not None:
+            waited[run.requested_by].append(run.started_at - run.requested_at)
+    reads = [read_delay(runs, tenant, at) for tenant, at in drained.changed.items()]
     seconds = [one for one in reads if one is not None]
     backfill = place.instance.get_backfill(drained.backfill)
-    return Found(
+    return BackfillFigures(
         tenants=len(place.servers),
         succeeded=len(ends),
         backfill_status=backfill.status.value if backfill else "not known to Dagster",
         seconds=(ends[-1] if ends else drained.launched_at) - drained.launched_at,
         queued_after_seconds=max(asked, default=drained.launched_at) - drained.launched_at,
-        runs_a_minute=runs_a_minute(drained.launched_at, ends),
-        waited={who: (median(found), max(found)) for who, found in waited.items()},
-        runs=dict(Counter(f"{run.asked_by} {run.status}" for run in runs)),
-        went_sooner=sum(
-            BACKFILL in tags and urgency(tags) >= OF_A_SENSOR
+        runs_per_minute=runs_per_minute(drained.launched_at, ends),
+        wait_times={who: (median(found), max(found)) for who, found in waited.items()},
+        runs=dict(Counter(f"{run.requested_by} {run.status}" for run in runs)),
+        promoted=sum(
+            BACKFILL_TAG in tags and effective_priority(tags) >= SENSOR_PRIORITY
             for tags in (record.dagster_run.tags for record in records)
         ),
-        read_after=(median(seconds), max(seconds)) if seconds else None,
+        read_delay=(median(seconds), max(seconds)) if seconds else None,
         changed=len(reads),
-        not_read=len(reads) - len(seconds),
+        unread=len(reads) - len(seconds),
         ticks=_ticks(place.instance, drained.launched_at, drained.left_at),
         peak_megabytes={name: held / 1e6 for name, held in drained.peak_bytes.items()},
         cpu_seconds=drained.cpu_seconds,
-        at_once_twice=sum(overlaps(of) for of in _by_tenant(runs).values()),
+        overlapping=sum(overlaps(of) for of in _by_tenant(runs).values()),
     )
 
 
-def runs_a_minute(began: float, ends: Sequence[float]) -> list[float]:
+def runs_per_minute(began: float, ends: Sequence[float]) -> list[float]:
     """Return how many runs ended a minute in each fifth of them."""
     bounds = [len(ends) * fifth // 5 for fifth in range(6)]
     at = [began if not bound else ends[bound - 1] for bound in bounds]
@@ -150,11 +151,11 @@ def runs_a_minute(began: float, ends: Sequence[float]) -> list[float]:
 def _run(record: dg.RunRecord) -> Run:
     tags = record.dagster_run.tags
     return Run(
-        tenant=tags.get(PARTITION, ""),
-        asked_by=next((who for tag, who in _WHO.items() if tag in tags), "person"),
+        tenant=tags.get(PARTITION_TAG, ""),
+        requested_by=next((who for tag, who in _WHO.items() if tag in tags), "person"),
         status=record.dagster_run.status.value,
-        asked_at=record.create_timestamp.timestamp(),
-        began_at=record.start_time,
+        requested_at=record.create_timestamp.timestamp(),
+        started_at=record.start_time,
         ended_at=record.end_time,
     )
 
@@ -170,19 +171,19 @@ def overlaps(runs: Sequence[Run]) -> int:
     """Return how many runs of a tenant began before one that began earlier had ended."""
     count, latest_end = 0, float("-inf")
     for began, ended in sorted(
-        (run.began_at, run.ended_at or float("inf")) for run in runs if run.began_at is not None
+        (run.started_at, run.ended_at or float("inf")) for run in runs if run.started_at is not None
     ):
         count += began < latest_end
         latest_end = max(latest_end, ended)
     return count
 
 
-def read_after(runs: Sequence[Run], tenant: str, at: float) -> float | None:
+def read_delay(runs: Sequence[Run], tenant: str, at: float) -> float | None:
     """Return how long after a change the first sync ended that began after it and succeeded; none if there was none."""
     ended = [
         run.ended_at - at
         for run in runs
-        if run.tenant == tenant and run.began_at and run.began_at > at and run.ended_at and run.status == "SUCCESS"
+        if run.tenant == tenant and run.started_at and run.started_at > at and run.ended_at and run.status == "SUCCESS"
     ]
     return min(ended, default=None)
 
@@ -200,6 +201,6 @@ def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str
             interval=interval,
             count=len(ticks),
             failed=sum(tick.status is TickStatus.FAILURE for tick in ticks),
-            longest_between=max(later - earlier for earlier, later in pairwise(times)),
+            longest_gap=max(later - earlier for earlier, later in pairwise(times)),
         )
     return of_sensors

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from benchmarks.soak.fleet import Estate
+from benchmarks.soak.fleet import FleetServer
 from benchmarks.soak.mutations import Key
 from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
@@ -26,7 +26,7 @@ class Version:
     aliases: list[str]
 
 
-def in_servers(estates: Sequence[Estate]) -> dict[Key, Version]:
+def versions_in_servers(estates: Sequence[FleetServer]) -> dict[Key, Version]:
     """Return each living version, from the servers' own databases."""
     found: dict[Key, Version] = {}
     for estate in estates:
@@ -48,11 +48,11 @@ def in_servers(estates: Sequence[Estate]) -> dict[Key, Version]:
     return found
 
 
-def in_our_store(store: Store) -> list[tuple[Key, Version]]:
+def versions_in_store(store: Store) -> list[tuple[Key, Version]]:
     """Return each row of a living version in our store."""
     query = text(
         "SELECT tenant_id, model_name, version_number, description, tags, aliases "
-        "FROM verifywise.model_versions WHERE gone_at IS NULL"
+        "FROM verifywise_mlflow.model_versions WHERE deleted_at IS NULL"
     )
     with store.begin_shared() as connection:
         rows = connection.execute(query).all()
@@ -65,7 +65,7 @@ def in_our_store(store: Store) -> list[tuple[Key, Version]]:
     ]
 
 
-def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
+def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
     """Yield a sentence for each thing that is lost or doubled.
 
     Args:
@@ -74,7 +74,7 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
         syncs: how many there were.
         store: ours, as the owner of its tables sees it.
     """
-    theirs, rows = in_servers(estates), in_our_store(store)
+    theirs, rows = versions_in_servers(estates), versions_in_store(store)
     ours = dict(rows)
     yield from _named("doubled in our store", _doubled(key for key, _ in rows))
     yield from _named("lost, in a server and not in our store", theirs.keys() - ours.keys())
@@ -93,7 +93,9 @@ def faults(estates: Sequence[Estate], deleted: Set[Key], syncs: int, store: Stor
 
 
 def _records(living: Set[Key], store: Store) -> Iterator[str]:
-    query = "SELECT tenant_id, model_name, version_number FROM verifywise.canonical_records WHERE gone_at IS NULL"
+    query = (
+        "SELECT tenant_id, model_name, version_number FROM verifywise_mlflow.canonical_records WHERE deleted_at IS NULL"
+    )
     with store.begin_shared() as connection:
         records: list[Key] = [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
     yield from _named("with two records", _doubled(records))
@@ -104,7 +106,7 @@ def _records(living: Set[Key], store: Store) -> Iterator[str]:
 def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
     """Yield what was not told once: that a version was seen, and that it was gone."""
     query = (
-        "SELECT tenant_id, model_name, version_number, kind FROM verifywise.lifecycle_events "
+        "SELECT tenant_id, model_name, version_number, kind FROM verifywise_mlflow.lifecycle_events "
         "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"
     )
     with store.begin_shared() as connection:
@@ -119,10 +121,10 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
 
 def _entries(syncs: int, store: Store) -> Iterator[str]:
     """Yield kinds of entries in the audit trails of which there are more or fewer than there was to be told."""
-    query = "SELECT entry::jsonb ->> 'kind', count(*) FROM verifywise.audit_trail GROUP BY 1"
+    query = "SELECT entry::jsonb ->> 'kind', count(*) FROM verifywise_mlflow.audit_trail GROUP BY 1"
     with store.begin_shared() as connection:
         kinds = Counter({str(row[0]): int(row[1]) for row in connection.execute(text(query))})
-        events = int(connection.scalar(text("SELECT count(*) FROM verifywise.lifecycle_events")) or 0)
+        events = int(connection.scalar(text("SELECT count(*) FROM verifywise_mlflow.lifecycle_events")) or 0)
     for kind, expected in {"sync started": syncs, "sync ended": syncs, "lifecycle event": events}.items():
         if kinds[kind] != expected:
             yield f"the trails have {kinds[kind]:,} entries '{kind}', and {expected:,} were due"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.soak.event_log import Extent, extent
-from benchmarks.soak.syncing import instance_in
-from verifywise_mlflow.defs.run_deletion import delete_old_runs_of
-from verifywise_mlflow.defs.schedules.run_retention import Kept
-from verifywise_mlflow.pipeline.context import Stage
+from benchmarks.soak.event_log import DatabaseSize, database_size
+from benchmarks.soak.syncing import open_instance
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs
+from verifywise_mlflow.defs.run_retention.policy import RetentionPeriods
 
-Materialized = Mapping[str, Sequence[str]]
+MaterializedTenants = Mapping[str, Sequence[str]]
 """The tenants whose partition of a stage Dagster shows as materialized, by the stage."""
 
 
@@ -26,12 +26,12 @@ class Deletion:
 
     deleted: int
     """Runs."""
-    before: Extent
-    after: Extent
-    materialized_before: Materialized
-    materialized_after: Materialized
+    before: DatabaseSize
+    after: DatabaseSize
+    materialized_before: MaterializedTenants
+    materialized_after: MaterializedTenants
 
-    def faults(self, tenants: int, most_rows: int) -> Iterator[str]:
+    def problems(self, tenants: int, most_rows: int) -> Iterator[str]:
         """Yield what is out of bounds: it hangs on how many tenants there are, and not on how long it went on.
 
         Args:
@@ -49,13 +49,13 @@ class Deletion:
 
 def delete_old_runs(home: Path, url: str) -> Deletion:
     """Delete what the production defaults let go a day after the soak's last run has become old."""
-    kept = Kept.by(os.environ)
-    before = extent(url)
-    with instance_in(home) as instance:
+    kept = RetentionPeriods.from_environment(os.environ)
+    before = database_size(url)
+    with open_instance(home) as instance:
         materialized = _materialized(instance)
-        deleted = delete_old_runs_of(instance, None, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
-        return Deletion(deleted, before, extent(url), materialized, _materialized(instance))
+        deleted = delete_expired_runs(instance, None, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
+        return Deletion(deleted, before, database_size(url), materialized, _materialized(instance))
 
 
-def _materialized(instance: dg.DagsterInstance) -> Materialized:
+def _materialized(instance: dg.DagsterInstance) -> MaterializedTenants:
     return {stage.value: sorted(instance.get_materialized_partitions(dg.AssetKey(stage.value))) for stage in Stage}

@@ -1,4 +1,4 @@
-"""The one hook through which all alerts go."""
+"""Delivers alerts to every target and queues those that a target did not accept."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import time
 from collections.abc import Callable, Sequence
 
 from verifywise_mlflow.alerts.alert import Alert
-from verifywise_mlflow.alerts.state import Book, Unsent, newest
-from verifywise_mlflow.alerts.targets.target import NotDeliveredError, Target
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.alerts.state import AlertState, UndeliveredAlerts, keep_newest
+from verifywise_mlflow.alerts.targets.target import AlertTarget, DeliveryError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
-SECONDS = 30.0
-"""After which no further target is tried in a round."""
+DISPATCH_TIMEOUT_S = 30.0
+"""Seconds after which one sensor tick tries no further target."""
 
 
-def tell(
-    alerts: Sequence[Alert], targets: Sequence[Target], book: Book, complain: Callable[[str], None]
-) -> list[Unsent]:
-    """Hand alerts to every target, with what it did not take before; return what is to be handed over again.
+def dispatch(
+    alerts: Sequence[Alert], targets: Sequence[AlertTarget], state: AlertState, warn: Callable[[str], None]
+) -> list[UndeliveredAlerts]:
+    """Deliver new and undelivered alerts to every target; return those that must be delivered again.
 
-    A target that fails keeps no other from its alerts.
+    A failing target does not stop the others.
 
     Args:
-        alerts: what is new.
-        targets: where to.
-        book: what the last round left.
-        complain: takes a sentence about each target that failed.
+        alerts: New alerts.
+        targets: The targets of alerts.yaml, in order.
+        state: The state of the previous tick.
+        warn: Receives a sentence about each target that failed.
     """
-    deadline = time.monotonic() + SECONDS
-    unsent = []
-    for place, target in enumerate(targets, start=1):
-        name = f"{place} {type(target).__name__}"
-        waiting = newest([*book.waiting_for(name), *alerts])
-        if not waiting:
+    deadline = time.monotonic() + DISPATCH_TIMEOUT_S
+    undelivered = []
+    for position, target in enumerate(targets, start=1):
+        name = f"{position} {type(target).__name__}"
+        pending = keep_newest([*state.undelivered_to(name), *alerts])
+        if not pending:
             continue
         try:
-            _deliver(target, waiting, deadline)
-        except (NotDeliveredError, SecretUnavailableError) as error:
-            complain(f"{len(waiting)} alerts wait for target {place} of alerts.yaml: {error}")
-            unsent.append(Unsent(target=name, alerts=waiting))
-    return unsent
+            _deliver(target, pending, deadline)
+        except (DeliveryError, SecretUnavailableError) as error:
+            warn(f"{len(pending)} alerts are undelivered to target {position} of alerts.yaml: {error}")
+            undelivered.append(UndeliveredAlerts(target=name, alerts=pending))
+    return undelivered
 
 
-def _deliver(target: Target, alerts: Sequence[Alert], deadline: float) -> None:
+def _deliver(target: AlertTarget, alerts: Sequence[Alert], deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise NotDeliveredError("the targets before it took too long")
+        raise DeliveryError("the targets before it took too long")
     target.deliver(alerts)

@@ -1,4 +1,4 @@
-"""Reads ``alerts.yaml``: where alerts go. Secrets stand there by reference only."""
+"""Reads ``alerts.yaml``, the targets of alerts. It contains secrets by reference only."""
 
 from __future__ import annotations
 
@@ -11,44 +11,48 @@ from pydantic import Field, ValidationError
 
 from verifywise_mlflow.alerts.targets.email import EmailTarget
 from verifywise_mlflow.alerts.targets.log import LogTarget
-from verifywise_mlflow.alerts.targets.target import Described
+from verifywise_mlflow.alerts.targets.target import TargetSettings
 from verifywise_mlflow.alerts.targets.webhook import WebhookTarget
-from verifywise_mlflow.common.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.common.strict_yaml import load_strict_yaml
+from verifywise_mlflow.common.validation_errors import correction_for, field_path
 
-VARIABLE = "VERIFYWISE_ALERTS"
-"""The environment variable that names the file. Without it, alerts go to the log."""
-
-
-class AlertsFileError(ValueError):
-    """The file cannot be used. The message names the field and the mend, and holds none of the file's values."""
+ALERTS_FILE_VARIABLE = "VERIFYWISE_ALERTS"
+"""The environment variable with the path of the file. Without it, alerts go to the log."""
 
 
-class AlertSettings(Described):
-    """What alerts.yaml says."""
+class InvalidAlertsFileError(ValueError):
+    """The file is invalid. The message names the field and the remedy, and quotes none of the file's values."""
+
+
+class AlertSettings(TargetSettings):
+    """The content of alerts.yaml."""
 
     targets: tuple[Annotated[LogTarget | WebhookTarget | EmailTarget, Field(discriminator="kind")], ...] = (
         LogTarget(),
     )
 
 
-def alert_settings() -> AlertSettings:
-    """Return the settings of the file that the environment names.
+def load_alert_settings() -> AlertSettings:
+    """Load the file that the environment variable names.
 
     Raises:
-        AlertsFileError: the file cannot be used.
+        InvalidAlertsFileError: The file is invalid or unreadable.
     """
-    path = os.environ.get(VARIABLE)
+    path = os.environ.get(ALERTS_FILE_VARIABLE)
     if not path:
         return AlertSettings()
     try:
-        document = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+        document = load_strict_yaml(Path(path).read_text(encoding="utf-8"))
         return AlertSettings.model_validate(document)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
-        raise AlertsFileError(f"{path}: {'; '.join(wrong)}") from None
+        details = error.errors(include_input=False)
+        problems = [
+            f"{field_path(detail['loc'])}: {correction_for(detail['type'], detail['msg'])}" for detail in details
+        ]
+        raise InvalidAlertsFileError(f"{path}: {'; '.join(problems)}") from None
     except OSError as error:
-        raise AlertsFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidAlertsFileError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        # Without the line itself, which may hold a secret that does not belong there.
-        raise AlertsFileError(f"{path} is not YAML{f', line {mark.line + 1}' if mark else ''}") from None
+        # The line itself is not quoted: it may contain a misplaced secret.
+        raise InvalidAlertsFileError(f"{path} is not YAML{f', line {mark.line + 1}' if mark else ''}") from None

@@ -1,6 +1,6 @@
-"""Which alerts there are to tell: only changes. Pure.
+"""Decides which alerts to send: transitions only, so that repeated observations are deduplicated. Pure.
 
-A tenant that fails each minute is told once, and once more when it is well again.
+A tenant that fails every minute raises one alert, and one more when it has recovered.
 """
 
 from __future__ import annotations
@@ -10,44 +10,60 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verifywise_mlflow.alerts.alert import Alert, AlertKind
-from verifywise_mlflow.tenants.freshness import StageAge, told
+from verifywise_mlflow.tenants.freshness import StageFreshness, describe_staleness
 
-Open = frozenset[tuple[AlertKind, str | None]]
-"""What was told as wrong and not yet as well: kind and tenant."""
+OpenAlerts = frozenset[tuple[AlertKind, str | None]]
+"""Kind and tenant of alerts that were raised and not yet resolved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was looked at, and what is wrong with it."""
+    """The observed state of one subject."""
 
     kind: AlertKind
     tenant_id: str | None
-    wrong: str | None
-    """A sentence; None where all is well."""
+    problem: str | None
+    """A sentence, or None if there is no problem."""
 
 
-def changes(opened: Open, observed: Iterable[Observation], now: datetime) -> tuple[list[Alert], Open]:
-    """Return what has changed, and what is open after that. What was not looked at stays as it was."""
-    still_open, alerts = set(opened), []
-    for one in observed:
-        key = (one.kind, one.tenant_id)
-        if one.wrong is not None and key not in still_open:
+def detect_transitions(
+    open_alerts: OpenAlerts, observations: Iterable[Observation], now: datetime
+) -> tuple[list[Alert], OpenAlerts]:
+    """Return the alerts for what changed, and the alerts open afterwards. Unobserved alerts stay open."""
+    still_open, alerts = set(open_alerts), []
+    for observation in observations:
+        key = (observation.kind, observation.tenant_id)
+        if observation.problem is not None and key not in still_open:
             still_open.add(key)
-            alerts.append(Alert(kind=one.kind, tenant_id=one.tenant_id, state="raised", sentence=one.wrong, at=now))
-        elif one.wrong is None and key in still_open:
+            alerts.append(
+                Alert(
+                    kind=observation.kind,
+                    tenant_id=observation.tenant_id,
+                    state="raised",
+                    sentence=observation.problem,
+                    at=now,
+                )
+            )
+        elif observation.problem is None and key in still_open:
             still_open.discard(key)
             alerts.append(
-                Alert(kind=one.kind, tenant_id=one.tenant_id, state="resolved", sentence="well again", at=now)
+                Alert(
+                    kind=observation.kind,
+                    tenant_id=observation.tenant_id,
+                    state="resolved",
+                    sentence="resolved",
+                    at=now,
+                )
             )
     return alerts, frozenset(still_open)
 
 
-def without_departed(opened: Open, tenants: Collection[str]) -> Open:
-    """Return what is open of tenants that are still synced: nobody waits to hear of the others."""
-    return frozenset(key for key in opened if key[1] is None or key[1] in tenants)
+def drop_removed_tenants(open_alerts: OpenAlerts, tenants: Collection[str]) -> OpenAlerts:
+    """Return the open alerts without those of tenants that are no longer synced."""
+    return frozenset(key for key in open_alerts if key[1] is None or key[1] in tenants)
 
 
-def lateness(tenant_id: str, aged: Iterable[StageAge], how_it_ended: str) -> Observation:
-    """Tell of a tenant that is late, and how its last sync ended."""
-    late = told(aged)
-    return Observation("tenant late", tenant_id, f"{late}. {how_it_ended}" if late else None)
+def observe_staleness(tenant_id: str, stage_ages: Iterable[StageFreshness], last_sync_outcome: str) -> Observation:
+    """Observe whether a tenant's stages are overdue; the sentence also says how its last sync ended."""
+    staleness = describe_staleness(stage_ages)
+    return Observation("tenant stale", tenant_id, f"{staleness}. {last_sync_outcome}" if staleness else None)

@@ -1,7 +1,7 @@
-"""One root of files whose listings and hashes are fetched once, however many versions share it.
+"""Caches the listings and hashes of one artifact root, so that each is fetched once for all versions that share it.
 
-MLflow 2 runs often hold several registered models: each version's manifest covers the whole run. A sync keeps one
-``SharedTree`` per run for as long as it wants the answers to hold; a new sync starts with new ones.
+MLflow 2 runs often hold several registered models, and each version's manifest covers the whole run. A sync keeps one
+``CachingSource`` per run. The next sync starts with an empty cache.
 """
 
 from __future__ import annotations
@@ -10,105 +10,107 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_difference
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.manifest import ReadOutcome
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
+from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
 
 T = TypeVar("T")
 
 
-class SharedTree:
-    """An ``ArtifactSource`` with a memory; its hashes come from a sandbox. Not for use from several threads at once."""
+class CachingSource:
+    """An ``ArtifactSource`` with a cache. Its hashes come from a sandbox. Not thread-safe."""
 
     def __init__(self, source: ArtifactSource, sandbox: Sandbox) -> None:
         self._source = source
         self._sandbox = sandbox
-        self._listings: dict[str, Sequence[RemoteFile] | ArtifactUnreadable] = {}
-        self._hashes: dict[str, HashedBytes | NotHashed] = {}
-        self._former: Mapping[str, HashedBytes] = {}
-        self.took_over = False
-        """Whether a hash was taken over from an earlier reading."""
+        self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
+        self._hashes: dict[str, FileHash | NotHashed] = {}
+        self._reusable_hashes: Mapping[str, FileHash] = {}
+        self.has_reused_hashes = False
+        """Whether any hash was reused from an earlier sync."""
 
     @classmethod
-    def of(cls, source: ArtifactSource, sandbox: Sandbox) -> SharedTree:
-        """``source`` itself where it already is one."""
-        return source if isinstance(source, SharedTree) else cls(source, sandbox)
+    def wrap(cls, source: ArtifactSource, sandbox: Sandbox) -> CachingSource:
+        """Return ``source`` itself if it already caches, else wrap it."""
+        return source if isinstance(source, CachingSource) else cls(source, sandbox)
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
-        """As the source lists it; failures are remembered too, so that a dead server is asked once."""
+        """List a directory through the cache. Failures are cached too: a dead server gets one request."""
         if path not in self._listings:
             try:
                 self._listings[path] = self._source.list_directory(path)
-            except ArtifactUnreadable as error:
+            except ArtifactReadError as error:
                 self._listings[path] = error
         listing = self._listings[path]
-        if isinstance(listing, ArtifactUnreadable):
-            raise ArtifactUnreadable(str(listing)) from listing
+        if isinstance(listing, ArtifactReadError):
+            raise ArtifactReadError(str(listing)) from listing
         return listing
 
     def read(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
-        """As the source reads it: bytes are not kept."""
+        """Read a file from the source. Bytes are not cached."""
         return self._source.read(path, max_bytes)
 
-    def take_over(self, former: Mapping[str, HashedBytes]) -> None:
-        """Let hashes of an earlier reading stand for files that are listed with the same size. Bytes are not read."""
-        self._former = former
+    def reuse_hashes(self, earlier: Mapping[str, FileHash]) -> None:
+        """Reuse hashes of an earlier sync for files that are listed with the same size, without reading the bytes."""
+        self._reusable_hashes = earlier
 
-    def hash_of(self, path: str, max_bytes: int, listed_size: int | None = None) -> HashedBytes | NotHashed:
-        """The file's hash, where it has no more than ``max_bytes`` bytes."""
-        known = self._hashes.get(path)
-        former = self._former.get(path)
-        if known is None and former and former.size == listed_size:
-            known = self._hashes[path] = former
-            self.took_over = True
-        if known is None:
-            known = self._hash(path, max_bytes)
-            if known != over_the_limit(max_bytes):  # the next version may have more of its limit left
-                self._hashes[path] = known
-        if isinstance(known, HashedBytes) and known.size > max_bytes:
-            return over_the_limit(max_bytes)
-        if isinstance(known, HashedBytes) and (difference := size_difference(listed_size, known.size)):
-            # A gateway's page in the place of the file, say. Its hash would be that of something else.
-            return NotHashed(f"not hashed: {difference}")
-        return known
+    def file_hash(self, path: str, max_bytes: int, listed_size: int | None = None) -> FileHash | NotHashed:
+        """Return the hash of a file that has at most ``max_bytes`` bytes."""
+        cached = self._hashes.get(path)
+        earlier = self._reusable_hashes.get(path)
+        if cached is None and earlier and earlier.size == listed_size:
+            cached = self._hashes[path] = earlier
+            self.has_reused_hashes = True
+        if cached is None:
+            cached = self._hash(path, max_bytes)
+            # Not cached: the next version may have more of its limit left.
+            if isinstance(cached, FileHash) or cached.outcome is not ReadOutcome.OVER_LIMIT:
+                self._hashes[path] = cached
+        if isinstance(cached, FileHash) and cached.size > max_bytes:
+            return over_limit(max_bytes)
+        if isinstance(cached, FileHash) and (mismatch := size_mismatch(listed_size, cached.size)):
+            # The bytes may be a gateway's error page. Its hash must not stand for the file.
+            return NotHashed(f"not hashed: {mismatch}")
+        return cached
 
-    def content_of(self, path: str, max_bytes: int) -> bytes:
-        """All bytes of a small file; its hash is remembered, so that what is parsed is what was hashed.
+    def read_whole(self, path: str, max_bytes: int) -> bytes:
+        """Return all bytes of a small file. Its hash is cached, so that the bytes that are parsed are those hashed.
 
         Raises:
-            ArtifactUnreadable: It cannot be read, or is larger than ``max_bytes``.
+            ArtifactReadError: The file cannot be read, or is larger than ``max_bytes``.
         """
-        content = self._once_more(lambda chunks: _joined(chunks, max_bytes), path, max_bytes)
-        # Raised out here: an adapter that turns the OSErrors of its `with` block into its own would take this one too.
+        content = self._read_with_retry(lambda chunks: _read_bounded(chunks, max_bytes), path, max_bytes)
+        # Raised outside the source's `with` block: an adapter may convert any OSError raised inside it.
         if len(content) > max_bytes:
-            raise ArtifactUnreadable(f"larger than {max_bytes} bytes")
-        self._hashes[path] = self._sandbox.hash([content], max_bytes)
+            raise ArtifactReadError(f"larger than {max_bytes} bytes")
+        self._hashes[path] = self._sandbox.hash_file([content], max_bytes)
         return content
 
-    def _hash(self, path: str, max_bytes: int) -> HashedBytes | NotHashed:
-        """Read one file and hash it. Failures to read are values, not errors."""
+    def _hash(self, path: str, max_bytes: int) -> FileHash | NotHashed:
+        """Read one file and hash it. A read failure is returned, not raised."""
         try:
-            return self._once_more(lambda chunks: self._sandbox.hash(chunks, max_bytes), path, max_bytes)
-        except ArtifactUnreadable as error:
+            return self._read_with_retry(lambda chunks: self._sandbox.hash_file(chunks, max_bytes), path, max_bytes)
+        except ArtifactReadError as error:
             return NotHashed(f"not hashed: {error}")
 
-    def _once_more(self, take: Callable[[Iterator[bytes]], T], path: str, max_bytes: int) -> T:
-        """Read a file; once more from its beginning where it broke off in passing, which no opening can know."""
+    def _read_with_retry(self, take: Callable[[Iterator[bytes]], T], path: str, max_bytes: int) -> T:
+        """Read a file. Retry once from its beginning if the stream broke off with a retryable error."""
         is_open = False
         try:
             with self._source.read(path, max_bytes + 1) as chunks:
                 is_open = True
                 return take(chunks)
-        except ArtifactUnreadable as error:
-            if not is_open or not getattr(error.__cause__, "passing", False):
+        except ArtifactReadError as error:
+            if not is_open or not getattr(error.__cause__, "retryable", False):
                 raise
         with self._source.read(path, max_bytes + 1) as chunks:
             return take(chunks)
 
 
-def _joined(chunks: Iterator[bytes], max_bytes: int) -> bytes:
-    """Join the chunks, to no more than one byte beyond the limit."""
+def _read_bounded(chunks: Iterator[bytes], max_bytes: int) -> bytes:
+    """Join the chunks, up to one byte more than the limit."""
     content = bytearray()
     for chunk in chunks:
         content += chunk

@@ -1,17 +1,17 @@
-"""What a file is, told by its name and place alone. The first row of the table that fits decides."""
+"""Classifies a file by its name and path alone. The first pattern that matches decides."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import cache
 from typing import ClassVar
 
 from verifywise_mlflow.artifacts.manifest import FileKind, Root
+from verifywise_mlflow.common.globs import compile_globs
 
-EVIDENCE: frozenset[FileKind] = frozenset(
+EVIDENCE_KINDS: frozenset[FileKind] = frozenset(
     {
         FileKind.EVALUATION,
         FileKind.EXPLANATION,
@@ -22,14 +22,14 @@ EVIDENCE: frozenset[FileKind] = frozenset(
         FileKind.SIGNATURE,
     }
 )
-"""Kinds that speak about a model rather than being it."""
+"""Kinds of files that document a model rather than being part of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """One row: what a file is whose name, folder or whole path is written like this. Case does not matter.
+class FilePattern:
+    """A pattern: files whose name, folder or whole path matches are of this kind. Matching ignores case.
 
-    A tenant's description may hold rows of its own.
+    Tenants can add patterns in tenants.yaml.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
@@ -38,16 +38,16 @@ class Pattern:
     names: tuple[str, ...] = ()
     """Globs for the last segment of the path."""
     folders: tuple[str, ...] = ()
-    """Globs for any directory on the way."""
+    """Globs for any directory in the path."""
     paths: tuple[str, ...] = ()
-    """Globs for the whole path; one without a slash or ``*`` means a file at the root's top."""
+    """Globs for the whole path. A glob without a slash or ``*`` matches a file at the top of the root only."""
     roots: tuple[Root, ...] = ("model", "run")
 
 
-DEFAULT_PATTERNS: tuple[Pattern, ...] = (
-    Pattern(FileKind.SIGNATURE, names=("*.sig", "*.sigstore", "*.sigstore.json", "*.asc", "*.p7s")),
-    Pattern(FileKind.MLMODEL, names=("mlmodel",)),
-    Pattern(
+DEFAULT_PATTERNS: tuple[FilePattern, ...] = (
+    FilePattern(FileKind.SIGNATURE, names=("*.sig", "*.sigstore", "*.sigstore.json", "*.asc", "*.p7s")),
+    FilePattern(FileKind.MLMODEL, names=("mlmodel",)),
+    FilePattern(
         FileKind.ENVIRONMENT,
         names=(
             *("conda.yaml", "conda.yml", "conda.lock", "conda-lock.yml", "environment.yaml", "environment.yml"),
@@ -55,10 +55,10 @@ DEFAULT_PATTERNS: tuple[Pattern, ...] = (
             *("pyproject.toml", "poetry.lock", "uv.lock", "pylock.toml", "pipfile", "pipfile.lock", "dockerfile"),
         ),
     ),
-    # Code that a model brings along: evaluate.py is no evaluation.
-    Pattern(FileKind.OTHER, names=("*.py", "*.pyc", "*.pyi")),
-    # Ahead of the evidence: fairness_model.pkl is a binary that somebody will load.
-    Pattern(
+    # Code that a model ships with: evaluate.py is not an evaluation.
+    FilePattern(FileKind.OTHER, names=("*.py", "*.pyc", "*.pyi")),
+    # Before the evidence: fairness_model.pkl is a binary that somebody will load.
+    FilePattern(
         FileKind.MODEL,
         names=(
             *("*.pkl", "*.pickle", "*.joblib", "*.skops", "*.cloudpickle", "*.dill"),
@@ -66,29 +66,31 @@ DEFAULT_PATTERNS: tuple[Pattern, ...] = (
             *("*.h5", "*.hdf5", "*.keras", "saved_model.pb", "*.bst", "*.xgb", "*.ubj", "*.lgb", "*.cb", "*.cbm"),
         ),
     ),
-    Pattern(FileKind.MODEL_CARD, names=("model_card*", "model-card*", "modelcard*", "model card*")),
-    Pattern(FileKind.MODEL_CARD, paths=("readme", "readme.md", "readme.rst", "readme.txt"), roots=("model",)),
-    Pattern(
+    FilePattern(FileKind.MODEL_CARD, names=("model_card*", "model-card*", "modelcard*", "model card*")),
+    FilePattern(FileKind.MODEL_CARD, paths=("readme", "readme.md", "readme.rst", "readme.txt"), roots=("model",)),
+    FilePattern(
         FileKind.DATA_SHEET,
         names=("datasheet*", "data_sheet*", "data-sheet*", "data_card*", "data-card*", "datacard*", "dataset_card*"),
     ),
-    # What fills a model's own data folders is its weights, also a layer that is called bias.
-    Pattern(
+    # Files in a model's own data folders are its weights, even a layer named bias.
+    FilePattern(
         FileKind.MODEL,
         names=("*.bin", "*.npy", "*.npz", "*.pb", "*.index", "*.data-?????-of-?????", "*.parquet", "model.txt"),
         folders=("data", "variables", "components", "sparkml", "tf2model", "tfmodel", "model", "pipeline"),
         paths=("model.json", "*.model.json", "model.xgb.json", "tokenizer*.json", "config.json"),
         roots=("model",),
     ),
-    Pattern(FileKind.BIAS_REPORT, names=("*bias*", "*fairness*"), folders=("*bias*", "*fairness*")),
-    # `shap[!e]*`: shape.json and shapes.csv are about something else; so is limestone.csv.
-    Pattern(
+    FilePattern(FileKind.BIAS_REPORT, names=("*bias*", "*fairness*"), folders=("*bias*", "*fairness*")),
+    # `shap[!e]*`: shape.json and shapes.csv are not explanations; neither is limestone.csv.
+    FilePattern(
         FileKind.EXPLANATION,
         names=("shap", "shap[!e]*", "*_shap", "*[_-]shap[._-]*", "lime", "lime[._-]*", "explain*", "*explanation*"),
         folders=("shap", "shap[_-]*", "lime", "lime[_-]*", "explain*", "*explanation*"),
     ),
-    Pattern(FileKind.PLOT, names=("*.png", "*.jpg", "*.jpeg", "*.svg", "*.gif", "*.webp", "*.bmp", "*.tif", "*.tiff")),
-    Pattern(
+    FilePattern(
+        FileKind.PLOT, names=("*.png", "*.jpg", "*.jpeg", "*.svg", "*.gif", "*.webp", "*.bmp", "*.tif", "*.tiff")
+    ),
+    FilePattern(
         FileKind.EVALUATION,
         names=(
             *("eval*", "metrics.*", "*[_-]metrics.*", "classification_report*", "classification-report*"),
@@ -98,11 +100,13 @@ DEFAULT_PATTERNS: tuple[Pattern, ...] = (
         folders=("eval*", "metrics"),
     ),
 )
-"""In the order of precedence. A tenant's own rows go before these."""
+"""In order of precedence. A tenant's own patterns come first."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _CompiledPattern:
+    """A pattern with its globs as regular expressions."""
+
     kind: FileKind
     roots: tuple[Root, ...]
     name: re.Pattern[str]
@@ -110,25 +114,25 @@ class _Row:
     path: re.Pattern[str]
 
 
-def classify(path: str, root: Root, patterns: Sequence[Pattern] = ()) -> FileKind:
-    """The kind of the file at ``path``, relative to ``root``; ``patterns`` take precedence over the default ones."""
+def classify_file(path: str, root: Root, patterns: Sequence[FilePattern] = ()) -> FileKind:
+    """Return the kind of the file at ``path``, relative to ``root``. ``patterns`` take precedence over the defaults."""
     lowered = path.lower()
     *folders, name = lowered.split("/")
-    for row in (*map(_compiled, patterns), *_DEFAULT_ROWS):
-        if root not in row.roots:
+    for pattern in (*map(_compile, patterns), *_COMPILED_DEFAULTS):
+        if root not in pattern.roots:
             continue
-        if row.name.match(name) or row.path.match(lowered) or any(row.folder.match(folder) for folder in folders):
-            return row.kind
+        in_folder = any(pattern.folder.match(folder) for folder in folders)
+        if in_folder or pattern.name.match(name) or pattern.path.match(lowered):
+            return pattern.kind
     return FileKind.OTHER
 
 
 @cache
-def _compiled(pattern: Pattern) -> _Row:
-    return _Row(pattern.kind, pattern.roots, *map(_any_of, (pattern.names, pattern.folders, pattern.paths)))
+def _compile(pattern: FilePattern) -> _CompiledPattern:
+    globs = (pattern.names, pattern.folders, pattern.paths)
+    return _CompiledPattern(
+        pattern.kind, pattern.roots, *(compile_globs(map(str.lower, patterns)) for patterns in globs)
+    )
 
 
-def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(glob.lower()) for glob in globs) or r"(?!)")
-
-
-_DEFAULT_ROWS = tuple(map(_compiled, DEFAULT_PATTERNS))
+_COMPILED_DEFAULTS = tuple(map(_compile, DEFAULT_PATTERNS))

@@ -1,6 +1,6 @@
-"""SHA-256 of a stream of bytes, counted as they come: memory does not grow with the file.
+"""SHA-256 of a byte stream with a running size, so that memory does not grow with the file.
 
-The product itself does not hash: ``hash_stream`` runs in the sandbox, so this module imports next to nothing.
+The product itself does not hash: ``hash_stream`` runs in the sandbox. So this module imports as little as possible.
 """
 
 from __future__ import annotations
@@ -9,26 +9,29 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from verifywise_mlflow.artifacts.manifest import ReadOutcome
+
 
 @dataclass(frozen=True, slots=True)
-class HashedBytes:
-    """All of a file's bytes, as one number and one hash."""
+class FileHash:
+    """The size and hash of a file that was read in full."""
 
     size: int
-    """Bytes, as counted."""
+    """Bytes, as counted while reading."""
     sha256: str
-    """Lower-case hexadecimal."""
+    """Lowercase hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotHashed:
-    """Why a file has no hash."""
+    """Why a file has no hash: ``reason`` for people, ``outcome`` for decisions."""
 
     reason: str
+    outcome: ReadOutcome = ReadOutcome.FAILED
 
 
-def hash_stream(chunks: Iterable[bytes | memoryview], max_bytes: int) -> HashedBytes | None:
-    """Hash the stream, or ``None`` as soon as it turns out longer than ``max_bytes`` bytes."""
+def hash_stream(chunks: Iterable[bytes | memoryview], max_bytes: int) -> FileHash | None:
+    """Hash the stream. Return ``None`` as soon as it exceeds ``max_bytes``."""
     sha256 = hashlib.sha256()
     size = 0
     for chunk in chunks:
@@ -36,16 +39,16 @@ def hash_stream(chunks: Iterable[bytes | memoryview], max_bytes: int) -> HashedB
         if size > max_bytes:
             return None
         sha256.update(chunk)
-    return HashedBytes(size, sha256.hexdigest())
+    return FileHash(size, sha256.hexdigest())
 
 
-def over_the_limit(max_bytes: int) -> NotHashed:
-    """The reason for a file that is larger than what may be read of it."""
-    return NotHashed(f"not hashed: over the limit of {max_bytes} bytes")
+def over_limit(max_bytes: int, scope: str = "") -> NotHashed:
+    """Return the result for a file with more than ``max_bytes`` bytes; ``scope`` says what the limit is for."""
+    return NotHashed(f"not hashed: over the limit of {max_bytes} bytes{scope}", ReadOutcome.OVER_LIMIT)
 
 
-def size_difference(listed: int | None, counted: int) -> str | None:
-    """What to say where the listing and the bytes disagree on a file's size; both are in bytes."""
+def size_mismatch(listed: int | None, counted: int) -> str | None:
+    """Return a clause if the listed size differs from the counted one, else ``None``. Both are in bytes."""
     if listed is None or listed == counted:
         return None
     return f"listed with {listed} bytes, but {counted} were served"

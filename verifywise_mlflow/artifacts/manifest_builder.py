@@ -1,39 +1,40 @@
-"""Builds the manifest of one model version: lists its trees, hashes within limits, reads the environment."""
+"""Builds the artifact manifest of one model version: list the roots, hash within limits, read the environment."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from verifywise_mlflow.artifacts.caching_source import SharedTree
+from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, MAX_FILE_BYTES
-from verifywise_mlflow.artifacts.file_classifier import Pattern, classify
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit, size_difference
-from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.file_classifier import FilePattern, classify_file
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import ModelLocation, NoFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
     ManifestStatus,
     ModelSignature,
+    ReadOutcome,
     Root,
     RuntimeEnvironment,
 )
 from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.sandbox.question import Question
-from verifywise_mlflow.artifacts.source import ArtifactSource, ArtifactUnreadable
-from verifywise_mlflow.artifacts.walk import Listing, walk
+from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
+from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
+from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.connector.models import RemoteFile
 
-MAX_BUNDLES = 20
-"""Signatures of one version that are verified."""
-MAX_BUNDLE_BYTES = 16 * 1024**2
-HASHING_IS_OFF = "not hashed: hashing is switched off"
+MAX_SIGNATURE_BUNDLES = 20
+"""Signature bundles verified per version."""
+MAX_SIGNATURE_BUNDLE_BYTES = 16 * 1024**2
+HASHING_OFF_NOTE = "not hashed: hashing is switched off"
 
 
 def build_manifest(
@@ -42,54 +43,55 @@ def build_manifest(
     run_files: ArtifactSource | None,
     *,
     model_path: str,
-    limits: Limits,
+    limits: ManifestLimits,
     hash_files: bool,
     sandbox: Sandbox,
-    kinds: Sequence[Pattern] = (),
+    patterns: Sequence[FilePattern] = (),
     trusted: TrustedSigners | None = None,
 ) -> ArtifactManifest:
-    """Look at every file of a version. Failures to read are part of the manifest, never errors.
+    """Read every file of a version. Read failures become part of the manifest and are never raised.
 
     Args:
-        location: Where the model's files lie, from ``locate``.
-        model_files: The root that holds the model's folder; not asked where ``location`` is out of reach.
-        run_files: The artifacts of the version's run. Where the model lies in that same run, pass the same object:
-            its folder is then left out of the run's tree. A ``SharedTree`` is read once for all its versions.
+        location: Where the model's files are, from ``locate_files``.
+        model_files: The root that contains the model's folder. Not used if ``location`` is unreachable.
+        run_files: The artifacts of the version's run. If the model is in that same run, pass the same object: its
+            folder is then excluded from the run's files. A ``CachingSource`` is read once for all its versions.
         model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
-        limits: What is looked at, at most.
+        limits: Limits on listing and hashing.
         hash_files: If false, only environment files are read.
-        sandbox: Where bytes are hashed and environment files parsed; a ``SharedTree`` hashes in its own.
-        kinds: The tenant's own rows for what a file is, before the default ones.
-        trusted: Whose signatures beside the model are believed; without it, none is.
+        sandbox: Hashes bytes and parses environment files. A ``CachingSource`` hashes in its own sandbox.
+        patterns: The tenant's file patterns, which take precedence over the defaults.
+        trusted: Signers whose model signatures are trusted. Without it, no signer is.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
-    trees: list[_Tree] = []
+    roots: list[_ListedRoot] = []
     environment: RuntimeEnvironment | None = None
-    inspector = _Inspector(limits, hash_files, sandbox, kinds)
+    entry_builder = _EntryBuilder(limits, hash_files, sandbox, patterns)
 
     if isinstance(location, NoFiles | UnreachableFiles):
         reasons.append(location.reason)
     elif model_files is None:
-        reasons.append(f"nothing is set up to read {location.uri}")
+        reasons.append(f"no source is configured to read {location.uri}")
     else:
-        tree = _model_tree(SharedTree.of(model_files, sandbox), model_path, limits)
-        trees.append(tree)
-        if tree.listing.reached and not tree.listing.files and not tree.listing.problems:
+        model_root = _list_model_root(CachingSource.wrap(model_files, sandbox), model_path, limits)
+        roots.append(model_root)
+        listing = model_root.listing
+        if listing.is_root_listed and not listing.files and not listing.problems:
             reasons.append(f"the server lists no files at {location.uri}")
-        elif tree.listing.files:
-            environment = inspector.read_environment(tree)
+        elif listing.files:
+            environment = entry_builder.read_environment(model_root)
     if run_files is not None:
-        excluded = {model_path} if run_files is model_files and trees else set()
+        excluded = {model_path} if run_files is model_files and roots else set()
         if "" not in excluded:  # else the model is the whole run
-            shared = SharedTree.of(run_files, sandbox)
-            trees.append(_Tree("run", shared, "", walk(shared, "", limits, excluded)))
+            source = CachingSource.wrap(run_files, sandbox)
+            roots.append(_ListedRoot("run", source, "", walk(source, "", limits, excluded)))
 
-    files = [inspector.inspect(tree, file) for tree in trees for file in tree.listing.files]
-    for tree in trees:
-        reasons += [f"{tree.root}: {problem}" for problem in tree.listing.problems]
-    reasons += inspector.reasons()
-    status = _status(location, trees, files, reasons)
+    files = [entry_builder.build_entry(root, file) for root in roots for file in root.listing.files]
+    for root in roots:
+        reasons += [f"{root.root}: {problem}" for problem in root.listing.problems]
+    reasons += entry_builder.summarize_unread()
+    status = _status(location, roots, files, reasons)
     ordered = tuple(sorted(files, key=lambda file: (file.root, file.path)))
     return ArtifactManifest(
         location=uri,
@@ -97,30 +99,32 @@ def build_manifest(
         reason="; ".join(reasons) or None,
         files=ordered,
         environment=environment,
-        digest=digest_of(ordered) if status == "complete" else None,
-        not_listed=_not_listed(trees),
-        is_limited=status == "partial" and not _not_listed(trees) and inspector.is_limited,
-        signatures=_signatures(trees, ordered, model_path, sandbox, trusted or TrustedSigners(), hash_files=hash_files),
+        digest=manifest_digest(ordered) if status == "complete" else None,
+        not_listed=_not_listed(roots),
+        is_limited=status == "partial" and not _not_listed(roots) and entry_builder.is_limited,
+        signatures=_verify_signatures(
+            roots, ordered, model_path, sandbox, trusted or TrustedSigners(), hash_files=hash_files
+        ),
     )
 
 
-def _not_listed(trees: Sequence[_Tree]) -> tuple[Root, ...]:
-    listed = {tree.root for tree in trees if tree.listing.reached and not tree.listing.problems}
+def _not_listed(roots: Sequence[_ListedRoot]) -> tuple[Root, ...]:
+    listed = {root.root for root in roots if root.listing.is_root_listed and not root.listing.problems}
     return tuple(root for root in get_args(Root) if root not in listed)
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedSigners:
-    """Whose signatures a tenant trusts, as PEM, and at which time certificates are judged."""
+    """The signers that a tenant trusts, as PEM, and the time at which certificates are checked."""
 
     public_keys: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()
     now: float = 0.0
-    """Seconds since 1970."""
+    """Unix time in seconds."""
 
 
-def _signatures(
-    trees: Sequence[_Tree],
+def _verify_signatures(
+    roots: Sequence[_ListedRoot],
     files: Sequence[ArtifactFile],
     model_path: str,
     sandbox: Sandbox,
@@ -128,158 +132,162 @@ def _signatures(
     *,
     hash_files: bool,
 ) -> tuple[ModelSignature, ...]:
-    """Verify the bundles at the top of the model's folder, and those right beside it in its run."""
-    model = next((tree for tree in trees if tree.root == "model"), None)
+    """Verify the signature bundles at the top of the model's folder and next to that folder in its run."""
+    model = next((root for root in roots if root.root == "model"), None)
     if model is None:
         return ()
     hashes = {file.path: file.sha256 for file in files if file.root == "model"}
-    inside = [(path, model.source, f"{model.base}/{path}" if model.base else path) for path in hashes]
-    around = model_path.rpartition("/")[0]
-    beside = [
-        (f"../{file.path.rpartition('/')[2]}", tree.source, file.path)
-        for tree in trees
-        if tree.root == "run" and model_path
-        for file in tree.listing.files
-        if file.path.rpartition("/")[0] == around
+    inside = [(path, model.source, f"{model.base_path}/{path}" if model.base_path else path) for path in hashes]
+    parent = model_path.rpartition("/")[0]
+    siblings = [
+        (f"../{file.path.rpartition('/')[2]}", root.source, file.path)
+        for root in roots
+        if root.root == "run" and model_path
+        for file in root.listing.files
+        if file.path.rpartition("/")[0] == parent
     ]
-    bundles = [found for found in (*inside, *beside) if is_bundle_name(found[0].removeprefix("../"))]
+    bundles = [bundle for bundle in (*inside, *siblings) if is_bundle_name(bundle[0].removeprefix("../"))]
     checked: list[ModelSignature] = []
-    for path, source, place in sorted(bundles, key=lambda found: found[0]):
-        if len(checked) >= MAX_BUNDLES or not hash_files:
-            reason = f"it is one of more than {MAX_BUNDLES}" if hash_files else "hashing is switched off"
+    for path, source, source_path in sorted(bundles, key=lambda bundle: bundle[0]):
+        if len(checked) >= MAX_SIGNATURE_BUNDLES or not hash_files:
+            reason = f"the model has more than {MAX_SIGNATURE_BUNDLES} signatures" if hash_files else "hashing is off"
             checked.append(ModelSignature(path, "not verified", reason, None, None))
             continue
         if model.listing.problems:
-            # A file that is missing cannot be told from one that was not listed.
+            # A missing file is indistinguishable from one that was not listed.
             reason = "not every file of the model could be listed"
             checked.append(ModelSignature(path, "not verified", reason, None, None))
             continue
         try:
-            bundle = source.content_of(place, MAX_BUNDLE_BYTES)
-        except ArtifactUnreadable as error:
-            checked.append(ModelSignature(path, "not verified", f"it could not be read: {error}", None, None))
+            content = source.read_whole(source_path, MAX_SIGNATURE_BUNDLE_BYTES)
+        except ArtifactReadError as error:
+            checked.append(ModelSignature(path, "not verified", f"the bundle could not be read: {error}", None, None))
             continue
-        question = Question(path, hashes, trusted.public_keys, trusted.authorities, trusted.now)
-        checked.append(sandbox.signature(bundle, question))
+        request = SignatureRequest(path, hashes, trusted.public_keys, trusted.authorities, trusted.now)
+        checked.append(sandbox.verify_signature(content, request))
     return tuple(checked)
 
 
-def digest_of(files: Iterable[ArtifactFile]) -> str | None:
-    """SHA-256 over one JSON line ``[root, path, size, sha256]`` for each file, sorted; null if any is not hashed."""
+def manifest_digest(files: Iterable[ArtifactFile]) -> str | None:
+    """Return the SHA-256 over a JSON line ``[root, path, size, sha256]`` per file, sorted; ``None`` if a hash lacks."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.root, file.path)):
         if file.sha256 is None:
             return None
         entry = [file.root, file.path, file.size, file.sha256]
-        digest.update(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        digest.update(canonical_json(entry).encode("ascii") + b"\n")
     return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class _Tree:
+class _ListedRoot:
+    """One root of a version's files, and what it lists."""
+
     root: Root
-    source: SharedTree
-    base: str
-    """The folder that the manifest's paths are relative to."""
-    listing: Listing
+    source: CachingSource
+    base_path: str
+    """The folder that paths in the manifest are relative to."""
+    listing: FileListing
 
-    def relative(self, path: str) -> str:
-        return path.removeprefix(f"{self.base}/") if self.base else path
+    def relative_path(self, path: str) -> str:
+        return path.removeprefix(f"{self.base_path}/") if self.base_path else path
 
 
-def _model_tree(source: SharedTree, model_path: str, limits: Limits) -> _Tree:
+def _list_model_root(source: CachingSource, model_path: str, limits: ManifestLimits) -> _ListedRoot:
     listing = walk(source, model_path, limits)
-    if listing.reached and not listing.files and not listing.problems and model_path:
-        # People register single files (runs:/RUN/model.pkl); MLflow lists those as if they were empty folders.
+    if listing.is_root_listed and not listing.files and not listing.problems and model_path:
+        # People register single files (runs:/RUN/model.pkl). MLflow lists a file as if it were an empty folder.
         parent = model_path.rpartition("/")[0]
-        around = walk(source, parent, Limits(files=limits.files, directories=1, depth=1))
-        if single := [file for file in around.files if file.path == model_path]:
-            return _Tree("model", source, parent, Listing(tuple(single), ()))
-    return _Tree("model", source, model_path, listing)
+        siblings = walk(source, parent, ManifestLimits(max_files=limits.max_files, max_directories=1, max_depth=1))
+        if single := [file for file in siblings.files if file.path == model_path]:
+            return _ListedRoot("model", source, parent, FileListing(tuple(single), ()))
+    return _ListedRoot("model", source, model_path, listing)
 
 
 def _status(
-    location: ModelLocation, trees: list[_Tree], files: list[ArtifactFile], reasons: list[str]
+    location: ModelLocation, roots: list[_ListedRoot], files: list[ArtifactFile], reasons: list[str]
 ) -> ManifestStatus:
     if not reasons:
         return "complete"
-    if files or any(tree.root == "model" and tree.listing.reached for tree in trees):
+    if files or any(root.root == "model" and root.listing.is_root_listed for root in roots):
         return "partial"
     return "none" if isinstance(location, NoFiles) else "unreachable"
 
 
 @dataclass(slots=True)
-class _Inspector:
-    """Turns listed files into the manifest's entries and keeps account of what it read."""
+class _EntryBuilder:
+    """Turns listed files into manifest entries and counts the bytes read."""
 
-    limits: Limits
+    limits: ManifestLimits
     hash_files: bool
     sandbox: Sandbox
-    kinds: Sequence[Pattern]
+    patterns: Sequence[FilePattern]
     bytes_hashed: int = 0
-    began: float = field(default_factory=time.monotonic)
-    unread: list[str] = field(default_factory=list)
-    environment_hashes: dict[str, HashedBytes | NotHashed] = field(default_factory=dict)
-    lost: Mapping[str, str] = field(default_factory=dict)
-    """Environment files that the sandbox did not survive, and what became of it."""
+    started_at: float = field(default_factory=time.monotonic)
+    unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
+    """A clause for each file that was not read or not parsed, and its outcome."""
+    environment_hashes: dict[str, FileHash | NotHashed] = field(default_factory=dict)
+    unparsed_files: Mapping[str, str] = field(default_factory=dict)
+    """Environment files that crashed the parsing process, each with the reason."""
 
-    def read_environment(self, tree: _Tree) -> RuntimeEnvironment:
+    def read_environment(self, root: _ListedRoot) -> RuntimeEnvironment:
         contents: dict[str, bytes] = {}
-        unreadable: dict[str, str] = {}
-        for file in tree.listing.files:
-            name = tree.relative(file.path)
+        read_errors: dict[str, str] = {}
+        for file in root.listing.files:
+            name = root.relative_path(file.path)
             if name not in ENVIRONMENT_FILES:
                 continue
             try:
-                content = tree.source.content_of(file.path, MAX_FILE_BYTES)
-            except ArtifactUnreadable as error:
-                unreadable[name] = str(error)
+                content = root.source.read_whole(file.path, MAX_FILE_BYTES)
+            except ArtifactReadError as error:
+                read_errors[name] = str(error)
                 continue
-            if difference := size_difference(file.size, len(content)):
-                unreadable[name] = difference
+            if mismatch := size_mismatch(file.size, len(content)):
+                read_errors[name] = mismatch
             else:
                 contents[name] = content
-                self.environment_hashes[name] = tree.source.hash_of(file.path, MAX_FILE_BYTES)
-        read = self.sandbox.environment(contents, unreadable)
-        self.lost = read.lost
-        return read.environment
+                self.environment_hashes[name] = root.source.file_hash(file.path, MAX_FILE_BYTES)
+        parsed = self.sandbox.parse_environment(contents, read_errors)
+        self.unparsed_files = parsed.failed_files
+        return parsed.environment
 
-    def inspect(self, tree: _Tree, file: RemoteFile) -> ArtifactFile:
-        path = tree.relative(file.path)
-        hashed = self.environment_hashes.get(path) if tree.root == "model" else None
-        hashed = hashed or self._hash(tree, file)
-        kind = classify(path, tree.root, self.kinds)
-        if isinstance(hashed, NotHashed):
-            if hashed.reason != HASHING_IS_OFF:
-                self.unread.append(f"{tree.root}: {path} {hashed.reason}")
-            return ArtifactFile(tree.root, path, file.size, None, kind, hashed.reason)
-        self.bytes_hashed += hashed.size
-        note = None
-        if tree.root == "model" and path in self.lost:
-            note = f"not understood: {self.lost[path]}"
-            self.unread.append(f"{tree.root}: {path} {note}")
-        return ArtifactFile(tree.root, path, hashed.size, hashed.sha256, kind, note)
+    def build_entry(self, root: _ListedRoot, file: RemoteFile) -> ArtifactFile:
+        path = root.relative_path(file.path)
+        result = self.environment_hashes.get(path) if root.root == "model" else None
+        result = result or self._hash(root, file)
+        kind = classify_file(path, root.root, self.patterns)
+        if isinstance(result, NotHashed):
+            if result.outcome is not ReadOutcome.HASHING_OFF:
+                self.unread.append((f"{root.root}: {path} {result.reason}", result.outcome))
+            return ArtifactFile(root.root, path, file.size, None, kind, result.reason, result.outcome)
+        self.bytes_hashed += result.size
+        note, outcome = None, ReadOutcome.HASHED
+        if root.root == "model" and path in self.unparsed_files:
+            note, outcome = f"not parsed: {self.unparsed_files[path]}", ReadOutcome.NOT_PARSED
+            self.unread.append((f"{root.root}: {path} {note}", outcome))
+        return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome)
 
     @property
     def is_limited(self) -> bool:
-        """Whether all that was not read is over a limit of the tenant's."""
-        return all(" not hashed: over the limit" in unread for unread in self.unread)
+        """Whether every file that was not read is over one of the tenant's limits."""
+        return all(outcome is ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
 
-    def reasons(self) -> list[str]:
-        """What was listed but not read, as one sentence: each file's own note says more."""
+    def summarize_unread(self) -> list[str]:
+        """Return one clause on the files that were listed but not read. Each file's own note says more."""
         if not self.unread:
             return []
         more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
-        return [f"{self.unread[0]}{more}"]
+        return [f"{self.unread[0][0]}{more}"]
 
-    def _hash(self, tree: _Tree, file: RemoteFile) -> HashedBytes | NotHashed:
+    def _hash(self, root: _ListedRoot, file: RemoteFile) -> FileHash | NotHashed:
         if not self.hash_files:
-            return NotHashed(HASHING_IS_OFF)
-        if time.monotonic() - self.began > self.limits.seconds:
-            return NotHashed(f"not hashed: over the limit of {self.limits.seconds:g} seconds for one version")
-        left = max(0, self.limits.total_bytes - self.bytes_hashed)
-        if (file.size or 0) > self.limits.file_bytes:
-            return over_the_limit(self.limits.file_bytes)
+            return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
+        if time.monotonic() - self.started_at > self.limits.timeout_s:
+            reason = f"not hashed: over the limit of {self.limits.timeout_s:g} seconds for one version"
+            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
+        left = max(0, self.limits.max_total_bytes - self.bytes_hashed)
+        if (file.size or 0) > self.limits.max_file_bytes:
+            return over_limit(self.limits.max_file_bytes)
         if (file.size or 0) > left:
-            return NotHashed(f"not hashed: over the limit of {self.limits.total_bytes} bytes for one version")
-        return tree.source.hash_of(file.path, min(self.limits.file_bytes, left), file.size)
+            return over_limit(self.limits.max_total_bytes, " for one version")
+        return root.source.file_hash(file.path, min(self.limits.max_file_bytes, left), file.size)

@@ -1,7 +1,7 @@
-"""Checkpoints: signed statements of how far a tenant's chain had come, and with which hash.
+"""Checkpoints: signed statements of the length of a tenant's chain and the hash of its last entry.
 
-A chain alone shows no truncation, and whoever can write to the database can chain anew what he changed. He cannot sign
-it. What is signed is kept as it was signed, like an entry: canonical JSON, ASCII.
+A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild it after a change.
+But the attacker cannot sign it. A checkpoint is stored as it was signed, like an entry: canonical JSON, ASCII.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from verifywise_mlflow.audit.chain import Link
+from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey
+from verifywise_mlflow.common.canonical_json import canonical_json
 
-FORMAT = "verifywise audit checkpoint 1"
-"""Stands in each, so that no signature for another purpose can pass for one."""
-
-
-class NotACheckpointError(ValueError):
-    """A text that is no checkpoint of ours, or none that its signer signed. The message says why."""
+CHECKPOINT_FORMAT = "verifywise audit checkpoint 1"
+"""Part of every checkpoint, so that a signature made for another purpose is never accepted as one."""
 
 
-class UnknownKeyError(NotACheckpointError):
-    """A checkpoint names a key that was not given: one of before a change of keys, or anybody's."""
+class InvalidCheckpointError(ValueError):
+    """The text is not a checkpoint, or its signature is wrong. The message says which."""
+
+
+class UnknownKeyError(InvalidCheckpointError):
+    """A checkpoint names a key that was not supplied: one from before a key rotation, or a stranger's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +37,27 @@ class Checkpoint:
     signature: str
     """Ed25519, 64 bytes in hex."""
 
-    def as_line(self) -> str:
-        """Return it as one line of JSON: so it is printed, kept elsewhere and exported."""
-        return _canonical({"checkpoint": self.text, "signature": self.signature})
+    def to_json_line(self) -> str:
+        """Return it as one line of JSON, the form in which it is printed, stored elsewhere and exported."""
+        return canonical_json({"checkpoint": self.text, "signature": self.signature})
 
     @classmethod
-    def from_line(cls, line: str) -> Checkpoint:
-        """Read what ``as_line`` wrote.
+    def from_json_line(cls, line: str) -> Checkpoint:
+        """Parse a line that ``to_json_line`` wrote.
 
         Raises:
-            NotACheckpointError: it is something else.
+            InvalidCheckpointError: The line is something else.
         """
-        told = _object(line)
-        text, signature = told.get("checkpoint"), told.get("signature")
+        fields = _parse_object(line)
+        text, signature = fields.get("checkpoint"), fields.get("signature")
         if not isinstance(text, str) or not isinstance(signature, str):
-            raise NotACheckpointError("it has no checkpoint with a signature")
+            raise InvalidCheckpointError("it has no checkpoint with a signature")
         return cls(text, signature)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What a checkpoint says."""
+class CheckpointClaim:
+    """The content of a checkpoint: entry ``sequence`` of the chain has ``entry_hash``."""
 
     tenant_id: str
     sequence: int
@@ -65,11 +66,11 @@ class Claim:
     key_id: str
 
 
-def sign(tenant_id: str, head: Link, key: SigningKey, now: datetime) -> Checkpoint:
-    """Return the statement that the tenant's chain ends with this link."""
-    text = _canonical(
+def sign_checkpoint(tenant_id: str, head: ChainLink, key: SigningKey, now: datetime) -> Checkpoint:
+    """Sign the statement that the tenant's chain ends with ``head``."""
+    text = canonical_json(
         {
-            "format": FORMAT,
+            "format": CHECKPOINT_FORMAT,
             "tenant_id": tenant_id,
             "sequence": head.sequence,
             "entry_hash": head.hash,
@@ -80,53 +81,49 @@ def sign(tenant_id: str, head: Link, key: SigningKey, now: datetime) -> Checkpoi
     return Checkpoint(text, key.sign(text.encode()).hex())
 
 
-def claim_of(checkpoint: Checkpoint) -> Claim:
-    """Return what a checkpoint says; its signature is not looked at.
+def parse_claim(checkpoint: Checkpoint) -> CheckpointClaim:
+    """Return a checkpoint's content without verifying its signature.
 
     Raises:
-        NotACheckpointError: it says nothing of a chain.
+        InvalidCheckpointError: It is not a statement about a chain.
     """
-    told = _object(checkpoint.text)
-    sequence = told.get("sequence")
-    texts = [told.get(name) for name in ("tenant_id", "entry_hash", "signed_at", "key_id")]
-    if told.get("format") != FORMAT or not isinstance(sequence, int):
-        raise NotACheckpointError("it is not a statement about a chain")
+    fields = _parse_object(checkpoint.text)
+    sequence = fields.get("sequence")
+    texts = [fields.get(name) for name in ("tenant_id", "entry_hash", "signed_at", "key_id")]
+    if fields.get("format") != CHECKPOINT_FORMAT or not isinstance(sequence, int):
+        raise InvalidCheckpointError("it is not a statement about a chain")
     tenant_id, entry_hash, signed_at, key_id = (text if isinstance(text, str) else "" for text in texts)
-    return Claim(tenant_id, sequence, entry_hash, signed_at, key_id)
+    return CheckpointClaim(tenant_id, sequence, entry_hash, signed_at, key_id)
 
 
-def signed_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Claim:
-    """Return what a checkpoint says, if one of the keys has signed it.
+def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> CheckpointClaim:
+    """Return a checkpoint's content after verifying its signature with one of the keys.
 
     Raises:
-        UnknownKeyError: it names a key that is not among them.
-        NotACheckpointError: it says nothing of a chain, or the key that it names has not signed it.
+        UnknownKeyError: It names a key that is not among them.
+        InvalidCheckpointError: It is not a statement about a chain, or its signature is wrong.
     """
-    claim = claim_of(checkpoint)
+    claim = parse_claim(checkpoint)
     key = next((key for key in keys if key.key_id == claim.key_id), None)
     if key is None:
         raise UnknownKeyError(
-            f"it names the key {claim.key_id or '(none)'}, which is none of those given: "
-            "after a change of keys give both"
+            f"it names the key {claim.key_id or '(none)'}, which was not supplied: "
+            "after a key rotation, supply the old and the new key"
         )
     try:
         signature = unhexlify(checkpoint.signature)
     except ValueError:
         signature = b""
     if not key.has_signed(signature, checkpoint.text.encode("utf-8", "surrogatepass")):
-        raise NotACheckpointError("its signature is not of the key that it names")
+        raise InvalidCheckpointError("its signature was not made by the key that it names")
     return claim
 
 
-def _canonical(told: dict[str, str | int]) -> str:
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
-
-
-def _object(text: str) -> dict[str, object]:
+def _parse_object(text: str) -> dict[str, object]:
     try:
-        told: object = json.loads(text)
+        document: object = json.loads(text)
     except (ValueError, RecursionError):
-        raise NotACheckpointError("it is not JSON") from None
-    if not isinstance(told, dict):
-        raise NotACheckpointError("it is not an object in JSON")
-    return told
+        raise InvalidCheckpointError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise InvalidCheckpointError("it is not an object in JSON")
+    return document

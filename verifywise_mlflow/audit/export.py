@@ -1,25 +1,25 @@
-"""A trail as lines: each entry is the very text that was hashed, and a checkpoint follows the entry it speaks of.
+"""Exports a trail as lines. Each entry is the text that was hashed; a checkpoint follows the entry that it signs.
 
-``tools/verify_audit_export.py`` verifies it, without a database and without any of this package.
+``tools/verify_audit_export.py`` verifies an export without a database and without this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from verifywise_mlflow.audit.chain import Link
-from verifywise_mlflow.audit.verification import Placed
+from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 
 
-def lines(links: Iterable[Link], checkpoints: Iterable[Placed]) -> Iterator[str]:
-    """Return the lines of an export. Both come by rising sequence; checkpoints of what is not there come last."""
-    waiting = iter(checkpoints)
-    due = next(waiting, None)
+def export_lines(links: Iterable[ChainLink], checkpoints: Iterable[AnchoredCheckpoint]) -> Iterator[str]:
+    """Yield the lines of an export. Both inputs are ordered by sequence. Checkpoints of missing entries come last."""
+    remaining = iter(checkpoints)
+    pending = next(remaining, None)
     for link in links:
         yield link.text
-        while due and due.sequence <= link.sequence:
-            yield due.checkpoint.as_line()
-            due = next(waiting, None)
-    while due:
-        yield due.checkpoint.as_line()
-        due = next(waiting, None)
+        while pending and pending.sequence <= link.sequence:
+            yield pending.checkpoint.to_json_line()
+            pending = next(remaining, None)
+    while pending:
+        yield pending.checkpoint.to_json_line()
+        pending = next(remaining, None)

@@ -1,7 +1,7 @@
-"""What is wrong with a chain at the first link that does not fit, told from that link and those that follow.
+"""Diagnoses tampering at the first invalid link of a chain, from that link and those after it.
 
-The kind is right where one thing was done to the chain; where several were, it is one of them, and still the first
-place. Two of them need a checkpoint to show at all: entries cut off at the end, and a chain written anew.
+If the chain was changed in one way, the diagnosis is exact. If it was changed in several ways, the diagnosis is one of
+them, at the first affected entry. Truncation and a rebuilt chain can be detected only with a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,115 +13,131 @@ from typing import Literal
 
 import orjson
 
-from verifywise_mlflow.audit.chain import BEFORE_THE_FIRST, Link, entry_hash
+from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink, entry_hash
 
 DamageKind = Literal["edit", "gap", "reorder", "insertion", "truncation", "rewrite", "unknown key", "forged checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The first bad entry of a chain."""
+    """The first invalid entry of a chain, and what is wrong with it."""
 
     kind: DamageKind
     sequence: int
-    """Its place; of entries that are missing, the first one's. Of a rewrite, the entry that was signed otherwise."""
+    """The entry's sequence number; for missing entries, the first one's; for a rewrite, that of the signed entry."""
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an entry says of its place."""
+class EntryPosition:
+    """The position that an entry claims for itself."""
 
     tenant_id: str
     sequence: int
     previous_hash: str
 
 
-def told_by(text: str) -> Told | None:
-    """Return what an entry says of its place; nothing, if it is no entry."""
+def parse_position(text: str) -> EntryPosition | None:
+    """Return the position that an entry claims, or ``None`` if the text is not an entry."""
     try:
-        told: object = orjson.loads(text)
+        entry: object = orjson.loads(text)
     except ValueError:
         return None
-    if not isinstance(told, dict):
+    if not isinstance(entry, dict):
         return None
-    match told:
+    match entry:
         case {"tenant_id": str(tenant_id), "sequence": int(sequence), "previous_hash": str(previous_hash)}:
-            return Told(tenant_id, sequence, previous_hash)
+            return EntryPosition(tenant_id, sequence, previous_hash)
         case _:
             return None
 
 
-def first_damage(tenant_id: str, end: Link | None, here: Link, rest: Iterator[Link], vouched: int) -> Damage:
-    """Return what is wrong with ``here``, which does not fit behind ``end``.
+def diagnose(
+    tenant_id: str, previous: ChainLink | None, link: ChainLink, rest: Iterator[ChainLink], last_signed: int
+) -> Damage:
+    """Return what is wrong with ``link``, which is not a valid successor of ``previous``.
 
     Args:
-        tenant_id: whose chain it is.
-        end: the last link that fits.
-        here: the first that does not.
-        rest: the links behind it.
-        vouched: up to which entry a signature says that the chain is genuine.
+        tenant_id: The tenant whose chain it is.
+        previous: The last valid link.
+        link: The first invalid link.
+        rest: The links after it.
+        last_signed: The last entry that a verified checkpoint covers; 0 if there is none.
     """
-    place, hash_before = (end.sequence + 1, end.hash) if end else (1, BEFORE_THE_FIRST)
-    if here.sequence > place:
-        return _missing(place, here.sequence - 1)
-    if here.sequence < place:
-        return Damage("insertion", here.sequence, f"there is no place {here.sequence} in a chain")
-    if entry_hash(here.text) != here.hash:
-        return Damage("edit", place, f"entry {place} is not the text that its hash was made of")
-    told = told_by(here.text)
-    if told is None:
-        return Damage("edit", place, f"what stands at {place} is no entry of an audit trail")
-    if told.tenant_id != tenant_id:
-        return Damage("edit", place, f"entry {place} tells of another tenant, {told.tenant_id!r}")
-    if told.sequence == place:
-        return _not_linked(end, here, next(rest, None), vouched)
-    if told.previous_hash == hash_before:
-        return Damage("edit", place, f"entry {place} says that it is entry {told.sequence}")
-    if told.sequence > place:
-        return _gap_or_reorder(place, hash_before, told, rest)
-    return _one_too_many(end, here, told, next(rest, None))
+    expected_sequence, hash_before = (previous.sequence + 1, previous.hash) if previous else (1, GENESIS_HASH)
+    if link.sequence > expected_sequence:
+        return _missing_entries(expected_sequence, link.sequence - 1)
+    if link.sequence < expected_sequence:
+        return Damage("insertion", link.sequence, f"the sequence number {link.sequence} is used twice or is below 1")
+    if entry_hash(link.text) != link.hash:
+        return Damage("edit", expected_sequence, f"the text of entry {expected_sequence} does not match its hash")
+    position = parse_position(link.text)
+    if position is None:
+        return Damage("edit", expected_sequence, f"the text at {expected_sequence} is not an entry of an audit trail")
+    if position.tenant_id != tenant_id:
+        return Damage(
+            "edit", expected_sequence, f"entry {expected_sequence} belongs to another tenant, {position.tenant_id!r}"
+        )
+    if position.sequence == expected_sequence:
+        return _broken_link(previous, link, next(rest, None), last_signed)
+    if position.previous_hash == hash_before:
+        return Damage("edit", expected_sequence, f"entry {expected_sequence} claims to be entry {position.sequence}")
+    if position.sequence > expected_sequence:
+        return _gap_or_reorder(expected_sequence, hash_before, position, rest)
+    return _extra_entry(previous, link, position, next(rest, None))
 
 
-def _missing(first: int, last: int) -> Damage:
+def _missing_entries(first: int, last: int) -> Damage:
     which = f"entry {first} is" if first == last else f"entries {first} to {last} are"
     return Damage("gap", first, f"{which} missing")
 
 
-def _not_linked(end: Link | None, here: Link, following: Link | None, vouched: int) -> Damage:
-    """It stands where it says, but does not hold the hash of the one before it."""
-    place, hash_before = here.sequence, end.hash if end else BEFORE_THE_FIRST
-    behind = told_by(following.text) if following else None
-    if behind and (behind.sequence, behind.previous_hash) == (place, hash_before):
-        return Damage("insertion", place, f"entry {place} was put in front of the one that belongs there")
-    # One that was changed, hash and all, is known by its successor, which holds the hash that it had.
-    if end is None or vouched == end.sequence or (behind and behind.previous_hash != here.hash):
-        return Damage("edit", place, f"entry {place} does not hold the hash of the one before it")
-    return Damage("edit", end.sequence, f"entry {end.sequence} is not the one that entry {place} was linked to")
+def _broken_link(previous: ChainLink | None, link: ChainLink, following: ChainLink | None, last_signed: int) -> Damage:
+    """Diagnose a link at its claimed position whose ``previous_hash`` is wrong."""
+    sequence, hash_before = link.sequence, previous.hash if previous else GENESIS_HASH
+    next_position = parse_position(following.text) if following else None
+    if next_position and (next_position.sequence, next_position.previous_hash) == (sequence, hash_before):
+        return Damage("insertion", sequence, f"entry {sequence} was inserted before the genuine one")
+    # An entry that was edited together with its hash is revealed by its successor, which has the original hash.
+    if (
+        previous is None
+        or last_signed == previous.sequence
+        or (next_position and next_position.previous_hash != link.hash)
+    ):
+        return Damage("edit", sequence, f"entry {sequence} does not contain the hash of the entry before it")
+    return Damage(
+        "edit", previous.sequence, f"entry {previous.sequence} is not the one whose hash entry {sequence} contains"
+    )
 
 
-def _gap_or_reorder(place: int, hash_before: str, told: Told, rest: Iterator[Link]) -> Damage:
-    """It belongs further back: either what belongs here stands elsewhere, or it is nowhere."""
+def _gap_or_reorder(place: int, hash_before: str, position: EntryPosition, rest: Iterator[ChainLink]) -> Damage:
+    """Diagnose a link that claims a later position: the expected entry was either moved or deleted."""
     for link in rest:
-        there = told_by(link.text)
-        if there and (there.sequence, there.previous_hash) == (place, hash_before):
-            sentence = f"entry {told.sequence} stands in the place of entry {place}, which stands at {link.sequence}"
+        other_position = parse_position(link.text)
+        if other_position and (other_position.sequence, other_position.previous_hash) == (place, hash_before):
+            sentence = f"entry {position.sequence} is at the position of entry {place}, which is at {link.sequence}"
             return Damage("reorder", place, sentence)
-    return _missing(place, told.sequence - 1)
+    return _missing_entries(place, position.sequence - 1)
 
 
-def _one_too_many(end: Link | None, here: Link, told: Told, following: Link | None) -> Damage:
-    """It says that it belongs where another stands."""
-    place = here.sequence
-    before = told_by(end.text) if end else None
-    if end and before and (told.sequence, told.previous_hash) == (before.sequence, before.previous_hash):
-        behind = told_by(following.text) if following else None
-        # Two for one place: the one that the next entry is linked to belongs there.
-        if here.hash != end.hash and (behind is None or behind.previous_hash == here.hash):
-            return Damage("insertion", end.sequence, f"two entries say that they are entry {end.sequence}")
-    return Damage("insertion", place, f"at {place} stands an entry that says that it is entry {told.sequence}")
+def _extra_entry(
+    previous: ChainLink | None, link: ChainLink, position: EntryPosition, following: ChainLink | None
+) -> Damage:
+    """Diagnose a link that claims the position of an earlier one."""
+    sequence = link.sequence
+    previous_position = parse_position(previous.text) if previous else None
+    if previous and previous_position and _is_same_position(position, previous_position):
+        next_position = parse_position(following.text) if following else None
+        # Two entries claim one position. The genuine one is that whose hash the next entry contains.
+        if link.hash != previous.hash and (next_position is None or next_position.previous_hash == link.hash):
+            return Damage("insertion", previous.sequence, f"two entries claim to be entry {previous.sequence}")
+    return Damage("insertion", sequence, f"the entry at {sequence} claims to be entry {position.sequence}")
 
 
-def with_first(following: Link | None, rest: Iterator[Link]) -> Iterator[Link]:
-    """Return the links from one that was taken already."""
+def _is_same_position(left: EntryPosition, right: EntryPosition) -> bool:
+    return (left.sequence, left.previous_hash) == (right.sequence, right.previous_hash)
+
+
+def prepend(following: ChainLink | None, rest: Iterator[ChainLink]) -> Iterator[ChainLink]:
+    """Put a link that was already consumed back in front."""
     return chain([following] if following else [], rest)

@@ -1,4 +1,4 @@
-"""Verifies a chain: a stream of links and of checkpoints in, a report out. It remembers two links at a time."""
+"""Verifies a chain: streams of links and checkpoints in, a report out. Only two links are in memory at a time."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from verifywise_mlflow.audit.chain import BEFORE_THE_FIRST, Link
+from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink
 from verifywise_mlflow.audit.checkpoint import (
     Checkpoint,
-    Claim,
-    NotACheckpointError,
+    CheckpointClaim,
+    InvalidCheckpointError,
     UnknownKeyError,
-    claim_of,
-    signed_claim,
+    parse_claim,
+    verify_claim,
 )
 from verifywise_mlflow.audit.keys import PublicKey
-from verifywise_mlflow.audit.tampering import Damage, first_damage, told_by, with_first
+from verifywise_mlflow.audit.tampering import Damage, diagnose, parse_position, prepend
 
-SHOWN_EVERY = 5_000
-"""Entries between two calls of ``show``."""
+PROGRESS_INTERVAL = 5_000
+"""Entries between two calls of ``on_progress``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A checkpoint, and the entry that it stands beside."""
+class AnchoredCheckpoint:
+    """A checkpoint with the number of the entry that it signs."""
 
     sequence: int
     checkpoint: Checkpoint
@@ -33,161 +33,170 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class TrailReport:
-    """What became of verifying a tenant's chain."""
+    """The result of verifying a tenant's chain."""
 
     tenant_id: str
     entries: int
-    """That fit, from the first on."""
+    """Number of valid entries, from the first on."""
     head: str | None
-    """The hash of the last of them."""
+    """The hash of the last valid entry."""
     damage: Damage | None
     checkpoints: int
-    """That agree with the chain."""
+    """Number of checkpoints that match the chain."""
     vouched: int
-    """The last entry that a checkpoint stands for."""
+    """The last entry that a checkpoint covers."""
     signatures_judged: bool
-    """Whether there was a public key to judge the checkpoints' signatures with."""
+    """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
 
 
-def _show_nothing(done: int) -> None:
-    """Progress for nobody."""
+def _ignore_progress(done: int) -> None:
+    """Discard progress reports."""
 
 
-def verify(
+def verify_chain(
     tenant_id: str,
-    links: Iterable[Link],
-    stored: Iterable[Placed],
-    kept_elsewhere: Sequence[Checkpoint] = (),
+    links: Iterable[ChainLink],
+    stored: Iterable[AnchoredCheckpoint],
+    external_checkpoints: Sequence[Checkpoint] = (),
     keys: Sequence[PublicKey] = (),
     is_expected: bool = False,
-    show: Callable[[int], None] = _show_nothing,
+    on_progress: Callable[[int], None] = _ignore_progress,
 ) -> TrailReport:
-    """Return whether a tenant's chain is whole, and else the first entry that is not as it was written.
+    """Verify a tenant's chain and report the first entry that is not as it was written.
 
     Args:
-        tenant_id: whose chain it is.
-        links: the chain by rising sequence.
-        stored: the checkpoints that lie beside the chain, by rising sequence.
-        kept_elsewhere: checkpoints from outside the database.
-        keys: whose signatures count. Without any, checkpoints are compared, and their signatures left unjudged.
-        is_expected: whether something must have been written, so that no entry at all is not right.
-        show: takes how many entries were read.
+        tenant_id: The tenant whose chain it is.
+        links: The chain, ordered by sequence.
+        stored: The checkpoints in the database, ordered by sequence.
+        external_checkpoints: Checkpoints from outside the database.
+        keys: Trusted public keys. Without any, checkpoints are compared but their signatures are not verified.
+        is_expected: Whether at least one entry must exist, so that an empty chain is damaged.
+        on_progress: Receives the number of entries read.
 
     Raises:
-        NotACheckpointError: one that was kept elsewhere is none.
+        InvalidCheckpointError: An external checkpoint is malformed.
     """
-    kept = sorted((Placed(claim_of(one).sequence, one) for one in kept_elsewhere), key=_place)
-    walk = _Walk(tenant_id, keys, iter(heapq.merge(stored, kept, key=_place)), is_expected)
-    damage = walk.along(iter(links), show)
+    external = sorted(
+        (AnchoredCheckpoint(parse_claim(checkpoint).sequence, checkpoint) for checkpoint in external_checkpoints),
+        key=_sequence,
+    )
+    verifier = _ChainVerifier(tenant_id, keys, iter(heapq.merge(stored, external, key=_sequence)), is_expected)
+    damage = verifier.run(iter(links), on_progress)
     return TrailReport(
         tenant_id=tenant_id,
-        entries=walk.end.sequence if walk.end else 0,
-        head=walk.end.hash if walk.end else None,
+        entries=verifier.last_valid.sequence if verifier.last_valid else 0,
+        head=verifier.last_valid.hash if verifier.last_valid else None,
         damage=damage,
-        checkpoints=walk.agreeing,
-        vouched=walk.vouched,
+        checkpoints=verifier.matching_checkpoints,
+        vouched=verifier.last_signed,
         signatures_judged=bool(keys),
     )
 
 
-def _place(placed: Placed) -> int:
+def _sequence(placed: AnchoredCheckpoint) -> int:
     return placed.sequence
 
 
 @dataclass(slots=True)
-class _Walk:
+class _ChainVerifier:
+    """Walks a chain with the checkpoints next to it."""
+
     tenant_id: str
     keys: Sequence[PublicKey]
-    checkpoints: Iterator[Placed]
+    checkpoints: Iterator[AnchoredCheckpoint]
     is_expected: bool
-    end: Link | None = None
-    """The last link that fits."""
-    agreeing: int = 0
-    vouched: int = 0
-    _due: Placed | None = field(init=False)
+    last_valid: ChainLink | None = None
+    """The last valid link."""
+    matching_checkpoints: int = 0
+    last_signed: int = 0
+    _next_checkpoint: AnchoredCheckpoint | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._due = next(self.checkpoints, None)
+        self._next_checkpoint = next(self.checkpoints, None)
 
-    def along(self, links: Iterator[Link], show: Callable[[int], None]) -> Damage | None:
-        """Go along the chain to its end, or to the first damage."""
-        here = next(links, None)
-        while here is not None:
+    def run(self, links: Iterator[ChainLink], on_progress: Callable[[int], None]) -> Damage | None:
+        """Walk the chain to its end or to the first damage."""
+        link = next(links, None)
+        while link is not None:
             following = next(links, None)
-            if not self._fits(here):
-                vouched = self.vouched if self.keys else 0
-                return first_damage(self.tenant_id, self.end, here, with_first(following, links), vouched)
-            before, self.end = self.end, here
-            if self._due is not None and self._due.sequence <= here.sequence:
-                damage = self._beside(here, following)
+            if not self._is_valid(link):
+                vouched = self.last_signed if self.keys else 0
+                return diagnose(self.tenant_id, self.last_valid, link, prepend(following, links), vouched)
+            previous, self.last_valid = self.last_valid, link
+            if self._next_checkpoint is not None and self._next_checkpoint.sequence <= link.sequence:
+                damage = self._check_checkpoints(link, following)
                 if damage:
-                    self.end = before
+                    self.last_valid = previous
                     return damage
-            if here.sequence % SHOWN_EVERY == 0:
-                show(here.sequence)
-            here = following
-        return self._beyond()
+            if link.sequence % PROGRESS_INTERVAL == 0:
+                on_progress(link.sequence)
+            link = following
+        return self._check_truncation()
 
-    def _fits(self, here: Link) -> bool:
-        place, hash_before = (self.end.sequence + 1, self.end.hash) if self.end else (1, BEFORE_THE_FIRST)
-        if here.sequence != place or sha256(here.text.encode()).hexdigest() != here.hash:
+    def _is_valid(self, link: ChainLink) -> bool:
+        expected_sequence, hash_before = (
+            (self.last_valid.sequence + 1, self.last_valid.hash) if self.last_valid else (1, GENESIS_HASH)
+        )
+        if link.sequence != expected_sequence or sha256(link.text.encode()).hexdigest() != link.hash:
             return False
-        told = told_by(here.text)
+        position = parse_position(link.text)
         return (
-            told is not None
-            and told.sequence == place
-            and told.previous_hash == hash_before
-            and told.tenant_id == self.tenant_id
+            position is not None
+            and position.sequence == expected_sequence
+            and position.previous_hash == hash_before
+            and position.tenant_id == self.tenant_id
         )
 
-    def _beside(self, here: Link, following: Link | None) -> Damage | None:
-        """Compare an entry with the checkpoints that stand beside it."""
-        while self._due is not None and self._due.sequence <= here.sequence:
-            claim = self._claim(self._due)
+    def _check_checkpoints(self, link: ChainLink, following: ChainLink | None) -> Damage | None:
+        """Compare an entry with the checkpoints that sign it."""
+        while self._next_checkpoint is not None and self._next_checkpoint.sequence <= link.sequence:
+            claim = self._read_claim(self._next_checkpoint)
             if isinstance(claim, Damage):
                 return claim
-            if claim.entry_hash != here.hash:
-                return self._otherwise(claim, following)
-            self.agreeing += 1
-            self.vouched = here.sequence
-            self._due = next(self.checkpoints, None)
+            if claim.entry_hash != link.hash:
+                return self._mismatch(claim, following)
+            self.matching_checkpoints += 1
+            self.last_signed = link.sequence
+            self._next_checkpoint = next(self.checkpoints, None)
         return None
 
-    def _otherwise(self, claim: Claim, following: Link | None) -> Damage:
-        place = claim.sequence
-        behind = told_by(following.text) if following else None
-        if behind and behind.previous_hash == claim.entry_hash:
-            return Damage("edit", place, f"entry {place} is not the one that was signed at {claim.signed_at}")
+    def _mismatch(self, claim: CheckpointClaim, following: ChainLink | None) -> Damage:
+        sequence = claim.sequence
+        next_position = parse_position(following.text) if following else None
+        if next_position and next_position.previous_hash == claim.entry_hash:
+            return Damage("edit", sequence, f"entry {sequence} is not the one that was signed at {claim.signed_at}")
         return Damage(
             "rewrite",
-            place,
-            f"entry {place} is not the one that was signed at {claim.signed_at}: it, or any after entry "
-            f"{self.vouched}, was changed, and what follows was chained anew",
+            sequence,
+            f"entry {sequence} is not the one that was signed at {claim.signed_at}: an entry after {self.last_signed} "
+            f"was changed, and the chain was rebuilt from there",
         )
 
-    def _beyond(self) -> Damage | None:
-        """Look at the checkpoints of entries that are not there."""
-        if self._due is None:
-            if self.end or not self.is_expected:
+    def _check_truncation(self) -> Damage | None:
+        """Report checkpoints of entries that do not exist."""
+        if self._next_checkpoint is None:
+            if self.last_valid or not self.is_expected:
                 return None
-            return Damage("truncation", 1, "there is not one entry, though there must have been some")
-        claim = self._claim(self._due)
+            return Damage("truncation", 1, "the chain has no entries, but entries must have been written")
+        claim = self._read_claim(self._next_checkpoint)
         if isinstance(claim, Damage):
             return claim
-        first = self.end.sequence + 1 if self.end else 1
+        first = self.last_valid.sequence + 1 if self.last_valid else 1
         which = f"entry {first} is" if first == claim.sequence else f"entries {first} to {claim.sequence} are"
         return Damage("truncation", first, f"{which} cut off: the last was signed at {claim.signed_at}")
 
-    def _claim(self, placed: Placed) -> Claim | Damage:
+    def _read_claim(self, anchored: AnchoredCheckpoint) -> CheckpointClaim | Damage:
         try:
-            claim = signed_claim(placed.checkpoint, self.keys) if self.keys else claim_of(placed.checkpoint)
+            claim = verify_claim(anchored.checkpoint, self.keys) if self.keys else parse_claim(anchored.checkpoint)
         except UnknownKeyError as error:
-            return Damage("unknown key", placed.sequence, f"the checkpoint of entry {placed.sequence}: {error}")
-        except NotACheckpointError as error:
-            return Damage("forged checkpoint", placed.sequence, f"the checkpoint of entry {placed.sequence}: {error}")
-        if (claim.tenant_id, claim.sequence) != (self.tenant_id, placed.sequence):
-            sentence = (
-                f"the checkpoint of entry {placed.sequence} speaks of entry {claim.sequence} of {claim.tenant_id!r}"
+            return Damage("unknown key", anchored.sequence, f"the checkpoint of entry {anchored.sequence}: {error}")
+        except InvalidCheckpointError as error:
+            return Damage(
+                "forged checkpoint", anchored.sequence, f"the checkpoint of entry {anchored.sequence}: {error}"
             )
-            return Damage("forged checkpoint", placed.sequence, sentence)
+        if (claim.tenant_id, claim.sequence) != (self.tenant_id, anchored.sequence):
+            sentence = (
+                f"the checkpoint of entry {anchored.sequence} signs entry {claim.sequence} of {claim.tenant_id!r}"
+            )
+            return Damage("forged checkpoint", anchored.sequence, sentence)
         return claim

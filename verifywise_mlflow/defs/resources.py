@@ -13,7 +13,8 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 

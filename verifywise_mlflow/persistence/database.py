@@ -1,4 +1,4 @@
-"""The database: its connection, and whether its schema is the one this code was written for."""
+"""The database: its connection, and whether its schema is the one that this release was written for."""
 
 from __future__ import annotations
 
@@ -19,70 +19,79 @@ from verifywise_mlflow.persistence.errors import (
     DatabaseError,
     DatabaseFailedError,
     DatabaseUnreachableError,
-    failures_as_sentences,
+    translate_errors,
 )
+from verifywise_mlflow.persistence.foreign_schemas import refuse_foreign_schema
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.tables import SCHEMA
+from verifywise_mlflow.persistence.tables.schema import SCHEMA_PROBLEM
+from verifywise_mlflow.persistence.tables.schema import VARIABLE as SCHEMA_VARIABLE
 
 __all__ = [
     "DatabaseError",
     "DatabaseFailedError",
+    "check",
     "connect",
     "current_revision",
     "database_url",
     "ensure_schema",
     "newest_revision",
-    "opened",
-    "refuse_other_revision",
+    "open_connection",
+    "refuse_revision_mismatch",
     "upgrade",
 ]
 
-VARIABLE = "VERIFYWISE_DATABASE_URL"
+DATABASE_URL_VARIABLE = "VERIFYWISE_DATABASE_URL"
 """The environment variable that holds the database's URL."""
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 SCHEMA_LOCK = 0x76776D6C
-"""The advisory lock of the schema: any number that no other program on the server uses."""
+"""The advisory lock that serializes migrations with all other transactions: a number that no other program uses."""
+
+MIN_SERVER_VERSION = (15,)
+"""Postgres 15 is the first with views that run with the rights of the querying role (``security_invoker``)."""
+
+UPGRADE_LOCK_TIMEOUT = "120s"
+"""How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
 
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"
 
 
-OLDEST_SERVER = (15,)
-"""Postgres 15 is the first whose views can be read with the rights of who reads them (``security_invoker``)."""
-
-UPGRADE_WAIT = "120s"
-"""How long an upgrade waits for the transactions that have begun; whoever begins meanwhile waits behind it."""
-
-
 def database_url() -> str:
-    """Return the URL that the environment gives.
+    """Return the URL from the environment.
 
     Raises:
         DatabaseError: the variable is not set.
     """
-    url = os.environ.get(VARIABLE)
+    url = os.environ.get(DATABASE_URL_VARIABLE)
     if not url:
-        raise DatabaseError(f"set the environment variable {VARIABLE} to postgresql://user:password@host:5432/database")
+        raise DatabaseError(
+            f"set the environment variable {DATABASE_URL_VARIABLE} to postgresql://user:password@host:5432/database"
+        )
     return url
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for a Postgres URL; nothing is sent yet.
+    """Return an engine for a Postgres URL. It does not connect yet.
 
     Raises:
-        DatabaseError: the URL is none, or not of Postgres.
+        DatabaseError: the URL is not one of Postgres, or the configured schema name is refused.
     """
+    if SCHEMA_PROBLEM:
+        raise DatabaseError(f"{SCHEMA_VARIABLE} is not the name of a schema for our tables: {SCHEMA_PROBLEM}")
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: a port that is not a number
         raise DatabaseError(
             "the database URL cannot be read: write postgresql://user:password@host:5432/database"
         ) from None
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise DatabaseError(f"the database must be Postgres, not {parsed.get_backend_name()}")
-    # 'postgres://' is what many hosts print; and the driver is named, since SQLAlchemy 2.1 will mean another one.
+    # Many hosts print 'postgres://'. The driver is named, since SQLAlchemy 2.1 changes the default.
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
-        # An error would quote the values of its statement, and errors are shown and kept by Dagster.
+        # An error would quote the values of its statement, and Dagster displays and stores errors.
         hide_parameters=True,
         json_serializer=dumps,
         json_deserializer=loads,
@@ -91,62 +100,86 @@ def connect(url: str) -> Engine:
         executemany_batch_page_size=500,
         pool_size=2,
         pool_pre_ping=True,
-        # UTC, whatever the server's zone: psycopg2 cannot read what would be the year 10000 there.
+        # UTC, whatever the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
         connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10, "options": "-c timezone=UTC"},
     )
 
 
 def upgrade(url: str) -> str:
-    """Bring the schema to the newest revision, from nothing if need be; return that revision.
+    """Migrate the schema to the newest revision, creating it first if needed; return that revision.
 
-    It waits for the transactions that have begun. Whoever has access keeps it, and gets what it needs of new tables.
+    It waits for open transactions. Roles with access keep it, and get the privileges that new tables need.
 
     Raises:
-        DatabaseError: the schema is newer than this code or belongs to another role, or it was held for too long.
+        DatabaseError: the schema is newer than this code, belongs to another role or another product, or was locked for
+            too long.
     """
     engine = connect(url)
     try:
         with _begin(engine) as connection:
             _upgrade(connection)
-            role_grants.grant_again(connection)
+            role_grants.regrant_all(connection)
             return newest_revision()
     finally:
         engine.dispose()
 
 
-def ensure_schema(engine: Engine) -> None:
-    """Create the schema where there is none; refuse one that is older or newer than this code.
-
-    An existing schema is never migrated in passing: another process may be running on it with older code.
+def check(url: str) -> str:
+    """Return the schema's revision if it is the one that this release needs. Nothing is changed.
 
     Raises:
-        DatabaseError: the schema is not this code's, or the database cannot be reached.
+        DatabaseError: there is no schema, it is at another revision, or it belongs to another product.
+    """
+    engine = connect(url)
+    try:
+        with _begin(engine) as connection:
+            refuse_foreign_schema(connection)
+            if not _has_tables(connection):
+                raise DatabaseError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
+            current = current_revision(connection)
+        newest = newest_revision()
+        refuse_revision_mismatch(current, newest)
+        return newest
+    finally:
+        engine.dispose()
+
+
+def ensure_schema(engine: Engine) -> None:
+    """Create the schema if there is none; refuse one that is older or newer than this code.
+
+    An existing schema is never migrated here: another process may be running on it with older code.
+
+    Raises:
+        DatabaseError: the schema is at another revision or belongs to another product, or the database cannot be
+            reached.
     """
     newest = newest_revision()
     with _begin(engine) as connection:
-        if not inspect(connection).get_table_names(schema=SCHEMA):
+        if not _has_tables(connection):
             _upgrade(connection)
             return
         current = current_revision(connection)
-    refuse_other_revision(current, newest)
+        if current != newest:
+            refuse_foreign_schema(connection)
+    refuse_revision_mismatch(current, newest)
 
 
-def refuse_other_revision(current: str | None, newest: str) -> None:
-    """Refuse a schema that is at another revision than the one that this code was written for.
+def refuse_revision_mismatch(current: str | None, newest: str) -> None:
+    """Refuse a schema at another revision than the one that this code was written for.
 
     Raises:
         DatabaseError: it is older or newer.
     """
     if current == newest:
         return
-    if current is None or current in _known():
+    if current is None or current in _known_revisions():
         raise DatabaseError(
             f"the schema {SCHEMA} is at revision {current}, this code needs {newest}: run verifywise-mlflow db upgrade"
         )
-    raise _newer(current)
+    raise _unknown_revision(current)
 
 
-def _newer(current: str) -> DatabaseError:
+def _unknown_revision(current: str) -> DatabaseError:
     return DatabaseError(
         f"the schema {SCHEMA} is at revision {current}, which this code does not know: "
         "a newer verifywise-mlflow made it, so run that one"
@@ -159,18 +192,18 @@ def current_revision(connection: Connection) -> str | None:
 
 
 @contextmanager
-def opened(engine: Engine) -> Iterator[Connection]:
+def open_connection(engine: Engine) -> Iterator[Connection]:
     """Open a connection to a server that is new enough.
 
     Raises:
-        DatabaseUnreachableError: there is none to be had.
+        DatabaseUnreachableError: no connection could be opened.
         DatabaseError: the server is too old.
     """
     try:
         connection = engine.connect()
     except OperationalError as error:
         raise DatabaseUnreachableError(error) from None
-    except ProgrammingError as error:  # the driver's own: nothing was sent yet
+    except ProgrammingError as error:  # the driver raises it before it sends anything
         raise DatabaseError(f"the database URL cannot be used: {error.orig}") from None
     with connection:
         refuse_old_server(connection.dialect.server_version_info or ())
@@ -178,34 +211,39 @@ def opened(engine: Engine) -> Iterator[Connection]:
 
 
 def refuse_old_server(version: tuple[int, ...]) -> None:
-    """Refuse a server that cannot keep tenants apart in views.
+    """Refuse a server that cannot apply row-level security in views.
 
     Raises:
         DatabaseError: it is older than Postgres 15.
     """
-    if version < OLDEST_SERVER:
+    if version < MIN_SERVER_VERSION:
         raise DatabaseError(
-            f"the server is Postgres {'.'.join(map(str, version))}; Postgres {OLDEST_SERVER[0]} or newer is needed"
+            f"the server is Postgres {'.'.join(map(str, version))}; Postgres {MIN_SERVER_VERSION[0]} or newer is needed"
         )
 
 
 @contextmanager
 def _begin(engine: Engine) -> Iterator[Connection]:
-    with opened(engine) as connection, failures_as_sentences(engine.url.username), connection.begin():
+    with open_connection(engine) as connection, translate_errors(engine.url.username), connection.begin():
         yield connection
 
 
+def _has_tables(connection: Connection) -> bool:
+    return bool(inspect(connection).get_table_names(schema=SCHEMA))
+
+
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_WAIT}'"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_LOCK_TIMEOUT}'"))
     try:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
     except OperationalError as error:
         if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
             raise
         raise DatabaseError(
-            f"a transaction of another verifywise-mlflow has been open for more than {UPGRADE_WAIT}: "
+            f"a transaction of another verifywise-mlflow has been open for more than {UPGRADE_LOCK_TIMEOUT}: "
             "wait for it or end it, and upgrade again. Nothing was changed"
         ) from None
+    refuse_foreign_schema(connection)
     if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
         _create_schema(connection)
     elif not role_grants.is_owner(connection):
@@ -214,8 +252,8 @@ def _upgrade(connection: Connection) -> None:
             "which alone can upgrade it: run verifywise-mlflow db upgrade with its URL"
         )
     current = current_revision(connection)
-    if current is not None and current not in _known():
-        raise _newer(current)
+    if current is not None and current not in _known_revisions():
+        raise _unknown_revision(current)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -235,7 +273,7 @@ def _create_schema(connection: Connection) -> None:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
 
@@ -244,10 +282,10 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
 
-def _known() -> set[str]:
+def _known_revisions() -> set[str]:
     return {revision.revision for revision in _scripts().walk_revisions()}
 
 
 def newest_revision() -> str:
-    """Return the revision of the schema that this code was written for."""
+    """Return the schema's revision that this code was written for."""
     return str(_scripts().get_current_head())

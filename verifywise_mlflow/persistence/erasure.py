@@ -18,20 +18,22 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, compliance_counts, metadata, tenants
 
-KEPT = (audit_trail, audit_checkpoints)
+RETAINED_TABLES = (audit_trail, audit_checkpoints)
 """Append-only, and the proof of the erasure."""
 
 
 def erased_tables() -> list[Table]:
     """Return every table that holds rows of tenants, in the order in which they are emptied."""
-    of_tenants = [table for table in metadata.tables.values() if "tenant_id" in table.c and table not in KEPT]
+    of_tenants = [
+        table for table in metadata.tables.values() if "tenant_id" in table.c and table not in RETAINED_TABLES
+    ]
     # What triggers write comes last: deleting a verdict puts it into its history, and outdates the counts.
     return sorted(
         of_tenants, key=lambda table: (table is compliance_counts or table.name.endswith("_history"), table.name)
     )
 
 
-def kept_of(session: TenantSession) -> dict[str, int]:
+def count_erasable_rows(session: TenantSession) -> dict[str, int]:
     """Return how many rows of a tenant an erasure would delete, table by table."""
     counted = {
         table.name: session.scalar(select(func.count()).where(table.c.tenant_id == session.tenant_id)) or 0
@@ -50,8 +52,8 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         DatabaseError: the role in use is not the schema's owner.
     """
     with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as session:
-        role_grants.refuse_all_but_the_owner(session.connection, "to erase a tenant")
-        counts = kept_of(session)
+        role_grants.require_owner(session.connection, "to erase a tenant")
+        counts = count_erasable_rows(session)
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
         for role in role_grants.readers_of(session.connection, tenant_id):
             role_grants.revoke(session.connection, role)
@@ -65,7 +67,7 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             source_uri=uri or "",
             outcome="complete",
             code_version=__version__,
-            reason=f"by the database role {role_grants.role_in_use(session.connection)}",
+            reason=f"by the database role {role_grants.current_role(session.connection)}",
             counts=counts,
         )
         audit_log.append(session, [entry])

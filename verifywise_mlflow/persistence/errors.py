@@ -1,4 +1,4 @@
-"""Why the database cannot be used, in sentences; and what of it passes by itself."""
+"""Database errors as sentences, and whether each is transient."""
 
 from __future__ import annotations
 
@@ -8,62 +8,63 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-_PASSING = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
-"""Postgres' error codes for what may be well again later: connections lost, deadlocks, a full disk, a shutdown,
-time-outs of transactions, locks that others hold. What a program did wrong, or what is too large, is none of them."""
+_TRANSIENT_CODES = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
+"""Postgres' error codes for conditions that may clear by themselves: lost connections, deadlocks, a full disk, a
+shutdown, transaction time-outs, locks that others hold. Errors of the program, and values that are too large, have other
+codes."""
 
-_NOT_LET_IN = re.compile(
+_ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
 )
-"""What a server says to whom it does not let in. The driver gives no code for it, and a server that speaks another
-language counts as one that may be well again: trying once more costs little."""
+"""What a server says when it refuses a login. The driver gives no code for it. A server that speaks another language
+counts as one that may recover: one more try costs little."""
 
 
 class DatabaseError(Exception):
     """The database cannot be used. The message says what to do; it holds no password and no row."""
 
     retryable = False
-    """Whether trying again later may help without anybody's doing."""
+    """Whether the same call may succeed later without anybody's action."""
 
 
 class DatabaseFailedError(DatabaseError):
-    """The database was lost, or could not do what it was asked for: its disk is full, it is being shut down."""
+    """The connection was lost, or the database could not run a statement: its disk is full, or it shuts down."""
 
-    what = "the database failed"
-    then = "What was kept until then stays, and the next sync takes up from there"
+    summary = "the database failed"
+    remedy = "Committed data stays, and the next sync resumes from there"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Take what the driver said, without the statement and its values; it never says the password."""
-        said = _said(error)
-        then = self.then
-        if _NOT_LET_IN.search(said):
-            then = "See VERIFYWISE_DATABASE_URL: nobody is let in with it"
-        super().__init__(f"{self.what}: {said}{'' if said.endswith('?') else '.'} {then}")
-        self.retryable = _passes(error)
+        """Take the driver's message, without the statement and its values; it never holds the password."""
+        message = _message(error)
+        remedy = self.remedy
+        if _ACCESS_REFUSED.search(message):
+            remedy = "Correct VERIFYWISE_DATABASE_URL: the server refuses a login with it"
+        super().__init__(f"{self.summary}: {message}{'' if message.endswith('?') else '.'} {remedy}")
+        self.retryable = _is_transient(error)
 
 
 class DatabaseUnreachableError(DatabaseFailedError):
-    """There was no connection to the database to begin with."""
+    """No connection to the database could be opened."""
 
-    what = "the database cannot be reached"
-    then = "See VERIFYWISE_DATABASE_URL, and whether the server runs"
+    summary = "the database cannot be reached"
+    remedy = "Check VERIFYWISE_DATABASE_URL, and whether the server runs"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Take what the driver said; who is not let in will not be later."""
+        """Take the driver's message. A refused login stays refused, so it is not retryable."""
         super().__init__(error)
-        self.retryable = not _NOT_LET_IN.search(_said(error))
+        self.retryable = not _ACCESS_REFUSED.search(_message(error))
 
 
 @contextmanager
-def failures_as_sentences(role: str | None) -> Iterator[None]:
-    """Raise a driver's error as one of ours, but for mistakes of the program, which have to be seen.
+def translate_errors(role: str | None) -> Iterator[None]:
+    """Raise a driver's error as one of ours. Errors of the program pass through, since they have to be seen.
 
     Args:
-        role: the database role that was used.
+        role: the database role in use.
 
     Raises:
-        DatabaseFailedError: the database was lost, or could not do what it was asked for.
-        DatabaseError: the role may not do it, or the database takes no writes.
+        DatabaseFailedError: the connection was lost, or the database could not run a statement.
+        DatabaseError: the role lacks a privilege, or the database is read-only.
     """
     try:
         yield
@@ -71,23 +72,23 @@ def failures_as_sentences(role: str | None) -> Iterator[None]:
         code = _code(error)
         if code == "42501":
             raise DatabaseError(
-                f"the database role {role!r} may not do this: {_said(error)}. The schema's owner lets a role in with "
-                "verifywise-mlflow db grant"
+                f"the database role {role!r} may not do this: {_message(error)}. The schema's owner gives a role access "
+                "with verifywise-mlflow db grant"
             ) from error
         if code == "25006":
             raise DatabaseError(
-                f"the database takes no writes: {_said(error)}. The URL has to be that of the primary server"
+                f"the database is read-only: {_message(error)}. Set the URL to that of the primary server"
             ) from error
-        if _passes(error) or isinstance(error, OperationalError):
+        if _is_transient(error) or isinstance(error, OperationalError):
             raise DatabaseFailedError(error) from error
         raise
 
 
-def _passes(error: DBAPIError) -> bool:
+def _is_transient(error: DBAPIError) -> bool:
     code = _code(error)
-    if code is None:  # the connection itself is gone
+    if code is None:  # the connection itself is lost
         return isinstance(error, OperationalError | InterfaceError)
-    return _PASSING.match(code) is not None
+    return _TRANSIENT_CODES.match(code) is not None
 
 
 def _code(error: DBAPIError) -> str | None:
@@ -95,8 +96,8 @@ def _code(error: DBAPIError) -> str | None:
     return str(code) if code else None
 
 
-def _said(error: DBAPIError) -> str:
-    # The first line of it alone: the details may quote a row.
+def _message(error: DBAPIError) -> str:
+    # Only the primary message: the details may quote a row.
     diagnostics = getattr(error.orig, "diag", None)
-    said = getattr(diagnostics, "message_primary", None) or str(error.orig)
-    return " ".join(str(said).split()).rstrip(".") or "the connection was lost"
+    message = getattr(diagnostics, "message_primary", None) or str(error.orig)
+    return " ".join(str(message).split()).rstrip(".") or "the connection was lost"

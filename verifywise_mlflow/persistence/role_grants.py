@@ -14,15 +14,15 @@ from typing import Literal
 from sqlalchemy import Connection, delete, insert, select, text
 
 from verifywise_mlflow.persistence.errors import DatabaseError
-from verifywise_mlflow.persistence.tables import SCHEMA, access, tenants
+from verifywise_mlflow.persistence.tables import SCHEMA, role_grants, tenants
 
-Kind = Literal["pipeline", "reader"]
+RoleKind = Literal["pipeline", "reader"]
 
 _READ = ("SELECT",)
 _APPEND = (*_READ, "INSERT")
 _WRITE = (*_APPEND, "UPDATE")
 
-PIPELINE: Mapping[str, tuple[str, ...]] = {
+PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "tenants": _WRITE,
     "registered_models": _WRITE,
     "model_versions": _WRITE,
@@ -38,11 +38,11 @@ PIPELINE: Mapping[str, tuple[str, ...]] = {
     "compliance_counts": (*_READ, "UPDATE"),
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
-    "version_polls": _WRITE,
+    "poll_watermarks": _WRITE,
     # What happened stays as it was told.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,
-    "adoptions": _APPEND,
+    "config_versions": _APPEND,
     "audit_trail": _APPEND,
     "audit_checkpoints": _APPEND,
     # Triggers write them with the owner's rights.
@@ -50,7 +50,7 @@ PIPELINE: Mapping[str, tuple[str, ...]] = {
     "compliance_result_history": _READ,
     "compliance_badge_history": _READ,
     # A role sees its own row there; the policies ask it.
-    "access": _READ,
+    "role_grants": _READ,
 }
 """What a pipeline does with each table. A new table has to be named here: a test compares this with the tables."""
 
@@ -58,7 +58,7 @@ REVISION_TABLE = "alembic_version"
 """Everybody reads it, to refuse a schema of another release. It belongs to no tenant."""
 
 
-def grant(connection: Connection, role: str, kind: Kind, tenant_id: str | None, now: datetime) -> None:
+def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
     """Let a role in. Granting what it has already gives it its privileges anew.
 
     Raises:
@@ -71,9 +71,11 @@ def grant(connection: Connection, role: str, kind: Kind, tenant_id: str | None, 
             f"the role {role!r} {reason}, so row-level security would not hold it: grant access to one that is none of "
             "superuser, BYPASSRLS, the schema's owner and its member"
         )
-    held = connection.execute(select(access.c.kind, access.c.tenant_id).where(access.c.role_name == role)).first()
+    held = connection.execute(
+        select(role_grants.c.kind, role_grants.c.tenant_id).where(role_grants.c.role_name == role)
+    ).first()
     if held is None:
-        connection.execute(insert(access).values(role_name=role, kind=kind, tenant_id=tenant_id, granted_at=now))
+        connection.execute(insert(role_grants).values(role_name=role, kind=kind, tenant_id=tenant_id, granted_at=now))
     elif tuple(held) != (kind, tenant_id):
         of = f" of {held.tenant_id}" if held.tenant_id else ""
         raise DatabaseError(
@@ -89,7 +91,7 @@ def revoke(connection: Connection, role: str) -> None:
         DatabaseError: it has no access.
     """
     _lock(connection)
-    was_in = connection.execute(delete(access).where(access.c.role_name == role)).rowcount
+    was_in = connection.execute(delete(role_grants).where(role_grants.c.role_name == role)).rowcount
     if _exists(connection, role):
         if not was_in and role not in _privileged(connection):
             raise DatabaseError(f"the role {role!r} has no access to revoke")
@@ -98,16 +100,20 @@ def revoke(connection: Connection, role: str) -> None:
         raise DatabaseError(f"the role {role!r} has no access to revoke, and does not exist")
 
 
-def grant_again(connection: Connection) -> None:
+def regrant_all(connection: Connection) -> None:
     """Give all who have access their privileges anew: there may be tables that they know nothing of."""
-    for role, kind in connection.execute(select(access.c.role_name, access.c.kind).order_by(access.c.role_name)).all():
+    for role, kind in connection.execute(
+        select(role_grants.c.role_name, role_grants.c.kind).order_by(role_grants.c.role_name)
+    ).all():
         if _exists(connection, role):
             _give_privileges(connection, role, kind)
 
 
 def readers_of(connection: Connection, tenant_id: str) -> list[str]:
     """Return the roles that read the tenant."""
-    query = select(access.c.role_name).where(access.c.tenant_id == tenant_id).order_by(access.c.role_name)
+    query = (
+        select(role_grants.c.role_name).where(role_grants.c.tenant_id == tenant_id).order_by(role_grants.c.role_name)
+    )
     return list(connection.scalars(query))
 
 
@@ -134,7 +140,9 @@ def roles(connection: Connection) -> list[RoleAccess]:
     found = [RoleAccess(schema_owner, "owner", remark="sees and may change all tenants; for upgrades and erasure")]
     unbound = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"))
     reasons = {role: reason for role in unbound.all() if (reason := _bypass_of(connection, role))}
-    granted = connection.execute(select(access).order_by(access.c.kind, access.c.tenant_id, access.c.role_name)).all()
+    granted = connection.execute(
+        select(role_grants).order_by(role_grants.c.kind, role_grants.c.tenant_id, role_grants.c.role_name)
+    ).all()
     names = {row.role_name for row in granted}
     found += [
         RoleAccess(role, "unbound", remark=f"{reason}: row-level security does not hold it")
@@ -163,7 +171,7 @@ def is_owner(connection: Connection) -> bool:
     return bool(connection.scalar(query, {"schema": SCHEMA}))
 
 
-def refuse_all_but_the_owner(connection: Connection, what: str) -> None:
+def require_owner(connection: Connection, action: str) -> None:
     """Refuse a role that has not the rights of the schema's owner.
 
     Raises:
@@ -171,17 +179,17 @@ def refuse_all_but_the_owner(connection: Connection, what: str) -> None:
     """
     if not is_owner(connection):
         raise DatabaseError(
-            f"{what} takes the rights of the schema's owner, the database role {owner(connection)!r}; "
-            f"this is {role_in_use(connection)!r}"
+            f"{action} takes the rights of the schema's owner, the database role {owner(connection)!r}; "
+            f"this is {current_role(connection)!r}"
         )
 
 
-def bypass(connection: Connection) -> str | None:
+def rls_bypass_reason(connection: Connection) -> str | None:
     """Return why row-level security does not hold the role in use; none if it does."""
-    return _bypass_of(connection, role_in_use(connection))
+    return _bypass_of(connection, current_role(connection))
 
 
-def role_in_use(connection: Connection) -> str:
+def current_role(connection: Connection) -> str:
     """Return the role whose rights the connection has."""
     return str(connection.scalar(text("SELECT current_user")))
 
@@ -221,9 +229,9 @@ def _privileged(connection: Connection) -> set[str]:
 
 
 def _lock(connection: Connection) -> None:
-    refuse_all_but_the_owner(connection, "to grant and to revoke access")
+    require_owner(connection, "to grant and to revoke access")
     # Two at once would change the same privileges' row in the catalogue, which Postgres refuses.
-    connection.execute(text(f"LOCK TABLE {SCHEMA}.access IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _exists(connection: Connection, role: str) -> bool:
@@ -237,10 +245,10 @@ def _refuse_missing(connection: Connection, role: str) -> None:
         )
 
 
-def _give_privileges(connection: Connection, role: str, kind: Kind) -> None:
+def _give_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
     _take_privileges(connection, role)  # what an earlier release gave, too
     name = _quoted(role)
-    by_table = PIPELINE if kind == "pipeline" else dict.fromkeys(PIPELINE, _READ)
+    by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(PIPELINE_PRIVILEGES, _READ)
     for privileges in dict.fromkeys(by_table.values()):
         tables = [f"{SCHEMA}.{table}" for table, given in by_table.items() if given == privileges]
         _execute(connection, f"GRANT {', '.join(privileges)} ON {', '.join(tables)} TO {name}")

@@ -37,7 +37,7 @@ Row: TypeAlias = dict[str, object]
 Key: TypeAlias = tuple[str, int]
 """A version's model name and number."""
 
-BATCH = 500
+BATCH_SIZE = 500
 """Rows of one transaction: a kill redoes at most these, and memory holds no more."""
 
 E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
@@ -72,11 +72,11 @@ def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
     keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
     # Of an upsert that returns nothing, SQLAlchemy makes a statement for each row (its issue 13130).
     batched = keyed.returning(table.c.tenant_id)
-    for start in range(0, len(rows), BATCH):
-        session.execute(batched, rows[start : start + BATCH])
+    for start in range(0, len(rows), BATCH_SIZE):
+        session.execute(batched, rows[start : start + BATCH_SIZE])
 
 
-def of_versions(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
+def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     """Whether a row is of one of the given versions.
 
     As two arrays: of 500 pairs Postgres makes 500 conditions, and planning those takes ten times as long as reading.
@@ -101,20 +101,20 @@ def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) ->
     """Return the fingerprints of a table's rows for the given versions."""
     rows = session.execute(
         select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == session.tenant_id, of_versions(table, keys)
+            table.c.tenant_id == session.tenant_id, is_one_of(table, keys)
         )
     )
     return {(name, number): fingerprint for name, number, fingerprint in rows}
 
 
-def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
+def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
     """Return the entity that a row was made of; ``other`` gives fields that are named differently there."""
     values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
     for name in ("problems", "logged_model_ids"):
         if name in values:
             values[name] = tuple(_list(values[name]))
     if "metrics" in values:
-        values["metrics"] = numbers(values["metrics"])
+        values["metrics"] = to_floats(values["metrics"])
     if "datasets" in values:
         values["datasets"] = tuple(DatasetInput(**item) for item in _list(values["datasets"]) if isinstance(item, dict))
     if "redactions" in values:
@@ -124,7 +124,7 @@ def entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
     return kind(**values, **other)  # type: ignore[arg-type]  # the columns are the entity's fields
 
 
-def numbers(stored: object) -> dict[str, float]:
+def to_floats(stored: object) -> dict[str, float]:
     """Return metrics as numbers again: JSON has no NaN, and its largest numbers come back as whole ones."""
     return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
 
@@ -133,10 +133,10 @@ def _list(stored: object) -> Iterable[object]:
     return stored if isinstance(stored, list) else ()
 
 
-NAME_BYTES = 2_000
+MAX_NAME_BYTES = 2_000
 """The longest name that can be a key: an entry of a Postgres index ends at 2,704 bytes, and the key has more parts."""
 
 
-def fits(*names: str | None) -> bool:
+def fits_in_key(*names: str | None) -> bool:
     """Whether names can be parts of a key."""
-    return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= NAME_BYTES for name in names)
+    return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES for name in names)

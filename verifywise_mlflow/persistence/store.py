@@ -15,10 +15,10 @@ from verifywise_mlflow.persistence.database import (
     connect,
     ensure_schema,
     newest_revision,
-    opened,
-    refuse_other_revision,
+    open_connection,
+    refuse_revision_mismatch,
 )
-from verifywise_mlflow.persistence.errors import DatabaseError, failures_as_sentences
+from verifywise_mlflow.persistence.errors import DatabaseError, translate_errors
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
@@ -29,7 +29,7 @@ __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
 # the lock was granted: within one, the revision would be seen as it was before the upgrade.
 _BEGIN = f"""
     SELECT pg_advisory_xact_lock_shared(%(schema_lock)s);
-    SELECT version_num, set_config('verifywise.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
+    SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
 """  # noqa: S608  # the schema's name is a constant
 
 
@@ -93,10 +93,14 @@ class Store:
 
     @contextmanager
     def _transaction(self, tenant_id: str) -> Iterator[Connection]:
-        with opened(self._engine) as connection, failures_as_sentences(self._engine.url.username), connection.begin():
+        with (
+            open_connection(self._engine) as connection,
+            translate_errors(self._engine.url.username),
+            connection.begin(),
+        ):
             parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id}
             row = connection.exec_driver_sql(_BEGIN, parameters).first()
-            refuse_other_revision(row.version_num if row else None, self._revision)
+            refuse_revision_mismatch(row.version_num if row else None, self._revision)
             yield connection
 
     @contextmanager
@@ -110,9 +114,9 @@ class Store:
             DatabaseUnreachableError: there is no connection to be had.
             DatabaseFailedError: the database was lost.
         """
-        lock = {"lock": f"verifywise {tenant_id}"}
+        lock = {"lock": f"verifywise_mlflow {tenant_id}"}
         deadline = time.monotonic() + wait_seconds
-        with opened(self._engine) as connection, failures_as_sentences(self._engine.url.username):
+        with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):
             connection.execution_options(isolation_level="AUTOCOMMIT")
             while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:lock, 0))"), lock):
                 if time.monotonic() > deadline:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.caching_source import SharedTree
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, hash_stream
+from verifywise_mlflow.artifacts.caching_source import CachingSource
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, hash_stream
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow_tests.artifacts.trees import HostileTree, grow
 
 
@@ -21,31 +21,31 @@ def test_a_stream_is_hashed_whole_or_not_at_all(chunks: list[bytes], max_bytes: 
     hashed = hash_stream(chunks, max_bytes)
 
     fits = len(content) <= max_bytes
-    assert hashed == (HashedBytes(len(content), hashlib.sha256(content).hexdigest()) if fits else None)
+    assert hashed == (FileHash(len(content), hashlib.sha256(content).hexdigest()) if fits else None)
 
 
-def test_a_limit_that_was_too_small_is_not_remembered(tmp_path: Path, sandbox: Sandbox) -> None:
-    tree = SharedTree(grow(tmp_path, {"x": "12345"}), sandbox)
+def test_a_result_over_the_limit_is_not_cached(tmp_path: Path, sandbox: Sandbox) -> None:
+    tree = CachingSource(grow(tmp_path, {"x": "12345"}), sandbox)
 
-    assert isinstance(tree.hash_of("x", 4), NotHashed)
-    assert isinstance(tree.hash_of("x", 5), HashedBytes)
-    assert isinstance(tree.hash_of("x", 4), NotHashed)
+    assert isinstance(tree.file_hash("x", 4), NotHashed)
+    assert isinstance(tree.file_hash("x", 5), FileHash)
+    assert isinstance(tree.file_hash("x", 4), NotHashed)
 
 
-def test_a_failed_listing_is_asked_for_once(sandbox: Sandbox) -> None:
+def test_a_failed_listing_is_requested_once(sandbox: Sandbox) -> None:
     source = HostileTree({})
-    tree = SharedTree(source, sandbox)
-    with pytest.raises(ArtifactUnreadable):
+    tree = CachingSource(source, sandbox)
+    with pytest.raises(ArtifactReadError):
         tree.list_directory("")
     source.listings = {"": []}
 
-    with pytest.raises(ArtifactUnreadable, match="500"):
+    with pytest.raises(ArtifactReadError, match="500"):
         tree.list_directory("")
 
 
-def test_content_over_the_limit_is_refused(tmp_path: Path, sandbox: Sandbox) -> None:
-    tree = SharedTree(grow(tmp_path, {"x": "12345"}), sandbox)
+def test_content_over_the_limit_is_rejected(tmp_path: Path, sandbox: Sandbox) -> None:
+    tree = CachingSource(grow(tmp_path, {"x": "12345"}), sandbox)
 
-    assert tree.content_of("x", 5) == b"12345"
-    with pytest.raises(ArtifactUnreadable, match="larger than 4 bytes"):
-        tree.content_of("x", 4)
+    assert tree.read_whole("x", 5) == b"12345"
+    with pytest.raises(ArtifactReadError, match="larger than 4 bytes"):
+        tree.read_whole("x", 4)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from verifywise_mlflow.artifacts.carry_forward import with_former
+from verifywise_mlflow.artifacts.carry_forward import carry_forward
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.integrity import changes_in_place
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
@@ -38,27 +38,27 @@ def hashes(found: ArtifactManifest) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("location", ["s3://b/m", "runs:/r1/model"])
-def test_a_store_that_is_down_takes_nothing_away_that_was_known(location: str) -> None:
-    kept = with_former(replace(NOTHING, location=location), KNOWN)
+def test_an_outage_of_the_store_loses_no_known_data(location: str) -> None:
+    kept = carry_forward(replace(NOTHING, location=location), KNOWN)
 
     assert hashes(kept) == hashes(KNOWN)
     assert (kept.status, kept.reason, kept.digest) == ("unreachable", "the store is down", None)
     assert kept.environment == ENVIRONMENT
-    assert {file.note for file in kept.files} == {"as an earlier reading found it"}
+    assert {file.note for file in kept.files} == {"carried forward from an earlier sync"}
 
 
-def test_a_file_that_could_not_be_read_keeps_the_hash_it_had_and_says_so() -> None:
+def test_an_unreadable_file_keeps_its_earlier_hash_with_a_note() -> None:
     unread = file("model.pkl", None, note="not hashed: 503")
 
-    kept = with_former(manifest(file("MLmodel"), unread, status="partial"), KNOWN)
+    kept = carry_forward(manifest(file("MLmodel"), unread, status="partial"), KNOWN)
 
     assert hashes(kept) == hashes(KNOWN)
-    assert kept.files[1].note == "not hashed: 503; its hash is as an earlier reading found it"
+    assert kept.files[1].note == "not hashed: 503; its hash is carried forward from an earlier sync"
     assert kept.status == "partial"
 
 
-def test_a_file_of_another_size_is_not_the_one_that_was_hashed() -> None:
-    kept = with_former(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), KNOWN)
+def test_a_file_of_another_size_does_not_keep_the_earlier_hash() -> None:
+    kept = carry_forward(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), KNOWN)
 
     assert hashes(kept) == {"MLmodel": OLD, "model.pkl": None}
 
@@ -67,32 +67,30 @@ def test_a_file_of_another_size_is_not_the_one_that_was_hashed() -> None:
     ("not_listed", "paths"),
     [((), {"MLmodel"}), (("run",), {"MLmodel"}), (("model",), {"MLmodel", "model.pkl"})],
 )
-def test_a_file_that_is_not_listed_is_gone_only_if_its_root_was_listed(
-    not_listed: tuple[Root, ...], paths: set[str]
-) -> None:
-    kept = with_former(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), KNOWN)
+def test_an_unlisted_file_is_removed_only_if_its_root_was_listed(not_listed: tuple[Root, ...], paths: set[str]) -> None:
+    kept = carry_forward(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), KNOWN)
 
     assert set(hashes(kept)) == paths
 
 
 @pytest.mark.parametrize("lost", [NOTHING, manifest(file("MLmodel"), file("model.pkl", None), status="partial")])
 def test_an_outage_does_not_hide_a_change(lost: ArtifactManifest) -> None:
-    after_the_outage = with_former(lost, KNOWN)
+    after_the_outage = carry_forward(lost, KNOWN)
 
     changes = changes_in_place(after_the_outage, manifest(file("MLmodel"), file("model.pkl", NEW)))
 
     assert [(change.kind, change.path, change.former_sha256) for change in changes] == [("changed", "model.pkl", OLD)]
 
 
-def test_a_complete_reading_and_one_of_another_place_stand_for_themselves() -> None:
+def test_a_complete_manifest_and_one_of_another_location_carry_nothing_forward() -> None:
     complete = manifest(file("model.pkl", NEW))
     elsewhere = manifest(file("model.pkl", None), status="partial", location="s3://b/other")
 
-    assert with_former(complete, KNOWN) is complete
-    assert with_former(elsewhere, KNOWN) is elsewhere
+    assert carry_forward(complete, KNOWN) is complete
+    assert carry_forward(elsewhere, KNOWN) is elsewhere
 
 
-def test_a_folder_that_was_emptied_is_not_filled_again() -> None:
+def test_an_emptied_folder_stays_empty() -> None:
     emptied = manifest(status="partial")
 
-    assert with_former(emptied, KNOWN).files == ()
+    assert carry_forward(emptied, KNOWN).files == ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.environment.environment_file import MAX_PACKAGES
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, MAX_FILE_BYTES, read_environment
-from verifywise_mlflow.artifacts.environment.requirements import read_requirements
+from verifywise_mlflow.artifacts.environment.requirements import parse_requirements
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
@@ -65,7 +65,7 @@ def files(**named: str) -> dict[str, bytes]:
     return {names[key]: content.encode() for key, content in named.items()}
 
 
-def test_what_mlflow_writes_with_exact_versions_is_reproducible() -> None:
+def test_files_written_by_mlflow_with_exact_versions_are_reproducible() -> None:
     environment = read_environment(
         files(conda=CONDA, python_env=PYTHON_ENV, requirements=REQUIREMENTS, mlmodel=MLMODEL)
     )
@@ -106,26 +106,26 @@ def test_what_mlflow_writes_with_exact_versions_is_reproducible() -> None:
         ({"conda": CONDA + "\n]"}, ("python", "no packages named", "conda.yaml (not read in full)")),
     ],
 )
-def test_what_keeps_it_from_being_reproducible_is_named(named: dict[str, str], missing: tuple[str, ...]) -> None:
+def test_each_reason_against_reproducibility_is_listed(named: dict[str, str], missing: tuple[str, ...]) -> None:
     environment = read_environment(files(**named))
 
     assert environment.missing_pins == missing
     assert environment.reproducible is (not missing)
 
 
-def test_contradictory_pins_are_told() -> None:
+def test_conflicting_pins_are_reported() -> None:
     environment = read_environment(files(conda=CONDA, requirements="scikit-learn==1.4\nmlflow==2.9.2.0\n"))
 
     assert environment.problems == ("scikit-learn is pinned to 1.3.2 in conda.yaml, but to 1.4 in requirements.txt",)
 
 
-def test_pins_under_different_markers_do_not_contradict() -> None:
+def test_pins_under_different_markers_do_not_conflict() -> None:
     lines = "numpy==1.24 ; python_version < '3.9'\nnumpy==1.26 ; python_version >= '3.9'\n"
 
     assert read_environment(files(requirements=lines, mlmodel=MLMODEL)).reproducible
 
 
-def test_a_file_that_the_server_would_not_give_is_not_taken_for_absent() -> None:
+def test_an_unreadable_file_is_not_treated_as_absent() -> None:
     environment = read_environment({}, {"conda.yaml": "500 Internal Server Error"})
 
     assert "no environment file" not in environment.missing_pins
@@ -167,14 +167,14 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ),
     ],
 )
-def test_a_requirement_line(line: str, name: str, specifier: str, pinned: bool) -> None:
-    file = read_requirements(line.encode(), "requirements.txt")
+def test_a_requirement_line_is_parsed(line: str, name: str, specifier: str, pinned: bool) -> None:
+    file = parse_requirements(line.encode(), "requirements.txt")
 
     assert [package.requirement for package in file.packages] == [
         Requirement(name, specifier, "requirements.txt", pinned)
     ]
     assert file.problems == []
-    assert file.read_in_full
+    assert file.is_complete
 
 
 @pytest.mark.parametrize(
@@ -183,29 +183,29 @@ def test_a_requirement_line(line: str, name: str, specifier: str, pinned: bool) 
         ("--index-url https://u:secret@x.org/simple", "requirements.txt: line 2: --index-url is not followed", True),
         ("-ihttps://u:secret@x.org/simple", "requirements.txt: line 2: -i is not followed", True),
         ("-c constraints.txt", "requirements.txt: line 2: -c is not followed", True),
-        ("token=secret !", "requirements.txt: line 2 is no requirement", False),
+        ("token=secret !", "requirements.txt: line 2 is not a requirement", False),
         ("a==" + "9" * 4500, "requirements.txt: line 2 is longer than 4000 characters", False),
     ],
 )
-def test_a_line_that_names_no_package_is_a_problem_without_its_text(line: str, problem: str, in_full: bool) -> None:
-    file = read_requirements(f"numpy==1\n{line}\n".encode(), "requirements.txt")
+def test_a_problem_with_a_line_does_not_quote_the_line(line: str, problem: str, in_full: bool) -> None:
+    file = parse_requirements(f"numpy==1\n{line}\n".encode(), "requirements.txt")
 
     assert file.problems == [problem]
-    assert file.read_in_full is in_full
+    assert file.is_complete is in_full
     assert len(file.packages) == 1
 
 
-def test_a_file_of_endless_lines_is_cut_and_says_so() -> None:
-    file = read_requirements(b"a\n" * 100_000, "requirements.txt")
+def test_a_file_with_too_many_lines_is_truncated_with_a_problem() -> None:
+    file = parse_requirements(b"a\n" * 100_000, "requirements.txt")
 
     assert len(file.packages) == MAX_PACKAGES
     assert "requirements.txt: more than 20000 lines" in file.problems
-    assert not file.read_in_full
+    assert not file.is_complete
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_requirements_are_decoded_as_pip_does_it(encoding: str) -> None:
-    file = read_requirements("numpy==1.2\n".encode(encoding), "requirements.txt")
+def test_requirements_are_decoded_as_by_pip(encoding: str) -> None:
+    file = parse_requirements("numpy==1.2\n".encode(encoding), "requirements.txt")
 
     assert [package.requirement.specifier for package in file.packages] == ["==1.2"]
 
@@ -226,7 +226,7 @@ def test_requirements_are_decoded_as_pip_does_it(encoding: str) -> None:
         ("tzdata==2021a", "tzdata", "==2021a", True),
     ],
 )
-def test_a_conda_dependency(spec: str, name: str, specifier: str, pinned: bool) -> None:
+def test_a_conda_dependency_is_parsed(spec: str, name: str, specifier: str, pinned: bool) -> None:
     environment = read_environment(files(conda=f"dependencies:\n- '{spec}'\n"))
 
     assert environment.packages == (Requirement(name, specifier, "conda.yaml", pinned),)
@@ -248,14 +248,14 @@ BOMB = "a: &a [x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}
         ("a: [" + "x," * 60_000 + "]", "values"),
         ("x" * (MAX_FILE_BYTES + 1), "larger"),
         ("{[a]: b}", "key"),
-        ("- a", "no mapping"),
+        ("- a", "not a mapping"),
         ("a: b\n---\nc: d", "more than one"),
         ("a: [", "line"),
-        ("a: \x01", "no text"),
+        ("a: \x01", "not text"),
     ],
 )
 @pytest.mark.parametrize("name", ["MLmodel", "conda.yaml", "python_env.yaml"])
-def test_hostile_yaml_is_refused_with_a_reason(name: str, document: str, told: str) -> None:
+def test_hostile_yaml_is_rejected_with_a_reason(name: str, document: str, told: str) -> None:
     environment = read_environment({name: document.encode()})
 
     assert len(environment.problems) == 1
@@ -263,7 +263,7 @@ def test_hostile_yaml_is_refused_with_a_reason(name: str, document: str, told: s
     assert not environment.reproducible
 
 
-def test_an_object_that_pyyaml_wrote_twice_is_understood() -> None:
+def test_an_alias_written_by_pyyaml_is_resolved() -> None:
     document = "metadata: &id001 [1]\nagain: *id001\nmlflow_version: 2.9.2\n"
 
     assert read_environment(files(mlmodel=document)).mlflow_version == "2.9.2"
@@ -284,7 +284,7 @@ def test_no_bytes_make_a_parser_raise(name: str, content: bytes) -> None:
 
 
 @pytest.mark.skipif(not REGISTRIES.is_dir(), reason="the registries of strangers are not part of this repository")
-def test_environments_that_strangers_wrote_are_understood() -> None:
+def test_real_world_environments_are_parsed() -> None:
     folders = {path.parent for path in REGISTRIES.glob("**/artifacts/**/MLmodel")}
     assert folders
     for folder in folders:
@@ -308,7 +308,7 @@ def test_environments_that_strangers_wrote_are_understood() -> None:
         ("signature: {inputs: null, outputs: '[]', params: '[{}]', more: x}\n", None, ("params",)),
     ],
 )
-def test_a_size_and_a_signature_are_taken_only_where_they_are_some(
+def test_an_invalid_size_or_signature_is_ignored(
     lines: str, size: int | None, signature: tuple[str, ...] | None
 ) -> None:
     environment = read_environment(files(mlmodel="flavors: {}\n" + lines))

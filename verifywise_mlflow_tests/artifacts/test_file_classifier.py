@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.file_classifier import Pattern, classify
+from verifywise_mlflow.artifacts.file_classifier import FilePattern, classify_file
 from verifywise_mlflow.artifacts.manifest import FileKind, Root
 
 
@@ -49,17 +49,17 @@ from verifywise_mlflow.artifacts.manifest import FileKind, Root
         ("run", "notes.txt", FileKind.OTHER),
     ],
 )
-def test_the_kind_follows_name_and_place(root: Root, path: str, kind: FileKind) -> None:
-    assert classify(path, root) == kind
+def test_the_kind_follows_from_name_and_path(root: Root, path: str, kind: FileKind) -> None:
+    assert classify_file(path, root) == kind
 
 
 def test_a_tenants_own_patterns_come_first() -> None:
-    own = Pattern(FileKind.DATA_SHEET, names=("Herkunft*.PNG",))
+    own = FilePattern(FileKind.DATA_SHEET, names=("Herkunft*.PNG",))
 
-    assert classify("herkunft-2024.png", "run", [own]) == FileKind.DATA_SHEET
-    assert classify("other.png", "run", [own]) == FileKind.PLOT
+    assert classify_file("herkunft-2024.png", "run", [own]) == FileKind.DATA_SHEET
+    assert classify_file("other.png", "run", [own]) == FileKind.PLOT
 
 
 @given(st.text(), st.sampled_from(["model", "run"]))
 def test_every_path_has_a_kind(path: str, root: Root) -> None:
-    assert classify(path, root) in FileKind
+    assert classify_file(path, root) in FileKind

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.caching_source import SharedTree
-from verifywise_mlflow.artifacts.file_classifier import Pattern
-from verifywise_mlflow.artifacts.limits import Limits
+from verifywise_mlflow.artifacts.caching_source import CachingSource
+from verifywise_mlflow.artifacts.file_classifier import FilePattern
+from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind
-from verifywise_mlflow.artifacts.manifest_builder import HASHING_IS_OFF, build_manifest, digest_of
+from verifywise_mlflow.artifacts.manifest_builder import HASHING_OFF_NOTE, build_manifest, manifest_digest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
 from verifywise_mlflow_tests.artifacts.trees import HostileTree, LocalTree, file, grow
@@ -42,19 +42,19 @@ def built(
     model_files: ArtifactSource | None,
     run_files: ArtifactSource | None = None,
     *,
-    limits: Limits | None = None,
+    limits: ManifestLimits | None = None,
     hash_files: bool = True,
-    kinds: Sequence[Pattern] = (),
+    kinds: Sequence[FilePattern] = (),
 ) -> ArtifactManifest:
     return build_manifest(
         location,
         model_files,
         run_files,
         model_path=location.path if isinstance(location, RunFiles) else "",
-        limits=limits or Limits(),
+        limits=limits or ManifestLimits(),
         hash_files=hash_files,
         sandbox=SANDBOX,
-        kinds=kinds,
+        patterns=kinds,
     )
 
 
@@ -84,7 +84,7 @@ def test_a_model_inside_its_run_is_listed_once_with_every_hash(run_tree: LocalTr
     assert sorted(run_tree.opened) == sorted(FILES), "each file is read once, also those that are parsed"
 
 
-def test_a_logged_model_stands_beside_its_run(tmp_path: Path) -> None:
+def test_a_logged_model_is_listed_separately_from_its_run(tmp_path: Path) -> None:
     model = grow(tmp_path / "m", {"MLmodel": "", "data/model.pth": "w"})
     run = grow(tmp_path / "r", {"model_card.md": "hello"})
 
@@ -100,7 +100,7 @@ def test_a_logged_model_stands_beside_its_run(tmp_path: Path) -> None:
 
 def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -> None:
     tree = grow(tmp_path, {"one/MLmodel": "", "two/MLmodel": "", "metrics.json": "{}"})
-    shared = SharedTree(tree, SANDBOX)
+    shared = CachingSource(tree, SANDBOX)
 
     first = built(RunFiles(RUN, "one", "u/one"), shared, shared)
     second = built(RunFiles(RUN, "two", "u/two"), shared, shared)
@@ -111,14 +111,14 @@ def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -
     assert tree.opened.count("metrics.json") == 1
 
 
-def test_a_model_that_is_the_whole_run_leaves_nothing_to_the_run(run_tree: LocalTree) -> None:
+def test_a_model_that_is_the_whole_run_leaves_no_run_files(run_tree: LocalTree) -> None:
     manifest = built(RunFiles(RUN, "", "u"), run_tree, run_tree)
 
     assert {file.root for file in manifest.files} == {"model"}
     assert len(manifest.files) == len(FILES)
 
 
-def test_a_version_whose_source_is_one_file_has_that_file(tmp_path: Path) -> None:
+def test_a_version_whose_source_is_a_single_file_has_that_file(tmp_path: Path) -> None:
     tree = grow(tmp_path, {"out/model.pkl": "w", "out/notes.txt": ""})
 
     manifest = built(RunFiles(RUN, "out/model.pkl", "runs:/r1/out/model.pkl"), tree, tree)
@@ -127,7 +127,7 @@ def test_a_version_whose_source_is_one_file_has_that_file(tmp_path: Path) -> Non
     assert manifest.status == "complete"
 
 
-def test_an_empty_model_folder_is_told(tmp_path: Path) -> None:
+def test_an_empty_model_folder_is_reported(tmp_path: Path) -> None:
     manifest = built(LOGGED, LocalTree(tmp_path))
 
     assert manifest.status == "partial"
@@ -136,7 +136,7 @@ def test_an_empty_model_folder_is_told(tmp_path: Path) -> None:
     assert manifest.environment is None
 
 
-def test_a_model_without_environment_files_is_told(tmp_path: Path) -> None:
+def test_a_model_without_environment_files_is_reported(tmp_path: Path) -> None:
     manifest = built(LOGGED, grow(tmp_path, {"model.pkl": "w"}))
 
     assert manifest.environment is not None
@@ -149,12 +149,12 @@ def test_without_hashing_only_environment_files_are_opened(run_tree: LocalTree) 
     assert sorted(run_tree.opened) == ["model/MLmodel", "model/requirements.txt"]
     assert manifest.status == "complete"
     assert manifest.digest is None
-    assert {file.note for file in manifest.files if file.sha256 is None} == {HASHING_IS_OFF}
+    assert {file.note for file in manifest.files if file.sha256 is None} == {HASHING_OFF_NOTE}
     assert [file.size for file in manifest.files if file.path == "model.pkl"] == [len(FILES["model/model.pkl"])]
 
 
-@pytest.mark.parametrize("limits", [Limits(file_bytes=10), Limits(total_bytes=80)])
-def test_files_over_a_limit_are_listed_and_say_so(run_tree: LocalTree, limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [ManifestLimits(max_file_bytes=10), ManifestLimits(max_total_bytes=80)])
+def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalTree, limits: ManifestLimits) -> None:
     manifest = built(IN_RUN, run_tree, run_tree, limits=limits)
 
     model = next(file for file in manifest.files if file.path == "model.pkl")
@@ -168,7 +168,7 @@ def test_files_over_a_limit_are_listed_and_say_so(run_tree: LocalTree, limits: L
     assert "model/model.pkl" not in run_tree.opened
 
 
-def test_bytes_that_are_not_as_many_as_were_listed_are_not_taken_for_the_file() -> None:
+def test_bytes_of_another_size_than_listed_are_not_hashed_as_the_file() -> None:
     listed = {"": [file("model.pkl", 3), file("requirements.txt", 4)]}
     manifest = built(LOGGED, HostileTree(listed, b"12345"))
 
@@ -182,15 +182,17 @@ def test_bytes_that_are_not_as_many_as_were_listed_are_not_taken_for_the_file() 
     assert manifest.environment.packages == ()
 
 
-def test_a_small_listed_size_does_not_lead_past_the_limit() -> None:
-    manifest = built(LOGGED, HostileTree({"": [file("model.pkl", 3)]}, b"x" * 100), limits=Limits(file_bytes=50))
+def test_a_small_listed_size_does_not_bypass_the_limit() -> None:
+    manifest = built(
+        LOGGED, HostileTree({"": [file("model.pkl", 3)]}, b"x" * 100), limits=ManifestLimits(max_file_bytes=50)
+    )
 
     assert manifest.files[0].sha256 is None
     assert manifest.status == "partial"
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
-    tree = SharedTree(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
+    tree = CachingSource(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
     tree.list_directory("")
     (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a cleaner job would
 
@@ -203,7 +205,7 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) ->
     assert manifest.environment.problems == ("conda.yaml: No such file or directory",)
 
 
-def test_a_source_out_of_reach_still_shows_the_runs_evidence(run_tree: LocalTree) -> None:
+def test_an_unreachable_source_still_lists_the_runs_files(run_tree: LocalTree) -> None:
     location = UnreachableFiles("dbfs:/x", "dbfs:/x is served by nobody here")
 
     alone = built(location, None)
@@ -231,12 +233,12 @@ def test_the_digest_depends_on_every_byte_and_on_no_order(run_tree: LocalTree) -
     (run_tree.folder / "model/model.pkl").write_bytes(b"\x80\x05weights that are longer than a chunl")
     after = built(IN_RUN, run_tree, run_tree)
 
-    assert before.digest == digest_of(reversed(before.files))
+    assert before.digest == manifest_digest(reversed(before.files))
     assert before.digest != after.digest
 
 
-def test_a_version_whose_time_is_up_lists_the_rest_without_hashes_and_says_so(run_tree: LocalTree) -> None:
-    manifest = built(IN_RUN, run_tree, run_tree, limits=Limits(seconds=0))
+def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalTree) -> None:
+    manifest = built(IN_RUN, run_tree, run_tree, limits=ManifestLimits(timeout_s=0))
 
     notes = {file.path: file.note for file in manifest.files if file.sha256 is None}
     assert set(notes) == {"model.pkl", "metrics.json", "plots/roc.png"}
@@ -245,8 +247,8 @@ def test_a_version_whose_time_is_up_lists_the_rest_without_hashes_and_says_so(ru
     assert manifest.digest is None
 
 
-def test_a_tenants_own_words_for_evidence_go_before_the_default_ones(run_tree: LocalTree) -> None:
-    kinds = (Pattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
+def test_a_tenants_patterns_take_precedence_over_the_defaults(run_tree: LocalTree) -> None:
+    kinds = (FilePattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
 
     found = {file.path: file.kind for file in built(IN_RUN, run_tree, run_tree, kinds=kinds).files}
 

@@ -17,19 +17,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, read_environment
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit
 from verifywise_mlflow.artifacts.sandbox import client as sandbox_module
-from verifywise_mlflow.artifacts.sandbox import frames
+from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 
-CHUNK = frames.MAX_INWARD_BYTES
-ABC = HashedBytes(3, hashlib.sha256(b"abc").hexdigest())
+CHUNK = protocol.MAX_FRAME_BYTES
+ABC = FileHash(3, hashlib.sha256(b"abc").hexdigest())
 
 
-def hash_of(content: bytes) -> HashedBytes:
-    return HashedBytes(len(content), hashlib.sha256(content).hexdigest())
+def hash_of(content: bytes) -> FileHash:
+    return FileHash(len(content), hashlib.sha256(content).hexdigest())
 
 
 def inside() -> list[psutil.Process]:
@@ -42,18 +42,18 @@ def inside() -> list[psutil.Process]:
 def test_a_stream_is_hashed_whole_or_not_at_all(sandbox: Sandbox, chunks: list[bytes], max_bytes: int) -> None:
     content = b"".join(chunks)
 
-    hashed = sandbox.hash(chunks, max_bytes)
+    hashed = sandbox.hash_file(chunks, max_bytes)
 
-    assert hashed == (hash_of(content) if len(content) <= max_bytes else over_the_limit(max_bytes))
+    assert hashed == (hash_of(content) if len(content) <= max_bytes else over_limit(max_bytes))
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 4095, 65_536, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
-def test_the_hash_is_sha256sums_own_at_every_seam(sandbox: Sandbox, size: int) -> None:
+def test_the_hash_equals_that_of_sha256sum_at_every_chunk_boundary(sandbox: Sandbox, size: int) -> None:
     content = os.urandom(size)
     expected = subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.split()[0].decode()
 
-    assert sandbox.hash([content], size) == HashedBytes(size, expected)
-    assert sandbox.hash([content[:10], b"", content[10:]], size) == HashedBytes(size, expected)
+    assert sandbox.hash_file([content], size) == FileHash(size, expected)
+    assert sandbox.hash_file([content[:10], b"", content[10:]], size) == FileHash(size, expected)
 
 
 environment_file = st.tuples(
@@ -75,74 +75,74 @@ environment_file = st.tuples(
     unreadable=st.dictionaries(st.sampled_from(ENVIRONMENT_FILES), st.text()),
 )
 @example(contents={"MLmodel": b"flavors: {sklearn: {sklearn_version: '1.4'}}"}, unreadable={"conda.yaml": "\udcff"})
-def test_an_environment_says_the_same_from_inside(
+def test_the_sandbox_parses_an_environment_like_the_library(
     sandbox: Sandbox, contents: dict[str, bytes], unreadable: dict[str, str]
 ) -> None:
     unreadable = {name: reason for name, reason in unreadable.items() if name not in contents}
     as_sent = {name: reason.encode(errors="replace").decode() for name, reason in unreadable.items()}
 
-    read = sandbox.environment(contents, unreadable)
+    read = sandbox.parse_environment(contents, unreadable)
 
-    assert read.lost == {}
+    assert read.failed_files == {}
     assert read.environment == read_environment(contents, as_sent if contents else unreadable)
 
 
-def test_no_process_is_started_for_nothing() -> None:
+def test_no_worker_is_started_without_work() -> None:
     before = inside()
     with Sandbox() as sandbox:
-        sandbox.environment({}, {"conda.yaml": "403 Forbidden"})
+        sandbox.parse_environment({}, {"conda.yaml": "403 Forbidden"})
 
         assert inside() == before
         assert sandbox.protections == ()
 
 
-def test_a_process_that_is_killed_half_way_costs_the_file_in_its_hands() -> None:
+def test_a_killed_worker_costs_only_its_current_file() -> None:
     with Sandbox() as sandbox:
-        sandbox.hash([b""], 0)
+        sandbox.hash_file([b""], 0)
 
         def killed_half_way() -> Iterator[bytes]:
             yield b"x" * CHUNK
             inside()[-1].kill()
             yield from (b"x" * CHUNK for _ in range(100))
 
-        lost = sandbox.hash(killed_half_way(), GIB)
+        lost = sandbox.hash_file(killed_half_way(), GIB)
 
         assert lost == NotHashed("not hashed: the sandbox failed: it was killed by SIGKILL")
-        assert sandbox.hash([b"abc"], 3) == ABC
+        assert sandbox.hash_file([b"abc"], 3) == ABC
 
 
-def test_a_process_that_hangs_is_ended_and_costs_its_file() -> None:
-    with Sandbox(SandboxLimits(stall_seconds=0.5)) as sandbox:
-        sandbox.hash([b""], 0)
+def test_a_hanging_worker_is_stopped_and_costs_only_its_current_file() -> None:
+    with Sandbox(SandboxLimits(stall_timeout_s=0.5)) as sandbox:
+        sandbox.hash_file([b""], 0)
         hanging = inside()[-1]
         hanging.suspend()
 
-        lost = sandbox.hash((b"x" * CHUNK for _ in range(100)), GIB)
+        lost = sandbox.hash_file((b"x" * CHUNK for _ in range(100)), GIB)
 
-        assert lost == NotHashed("not hashed: the sandbox failed: it took longer than 0.5 seconds and was ended")
+        assert lost == NotHashed("not hashed: the sandbox failed: it took longer than 0.5 seconds and was stopped")
         assert not hanging.is_running()
-        assert sandbox.hash([b"abc"], 3) == ABC
+        assert sandbox.hash_file([b"abc"], 3) == ABC
 
 
-def test_a_file_that_breaks_off_is_forgotten_and_the_source_says_why(sandbox: Sandbox) -> None:
-    sandbox.hash([b""], 0)
+def test_a_stream_that_breaks_off_is_discarded_and_raises_the_sources_error(sandbox: Sandbox) -> None:
+    sandbox.hash_file([b""], 0)
     before = inside()
 
     def broken() -> Iterator[bytes]:
         yield b"half of it"
-        raise ArtifactUnreadable("the server hung up")
+        raise ArtifactReadError("the server hung up")
 
-    with pytest.raises(ArtifactUnreadable, match="hung up"):
-        sandbox.hash(broken(), 100)
+    with pytest.raises(ArtifactReadError, match="hung up"):
+        sandbox.hash_file(broken(), 100)
 
-    assert sandbox.hash([b"abc"], 3) == ABC
+    assert sandbox.hash_file([b"abc"], 3) == ABC
     assert inside() == before, "it is the source that failed, not the process"
 
 
 @pytest.mark.parametrize(
     ("chunks", "at"), [([b"x" * CHUNK] * 100, "within a chunk"), ([b"xyz"], "on the way to the answer")]
 )
-def test_an_interruption_leaves_nothing_behind(chunks: list[bytes], at: str) -> None:
+def test_an_interruption_leaves_no_state_behind(chunks: list[bytes], at: str) -> None:
     class Interruption(BaseException):
         pass
 
@@ -150,69 +150,70 @@ def test_an_interruption_leaves_nothing_behind(chunks: list[bytes], at: str) -> 
         raise Interruption
 
     with Sandbox() as sandbox:
-        sandbox.hash([b""], 0)
+        sandbox.hash_file([b""], 0)
         interrupted = inside()[-1]
         interrupted.suspend()
         former = signal.signal(signal.SIGALRM, interrupt)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.3)
             with pytest.raises(Interruption):
-                sandbox.hash(chunks, GIB)
+                sandbox.hash_file(chunks, GIB)
         finally:
             signal.signal(signal.SIGALRM, former)
 
-        assert sandbox.hash([b"abc"], 3) == ABC, at
+        assert sandbox.hash_file([b"abc"], 3) == ABC, at
         assert not interrupted.is_running()
 
 
-def test_hashing_processes_are_replaced_between_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SandboxLimits, "worker_bytes", 10)
+def test_hashing_workers_are_replaced_between_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SandboxLimits, "max_worker_bytes", 10)
     with Sandbox() as sandbox:
-        sandbox.hash([b"01234"], 10)
+        sandbox.hash_file([b"01234"], 10)
         first = inside()[-1]
-        sandbox.hash([b"56789"], 10)
+        sandbox.hash_file([b"56789"], 10)
 
         assert not first.is_running()
-        assert sandbox.hash([b"abc"], 3) == ABC
+        assert sandbox.hash_file([b"abc"], 3) == ABC
 
 
-def test_parsing_processes_are_replaced_between_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_module, "VERSIONS_A_PARSER", 2)
+def test_parsing_workers_are_replaced_between_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox_module, "MAX_REQUESTS_PER_WORKER", 2)
     with Sandbox() as sandbox:
-        sandbox.environment({"conda.yaml": b""}, {})
+        sandbox.parse_environment({"conda.yaml": b""}, {})
         first = inside()[-1]
-        sandbox.environment({"conda.yaml": b""}, {})
+        sandbox.parse_environment({"conda.yaml": b""}, {})
 
         assert not first.is_running()
         assert (
-            sandbox.environment({"conda.yaml": b"dependencies: [python=3.9]"}, {}).environment.python_version == "3.9"
+            sandbox.parse_environment({"conda.yaml": b"dependencies: [python=3.9]"}, {}).environment.python_version
+            == "3.9"
         )
 
 
-def test_the_processor_time_allows_for_two_of_the_largest_files_on_a_slow_machine() -> None:
-    limits = SandboxLimits(file_bytes=1024 * GIB)
+def test_the_cpu_limit_allows_two_of_the_largest_files_on_a_slow_machine() -> None:
+    limits = SandboxLimits(max_file_bytes=1024 * GIB)
 
-    assert limits.hashing_cpu_seconds > 2 * limits.file_bytes / (100 * MIB)
+    assert limits.max_hashing_cpu_s > 2 * limits.max_file_bytes / (100 * MIB)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is Linux's to tell")
-def test_a_file_of_a_gigabyte_takes_no_more_memory_than_a_small_one() -> None:
+def test_hashing_a_gigabyte_takes_no_more_memory_than_a_small_file() -> None:
     chunk = os.urandom(256 * 1024)
     with Sandbox() as sandbox:
-        hashed = sandbox.hash((chunk for _ in range(4 * 1024)), GIB)
+        hashed = sandbox.hash_file((chunk for _ in range(4 * 1024)), GIB)
         process = inside()[-1]
         with open(f"/proc/{process.pid}/status", encoding="ascii") as status:  # noqa: PTH123 - no such Path elsewhere
             peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
-    assert isinstance(hashed, HashedBytes)
+    assert isinstance(hashed, FileHash)
     assert hashed.size == GIB
     assert peak < 50 * MIB
 
 
-def test_processes_do_not_outlive_a_product_that_is_killed() -> None:
+def test_workers_do_not_outlive_a_killed_product() -> None:
     program = (
         "import time, psutil; from verifywise_mlflow.artifacts.sandbox.client import Sandbox; s = Sandbox();"
-        "s.hash([b''], 0); s.environment({'conda.yaml': b''}, {});"
+        "s.hash_file([b''], 0); s.parse_environment({'conda.yaml': b''}, {});"
         "print(*(child.pid for child in psutil.Process().children()), flush=True); time.sleep(60)"
     )
     product = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.sandbox import frames
+from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.limits import MIB
-from verifywise_mlflow.artifacts.sandbox.lockdown import ATTEMPTS
+from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker, WorkerLostError
-from verifywise_mlflow_tests.artifacts.insiders import sandbox_escape_attempts
+from verifywise_mlflow_tests.artifacts.rogue_workers import sandbox_escape_attempts
 
 BURGLAR = sandbox_escape_attempts.__name__
 
@@ -38,8 +38,8 @@ def port() -> Iterator[str]:
 
 
 def told(worker: Worker, order: str, seconds: float = 30) -> str:
-    worker.send(frames.DATA, order.encode(), seconds)
-    return worker.answer(10_000, seconds).decode()
+    worker.send(protocol.DATA, order.encode(), seconds)
+    return worker.finish_request(10_000, seconds).decode()
 
 
 def free(order: str) -> str:
@@ -70,7 +70,7 @@ def free(order: str) -> str:
         "take memory 300000000",
     ],
 )
-def test_nothing_can_be_done_from_inside(locked_in: Worker, tmp_path: Path, port: str, order: str) -> None:
+def test_a_locked_down_process_can_do_nothing_else(locked_in: Worker, tmp_path: Path, port: str, order: str) -> None:
     (tmp_path / "file").write_text("content")
     order = order.format(folder=tmp_path, port=port)
 
@@ -82,16 +82,16 @@ def test_nothing_can_be_done_from_inside(locked_in: Worker, tmp_path: Path, port
 
 
 @linux
-def test_no_other_program_can_be_run_from_inside(locked_in: Worker) -> None:
+def test_a_locked_down_process_cannot_run_another_program(locked_in: Worker) -> None:
     assert told(locked_in, f"become {sys.executable}").startswith("refused")
 
 
 @linux
-def test_a_limit_cannot_be_lifted_again(locked_in: Worker) -> None:
+def test_a_locked_down_process_cannot_lift_a_limit(locked_in: Worker) -> None:
     assert told(locked_in, "lift a limit").startswith("refused")
 
 
-def test_the_products_variables_are_not_to_be_seen(locked_in: Worker) -> None:
+def test_a_worker_does_not_see_the_products_environment_variables(locked_in: Worker) -> None:
     seen = told(locked_in, "show variables")
 
     assert "postgresql" not in seen
@@ -100,7 +100,7 @@ def test_the_products_variables_are_not_to_be_seen(locked_in: Worker) -> None:
     assert "HOME" in free("show variables") or "PATH" in free("show variables")
 
 
-def test_the_products_files_and_sockets_are_not_handed_on(tmp_path: Path) -> None:
+def test_a_worker_does_not_inherit_files_or_sockets(tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
         worker = Worker(BURGLAR, 256 * MIB, 60)
@@ -111,21 +111,21 @@ def test_the_products_files_and_sockets_are_not_handed_on(tmp_path: Path) -> Non
 
 
 @linux
-def test_endless_work_ends_with_the_processors_time() -> None:
+def test_an_endless_loop_ends_at_the_cpu_limit() -> None:
     worker = Worker(BURGLAR, 256 * MIB, 1)
-    with pytest.raises(WorkerLostError, match="used more than 1 seconds of the processor"):
+    with pytest.raises(WorkerLostError, match="used more than 1 seconds of CPU time"):
         told(worker, "spin")
     worker.close()
 
 
 @linux
-def test_a_current_kernel_grants_these() -> None:
+def test_a_current_kernel_grants_the_main_protections() -> None:
     worker = Worker(BURGLAR, 256 * MIB, 60)
     worker.close()
 
     granted = {"no-new-privileges", "no-capabilities", "not-dumpable", "memory-limit", "rlimits", "seccomp"}
     assert granted <= set(worker.in_force)
-    assert worker.refused == ATTEMPTS
+    assert worker.refused == ESCAPE_ATTEMPTS
 
 
 ALONE = """
@@ -148,8 +148,8 @@ def alone(*words: str) -> set[str]:
 
 
 @linux
-def test_each_protection_holds_by_itself() -> None:
-    assert alone("no-new-privileges", "seccomp") == set(ATTEMPTS)
+def test_each_protection_works_by_itself() -> None:
+    assert alone("no-new-privileges", "seccomp") == set(ESCAPE_ATTEMPTS)
     assert alone("no-new-privileges", "landlock") >= {"reading-files", "writing-files"}
     assert alone("user-namespace", "empty-root") >= {"writing-files"}
 
@@ -157,8 +157,8 @@ def test_each_protection_holds_by_itself() -> None:
 PORTABLE = """
 import sys
 sys.platform = "darwin"
-from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
-protections = lock_in(256 * 1024 * 1024, 60)
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
+protections = lock_down(256 * 1024 * 1024, 60)
 print(*protections.in_force, "|", *protections.refused)
 """
 
@@ -171,7 +171,7 @@ def test_the_portable_part_alone_refuses_files_and_sockets() -> None:
     assert {"reading-files", "writing-files", "network"} <= set(refused.split())
 
 
-def test_what_the_kernel_refuses_is_left_out_and_the_rest_goes_on() -> None:
+def test_a_step_that_the_kernel_refuses_does_not_stop_the_others() -> None:
     program = PORTABLE.replace('"darwin"', '"linux"').replace(
         "protections =",
         """

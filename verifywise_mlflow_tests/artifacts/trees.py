@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from verifywise_mlflow.artifacts.source import ArtifactUnreadable
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.connector.models import RemoteFile
 
 
@@ -26,7 +26,7 @@ class LocalTree:
         try:
             entries = list(directory.iterdir())
         except OSError as error:
-            raise ArtifactUnreadable(error.strerror or "unreadable") from error
+            raise ArtifactReadError(error.strerror or "unreadable") from error
         return [
             RemoteFile(
                 entry.relative_to(self.folder).as_posix(),
@@ -43,7 +43,7 @@ class LocalTree:
             with (self.folder / path).open("rb") as stream:
                 yield iter(lambda: stream.read(min(7, max_bytes - stream.tell())), b"")
         except OSError as error:
-            raise ArtifactUnreadable(error.strerror or "unreadable") from error
+            raise ArtifactReadError(error.strerror or "unreadable") from error
 
 
 class HostileTree:
@@ -55,7 +55,7 @@ class HostileTree:
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         if path not in self.listings:
-            raise ArtifactUnreadable("500 Internal Server Error")
+            raise ArtifactReadError("500 Internal Server Error")
         return self.listings[path]
 
     @contextmanager

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from verifywise_mlflow.audit.chain import Link, linked
-from verifywise_mlflow.audit.checkpoint import sign
+from verifywise_mlflow.audit.chain import ChainLink, make_link
+from verifywise_mlflow.audit.checkpoint import sign_checkpoint
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow.audit.verification import Placed
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-KEY = SigningKey.new()
+KEY = SigningKey.generate()
 
 
-def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[Link]:
+def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
     """A chain of entries that differ by what they tell."""
-    links: list[Link] = []
+    links: list[ChainLink] = []
     for reason in reasons:
-        links.append(linked({"tenant_id": tenant_id, "kind": "x", "reason": reason}, links[-1] if links else None))
+        links.append(make_link({"tenant_id": tenant_id, "kind": "x", "reason": reason}, links[-1] if links else None))
     return links
 
 
-def chain_of(length: int) -> list[Link]:
+def chain_of(length: int) -> list[ChainLink]:
     """A chain of so many entries."""
     return chain([f"reason {number}" for number in range(1, length + 1)])
 
 
-def signed(link: Link, key: SigningKey = KEY, tenant_id: str = "acme") -> Placed:
+def signed(link: ChainLink, key: SigningKey = KEY, tenant_id: str = "acme") -> AnchoredCheckpoint:
     """A checkpoint beside an entry."""
-    return Placed(link.sequence, sign(tenant_id, link, key, NOW))
+    return AnchoredCheckpoint(link.sequence, sign_checkpoint(tenant_id, link, key, NOW))
 
 
-def renumbered(links: Sequence[Link]) -> list[Link]:
+def renumbered(links: Sequence[ChainLink]) -> list[ChainLink]:
     """The same texts and hashes, each at the place where it now stands."""
-    return [Link(place, link.text, link.hash) for place, link in enumerate(links, 1)]
+    return [ChainLink(place, link.text, link.hash) for place, link in enumerate(links, 1)]

@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head
 from verifywise_mlflow_tests.audit.chains import KEY
 from verifywise_mlflow_tests.documentation import ROOT, read_page
-from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
+from verifywise_mlflow_tests.persistence.trail_entries import append, entry
 
 GUIDE = read_page("how-to/verify-audit-trail.md")
 REFERENCE = read_page("reference/audit-trail.md")
@@ -66,7 +66,7 @@ def test_the_reference_names_each_kind_of_entry_and_of_damage() -> None:
     assert [kind for kind in DamageKind.__args__ if f"`{kind}`" not in REFERENCE] == []  # type: ignore[attr-defined]
 
 
-def test_a_trail_cut_off_with_its_checkpoints_is_shown_by_one_kept_elsewhere(filled: Store) -> None:
+def test_an_external_checkpoint_reveals_a_truncated_trail(filled: Store) -> None:
     Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
     with filled.begin("acme") as session:
         for table in ("audit_trail", "audit_checkpoints"):
@@ -82,13 +82,13 @@ def test_a_trail_cut_off_with_its_checkpoints_is_shown_by_one_kept_elsewhere(fil
     assert "DAMAGED (truncation)" in run("verify", "acme", "--checkpoint", "kept.jsonl").stdout
 
 
-def test_without_a_public_key_the_report_says_that_signatures_were_not_judged(filled: Store) -> None:
+def test_without_a_public_key_the_report_says_that_signatures_were_not_verified(filled: Store) -> None:
     assert "NOT judged" in run("verify", "acme").stdout
     Path("public.pem").write_text(KEY.public.pem())
     assert "their signatures were verified" in run("verify", "acme", "--public-key", "public.pem").stdout
 
 
-def test_entries_are_listed_as_they_were_told_and_can_be_chosen(filled: Store) -> None:
+def test_entries_are_listed_verbatim_and_can_be_filtered(filled: Store) -> None:
     shown = run("show", "acme")
     assert shown.stdout.count("[red]why") == 8, "no text of a server is taken for a colour"
 
@@ -98,7 +98,7 @@ def test_entries_are_listed_as_they_were_told_and_can_be_chosen(filled: Store) -
     assert json.loads(run("show", "acme", "--since", "2026-01-02T03:04:13Z", "--json").stdout)["entries"] == []
 
 
-def test_no_name_or_reason_moves_the_terminal_or_the_eye(filled: Store) -> None:
+def test_names_and_reasons_are_escaped_for_the_terminal(filled: Store) -> None:
     hostile = "\x1b[31mred\x07\u202egnp\n9 | forged"
     append(filled, replace(entry(9, hostile), object_kind="model version", object_name=hostile))
 
@@ -108,11 +108,11 @@ def test_no_name_or_reason_moves_the_terminal_or_the_eye(filled: Store) -> None:
     assert not any(line.startswith("9 | forged") for line in shown.splitlines())
 
 
-def test_no_error_moves_the_terminal(filled: Store) -> None:
+def test_errors_are_escaped_for_the_terminal(filled: Store) -> None:
     assert "\x1b" not in run("verify", "acme", "--public-key", "\x1b[2Jabsent").stderr
 
 
-def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
+def test_a_forged_checkpoint_cannot_color_its_verdict(filled: Store) -> None:
     claim = {
         "format": CHECKPOINT_FORMAT,
         "tenant_id": "acme",
@@ -128,7 +128,7 @@ def test_a_forged_checkpoint_cannot_colour_its_verdict(filled: Store) -> None:
 
 
 @pytest.mark.parametrize("damaged", ["{}", "[]", '"x"', '{"occurred_at": "never", "kind": 5}'])
-def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> None:
+def test_a_damaged_entry_is_reported_in_a_sentence(filled: Store, damaged: str) -> None:
     with filled.begin("acme") as session:
         session.execute(text("ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER append_only"))
         session.execute(
@@ -143,7 +143,7 @@ def test_a_damaged_entry_is_told_in_a_sentence(filled: Store, damaged: str) -> N
     assert "DAMAGED (edit): entry 5" in run("verify", "acme").stdout
 
 
-def test_two_checkpoints_of_the_same_second_are_one(filled: Store) -> None:
+def test_two_checkpoints_of_the_same_second_are_stored_once(filled: Store) -> None:
     now = datetime(2026, 3, 3, tzinfo=UTC)
     for _ in range(2):
         with filled.begin("acme") as session:
@@ -152,7 +152,7 @@ def test_two_checkpoints_of_the_same_second_are_one(filled: Store) -> None:
         assert len(list(audit_log.checkpoints(session))) == 1
 
 
-def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("new-key", "signing.pem")
     path = Path("signing.pem").absolute()
     Path("public.pem").write_text(made.stdout)
@@ -181,13 +181,15 @@ def test_a_new_key_is_its_owners_alone_and_never_replaces_one(filled: Store, mon
         (["export", "acme", "--output", "/dev/full"], 1, "cannot be written: No space left"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(filled: Store, arguments: list[str], code: int, reason: str) -> None:
+def test_an_invalid_argument_is_reported_in_a_sentence(
+    filled: Store, arguments: list[str], code: int, reason: str
+) -> None:
     done = run(*arguments)
 
     assert (done.exit_code, reason in done.stderr) == (code, True), done.output
 
 
-def test_signing_without_a_key_says_which_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_without_a_key_names_the_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SIGNING_KEY_VARIABLE)
     done = run("checkpoint", "acme")
     assert (done.exit_code, SIGNING_KEY_VARIABLE in done.stderr) == (2, True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.audit.chain import Link
-from verifywise_mlflow.audit.export import lines
+from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, signed
 
@@ -51,7 +51,7 @@ def export(tmp_path: Path) -> Export:
     return Export(tmp_path)
 
 
-def test_the_script_can_be_read_in_a_minute_and_knows_nothing_of_us() -> None:
+def test_the_script_is_short_and_imports_nothing_of_the_product() -> None:
     source = SCRIPT.read_text()
     imported = {
         name.split(".")[0]
@@ -69,20 +69,20 @@ def test_the_script_can_be_read_in_a_minute_and_knows_nothing_of_us() -> None:
     assert imported == {"argparse", "hashlib", "json", "pathlib", "sys", "cryptography"}
 
 
-def test_a_whole_export_is_found_whole_whatever_its_entries_tell(export: Export) -> None:
+def test_an_intact_export_is_accepted_for_any_content(export: Export) -> None:
     links = chain(HOSTILE)
     export.give("--public-key", KEY.public.pem())
-    export.give("--checkpoint", signed(links[3]).checkpoint.as_line() + "\n")
+    export.give("--checkpoint", signed(links[3]).checkpoint.to_json_line() + "\n")
 
-    code, said = export.verified(list(lines(links, [signed(links[1]), signed(links[-1])])))
+    code, said = export.verified(list(export_lines(links, [signed(links[1]), signed(links[-1])])))
 
     assert (code, f"6 entries in one unbroken chain that ends with {links[-1].hash}" in said) == (0, True), said
     assert "3 checkpoints agree, the last at entry 6; signatures judged" in said
 
 
-def test_without_cryptography_the_chain_is_judged_and_the_signatures_are_said_not_to_be(export: Export) -> None:
+def test_without_cryptography_the_chain_is_verified_but_not_the_signatures(export: Export) -> None:
     links = chain_of(3)
-    written = list(lines(links, [signed(links[1])]))
+    written = list(export_lines(links, [signed(links[1])]))
 
     code, said = export.verified(written, isolated=True)
     assert (code, "signatures NOT judged" in said) == (0, True)
@@ -92,8 +92,8 @@ def test_without_cryptography_the_chain_is_judged_and_the_signatures_are_said_no
     assert (code, "cryptography" in said) == (2, True)
 
 
-def damaged(links: list[Link], what: str) -> list[str]:
-    written = list(lines(links, [signed(links[3])]))
+def damaged(links: list[ChainLink], what: str) -> list[str]:
+    written = list(export_lines(links, [signed(links[3])]))
     match what:
         case "edit":
             written[1] = written[1].replace("reason 2", "reason 9")
@@ -106,7 +106,7 @@ def damaged(links: list[Link], what: str) -> list[str]:
         case "truncation before a checkpoint":
             del written[3]
         case "a checkpoint of a stranger":
-            written[4] = signed(links[3], SigningKey.new()).checkpoint.as_line()
+            written[4] = signed(links[3], SigningKey.generate()).checkpoint.to_json_line()
         case "another tenant's":
             written[1] = chain_of(2)[1].text.replace("acme", "globex")
         case "half a line":
@@ -127,7 +127,7 @@ def damaged(links: list[Link], what: str) -> list[str]:
         ("half a line", 6),
     ],
 )
-def test_the_first_line_that_does_not_fit_is_told(export: Export, what: str, line: int) -> None:
+def test_the_first_invalid_line_is_reported(export: Export, what: str, line: int) -> None:
     export.give("--public-key", KEY.public.pem())
 
     code, said = export.verified(damaged(chain_of(5), what))
@@ -145,26 +145,26 @@ def test_the_first_line_that_does_not_fit_is_told(export: Export, what: str, lin
         ("{", "it is not JSON"),
     ],
 )
-def test_a_line_that_is_none_of_ours_is_told_in_a_sentence(export: Export, line: str, reason: str) -> None:
+def test_a_foreign_line_is_reported_in_a_sentence(export: Export, line: str, reason: str) -> None:
     code, said = export.verified([chain_of(1)[0].text, line])
 
     assert (code, said) == (1, f"DAMAGED at line 2: {reason}\n")
 
 
-def test_keys_that_do_not_fit_are_told_in_sentences(export: Export) -> None:
+def test_wrong_keys_are_reported_in_a_sentence(export: Export) -> None:
     export.give("--public-key", KEY.public.pem())
     links = chain_of(2)
-    of_a_stranger = signed(links[1], SigningKey.new())
-    told = json.loads(signed(links[1]).checkpoint.as_line()) | {"signature": "00" * 64}
+    of_a_stranger = signed(links[1], SigningKey.generate())
+    told = json.loads(signed(links[1]).checkpoint.to_json_line()) | {"signature": "00" * 64}
 
-    unknown = export.verified(list(lines(links, [of_a_stranger])))
+    unknown = export.verified(list(export_lines(links, [of_a_stranger])))
     wrong = export.verified([*(link.text for link in links), json.dumps(told)])
 
     assert (unknown[0], "which is none of those given" in unknown[1]) == (1, True), unknown
     assert wrong == (1, "DAMAGED at line 3: its signature is not of the key that it names\n")
 
 
-def test_an_export_without_one_entry_is_no_whole_trail(export: Export) -> None:
+def test_an_empty_export_is_damaged(export: Export) -> None:
     code, said = export.verified([])
 
     assert (code, "there is not one entry" in said) == (1, True), said
@@ -173,20 +173,20 @@ def test_an_export_without_one_entry_is_no_whole_trail(export: Export) -> None:
 @pytest.mark.parametrize(
     "forge", [lambda links: links[:3], lambda _: chain(["reason 1", "another", "reason 3", "reason 4"])]
 )
-def test_a_checkpoint_that_was_kept_elsewhere_shows_what_the_export_hides(
-    export: Export, forge: Callable[[list[Link]], list[Link]]
+def test_an_external_checkpoint_reveals_tampering_with_the_export(
+    export: Export, forge: Callable[[list[ChainLink]], list[ChainLink]]
 ) -> None:
     links = chain_of(4)
-    export.give("--checkpoint", signed(links[3]).checkpoint.as_line())
+    export.give("--checkpoint", signed(links[3]).checkpoint.to_json_line())
 
-    code, said = export.verified(list(lines(forge(links), [])))
+    code, said = export.verified(list(export_lines(forge(links), [])))
 
     assert (code, "DAMAGED" in said) == (1, True), said
 
 
-def test_each_line_of_an_entry_is_the_text_that_was_hashed() -> None:
+def test_each_exported_entry_is_the_text_that_was_hashed() -> None:
     links = chain(HOSTILE)
-    written = list(lines(links, [signed(links[0]), signed(links[-1])]))
+    written = list(export_lines(links, [signed(links[0]), signed(links[-1])]))
 
     assert [line for line in written if "checkpoint" not in json.loads(line)] == [link.text for link in links]
     assert [line.count("\n") for line in written] == [0] * len(written)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from verifywise_mlflow.audit.checkpoint import claim_of, signed_claim
-from verifywise_mlflow.audit.keys import PublicKey, SigningKey, UnusableKeyError
+from verifywise_mlflow.audit.checkpoint import parse_claim, verify_claim
+from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
 from verifywise_mlflow_tests.audit.chains import KEY, chain_of, signed
 
 RSA = generate_private_key(65_537, 2_048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -25,17 +25,17 @@ LOCKED = load_pem_private_key(KEY.pem(), None).private_bytes(
 )
 
 
-def test_a_key_survives_being_written_and_verifies_what_it_signed() -> None:
+def test_a_key_round_trips_through_pem() -> None:
     again = SigningKey.from_pem(KEY.pem())
     public = PublicKey.from_pem(again.public.pem().encode())
 
     checkpoint = signed(chain_of(1)[0], again).checkpoint
 
-    assert signed_claim(checkpoint, [public]) == claim_of(checkpoint)
-    assert claim_of(checkpoint).key_id == public.key_id == KEY.key_id
+    assert verify_claim(checkpoint, [public]) == parse_claim(checkpoint)
+    assert parse_claim(checkpoint).key_id == public.key_id == KEY.key_id
 
 
-def test_a_keys_id_is_the_hash_that_openssl_gives() -> None:
+def test_a_key_id_equals_the_hash_by_openssl() -> None:
     der = subprocess.run(
         ["openssl", "pkey", "-pubin", "-outform", "DER"],
         input=KEY.public.pem().encode(),
@@ -52,14 +52,14 @@ def test_a_keys_id_is_the_hash_that_openssl_gives() -> None:
         (b"", "not a private key in PEM"),
         (KEY.public.pem().encode(), "not a private key in PEM"),
         (LOCKED, "without a password"),
-        (RSA, "another kind than Ed25519"),
+        (RSA, "a kind other than Ed25519"),
     ],
 )
-def test_what_cannot_sign_is_refused(pem: bytes, reason: str) -> None:
-    with pytest.raises(UnusableKeyError, match=reason):
+def test_an_unusable_signing_key_is_rejected(pem: bytes, reason: str) -> None:
+    with pytest.raises(InvalidKeyError, match=reason):
         SigningKey.from_pem(pem)
 
 
-def test_a_private_key_is_no_public_one() -> None:
-    with pytest.raises(UnusableKeyError, match="not a public key"):
+def test_a_private_key_is_rejected_as_public_key() -> None:
+    with pytest.raises(InvalidKeyError, match="not a public key"):
         PublicKey.from_pem(KEY.pem())

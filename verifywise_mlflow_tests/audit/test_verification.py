@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifywise_mlflow.audit.chain import Link, entry_hash, linked
+from verifywise_mlflow.audit.chain import ChainLink, entry_hash, make_link
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 from verifywise_mlflow.audit.tampering import Damage, DamageKind
-from verifywise_mlflow.audit.verification import Placed, verify
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint, verify_chain
 from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, renumbered, signed
 
 CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(chain)
@@ -24,25 +24,27 @@ QUICKLY = settings(max_examples=60, deadline=None)
 
 
 def damage(
-    links: Sequence[Link],
-    stored: Sequence[Placed] = (),
+    links: Sequence[ChainLink],
+    stored: Sequence[AnchoredCheckpoint] = (),
     kept_elsewhere: Sequence[Checkpoint] = (),
     keys: Sequence[PublicKey] = (),
 ) -> tuple[DamageKind, int] | None:
-    found: Damage | None = verify("acme", links, stored, kept_elsewhere, keys).damage
+    found: Damage | None = verify_chain("acme", links, stored, kept_elsewhere, keys).damage
     return (found.kind, found.sequence) if found else None
 
 
-def rewritten(link: Link, **told: object) -> Link:
+def rewritten(link: ChainLink, **told: object) -> ChainLink:
     """An entry that tells something else, with a hash that is right for it."""
     text = json.dumps({**json.loads(link.text), **told}, sort_keys=True, separators=(",", ":"))
-    return Link(link.sequence, text, entry_hash(text))
+    return ChainLink(link.sequence, text, entry_hash(text))
 
 
 @QUICKLY
 @given(CHAINS)
-def test_a_chain_that_nobody_touched_is_whole(links: list[Link]) -> None:
-    report = verify("acme", links, [signed(links[0]), signed(links[-1])], [signed(links[1]).checkpoint], [KEY.public])
+def test_an_unmodified_chain_is_intact(links: list[ChainLink]) -> None:
+    report = verify_chain(
+        "acme", links, [signed(links[0]), signed(links[-1])], [signed(links[1]).checkpoint], [KEY.public]
+    )
 
     assert (report.damage, report.entries, report.head) == (None, len(links), links[-1].hash)
     assert (report.checkpoints, report.vouched, report.signatures_judged) == (3, len(links), True)
@@ -50,7 +52,7 @@ def test_a_chain_that_nobody_touched_is_whole(links: list[Link]) -> None:
 
 @QUICKLY
 @given(CHAINS, st.data())
-def test_an_edit_is_found(links: list[Link], data: st.DataObject) -> None:
+def test_an_edit_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
     place = data.draw(st.integers(1, len(links)))
     link = links[place - 1]
     position = data.draw(st.integers(0, len(link.text) - 1))
@@ -63,7 +65,9 @@ def test_an_edit_is_found(links: list[Link], data: st.DataObject) -> None:
 
 @QUICKLY
 @given(CHAINS, st.data())
-def test_an_edit_with_a_hash_made_to_fit_is_found_by_what_follows(links: list[Link], data: st.DataObject) -> None:
+def test_an_edit_with_a_recomputed_hash_is_detected_by_the_next_entry(
+    links: list[ChainLink], data: st.DataObject
+) -> None:
     place = data.draw(st.integers(1, len(links) - 1))
     name, value = data.draw(
         st.sampled_from(
@@ -79,7 +83,7 @@ def test_an_edit_with_a_hash_made_to_fit_is_found_by_what_follows(links: list[Li
 
 @QUICKLY
 @given(CHAINS, st.data(), st.booleans())
-def test_a_deletion_is_found(links: list[Link], data: st.DataObject, closed: bool) -> None:
+def test_a_deletion_is_detected(links: list[ChainLink], data: st.DataObject, closed: bool) -> None:
     first = data.draw(st.integers(1, len(links) - 1))
     last = data.draw(st.integers(first, len(links) - 1))
 
@@ -90,7 +94,7 @@ def test_a_deletion_is_found(links: list[Link], data: st.DataObject, closed: boo
 
 @QUICKLY
 @given(CHAINS, st.data())
-def test_a_swap_is_found(links: list[Link], data: st.DataObject) -> None:
+def test_a_swap_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
     one = data.draw(st.integers(1, len(links) - 1))
     other = data.draw(st.integers(one + 1, len(links)))
 
@@ -101,9 +105,9 @@ def test_a_swap_is_found(links: list[Link], data: st.DataObject) -> None:
 
 @QUICKLY
 @given(CHAINS, st.data(), st.booleans())
-def test_an_insertion_is_found(links: list[Link], data: st.DataObject, fits: bool) -> None:
+def test_an_insertion_is_detected(links: list[ChainLink], data: st.DataObject, fits: bool) -> None:
     place = data.draw(st.integers(2, len(links)))
-    forged = linked({"tenant_id": "acme", "kind": "x", "reason": "never was"}, links[place - 2])
+    forged = make_link({"tenant_id": "acme", "kind": "x", "reason": "never was"}, links[place - 2])
     if not fits:
         forged = rewritten(forged, previous_hash="0" * 64)
 
@@ -114,7 +118,7 @@ def test_an_insertion_is_found(links: list[Link], data: st.DataObject, fits: boo
 
 @QUICKLY
 @given(CHAINS, st.data())
-def test_an_entry_written_twice_is_found(links: list[Link], data: st.DataObject) -> None:
+def test_a_duplicate_entry_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
     source = data.draw(st.integers(1, len(links)))
     place = data.draw(st.integers(source + 1, len(links) + 1))
 
@@ -125,7 +129,7 @@ def test_an_entry_written_twice_is_found(links: list[Link], data: st.DataObject)
 
 @QUICKLY
 @given(CHAINS, st.data(), st.booleans())
-def test_a_truncation_is_found_by_a_checkpoint(links: list[Link], data: st.DataObject, elsewhere: bool) -> None:
+def test_a_truncation_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject, elsewhere: bool) -> None:
     left = data.draw(st.integers(0, len(links) - 1))
     checkpoint = signed(links[-1])
     stored, kept = ([], [checkpoint.checkpoint]) if elsewhere else ([checkpoint], [])
@@ -136,12 +140,12 @@ def test_a_truncation_is_found_by_a_checkpoint(links: list[Link], data: st.DataO
 
 @QUICKLY
 @given(CHAINS, st.data())
-def test_a_chain_written_anew_is_found_by_a_checkpoint(links: list[Link], data: st.DataObject) -> None:
+def test_a_rebuilt_chain_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject) -> None:
     place = data.draw(st.integers(1, len(links)))
     anew = links[: place - 1]
     for link in links[place - 1 :]:
         told = {**json.loads(link.text), "reason": "another"}
-        anew.append(linked(told, anew[-1] if anew else None))
+        anew.append(make_link(told, anew[-1] if anew else None))
     if anew[-1] == links[-1]:
         return
 
@@ -149,7 +153,7 @@ def test_a_chain_written_anew_is_found_by_a_checkpoint(links: list[Link], data: 
     assert damage(anew, [signed(links[-1])], (), [KEY.public]) == ("rewrite", len(links))
 
 
-def test_an_edited_entry_that_was_signed_is_named_although_it_is_the_last_or_its_neighbour_was_made_to_fit() -> None:
+def test_an_edit_of_a_signed_entry_is_attributed_to_that_entry() -> None:
     links = chain_of(4)
     checkpoint = signed(links[1])
     edited = [links[0], rewritten(links[1], reason="none"), *links[2:]]
@@ -160,62 +164,65 @@ def test_an_edited_entry_that_was_signed_is_named_although_it_is_the_last_or_its
     assert damage(relinked, [checkpoint], (), [KEY.public]) == ("edit", 3)
 
 
-def test_a_tenant_that_must_have_a_trail_and_has_none_lost_it() -> None:
-    assert verify("acme", [], [], is_expected=True).damage == Damage(
-        "truncation", 1, "there is not one entry, though there must have been some"
+def test_an_expected_but_empty_trail_is_truncated() -> None:
+    assert verify_chain("acme", [], [], is_expected=True).damage == Damage(
+        "truncation", 1, "the chain has no entries, but entries must have been written"
     )
-    assert verify("acme", [], []).damage is None
+    assert verify_chain("acme", [], []).damage is None
 
 
 @pytest.mark.parametrize(
     ("forge", "sentence"),
     [
-        (lambda link: Placed(2, replace(signed(link).checkpoint, signature="00" * 64)), "not of the key that it names"),
         (
-            lambda link: Placed(2, replace(signed(link).checkpoint, signature="nonsense")),
-            "not of the key that it names",
+            lambda link: AnchoredCheckpoint(2, replace(signed(link).checkpoint, signature="00" * 64)),
+            "not made by the key that it names",
         ),
-        (lambda _: Placed(2, Checkpoint("[]", "")), "not an object in JSON"),
-        (lambda _: Placed(2, Checkpoint("{", "")), "it is not JSON"),
-        (lambda _: Placed(2, Checkpoint("{}", "")), "not a statement about a chain"),
-        (lambda link: signed(link, tenant_id="globex"), "speaks of entry 2 of 'globex'"),
-        (lambda link: Placed(1, signed(link).checkpoint), "speaks of entry 2 of 'acme'"),
+        (
+            lambda link: AnchoredCheckpoint(2, replace(signed(link).checkpoint, signature="nonsense")),
+            "not made by the key that it names",
+        ),
+        (lambda _: AnchoredCheckpoint(2, Checkpoint("[]", "")), "not an object in JSON"),
+        (lambda _: AnchoredCheckpoint(2, Checkpoint("{", "")), "it is not JSON"),
+        (lambda _: AnchoredCheckpoint(2, Checkpoint("{}", "")), "not a statement about a chain"),
+        (lambda link: signed(link, tenant_id="globex"), "signs entry 2 of 'globex'"),
+        (lambda link: AnchoredCheckpoint(1, signed(link).checkpoint), "signs entry 2 of 'acme'"),
     ],
 )
-def test_a_forged_checkpoint_is_no_proof(forge: object, sentence: str) -> None:
+def test_a_forged_checkpoint_is_detected(forge: object, sentence: str) -> None:
     assert callable(forge)
     links = chain_of(3)
 
-    found = verify("acme", links, [forge(links[1])], keys=[KEY.public]).damage
+    found = verify_chain("acme", links, [forge(links[1])], keys=[KEY.public]).damage
 
     assert found is not None
     assert found.kind == "forged checkpoint"
     assert sentence in found.sentence
 
 
-def test_a_checkpoint_of_a_key_that_was_not_given_is_no_proof_and_is_not_called_forged() -> None:
+def test_a_checkpoint_of_an_unknown_key_is_not_reported_as_forged() -> None:
     links = chain_of(3)
 
-    found = verify("acme", links, [signed(links[1], SigningKey.new())], keys=[KEY.public]).damage
+    found = verify_chain("acme", links, [signed(links[1], SigningKey.generate())], keys=[KEY.public]).damage
 
     assert found is not None
     assert (found.kind, found.sequence) == ("unknown key", 2)
-    assert "which is none of those given: after a change of keys give both" in found.sentence
+    assert "which was not supplied: after a key rotation, supply the old and the new key" in found.sentence
 
 
-def test_without_a_public_key_checkpoints_are_compared_and_the_report_says_that_nobody_judged_them() -> None:
+def test_without_a_public_key_checkpoints_are_compared_but_not_verified() -> None:
     links = chain_of(3)
 
-    report = verify("acme", links, [signed(links[1], SigningKey.new())])
+    report = verify_chain("acme", links, [signed(links[1], SigningKey.generate())])
 
     assert (report.damage, report.checkpoints, report.signatures_judged) == (None, 1, False)
-    assert damage(links[:1], [signed(links[1], SigningKey.new())]) == ("truncation", 2)
+    assert damage(links[:1], [signed(links[1], SigningKey.generate())]) == ("truncation", 2)
 
 
-def test_only_what_fits_is_counted_as_whole() -> None:
+def test_only_valid_entries_are_counted() -> None:
     links = chain_of(5)
     del links[3]
 
-    report = verify("acme", links, [])
+    report = verify_chain("acme", links, [])
 
     assert (report.entries, report.head) == (3, links[2].hash)

@@ -17,8 +17,8 @@ from mlflow import MlflowClient
 import verifywise_mlflow
 from verifywise_mlflow.defs.assets.asset_metadata import SOURCE_URL
 from verifywise_mlflow.demo.dagster_instance import instance_environment
-from verifywise_mlflow.demo.run import let_in
-from verifywise_mlflow.demo.seeding import TENANTS, fill_registries
+from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
+from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.demo.wait_for_syncs import wait_for_syncs
@@ -61,7 +61,7 @@ class Playground:
 def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
     """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor asks for."""
     home.mkdir(parents=True, exist_ok=True)
-    fill_registries(mlflow_uri, home, tell=lambda _: None)
+    seed_registries(mlflow_uri, home, tell=lambda _: None)
     _add_hostile(mlflow_uri, TENANTS[0])
     described = {
         tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": tenant} for tenant in TENANTS
@@ -69,14 +69,14 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
     tenants_file = home / "tenants.yaml"
     tenants_file.write_text(yaml.safe_dump({"tenants": described}))
     with ExitStack() as stack:
-        postgres = stack.enter_context(temporary_postgres(databases=("verifywise", "dagster")))
-        login, began = let_in(postgres), time.time()
+        postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
+        login, began = grant_pipeline_role(postgres), time.time()
         environment = instance_environment(postgres, login, tenants_file) | {
             SOURCE_URL: CODE,
             "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
         }
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
-        outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, tell=lambda _: None, check=lambda: None)
+        outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, report_progress=lambda _: None, check=lambda: None)
         assert [outcome.failure for outcome in outcomes] == [None] * len(TENANTS)
         yield Playground(dagster, TENANTS, tenants_file, environment, home)
 

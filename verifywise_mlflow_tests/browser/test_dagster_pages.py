@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from playwright.sync_api import Page
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.demo.seeding import TENANTS
+from verifywise_mlflow.demo.registry_seeding import TENANTS
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.browser import chromium
@@ -169,7 +169,7 @@ def test_an_asset_tells_what_it_holds_who_owns_it_and_where_its_code_is(page: Pa
 
     reader.sees("Every version of every model in any status", "How to read it")
     reader.sees("model_governance", "data-platform", "MLflow", "Postgres", "stage: model_versions")
-    reader.sees("verifywise.model_versions", "Whose it is: the name in tenants.yaml.", "Source code")
+    reader.sees("verifywise_mlflow.model_versions", "Whose it is: the name in tenants.yaml.", "Source code")
     assert page.locator(f'a[href^="{CODE}/pipeline/stages/model_versions.py#L"]').count() == 1
 
 
@@ -203,7 +203,7 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
     reader.open_tab("Partitions")
     reader.sees("Failed (1)")
     reader.choose("initech")
-    reader.sees("not gone through in time: registered_models, ", "Its last sync ended at ")
+    reader.sees("stale stages: registered_models, ", "Its last sync ended at ")
     assert reader.clicks == 6
     chromium.shoot(page, "late", pictures)
     assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant stale raised"]

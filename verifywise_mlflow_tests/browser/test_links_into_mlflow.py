@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from verifywise_mlflow.defs.assets.asset_metadata import models_page
+from verifywise_mlflow.defs.assets.asset_metadata import models_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page
+from verifywise_mlflow.tenants.version_page import version_page_url
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.registry import Registry
 
@@ -34,7 +34,7 @@ def test_a_version_has_its_own_page_whatever_its_model_is_called(
     for description in ("the first", "the second"):
         registry.version(name, description=description)
 
-    page.goto(version_page(tenant, name, 1))
+    page.goto(version_page_url(tenant, name, 1))
 
     chromium.wait_for(page, name, "Version 1", "the first")
     assert page.locator('img[src="x"]').count() == 0
@@ -44,6 +44,6 @@ def test_a_version_has_its_own_page_whatever_its_model_is_called(
 def test_the_models_of_a_tenant_are_those_of_its_workspace(page: Page, tenant: Tenant, registry: Registry) -> None:
     registry.version("of-this-workspace")
 
-    page.goto(models_page(tenant))
+    page.goto(models_page_url(tenant))
 
     chromium.wait_for(page, "Registered Models", "of-this-workspace")

@@ -1,7 +1,7 @@
-"""Whatever MLflow takes comes out of the reader as it went in: names, tags, values, numbers.
+"""Round trip: the reader returns names, tags, values and numbers exactly as MLflow accepted them.
 
-Written through MLflow's own client into a real server, read by the listing and by the point read. What the server
-itself refuses is left out, and counted, so that a test of nothing but refusals fails.
+Written with MLflow's own client into a real server, read by listing and by point read. Values that the server rejects
+are skipped, and counted, so that a test in which all are rejected fails.
 """
 
 from __future__ import annotations
@@ -22,21 +22,28 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from verifywise_mlflow.connector import models
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.persistence.repositories import registry as kept_registry
+from verifywise_mlflow.persistence.repositories import registry as stored_registry
 from verifywise_mlflow.persistence.repositories import tracked_objects
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
-from verifywise_mlflow.persistence.row_mapping import entity
+from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.connector.text_strategies import AcceptanceCount, keys, numbers, texts, values, words
+from verifywise_mlflow_tests.connector.text_strategies import (
+    AcceptanceCount,
+    alias_names,
+    any_text,
+    any_value,
+    metric_values,
+    tag_keys,
+)
 from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.registry import Registry
 
-HEALTHY = 0.5
-"""The least share of what is offered that the server has to take."""
+MIN_ACCEPTED_SHARE = 0.5
+"""Of the written values that the server must accept."""
 
-tags = st.dictionaries(keys, values, max_size=3)
+tags = st.dictionaries(tag_keys, any_value, max_size=3)
 
 
 def examples(number: int) -> settings:
@@ -49,20 +56,22 @@ def reader(tenant: Tenant) -> Iterator[MlflowReader]:
         yield reader
 
 
-def test_models_with_their_tags_and_aliases(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, AcceptanceCount()
+def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
+    client, count = registry.client, AcceptanceCount()
 
     @examples(40)
-    @given(st.dictionaries(texts, st.tuples(values, tags, st.sets(words, max_size=2)), min_size=1, max_size=3))
-    def come_back(offered: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
+    @given(
+        st.dictionaries(any_text, st.tuples(any_value, tags, st.sets(alias_names, max_size=2)), min_size=1, max_size=3)
+    )
+    def assert_round_trip(offered: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
         written: dict[str, RegisteredModel] = {}
         for name, (description, model_tags, aliases) in offered.items():
             create = partial(client.create_registered_model, name, dict(model_tags), description)
-            if tally.offer(create) is None:
+            if count.offer(create) is None:
                 continue
             if aliases:
                 client.create_model_version(name, "s3://bucket/model", await_creation_for=0)
-            taken = {alias: 1 for alias in aliases if _gives_alias(client, name, alias)}
+            taken = {alias: 1 for alias in aliases if _set_alias(client, name, alias)}
             written[name] = RegisteredModel(name, description, dict(model_tags), taken)
 
         listing = reader.registered_models()
@@ -74,49 +83,49 @@ def test_models_with_their_tags_and_aliases(registry: Registry, reader: MlflowRe
             for name in written:
                 client.delete_registered_model(name)
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-def test_versions_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, AcceptanceCount()
+def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
+    client, count = registry.client, AcceptanceCount()
 
     @examples(40)
-    @given(texts, st.lists(st.tuples(values, tags, texts, texts), min_size=1, max_size=3))
-    def come_back(name: str, offered: list[tuple[str, Mapping[str, str], str, str]]) -> None:
+    @given(any_text, st.lists(st.tuples(any_value, tags, any_text, any_text), min_size=1, max_size=3))
+    def assert_round_trip(name: str, offered: list[tuple[str, Mapping[str, str], str, str]]) -> None:
         written: dict[int, tuple[object, ...]] = {}
-        if tally.offer(lambda: client.create_registered_model(name)) is None:
+        if count.offer(lambda: client.create_registered_model(name)) is None:
             return
         for description, version_tags, key, link in offered:
             source = f"s3://bucket/{key}"
             create = partial(client.create_model_version, name, source, None, dict(version_tags), link, description)
-            version = tally.offer(partial(create, await_creation_for=0))
+            version = count.offer(partial(create, await_creation_for=0))
             if version is not None:
                 written[int(version.version)] = (name, description, dict(version_tags), source, link, ())
 
         listing = reader.model_versions()
         try:
             assert listing.is_complete
-            assert {version.version_number: _said(version) for version in listing.rows} == written
-            assert {number: _said(reader.model_version(name, number)) for number in written} == written
+            assert {version.version_number: _comparable_version(version) for version in listing.rows} == written
+            assert {number: _comparable_version(reader.model_version(name, number)) for number in written} == written
         finally:
             client.delete_registered_model(name)
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-def test_experiments_with_their_tags(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, AcceptanceCount()
+def test_experiments_with_tags_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
+    client, count = registry.client, AcceptanceCount()
     used: set[str] = set()
 
     @examples(60)
-    @given(texts, tags)
-    def come_back(name: str, experiment_tags: Mapping[str, str]) -> None:
+    @given(any_text, tags)
+    def assert_round_trip(name: str, experiment_tags: Mapping[str, str]) -> None:
         if name in used:
             return
         used.add(name)
-        experiment_id = tally.offer(lambda: client.create_experiment(name, tags=dict(experiment_tags)))
+        experiment_id = count.offer(lambda: client.create_experiment(name, tags=dict(experiment_tags)))
         if experiment_id is None:
             return
 
@@ -125,23 +134,23 @@ def test_experiments_with_their_tags(registry: Registry, reader: MlflowReader) -
         assert (listed.name, listed.tags) == (name, experiment_tags)
         assert reader.experiment(experiment_id) == listed
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, AcceptanceCount()
+def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
+    client, count = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn")
 
     @examples(60)
     @given(
-        texts,
-        st.dictionaries(keys, values, max_size=3),
-        st.dictionaries(keys, numbers, max_size=3),
+        any_text,
+        st.dictionaries(tag_keys, any_value, max_size=3),
+        st.dictionaries(tag_keys, metric_values, max_size=3),
         tags,
-        st.tuples(texts, texts, values),
+        st.tuples(any_text, any_text, any_value),
     )
-    def come_back(
+    def assert_round_trip(
         name: str,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
@@ -150,7 +159,7 @@ def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> No
     ) -> None:
         # To MLflow, a data set of the same name and digest is the one that it has already.
         dataset = models.DatasetInput(used[0], uuid.uuid4().hex, "s3", used[1], context=used[2])
-        run_id = tally.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
+        run_id = count.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
         if run_id is None:
             return
 
@@ -159,22 +168,28 @@ def test_runs_with_all_they_hold(registry: Registry, reader: MlflowReader) -> No
         assert found.problems == ()
         assert (found.run_name, found.params) == (name, params)
         assert found.tags == {**run_tags, "mlflow.runName": name}
-        assert _comparable(found.metrics) == _comparable(_as_mlflow_keeps(metrics))
+        assert _comparable(found.metrics) == _comparable(_as_mlflow_stores(metrics))
         assert found.datasets == (dataset,)
         assert _comparable_run(reader.run(run_id)) == _comparable_run(found)
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowReader) -> None:
-    client, tally = registry.client, AcceptanceCount()
+def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
+    client, count = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn")
     run_id = client.create_run(experiment_id).info.run_id
 
     @examples(50)
-    @given(words, st.dictionaries(keys, values, max_size=3), tags, texts, st.dictionaries(keys, numbers, max_size=2))
-    def come_back(
+    @given(
+        alias_names,
+        st.dictionaries(tag_keys, any_value, max_size=3),
+        tags,
+        any_text,
+        st.dictionaries(tag_keys, metric_values, max_size=2),
+    )
+    def assert_round_trip(
         name: str,
         params: Mapping[str, str],
         model_tags: Mapping[str, str],
@@ -187,7 +202,7 @@ def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowRead
                 client.log_metric(run_id, key, value, model_id=model.model_id)
             return str(model.model_id)
 
-        model_id = tally.offer(log)
+        model_id = count.offer(log)
         if model_id is None:
             return
 
@@ -197,28 +212,30 @@ def test_logged_models_with_all_they_hold(registry: Registry, reader: MlflowRead
         assert (found.name, found.model_type, found.source_run_id) == (name, model_type, run_id)
         assert (found.params, found.tags) == (params, model_tags)
         # Of a logged model, unlike of a run, MLflow 3.17 hands out 0 for NaN.
-        assert found.metrics == _as_mlflow_keeps({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
+        assert found.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
         assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(found)
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
+def test_a_sync_stores_exactly_what_mlflow_returns(
     registry: Registry, reader: MlflowReader, tenant: Tenant, store: Store
 ) -> None:
-    client, tally = registry.client, AcceptanceCount()
+    client, count = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn 🦊")
     syncs = 0
 
     @examples(8)
     @given(
-        texts,
-        st.tuples(values, tags, st.sets(words, max_size=2)),
-        st.tuples(values, tags, texts),
-        st.tuples(st.dictionaries(keys, values, max_size=3), st.dictionaries(keys, numbers, max_size=3), tags),
+        any_text,
+        st.tuples(any_value, tags, st.sets(alias_names, max_size=2)),
+        st.tuples(any_value, tags, any_text),
+        st.tuples(
+            st.dictionaries(tag_keys, any_value, max_size=3), st.dictionaries(tag_keys, metric_values, max_size=3), tags
+        ),
     )
-    def come_back(
+    def assert_round_trip(
         name: str,
         model: tuple[str, Mapping[str, str], set[str]],
         version: tuple[str, Mapping[str, str], str],
@@ -236,11 +253,11 @@ def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
             create(await_creation_for=0, model_id=logged.model_id)
             return run_id, logged.model_id
 
-        registered = tally.offer(register)
+        registered = count.offer(register)
         if registered is None:
             return
         run_id, model_id = registered
-        aliases = {alias for alias in model[2] if _gives_alias(client, name, alias)}
+        aliases = {alias for alias in model[2] if _set_alias(client, name, alias)}
         try:
             # The syncs are of different tenants, so that none finds what an earlier one has left.
             syncs += 1
@@ -261,37 +278,37 @@ def test_what_a_sync_has_put_into_postgres_is_what_mlflow_shows(
         finally:
             client.delete_registered_model(name)
 
-    come_back()
-    assert tally.accepted_share > HEALTHY
+    assert_round_trip()
+    assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
 class _Kept:
-    """What Postgres holds of a tenant, as entities again."""
+    """A tenant's rows in Postgres, as the connector's models."""
 
     def __init__(self, store: Store, tenant_id: str) -> None:
         self._store, self._tenant_id = store, tenant_id
 
     def model(self, name: str) -> RegisteredModel:
         with self._store.begin(self._tenant_id) as session:
-            row = kept_registry.models_by_name(session, [name])[name]
-        return entity(RegisteredModel, row, name=row["model_name"])
+            row = stored_registry.models_by_name(session, [name])[name]
+        return to_entity(RegisteredModel, row, name=row["model_name"])
 
     def version(self, name: str) -> ModelVersion | None:
         with self._store.begin(self._tenant_id) as session:
-            return kept_registry.version_at(session, name, 1)
+            return stored_registry.version_by_key(session, name, 1)
 
     def run(self, run_id: str) -> TrainingRun:
         with self._store.begin(self._tenant_id) as session:
-            return entity(TrainingRun, tracked_objects.rows_by_id(session, RUNS, [run_id])[run_id])
+            return to_entity(TrainingRun, tracked_objects.rows_by_id(session, RUNS, [run_id])[run_id])
 
     def logged_model(self, model_id: str) -> LoggedModel:
         with self._store.begin(self._tenant_id) as session:
             rows = tracked_objects.rows_by_id(session, LOGGED_MODELS, [model_id])
-        return entity(LoggedModel, rows[model_id])
+        return to_entity(LoggedModel, rows[model_id])
 
 
-def _gives_alias(client: MlflowClient, name: str, alias: str) -> bool:
-    """Give version 1 of the model an alias; say whether MLflow has taken it."""
+def _set_alias(client: MlflowClient, name: str, alias: str) -> bool:
+    """Set an alias on version 1 of the model; return whether MLflow accepted it."""
     taken = AcceptanceCount()
     taken.offer(lambda: client.set_registered_model_alias(name, alias, "1"))
     return taken.accepted == 1
@@ -324,7 +341,7 @@ def _without_times(model: RegisteredModel) -> RegisteredModel:
     )
 
 
-def _said(version: ModelVersion) -> tuple[object, ...]:
+def _comparable_version(version: ModelVersion) -> tuple[object, ...]:
     return (
         version.model_name,
         version.description,
@@ -335,8 +352,8 @@ def _said(version: ModelVersion) -> tuple[object, ...]:
     )
 
 
-def _as_mlflow_keeps(metrics: Mapping[str, float]) -> dict[str, float]:
-    """MLflow has no infinities: it keeps the largest number in their place."""
+def _as_mlflow_stores(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Replace infinities, as MLflow does, by the largest number."""
     largest = sys.float_info.max
     return {key: math.copysign(largest, value) if math.isinf(value) else value for key, value in metrics.items()}
 

@@ -1,7 +1,7 @@
-"""Rows that come and go between two pages of a listing: nothing that was there all along is missed in silence.
+"""Rows that come and go between two pages of a listing: a row that exists throughout is never silently missed.
 
-MLflow's page tokens are plain offsets. The proxy changes the real server after its first page has gone out and before
-the second one is asked for.
+MLflow's page tokens are plain offsets. The proxy changes the real server after its first page was sent and before the
+second page is requested.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[MlflowServer]:
-    """A server of this module's own, whose database is filled directly."""
+    """A server for this module only, whose database is seeded directly."""
     with MlflowServer(
         backend_uri=f"sqlite:///{home}/mlflow.db",
         artifacts=home / "artifacts",
@@ -56,7 +56,7 @@ def proxy(server: MlflowServer) -> Iterator[Proxy]:
 
 @pytest.fixture
 def client(server: MlflowServer, workspace_name: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    """The way past the proxy."""
+    """A client that bypasses the proxy."""
     monkeypatch.setenv("MLFLOW_WORKSPACE", workspace_name)
     client = MlflowClient(server.uri)
     client.create_workspace(workspace_name)
@@ -65,7 +65,7 @@ def client(server: MlflowServer, workspace_name: str, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def workspace_name() -> str:
-    """A new workspace a test."""
+    """A new workspace for each test."""
     return f"pages-{uuid.uuid4().hex[:12]}"
 
 
@@ -87,7 +87,7 @@ def reader(tenant: Tenant) -> Iterator[MlflowReader]:
 
 
 class Between:
-    """Changes the server right before a later page of a listing is asked for: the first time, or each time."""
+    """Changes the server right before a later page of a listing is requested: once, or each time."""
 
     def __init__(self, ending: str, change: Change, client: MlflowClient, *, times: int = 1) -> None:
         self.happened = 0
@@ -139,7 +139,7 @@ CHANGES_OF_MODELS = {
 
 
 @pytest.mark.parametrize("name", CHANGES_OF_MODELS)
-def test_models_that_were_there_all_along_are_listed_or_the_listing_says_that_it_is_not_complete(
+def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
     name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
 ) -> None:
     seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
@@ -157,7 +157,7 @@ def test_models_that_were_there_all_along_are_listed_or_the_listing_says_that_it
     assert listing.is_complete
 
 
-def test_a_listing_that_changes_each_time_it_is_read_says_so(
+def test_a_listing_that_changes_during_each_read_is_incomplete(
     proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
 ) -> None:
     seed(home / "mlflow.db", workspace_name, Sizes(MODELS + 40, MODELS + 40))
@@ -190,7 +190,7 @@ CHANGES_OF_VERSIONS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", CHANGES_OF_VERSIONS)
-def test_versions_that_were_there_all_along_are_listed_or_the_listing_says_that_it_is_not_complete(
+def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
     name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
 ) -> None:
     seed(home / "mlflow.db", workspace_name, Sizes(10, VERSIONS))
@@ -229,7 +229,7 @@ def test_a_sync_whose_listing_is_incomplete_removes_nothing(
 
 
 @pytest.mark.parametrize("name", ["the-first-two-rows-go", "a-row-comes-at-the-front"])
-def test_a_sync_during_which_pages_shift_keeps_what_is_there(
+def test_a_sync_with_shifting_pages_removes_no_existing_object(
     name: str, proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
 ) -> None:
     seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
@@ -239,14 +239,14 @@ def test_a_sync_during_which_pages_shift_keeps_what_is_there(
     sync(tenant, store)
 
     assert between.happened == 1
-    living = {row["model_name"] for row in rows(store, "registered_models") if row["gone_at"] is None}
+    living = {row["model_name"] for row in rows(store, "registered_models") if row["deleted_at"] is None}
     assert names_in(client) <= living
-    living_versions = {row["model_name"] for row in rows(store, "canonical_records") if row["gone_at"] is None}
+    living_versions = {row["model_name"] for row in rows(store, "canonical_records") if row["deleted_at"] is None}
     assert {model for model, _ in versions_in(client)} <= living_versions
 
 
 def names_in(client: MlflowClient) -> set[str]:
-    """What is there now, asked in peace and past the proxy."""
+    """Return the names of the current models, read without the proxy."""
     found, token = set(), None
     while True:
         page = client.search_registered_models(max_results=1_000, order_by=["name ASC"], page_token=token)
@@ -263,4 +263,4 @@ def versions_in(client: MlflowClient) -> set[Key]:
 
 
 def alive(store: Store, table: str) -> int:
-    return sum(row["gone_at"] is None for row in rows(store, table))
+    return sum(row["deleted_at"] is None for row in rows(store, table))

@@ -1,4 +1,4 @@
-"""The alerts' sensor, over runs that Dagster really ended and rows that syncs really left."""
+"""The alerts sensor, with runs that Dagster really ran and rows in a real store."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
 
 
-class Watch:
-    """The sensor, look after look, and what it told."""
+class AlertsSensor:
+    """The sensor, tick after tick, and the alerts it sent."""
 
     def __init__(self, instance: dg.DagsterInstance, store: Store, caplog: pytest.LogCaptureFixture) -> None:
         self.instance, self.store = instance, store
         self._caplog = caplog
         self._cursor: str | None = None
 
-    def look(self) -> list[str]:
-        """Return the alerts of one look, without their times and the runs' ids."""
+    def tick(self) -> list[str]:
+        """Return the alerts of one tick, without their times and run IDs."""
         self._caplog.clear()
         context = dg.build_sensor_context(instance=self.instance, cursor=self._cursor)
         alerts(context)
@@ -38,13 +38,13 @@ class Watch:
         lines = [record.getMessage() for record in self._caplog.records if record.name == ALERTS_LOGGER]
         return [line.split("Z ", 1)[1].partition(" (run ")[0] for line in lines]
 
-    def run(self, fails: str | None, *, tags: dict[str, str] | None = None) -> None:
-        """Let Dagster end a run of the tenant's sync."""
+    def run(self, error: str | None, *, tags: dict[str, str] | None = None) -> None:
+        """Run the tenant's sync in Dagster."""
 
         @dg.op(name="model_versions")
         def stage() -> None:
-            if fails:
-                raise dg.Failure(fails, allow_retries=False)
+            if error:
+                raise dg.Failure(error, allow_retries=False)
 
         @dg.job(name="sync_tenant")
         def sync_tenant() -> None:
@@ -53,7 +53,7 @@ class Watch:
         tags = {"dagster/partition": "acme", **(tags or {})}
         sync_tenant.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
 
-    def refreshed(self, ago: timedelta) -> None:
+    def complete_all_stages(self, ago: timedelta) -> None:
         when = datetime.now(UTC) - ago
         with self.store.begin("acme") as session:
             for stage in Stage:
@@ -61,13 +61,13 @@ class Watch:
 
 
 @pytest.fixture
-def watch(
+def sensor(
     store: Store,
     database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> Iterator[Watch]:
+) -> Iterator[AlertsSensor]:
     path = tmp_path / "tenants.yaml"
     path.write_text("tenants:\n  acme: {tracking_uri: 'https://a.example'}\n")
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
@@ -75,83 +75,85 @@ def watch(
     with store.begin("acme") as session:
         activate_tenant(session, described(), datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Watch(instance, store, caplog)
+        yield AlertsSensor(instance, store, caplog)
 
 
-def test_a_tenant_that_fails_each_minute_is_told_of_once_and_once_more_when_it_is_well(watch: Watch) -> None:
-    watch.refreshed(timedelta(0))
-    watch.run("the server refused us: 401\x1b[2J")
-    assert watch.look() == [
+def test_a_sync_that_keeps_failing_raises_one_alert_and_resolves_it_once(sensor: AlertsSensor) -> None:
+    sensor.complete_all_stages(timedelta(0))
+    sensor.run("the server refused us: 401\x1b[2J")
+    assert sensor.tick() == [
         "sync failed acme raised: model_versions: the server refused us: 401\\x1b[2J",
     ]
 
     for _ in range(3):
-        watch.run("the server refused us: 401")
-        assert watch.look() == []
+        sensor.run("the server refused us: 401")
+        assert sensor.tick() == []
 
-    watch.run(None)
-    assert watch.look() == ["sync failed acme resolved: well again"]
-    assert watch.look() == []
-
-
-def test_a_run_that_dagster_tries_again_has_not_failed_yet(watch: Watch) -> None:
-    watch.run("its process died", tags={"dagster/will_retry": "true"})
-    assert watch.look() == []
+    sensor.run(None)
+    assert sensor.tick() == ["sync failed acme resolved: well again"]
+    assert sensor.tick() == []
 
 
-def test_a_late_tenant_is_told_of_until_a_sync_went_through_all_stages(watch: Watch) -> None:
-    watch.refreshed(timedelta(minutes=129))
-    assert watch.look() == []
-    watch.refreshed(timedelta(minutes=131))
-
-    (told,) = watch.look()
-    assert told.startswith("tenant stale acme raised: not gone through in time: registered_models, model_versions, ")
-    assert told.endswith(" UTC. No sync has ended yet")
-    assert watch.look() == []
-    watch.refreshed(timedelta(minutes=1))
-    assert watch.look() == ["tenant stale acme resolved: well again"]
+def test_a_run_that_dagster_will_retry_raises_no_alert(sensor: AlertsSensor) -> None:
+    sensor.run("its process died", tags={"dagster/will_retry": "true"})
+    assert sensor.tick() == []
 
 
-def test_changed_bytes_are_told_of_once_with_names_that_cannot_act(watch: Watch) -> None:
+def test_a_stale_tenant_raises_an_alert_until_a_sync_completes_all_stages(sensor: AlertsSensor) -> None:
+    sensor.complete_all_stages(timedelta(minutes=129))
+    assert sensor.tick() == []
+    sensor.complete_all_stages(timedelta(minutes=131))
+
+    (alert,) = sensor.tick()
+    assert alert.startswith("tenant stale acme raised: stale stages: registered_models, model_versions, ")
+    assert alert.endswith(" UTC. No sync has ended yet")
+    assert sensor.tick() == []
+    sensor.complete_all_stages(timedelta(minutes=1))
+    assert sensor.tick() == ["tenant stale acme resolved: well again"]
+
+
+def test_changed_files_are_reported_once_with_escaped_names(sensor: AlertsSensor) -> None:
     def change(paths: list[str]) -> None:
         now = datetime.now(UTC)
         events = [
             integrity.IntegrityEvent(("fraud\n\x1b[31m", 1), 1, None, _changed(path), former_read_at=now)
             for path in paths
         ]
-        with watch.store.begin("acme") as session:
+        with sensor.store.begin("acme") as session:
             integrity.append(session, "s", events, now)
 
     change(["model.pkl", "MLmodel"])
-    what = "integrity event acme raised: bytes changed under a version that did not: "
-    assert watch.look() == [f"{what}'MLmodel' of 'fraud\\n\\x1b[31m' version 1, and 1 more changes"]
-    assert watch.look() == []
+    prefix = "integrity event acme raised: the bytes of a file changed under an unchanged version: "
+    assert sensor.tick() == [f"{prefix}'MLmodel' of 'fraud\\n\\x1b[31m' version 1, and 1 more changes"]
+    assert sensor.tick() == []
     change(["conda.yaml"])
-    assert watch.look() == [f"{what}'conda.yaml' of 'fraud\\n\\x1b[31m' version 1"]
+    assert sensor.tick() == [f"{prefix}'conda.yaml' of 'fraud\\n\\x1b[31m' version 1"]
 
 
-def test_a_damaged_trail_is_found_by_the_daily_job_and_told_of_once(watch: Watch) -> None:
+def test_a_damaged_trail_is_detected_by_the_daily_job_and_reported_once(sensor: AlertsSensor) -> None:
     def verify() -> bool:
-        return verify_audit_trails.execute_in_process(instance=watch.instance, raise_on_error=False).success
+        return verify_audit_trails.execute_in_process(instance=sensor.instance, raise_on_error=False).success
 
     assert verify()
-    assert watch.look() == []
-    with watch.store.begin("acme") as session:
-        session.execute(text("ALTER TABLE verifywise.audit_trail DISABLE TRIGGER USER"))
-        session.execute(text("UPDATE verifywise.audit_trail SET entry = replace(entry, 'noted', 'never')"))
+    assert sensor.tick() == []
+    with sensor.store.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER USER"))
+        session.execute(text("UPDATE verifywise_mlflow.audit_trail SET entry = replace(entry, 'noted', 'never')"))
 
     assert not verify()
-    (told,) = watch.look()
-    assert told.startswith("audit trail damaged acme raised: edit: ")
+    (alert,) = sensor.tick()
+    assert alert.startswith("audit trail damaged acme raised: edit: ")
     assert not verify()
-    assert watch.look() == []
+    assert sensor.tick() == []
 
 
-def test_failed_runs_are_told_of_while_our_database_is_away(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_runs_are_reported_while_our_database_is_unreachable(
+    sensor: AlertsSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
-    watch.run("the database cannot be reached")
+    sensor.run("the database cannot be reached")
 
-    assert watch.look() == ["sync failed acme raised: model_versions: the database cannot be reached"]
+    assert sensor.tick() == ["sync failed acme raised: model_versions: the database cannot be reached"]
 
 
 def _changed(path: str) -> ByteChange:

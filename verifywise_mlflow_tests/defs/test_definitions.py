@@ -1,4 +1,4 @@
-"""What Dagster shows: six assets over tenants, one job, and what asks for it."""
+"""The definitions that Dagster loads: six assets partitioned by tenant, their checks, and the sync job."""
 
 from __future__ import annotations
 
@@ -35,39 +35,39 @@ def test_the_definitions_load() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_an_asset_says_what_it_is(stage: str) -> None:
+def test_an_asset_has_its_lineage_description_owner_and_code_link(stage: str) -> None:
     graph = defs.resolve_asset_graph()
     node = graph.get(dg.AssetKey(stage))
     assert {key.to_user_string() for key in node.parent_keys} == UPSTREAM[stage]
     assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
     assert node.partitions_def.name == "tenants"
-    assert "How to read it" in (node.description or "") or stage == "compliance_results"
+    assert "How to read it" in (node.description or "")
     assert node.owners == ["team:data-platform"]
     assert node.group_name == "model_governance"
     assert node.kinds == ({"postgres", "mlflow"} if "mlflow_server" in UPSTREAM[stage] else {"postgres"})
     assert node.tags["stage"] == stage
     assert node.freshness_policy_or_from_metadata is not None
-    assert node.metadata["dagster/table_name"] == f"verifywise.{stage}"
+    assert node.metadata["dagster/table_name"] == f"verifywise_mlflow.{stage}"
     columns = {column.name: column.description for column in node.metadata["dagster/column_schema"].columns}
     assert "tenant_id" in columns
     assert all(columns.values())
     (code,) = node.metadata["dagster/code_references"].code_references
-    assert code.label == f"pipeline/{stage}.py"
+    assert code.label == f"pipeline/stages/{stage}.py"
 
 
-def test_the_job_runs_all_six_in_one_process() -> None:
+def test_the_job_runs_all_six_stages_in_one_process() -> None:
     job = defs.resolve_job_def("sync_tenant")
     assert {node.name for node in job.nodes} == set(STAGES)
     assert job.executor_def is dg.in_process_executor
 
 
-def test_lineage_starts_at_the_tenants_servers_which_nobody_materializes() -> None:
+def test_lineage_starts_at_the_servers_which_cannot_be_materialized() -> None:
     server = defs.resolve_asset_graph().get(dg.AssetKey("mlflow_server"))
     assert (server.is_executable, server.kinds, server.parent_keys) == (False, {"mlflow"}, set())
     assert isinstance(server.partitions_def, dg.DynamicPartitionsDefinition)
 
 
-def test_every_rule_is_a_check_on_the_verdicts_beside_those_of_the_data_itself() -> None:
+def test_every_rule_is_a_check_and_the_stages_have_data_quality_checks() -> None:
     keys = defs.resolve_asset_graph().asset_check_keys
     rules = {("compliance_results", rule.id.replace("-", "_")) for rule in default_policy().rules}
     assert {(key.asset_key.to_user_string(), key.name) for key in keys} == rules | {
@@ -77,7 +77,7 @@ def test_every_rule_is_a_check_on_the_verdicts_beside_those_of_the_data_itself()
     }
 
 
-def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_are_plotted_over_time(
+def test_each_tenant_has_an_unpartitioned_asset_for_plots_over_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
@@ -92,6 +92,6 @@ def test_each_tenant_has_an_asset_that_is_not_partitioned_so_that_its_figures_ar
     for tenant_id in ("acme", "9_b.C-d"):
         node = graph.get(dg.AssetKey(["compliance_over_time", tenant_id]))
         assert (node.partitions_def, node.is_executable) == (None, False)
-        assert node.parent_keys == set()  # of hundreds, nobody could read the lineage
+        assert node.parent_keys == set()  # lineage of hundreds would be unreadable
     path.write_text("tenants: [")
     assert compliance_metrics_assets() == []

@@ -1,4 +1,4 @@
-"""What passes by itself is tried once more within the run; what does not, is not."""
+"""Transient errors are retried once within the run; others are not retried."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from verifywise_mlflow_tests.pipeline.syncing import rows
 from verifywise_mlflow_tests.registry import Registry
 
 
-def events(described: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run the job for a tenant; return the kinds of the first stage's events."""
-    path.write_text(f"tenants:\n  acme: {{{described}}}\n")
-    monkeypatch.setattr("time.sleep", lambda _: None)  # neither 5 s nor the connector's waits
+def first_stage_events(tenant: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run the job for a tenant; return the types of the first stage's events."""
+    path.write_text(f"tenants:\n  acme: {{{tenant}}}\n")
+    monkeypatch.setattr("time.sleep", lambda _: None)  # neither the delay of 5 s nor the connector's back-off
     job = defs.resolve_job_def(sync_tenant.name)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("tenants", ["acme"])
@@ -32,61 +32,63 @@ def events(described: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     return [event.event_type_value for event in result.all_events if event.step_key == "registered_models"]
 
 
-def test_a_server_that_is_down_is_asked_once_more(tenants_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = f"tracking_uri: 'http://127.0.0.1:{free_port()}', allow_private_network: true"
+def test_an_unreachable_server_is_retried_once(tenants_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreachable = f"tracking_uri: 'http://127.0.0.1:{free_port()}', allow_private_network: true"
 
-    seen = events(nobody, tenants_file, monkeypatch)
+    events = first_stage_events(unreachable, tenants_file, monkeypatch)
 
-    assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_RESTARTED"), seen.count("STEP_FAILURE")) == (1, 1, 1)
+    assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_RESTARTED"), events.count("STEP_FAILURE")) == (
+        1,
+        1,
+        1,
+    )
     assert (RETRY_POLICY.max_retries, RETRY_POLICY.delay) == (1, 5)
 
 
-def test_a_secret_that_is_not_there_is_not_looked_for_again(
-    tenants_file: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_secret_is_not_retried(tenants_file: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bearer = f"tracking_uri: '{mlflow_uri}', allow_private_network: true, auth: {{kind: bearer, token: 'env:ABSENT'}}"
 
-    seen = events(bearer, tenants_file, monkeypatch)
+    events = first_stage_events(bearer, tenants_file, monkeypatch)
 
-    assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_FAILURE")) == (0, 1)
+    assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_FAILURE")) == (0, 1)
 
 
-def test_a_sync_whose_stage_passed_the_second_time_has_not_failed(
+def test_a_sync_whose_stage_succeeds_on_retry_has_not_failed(
     registry: Registry, tenants_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.version("churn")
     lost, exclusive = [DatabaseError("the database is being restarted")], Store.exclusive
     lost[0].retryable = True
 
-    def lost_at_first(self: Store, tenant_id: str) -> AbstractContextManager[None]:
+    def fail_once(self: Store, tenant_id: str) -> AbstractContextManager[None]:
         if lost:
             raise lost.pop()
         return exclusive(self, tenant_id)
 
-    monkeypatch.setattr(Store, "exclusive", lost_at_first)
+    monkeypatch.setattr(Store, "exclusive", fail_once)
 
-    seen = events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
+    events = first_stage_events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
 
-    assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_SUCCESS")) == (1, 1)
+    assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_SUCCESS")) == (1, 1)
     (ended,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     assert ended["outcome"] != "failed"
 
 
-def test_a_sync_that_could_not_begin_is_begun_by_the_second_try_and_not_ended_before(
+def test_a_sync_that_failed_to_start_is_started_by_the_retry(
     registry: Registry, tenants_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, activated = [DatabaseError("the database is being restarted")], activate_tenant
     lost[0].retryable = True
 
-    def lost_at_first(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str) -> None:
+    def fail_once(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str) -> None:
         if lost:
             raise lost.pop()
         activated(session, tenant, now, sync_id=sync_id)
 
-    monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate", lost_at_first)
+    monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate", fail_once)
 
-    seen = events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
+    events = first_stage_events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
 
-    assert (seen.count("STEP_UP_FOR_RETRY"), seen.count("STEP_SUCCESS")) == (1, 1)
+    assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_SUCCESS")) == (1, 1)
     kinds = [str(row["kind"]) for row in rows(store, "audit_entries", "sequence")]
     assert [kind for kind in kinds if kind.startswith("sync")] == ["sync started", "sync ended"]

@@ -1,4 +1,4 @@
-"""Dagster runs the pipeline: a tenant comes in by the file, is synced, polled, and leaves by the file."""
+"""Dagster runs the pipeline: a tenant is added to tenants.yaml, synced, and removed from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessR
     return job.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
 
 
-def test_a_run_materializes_all_stages_and_judges(
+def test_a_run_materializes_all_stages_and_evaluates_the_rules(
     registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     registry.trained_version("churn")
@@ -40,11 +40,11 @@ def test_a_run_materializes_all_stages_and_judges(
 
     assert result.success
     materialized = {event.asset_key.to_user_string(): event for event in result.get_asset_materialization_events()}  # type: ignore[union-attr]
-    assert len(materialized) == 7  # and the tenant's figures over time
+    assert len(materialized) == 7  # and the tenant's metrics over time
     hygiene = materialized["canonical_records"].step_materialization_data.materialization.metadata["tag_hygiene"]
     assert isinstance(hygiene, dg.TableMetadataValue)
-    misspelt = [row.data for row in hygiene.records if row.data["problem"] == "misspelt key"]
-    assert [(row["key"], row["probably"], row["example"]) for row in misspelt] == [
+    misspelled = [row.data for row in hygiene.records if row.data["problem"] == "misspelt key"]
+    assert [(row["key"], row["probably"], row["example"]) for row in misspelled] == [
         ("'onwer'", "owner", "'churn' version 1")
     ]
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
@@ -53,13 +53,13 @@ def test_a_run_materializes_all_stages_and_judges(
     assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
     (entry,) = [row for row in rows(store, "audit_entries") if row["kind"] == "sync ended"]
     assert (entry["dagster_run_id"], entry["outcome"]) == (result.run_id, "complete")
-    shown = materialized["compliance_results"].step_materialization_data.materialization.metadata
-    last_but_one = rows(store, "audit_entries", "sequence")[-2]  # the sync ended after its assets
-    assert shown["audit_trail_entries"].value == last_but_one["sequence"]
-    assert shown["audit_trail_hash"].value == last_but_one["entry_hash"]
+    metadata = materialized["compliance_results"].step_materialization_data.materialization.metadata
+    second_last = rows(store, "audit_entries", "sequence")[-2]  # the sync ended after its assets
+    assert metadata["audit_trail_entries"].value == second_last["sequence"]
+    assert metadata["audit_trail_hash"].value == second_last["entry_hash"]
 
 
-def test_a_tenants_figures_are_kept_over_time_and_those_of_the_newest_sync_stand_beside_other_tenants(
+def test_metrics_are_recorded_over_time_and_the_latest_are_shown_on_compliance_results(
     registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     registry.trained_version("churn")
@@ -69,23 +69,23 @@ def test_a_tenants_figures_are_kept_over_time_and_those_of_the_newest_sync_stand
     registry.client.set_model_version_tag("churn", "1", "owner", "ann")
     result = run(instance)
 
-    kept = instance.fetch_materializations(dg.AssetKey(["compliance_over_time", "acme"]), limit=10).records
+    records = instance.fetch_materializations(dg.AssetKey(["compliance_over_time", "acme"]), limit=10).records
     newest, first = [
-        {name: one.value for name, one in record.asset_materialization.metadata.items()}  # type: ignore[union-attr]
-        for record in kept
+        {name: entry.value for name, entry in record.asset_materialization.metadata.items()}  # type: ignore[union-attr]
+        for record in records
     ]
     assert first.keys() == newest.keys() >= {"compliance_score", "open_gaps", "open_gaps_critical", "oldest_gap_days"}
     assert newest["open_gaps_high"] == first["open_gaps_high"] - 1  # type: ignore[operator]  # numbers
     assert newest["compliance_score"] > first["compliance_score"]  # type: ignore[operator]
-    (judged,) = instance.fetch_materializations(dg.AssetKey("compliance_results"), limit=1).records
-    beside = judged.asset_materialization.metadata  # type: ignore[union-attr]
-    assert {name: beside[name].value for name in newest} == newest
-    owner = next(one for one in result.get_asset_check_evaluations() if one.check_name == "owner")
+    (evaluated,) = instance.fetch_materializations(dg.AssetKey("compliance_results"), limit=1).records
+    metadata = evaluated.asset_materialization.metadata  # type: ignore[union-attr]
+    assert {name: metadata[name].value for name in newest} == newest
+    owner = next(check for check in result.get_asset_check_evaluations() if check.check_name == "owner")
     assert owner.passed
-    assert beside["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
+    assert metadata["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
 
 
-def test_a_sync_that_finds_nothing_new_leaves_little_in_the_event_log_and_each_check_is_of_the_newest_sync(
+def test_an_unchanged_sync_writes_few_events_and_updates_every_check(
     registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     for model in ("churn", "fraud", "risk", "pricing", "support"):
@@ -96,22 +96,22 @@ def test_a_sync_that_finds_nothing_new_leaves_little_in_the_event_log_and_each_c
 
     result = run(instance)
 
-    marked = {one.run_id for one in instance.get_runs(dg.RunsFilter(tags={UNCHANGED_TAG: "true"}))}
+    marked = {run.run_id for run in instance.get_runs(dg.RunsFilter(tags={UNCHANGED_TAG: "true"}))}
     assert marked == {result.run_id}
     events = [serialize_value(event) for event in instance.all_logs(result.run_id)]
-    # Some 95 events and 200 KiB where a third of the rules is open. Each sync of each tenant leaves so much.
+    # About 95 events and 200 KiB if a third of the rules is open. Each sync of each tenant writes that much.
     assert len(events) < 110
     assert sum(map(len, events)) < 230 * 1024
     checks = defs.resolve_asset_graph().asset_check_keys
     newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
-    # Dagster takes a check for one of the newest materialization where both are of one run.
-    assert {key for key, one in newest.items() if one.run_id == result.run_id and one.evaluation} == checks
-    # A check's page, which has a line a tenant, goes by which materialization a result names.
-    told = instance.event_log_storage.get_asset_check_partition_info(list(checks))
-    assert {one.check_key for one in told if one.is_current} == checks
+    # Dagster assigns a check to the newest materialization if both belong to one run.
+    assert {key for key, record in newest.items() if record.run_id == result.run_id and record.evaluation} == checks
+    # A check's page, with a line per tenant, uses the materialization that the result names.
+    partitions = instance.event_log_storage.get_asset_check_partition_info(list(checks))
+    assert {info.check_key for info in partitions if info.is_current} == checks
 
 
-def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry(
+def test_a_missing_secret_fails_the_run_with_a_message_that_names_it(
     tenants_file: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     tenants_file.write_text(
@@ -128,7 +128,7 @@ def test_a_server_that_refuses_fails_the_run_with_a_sentence_and_without_a_retry
     assert entry["outcome"] == "failed"
 
 
-def test_the_sensor_adds_a_tenant_once_and_asks_for_its_first_sync(
+def test_the_sensor_adds_a_tenant_once_and_requests_its_first_sync(
     tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     first = tenants(dg.build_sensor_context(instance=instance))
@@ -145,7 +145,7 @@ def test_the_sensor_adds_a_tenant_once_and_asks_for_its_first_sync(
     assert again.skip_reason
 
 
-def test_a_tenant_taken_out_is_deactivated_and_keeps_its_data(
+def test_a_removed_tenant_is_deactivated_and_keeps_its_data(
     registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     registry.version("churn")
@@ -155,8 +155,8 @@ def test_a_tenant_taken_out_is_deactivated_and_keeps_its_data(
     tenants_file.write_text("tenants: {}\n")
     tenants(dg.build_sensor_context(instance=instance))
 
-    (kept,) = rows(store, "tenants", "1")
-    assert kept["deactivated_at"] is not None
+    (row,) = rows(store, "tenants", "1")
+    assert row["deactivated_at"] is not None
     assert len(rows(store, "canonical_records")) == 1
     assert instance.get_dynamic_partitions("tenants") == ["acme"]
     assert rows(store, "audit_entries", "sequence")[-1]["kind"] == "tenant deactivated"

@@ -11,7 +11,7 @@ from psycopg2.extras import Json
 
 from verifywise_mlflow.audit.chain import ChainLink, make_link
 
-HOSTILE = '\'; DROP SCHEMA verifywise CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛␛ ␛d800 ü 模型 🙂\n\t<b>'
+HOSTILE = '\'; DROP SCHEMA verifywise_mlflow CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛␛ ␛d800 ü 模型 🙂\n\t<b>'
 ROWS = 2
 """Of each tenant in each table."""
 REVISION_TABLE = "alembic_version"
@@ -23,7 +23,7 @@ def relations(connection: PgConnection, *kinds: str) -> list[str]:
     """Return the names of the schema's tables (``r``) and views (``v``), but for the one of Alembic."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise'::regnamespace AND relkind::text = ANY(%s)"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise_mlflow'::regnamespace AND relkind::text = ANY(%s)"
             " AND relname <> %s ORDER BY 1",
             [list(kinds), REVISION_TABLE],
         )
@@ -39,7 +39,7 @@ def fill(connection: PgConnection, tenant_id: str) -> None:
 def insert(connection: PgConnection, table: str, tenant_id: str) -> None:
     """Insert rows of a tenant into a table; of those with the same key the first."""
     for row in _rows(table, _columns(connection, table), tenant_id):
-        statement = sql.SQL("INSERT INTO verifywise.{} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        statement = sql.SQL("INSERT INTO verifywise_mlflow.{} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
             sql.Identifier(table),
             sql.SQL(", ").join(map(sql.Identifier, row)),
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
@@ -53,7 +53,7 @@ def _columns(connection: PgConnection, table: str) -> dict[str, str]:
         cursor.execute(
             "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass"
             " AND attnum > 0 AND NOT attisdropped AND attidentity = '' AND attgenerated = '' ORDER BY attnum",
-            [f"verifywise.{table}"],
+            [f"verifywise_mlflow.{table}"],
         )
         return dict(cursor.fetchall())
 
@@ -68,7 +68,7 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table == "canonical_record_history":
             row["revision"] = 1_000_000 + number  # not those of the records, which come here when they change
-        if table == "access":
+        if table == "role_grants":
             row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}
         yield row
 

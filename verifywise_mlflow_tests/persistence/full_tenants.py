@@ -63,7 +63,7 @@ SELECT $tenant, model, number, CASE WHEN number = 1 THEN 'production' END,
 FROM of_versions;
 
 INSERT INTO canonical_record_history (tenant_id, model_name, version_number, origins, incomplete, findings, fingerprint,
-                                      revision, changed_at, sync_id, held_until, ended_by_sync_id)
+                                      revision, changed_at, sync_id, valid_to, ended_by_sync_id)
 SELECT $tenant, model, number, jsonb_build_object('words', repeat('words ', 100)), '[]', '[]', 'f', state,
        $now - state * interval '1 day', 'sync-1', $now - (state - 1) * interval '1 day', 'sync-2'
 FROM of_versions, generate_series(1, 3) AS state;
@@ -84,7 +84,7 @@ FROM of_versions, generate_series(1, $rules) AS rule;
 
 INSERT INTO compliance_result_history (tenant_id, model_name, version_number, rule_id, rule_version, verdict, reason,
                                        values, policy_id, policy_version, evaluated_at, sync_id, origins, thresholds,
-                                       input_hash, fingerprint, held_until, ended_by_sync_id)
+                                       input_hash, fingerprint, valid_to, ended_by_sync_id)
 SELECT $tenant, model, number, 'rule-' || rule, 1, 'fail', 'reason', '{}', 'policy', '1', $now - interval '2 days',
        'sync-1', '{}', '{}', 'h', 'f', $now, 'sync-2'
 FROM of_versions, generate_series(1, $rules) AS rule;
@@ -94,7 +94,7 @@ SELECT tenant_id, model_name, version_number, 'green', revision, 'policy', $now,
 FROM canonical_records WHERE tenant_id = $tenant;
 
 INSERT INTO compliance_badge_history (tenant_id, model_name, version_number, badge, record_revision, policy_digest,
-                                      evaluated_at, sync_id, changed_at, held_until, ended_by_sync_id)
+                                      evaluated_at, sync_id, changed_at, valid_to, ended_by_sync_id)
 SELECT $tenant, model, number, 'red', 1, 'policy', $now - interval '2 days', 'sync-1', $now - interval '2 days', $now,
        'sync-2'
 FROM of_versions;

@@ -12,8 +12,8 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records, verdicts
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, DueRecord
-from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
+from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 
@@ -32,7 +32,7 @@ def write_record(
     *,
     sync_id: str | None = None,
     tenant_id: str = "acme",
-    gone_at: datetime | None = None,
+    deleted_at: datetime | None = None,
     metrics: dict[str, float] | None = None,
 ) -> int:
     """Write the record of what MLflow shows; return how many states that added. The sync is named after its day."""
@@ -41,8 +41,8 @@ def write_record(
         normalized = replace(normalized, record=replace(normalized.record, metrics=metrics))
     key = (normalized.record.model_name, normalized.record.version_number)
     revisions = {"version_revision": 1, "mapping_digest": "m"}
-    due = DueRecord(key, {"gone_at": gone_at}, None, None, revisions)
-    built = BuiltRecord(due, normalized, fingerprint([normalized, gone_at]))
+    due = PendingRecord(key, {"deleted_at": deleted_at}, None, None, revisions)
+    built = BuiltRecord(due, normalized, fingerprint([normalized, deleted_at]))
     with store.begin(tenant_id) as session:
         return len(records.write_records(session, [built], sync_id or f"sync of day {now.day}", now))
 
@@ -59,13 +59,15 @@ def write_verdicts(
     """Write the verdicts of some rules on a version whose record is there."""
     with store.begin("acme") as session:
         (due,) = [
-            item for item in verdicts.due_verdicts(session, policy_digest="", after=None, limit=100) if item.key == key
+            item
+            for item in verdicts.pending_evaluations(session, policy_digest="", after=None, limit=100)
+            if item.key == key
         ]
         results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
         policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
-        judging = Judging("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
-        writing = Writing(judging)
-        writing.take(due, results, version_badge((one.given for one in results), complete=True))
+        judging = EvaluationContext("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
+        writing = VerdictBatch(judging)
+        writing.add(due, results, version_badge((one.given for one in results), complete=True))
         writing.write(session)
 
 

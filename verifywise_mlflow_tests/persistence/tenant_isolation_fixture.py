@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.any_rows import PgConnection, fill, relations
 from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_database, new_name
-from verifywise_mlflow_tests.persistence.test_store import NOW
+from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
 OURS, THEIRS = "acme", "globex"
 
@@ -49,9 +49,9 @@ def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
         execute(
             owner,
             f"CREATE SCHEMA den AUTHORIZATION {reader.name}",
-            f"GRANT USAGE ON SCHEMA verifywise TO {stranger.name}",
-            f"GRANT ALL ON ALL TABLES IN SCHEMA verifywise TO {stranger.name}",
-            f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA verifywise TO {stranger.name}",
+            f"GRANT USAGE ON SCHEMA verifywise_mlflow TO {stranger.name}",
+            f"GRANT ALL ON ALL TABLES IN SCHEMA verifywise_mlflow TO {stranger.name}",
+            f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA verifywise_mlflow TO {stranger.name}",
             "ANALYZE",
         )
         yield House(owner, pipeline, reader, stranger)
@@ -62,7 +62,7 @@ def logged_in(url: str, tenant: str | None = None) -> Iterator[PgConnection]:
     """A transaction that is undone, set to a tenant as ``Store.begin`` sets it."""
     with closing(psycopg2.connect(url)) as connection:
         if tenant:
-            ask(connection, f"SELECT set_config('verifywise.tenant', '{tenant}', true)")
+            ask(connection, f"SELECT set_config('verifywise_mlflow.tenant', '{tenant}', true)")
         yield connection
 
 
@@ -76,7 +76,7 @@ def tenants_seen(connection: PgConnection, shown: Iterable[str] | None = None) -
     """Return how many rows of which tenants each table and view shows."""
     return {
         relation: dict(
-            ask(connection, f"SELECT tenant_id, count(*) FROM verifywise.{relation} GROUP BY 1")  # type: ignore[arg-type]
+            ask(connection, f"SELECT tenant_id, count(*) FROM verifywise_mlflow.{relation} GROUP BY 1")  # type: ignore[arg-type]
         )
         for relation in shown or of_tenants(connection)
     }
@@ -84,10 +84,10 @@ def tenants_seen(connection: PgConnection, shown: Iterable[str] | None = None) -
 
 def of_tenants(connection: PgConnection) -> list[str]:
     """Return the tables and views that show rows of tenants; ``access`` shows roles."""
-    return [relation for relation in relations(connection, "r", "v") if relation != "access"]
+    return [relation for relation in relations(connection, "r", "v") if relation != "role_grants"]
 
 
 def rows_of(connection: PgConnection, relation: str, tenant: str) -> int:
-    ((count,),) = ask(connection, f"SELECT count(*) FROM verifywise.{relation} WHERE tenant_id = '{tenant}'")
+    ((count,),) = ask(connection, f"SELECT count(*) FROM verifywise_mlflow.{relation} WHERE tenant_id = '{tenant}'")
     assert isinstance(count, int)
     return count

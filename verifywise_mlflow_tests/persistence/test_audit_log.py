@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.tampering import Damage
 from verifywise_mlflow.audit.verification import TrailReport, verify_chain
-from verifywise_mlflow.persistence.database import _config, connect, upgrade
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
 from verifywise_mlflow_tests.audit.chains import KEY
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+from verifywise_mlflow_tests.persistence.trail_entries import NOW, append, entry
 
 ANY_TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL too: MLflow hands out both
-
-
-def entry(number: int, reason: str = "", name: str = "churn") -> AuditEntry:
-    return AuditEntry(
-        tenant_id="acme",
-        occurred_at=NOW + timedelta(seconds=number),
-        kind="object unreadable",
-        sync_id=f"s{number}",
-        source_uri="https://a.example",
-        outcome="incomplete",
-        code_version="0",
-        object_name=name,
-        reason=reason,
-        counts={"of": {name: 1.5e300}, "notes": [reason]},
-    )
-
-
-def append(store: Store, *entries: AuditEntry) -> None:
-    with store.begin("acme") as session:
-        audit_log.append(session, entries)
 
 
 def verified(store: Store) -> TrailReport:
@@ -64,7 +39,7 @@ def test_whatever_an_entry_tells_comes_back_and_its_chain_stays_whole(
 
     with store.begin("acme") as session:
         assert [one for _, one in audit_log.entries(session, limit=len(entries))] == entries[::-1]
-        shown = session.scalars(text("SELECT kind FROM verifywise.audit_entries ORDER BY sequence")).all()
+        shown = session.scalars(text("SELECT kind FROM verifywise_mlflow.audit_entries ORDER BY sequence")).all()
     report = verified(store)
     assert (report.damage, report.entries) == (None, len(shown))
 
@@ -72,7 +47,7 @@ def test_whatever_an_entry_tells_comes_back_and_its_chain_stays_whole(
 WRITER = """
 import sys
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.test_audit_log import append, entry
+from verifywise_mlflow_tests.persistence.trail_entries import append, entry
 store = Store(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -110,16 +85,16 @@ def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store
 @pytest.mark.parametrize(
     ("statement", "kind", "sequence"),
     [
-        ("UPDATE verifywise.audit_trail SET entry = replace(entry, 'why', 'who') WHERE sequence = 4", "edit", 4),
-        ("UPDATE verifywise.audit_trail SET entry_hash = 'x' WHERE sequence = 4", "edit", 4),
-        ("UPDATE verifywise.audit_trail SET entry = '[]', entry_hash = encode(sha256('[]'), 'hex') "
+        ("UPDATE verifywise_mlflow.audit_trail SET entry = replace(entry, 'why', 'who') WHERE sequence = 4", "edit", 4),
+        ("UPDATE verifywise_mlflow.audit_trail SET entry_hash = 'x' WHERE sequence = 4", "edit", 4),
+        ("UPDATE verifywise_mlflow.audit_trail SET entry = '[]', entry_hash = encode(sha256('[]'), 'hex') "
          "WHERE sequence = 4", "edit", 4),
-        ("DELETE FROM verifywise.audit_trail WHERE sequence BETWEEN 4 AND 5", "gap", 4),
-        ("UPDATE verifywise.audit_trail AS t SET entry = o.entry, entry_hash = o.entry_hash "
-         "FROM verifywise.audit_trail AS o WHERE (t.sequence, o.sequence) IN ((4, 6), (6, 4))", "reorder", 4),
-        ("DELETE FROM verifywise.audit_trail WHERE sequence > 7", "truncation", 8),
-        ("DELETE FROM verifywise.audit_trail", "truncation", 1),
-        ("UPDATE verifywise.audit_checkpoints SET signature = repeat('00', 64)", "forged checkpoint", 9),
+        ("DELETE FROM verifywise_mlflow.audit_trail WHERE sequence BETWEEN 4 AND 5", "gap", 4),
+        ("UPDATE verifywise_mlflow.audit_trail AS t SET entry = o.entry, entry_hash = o.entry_hash "
+         "FROM verifywise_mlflow.audit_trail AS o WHERE (t.sequence, o.sequence) IN ((4, 6), (6, 4))", "reorder", 4),
+        ("DELETE FROM verifywise_mlflow.audit_trail WHERE sequence > 7", "truncation", 8),
+        ("DELETE FROM verifywise_mlflow.audit_trail", "truncation", 1),
+        ("UPDATE verifywise_mlflow.audit_checkpoints SET signature = repeat('00', 64)", "forged checkpoint", 9),
     ],
 )  # fmt: skip
 def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str, kind: str, sequence: int) -> None:
@@ -130,7 +105,7 @@ def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str
 
     with store.begin("acme") as session:
         for table in ("audit_trail", "audit_checkpoints"):
-            session.execute(text(f"ALTER TABLE verifywise.{table} DISABLE TRIGGER append_only"))
+            session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER append_only"))
         session.execute(text(statement))
 
     damage = verified(store).damage
@@ -146,50 +121,12 @@ def test_a_checkpoint_is_as_lasting_as_an_entry(store: Store) -> None:
         assert sign_chain_head(session, KEY, NOW) is None
 
     assert checkpoint
-    for statement in ("DELETE FROM verifywise.audit_checkpoints", "TRUNCATE verifywise.audit_checkpoints"):
+    for statement in (
+        "DELETE FROM verifywise_mlflow.audit_checkpoints",
+        "TRUNCATE verifywise_mlflow.audit_checkpoints",
+    ):
         with pytest.raises(Exception, match="append-only"), store.begin("acme") as session:
             session.execute(text(statement))
     with store.begin("acme") as session:
         links, stored = audit_log.links(session), audit_log.checkpoints(session)
         assert list(export_lines(links, stored))[-1] == checkpoint.to_json_line()
-
-
-def test_entries_of_before_the_chain_are_chained_as_they_were_told(database_url: str) -> None:
-    engine = connect(database_url)
-    strange = "NUL \u2400, a surrogate \u241bd800, a sign \u241b\u2400"  # as the escapes of codec.py keep them
-    with engine.begin() as connection:
-        connection.execute(text("CREATE SCHEMA verifywise"))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
-        for number in range(1_203):
-            connection.execute(
-                text(
-                    "INSERT INTO verifywise.audit_trail"
-                    " (tenant_id, occurred_at, kind, sync_id, source_uri, code_version, outcome, reason, counts) VALUES"
-                    " (:tenant, :at, 'sync', :sync, 'https://a.example', '0', 'complete', :reason, (:counts)::jsonb)"
-                ),
-                {
-                    "tenant": "globex" if number % 400 == 3 else "acme",
-                    "at": NOW + timedelta(microseconds=number),
-                    "sync": f"s{number}",
-                    "reason": strange,
-                    "counts": '{"seconds": 0.125, "notes": ["\u241bd800"]}',
-                },
-            )
-    engine.dispose()
-
-    upgrade(database_url)
-
-    with Store(database_url) as store:
-        report = verified(store)
-        append(store, entry(1))
-        assert verified(store).entries == report.entries + 1
-        with store.begin("acme") as session:
-            (oldest_sequence, oldest) = audit_log.entries(session, limit=2_000)[-1]
-        with store.begin("globex") as session:
-            assert verify_chain("globex", audit_log.links(session), []).entries == 3
-    assert (report.damage, report.entries) == (None, 1_200)
-    assert (oldest_sequence, oldest.occurred_at, oldest.sync_id, oldest.kind) == (1, NOW, "s0", "sync")
-    assert oldest.reason == "NUL \x00, a surrogate \ud800, a sign \u2400"
-    assert oldest.counts == {"seconds": 0.125, "notes": ["\ud800"]}

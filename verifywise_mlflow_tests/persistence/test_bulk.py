@@ -11,9 +11,9 @@ from sqlalchemy import Connection, event
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.models import ModelVersion, TrainingRun
 from verifywise_mlflow.persistence.repositories import manifests, registry, tracked_objects
-from verifywise_mlflow.persistence.repositories.manifests import DueManifest, ReadManifest
-from verifywise_mlflow.persistence.repositories.registry import ListedVersion, Seen
-from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS, Reach, Reading
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS, ReadResult, ReadScope
 from verifywise_mlflow.persistence.store import Store
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -39,16 +39,16 @@ COUNTING = """
         INSERT INTO statements VALUES (clock_timestamp());
         RETURN NULL;
     END $$;
-    CREATE TRIGGER note AFTER INSERT ON verifywise.model_versions FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
+    CREATE TRIGGER note AFTER INSERT ON verifywise_mlflow.model_versions FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
 """
 
 
-def seen(number: int, run_id: str | None = None) -> Seen[ListedVersion]:
-    return Seen(ListedVersion(ModelVersion("credit", number, run_id=run_id), [], None), "f")
+def seen(number: int, run_id: str | None = None) -> ListedObject[ListedVersion]:
+    return ListedObject(ListedVersion(ModelVersion("credit", number, run_id=run_id), [], None), "f")
 
 
-def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> Reading[TrainingRun]:
-    return Reading(run_id, revision, TrainingRun(run_id, status=status), "f")
+def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> ReadResult[TrainingRun]:
+    return ReadResult(run_id, revision, TrainingRun(run_id, status=status), "f")
 
 
 def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: Store) -> None:
@@ -58,13 +58,15 @@ def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: St
         registry.write_versions(session, [seen(number) for number in range(1_000)], NOW)
 
         assert session.connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
-        assert len(registry.known_versions(session)) == 1_000
+        assert len(registry.stored_versions(session)) == 1_000
 
 
 def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statement(store: Store) -> None:
     manifest = ArtifactManifest(None, "none", None, (), None, None)
     read = [
-        ReadManifest(DueManifest(("credit", number), None, None, 1, "key"), manifest, "f", retry=False, hashed_at=NOW)
+        ManifestReadResult(
+            PendingManifest(("credit", number), None, None, 1, "key"), manifest, "f", retry=False, hashed_at=NOW
+        )
         for number in range(20)
     ]
     with store.begin("acme") as session:
@@ -75,7 +77,7 @@ def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statem
             assert manifests.write_manifests(session, read, later) == []
 
         assert len(sent) == 2
-        kept = manifests.kept_by_key(session, [item.due.key for item in read])
+        kept = manifests.stored_manifests(session, [item.pending.key for item in read])
         assert {item.read_at for item in kept.values()} == {later}
 
 
@@ -84,10 +86,10 @@ def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) 
         registry.write_versions(session, [seen(number, f"run-{number}") for number in range(6)], NOW)
         known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
         late = [reading("run-4", revision=0)]
-        tracked_objects.write_readings(session, RUNS, known + late, NOW)
+        tracked_objects.write_read_results(session, RUNS, known + late, NOW)
 
         def due(at_most: int) -> list[str]:
-            return [item.object_id for item in tracked_objects.due_up_to(session, RUNS, at_most)]
+            return [item.object_id for item in tracked_objects.pending_reads_up_to(session, RUNS, at_most)]
 
         assert due(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
         assert due(5) == ["run-0", "run-1", "run-4", "run-5"]
@@ -99,14 +101,16 @@ def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) 
 def test_each_reach_holds_those_before_it(store: Store) -> None:
     with store.begin("acme") as session:
         registry.write_versions(session, [seen(number, f"run-{number}") for number in range(4)], NOW)
-        unreadable = Reading("run-3", 10**9, None, "f", unreadable="it does not exist")
-        tracked_objects.write_readings(session, RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW)
+        unreadable = ReadResult("run-3", 10**9, None, "f", read_error="it does not exist")
+        tracked_objects.write_read_results(
+            session, RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW
+        )
 
-        found = {reach: tracked_objects.due(session, RUNS, reach) for reach in Reach}
+        found = {reach: tracked_objects.pending_reads(session, RUNS, reach) for reach in ReadScope}
 
     assert {reach: [item.object_id for item in items] for reach, items in found.items()} == {
-        Reach.CHANGED: ["run-0"],
-        Reach.PENDING: ["run-0", "run-1"],
-        Reach.READABLE: ["run-0", "run-1", "run-2"],
-        Reach.ALL: ["run-0", "run-1", "run-2", "run-3"],
+        ReadScope.CHANGED: ["run-0"],
+        ReadScope.PENDING: ["run-0", "run-1"],
+        ReadScope.READABLE: ["run-0", "run-1", "run-2"],
+        ReadScope.ALL: ["run-0", "run-1", "run-2", "run-3"],
     }

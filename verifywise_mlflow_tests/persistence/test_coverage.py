@@ -50,7 +50,7 @@ def test_a_version_that_was_not_judged_yet_is_counted_and_one_that_is_gone_is_no
     write_record(store, RecordInputs(version=ModelVersion("fraud", 1)), NOON)
     judge(store, 2, OWNED)
     gone = NOON + timedelta(days=1)
-    write_record(store, RecordInputs(version=ModelVersion("fraud", 2)), gone, gone_at=gone)
+    write_record(store, RecordInputs(version=ModelVersion("fraud", 2)), gone, deleted_at=gone)
 
     assert counted(store) == [VerdictGroup({}, 1)]
 

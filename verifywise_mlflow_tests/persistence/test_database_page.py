@@ -47,9 +47,9 @@ def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest
 
     assert "row-level security does not hold it" in " ".join(result.output.split())  # of the owner, who was asked
     with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as session:
-        assert role_grants.bypass(session.connection) is None
+        assert role_grants.rls_bypass_reason(session.connection) is None
     with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as session:
-        assert role_grants.bypass(session.connection) is None
+        assert role_grants.rls_bypass_reason(session.connection) is None
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(urls["acme_auditor"], "CREATE TEMP TABLE mine (id int)")
 

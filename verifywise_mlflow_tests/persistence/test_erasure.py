@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow_tests.persistence.any_rows import ROWS, PgConnection, fill, relations
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.persistence.test_store import NOW
+from verifywise_mlflow_tests.persistence.trail_entries import NOW
 from verifywise_mlflow_tests.pipeline.syncing import Row
 
 KEPT = {"audit_trail", "audit_checkpoints"}
@@ -48,7 +48,7 @@ def kept(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
     with connection.cursor() as cursor:
         for table in relations(connection, "r"):
             cursor.execute(
-                f"SELECT to_jsonb(t) FROM verifywise.{table} AS t WHERE tenant_id = %s "
+                f"SELECT to_jsonb(t) FROM verifywise_mlflow.{table} AS t WHERE tenant_id = %s "
                 "ORDER BY (to_jsonb(t) ->> 'sequence')::int, to_jsonb(t)",
                 [tenant_id],
             )
@@ -193,7 +193,7 @@ def test_who_read_the_tenant_does_not_read_another_of_its_name(
             connection.cursor() as cursor,
             pytest.raises(psycopg2.errors.InsufficientPrivilege),
         ):
-            cursor.execute("SELECT * FROM verifywise.canonical_records")
+            cursor.execute("SELECT * FROM verifywise_mlflow.canonical_records")
 
 
 def test_the_list_of_tenants_is_still_a_command_of_its_own(filled: PgConnection) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries import dataframes, history
-from verifywise_mlflow.persistence.queries.history import Period, Span
+from verifywise_mlflow.persistence.queries.history import Period, Validity
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.normalizer.cases import inputs
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record, write_verdicts
@@ -17,7 +17,7 @@ from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_rec
 KEY = ("fraud", 3)
 
 
-def owners(store: Store) -> list[tuple[str | None, Span]]:
+def owners(store: Store) -> list[tuple[str | None, Validity]]:
     with store.begin("acme") as session:
         return [(state.record.owner, state.span) for state in history.states_of(session, KEY)]
 
@@ -47,9 +47,9 @@ def test_a_record_is_had_as_it_was_at_any_time_with_the_syncs_that_made_and_ende
         "ada",
     ]
     assert owners(store) == [
-        ("ada", Span(day(1), "sync of day 1", day(2), "sync of day 2")),
-        ("grace", Span(day(2), "sync of day 2", day(5), "sync of day 5")),
-        ("ada", Span(day(5), "sync of day 5", None, None)),
+        ("ada", Validity(day(1), "sync of day 1", day(2), "sync of day 2")),
+        ("grace", Validity(day(2), "sync of day 2", day(5), "sync of day 5")),
+        ("ada", Validity(day(5), "sync of day 5", None, None)),
     ]
 
 
@@ -80,11 +80,11 @@ def test_the_same_record_again_adds_no_state(store: Store) -> None:
 
 def test_a_tombstone_is_a_state_and_so_is_coming_back(store: Store) -> None:
     given = inputs(version_tags={"owner": "ada"})
-    for number, gone_at in ((1, None), (2, day(2)), (3, None)):
-        write_record(store, given, day(number), gone_at=gone_at)
+    for number, deleted_at in ((1, None), (2, day(2)), (3, None)):
+        write_record(store, given, day(number), deleted_at=deleted_at)
 
     living = [len(dataframes.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
-    gone = dataframes.record_states(store, "acme", *KEY)["gone_at"].notna().tolist()
+    gone = dataframes.record_states(store, "acme", *KEY)["deleted_at"].notna().tolist()
     assert living == [1, 0, 1]
     assert gone == [False, True, False]
 
@@ -93,7 +93,7 @@ def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> N
     for number, owner in ((1, "ada"), (5, "grace"), (3, "edsger"), (7, "barbara")):
         write_record(store, inputs(version_tags={"owner": owner}), day(number))
 
-    assert [(owner, span.held_from, span.held_until) for owner, span in owners(store)] == [
+    assert [(owner, span.valid_from, span.valid_to) for owner, span in owners(store)] == [
         ("ada", day(1), day(5)),
         ("grace", day(5), day(5)),
         ("edsger", day(5), day(7)),
@@ -104,8 +104,8 @@ def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> N
 
 def test_a_change_by_hand_is_a_state_of_its_own_that_no_sync_made_and_the_next_change_mends(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "ada"}), NOON)
-    change_by_hand(store, "UPDATE verifywise.canonical_records SET owner = owner")
-    change_by_hand(store, "UPDATE verifywise.canonical_records SET owner = 'mallory'")
+    change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = owner")
+    change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = 'mallory'")
 
     mended = write_record(store, inputs(version_tags={"owner": "ada"}), day(1), sync_id="mending")
 
@@ -120,11 +120,11 @@ def test_a_change_by_hand_is_a_state_of_its_own_that_no_sync_made_and_the_next_c
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE verifywise.compliance_results SET verdict = 'pass'",
-        "DELETE FROM verifywise.compliance_results",
-        "UPDATE verifywise.compliance_badges SET badge = 'compliant'",
-        "DELETE FROM verifywise.compliance_badges",
-        "DELETE FROM verifywise.canonical_records",
+        "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
+        "DELETE FROM verifywise_mlflow.compliance_results",
+        "UPDATE verifywise_mlflow.compliance_badges SET badge = 'compliant'",
+        "DELETE FROM verifywise_mlflow.compliance_badges",
+        "DELETE FROM verifywise_mlflow.canonical_records",
     ],
 )
 def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, statement: str) -> None:
@@ -134,7 +134,7 @@ def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, state
     change_by_hand(store, statement)
 
     table = statement.split(".")[1].split()[0]
-    query = f"SELECT sync_id, ended_by_sync_id, held_until FROM verifywise.{table[:-1]}_history"
+    query = f"SELECT sync_id, ended_by_sync_id, valid_to FROM verifywise_mlflow.{table[:-1]}_history"
     with store.begin_shared() as connection:
         (former,) = connection.execute(text(query))
     assert former[:2] == ("sync of day 1", "")
@@ -150,9 +150,9 @@ def test_a_verdict_that_is_given_again_keeps_its_beginning_and_its_policy(store:
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)
     assert [(one.rule_id, one.verdict, one.policy_version, one.span) for one in states] == [
-        ("b", "pass", "1", Span(day(1), "sync of day 1", day(2), "sync of day 2")),
-        ("a", "pass", "1", Span(day(1), "sync of day 1", None, None)),
-        ("b", "fail", "2", Span(day(2), "sync of day 2", None, None)),
+        ("b", "pass", "1", Validity(day(1), "sync of day 1", day(2), "sync of day 2")),
+        ("a", "pass", "1", Validity(day(1), "sync of day 1", None, None)),
+        ("b", "fail", "2", Validity(day(2), "sync of day 2", None, None)),
     ]
 
 
@@ -174,10 +174,10 @@ def test_a_rule_that_is_no_longer_asked_leaves_its_verdict_in_the_history(store:
     write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
 
     with store.begin("acme") as session:
-        ended = [one for one in history.verdict_states_of(session, KEY) if one.span.held_until]
+        ended = [one for one in history.verdict_states_of(session, KEY) if one.span.valid_to]
         now = history.verdicts_as_of(session, KEY, day(2))
     assert [(one.rule_id, one.span) for one in ended] == [
-        ("dropped", Span(day(1), "sync of day 1", day(2), "sync of day 2"))
+        ("dropped", Validity(day(1), "sync of day 1", day(2), "sync of day 2"))
     ]
     assert [one.rule_id for one in now] == ["a"]
 
@@ -191,10 +191,10 @@ def test_a_badge_has_a_new_state_only_with_another_word_whatever_judged_it(store
 
     with store.begin("acme") as session:
         states = history.badge_states_of(session, KEY)
-        digest = session.scalar(text("SELECT policy_digest FROM verifywise.compliance_badges"))
+        digest = session.scalar(text("SELECT policy_digest FROM verifywise_mlflow.compliance_badges"))
     assert [(one.badge, one.evaluated_at, one.span) for one in states] == [
-        ("compliant", day(2), Span(day(1), "sync of day 1", day(3), "sync of day 3")),
-        ("non-compliant", day(3), Span(day(3), "sync of day 3", None, None)),
+        ("compliant", day(2), Validity(day(1), "sync of day 1", day(3), "sync of day 3")),
+        ("non-compliant", day(3), Validity(day(3), "sync of day 3", None, None)),
     ]
     assert digest == "digest 3"
 

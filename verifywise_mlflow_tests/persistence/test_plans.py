@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.repositories import (
     verdicts,
 )
 from verifywise_mlflow.persistence.repositories.manifests import RehashBefore
-from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS, Reach
+from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS, ReadScope
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
@@ -76,12 +76,14 @@ def sql(query: str) -> Question:
     """A question that people ask in SQL."""
     told = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
     return lambda session: session.execute(
-        text(f"SELECT * FROM verifywise.{query}").bindparams(**{k: v for k, v in told.items() if f":{k}" in query})
+        text(f"SELECT * FROM verifywise_mlflow.{query}").bindparams(
+            **{k: v for k, v in told.items() if f":{k}" in query}
+        )
     ).all()
 
 
 OF_ONE_VERSION = "WHERE tenant_id = 'acme' AND model_name = :model AND version_number = :number"
-AS_OF = "held_from <= :at AND (held_until > :at OR held_until IS NULL)"
+AS_OF = "valid_from <= :at AND (valid_to > :at OR valid_to IS NULL)"
 
 NARROW: Mapping[str, Question] = {
     "a record": sql(f"canonical_records {OF_ONE_VERSION}"),
@@ -90,12 +92,12 @@ NARROW: Mapping[str, Question] = {
     "the verdicts on a version over time": sql(f"compliance_result_states {OF_ONE_VERSION}"),
     "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
     "the fingerprints of some versions": lambda session: row_mapping.fingerprints(session, canonical_records, [KEY]),
-    "a version": lambda session: registry.version_at(session, *KEY),
+    "a version": lambda session: registry.version_by_key(session, *KEY),
     "the models of some names": lambda session: registry.models_by_name(session, [MODEL]),
     "some runs": lambda session: tracked_objects.rows_by_id(session, RUNS, ["run-17"]),
-    "some logged models": lambda session: tracked_objects.kept(session, LOGGED_MODELS, ["m-18"]),
-    "the manifests of some versions": lambda session: manifests.manifests_by_key(session, [KEY]),
-    "the newest manifest at a place": lambda session: manifests.kept_at(session, LOCATION, LONG_AGO),
+    "some logged models": lambda session: tracked_objects.stored_reads(session, LOGGED_MODELS, ["m-18"]),
+    "the manifests of some versions": lambda session: manifests.manifest_rows(session, [KEY]),
+    "the newest manifest at a place": lambda session: manifests.newest_at_location(session, LOCATION, LONG_AGO),
     "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
     "the events of a version": lambda session: lifecycle.events_of(session, *KEY),
     "the events of an hour": lambda session: lifecycle.events_of(
@@ -103,10 +105,10 @@ NARROW: Mapping[str, Question] = {
     ),
     "the end of the trail": lambda session: audit_log.head(session),
     "the trail's newest entries": sql("audit_entries WHERE tenant_id = 'acme' ORDER BY sequence DESC LIMIT 20"),
-    "due verdicts far behind": lambda session: verdicts.due_verdicts(
+    "due verdicts far behind": lambda session: verdicts.pending_evaluations(
         session, policy_digest="another", after=("model-000450", 1), limit=10
     ),
-    "judged records far behind": lambda session: verdicts.judged_records(
+    "judged records far behind": lambda session: verdicts.evaluated_records(
         session, after=("model-000450", 1), limit=10, selection={"owner": None}
     ),
     "the models written last": lambda session: stage_contents.newest_rows(session, "registered_models", 5),
@@ -122,7 +124,7 @@ NARROW: Mapping[str, Question] = {
 
 @pytest.mark.parametrize("question", NARROW)
 def test_a_narrow_question_reads_few_rows(session: TenantSession, question: str) -> None:
-    steps = [step for step in steps_of(session, NARROW[question]) if step.table not in {"access", "tenants"}]
+    steps = [step for step in steps_of(session, NARROW[question]) if step.table not in {"role_grants", "tenants"}]
 
     assert steps
     assert [step for step in steps if step.index is None] == []
@@ -131,15 +133,15 @@ def test_a_narrow_question_reads_few_rows(session: TenantSession, question: str)
 
 OLD = RehashBefore(LONG_AGO, LONG_AGO)
 WIDE: Mapping[str, Question] = {
-    "known versions": lambda session: registry.known_versions(session),
-    "due runs": lambda session: tracked_objects.due(session, RUNS, Reach.CHANGED),
-    "due runs, as many as fit": lambda session: tracked_objects.due_up_to(session, RUNS, 200),
-    "due logged models": lambda session: tracked_objects.due(session, LOGGED_MODELS, Reach.CHANGED),
-    "due manifests": lambda session: manifests.due_manifests(
+    "known versions": lambda session: registry.stored_versions(session),
+    "due runs": lambda session: tracked_objects.pending_reads(session, RUNS, ReadScope.CHANGED),
+    "due runs, as many as fit": lambda session: tracked_objects.pending_reads_up_to(session, RUNS, 200),
+    "due logged models": lambda session: tracked_objects.pending_reads(session, LOGGED_MODELS, ReadScope.CHANGED),
+    "due manifests": lambda session: manifests.pending_manifests(
         session, settings_digest=SETTINGS, rehash_before=OLD, retry_failed=True
     ),
-    "due records": lambda session: records.due_records(session, mapping_digest=MAPPING, after=None, limit=500),
-    "due verdicts": lambda session: verdicts.due_verdicts(session, policy_digest=POLICY, after=None, limit=500),
+    "due records": lambda session: records.pending_records(session, mapping_digest=MAPPING, after=None, limit=500),
+    "due verdicts": lambda session: verdicts.pending_evaluations(session, policy_digest=POLICY, after=None, limit=500),
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
     "the offenders": lambda session: offenders(session),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
-from verifywise_mlflow.persistence.queries.history import RecordState, Span
+from verifywise_mlflow.persistence.queries.history import RecordState, Validity
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow_tests.persistence.kept_states import NOON
 
@@ -22,7 +22,7 @@ TAG = {"source": "run tag", "key": "owner", "raw": "ada"}
 def state(origins: Mapping[str, Mapping[str, object]] | None = None, /, **fields: object) -> RecordState:
     values = dict.fromkeys(FIELDS) | {"model_name": "fraud", "version_number": 3} | fields
     record = CanonicalRecord(**values)  # type: ignore[arg-type]  # the fields that the test is about
-    return RecordState(record, origins or {}, (), (), None, 1, Span(NOON, "s", None, None))
+    return RecordState(record, origins or {}, (), (), None, 1, Validity(NOON, "s", None, None))
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_what_stood_there_is_told_only_where_the_value_does_not_tell_it() -> Non
 def test_what_could_not_be_read_findings_and_tombstones_are_compared() -> None:
     finding = {"kind": "conflict", "field": "owner", "sentence": "Two say different things."}
 
-    found = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], gone_at=NOON))
+    found = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], deleted_at=NOON))
 
     assert [(one.field, one.before, one.after) for one in found] == [
         ("incomplete.no run", None, "no run"),
         ("findings.conflict owner", None, finding),
-        ("gone_at", None, NOON),
+        ("deleted_at", None, NOON),
     ]
 
 

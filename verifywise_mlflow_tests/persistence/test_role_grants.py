@@ -27,7 +27,7 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     rows_of,
     tenants_seen,
 )
-from verifywise_mlflow_tests.persistence.test_store import NOW
+from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
@@ -38,10 +38,13 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
         relation: {
             privilege
             for privilege in PRIVILEGES
-            if ask(owner, f"SELECT has_table_privilege('{role}', 'verifywise.{relation}', '{privilege}')") == [(True,)]
+            if ask(owner, f"SELECT has_table_privilege('{role}', 'verifywise_mlflow.{relation}', '{privilege}')")
+            == [(True,)]
             or (
                 privilege in ("SELECT", "INSERT", "UPDATE", "REFERENCES")
-                and ask(owner, f"SELECT has_any_column_privilege('{role}', 'verifywise.{relation}', '{privilege}')")
+                and ask(
+                    owner, f"SELECT has_any_column_privilege('{role}', 'verifywise_mlflow.{relation}', '{privilege}')"
+                )
                 == [(True,)]
             )
         }
@@ -54,10 +57,10 @@ def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_
         given = privileges_of(owner, house.pipeline.name)
         views = {name: {"SELECT"} for name in [*relations(owner, "v"), role_grants.REVISION_TABLE]}
 
-    assert given == {table: set(privileges) for table, privileges in role_grants.PIPELINE.items()} | views
+    assert given == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
     assert {table for table, privileges in given.items() if "DELETE" in privileges} == {"compliance_results"}
     assert not any("TRUNCATE" in privileges for privileges in given.values())
-    for told in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "adoptions"):
+    for told in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
         assert given[told] == {"SELECT", "INSERT"}
 
 
@@ -73,12 +76,12 @@ def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way
         unprotected = ask(
             owner,
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND NOT relrowsecurity "
-            "AND relnamespace = 'verifywise'::regnamespace",
+            "AND relnamespace = 'verifywise_mlflow'::regnamespace",
         )
         tables = relations(owner, "r")
 
     assert unprotected == [(role_grants.REVISION_TABLE,)]
-    assert sorted(role_grants.PIPELINE) == tables == sorted(table.name for table in metadata.tables.values())
+    assert sorted(role_grants.PIPELINE_PRIVILEGES) == tables == sorted(table.name for table in metadata.tables.values())
 
 
 def test_every_view_is_read_with_the_rights_of_who_reads_it(house: House) -> None:
@@ -86,7 +89,7 @@ def test_every_view_is_read_with_the_rights_of_who_reads_it(house: House) -> Non
         views = ask(
             owner,
             "SELECT relname, coalesce('security_invoker=true' = ANY(reloptions), false) FROM pg_class "
-            "WHERE relnamespace = 'verifywise'::regnamespace AND relkind IN ('v', 'm')",
+            "WHERE relnamespace = 'verifywise_mlflow'::regnamespace AND relkind IN ('v', 'm')",
         )
 
     assert len(views) >= 5
@@ -99,7 +102,7 @@ def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_wh
             owner,
             "SELECT proname, prosecdef, proconfig, EXISTS (SELECT FROM aclexplode(coalesce(proacl, "
             "acldefault('f', proowner))) WHERE grantee = 0) "
-            "FROM pg_proc WHERE pronamespace = 'verifywise'::regnamespace",
+            "FROM pg_proc WHERE pronamespace = 'verifywise_mlflow'::regnamespace",
         )
 
     assert [name for name, _, _, everybodys in functions if everybodys] == []
@@ -108,7 +111,9 @@ def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_wh
     assert all(str(settings).startswith("['search_path=pg_catalog") for settings in with_owners_rights.values())
 
 
-@pytest.mark.parametrize("name", ['"; DROP SCHEMA verifywise CASCADE; --', "%s %(x)s :x '$$\\", "Ünï 模型", "public "])
+@pytest.mark.parametrize(
+    "name", ['"; DROP SCHEMA verifywise_mlflow CASCADE; --', "%s %(x)s :x '$$\\", "Ünï 模型", "public "]
+)
 def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(house: House, name: str) -> None:
     name += new_name("")
     with login_role(house.owner, name) as role:
@@ -123,7 +128,7 @@ def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(house: House, name:
                 role_grants.revoke(connection, name)
 
         with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            ask(connection, "SELECT * FROM verifywise.audit_trail")
+            ask(connection, "SELECT * FROM verifywise_mlflow.audit_trail")
         with logged_in(house.owner) as owner:
             assert rows_of(owner, "audit_trail", THEIRS) == ROWS
 
@@ -177,8 +182,8 @@ def test_an_upgrade_gives_those_with_access_what_they_need_of_new_tables_and_tak
         before = privileges_of(owner, name)
     execute(
         house.owner,
-        f"REVOKE ALL ON verifywise.adoptions, verifywise.audit_entries FROM {name}",
-        f"GRANT DELETE ON verifywise.canonical_records TO {name}",
+        f"REVOKE ALL ON verifywise_mlflow.config_versions, verifywise_mlflow.audit_entries FROM {name}",
+        f"GRANT DELETE ON verifywise_mlflow.canonical_records TO {name}",
     )
 
     database.upgrade(house.owner)

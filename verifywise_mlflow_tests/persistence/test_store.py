@@ -12,11 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.persistence.repositories import audit_log, registry
-from verifywise_mlflow.persistence.repositories.registry import Seen
+from verifywise_mlflow.persistence.repositories.registry import ListedObject
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import registered_models
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
 
 def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
@@ -55,12 +54,12 @@ def test_an_entry_of_another_tenant_is_refused(store: Store) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE verifywise.audit_trail SET entry = '{}'",
-        "UPDATE verifywise.audit_trail SET entry = '{}' WHERE false",
-        "DELETE FROM verifywise.audit_trail",
-        "DELETE FROM verifywise.audit_trail WHERE false",
-        "TRUNCATE verifywise.audit_trail",
-        "INSERT INTO verifywise.audit_trail (sequence, tenant_id) VALUES (1, 'acme')",
+        "UPDATE verifywise_mlflow.audit_trail SET entry = '{}'",
+        "UPDATE verifywise_mlflow.audit_trail SET entry = '{}' WHERE false",
+        "DELETE FROM verifywise_mlflow.audit_trail",
+        "DELETE FROM verifywise_mlflow.audit_trail WHERE false",
+        "TRUNCATE verifywise_mlflow.audit_trail",
+        "INSERT INTO verifywise_mlflow.audit_trail (sequence, tenant_id) VALUES (1, 'acme')",
     ],
 )
 def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
@@ -150,7 +149,7 @@ def revisions(store: Store) -> dict[str, int]:
 
 def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:
     with store.begin(tenant_id) as session:
-        registry.write_models(session, [Seen(model, f"of {model}") for model in models], NOW)
+        registry.write_models(session, [ListedObject(model, f"of {model}") for model in models], NOW)
 
 
 def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(store: Store) -> None:
@@ -196,16 +195,16 @@ def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(stor
     write(store, RegisteredModel("a"))
     first = revisions(store)["a"]
     with store.begin("acme") as session:
-        registry.entomb_models(session, ["a"], NOW)
+        registry.mark_models_deleted(session, ["a"], NOW)
     entombed = revisions(store)["a"]
     with store.begin("acme") as session:
-        was_gone = registry.known_models(session)["a"].is_gone
+        was_gone = registry.stored_models(session)["a"].is_deleted
 
     write(store, RegisteredModel("a"))
 
     with store.begin("acme") as session:
         assert was_gone
-        assert not registry.known_models(session)["a"].is_gone
+        assert not registry.stored_models(session)["a"].is_deleted
     assert first < entombed < revisions(store)["a"]
 
 

@@ -29,7 +29,7 @@ def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_a
 
     with logged_in(house.reader.url) as reader:
         seen = tenants_seen(reader)
-        own = ask(reader, "SELECT role_name, tenant_id FROM verifywise.access")
+        own = ask(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
 
     assert len(expected) > 20
     assert seen == expected
@@ -48,7 +48,7 @@ def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(hous
 def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(house: House, tenant: str | None) -> None:
     with closing(psycopg2.connect(house.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
         if tenant is not None:
-            cursor.execute("SELECT set_config('verifywise.tenant', %s, true)", [tenant])
+            cursor.execute("SELECT set_config('verifywise_mlflow.tenant', %s, true)", [tenant])
         seen = tenants_seen(pipeline)
 
     assert {name for name, rows in seen.items() if rows} == {"tenants"}
@@ -57,22 +57,22 @@ def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(house
 def test_who_has_privileges_but_no_access_sees_no_row(house: House) -> None:
     with logged_in(house.stranger.url, OURS) as stranger:
         assert {name for name, rows in tenants_seen(stranger).items() if rows} == set()
-        assert ask(stranger, "SELECT * FROM verifywise.access") == []
+        assert ask(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
             insert(stranger, "registered_models", OURS)
 
 
 def test_who_was_let_in_by_nobody_may_not_even_look(house: House) -> None:
     with login_role(house.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
-        for relation in ("audit_trail", "audit_entries", "alembic_version", "access"):
+        for relation in ("audit_trail", "audit_entries", "alembic_version", "role_grants"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                ask(connection, f"SELECT * FROM verifywise.{relation}")
+                ask(connection, f"SELECT * FROM verifywise_mlflow.{relation}")
             connection.rollback()
 
 
 STILL_OURS = {
-    "the setting of pipelines": ["SET verifywise.tenant = 'globex'"],
-    "the setting, for this transaction": ["SELECT set_config('verifywise.tenant', 'globex', true)"],
+    "the setting of pipelines": ["SET verifywise_mlflow.tenant = 'globex'"],
+    "the setting, for this transaction": ["SELECT set_config('verifywise_mlflow.tenant', 'globex', true)"],
     # Were the policy's function to look for = where its caller says, no role would be a reader.
     "an operator of its own": [
         "CREATE FUNCTION den.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
@@ -80,17 +80,17 @@ STILL_OURS = {
         "CREATE FUNCTION den.always(text, name) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
         "CREATE OPERATOR den.= (LEFTARG = text, RIGHTARG = name, FUNCTION = den.always)",
         "SET search_path = den, pg_catalog",
-        "SET verifywise.tenant = 'globex'",
+        "SET verifywise_mlflow.tenant = 'globex'",
     ],
     "a table access of its own": [
         "CREATE TEMP TABLE access (role_name text, kind text, tenant_id text)",
         "INSERT INTO access VALUES (current_user, 'pipeline', NULL), (current_user, 'reader', 'globex')",
         "SET search_path = pg_temp, den",
-        "SET verifywise.tenant = 'globex'",
+        "SET verifywise_mlflow.tenant = 'globex'",
     ],
     "a view of its own": [
-        "CREATE VIEW den.all_entries AS SELECT * FROM verifywise.audit_trail",
-        "SET verifywise.tenant = 'globex'",
+        "CREATE VIEW den.all_entries AS SELECT * FROM verifywise_mlflow.audit_trail",
+        "SET verifywise_mlflow.tenant = 'globex'",
     ],
 }
 
@@ -105,33 +105,33 @@ def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(house: Ho
         assert {name: set(seen) for name, seen in tenants_seen(reader, known).items()} == {
             name: {OURS} for name in known
         }
-        assert ask(reader, "SELECT verifywise.current_tenant()") == [(OURS,)]
+        assert ask(reader, "SELECT verifywise_mlflow.current_tenant()") == [(OURS,)]
 
 
 REFUSED_TO_READERS = [
-    "SET row_security = off; SELECT * FROM verifywise.audit_trail",
+    "SET row_security = off; SELECT * FROM verifywise_mlflow.audit_trail",
     "SET ROLE {owner}",
     "SET ROLE {pipeline}",
     "SET SESSION AUTHORIZATION {pipeline}",
     "GRANT {pipeline} TO CURRENT_USER",
-    "UPDATE verifywise.access SET tenant_id = 'globex'",
-    "UPDATE verifywise.access SET kind = 'pipeline', tenant_id = NULL",
-    "DELETE FROM verifywise.access",
-    "INSERT INTO verifywise.canonical_records SELECT * FROM verifywise.canonical_records",
-    "UPDATE verifywise.compliance_results SET verdict = 'pass'",
-    "DELETE FROM verifywise.compliance_results",
-    "SELECT * FROM verifywise.canonical_records FOR UPDATE",
-    "SELECT nextval('verifywise.revisions')",
-    "SELECT last_value FROM verifywise.revisions",
-    "COPY verifywise.audit_trail FROM '/dev/null'",
-    "COPY verifywise.audit_trail TO '/tmp/trail'",
-    "COPY verifywise.audit_trail TO PROGRAM 'cat'",
+    "UPDATE verifywise_mlflow.role_grants SET tenant_id = 'globex'",
+    "UPDATE verifywise_mlflow.role_grants SET kind = 'pipeline', tenant_id = NULL",
+    "DELETE FROM verifywise_mlflow.role_grants",
+    "INSERT INTO verifywise_mlflow.canonical_records SELECT * FROM verifywise_mlflow.canonical_records",
+    "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
+    "DELETE FROM verifywise_mlflow.compliance_results",
+    "SELECT * FROM verifywise_mlflow.canonical_records FOR UPDATE",
+    "SELECT nextval('verifywise_mlflow.revisions')",
+    "SELECT last_value FROM verifywise_mlflow.revisions",
+    "COPY verifywise_mlflow.audit_trail FROM '/dev/null'",
+    "COPY verifywise_mlflow.audit_trail TO '/tmp/trail'",
+    "COPY verifywise_mlflow.audit_trail TO PROGRAM 'cat'",
     "SELECT pg_read_file('postgresql.conf')",
-    "CREATE TABLE verifywise.mine (id int)",
-    "CREATE POLICY mine ON verifywise.audit_trail USING (true)",
-    "CREATE TABLE den.child () INHERITS (verifywise.audit_trail)",
-    "CREATE TABLE den.child (id text REFERENCES verifywise.tenants (tenant_id))",
-    "CREATE TRIGGER mine AFTER INSERT ON verifywise.audit_trail EXECUTE FUNCTION den.anything()",
+    "CREATE TABLE verifywise_mlflow.mine (id int)",
+    "CREATE POLICY mine ON verifywise_mlflow.audit_trail USING (true)",
+    "CREATE TABLE den.child () INHERITS (verifywise_mlflow.audit_trail)",
+    "CREATE TABLE den.child (id text REFERENCES verifywise_mlflow.tenants (tenant_id))",
+    "CREATE TRIGGER mine AFTER INSERT ON verifywise_mlflow.audit_trail EXECUTE FUNCTION den.anything()",
 ]
 
 
@@ -145,7 +145,7 @@ def test_a_reader_is_refused(house: House, statement: str) -> None:
 def test_a_copy_holds_only_the_readers_rows(house: House) -> None:
     copied = io.StringIO()
     with logged_in(house.reader.url) as reader, reader.cursor() as cursor:
-        cursor.copy_expert("COPY verifywise.audit_trail TO STDOUT", copied)
+        cursor.copy_expert("COPY verifywise_mlflow.audit_trail TO STDOUT", copied)
 
     assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OURS] * ROWS
 
@@ -157,9 +157,11 @@ def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_stati
             "CREATE FUNCTION den.tell(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS "
             "$$ BEGIN RAISE NOTICE 'told %', $1; RETURN true; END $$",
         )
-        ask(reader, "SELECT * FROM verifywise.audit_entries WHERE den.tell(tenant_id)")
+        ask(reader, "SELECT * FROM verifywise_mlflow.audit_entries WHERE den.tell(tenant_id)")
         told = {notice.split("told ")[1].strip() for notice in reader.notices}
-        statistics = ask(reader, "SELECT * FROM pg_stats WHERE schemaname = 'verifywise' AND attname = 'tenant_id'")
+        statistics = ask(
+            reader, "SELECT * FROM pg_stats WHERE schemaname = 'verifywise_mlflow' AND attname = 'tenant_id'"
+        )
 
     assert told == {OURS}
     assert statistics == []
@@ -167,27 +169,27 @@ def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_stati
 
 # One with the rights of the owner behind it: what it would write is no history of anything.
 BORROWED = """
-    CREATE TEMP TABLE borrowed (LIKE verifywise.compliance_results);
-    CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed FOR EACH ROW EXECUTE FUNCTION verifywise.keep_former_verdict();
+    CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.compliance_results);
+    CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdict();
 """
 
 REFUSED_TO_PIPELINES = [
     BORROWED,
-    "ALTER TABLE verifywise.audit_trail DISABLE TRIGGER ALL",
-    "ALTER TABLE verifywise.audit_trail DISABLE ROW LEVEL SECURITY",
-    "ALTER TABLE verifywise.canonical_records DISABLE TRIGGER keep_former_record",
-    "DROP TRIGGER append_only ON verifywise.audit_trail",
-    "DROP TABLE verifywise.audit_trail",
-    "DROP POLICY of_one_tenant ON verifywise.audit_trail",
-    "DROP SCHEMA verifywise CASCADE",
+    "ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER ALL",
+    "ALTER TABLE verifywise_mlflow.audit_trail DISABLE ROW LEVEL SECURITY",
+    "ALTER TABLE verifywise_mlflow.canonical_records DISABLE TRIGGER save_former_record",
+    "DROP TRIGGER append_only ON verifywise_mlflow.audit_trail",
+    "DROP TABLE verifywise_mlflow.audit_trail",
+    "DROP POLICY tenant_isolation ON verifywise_mlflow.audit_trail",
+    "DROP SCHEMA verifywise_mlflow CASCADE",
     "SET session_replication_role = replica",
-    "SET row_security = off; SELECT * FROM verifywise.audit_trail",
-    "CREATE TABLE verifywise.mine (id int)",
-    "CREATE OR REPLACE FUNCTION verifywise.current_tenant() RETURNS text LANGUAGE sql AS $$ SELECT 'globex' $$",
-    "SELECT setval('verifywise.revisions', 1)",
-    "UPDATE verifywise.alembic_version SET version_num = '0001'",
-    "UPDATE verifywise.access SET kind = 'reader', tenant_id = 'globex'",
-    "INSERT INTO verifywise.access VALUES ('mine', 'pipeline', NULL, now())",
+    "SET row_security = off; SELECT * FROM verifywise_mlflow.audit_trail",
+    "CREATE TABLE verifywise_mlflow.mine (id int)",
+    "CREATE OR REPLACE FUNCTION verifywise_mlflow.current_tenant() RETURNS text LANGUAGE sql AS $$ SELECT 'globex' $$",
+    "SELECT setval('verifywise_mlflow.revisions', 1)",
+    "UPDATE verifywise_mlflow.alembic_version SET version_num = '0001'",
+    "UPDATE verifywise_mlflow.role_grants SET kind = 'reader', tenant_id = 'globex'",
+    "INSERT INTO verifywise_mlflow.role_grants VALUES ('mine', 'pipeline', NULL, now())",
 ]
 
 
@@ -199,7 +201,7 @@ def test_a_pipeline_is_refused(house: House, statement: str) -> None:
 
 def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(house: House) -> None:
     tried = 0
-    for table, privileges in role_grants.PIPELINE.items():
+    for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         with logged_in(house.pipeline.url, "initech") as pipeline:
             if "INSERT" in privileges:
                 tried += 1
@@ -209,18 +211,18 @@ def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(house: House)
 
 
 def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(house: House) -> None:
-    for table, privileges in role_grants.PIPELINE.items():
+    for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         if "UPDATE" not in privileges:
             continue
         with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
-            cursor.execute(f"UPDATE verifywise.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
+            cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
             assert cursor.rowcount == 0
             with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-                cursor.execute(f"UPDATE verifywise.{table} SET tenant_id = 'hooli'")
+                cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = 'hooli'")
 
 
 def test_a_verdict_that_a_pipeline_deletes_is_kept_and_another_tenants_is_out_of_reach(house: House) -> None:
     with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
-        cursor.execute("DELETE FROM verifywise.compliance_results")
+        cursor.execute("DELETE FROM verifywise_mlflow.compliance_results")
         assert cursor.rowcount == ROWS
         assert rows_of(pipeline, "compliance_result_history", OURS) == 2 * ROWS

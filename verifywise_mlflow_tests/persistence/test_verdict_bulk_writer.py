@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.repositories import verdicts
-from verifywise_mlflow.persistence.repositories.verdicts import Judging, PolicyIdentity, Writing
+from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.normalizer.cases import inputs
@@ -46,13 +46,15 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
     """Judge the one record there is, as the stage does; return how many verdicts were written."""
     evaluator, now = Evaluator(policy, today=date(2026, 3, number)), day(number)
     with store.begin("acme") as session:
-        (due,) = verdicts.due_verdicts(
+        (due,) = verdicts.pending_evaluations(
             session, policy_digest="none", after=None, limit=2, selection=evaluator.selection
         )
         results = evaluator.evaluate_subject(due.subject)
         policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
-        writing = Writing(Judging("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now))
-        writing.take(due, results, version_badge(results, complete=True))
+        writing = VerdictBatch(
+            EvaluationContext("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now)
+        )
+        writing.add(due, results, version_badge(results, complete=True))
         return writing.write(session)
 
 
@@ -68,7 +70,7 @@ def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
 
     with store.begin("acme") as session:
         kept = history.verdicts_as_of(session, KEY, day(3))
-        (due,) = verdicts.due_verdicts(session, policy_digest="none", after=None, limit=2)
+        (due,) = verdicts.pending_evaluations(session, policy_digest="none", after=None, limit=2)
     assert [one.rule_id for one in kept] == ["dated", "figures", "odd", "text"]
     rules = {one.id: one for one in POLICY.rules}
     for one in kept:
@@ -130,7 +132,7 @@ def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(sto
             rules=tuple(rule_with(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
         )
         with store.begin("acme") as session:
-            (due,) = verdicts.due_verdicts(
+            (due,) = verdicts.pending_evaluations(
                 session, policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
             )
         assert due.subject.record.owner is None
@@ -148,7 +150,11 @@ def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Sto
 
     with store.begin("acme") as session:
         due = [
-            len(verdicts.due_verdicts(session, policy_digest=POLICY.digest, after=None, limit=2, judged_since=since))
+            len(
+                verdicts.pending_evaluations(
+                    session, policy_digest=POLICY.digest, after=None, limit=2, evaluated_since=since
+                )
+            )
             for since in (None, day(2), day(2) + timedelta(hours=12))
         ]
     assert due == [0, 0, 1]
@@ -171,7 +177,7 @@ def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judge
     def pages(digest: str) -> list[list[tuple[str, int]]]:
         found: list[list[tuple[str, int]]] = []
         with store.begin("acme") as session:
-            while page := verdicts.due_verdicts(
+            while page := verdicts.pending_evaluations(
                 session, policy_digest=digest, after=found[-1][-1] if found else None, limit=3
             ):
                 found.append([one.key for one in page])

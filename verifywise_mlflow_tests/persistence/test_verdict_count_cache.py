@@ -31,7 +31,7 @@ KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
 COUNTED = "canonical_records, compliance_results, compliance_badges, waivers"
 BY_HAND = (
     "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
-    "UPDATE canonical_records SET gone_at = NULL",
+    "UPDATE canonical_records SET deleted_at = NULL",
     "UPDATE compliance_results SET verdict = 'pass' WHERE rule_id = 'owned'",
     "UPDATE compliance_results SET verdict = 'error' WHERE rule_id = 'lasting'",
     "DELETE FROM compliance_results WHERE tenant_id = 'other';"
@@ -59,7 +59,7 @@ class Tenant:
     def bury(self, key: tuple[str, int]) -> None:
         """Keep that a version is gone."""
         given = RecordInputs(version=ModelVersion(*key), model=RegisteredModel(key[0]))
-        write_record(self.store, given, self.at, gone_at=self.at)
+        write_record(self.store, given, self.at, deleted_at=self.at)
 
     def waive(self, model: str, days: int) -> None:
         """Accept a rule's gaps for some days."""

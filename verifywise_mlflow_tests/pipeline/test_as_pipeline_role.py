@@ -69,7 +69,7 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     assert left == ["acme"]
     assert overview(as_pipeline, "acme").versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
-    assert [table for table in role_grants.PIPELINE if not of(store, table, "acme")] == [
+    assert [table for table in role_grants.PIPELINE_PRIVILEGES if not of(store, table, "acme")] == [
         "logged_models",
         "audit_checkpoints",
         "role_grants",

@@ -9,18 +9,18 @@ import pytest
 
 from verifywise_mlflow.connector.models import ModelVersion, Redaction, RegisteredModel
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
-from verifywise_mlflow.persistence.repositories.registry import Known, ListedVersion, Seen
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion, StoredObject
 from verifywise_mlflow.pipeline.lifecycle_events import model_events, version_events
 
 CREATED = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LATER = CREATED + timedelta(hours=1)
-KNOWN = Known("", is_gone=False, created_at=CREATED, incarnation=1)
+KNOWN = StoredObject("", is_deleted=False, created_at=CREATED, incarnation=1)
 BEFORE = ModelVersion("churn", 1, created_at=CREATED, last_updated_at=CREATED, stage="Staging", status="READY")
 PROMOTED = replace(BEFORE, stage="Production", last_updated_at=LATER)
 
 
 def between(before: ModelVersion, after: ModelVersion, *, is_plain_mlflow: bool = True) -> list[LifecycleEvent]:
-    seen = Seen(ListedVersion(after, (), None), "", known=KNOWN)
+    seen = ListedObject(ListedVersion(after, (), None), "", stored=KNOWN)
     return list(version_events(seen, before, is_plain_mlflow=is_plain_mlflow))
 
 
@@ -67,8 +67,8 @@ def test_what_could_not_be_read_is_not_taken_for_a_move() -> None:
     no_aliases = RegisteredModel("churn", problems=("aliases could not be used: 7",))
 
     assert between(BEFORE, unread) == between(unread, BEFORE) == []
-    assert list(model_events(Seen(no_aliases, "", known=KNOWN), champion)) == []
-    assert list(model_events(Seen(champion, "", known=KNOWN), no_aliases)) == []
+    assert list(model_events(ListedObject(no_aliases, "", stored=KNOWN), champion)) == []
+    assert list(model_events(ListedObject(champion, "", stored=KNOWN), no_aliases)) == []
 
 
 def test_a_tag_a_description_and_a_later_time_are_no_events() -> None:

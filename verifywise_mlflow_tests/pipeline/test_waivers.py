@@ -15,7 +15,7 @@ from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
 from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
 from verifywise_mlflow.persistence.repositories import waivers
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
     InvalidWaiversFileError,
@@ -46,7 +46,7 @@ def told(store: Store) -> list[tuple[object, object]]:
 def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
     with store.begin("acme") as session:
         counts = [one for one in verdict_counts.rule_counts(session, at) if one.rule_id == "owner"]
-    gaps = sum(one.versions for one in counts if one.verdict in OPEN)
+    gaps = sum(one.versions for one in counts if one.verdict in OPEN_VERDICTS)
     waived = sum(one.waived for one in counts)
     return gaps - waived, waived
 
@@ -112,7 +112,7 @@ def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: S
     assert after is not None
     assert later is not None
     assert before.badge == after.badge == later.badge
-    assert (before.waived, after.waived, later.waived) == ({}, {"owner": 1}, {})
+    assert (before.waived_gaps, after.waived_gaps, later.waived_gaps) == ({}, {"owner": 1}, {})
     assert "(1 waived)" in after.svg()
 
 

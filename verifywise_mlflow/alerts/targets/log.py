@@ -1,4 +1,4 @@
-"""Alerts as lines of the log."""
+"""Writes alerts to the log."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Literal
 
 from verifywise_mlflow.alerts.alert import Alert
-from verifywise_mlflow.alerts.targets.target import Described
+from verifywise_mlflow.alerts.targets.target import TargetSettings
 
-LOGGER = "verifywise_mlflow.alerts"
+ALERTS_LOGGER = "verifywise_mlflow.alerts"
 
 
-class LogTarget(Described):
-    """The logger ``verifywise_mlflow.alerts``: what is wrong as an error, what is well again as a warning."""
+class LogTarget(TargetSettings):
+    """The logger ``verifywise_mlflow.alerts``: raised alerts as errors, resolved ones as warnings."""
 
     kind: Literal["log"] = "log"
 
     def deliver(self, alerts: Sequence[Alert]) -> None:
-        """Write a line an alert."""
+        """Write one line per alert."""
         for alert in alerts:
             level = logging.ERROR if alert.state == "raised" else logging.WARNING
-            logging.getLogger(LOGGER).log(level, "%s", alert.line())
+            logging.getLogger(ALERTS_LOGGER).log(level, "%s", alert.line())

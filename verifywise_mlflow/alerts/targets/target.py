@@ -1,4 +1,4 @@
-"""What all targets have in common."""
+"""The protocol of alert targets and the base of their settings."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from verifywise_mlflow.alerts.alert import Alert
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
-SECONDS = 8.0
-"""For each step of a delivery. A round of the sensor that takes 60 s is thrown away as a whole."""
-
-
-class NotDeliveredError(Exception):
-    """A target did not take the alerts. The message names no secret, and quotes nothing that the other side said."""
+DELIVERY_TIMEOUT_S = 8.0
+"""Seconds for each step of a delivery. Dagster discards a sensor tick that takes 60 s."""
 
 
-class Described(BaseModel):
-    """A target as alerts.yaml describes it."""
+class DeliveryError(Exception):
+    """A target did not accept the alerts. The message contains no secret and does not quote the other side."""
+
+
+class TargetSettings(BaseModel):
+    """Base of the settings in alerts.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Target(Protocol):
-    """Something that takes alerts."""
+class AlertTarget(Protocol):
+    """Accepts alerts."""
 
     def deliver(self, alerts: Sequence[Alert]) -> None:
-        """Hand over alerts, one or more.
+        """Deliver one or more alerts.
 
         Raises:
-            NotDeliveredError: the other side did not take them.
-            SecretUnavailableError: a reference to a secret points to nothing.
+            DeliveryError: The other side did not accept them.
+            SecretUnavailableError: A reference to a secret cannot be resolved.
         """

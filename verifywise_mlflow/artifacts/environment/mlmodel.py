@@ -1,15 +1,15 @@
-"""MLmodel: the file in which MLflow describes a model. Only what an environment needs is taken from it."""
+"""Parses MLmodel, the file in which MLflow describes a model. Only facts about its environment are used."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from verifywise_mlflow.artifacts.environment.environment_file import python_version_in
-from verifywise_mlflow.artifacts.environment.untrusted_yaml import RefusedYamlError, YamlValue, read_yaml_mapping
+from verifywise_mlflow.artifacts.environment.environment_file import parse_python_version
+from verifywise_mlflow.artifacts.environment.untrusted_yaml import UnsafeYamlError, YamlValue, parse_yaml_mapping
 
-MAX_TEXT = 200
-"""Characters. Versions and format names are short; anything longer is not one."""
+MAX_TEXT_CHARS = 200
+"""Characters. Versions and format names are short."""
 MAX_FLAVORS = 50
 SIGNATURE_PARTS = ("inputs", "outputs", "params")
 
@@ -21,32 +21,32 @@ class MLmodel:
     mlflow_version: str | None = None
     python_version: str | None = None
     flavors: dict[str, str | None] = field(default_factory=dict)
-    """Flavor to the version of its library; null where the flavor names none, as python_function."""
+    """Flavor to the version of its library; null if the flavor names none, like python_function."""
     serialization_format: str | None = None
     model_size_bytes: int | None = None
     signature: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
 
 
-def read_mlmodel(content: bytes, name: str) -> MLmodel:
-    """Read an MLmodel. Never raises: what cannot be used is a problem."""
+def parse_mlmodel(content: bytes, name: str) -> MLmodel:
+    """Parse an MLmodel. Never raises: unusable content becomes a problem."""
     try:
-        document = read_yaml_mapping(content)
-    except RefusedYamlError as refusal:
+        document = parse_yaml_mapping(content)
+    except UnsafeYamlError as refusal:
         return MLmodel(problems=(f"{name}: {refusal}",))
     listed = document.get("flavors", {})
     if not isinstance(listed, dict):
-        return MLmodel(_text(document.get("mlflow_version")), problems=(f"{name}: flavors is no mapping",))
+        return MLmodel(_text(document.get("mlflow_version")), problems=(f"{name}: flavors is not a mapping",))
     flavors: dict[str, dict[str, YamlValue]] = {}
     for flavor, options in listed.items():
         if _text(flavor) and len(flavors) < MAX_FLAVORS:
             flavors[flavor] = options if isinstance(options, dict) else {}
-    problems = (f"{name}: {len(listed) - len(flavors)} flavors are left out",) if len(flavors) < len(listed) else ()
-    # python_function first: it is what MLflow itself loads and serves by.
+    problems = (f"{name}: {len(listed) - len(flavors)} flavors are not listed",) if len(flavors) < len(listed) else ()
+    # python_function first: MLflow itself loads and serves a model through it.
     ordered = sorted(flavors, key=lambda flavor: (flavor != "python_function", flavor))
     return MLmodel(
         mlflow_version=_text(document.get("mlflow_version")),
-        python_version=python_version_in(_first_text(flavors, ordered, "python_version") or ""),
+        python_version=parse_python_version(_first_text(flavors, ordered, "python_version") or ""),
         flavors={flavor: _library_version(flavor, flavors[flavor]) for flavor in sorted(flavors)},
         serialization_format=_first_text(flavors, ordered, "serialization_format"),
         model_size_bytes=_size(document.get("model_size_bytes")),
@@ -66,9 +66,9 @@ def _signature(value: YamlValue | None) -> tuple[str, ...] | None:
 
 
 def _library_version(flavor: str, options: dict[str, YamlValue]) -> str | None:
-    if flavor == "python_function":  # its python_version and cloudpickle_version are no flavor's version
+    if flavor == "python_function":  # its python_version and cloudpickle_version are not the version of a flavor
         return None
-    # Mostly sklearn_version and the like, but xgboost says xgb_version, lightgbm lgb_version.
+    # Usually sklearn_version and the like, but xgboost writes xgb_version and lightgbm lgb_version.
     names = sorted(key for key in options if key.endswith("_version") and key != "python_version")
     own = f"{flavor}_version"
     return next((text for key in [own, *names] if (text := _text(options.get(key)))), None)
@@ -79,6 +79,11 @@ def _first_text(flavors: dict[str, dict[str, YamlValue]], ordered: list[str], ke
 
 
 def _text(value: YamlValue | None) -> str | None:
-    if not isinstance(value, str) or value in ("", "null", "~") or len(value) > MAX_TEXT or not value.isprintable():
+    if (
+        not isinstance(value, str)
+        or value in ("", "null", "~")
+        or len(value) > MAX_TEXT_CHARS
+        or not value.isprintable()
+    ):
         return None
     return value

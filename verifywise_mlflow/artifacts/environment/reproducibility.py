@@ -1,7 +1,7 @@
-"""The environment a model needs, from the files beside it, and whether it could be built again.
+"""Combines a model's environment files, and decides whether the environment is reproducible.
 
-*Reproducible* means: a Python version is named, every package that runs with the model has one version only, and no
-file was left half understood. A file that merely exists proves nothing, so what is missing is named.
+*Reproducible* means: a Python version is named, every package that runs with the model is pinned to one version, and
+every file was understood completely. The mere existence of a file proves nothing, so missing pins are listed.
 """
 
 from __future__ import annotations
@@ -10,57 +10,57 @@ from collections.abc import Callable, Mapping, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from verifywise_mlflow.artifacts.environment.conda import read_conda, read_python_env
-from verifywise_mlflow.artifacts.environment.environment_file import EnvironmentFile, NamedPackage
-from verifywise_mlflow.artifacts.environment.mlmodel import MLmodel, read_mlmodel
-from verifywise_mlflow.artifacts.environment.requirements import exact_pin, read_requirements
-from verifywise_mlflow.artifacts.environment.untrusted_yaml import MAX_BYTES
+from verifywise_mlflow.artifacts.environment.conda import parse_conda, parse_python_env
+from verifywise_mlflow.artifacts.environment.environment_file import EnvironmentFile, PackageEntry
+from verifywise_mlflow.artifacts.environment.mlmodel import MLmodel, parse_mlmodel
+from verifywise_mlflow.artifacts.environment.requirements import exact_pin, parse_requirements
+from verifywise_mlflow.artifacts.environment.untrusted_yaml import MAX_YAML_BYTES
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
-from verifywise_mlflow.artifacts.walk import shortened
+from verifywise_mlflow.artifacts.walk import truncate_problems
 
 _PARSERS: Mapping[str, Callable[[bytes, str], EnvironmentFile]] = {
-    "python_env.yaml": read_python_env,
-    "conda.yaml": read_conda,
-    "requirements.txt": read_requirements,
+    "python_env.yaml": parse_python_env,
+    "conda.yaml": parse_conda,
+    "requirements.txt": parse_requirements,
 }
-"""In the order in which they are believed about Python's version."""
+"""In the order of precedence for the Python version."""
 
 MLMODEL = "MLmodel"
 
 ENVIRONMENT_FILES: tuple[str, ...] = (MLMODEL, *_PARSERS)
-"""The names that are read, at the top of a model's folder."""
+"""File names that are read at the top of a model's folder."""
 
-MAX_FILE_BYTES = MAX_BYTES
+MAX_FILE_BYTES = MAX_YAML_BYTES
 
 
-def read_environment(contents: Mapping[str, bytes], unreadable: Mapping[str, str] | None = None) -> RuntimeEnvironment:
-    """Put together what the environment files say. Never raises, whatever the bytes are.
+def read_environment(contents: Mapping[str, bytes], read_errors: Mapping[str, str] | None = None) -> RuntimeEnvironment:
+    """Combine the environment files of a model. Never raises for any bytes.
 
     Args:
-        contents: The bytes of each of ``ENVIRONMENT_FILES`` that is there.
-        unreadable: Those that are there but could not be read, with the reason.
+        contents: The bytes of each of ``ENVIRONMENT_FILES`` that exists.
+        read_errors: Those that exist but could not be read, each with the reason.
     """
-    unreadable = unreadable or {}
-    files = [_read(name, contents[name]) for name in _PARSERS if name in contents]
+    read_errors = read_errors or {}
+    files = [_parse_file(name, contents[name]) for name in _PARSERS if name in contents]
     for file in files:
-        _settle_includes(file, contents)
-    mlmodel = read_mlmodel(contents[MLMODEL], MLMODEL) if MLMODEL in contents else MLmodel()
+        _check_includes(file, contents)
+    mlmodel = parse_mlmodel(contents[MLMODEL], MLMODEL) if MLMODEL in contents else MLmodel()
     python_version, python_problem = _python_version(files, mlmodel)
     packages = [package for file in files for package in file.packages]
-    contradictions = _contradictions(packages)
+    contradictions = _find_conflicting_pins(packages)
 
     missing: list[str] = []
-    if not files and not any(name in _PARSERS for name in unreadable):
+    if not files and not any(name in _PARSERS for name in read_errors):
         missing.append("no environment file")
     if python_version is None or python_problem:
         missing.append("python")
-    needed = [package for package in packages if not package.build_tool]
+    needed = [package for package in packages if not package.is_build_tool]
     if files and not needed:
         missing.append("no packages named")
     pinned = {package.requirement.name for package in needed if package.requirement.pinned}
     missing += sorted({package.requirement.name for package in needed} - pinned | contradictions.keys())
-    missing += [f"{file.name} (not read in full)" for file in files if not file.read_in_full]
-    missing += [f"{name} (not read)" for name in unreadable if name in _PARSERS]
+    missing += [f"{file.name} (not read in full)" for file in files if not file.is_complete]
+    missing += [f"{name} (not read)" for name in read_errors if name in _PARSERS]
     return RuntimeEnvironment(
         python_version=python_version,
         packages=tuple(package.requirement for package in packages),
@@ -72,9 +72,9 @@ def read_environment(contents: Mapping[str, bytes], unreadable: Mapping[str, str
         signature=mlmodel.signature,
         reproducible=not missing,
         missing_pins=tuple(missing),
-        problems=shortened(
+        problems=truncate_problems(
             [
-                *(f"{name}: {reason}" for name, reason in unreadable.items()),
+                *(f"{name}: {reason}" for name, reason in read_errors.items()),
                 *(problem for file in files for problem in file.problems),
                 *mlmodel.problems,
                 *([python_problem] if python_problem else []),
@@ -84,24 +84,24 @@ def read_environment(contents: Mapping[str, bytes], unreadable: Mapping[str, str
     )
 
 
-def _read(name: str, content: bytes) -> EnvironmentFile:
+def _parse_file(name: str, content: bytes) -> EnvironmentFile:
     if len(content) > MAX_FILE_BYTES:
         file = EnvironmentFile(name)
-        file.give_up(f"larger than {MAX_FILE_BYTES} bytes")
+        file.mark_incomplete(f"larger than {MAX_FILE_BYTES} bytes")
         return file
     return _PARSERS[name](content, name)
 
 
-def _settle_includes(file: EnvironmentFile, contents: Mapping[str, bytes]) -> None:
-    """``-r requirements.txt`` is how python_env.yaml names its packages: settled where that file is read as well."""
+def _check_includes(file: EnvironmentFile, contents: Mapping[str, bytes]) -> None:
+    """Mark the file incomplete if it includes another file that is not read. python_env.yaml names its packages so."""
     for included in file.includes:
         name = included.removeprefix("./")
         if name not in contents or name == file.name or name not in _PARSERS:
-            file.give_up("takes packages from another file (-r) that is not read")
+            file.mark_incomplete("includes another file (-r) that is not read")
 
 
 def _python_version(files: Sequence[EnvironmentFile], mlmodel: MLmodel) -> tuple[str | None, str | None]:
-    """The version of the first that names one, and a sentence where two name different ones."""
+    """Return the version in the first file that names one, and a clause if two files disagree."""
     named = [(file.name, file.python_version) for file in files if file.python_version]
     if mlmodel.python_version:
         named.append((MLMODEL, mlmodel.python_version))
@@ -109,28 +109,30 @@ def _python_version(files: Sequence[EnvironmentFile], mlmodel: MLmodel) -> tuple
         return None, None
     name, version = named[0]
     for other_name, other in named[1:]:
-        # 3.9 and 3.9.6 agree: one only says less.
+        # 3.9 and 3.9.6 agree: one is only less precise.
         if not f"{version}.".startswith(f"{other}.") and not f"{other}.".startswith(f"{version}."):
             return version, f"python is {version} in {name}, but {other} in {other_name}"
     return version, None
 
 
-def _contradictions(packages: Sequence[NamedPackage]) -> dict[str, str]:
-    """Package name to a sentence, for each that is pinned to two versions at once."""
+def _find_conflicting_pins(packages: Sequence[PackageEntry]) -> dict[str, str]:
+    """Return a clause for each package that is pinned to two versions, by package name."""
     first: dict[str, tuple[str, str]] = {}
-    found: dict[str, str] = {}
+    conflicts: dict[str, str] = {}
     for package in packages:
         requirement = package.requirement
-        pin = None if package.conditional or package.build_tool else _pin(requirement.specifier, requirement.pinned)
+        pin = (
+            None if package.is_conditional or package.is_build_tool else _pin(requirement.specifier, requirement.pinned)
+        )
         if pin is None:
             continue
         version, source = first.setdefault(requirement.name, (pin, requirement.source))
-        if not _same_version(version, pin):
-            found.setdefault(
+        if not _is_same_version(version, pin):
+            conflicts.setdefault(
                 requirement.name,
                 f"{requirement.name} is pinned to {version} in {source}, but to {pin} in {requirement.source}",
             )
-    return found
+    return conflicts
 
 
 def _pin(specifier: str, pinned: bool) -> str | None:
@@ -138,12 +140,12 @@ def _pin(specifier: str, pinned: bool) -> str | None:
         return None
     try:
         return exact_pin(specifier)
-    except ValueError:  # a conda version that PyPI does not know, such as ==2021a-1
+    except ValueError:  # a conda version that PEP 440 does not allow, such as ==2021a-1
         return specifier.removeprefix("==")
 
 
-def _same_version(one: str, other: str) -> bool:
+def _is_same_version(left: str, right: str) -> bool:
     try:
-        return Version(one) == Version(other)
+        return Version(left) == Version(right)
     except InvalidVersion:
-        return one == other
+        return left == right

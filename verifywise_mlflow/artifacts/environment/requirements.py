@@ -1,6 +1,6 @@
-"""Requirements as pip reads them: requirements.txt, and the ``pip:`` list of a conda.yaml.
+"""Parses requirements as pip does: requirements.txt, and the ``pip:`` list of a conda.yaml.
 
-Problems name line and cause, never the line's text: index URLs and VCS links carry passwords.
+A problem names the line and the cause, never the line's text: index URLs and VCS links may contain passwords.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from packaging.requirements import Requirement as PipRequirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
-from verifywise_mlflow.artifacts.environment.environment_file import BUILD_TOOLS, EnvironmentFile, NamedPackage, decoded
+from verifywise_mlflow.artifacts.environment.environment_file import (
+    BUILD_TOOLS,
+    EnvironmentFile,
+    PackageEntry,
+    decode_text,
+)
 from verifywise_mlflow.artifacts.manifest import Requirement
 
-MAX_LINE = 4_000
-"""Characters. Hashes make lines long, a few hundred each; Python's int() refuses 4,300 digits."""
+MAX_LINE_CHARS = 4_000
+"""Characters. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
 MAX_LINES = 20_000
-"""A file of one megabyte can hold half a million, each of them some microseconds of parsing."""
+"""A file of one megabyte can have half a million lines, each of which takes some microseconds to parse."""
 
-_COMMENT = re.compile(r"(?:^|\s)#.*$")  # one blank, not `\s+`: that is quadratic on a line of blanks
-_OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: a marker or URL never has ` --`
+_COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
+_OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(.*)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]+(.*)")
 _USER = re.compile(r"//[^/]*@")
@@ -34,20 +39,20 @@ _HASH = re.compile(r"[#&](?:sha256|sha384|sha512)=[0-9a-fA-F]{64,128}(?=$|&)")
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
-def read_requirements(content: bytes, name: str) -> EnvironmentFile:
-    """Read a requirements.txt."""
+def parse_requirements(content: bytes, name: str) -> EnvironmentFile:
+    """Parse a requirements.txt."""
     file = EnvironmentFile(name)
     try:
-        text = decoded(content)
+        text = decode_text(content)
     except UnicodeDecodeError:
-        file.give_up("its bytes are no text")
+        file.mark_incomplete("its bytes are not text")
         return file
     lines = text.splitlines()
     if len(lines) > MAX_LINES:
-        file.give_up(f"more than {MAX_LINES} lines")
+        file.mark_incomplete(f"more than {MAX_LINES} lines")
     number, begun = 0, ""
     for number, line in enumerate(lines[:MAX_LINES], start=1):
-        if line.endswith("\\") and not line.lstrip().startswith("#") and len(begun) <= MAX_LINE:
+        if line.endswith("\\") and not line.lstrip().startswith("#") and len(begun) <= MAX_LINE_CHARS:
             begun += line[:-1]
             continue
         add_requirement(file, begun + line, f"line {number}")
@@ -57,9 +62,9 @@ def read_requirements(content: bytes, name: str) -> EnvironmentFile:
 
 
 def add_requirement(file: EnvironmentFile, line: str, place: str) -> None:
-    """Add what one logical line names to ``file``, or the reason why it could not be understood."""
-    if len(line) > MAX_LINE:
-        file.give_up(f"{place} is longer than {MAX_LINE} characters")
+    """Add the requirement in one logical line to ``file``, or the reason why it could not be parsed."""
+    if len(line) > MAX_LINE_CHARS:
+        file.mark_incomplete(f"{place} is longer than {MAX_LINE_CHARS} characters")
         return
     line = _COMMENT.sub("", line).strip()
     if not line:
@@ -67,47 +72,47 @@ def add_requirement(file: EnvironmentFile, line: str, place: str) -> None:
     if include := _INCLUDE.fullmatch(line):
         file.includes.append(include[1].strip())
     elif editable := _EDITABLE.fullmatch(line):
-        file.add(_linked_package(editable[1].strip(), file.name))
+        file.add(_link_entry(editable[1].strip(), file.name))
     elif line.startswith("-"):
-        # An index or a constraints file chooses among versions; it names no package.
-        file.note(f"{place}: {_option_in(line)} is not followed")
+        # An index or a constraints file selects versions; it adds no package.
+        file.add_problem(f"{place}: {_option_name(line)} is not followed")
     elif _URL.match(line) or (_LOCAL_PATH.match(_OPTION_AT_END.sub("", line)) and "@" not in line):
-        file.add(_linked_package(line, file.name))
+        file.add(_link_entry(line, file.name))
     else:
-        _add_named(file, _OPTION_AT_END.sub("", line), place)
+        _add_named_package(file, _OPTION_AT_END.sub("", line), place)
 
 
-def _option_in(line: str) -> str:
-    """Return an option without its value, which pip also takes without a blank: ``-ihttps://user:password@host``."""
+def _option_name(line: str) -> str:
+    """Return an option without its value. pip also accepts ``-ihttps://user:password@host``, without a space."""
     option = re.match(r"--[\w-]{1,38}|-.?", line)
     return option[0] if option else "an option"
 
 
-def _add_named(file: EnvironmentFile, line: str, place: str) -> None:
+def _add_named_package(file: EnvironmentFile, line: str, place: str) -> None:
     try:
         parsed = PipRequirement(line)
     except (InvalidRequirement, ValueError, RecursionError):
-        file.give_up(f"{place} is no requirement")
+        file.mark_incomplete(f"{place} is not a requirement")
         return
     name = canonicalize_name(parsed.name)
     if parsed.url:
-        requirement = Requirement(name, _shown_link(parsed.url), file.name, _is_pinned_link(parsed.url))
+        requirement = Requirement(name, _redacted_link(parsed.url), file.name, _is_pinned_link(parsed.url))
     else:
         requirement = Requirement(
             name, specifier_text(parsed.specifier), file.name, exact_pin(str(parsed.specifier)) is not None
         )
-    file.add(NamedPackage(requirement, conditional=parsed.marker is not None, build_tool=name in BUILD_TOOLS))
+    file.add(PackageEntry(requirement, is_conditional=parsed.marker is not None, is_build_tool=name in BUILD_TOOLS))
 
 
 def specifier_text(specifiers: SpecifierSet) -> str:
-    """``>=2,<3``: lower bounds first. A ``SpecifierSet`` has no order of its own, so one is given."""
+    """Return specifiers in a fixed order, lower bounds first (``>=2,<3``). A ``SpecifierSet`` has no order."""
     return ",".join(sorted(map(str, specifiers), key=lambda text: (text[0] not in "=~", text[0] != ">", text)))
 
 
 def exact_pin(specifier: str) -> str | None:
-    """The one version that ``==1.2`` or ``===1.2`` allows, ``None`` for wildcards, ranges, links and nothing.
+    """Return the one version that ``==1.2`` or ``===1.2`` allows, or ``None`` for any other specifier.
 
-    ``specifier`` is one that was parsed before.
+    ``specifier`` must be valid.
     """
     if specifier.startswith("@"):
         return None
@@ -115,18 +120,18 @@ def exact_pin(specifier: str) -> str | None:
     return next(exact, None)
 
 
-def _linked_package(link: str, source: str) -> NamedPackage:
-    """A package given by URL or path alone: its name is told by ``#egg=``, the archive's name, or the folder's."""
+def _link_entry(link: str, source: str) -> PackageEntry:
+    """Return a package given by URL or path alone. Its name is that in ``#egg=``, or of the archive or folder."""
     link = link.split(" ", 1)[0]
     is_url = _URL.match(link) is not None
     egg = _EGG.search(link)
-    name = egg[1] if egg else _name_in(unquote(_USER.sub("//", link.split("#", 1)[0].split("?", 1)[0])))
-    specifier = _shown_link(link) if is_url else "@ local path"
-    # Bytes on somebody's disk are pinned by nothing, whatever their file name says.
-    return NamedPackage(Requirement(canonicalize_name(name), specifier, source, is_url and _is_pinned_link(link)))
+    name = egg[1] if egg else _name_from_path(unquote(_USER.sub("//", link.split("#", 1)[0].split("?", 1)[0])))
+    specifier = _redacted_link(link) if is_url else "@ local path"
+    # A local path is never pinned, even if its file name contains a version.
+    return PackageEntry(Requirement(canonicalize_name(name), specifier, source, is_url and _is_pinned_link(link)))
 
 
-def _name_in(path: str) -> str:
+def _name_from_path(path: str) -> str:
     last = PurePosixPath(re.sub(r"@[^/]*$", "", path.replace("\\", "/"))).name
     try:
         if last.endswith(".whl"):
@@ -134,7 +139,7 @@ def _name_in(path: str) -> str:
         if last.endswith((".tar.gz", ".zip")):
             return parse_sdist_filename(last)[0]
     except ValueError:
-        return last[:200]  # not named as PyPI names archives: its name is all there is
+        return last[:200]  # not a standard archive name: use the whole name
     return last.removesuffix(".git").removeprefix("..")[:200] or "local-path"
 
 
@@ -142,8 +147,8 @@ def _is_pinned_link(url: str) -> bool:
     return bool(_HASH.search(url) or _COMMIT.search(url))
 
 
-def _shown_link(url: str) -> str:
-    """``@ https://host/path`` without user, password, query and fragment, any of which may be a secret."""
+def _redacted_link(url: str) -> str:
+    """Return ``@ https://host/path``, without user, password, query and fragment: each may be a secret."""
     try:
         parts = urlsplit(url)
     except ValueError:

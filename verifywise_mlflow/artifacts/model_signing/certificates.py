@@ -1,4 +1,4 @@
-"""Certificates of signers, from strangers: what they say, and whether a tenant's authority vouches for them."""
+"""Untrusted certificates of signers: parses them and checks their chain to a tenant's trusted authority."""
 
 from __future__ import annotations
 
@@ -21,83 +21,87 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from verifywise_mlflow.artifacts.model_signing.text import shown
-from verifywise_mlflow.artifacts.model_signing.trust_store import PublicKey, UnknownKeyError, signing_key
+from verifywise_mlflow.artifacts.model_signing.trust_store import PublicKey, UnsupportedKeyError, require_supported_key
+from verifywise_mlflow.common.untrusted_text import excerpt
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
-_PREFIXES = ("validation failed: ", "candidates exhausted: ", "Python extension validator failed: ValueError: ")
-"""What the library says ahead of what is wrong."""
+_LIBRARY_ERROR_PREFIXES = (
+    "validation failed: ",
+    "candidates exhausted: ",
+    "Python extension validator failed: ValueError: ",
+)
+"""Prefixes of the library's messages, dropped before the cause."""
 
-_SIGNING_CODE = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_CODE_SIGNING_PURPOSES = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
-class UnreadableCertificateError(ValueError):
-    """A certificate cannot be read. The text says which."""
+class InvalidCertificateError(ValueError):
+    """A certificate cannot be parsed. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningCertificate:
-    """What is read of a signer's certificate."""
+    """The key and identity in a signer's certificate."""
 
     public_key: PublicKey
     fingerprint: str
-    """SHA-256 of the DER, lower-case hexadecimal."""
+    """SHA-256 of the DER, lowercase hexadecimal."""
     subject: str
     issuer: str
 
     @staticmethod
-    def of(certificate: x509.Certificate) -> SigningCertificate:
-        """Read it.
+    def from_x509(certificate: x509.Certificate) -> SigningCertificate:
+        """Extract the key, fingerprint and names.
 
         Raises:
-            UnreadableCertificateError: It cannot be.
-            UnknownKeyError: Its key is none that OMS knows.
+            InvalidCertificateError: The certificate cannot be parsed.
+            UnsupportedKeyError: OMS does not support its key.
         """
-        with _readable("the signer's certificate"):
-            key = _key_of(certificate)
-            names = [shown(name.rfc4514_string()) for name in (certificate.subject, certificate.issuer)]
-        return SigningCertificate(signing_key(key), certificate.fingerprint(hashes.SHA256()).hex(), *names)
+        with _certificate_errors("the signer's certificate"):
+            key = _public_key(certificate)
+            names = [excerpt(name.rfc4514_string()) for name in (certificate.subject, certificate.issuer)]
+        return SigningCertificate(require_supported_key(key), certificate.fingerprint(hashes.SHA256()).hex(), *names)
 
 
-def read_chain(certificates: Sequence[bytes]) -> list[x509.Certificate]:
-    """Certificates from their DER.
+def load_chain(certificates: Sequence[bytes]) -> list[x509.Certificate]:
+    """Parse certificates from DER.
 
     Raises:
-        UnreadableCertificateError: One of them is none.
+        InvalidCertificateError: One of them is not a certificate.
     """
-    with _readable("a certificate in the bundle"):
+    with _certificate_errors("a certificate in the bundle"):
         return [x509.load_der_x509_certificate(certificate) for certificate in certificates]
 
 
-def why_untrusted(
+def distrust_reason(
     leaf: x509.Certificate,
     intermediates: Sequence[x509.Certificate],
     authorities: Sequence[x509.Certificate],
     now: datetime,
 ) -> str | None:
-    """Why no authority vouches at ``now`` (aware) for what ``leaf`` signs; null if one does.
+    """Return why no trusted authority vouches for ``leaf`` at ``now`` (aware), or ``None`` if one does.
 
-    The time that counts is now, as the specification has it (8.2): a signature with a certificate carries no time
-    that could be trusted, so what an expired key signs cannot be told from what it once signed.
+    The specification (8.2) checks certificates at the current time. A signature with a certificate carries no
+    trustworthy time, so a signature made after the key expired looks like one made before.
     """
     if not authorities:
-        return "no authority is trusted"
+        return "the tenant trusts no authority"
     try:
-        with _readable("the chain of certificates"):
-            if misuse := _misuse(leaf):
+        with _certificate_errors("the chain of certificates"):
+            if misuse := _key_usage_violation(leaf):
                 return misuse
             if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
                 valid = f"{leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}"
-                return f"its certificate is valid from {valid} only"
+                return f"its certificate is valid only from {valid}"
             _check_chain(leaf, intermediates, authorities, now)
-    except UnreadableCertificateError as error:
+    except InvalidCertificateError as error:
         return str(error)
     except VerificationError as error:
-        told = str(error).partition(" (encountered")[0]  # then comes the certificate at fault, in the stranger's words
-        for prefix in _PREFIXES:
-            told = told.removeprefix(prefix)
-        return f"its certificate leads to no authority that is trusted: {shown(told)}"
+        message = str(error).partition(" (encountered")[0]  # drops the certificate, which is untrusted text
+        for prefix in _LIBRARY_ERROR_PREFIXES:
+            message = message.removeprefix(prefix)
+        return f"its certificate does not chain to a trusted authority: {excerpt(message)}"
     return None
 
 
@@ -107,10 +111,10 @@ def _check_chain(
     authorities: Sequence[x509.Certificate],
     now: datetime,
 ) -> None:
-    """Raise ``VerificationError`` where no chain of certificates that are valid at ``now`` leads to an authority.
+    """Raise ``VerificationError`` unless a chain of certificates valid at ``now`` leads to an authority.
 
-    The library's own policy is that of the web, where signers of code would be refused and companies' authorities
-    often are; ours asks of an authority what RFC 5280 does, and that it may vouch for signers of code.
+    The library's default policy is that of the web PKI. It rejects code signers and many companies' authorities. Ours
+    requires of an authority what RFC 5280 does, and that it may issue certificates for code signing.
     """
     everything = ExtensionPolicy.permit_all()
     authority = (
@@ -123,27 +127,28 @@ def _check_chain(
     verifier.verify(leaf, list(intermediates))
 
 
-def _misuse(leaf: x509.Certificate) -> str | None:
-    """Why this certificate may not sign models: each usage that it states has to allow it, and it has to state one.
+def _key_usage_violation(leaf: x509.Certificate) -> str | None:
+    """Return why this certificate may not sign models, or ``None``.
 
-    The reference implementation is content with one of the two. But a company's authority gives digital signatures
-    to every web server, and those servers sign no models.
+    It must state at least one of key usage and extended key usage, and each one that it states must allow signing. The
+    reference implementation accepts either. But a company's authority grants the digital-signature usage to every web
+    server, and those must not sign models.
     """
     usage, purposes = _extension(leaf, x509.KeyUsage), _extension(leaf, x509.ExtendedKeyUsage)
     if usage is None and purposes is None:
-        return "its certificate does not say that it is for signing"
+        return "its certificate states no usage, so it is not meant for signing"
     if usage is not None and not usage.digital_signature:
         return "its certificate is not for digital signatures"
-    if purposes is not None and not _SIGNING_CODE & set(purposes):
+    if purposes is not None and not _CODE_SIGNING_PURPOSES & set(purposes):
         return "its certificate is not for signing code"
     return None
 
 
-def _key_of(certificate: x509.Certificate) -> object:
+def _public_key(certificate: x509.Certificate) -> object:
     try:
         return certificate.public_key()
     except UnsupportedAlgorithm as error:
-        raise UnknownKeyError("a key of an unknown kind") from error
+        raise UnsupportedKeyError("a key of an unsupported kind") from error
 
 
 def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
@@ -159,16 +164,16 @@ def _require_certificate_signing(_policy: Policy, _certificate: x509.Certificate
 
 
 def _require_code_signing(_policy: Policy, _certificate: x509.Certificate, value: x509.ExtendedKeyUsage | None) -> None:
-    if value is not None and not _SIGNING_CODE & set(value):
-        raise ValueError("an issuer may not vouch for signers of code")
+    if value is not None and not _CODE_SIGNING_PURPOSES & set(value):
+        raise ValueError("an issuer may not issue certificates for code signing")
 
 
 @contextlib.contextmanager
-def _readable(what: str) -> Iterator[None]:
-    """Turn what the library says of malformed and unknown structures into one error."""
+def _certificate_errors(what: str) -> Iterator[None]:
+    """Convert the library's errors on malformed and unknown structures into one error."""
     try:
         yield
-    except (UnreadableCertificateError, UnknownKeyError):
+    except (InvalidCertificateError, UnsupportedKeyError):
         raise
     except (
         ValueError,
@@ -179,4 +184,4 @@ def _readable(what: str) -> Iterator[None]:
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
     ) as error:
-        raise UnreadableCertificateError(f"{what} cannot be read") from error
+        raise InvalidCertificateError(f"{what} cannot be read") from error

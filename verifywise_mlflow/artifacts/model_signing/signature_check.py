@@ -1,4 +1,4 @@
-"""Who made a signature, and whether the tenant trusts them. Offline: nothing is asked of anybody."""
+"""Checks who made a signature and whether the tenant trusts the signer. Offline: no network request is made."""
 
 from __future__ import annotations
 
@@ -11,87 +11,87 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from verifywise_mlflow.artifacts.model_signing.bundle import Bundle, CertificateChain, Keyless, NamedKey
+from verifywise_mlflow.artifacts.model_signing.bundle import Bundle, CertificateMaterial, KeylessMaterial, KeyMaterial
 from verifywise_mlflow.artifacts.model_signing.certificates import (
+    InvalidCertificateError,
     SigningCertificate,
-    UnreadableCertificateError,
-    read_chain,
-    why_untrusted,
+    distrust_reason,
+    load_chain,
 )
 from verifywise_mlflow.artifacts.model_signing.spec import PAYLOAD_TYPE
-from verifywise_mlflow.artifacts.model_signing.text import shown
 from verifywise_mlflow.artifacts.model_signing.trust_store import (
-    CURVES,
+    SUPPORTED_CURVES,
     PublicKey,
-    TrustedKeys,
-    UnknownKeyError,
+    TrustStore,
+    UnsupportedKeyError,
+    is_hint_for_key,
     key_fingerprint,
     load_public_key,
-    names_key,
 )
+from verifywise_mlflow.common.untrusted_text import excerpt
 
 
 class BadSignatureError(ValueError):
-    """The signature does not fit what it is said to sign, or the key that is said to have made it."""
+    """The signature does not match its payload, or the key that the bundle names."""
 
 
-class UncheckedSignatureError(ValueError):
-    """Whether the signature is good cannot be told here."""
+class UnsupportedSignatureError(ValueError):
+    """The signature is of a kind that cannot be checked here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whose key made the signature."""
+    """The owner of the key that made the signature."""
 
     method: Literal["key", "certificate"]
     fingerprint: str
-    """SHA-256, lower-case hexadecimal: of the public key's PEM file, or of the certificate's DER."""
+    """SHA-256 in lowercase hexadecimal, of the public key's PEM file or of the certificate's DER."""
     subject: str | None = None
-    """The certificate's (RFC 4514), which is worth what its authority is worth."""
+    """The certificate's subject (RFC 4514). It is as trustworthy as its authority."""
     issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A signature that may be good, and by whom."""
+class SignerVerdict:
+    """The signer of a signature that is not known to be bad, and whether the tenant trusts that signer."""
 
     signer: Signer | None
-    """Null where the bundle names a key that we do not have: then the signature could not be checked."""
-    distrust: str | None
+    """Null if the bundle only names a key that the tenant does not trust: the signature then could not be checked."""
+    distrust_reason: str | None
     """Why the tenant does not trust the signer; null if it does."""
 
 
-def judge(bundle: Bundle, trusted: TrustedKeys, now: datetime) -> Judgement:
+def check_signature(bundle: Bundle, trusted: TrustStore, now: datetime) -> SignerVerdict:
     """Check the signature of ``bundle``, and its signer against ``trusted`` at ``now`` (aware).
 
     Raises:
-        BadSignatureError: It is no signature of this payload.
-        UncheckedSignatureError: It needs more than keys and certificates to tell.
+        BadSignatureError: It is not a signature of this payload.
+        UnsupportedSignatureError: Checking it needs more than keys and certificates.
     """
-    fits = _check_of(bundle)
+    is_signed_by = _signature_verifier(bundle)
     match bundle.material:
-        case NamedKey():
-            return _by_key(bundle.material, fits, trusted)
-        case CertificateChain():
-            return _by_certificate(bundle.material, fits, trusted, now)
-        case Keyless():
-            raise UncheckedSignatureError("keyless signatures need Sigstore's trust root")
+        case KeyMaterial():
+            return _check_key(bundle.material, is_signed_by, trusted)
+        case CertificateMaterial():
+            return _check_certificate(bundle.material, is_signed_by, trusted, now)
+        case KeylessMaterial():
+            raise UnsupportedSignatureError("keyless signatures need Sigstore's trust root")
 
 
-def signed_bytes(payload: bytes) -> bytes:
-    """What a signature is on: DSSE's pre-authentication encoding of the payload and its type."""
+def pre_authentication_encoding(payload: bytes) -> bytes:
+    """Return the bytes that are signed: DSSE's pre-authentication encoding (PAE) of the payload and its type."""
     return f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
-def _check_of(bundle: Bundle) -> Callable[[PublicKey], bool]:
-    """The question whether a key made the signature. The payload is hashed once for each kind of key."""
+def _signature_verifier(bundle: Bundle) -> Callable[[PublicKey], bool]:
+    """Return a function that tests whether a key made the signature. It hashes the payload once per kind of key."""
     digests: dict[str, bytes] = {}
 
-    def fits(key: PublicKey) -> bool:
-        algorithm = CURVES[key.curve.name]
+    def is_signed_by(key: PublicKey) -> bool:
+        algorithm = SUPPORTED_CURVES[key.curve.name]
         if algorithm.name not in digests:
             hashing = hashes.Hash(algorithm)
-            hashing.update(signed_bytes(bundle.payload))
+            hashing.update(pre_authentication_encoding(bundle.payload))
             digests[algorithm.name] = hashing.finalize()
         try:
             key.verify(bundle.signature, digests[algorithm.name], ec.ECDSA(utils.Prehashed(algorithm)))
@@ -99,45 +99,46 @@ def _check_of(bundle: Bundle) -> Callable[[PublicKey], bool]:
             return False
         return True
 
-    return fits
+    return is_signed_by
 
 
-def _by_key(named: NamedKey, fits: Callable[[PublicKey], bool], trusted: TrustedKeys) -> Judgement:
-    # The hint is not signed and need not be right: what counts is whether a trusted key made the signature.
+def _check_key(named: KeyMaterial, is_signed_by: Callable[[PublicKey], bool], trusted: TrustStore) -> SignerVerdict:
+    # The hint is not signed and may be wrong. What counts is whether a trusted key made the signature.
     for key in trusted.public_keys:
-        if fits(key):
-            return Judgement(Signer("key", key_fingerprint(key)), None)
+        if is_signed_by(key):
+            return SignerVerdict(Signer("key", key_fingerprint(key)), None)
     if named.public_key is not None:
         try:
             key = load_public_key(named.public_key)
-        except UnknownKeyError as error:
-            raise UncheckedSignatureError(f"the bundle has {error}") from error
+        except UnsupportedKeyError as error:
+            raise UnsupportedSignatureError(f"the bundle contains {error}") from error
         except ValueError as error:
             raise BadSignatureError(f"the bundle's key is {error}") from error
-        if not fits(key):
+        if not is_signed_by(key):
             raise BadSignatureError("the signature is not by the key in the bundle")
-        return Judgement(Signer("key", key_fingerprint(key)), "its key is none that is trusted")
+        return SignerVerdict(Signer("key", key_fingerprint(key)), "the tenant does not trust its key")
     hint = named.hint or ""
-    if any(names_key(hint, key) for key in trusted.public_keys):
+    if any(is_hint_for_key(hint, key) for key in trusted.public_keys):
         raise BadSignatureError("the signature is not by the trusted key that the bundle names")
-    return Judgement(
-        None, f"it names the key {shown(hint)}, which is none that is trusted, and without which it cannot be checked"
+    return SignerVerdict(
+        None,
+        f"it names the key {excerpt(hint)}, which the tenant does not trust and without which it cannot be checked",
     )
 
 
-def _by_certificate(
-    material: CertificateChain, fits: Callable[[PublicKey], bool], trusted: TrustedKeys, now: datetime
-) -> Judgement:
+def _check_certificate(
+    material: CertificateMaterial, is_signed_by: Callable[[PublicKey], bool], trusted: TrustStore, now: datetime
+) -> SignerVerdict:
     try:
-        leaf, *intermediates = read_chain(material.certificates)
-        certificate = SigningCertificate.of(leaf)
-    except UnknownKeyError as error:
-        raise UncheckedSignatureError(f"the signer's certificate has {error}") from error
-    except UnreadableCertificateError as error:
+        leaf, *intermediates = load_chain(material.certificates)
+        certificate = SigningCertificate.from_x509(leaf)
+    except UnsupportedKeyError as error:
+        raise UnsupportedSignatureError(f"the signer's certificate has {error}") from error
+    except InvalidCertificateError as error:
         raise BadSignatureError(str(error)) from error
-    if not fits(certificate.public_key):
+    if not is_signed_by(certificate.public_key):
         raise BadSignatureError("the signature is not by the certificate in the bundle")
-    return Judgement(
+    return SignerVerdict(
         Signer("certificate", certificate.fingerprint, certificate.subject, certificate.issuer),
-        why_untrusted(leaf, intermediates, trusted.authorities, now),
+        distrust_reason(leaf, intermediates, trusted.authorities, now),
     )

@@ -1,4 +1,4 @@
-"""What the signature beside a model is worth: by whom it is, and whether it is on the files that lie there."""
+"""Verifies a model signature: the signer, and that the model's files are the signed ones."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from datetime import datetime
 from typing import Literal
 
 from verifywise_mlflow.artifacts.manifest import SignatureStatus
-from verifywise_mlflow.artifacts.model_signing.bundle import BrokenBundleError, NoModelSignatureError, read_bundle
+from verifywise_mlflow.artifacts.model_signing.bundle import InvalidBundleError, NotABundleError, parse_bundle
 from verifywise_mlflow.artifacts.model_signing.signature_check import (
     BadSignatureError,
-    Judgement,
     Signer,
-    UncheckedSignatureError,
-    judge,
+    SignerVerdict,
+    UnsupportedSignatureError,
+    check_signature,
 )
 from verifywise_mlflow.artifacts.model_signing.statement_reader import (
-    BrokenStatementError,
-    OtherStatementError,
+    InvalidStatementError,
     SignedFiles,
-    read_statement,
+    UnsupportedStatementError,
+    parse_statement,
 )
-from verifywise_mlflow.artifacts.model_signing.text import shown
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.common.untrusted_text import excerpt
 
-MAX_PATHS = 100
-"""As many are kept; the count tells how many there are."""
+MAX_REPORTED_PATHS = 100
+"""Paths reported per result. The counts are exact."""
 
 DifferenceKind = Literal["changed", "missing", "unsigned"]
-_SAID: Mapping[DifferenceKind, str] = {
+_DIFFERENCE_TEXT: Mapping[DifferenceKind, str] = {
     "changed": "has other bytes than were signed",
-    "missing": "was signed and is not there",
-    "unsigned": "is there and was not signed",
+    "missing": "was signed but is missing",
+    "unsigned": "is present but was not signed",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One file that is not as it was signed."""
+class FileDifference:
+    """One file that differs from the signed one."""
 
     kind: DifferenceKind
     path: str
@@ -50,86 +50,86 @@ class SignatureCheck:
 
     status: SignatureStatus
     reason: str | None = None
-    """A clause for people; null where ``valid``."""
+    """A clause for people; null if ``valid``."""
     signer: Signer | None = None
-    """Null where the signature could not be shown to be anybody's."""
+    """Null if the signer could not be established."""
     signed_count: int | None = None
-    """Files in the statement; null where it could not be read, or its signature is bad."""
+    """Files in the statement; null if it could not be read or its signature is bad."""
     root_digest: str | None = None
-    """SHA-256 in hexadecimal that stands for all signed files; null as ``signed_count``."""
-    differences: tuple[Difference, ...] = ()
-    """By path, at most ``MAX_PATHS``; of a trusted signer's statement only."""
+    """SHA-256 in hexadecimal over all signed files; null like ``signed_count``."""
+    differences: tuple[FileDifference, ...] = ()
+    """By path, at most ``MAX_REPORTED_PATHS``, and only for a trusted signer's statement."""
     difference_count: int = 0
     left_out: tuple[str, ...] = ()
-    """Files of the model that the signature says nothing of, since the signer ignored them; at most ``MAX_PATHS``."""
+    """Files of the model that the signer ignored, so that they are not signed; at most ``MAX_REPORTED_PATHS``."""
     left_out_count: int = 0
 
 
-def verify(
+def verify_signature(
     bundle: bytes,
     files: Mapping[str, str | None],
-    trusted: TrustedKeys,
+    trusted: TrustStore,
     now: datetime,
     *,
     signature_path: str | None = None,
 ) -> SignatureCheck:
-    """Verify an OMS bundle. Whatever the bundle holds, the result says so: nothing is raised.
+    """Verify an OMS bundle. Never raises for any bundle.
 
     Args:
-        bundle: The file beside the model, as it was read.
-        files: All files of the model, by path within it, with their SHA-256 in lower-case hexadecimal; null for one
-            that was not hashed. It has to be all: a model of which a part was not listed cannot be verified.
-        trusted: What the tenant trusts.
-        now: Aware; certificates are judged at this time.
-        signature_path: Where the bundle itself lies, if in ``files``: it need not be signed.
+        bundle: The bytes of the signature file.
+        files: Every file of the model, by path within it, with its SHA-256 in lowercase hexadecimal, or null if it was
+            not hashed. A model that was not listed completely cannot be verified.
+        trusted: The tenant's trust store.
+        now: Aware. Certificates are checked at this time.
+        signature_path: Path of the bundle itself, if it is in ``files``: it need not be signed.
     """
     try:
-        read = read_bundle(bundle)
-        signed = read_statement(read.payload)
-        judgement = judge(read, trusted, now)
-    except (BrokenBundleError, BrokenStatementError, BadSignatureError) as error:
+        read = parse_bundle(bundle)
+        signed = parse_statement(read.payload)
+        judgement = check_signature(read, trusted, now)
+    except (InvalidBundleError, InvalidStatementError, BadSignatureError) as error:
         return SignatureCheck("invalid", str(error))
-    except (NoModelSignatureError, OtherStatementError, UncheckedSignatureError) as error:
+    except (NotABundleError, UnsupportedStatementError, UnsupportedSignatureError) as error:
         return SignatureCheck("not verified", str(error))
-    return _compared(signed, judgement, files, signature_path)
+    return _compare_files(signed, judgement, files, signature_path)
 
 
-def _compared(
-    signed: SignedFiles, judgement: Judgement, files: Mapping[str, str | None], signature_path: str | None
+def _compare_files(
+    signed: SignedFiles, judgement: SignerVerdict, files: Mapping[str, str | None], signature_path: str | None
 ) -> SignatureCheck:
     if judgement.signer is None:
-        return SignatureCheck("untrusted", judgement.distrust)
+        return SignatureCheck("untrusted", judgement.distrust_reason)
     proven = SignatureCheck("valid", None, judgement.signer, signed.count, signed.root_digest)
-    if judgement.distrust is not None:
-        return replace(proven, status="untrusted", reason=judgement.distrust)
-    if signed.incomparable is not None:
-        return replace(proven, status="not verified", reason=signed.incomparable)
+    if judgement.distrust_reason is not None:
+        return replace(proven, status="untrusted", reason=judgement.distrust_reason)
+    if signed.incomparable_reason is not None:
+        return replace(proven, status="not verified", reason=signed.incomparable_reason)
 
     unsigned = sorted(files.keys() - signed.sha256.keys() - {signature_path})
-    left_out = [path for path in unsigned if signed.leaves_out(path)]
-    proven = replace(proven, left_out=tuple(left_out[:MAX_PATHS]), left_out_count=len(left_out))
+    left_out = [path for path in unsigned if signed.ignores(path)]
+    proven = replace(proven, left_out=tuple(left_out[:MAX_REPORTED_PATHS]), left_out_count=len(left_out))
     if differences := sorted(_differences(signed, files, unsigned), key=lambda difference: difference.path):
         first = differences[0]
         more = f", and {len(differences) - 1} more differ" if len(differences) > 1 else ""
         return replace(
             proven,
             status="mismatch",
-            reason=f"{shown(first.path)!r} {_SAID[first.kind]}{more}",
-            differences=tuple(differences[:MAX_PATHS]),
+            reason=f"{excerpt(first.path)!r} {_DIFFERENCE_TEXT[first.kind]}{more}",
+            differences=tuple(differences[:MAX_REPORTED_PATHS]),
             difference_count=len(differences),
         )
     if unhashed := sorted(path for path in signed.sha256 if files[path] is None):
         more = f" and {len(unhashed) - 1} more were" if len(unhashed) > 1 else " was"
-        return replace(proven, status="not verified", reason=f"{shown(unhashed[0])!r}{more} not hashed")
+        return replace(proven, status="not verified", reason=f"{excerpt(unhashed[0])!r}{more} not hashed")
     return proven
 
 
-def _differences(signed: SignedFiles, files: Mapping[str, str | None], unsigned: list[str]) -> Iterator[Difference]:
+def _differences(signed: SignedFiles, files: Mapping[str, str | None], unsigned: list[str]) -> Iterator[FileDifference]:
     for path, sha256 in signed.sha256.items():
         if path not in files:
-            yield Difference("missing", path)
+            yield FileDifference("missing", path)
         elif files[path] not in (sha256, None):
-            yield Difference("changed", path)
+            yield FileDifference("changed", path)
     for path in unsigned:
-        if not signed.leaves_out(path):
-            yield Difference("unsigned", path)
+        if not signed.ignores(path):
+            yield FileDifference("unsigned", path)

@@ -1,4 +1,4 @@
-"""A verification of each kind, before a process locks itself in: Python and cryptography load parts at first use."""
+"""Runs each kind of verification once before the lockdown: Python and cryptography load modules on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from verifywise_mlflow.artifacts.manifest import SignatureStatus
-from verifywise_mlflow.artifacts.model_signing.signature_check import signed_bytes
+from verifywise_mlflow.artifacts.model_signing.signature_check import pre_authentication_encoding
 from verifywise_mlflow.artifacts.model_signing.spec import (
     MEDIA_TYPE,
     PAYLOAD_TYPE,
@@ -20,29 +20,29 @@ from verifywise_mlflow.artifacts.model_signing.spec import (
     STATEMENT_TYPE,
     root_digest,
 )
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
-from verifywise_mlflow.artifacts.model_signing.verification import verify
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import verify_signature
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _FILES = {"ä": "0" * 64}
 
 
-def rehearse() -> list[SignatureStatus]:
-    """Sign with a key that is thrown away, and verify by key, by certificate, at a wrong time, and of no bundle."""
+def warm_up() -> list[SignatureStatus]:
+    """Sign with a throw-away key. Verify by key, by certificate, after its expiry, and without a bundle."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key)
     public_pem = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    trusted = TrustedKeys.from_pem([public_pem], [certificate.public_bytes(serialization.Encoding.PEM)])
+    trusted = TrustStore.from_pem([public_pem], [certificate.public_bytes(serialization.Encoding.PEM)])
     by_key = _bundle(key, {"publicKey": {"hint": "0" * 64}})
     der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
     by_certificate = _bundle(key, {"x509CertificateChain": {"certificates": [{"rawBytes": der}]}})
     checks = [
-        verify(by_key, _FILES, trusted, _NOW),
-        verify(by_certificate, _FILES, trusted, _NOW),
-        verify(by_certificate, _FILES, trusted, _NOW + timedelta(days=2)),
-        verify(b"\xff", _FILES, trusted, _NOW),
+        verify_signature(by_key, _FILES, trusted, _NOW),
+        verify_signature(by_certificate, _FILES, trusted, _NOW),
+        verify_signature(by_certificate, _FILES, trusted, _NOW + timedelta(days=2)),
+        verify_signature(b"\xff", _FILES, trusted, _NOW),
     ]
     return [check.status for check in checks]
 
@@ -58,7 +58,7 @@ def _bundle(key: ec.EllipticCurvePrivateKey, material: object) -> bytes:
         },
     }
     payload = json.dumps(statement).encode()
-    signature = key.sign(signed_bytes(payload), ec.ECDSA(hashes.SHA256()))
+    signature = key.sign(pre_authentication_encoding(payload), ec.ECDSA(hashes.SHA256()))
     document = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": material,
@@ -72,7 +72,7 @@ def _bundle(key: ec.EllipticCurvePrivateKey, material: object) -> bytes:
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rehearsal")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "warm-up")])
     usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
     return (
         x509.CertificateBuilder()

@@ -1,7 +1,7 @@
-"""Hashes files and reads environment files without touching their bytes: processes that are locked in do both.
+"""Hashes files, parses environment files and verifies signatures in sandboxed worker processes.
 
-The product, which has credentials and connections, moves bytes and believes no answer by its looks. A process inside
-that crashes, is killed or hangs costs the file it had in hand; the next file gets a new one.
+The product has credentials and connections, so it only moves bytes and validates every response. A worker that
+crashes, is killed or hangs costs the file it was working on. The next file gets a new worker.
 """
 
 from __future__ import annotations
@@ -12,60 +12,66 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
-from verifywise_mlflow.artifacts.hashing import HashedBytes, NotHashed, over_the_limit
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
-from verifywise_mlflow.artifacts.sandbox import frames
+from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
-from verifywise_mlflow.artifacts.sandbox.lockdown import ATTEMPTS
-from verifywise_mlflow.artifacts.sandbox.question import Question
+from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS
+from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.sandbox.response_validation import (
-    MAX_HASH_ANSWER,
-    SenselessAnswerError,
-    environment_in,
-    hash_in,
-    signature_in,
+    MAX_HASH_RESPONSE_BYTES,
+    InvalidWorkerResponseError,
+    validate_environment,
+    validate_hash,
+    validate_signature,
 )
-from verifywise_mlflow.artifacts.sandbox.worker_process import HASHING, PARSING, VERIFYING, Worker, WorkerLostError
+from verifywise_mlflow.artifacts.sandbox.worker_process import (
+    HASH_WORKER,
+    PARSE_WORKER,
+    VERIFY_WORKER,
+    Worker,
+    WorkerLostError,
+)
 
-ALWAYS_IN_FORCE = ("separate-process", "empty-environment")
-"""What holds on every system, because it is how the processes are started."""
-VERSIONS_A_PARSER = 50
-"""Environments after which the parsing process is replaced, so that one that was taken over does not last."""
-PARSING_CPU_SECONDS = 5 * VERSIONS_A_PARSER
-MAX_REASON = 2_000
-"""Characters of a sentence on a file that could not be had."""
-STARTS_TRIED = 3
-"""In a row. Where processes cannot be started at all, ten thousand files need not find out one by one."""
+PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
+"""Protections on every system, because they follow from how the processes are started."""
+MAX_REQUESTS_PER_WORKER = 50
+"""Versions after which a parsing or verifying worker is replaced, so that a compromised one does not last."""
+MAX_PARSING_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
+MAX_REASON_CHARS = 2_000
+"""Characters of the reason why a file could not be read."""
+MAX_START_ATTEMPTS = 3
+"""Failed starts in a row. If no process can be started, ten thousand files must not try one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReadEnvironment:
-    """What a version's environment files say, and which of them the sandbox did not survive."""
+class ParsedEnvironment:
+    """The environment that a version's files declare, and the files that crashed the parser."""
 
     environment: RuntimeEnvironment
-    lost: Mapping[str, str]
-    """File to the reason why nothing is known of it; empty in good times."""
+    failed_files: Mapping[str, str]
+    """File name to the reason of the failure; usually empty."""
 
 
 class Sandbox:
-    """To be closed, best as a context. Its processes start at first use.
+    """Owns one worker process for each kind of work, started on first use. Use it as a context manager.
 
-    Not for use from several threads at once: each thread opens its own, and has to outlive it.
+    Not thread-safe: each thread opens its own sandbox and must outlive it.
     """
 
     def __init__(
         self,
         limits: SandboxLimits | None = None,
         *,
-        hashing: str = HASHING,
-        parsing: str = PARSING,
-        verifying: str = VERIFYING,
+        hashing: str = HASH_WORKER,
+        parsing: str = PARSE_WORKER,
+        verifying: str = VERIFY_WORKER,
     ) -> None:
         self.limits = limits or SandboxLimits()
         self._reports: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-        self._hashing = _Post(self, hashing, self.limits.hashing_cpu_seconds)
-        self._parsing = _Post(self, parsing, PARSING_CPU_SECONDS)
-        self._verifying = _Post(self, verifying, PARSING_CPU_SECONDS)
+        self._hashing = _WorkerSlot(self, hashing, self.limits.max_hashing_cpu_s)
+        self._parsing = _WorkerSlot(self, parsing, MAX_PARSING_CPU_S)
+        self._verifying = _WorkerSlot(self, verifying, MAX_PARSING_CPU_S)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -76,132 +82,136 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End its processes."""
-        self._hashing.dismiss()
-        self._parsing.dismiss()
-        self._verifying.dismiss()
+        """Stop the workers."""
+        self._hashing.stop()
+        self._parsing.stop()
+        self._verifying.stop()
 
     @property
     def protections(self) -> tuple[str, ...]:
-        """What was in force in every process so far, as stable words; empty while none was needed."""
+        """Stable names of the protections that every worker so far had in force; empty before the first start."""
         if not self._reports:
             return ()
         first, *others = (in_force for in_force, _ in self._reports)
-        return (*ALWAYS_IN_FORCE, *(word for word in first if all(word in other for other in others)))
+        return (*PROCESS_PROTECTIONS, *(name for name in first if all(name in other for other in others)))
 
     @property
-    def openings(self) -> tuple[str, ...]:
-        """Those of ``ATTEMPTS`` that some process found itself able to do. None, where Linux grants what it has."""
-        return tuple(word for word in ATTEMPTS if any(word not in refused for _, refused in self._reports))
+    def unblocked_attempts(self) -> tuple[str, ...]:
+        """The ``ESCAPE_ATTEMPTS`` that succeeded in some worker. Empty if Linux grants every protection."""
+        return tuple(name for name in ESCAPE_ATTEMPTS if any(name not in refused for _, refused in self._reports))
 
-    def hash(self, chunks: Iterable[bytes], max_bytes: int) -> HashedBytes | NotHashed:
-        """Hash a stream of bytes, giving up past ``max_bytes`` of them.
+    def hash_file(self, chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed:
+        """Hash a stream of bytes and stop after ``max_bytes``.
 
-        What ``chunks`` raises passes through, and what was sent of it is forgotten. What happens to the process inside
-        is a value: the file is not hashed, and why.
+        An exception from ``chunks`` propagates, and the bytes sent so far are discarded. A lost worker is returned as
+        ``NotHashed`` with the reason.
         """
-        size, seconds = 0, self.limits.stall_seconds
+        size, seconds = 0, self.limits.stall_timeout_s
         try:
             worker = self._hashing.worker()
             for chunk in chunks:
                 size += len(chunk)
                 if size > max_bytes:
-                    worker.forget(seconds)
-                    return over_the_limit(max_bytes)
-                worker.send(frames.DATA, chunk, seconds)
-            hashed = hash_in(worker.answer(MAX_HASH_ANSWER, seconds), size)
-        except (WorkerLostError, SenselessAnswerError) as error:
-            self._hashing.dismiss()
-            return NotHashed(f"not hashed: {_what_happened(error)}")
+                    worker.cancel_request(seconds)
+                    return over_limit(max_bytes)
+                worker.send(protocol.DATA, chunk, seconds)
+            hashed = validate_hash(worker.finish_request(MAX_HASH_RESPONSE_BYTES, seconds), size)
+        except (WorkerLostError, InvalidWorkerResponseError) as error:
+            self._hashing.stop()
+            return NotHashed(f"not hashed: {_failure_reason(error)}")
         except BaseException:
-            self._hashing.start_over(seconds)
+            self._hashing.cancel_request(seconds)
             raise
-        if worker.bytes_sent >= self.limits.worker_bytes:
-            self._hashing.dismiss()
+        if worker.bytes_sent >= self.limits.max_worker_bytes:
+            self._hashing.stop()
         return hashed
 
-    def environment(self, contents: Mapping[str, bytes], unreadable: Mapping[str, str]) -> ReadEnvironment:
-        """Read environment files, as ``read_environment`` does. Never raises, whatever the bytes are.
+    def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
+        """Parse environment files as ``read_environment`` does. Never raises for any bytes.
 
-        If the process does not survive it, each file is tried by itself, and what the others say is kept.
+        If the files crash the worker, each file is parsed by itself, and the result of the others is kept.
         """
         if not contents:
-            return ReadEnvironment(read_environment({}, unreadable), {})  # there is nothing to be parsed
+            return ParsedEnvironment(read_environment({}, read_errors), {})  # nothing to parse
         try:
-            return ReadEnvironment(self._parsed(contents, unreadable), {})
-        except _NotParsedError as error:
-            lost = {name: str(error) for name in contents} if len(contents) == 1 else self._deadly(contents)
-        if not lost:  # each by itself is harmless
-            lost = dict.fromkeys(contents, "the sandbox does not survive these files together")
-        survivors = {name: content for name, content in contents.items() if name not in lost}
+            return ParsedEnvironment(self._parse(contents, read_errors), {})
+        except _ParserLostError as error:
+            failed_files = (
+                {name: str(error) for name in contents} if len(contents) == 1 else self._find_crashing_files(contents)
+            )
+        if not failed_files:  # each is harmless by itself
+            failed_files = dict.fromkeys(contents, "the sandbox crashed over these files together")
+        remaining = {name: content for name, content in contents.items() if name not in failed_files}
         try:
-            environment = self._parsed(survivors, {**unreadable, **lost}) if survivors else None
-        except _NotParsedError as error:
-            lost = {**dict.fromkeys(contents, str(error)), **lost}
+            environment = self._parse(remaining, {**read_errors, **failed_files}) if remaining else None
+        except _ParserLostError as error:
+            failed_files = {**dict.fromkeys(contents, str(error)), **failed_files}
             environment = None
-        return ReadEnvironment(environment or read_environment({}, {**unreadable, **lost}), lost)
+        return ParsedEnvironment(environment or read_environment({}, {**read_errors, **failed_files}), failed_files)
 
-    def signature(self, bundle: bytes, question: Question) -> ModelSignature:
-        """Verify a model's signature. Never raises: what happens to the process inside is a reason."""
-        seconds = self.limits.parse_seconds
+    def verify_signature(self, bundle: bytes, request: SignatureRequest) -> ModelSignature:
+        """Verify a model's signature. Never raises: the loss of the worker becomes the reason."""
+        seconds = self.limits.parse_timeout_s
         try:
             worker = self._verifying.worker()
-            worker.send(frames.DATA, json.dumps(asdict(question)).encode(), seconds)
-            worker.send(frames.FILE, b"", seconds)
-            worker.send(frames.DATA, bundle, seconds)
-            verified = signature_in(worker.answer(self.limits.answer_bytes, seconds), question.path)
-        except (WorkerLostError, SenselessAnswerError) as error:
-            self._verifying.dismiss()
-            return ModelSignature(question.path, "not verified", _what_happened(error), None, None)
+            worker.send(protocol.DATA, json.dumps(asdict(request)).encode(), seconds)
+            worker.send(protocol.FILE, b"", seconds)
+            worker.send(protocol.DATA, bundle, seconds)
+            verified = validate_signature(worker.finish_request(self.limits.max_response_bytes, seconds), request.path)
+        except (WorkerLostError, InvalidWorkerResponseError) as error:
+            self._verifying.stop()
+            return ModelSignature(request.path, "not verified", _failure_reason(error), None, None)
         except BaseException:
-            self._verifying.dismiss()
+            self._verifying.stop()
             raise
-        self._verifying.tasks += 1
-        if self._verifying.tasks >= VERSIONS_A_PARSER:
-            self._verifying.dismiss()
+        self._verifying.requests_served += 1
+        if self._verifying.requests_served >= MAX_REQUESTS_PER_WORKER:
+            self._verifying.stop()
         return verified
 
-    def _deadly(self, contents: Mapping[str, bytes]) -> dict[str, str]:
-        lost: dict[str, str] = {}
+    def _find_crashing_files(self, contents: Mapping[str, bytes]) -> dict[str, str]:
+        failed_files: dict[str, str] = {}
         for name, content in contents.items():
             try:
-                self._parsed({name: content}, {})
-            except _NotParsedError as error:
-                lost[name] = str(error)
-        return lost
+                self._parse({name: content}, {})
+            except _ParserLostError as error:
+                failed_files[name] = str(error)
+        return failed_files
 
-    def _parsed(self, contents: Mapping[str, bytes], unreadable: Mapping[str, str]) -> RuntimeEnvironment:
-        seconds = self.limits.parse_seconds
+    def _parse(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> RuntimeEnvironment:
+        seconds = self.limits.parse_timeout_s
         try:
             worker = self._parsing.worker()
-            for name, reason in unreadable.items():
-                worker.send(frames.UNREADABLE, f"{name}\0{reason[:MAX_REASON]}".encode(errors="replace"), seconds)
+            for name, reason in read_errors.items():
+                worker.send(
+                    protocol.READ_ERROR, f"{name}\0{reason[:MAX_REASON_CHARS]}".encode(errors="replace"), seconds
+                )
             for name, content in contents.items():
-                worker.send(frames.FILE, name.encode(), seconds)
-                worker.send(frames.DATA, content, seconds)
-            environment = environment_in(worker.answer(self.limits.answer_bytes, seconds), contents)
-        except (WorkerLostError, SenselessAnswerError) as error:
-            self._parsing.dismiss()
-            raise _NotParsedError(_what_happened(error)) from error
+                worker.send(protocol.FILE, name.encode(), seconds)
+                worker.send(protocol.DATA, content, seconds)
+            environment = validate_environment(worker.finish_request(self.limits.max_response_bytes, seconds), contents)
+        except (WorkerLostError, InvalidWorkerResponseError) as error:
+            self._parsing.stop()
+            raise _ParserLostError(_failure_reason(error)) from error
         except BaseException:
-            self._parsing.dismiss()
+            self._parsing.stop()
             raise
-        self._parsing.tasks += 1
-        if self._parsing.tasks >= VERSIONS_A_PARSER:
-            self._parsing.dismiss()
+        self._parsing.requests_served += 1
+        if self._parsing.requests_served >= MAX_REQUESTS_PER_WORKER:
+            self._parsing.stop()
         return environment
 
-    def note_start(self, worker: Worker) -> None:
-        """Keep what a new process says of itself."""
+    def record_start(self, worker: Worker) -> None:
+        """Record the protections that a new worker reports."""
         self._reports.append((worker.in_force, worker.refused))
 
 
-class _NotParsedError(Exception):
-    """The parsing process was lost over its files."""
+class _ParserLostError(Exception):
+    """The parsing worker was lost. The message says how."""
 
 
-class _Post:
-    """Where one process at a time does one kind of work."""
+class _WorkerSlot:
+    """Holds at most one worker process for one kind of work."""
 
     def __init__(self, sandbox: Sandbox, program: str, cpu_seconds: int) -> None:
         self._sandbox = sandbox
@@ -210,43 +220,43 @@ class _Post:
         self._worker: Worker | None = None
         self._failed_starts = 0
         self._failure = ""
-        self.tasks = 0
-        """That the present process has done."""
+        self.requests_served = 0
+        """Requests that the present worker has served."""
 
     def worker(self) -> Worker:
-        """Give the process; start one where there is none.
+        """Return the worker; start one if there is none.
 
         Raises:
-            WorkerLostError: it cannot be started.
+            WorkerLostError: The worker could not be started.
         """
         if self._worker is None:
-            if self._failed_starts >= STARTS_TRIED:
+            if self._failed_starts >= MAX_START_ATTEMPTS:
                 raise WorkerLostError(self._failure)
             try:
-                self._worker = Worker(self._program, self._sandbox.limits.memory_bytes, self._cpu_seconds)
+                self._worker = Worker(self._program, self._sandbox.limits.max_memory_bytes, self._cpu_seconds)
             except WorkerLostError as error:
                 self._failed_starts, self._failure = self._failed_starts + 1, str(error)
                 raise
-            self._failed_starts = self.tasks = 0
-            self._sandbox.note_start(self._worker)
+            self._failed_starts = self.requests_served = 0
+            self._sandbox.record_start(self._worker)
         return self._worker
 
-    def start_over(self, seconds: float) -> None:
-        """Make the process forget what it has in hand; end it where that is not to be had."""
+    def cancel_request(self, seconds: float) -> None:
+        """Make the worker discard its current request; stop the worker if it cannot be told to."""
         try:
             if self._worker is not None:
-                self._worker.forget(seconds)
+                self._worker.cancel_request(seconds)
         except WorkerLostError:
-            self.dismiss()
+            self.stop()
 
-    def dismiss(self) -> None:
-        """End the process; the next file gets a new one."""
+    def stop(self) -> None:
+        """Stop the worker. The next request starts a new one."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
 
 
-def _what_happened(error: WorkerLostError | SenselessAnswerError) -> str:
-    if isinstance(error, SenselessAnswerError):
-        return "the sandbox gave an answer that makes no sense"
+def _failure_reason(error: WorkerLostError | InvalidWorkerResponseError) -> str:
+    if isinstance(error, InvalidWorkerResponseError):
+        return "the sandbox returned an invalid response"
     return f"the sandbox failed: {error}"

@@ -1,4 +1,4 @@
-"""The program of the process that reads environment files and answers with the facts in them, as JSON."""
+"""The worker that parses environment files and responds with the environment as JSON."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 from dataclasses import asdict
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
-from verifywise_mlflow.artifacts.sandbox import frames
-from verifywise_mlflow.artifacts.sandbox.channel import Abandoned, Channel
-from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
+from verifywise_mlflow.artifacts.sandbox import protocol
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
+from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, WorkerChannel
 
 _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     {
@@ -20,37 +20,37 @@ _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     }
     for encoding in ("utf-8", "utf-16", "utf-32")
 )
-"""Python loads codecs and the like at first use, and nothing can be loaded from within."""
+"""Parsed before the lockdown: Python loads codecs at first use, and nothing can be loaded after it."""
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:
-    """Read the files of one version after another, until the input ends."""
+    """Parse the files of one version after another until the input ends."""
     for sample in _SAMPLES:
         json.dumps(asdict(read_environment(sample)))
-    channel = Channel()
-    channel.say_ready(lock_in(memory_bytes, cpu_seconds))
+    channel = WorkerChannel()
+    channel.send_ready(lock_down(memory_bytes, cpu_seconds))
     while True:
         try:
-            contents, unreadable = _files(channel)
-            channel.answer(json.dumps(asdict(read_environment(contents, unreadable))).encode())
-        except Abandoned:
+            contents, read_errors = _receive_files(channel)
+            channel.send_response(json.dumps(asdict(read_environment(contents, read_errors))).encode())
+        except RequestCanceled:
             continue
         except MemoryError:
-            os._exit(frames.OUT_OF_MEMORY)
+            os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 
 
-def _files(channel: Channel) -> tuple[dict[str, bytes], dict[str, str]]:
+def _receive_files(channel: WorkerChannel) -> tuple[dict[str, bytes], dict[str, str]]:
     contents: dict[str, bytearray] = {}
-    unreadable: dict[str, str] = {}
+    read_errors: dict[str, str] = {}
     current = bytearray()
     while True:
-        kind, payload = channel.receive()
-        if kind == frames.END:
-            return {name: bytes(content) for name, content in contents.items()}, unreadable
-        if kind == frames.DATA:
+        kind, payload = channel.receive_frame()
+        if kind == protocol.END:
+            return {name: bytes(content) for name, content in contents.items()}, read_errors
+        if kind == protocol.DATA:
             current += payload
-        elif kind == frames.FILE:
+        elif kind == protocol.FILE:
             current = contents.setdefault(bytes(payload).decode(), bytearray())
-        elif kind == frames.UNREADABLE:
+        elif kind == protocol.READ_ERROR:
             name, _, reason = bytes(payload).decode().partition("\0")
-            unreadable[name] = reason
+            read_errors[name] = reason

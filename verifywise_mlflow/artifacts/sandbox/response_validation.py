@@ -1,7 +1,7 @@
-"""What comes out of the sandbox is as little trusted as what went in: it is taken only where it has the right shape.
+"""Validates worker responses. A response is as untrusted as the file: it is accepted only if it is well-formed.
 
-A parser that was taken over can still lie about the file it read. It cannot name files it was not given, contradict
-itself, or hand on more than the parsers' own bounds allow.
+A compromised parser can still lie about the file it read. It cannot name files that it was not sent, contradict itself,
+or return more than the parsers' own limits allow.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ from pydantic import TypeAdapter, ValidationError
 from verifywise_mlflow.artifacts.environment.environment_file import MAX_PACKAGES
 from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, SIGNATURE_PARTS
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
-from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE
-from verifywise_mlflow.artifacts.hashing import HashedBytes
+from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
+from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
 from verifywise_mlflow.artifacts.walk import MAX_PROBLEMS
 
-MAX_HASH_ANSWER = 100
-"""Bytes: a size, a blank and 64 hexadecimal digits."""
+MAX_HASH_RESPONSE_BYTES = 100
+"""A size, a space and 64 hexadecimal digits."""
 MAX_DIFFERENCES = 100
-MAX_TEXT = 2 * MAX_LINE
-"""Characters of any one text. None of ours is longer than a line of requirements and a sentence around it."""
+MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
+"""Characters of one text. The longest that our parsers write is a line of requirements with a sentence around it."""
 
 _HASH = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{64})")
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
 _SIGNATURE = TypeAdapter(ModelSignature)
 
 
-class SenselessAnswerError(ValueError):
-    """An answer that no honest process gives."""
+class InvalidWorkerResponseError(ValueError):
+    """A response that no uncompromised worker gives."""
 
 
-def hash_in(answer: bytes, sent: int) -> HashedBytes:
-    """Take the hash of the ``sent`` bytes.
+def validate_hash(response: bytes, sent_bytes: int) -> FileHash:
+    """Return the hash in a response to ``sent_bytes`` bytes.
 
     Raises:
-        SenselessAnswerError: it is none, or of another number of bytes.
+        InvalidWorkerResponseError: It is not a hash, or the hash of another number of bytes.
     """
-    match = _HASH.fullmatch(answer)
-    if match is None or int(match[1]) != sent:
-        raise SenselessAnswerError
-    return HashedBytes(sent, match[2].decode())
+    match = _HASH.fullmatch(response)
+    if match is None or int(match[1]) != sent_bytes:
+        raise InvalidWorkerResponseError
+    return FileHash(sent_bytes, match[2].decode())
 
 
-def environment_in(answer: bytes, given: Collection[str]) -> RuntimeEnvironment:
-    """Take what the files of the ``given`` names say.
+def validate_environment(response: bytes, sent_files: Collection[str]) -> RuntimeEnvironment:
+    """Return the environment in a response to the files with these names.
 
     Raises:
-        SenselessAnswerError: it is no environment, or not one of these files.
+        InvalidWorkerResponseError: It is not an environment, or not one of these files.
     """
     try:
-        environment = _ENVIRONMENT.validate_json(answer, strict=True)
+        environment = _ENVIRONMENT.validate_json(response, strict=True)
     except ValidationError as error:
-        raise SenselessAnswerError from error  # without its text, which quotes the answer
+        raise InvalidWorkerResponseError from error  # the text of `error` would quote the response
     sources = set(environment.sources)
     if (
-        not sources <= set(given) & set(ENVIRONMENT_FILES)
+        not sources <= set(sent_files) & set(ENVIRONMENT_FILES)
         or not {package.source for package in environment.packages} <= sources
         or environment.reproducible != (not environment.missing_pins)
         or len(environment.packages) > MAX_PACKAGES * len(sources)
@@ -66,28 +66,28 @@ def environment_in(answer: bytes, given: Collection[str]) -> RuntimeEnvironment:
         or not set(environment.signature or ()) <= set(SIGNATURE_PARTS)
         or len(environment.signature or ()) > len(SIGNATURE_PARTS)
         or len(environment.problems) > MAX_PROBLEMS + 1
-        or any(len(text) > MAX_TEXT for text in _texts(environment))
+        or any(len(text) > MAX_TEXT_CHARS for text in _texts(environment))
     ):
-        raise SenselessAnswerError
+        raise InvalidWorkerResponseError
     return environment
 
 
-def signature_in(answer: bytes, path: str) -> ModelSignature:
-    """Take what the signature at a path is worth.
+def validate_signature(response: bytes, path: str) -> ModelSignature:
+    """Return the verification result for the signature at ``path``.
 
     Raises:
-        SenselessAnswerError: it is no such thing, or of another path.
+        InvalidWorkerResponseError: It is not such a result, or one for another path.
     """
     try:
-        signature = _SIGNATURE.validate_json(answer, strict=True)
+        signature = _SIGNATURE.validate_json(response, strict=True)
     except ValidationError as error:
-        raise SenselessAnswerError from error  # without its text, which quotes the answer
+        raise InvalidWorkerResponseError from error  # the text of `error` would quote the response
     if (
         signature.path != path
         or len(signature.differences) > MAX_DIFFERENCES
         or (signature.status == "valid" and (signature.signer is None or signature.difference_count))
     ):
-        raise SenselessAnswerError
+        raise InvalidWorkerResponseError
     return signature
 
 

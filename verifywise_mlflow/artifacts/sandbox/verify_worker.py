@@ -1,4 +1,4 @@
-"""The program of the process that verifies signatures: bundles are as untrusted as any file beside them."""
+"""The worker that verifies model signatures. Bundles are as untrusted as any other file."""
 
 from __future__ import annotations
 
@@ -8,40 +8,39 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from verifywise_mlflow.artifacts.manifest import ModelSignature
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
-from verifywise_mlflow.artifacts.model_signing.warm_up import rehearse
-from verifywise_mlflow.artifacts.sandbox import frames
-from verifywise_mlflow.artifacts.sandbox.channel import Abandoned, Channel
-from verifywise_mlflow.artifacts.sandbox.lockdown import lock_in
-from verifywise_mlflow.artifacts.sandbox.question import Question
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify_signature
+from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
+from verifywise_mlflow.artifacts.sandbox import protocol
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
+from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, SignatureRequest, WorkerChannel
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:
-    """Verify one bundle after another, until the input ends."""
-    rehearse()
+    """Verify one bundle after another until the input ends."""
+    warm_up()
     datetime.fromtimestamp(0, UTC)
-    channel = Channel()
-    channel.say_ready(lock_in(memory_bytes, cpu_seconds))
+    channel = WorkerChannel()
+    channel.send_ready(lock_down(memory_bytes, cpu_seconds))
     while True:
         try:
-            question, bundle = _asked(channel)
-            channel.answer(json.dumps(asdict(_verified(question, bundle))).encode())
-        except Abandoned:
+            request, bundle = _receive_request(channel)
+            channel.send_response(json.dumps(asdict(_verify(request, bundle))).encode())
+        except RequestCanceled:
             continue
         except MemoryError:
-            os._exit(frames.OUT_OF_MEMORY)
+            os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 
 
-def _verified(question: Question, bundle: bytes) -> ModelSignature:
-    trusted = TrustedKeys.from_pem(
-        [key.encode() for key in question.public_keys], [one.encode() for one in question.authorities]
+def _verify(request: SignatureRequest, bundle: bytes) -> ModelSignature:
+    trusted = TrustStore.from_pem(
+        [key.encode() for key in request.public_keys], [authority.encode() for authority in request.authorities]
     )
-    is_inside = not question.path.startswith("../")
-    now = datetime.fromtimestamp(question.now, UTC)
-    check = verify(bundle, question.files, trusted, now, signature_path=question.path if is_inside else None)
+    is_inside = not request.path.startswith("../")
+    now = datetime.fromtimestamp(request.now, UTC)
+    check = verify_signature(bundle, request.files, trusted, now, signature_path=request.path if is_inside else None)
     return ModelSignature(
-        path=question.path,
+        path=request.path,
         status=check.status,
         reason=check.reason,
         signer=_signer(check),
@@ -59,14 +58,14 @@ def _signer(check: SignatureCheck) -> str | None:
     return f"{check.signer.method} sha256:{check.signer.fingerprint}{subject}"
 
 
-def _asked(channel: Channel) -> tuple[Question, bytes]:
+def _receive_request(channel: WorkerChannel) -> tuple[SignatureRequest, bytes]:
     parts = [bytearray(), bytearray()]
     current = parts[0]
     while True:
-        kind, payload = channel.receive()
-        if kind == frames.END:
-            return Question(**json.loads(bytes(parts[0]))), bytes(parts[1])
-        if kind == frames.DATA:
+        kind, payload = channel.receive_frame()
+        if kind == protocol.END:
+            return SignatureRequest(**json.loads(bytes(parts[0]))), bytes(parts[1])
+        if kind == protocol.DATA:
             current += payload
-        elif kind == frames.FILE:
+        elif kind == protocol.FILE:
             current = parts[1]

@@ -1,7 +1,7 @@
-"""The outer end: starts a process that locks itself in, moves opaque bytes into it, and waits for it with a clock.
+"""The product's end of the protocol: starts a worker, sends it opaque bytes and waits with a timeout.
 
-Nothing that comes out of it is believed here beyond its length. Every way in which it can end is one error with a
-sentence; none of them is an ``OSError``, which sources of files take for their own.
+Only the length of a response is checked here. Every way in which a worker can end raises ``WorkerLostError`` with the
+reason. It is not an ``OSError``, because artifact sources handle those as their own.
 """
 
 from __future__ import annotations
@@ -17,56 +17,65 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from verifywise_mlflow.artifacts.sandbox import frames
+from verifywise_mlflow.artifacts.sandbox import protocol
 
-HASHING = "verifywise_mlflow.artifacts.sandbox.hash_worker"
-PARSING = "verifywise_mlflow.artifacts.sandbox.parse_worker"
-VERIFYING = "verifywise_mlflow.artifacts.sandbox.verify_worker"
-"""The programs, by their module."""
+HASH_WORKER = "verifywise_mlflow.artifacts.sandbox.hash_worker"
+PARSE_WORKER = "verifywise_mlflow.artifacts.sandbox.parse_worker"
+VERIFY_WORKER = "verifywise_mlflow.artifacts.sandbox.verify_worker"
+"""The worker programs, by module."""
 
-START_SECONDS = 30.0
-"""It takes a tenth of one on an idle machine."""
+START_TIMEOUT_S = 30.0
+"""A start takes a tenth of a second on an idle machine."""
 
-_ALONE = ("-I", "-S", "-B", "-X", "utf8")
-"""No variable, no user's folder and no .pth file decides what is run, and nothing is written."""
-_BEGIN = (
+_ISOLATION_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
+"""No environment variable, user folder or .pth file affects what is run, and no bytecode is written."""
+_BOOTSTRAP = (
     "import sys; sys.path[:] = sys.argv[4:]; from importlib import import_module; "
     "import_module(sys.argv[1]).main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""The only variables handed on: some installations of Python do not start without."""
+"""The only variables passed on: some Python installations do not start without them."""
 _PIPE_BYTES = 1024 * 1024
-_READY_BYTES = 2_000
+_MAX_READY_BYTES = 2_000
 
 
 class WorkerLostError(Exception):
-    """The process inside ended, hangs or talks nonsense. Its text is a clause for people: ``it was killed …``."""
+    """The worker ended, hangs or broke the protocol. The message is a clause for people: ``it was killed …``."""
 
 
 class Worker:
-    """One process inside. Not for use from several threads, and to be started by a thread that outlives it."""
+    """One worker process. Not thread-safe. The thread that starts it must outlive it."""
 
     def __init__(self, program: str, memory_bytes: int, cpu_seconds: int) -> None:
-        """Start it and wait until it has locked itself in.
+        """Start the process and wait until it has locked itself down.
 
         Raises:
-            WorkerLostError: it did not come so far.
+            WorkerLostError: The process did not get that far.
         """
         self.memory_bytes, self.cpu_seconds = memory_bytes, cpu_seconds
         self.bytes_sent = 0
-        self._is_mid_sentence = False
-        """True while a frame or an answer is under way: after an interruption then, nothing more can be said to it."""
+        self._is_mid_request = False
+        """True while a frame or a response is in flight. If interrupted then, the worker accepts no more frames."""
         paths = [str(Path(entry).absolute()) for entry in sys.path]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [sys.executable, *_ALONE, "-c", _BEGIN, program, str(memory_bytes), str(cpu_seconds), *paths],
+                [
+                    sys.executable,
+                    *_ISOLATION_FLAGS,
+                    "-c",
+                    _BOOTSTRAP,
+                    program,
+                    str(memory_bytes),
+                    str(cpu_seconds),
+                    *paths,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd="/",
                 env={name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ},
-                start_new_session=True,  # Ctrl-C is for us: we end it
+                start_new_session=True,  # Ctrl-C is for the product, which stops the worker
             )
         except OSError as error:
             raise WorkerLostError(f"it could not be started: {error.strerror}") from error
@@ -76,52 +85,52 @@ class Worker:
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # past the quota of pipes the usual 64 KiB have to do
+            with contextlib.suppress(OSError):  # beyond the user's pipe quota the default of 64 KiB must do
                 fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.in_force, self.refused = self._begin()
+        self.in_force, self.refused = self._await_ready()
 
     def send(self, kind: int, payload: bytes | memoryview, seconds: float) -> None:
-        """Send a frame, or as many of its kind as it takes.
+        """Send a payload in as many frames of a kind as it takes.
 
         Args:
-            kind: One of ``frames``.
-            payload: Bytes of any number.
-            seconds: How long the process may take to read each frame.
+            kind: A frame kind of ``protocol``.
+            payload: Any number of bytes.
+            seconds: How long the worker may take to read each frame.
 
         Raises:
-            WorkerLostError: it did not.
+            WorkerLostError: The worker did not read it in time.
         """
         view = memoryview(payload)
-        for start in range(0, len(view) or 1, frames.MAX_INWARD_BYTES):
-            part = view[start : start + frames.MAX_INWARD_BYTES]
-            self._is_mid_sentence = True
-            self._write([frames.HEADER.pack(kind, len(part)), part], seconds)
-            self._is_mid_sentence = kind == frames.END
+        for start in range(0, len(view) or 1, protocol.MAX_FRAME_BYTES):
+            part = view[start : start + protocol.MAX_FRAME_BYTES]
+            self._is_mid_request = True
+            self._write([protocol.HEADER.pack(kind, len(part)), part], seconds)
+            self._is_mid_request = kind == protocol.END
             self.bytes_sent += len(part)
 
-    def answer(self, max_bytes: int, seconds: float) -> bytes:
-        """Ask for the answer to all that was sent since the last one.
+    def finish_request(self, max_bytes: int, seconds: float) -> bytes:
+        """End the request and return its response.
 
         Raises:
-            WorkerLostError: none came, or one that is longer than ``max_bytes``.
+            WorkerLostError: No response came, or one that is longer than ``max_bytes``.
         """
-        self.send(frames.END, b"", seconds)
-        answer = self._receive(frames.ANSWER, max_bytes, seconds)
-        self._is_mid_sentence = False
-        return answer
+        self.send(protocol.END, b"", seconds)
+        response = self._receive(protocol.RESPONSE, max_bytes, seconds)
+        self._is_mid_request = False
+        return response
 
-    def forget(self, seconds: float) -> None:
-        """Have the process throw away what was sent since the last answer.
+    def cancel_request(self, seconds: float) -> None:
+        """Have the worker discard what was sent since the last response.
 
         Raises:
-            WorkerLostError: it cannot be told so any more.
+            WorkerLostError: The worker can no longer receive frames.
         """
-        if self._is_mid_sentence:
+        if self._is_mid_request:
             raise WorkerLostError("it was interrupted")
-        self.send(frames.ABANDON, b"", seconds)
+        self.send(protocol.CANCEL, b"", seconds)
 
     def close(self) -> None:
-        """End the process. It holds nothing that would have to be saved."""
+        """Kill the process. It has no state to save."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -129,20 +138,22 @@ class Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def _begin(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _await_ready(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         try:
-            lines = self._receive(frames.READY, _READY_BYTES, START_SECONDS).decode("ascii", "replace").split("\n")
+            lines = (
+                self._receive(protocol.READY, _MAX_READY_BYTES, START_TIMEOUT_S).decode("ascii", "replace").split("\n")
+            )
             in_force, refused = (tuple(line.split()) for line in lines)
         except (WorkerLostError, ValueError) as error:
-            complaint = self._last_complaint()
+            last_line = self._last_stderr_line()
             self.close()
-            raise WorkerLostError(f"it could not be started: {complaint or error}") from error
+            raise WorkerLostError(f"it could not be started: {last_line or error}") from error
         assert self._process.stderr is not None
         self._process.stderr.close()
         return in_force, refused
 
-    def _last_complaint(self) -> str:
-        """The last line that Python wrote before it ended; until it is ready, only our own code has had a say."""
+    def _last_stderr_line(self) -> str:
+        """Return the last line of standard error. Before the worker is ready, only our own code has written there."""
         try:
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -161,7 +172,7 @@ class Worker:
                 self._wait(self._in, select.POLLOUT, deadline, seconds)
                 continue
             except OSError as error:  # a broken pipe
-                raise WorkerLostError(self._how_it_ended()) from error
+                raise WorkerLostError(self._exit_reason()) from error
             while left and written >= len(left[0]):
                 written -= len(left.pop(0))
             if left:
@@ -169,13 +180,13 @@ class Worker:
 
     def _receive(self, expected: int, max_bytes: int, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
-        read = self._reading_until(deadline, seconds)
-        kind, length = frames.HEADER.unpack(read(frames.HEADER.size))
+        read = self._reader(deadline, seconds)
+        kind, length = protocol.HEADER.unpack(read(protocol.HEADER.size))
         if kind != expected or length > max_bytes:
-            raise WorkerLostError("it gave an answer that makes no sense")
+            raise WorkerLostError("it returned an invalid response")
         return read(length)
 
-    def _reading_until(self, deadline: float, seconds: float) -> Callable[[int], bytes]:
+    def _reader(self, deadline: float, seconds: float) -> Callable[[int], bytes]:
         def read(count: int) -> bytes:
             content = bytearray()
             while len(content) < count:
@@ -185,7 +196,7 @@ class Worker:
                     self._wait(self._out, select.POLLIN, deadline, seconds)
                     continue
                 if not part:
-                    raise WorkerLostError(self._how_it_ended())
+                    raise WorkerLostError(self._exit_reason())
                 content += part
             return bytes(content)
 
@@ -196,23 +207,23 @@ class Worker:
         poll.register(descriptor, event)
         left = deadline - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
-            raise WorkerLostError(f"it took longer than {seconds:g} seconds and was ended")
+            raise WorkerLostError(f"it took longer than {seconds:g} seconds and was stopped")
 
-    def _how_it_ended(self) -> str:
+    def _exit_reason(self) -> str:
         try:
             status = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            return "it closed its pipes and was ended"
-        if status == frames.OUT_OF_MEMORY:
+            return "it closed its pipes and was stopped"
+        if status == protocol.OUT_OF_MEMORY_EXIT_STATUS:
             return f"it needed more than the {self.memory_bytes} bytes of memory it may use"
         if status == -signal.SIGXCPU:
-            return f"it used more than {self.cpu_seconds} seconds of the processor"
+            return f"it used more than {self.cpu_seconds} seconds of CPU time"
         if status < 0:
-            return f"it was killed by {_name_of_signal(-status)}"
-        return f"it ended with status {status}"
+            return f"it was killed by {_signal_name(-status)}"
+        return f"it exited with status {status}"
 
 
-def _name_of_signal(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -1,8 +1,8 @@
-"""``http(s)://`` locations. HTTP itself knows no listing, so only one kind of web server can be read: another MLflow.
+"""``http(s)://`` artifact URIs. HTTP has no listings, so only one kind of web server can be read: another MLflow.
 
-Where an artifact URI holds ``…/mlflow-artifacts/artifacts/…``, the server there is an MLflow that serves artifacts,
-and it is asked as MLflow's own client would ask it. Of any other web server nobody can say which files it has, not
-even MLflow's client: such a location is unreachable, and says so.
+A URI with ``…/mlflow-artifacts/artifacts/…`` is that of an MLflow server that serves artifacts, and is read as MLflow's
+own client would. The files of any other web server cannot be listed, not even by MLflow's client: reading such a URI
+fails with that reason.
 """
 
 from __future__ import annotations
@@ -21,50 +21,50 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import HttpError, InvalidResponseError
 
 _ROUTE = "/mlflow-artifacts/artifacts"
-NO_LISTING = "a web server has no listing of its files, unless it is an MLflow server's …/mlflow-artifacts/artifacts/…"
+NO_LISTING = "a web server cannot list its files, unless it is an MLflow server's …/mlflow-artifacts/artifacts/…"
 
 
 class MlflowProxySource:
     """An ``ArtifactSource``: a folder that another MLflow server serves."""
 
-    def __init__(self, connection: StoreClient, uri: str) -> None:
+    def __init__(self, client: StoreClient, uri: str) -> None:
         """Describe the folder.
 
         Args:
-            connection: To the server.
-            uri: The folder's URI, as MLflow writes it, in its plain form.
+            client: For the server.
+            uri: The folder's URI, as MLflow writes it, in canonical form.
         """
-        self._connection = connection
+        self._client = client
         base, route, root = uri.partition(_ROUTE)
         self._endpoint = f"{base}{route}" if route and root[:1] in ("", "/") else None
         self._root = unquote(root.strip("/"))
         self.has_retryable_failure = False
-        """Whether something could not be read that a later try may read."""
+        """Whether a read failed that may succeed later."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List one directory."""
-        asked = f"{self._endpoint_or_refuse()}?path={quote(self._below_root(path), safe='')}"
+        url = f"{self._endpoint_or_refuse()}?path={quote(self._below_root(path), safe='')}"
         try:
-            found = _entries(self._connection.fetch(asked))
+            entries = _entries(self._client.fetch(url))
         except HttpError as error:
-            raise self._unreadable(error) from error
-        # This route tells each name relative to the directory that was asked for.
+            raise self._read_error(error) from error
+        # This endpoint returns names relative to the listed directory.
         return [
             RemoteFile(f"{path}/{entry.path}" if path else entry.path, entry.is_directory, entry.size)
-            for entry in found
+            for entry in entries
         ]
 
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
-        """Give one file's first bytes in chunks."""
+        """Yield one file's first bytes in chunks."""
         if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("its name is not in its plain form")
+            raise ArtifactReadError("its name is not in canonical form")
         url = f"{self._endpoint_or_refuse()}/{escape_key(self._below_root(path))}"
         try:
-            with self._connection.stream(url, max_bytes) as chunks:
-                yield self._guarded(chunks)
+            with self._client.stream(url, max_bytes) as chunks:
+                yield self._with_read_errors(chunks)
         except HttpError as error:
-            raise self._unreadable(error) from error
+            raise self._read_error(error) from error
 
     def _endpoint_or_refuse(self) -> str:
         if self._endpoint is None:
@@ -74,25 +74,25 @@ class MlflowProxySource:
     def _below_root(self, path: str) -> str:
         return "/".join(part for part in (self._root, path) if part)
 
-    def _guarded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _with_read_errors(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from chunks
         except HttpError as error:
-            raise self._unreadable(error) from error
+            raise self._read_error(error) from error
 
-    def _unreadable(self, error: HttpError) -> ArtifactReadError:
+    def _read_error(self, error: HttpError) -> ArtifactReadError:
         self.has_retryable_failure = self.has_retryable_failure or error.retryable
         return ArtifactReadError(str(error))
 
 
 def _entries(body: bytes) -> list[RemoteFile]:
     try:
-        answer = json.loads(body)
+        listing = json.loads(body)
     except (ValueError, RecursionError):
-        raise InvalidResponseError("the server answered with what is no JSON") from None
-    if not isinstance(answer, dict):
-        raise InvalidResponseError("the server answered with what is no listing")
-    files, problems = parsing.parse_rows(answer.get("files"), parsing.remote_file, "files")
+        raise InvalidResponseError("the server did not respond with JSON") from None
+    if not isinstance(listing, dict):
+        raise InvalidResponseError("the server did not respond with a listing")
+    files, problems = parsing.parse_rows(listing.get("files"), parsing.remote_file, "files")
     if problems:
         raise InvalidResponseError("; ".join(problems[:3]))
     return files

@@ -16,6 +16,7 @@ from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.role_grants import RoleAccess
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import SCHEMA
 
 app = typer.Typer(help="Manage the database schema and the roles that may use it.", no_args_is_help=True)
 grant = typer.Typer(help="Grant a database role access. Needs the owner's URL.", no_args_is_help=True)
@@ -32,7 +33,18 @@ def upgrade(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"revision": revision})
     else:
-        out.print(f"The schema verifywise_mlflow is at revision {revision}.")
+        out.print(f"The schema {SCHEMA} is at revision {revision}.")
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Check that the schema exists, is ours, and is at this release's revision. Changes nothing."""
+    with exit_on_errors(as_json):
+        revision = database.check(database_url())
+    if as_json:
+        print_json({"schema": SCHEMA, "revision": revision})
+    else:
+        out.print(f"The schema {SCHEMA} is at revision {revision}, which this release needs.")
 
 
 @grant.command()
@@ -79,8 +91,8 @@ def roles(as_json: AsJson = False) -> None:
     """List the roles that have access; warn if row-level security does not apply to the role in use."""
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         granted_roles = role_grants.roles(connection)
-        bypass = role_grants.bypass(connection)
-        used = role_grants.role_in_use(connection)
+        bypass = role_grants.rls_bypass_reason(connection)
+        used = role_grants.current_role(connection)
     if as_json:
         rows = [
             {**asdict(role), "granted_at": role.granted_at and role.granted_at.isoformat()} for role in granted_roles
@@ -97,7 +109,7 @@ def roles(as_json: AsJson = False) -> None:
         )
 
 
-def _grant(role: str, kind: role_grants.Kind, tenant_id: str | None, as_json: bool) -> bool:
+def _grant(role: str, kind: role_grants.RoleKind, tenant_id: str | None, as_json: bool) -> bool:
     """Grant the role access; return whether the database knows the tenant, if one is given."""
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         role_grants.grant(connection, role, kind, tenant_id, datetime.now(UTC))

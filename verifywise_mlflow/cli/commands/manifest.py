@@ -11,7 +11,7 @@ from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, Version
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.repositories.manifests import manifest_of
+from verifywise_mlflow.persistence.repositories.manifests import manifest_by_key
 from verifywise_mlflow.persistence.store import Store
 
 app = typer.Typer()
@@ -28,7 +28,7 @@ def manifest(
     Reads the database only.
     """
     with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin(tenant) as session:
-        manifest_in_store = manifest_of(session, (model, version))
+        manifest_in_store = manifest_by_key(session, (model, version))
     if manifest_in_store is None:
         version_label = f"{model!r} version {version} of the tenant {tenant!r}"
         fail(f"there is no manifest of {version_label}: sync the tenant first", 1, as_json=False)

@@ -23,7 +23,7 @@ from verifywise_mlflow.compliance.rules.policy import PolicyError, Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.verdict_counts import RuleCount, rule_counts
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.tenant_policies import load_rules
 
@@ -153,7 +153,7 @@ def _counted(counts: list[RuleCount], rule_id: str) -> dict[str, int | None]:
     totals = Counter[str]()
     for row in of_rule:
         totals["judged"] += row.versions
-        if row.verdict in OPEN:
+        if row.verdict in OPEN_VERDICTS:
             totals["open"] += row.versions - row.waived
             totals["waived"] += row.waived
     return {name: totals[name] for name in ("judged", "open", "waived")}

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, parse_time
 from verifywise_mlflow.cli.commands.waivers import waiver_as_json
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.display import display, json_ready, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
 from verifywise_mlflow.persistence.repositories import waivers
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
@@ -74,9 +74,9 @@ def show(
         document = {
             "tenant": tenant,
             "as_of": at,
-            **asdict(state),
-            "badge": badge and asdict(badge),
-            "verdicts": [asdict(verdict) for verdict in verdicts],
+            **with_published_keys(asdict(state)),
+            "badge": badge and with_published_keys(asdict(badge)),
+            "verdicts": [with_published_keys(asdict(verdict)) for verdict in verdicts],
             "waivers": [waiver_as_json(stored_waiver) for stored_waiver in active_waivers],
         }
         sys.stdout.write(json.dumps(json_ready(document)) + "\n")
@@ -126,7 +126,7 @@ def _print_verdicts(
         word = Text(verdict.verdict, style=_COLORS.get(verdict.verdict, ""))
         why = display(verdict.reason)
         for waiver in active_waivers:
-            if verdict.verdict in OPEN and waiver.rule == verdict.rule_id:
+            if verdict.verdict in OPEN_VERDICTS and waiver.rule == verdict.rule_id:
                 why.append("\nwaived: ", style="cyan").append(display(waiver.sentence))
         since = verdict.span.valid_from.astimezone(UTC)
         rows.add_row(display(verdict.rule_id), word.append(f"\n{since:%Y-%m-%d}", "dim"), why)
@@ -135,7 +135,7 @@ def _print_verdicts(
 
 def _covers_a_gap(stored_waiver: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
     """Return whether a waiver covers a gap of the version."""
-    gaps = [verdict.rule_id for verdict in verdicts if verdict.verdict in OPEN]
+    gaps = [verdict.rule_id for verdict in verdicts if verdict.verdict in OPEN_VERDICTS]
     return any(stored_waiver.waiver.covers(rule_id, *key) for rule_id in gaps)
 
 

@@ -103,7 +103,7 @@ def waive(
     try:
         waiver = Waiver.model_validate({**fields, "expires": expires})
     except ValidationError as error:
-        fail("\n".join(waiver_error(problem["loc"], problem["msg"]) for problem in error.errors()), 2, as_json)
+        fail("\n".join(waiver_error(problem) for problem in error.errors()), 2, as_json)
     with exit_on_errors(as_json):
         described = configured_tenant(tenant)
         rule_ids = load_rules(described).policy_of
@@ -142,8 +142,12 @@ def unwaive(
 
 def waiver_as_json(record: KeptWaiver) -> dict[str, object]:
     """Return a waiver as JSON values."""
-    names = ("waiver_id", "source", "granted_at", "ended_at", "ended")
-    return {**record.waiver.model_dump(mode="json"), **{name: getattr(record, name) for name in names}}
+    names = ("waiver_id", "source", "granted_at", "ended_at")
+    return {
+        **record.waiver.model_dump(mode="json"),
+        **{name: getattr(record, name) for name in names},
+        "ended": record.end_reason,
+    }
 
 
 def _print_outcome(outcome: str, waiver: Waiver, as_json: bool, **more: int) -> None:

@@ -12,7 +12,8 @@ import dagster as dg
 
 from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.services.compliance_summary import ComplianceSummary
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import load_tenants
 
 _NAME = "compliance_over_time"
 

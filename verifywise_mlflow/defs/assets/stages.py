@@ -33,8 +33,7 @@ from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene
-from verifywise_mlflow.tenants.loading import TenantsFileError
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
+from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 
 _MAX_READ_FAILURE_ROWS = 50
 

@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.queries.stage_contents import changed_bytes, 
 from verifywise_mlflow.persistence.repositories import records
 from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.services.freshness import stage_ages
+from verifywise_mlflow.services.freshness import load_stage_freshness
 from verifywise_mlflow.tenants.freshness import StageFreshness, describe_staleness
 
 _COMPLETE, _INTACT, FRESH = "complete", "intact", "fresh"
@@ -86,7 +86,7 @@ def _completeness_result(report: StageReport) -> dg.AssetCheckResult:
 def _record_results(sync: Sync) -> Iterator[dg.AssetCheckResult]:
     with sync.store.begin(sync.tenant.tenant_id) as session:
         incomplete = records.count_incomplete(session)
-        stages = stage_ages(session, sync.tenant, sync.now())
+        stages = load_stage_freshness(session, sync.tenant, sync.now())
     yield dg.AssetCheckResult(
         check_name=_COMPLETE,
         passed=not incomplete,

@@ -14,7 +14,8 @@ from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.services.tenant_policies import load_rules
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import load_tenants
 
 
 def rule_check_specs(asset: str, descriptions: Mapping[str, RuleDescription]) -> list[dg.AssetCheckSpec]:

@@ -16,7 +16,8 @@ from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRu
 from verifywise_mlflow.defs.run_queue.active_runs import raise_priority
 from verifywise_mlflow.defs.run_queue.policy import QueuedRun, deduplicate, missing_queue_tags, server_of
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG
-from verifywise_mlflow.tenants.loading import TenantsFileError, load_tenants, tenants_path
+from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 
 _submission_lock = threading.Lock()
 """Sensors, schedules and backfills submit from threads of one daemon. Without the lock, two that submit the same tenant

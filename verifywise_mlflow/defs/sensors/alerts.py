@@ -24,7 +24,7 @@ from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, 
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.freshness import stale_tenants
+from verifywise_mlflow.services.freshness import tenants_freshness
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -139,7 +139,7 @@ def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, Map
 
 
 def _observe_stale_tenants(store: Store, tenants: Mapping[str, Tenant], now: datetime) -> Iterator[Observation]:
-    for tenant, stages, last_sync_outcome in stale_tenants(store, tenants.values(), now):
+    for tenant, stages, last_sync_outcome in tenants_freshness(store, tenants.values(), now):
         yield observe_staleness(tenant.tenant_id, stages, last_sync_outcome)
 
 

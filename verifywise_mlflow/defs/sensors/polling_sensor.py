@@ -28,8 +28,8 @@ from verifywise_mlflow.defs.sensors.probe_pool import Probe, ProbePool, ProbeRes
 from verifywise_mlflow.http.errors import ConcurrencyLimitError, HttpError
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.tenants.secrets import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 
 T = TypeVar("T")

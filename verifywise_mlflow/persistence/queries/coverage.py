@@ -37,7 +37,7 @@ def judged_alike(session: TenantSession) -> Iterator[VerdictGroup]:
     versions = (
         select(verdicts.label("verdicts"))
         .select_from(records.outerjoin(results, of_version))
-        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
         .group_by(records.c.model_name, records.c.version_number)
         .subquery()
     )

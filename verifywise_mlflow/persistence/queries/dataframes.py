@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.queries.history import Period, Step, changes,
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.repositories import lifecycle, waivers
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -28,12 +28,12 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_r
 _VERSION = ["model_name", "version_number"]
 _RECORD = [*FIELDS, "incomplete", "findings"]
 _VERDICT = [*_VERSION, "rule_id", "verdict", "reason", "policy_version"]
-_SPAN = ["held_from", "sync_id", "held_until", "ended_by_sync_id"]
+_SPAN = ["valid_from", "sync_id", "valid_to", "ended_by_sync_id"]
 
 
 def records(store: Store, tenant_id: str) -> pd.DataFrame:
     """Return the canonical records of a tenant's living versions: a row a version, a column a field."""
-    living = canonical_records.c.gone_at.is_(None)
+    living = canonical_records.c.deleted_at.is_(None)
     return _frame(store, tenant_id, canonical_records, _RECORD, _VERSION, living)
 
 
@@ -51,7 +51,7 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     """Return the canonical records of the versions that lived at a time, as they were then, with their spans."""
     states = history.record_states
-    wanted = (*history.held_at(states, at), states.c.gone_at.is_(None))
+    wanted = (*history.held_at(states, at), states.c.deleted_at.is_(None))
     return _frame(store, tenant_id, states, [*_RECORD, *_SPAN], _VERSION, *wanted)
 
 
@@ -61,7 +61,7 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     order = [*_VERSION, "rule_id"]
     judged = _frame(store, tenant_id, states, [*_VERDICT, *_SPAN], order, *history.held_at(states, at))
     records = history.record_states
-    wanted = (*history.held_at(records, at), records.c.gone_at.is_(None))
+    wanted = (*history.held_at(records, at), records.c.deleted_at.is_(None))
     living = judged.merge(_frame(store, tenant_id, records, _VERSION, _VERSION, *wanted))
     return _with_waivers(store, tenant_id, living, at)
 
@@ -73,7 +73,9 @@ def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: dateti
     of_rule = {one.rule: [other for other in held if other.rule == one.rule] for one in held}
 
     def accepted(rule_id: str, verdict: str, name: str, number: int) -> str | None:
-        covering = (one for one in of_rule.get(rule_id, ()) if verdict in OPEN and one.covers(rule_id, name, number))
+        covering = (
+            one for one in of_rule.get(rule_id, ()) if verdict in OPEN_VERDICTS and one.covers(rule_id, name, number)
+        )
         return "; ".join(one.sentence for one in covering) or None
 
     columns = [judged[name] for name in ("rule_id", "verdict", *_VERSION)]
@@ -84,7 +86,7 @@ def record_states(store: Store, tenant_id: str, model: str, version: int) -> pd.
     """Return all states of a version's record, the oldest first: a row a state, with its span and its tombstone."""
     states = history.record_states
     wanted = (states.c.model_name == model, states.c.version_number == version)
-    return _frame(store, tenant_id, states, [*_RECORD, "gone_at", *_SPAN], ["revision"], *wanted)
+    return _frame(store, tenant_id, states, [*_RECORD, "deleted_at", *_SPAN], ["revision"], *wanted)
 
 
 def record_changes(
@@ -142,7 +144,7 @@ def _differences(
                 difference.field,
                 difference.before,
                 difference.after,
-                after.span.held_from,
+                after.span.valid_from,
                 after.span.sync_id,
             )
             for before, after in steps(session, period)

@@ -1,7 +1,7 @@
 """The states that records, verdicts and badges have had: as of a time, and one after the other.
 
-Triggers keep them; nothing here writes. A state holds from its first moment until the next one's: ``[held_from,
-held_until)``. Times are UTC and have a zone; one without is refused, since guessing it could show another day's state.
+Triggers keep them; nothing here writes. A state holds from its first moment until the next one's: ``[valid_from,
+valid_to)``. Times are UTC and have a zone; one without is refused, since guessing it could show another day's state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, column, or
 
 from verifywise_mlflow.normalizer.record import CanonicalRecord
 from verifywise_mlflow.persistence.repositories.verdicts import canonical_record
-from verifywise_mlflow.persistence.row_mapping import BATCH, Key
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     SCHEMA,
@@ -27,13 +27,13 @@ from verifywise_mlflow.persistence.tables import (
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Validity:
     """When a state held, and which syncs made and ended it."""
 
-    held_from: datetime
+    valid_from: datetime
     sync_id: str
     """Empty for a state that no sync made: it is older than the history, or somebody changed the row by hand."""
-    held_until: datetime | None
+    valid_to: datetime | None
     """Null for the present state."""
     ended_by_sync_id: str | None
 
@@ -47,9 +47,9 @@ class RecordState:
     """Field to where its value came from."""
     incomplete: Sequence[str]
     findings: Sequence[Mapping[str, object]]
-    gone_at: datetime | None
+    deleted_at: datetime | None
     revision: int
-    span: Span
+    span: Validity
 
     @property
     def key(self) -> Key:
@@ -74,8 +74,8 @@ class VerdictState:
     day: date | None
     """On which it was given first, where the rule looks at the day."""
     input_hash: str
-    """Of what it follows from: ``compliance.seen_values``. Empty for one that is older than these hashes."""
-    span: Span
+    """Of what it follows from: ``compliance.input_hash``. Empty for one that is older than these hashes."""
+    span: Validity
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,13 @@ class BadgeState:
     badge: str
     evaluated_at: datetime
     """When it was last judged to be this one."""
-    span: Span
+    span: Validity
 
 
 def _states(name: str, kept: Table, begin: str) -> TableClause:
     """Return the view over a table and its history; its columns are those of the history but for the begin's name."""
     columns = [
-        column("held_from" if one.name == begin else one.name, one.type)
+        column("valid_from" if one.name == begin else one.name, one.type)
         for one in kept.columns
         if one.name != "state_id"
     ]
@@ -165,7 +165,7 @@ Step: TypeAlias = tuple[RecordState | None, RecordState]
 def changes(session: TenantSession, period: Period) -> Iterator[Step]:
     """Yield each change of a record in a period, version by version, the oldest first."""
     for states in _states_within(session, period):
-        if states[0].span.held_from > period.since:
+        if states[0].span.valid_from > period.since:
             yield None, states[0]
         yield from pairwise(states)
 
@@ -173,25 +173,25 @@ def changes(session: TenantSession, period: Period) -> Iterator[Step]:
 def outcomes(session: TenantSession, period: Period) -> Iterator[Step]:
     """Yield, of each version whose record changed in a period, what it was before and what it is at the end."""
     for states in _states_within(session, period):
-        yield (states[0] if states[0].span.held_from <= period.since else None), states[-1]
+        yield (states[0] if states[0].span.valid_from <= period.since else None), states[-1]
 
 
 def _states_within(session: TenantSession, period: Period) -> Iterator[list[RecordState]]:
     """Yield the states of each version that has changed, from the one that held when the period began."""
     states = record_states.c
-    wanted = [states.tenant_id == session.tenant_id, states.held_from <= period.until]
+    wanted = [states.tenant_id == session.tenant_id, states.valid_from <= period.until]
     if period.model_name is not None:
         wanted.append(states.model_name == period.model_name)
     if period.version_number is not None:
         wanted.append(states.version_number == period.version_number)
     version = tuple_(states.model_name, states.version_number)
     found = session.execute(
-        select(states.model_name, states.version_number).where(*wanted, states.held_from > period.since).distinct()
+        select(states.model_name, states.version_number).where(*wanted, states.valid_from > period.since).distinct()
     )
     keys = sorted((name, number) for name, number in found)
-    for start in range(0, len(keys), BATCH):
-        by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH]}
-        is_within = or_(states.held_until > period.since, states.held_until.is_(None))
+    for start in range(0, len(keys), BATCH_SIZE):
+        by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH_SIZE]}
+        is_within = or_(states.valid_to > period.since, states.valid_to.is_(None))
         for state in _record_states(session, *wanted, is_within, version.in_(by_key)):
             by_key[state.key].append(state)
         yield from by_key.values()
@@ -204,7 +204,7 @@ def held_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], Col
         ValueError: the time has no zone.
     """
     moment = checked(at)
-    return states.c.held_from <= moment, or_(states.c.held_until > moment, states.c.held_until.is_(None))
+    return states.c.valid_from <= moment, or_(states.c.valid_to > moment, states.c.valid_to.is_(None))
 
 
 def checked(at: datetime) -> datetime:
@@ -232,7 +232,7 @@ def _record_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list
             origins=row["origins"],
             incomplete=row["incomplete"],
             findings=row["findings"],
-            gone_at=row["gone_at"],
+            deleted_at=row["deleted_at"],
             revision=row["revision"],
             span=_span(row),
         )
@@ -242,7 +242,7 @@ def _record_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list
 
 def _verdict_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[VerdictState]:
     states = verdict_states.c
-    query = select(verdict_states).where(*wanted).order_by(states.held_from, states.held_until.nulls_last())
+    query = select(verdict_states).where(*wanted).order_by(states.valid_from, states.valid_to.nulls_last())
     return [
         VerdictState(
             rule_id=row["rule_id"],
@@ -264,12 +264,12 @@ def _verdict_states(session: TenantSession, *wanted: ColumnElement[bool]) -> lis
 
 def _badge_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[BadgeState]:
     states = badge_states.c
-    query = select(badge_states).where(*wanted).order_by(states.held_from, states.held_until.nulls_last())
+    query = select(badge_states).where(*wanted).order_by(states.valid_from, states.valid_to.nulls_last())
     return [
         BadgeState(badge=row["badge"], evaluated_at=row["evaluated_at"], span=_span(row))
         for row in session.execute(query).mappings()
     ]
 
 
-def _span(row: RowMapping) -> Span:
-    return Span(row["held_from"], row["sync_id"], row["held_until"], row["ended_by_sync_id"])
+def _span(row: RowMapping) -> Validity:
+    return Validity(row["valid_from"], row["sync_id"], row["valid_to"], row["ended_by_sync_id"])

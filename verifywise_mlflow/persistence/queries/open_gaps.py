@@ -14,9 +14,9 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select, true
 
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
-from verifywise_mlflow.persistence.row_mapping import of_versions, same_version
+from verifywise_mlflow.persistence.row_mapping import is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
@@ -113,7 +113,7 @@ def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
     query = (
         select(badges.c.badge, func.count())
         .select_from(records.outerjoin(badges, same))
-        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
         .group_by(badges.c.badge)
     )
     return dict(session.execute(query).tuples().all())
@@ -135,13 +135,13 @@ def _worst(session: TenantSession, each: int, wanted: ColumnElement[bool], *, ar
     ranked = (
         select(*identity, records.c.lifecycle_stage, place.label("place"))
         .select_from(results.join(records, same_version(records, results)))
-        .where(*_open(session.tenant_id), records.c.gone_at.is_(None), wanted)
+        .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), wanted)
         .subquery()
     )
     # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
     worst = session.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
     texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
-        *_open(session.tenant_id), of_versions(results, {(name, number) for name, number, *_ in worst})
+        *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
     )
     told = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
     return [
@@ -152,14 +152,14 @@ def _worst(session: TenantSession, each: int, wanted: ColumnElement[bool], *, ar
 
 
 def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
-    return (compliance_results.c.tenant_id == tenant_id, compliance_results.c.verdict.in_(OPEN))
+    return (compliance_results.c.tenant_id == tenant_id, compliance_results.c.verdict.in_(OPEN_VERDICTS))
 
 
 def _of_tombstone() -> ColumnElement[bool]:
     # Tombstones are few and have an index: to look each verdict's record up would take longer than all the rest.
     records = canonical_records
     same = same_version(records, compliance_results)
-    return select(records.c.tenant_id).where(same, records.c.gone_at.is_not(None)).exists()
+    return select(records.c.tenant_id).where(same, records.c.deleted_at.is_not(None)).exists()
 
 
 def _open_since() -> ColumnElement[datetime]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -51,16 +51,16 @@ def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
                     same_version(records, badges),
                 )
             )
-            .where(badges.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+            .where(badges.c.tenant_id == tenant_id, records.c.deleted_at.is_(None))
             .group_by(badges.c.badge)
         )
         return Overview(
             models=session.scalar(
-                select(func.count()).where(models.c.tenant_id == tenant_id, models.c.gone_at.is_(None))
+                select(func.count()).where(models.c.tenant_id == tenant_id, models.c.deleted_at.is_(None))
             )
             or 0,
             versions=session.scalar(
-                select(func.count()).where(records.c.tenant_id == tenant_id, records.c.gone_at.is_(None))
+                select(func.count()).where(records.c.tenant_id == tenant_id, records.c.deleted_at.is_(None))
             )
             or 0,
             badges={str(badge): int(count) for badge, count in counted},
@@ -74,7 +74,11 @@ def offenders(session: TenantSession, *, limit: int = 20) -> list[Offender]:
     query = (
         select(results.c.model_name, results.c.version_number, results.c.rule_id, results.c.verdict, results.c.reason)
         .select_from(results.join(records, same_version(records, results)))
-        .where(results.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None), results.c.verdict.in_(OPEN))
+        .where(
+            results.c.tenant_id == session.tenant_id,
+            records.c.deleted_at.is_(None),
+            results.c.verdict.in_(OPEN_VERDICTS),
+        )
         .order_by(
             (records.c.lifecycle_stage == "production").desc().nulls_last(),
             (results.c.verdict == "fail").desc(),

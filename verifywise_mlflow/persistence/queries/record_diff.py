@@ -57,7 +57,7 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
             found.append(Difference(("origins", name), before.origins.get(name), after.origins.get(name)))
     for name in ("incomplete", "findings"):
         found += _differences((name,), getattr(before, name), getattr(after, name))
-    found += _differences(("gone_at",), before.gone_at, after.gone_at)
+    found += _differences(("deleted_at",), before.deleted_at, after.deleted_at)
     return found
 
 

@@ -14,13 +14,22 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import compliance_badges, integrity_events, model_versions
 
 _SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
-    "registered_models": ("model_name", "description", "aliases", "gone_at", "changed_at"),
-    "model_versions": ("model_name", "version_number", "stage", "aliases", "status", "run_id", "gone_at", "changed_at"),
-    "training_runs": ("run_id", "experiment_name", "user_id", "status", "unreadable", "changed_at"),
+    "registered_models": ("model_name", "description", "aliases", "deleted_at", "changed_at"),
+    "model_versions": (
+        "model_name",
+        "version_number",
+        "stage",
+        "aliases",
+        "status",
+        "run_id",
+        "deleted_at",
+        "changed_at",
+    ),
+    "training_runs": ("run_id", "experiment_name", "user_id", "status", "read_error", "changed_at"),
     "artifact_manifests": ("model_name", "version_number", "retry", "hashed_at", "changed_at"),
     "canonical_records": (
         *("model_name", "version_number", "lifecycle_stage", "owner", "risk_category", "privacy_assessment_status"),
-        *("incomplete", "gone_at", "changed_at"),
+        *("incomplete", "deleted_at", "changed_at"),
     ),
     "compliance_results": ("model_name", "version_number", "badge", "changed_at"),
 }
@@ -79,7 +88,7 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
         versions.c.model_name == events.c.model_name,
         versions.c.version_number == events.c.version_number,
         versions.c.incarnation == events.c.incarnation,
-        versions.c.gone_at.is_(None),
+        versions.c.deleted_at.is_(None),
     )
 
 

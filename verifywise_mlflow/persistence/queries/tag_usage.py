@@ -84,9 +84,9 @@ def _use(source: SourceKind, key: str, uses: int, example: str) -> KeyUse:
 def _tagged(tenant_id: str) -> Iterator[tuple[SourceKind, Subquery]]:
     """Yield the living objects of each kind, with a model and version by which each can be found."""
     versions, models = model_versions, registered_models
-    living = and_(versions.c.tenant_id == tenant_id, versions.c.gone_at.is_(None))
+    living = and_(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None))
     yield "version tag", select(versions.c.tags, _OF_VERSION.label("example")).where(living).subquery()
-    living_model = and_(models.c.tenant_id == tenant_id, models.c.gone_at.is_(None))
+    living_model = and_(models.c.tenant_id == tenant_id, models.c.deleted_at.is_(None))
     yield "model tag", select(models.c.tags, _OF_MODEL.label("example")).where(living_model).subquery()
     yield "run tag", _linked(tenant_id, training_runs, "run_id", RUN_ID, living)
     yield "logged model", _linked(tenant_id, logged_models, "model_id", versions.c.logged_model_id, living)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, FromClause, and_, func, select, true
 
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
@@ -30,7 +30,7 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
     """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
     results, records = compliance_results, canonical_records
     of_tenant = results.c.tenant_id == session.tenant_id
-    is_gone = and_(same_version(records, results), records.c.gone_at.is_not(None))
+    is_gone = and_(same_version(records, results), records.c.deleted_at.is_not(None))
 
     def counted(wanted: ColumnElement[bool], among: FromClause = results) -> Counter[tuple[str, str]]:
         rows = session.execute(
@@ -48,7 +48,7 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
     rules = {one.waiver.rule for one in holding(session, at)} if at else set()
     waived: Counter[tuple[str, str]] = Counter()
     if at and rules:
-        of_living = results.join(records, and_(same_version(records, results), records.c.gone_at.is_(None)))
-        is_covered = and_(results.c.verdict.in_(OPEN), results.c.rule_id.in_(rules), is_waived(results, at))
+        of_living = results.join(records, and_(same_version(records, results), records.c.deleted_at.is_(None)))
+        is_covered = and_(results.c.verdict.in_(OPEN_VERDICTS), results.c.rule_id.in_(rules), is_waived(results, at))
         waived = counted(is_covered, among=of_living)
     return [RuleCount(*of, count, waived[of]) for of, count in living.items() if count]

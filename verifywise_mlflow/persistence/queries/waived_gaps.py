@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import is_about
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
@@ -19,7 +19,11 @@ def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
     counted = session.execute(
         select(waivers.c.waiver_id, func.count())
         .select_from(waivers.join(results, is_about(results)).join(records, same_version(records, results)))
-        .where(waivers.c.tenant_id == session.tenant_id, results.c.verdict.in_(OPEN), records.c.gone_at.is_(None))
+        .where(
+            waivers.c.tenant_id == session.tenant_id,
+            results.c.verdict.in_(OPEN_VERDICTS),
+            records.c.deleted_at.is_(None),
+        )
         .group_by(waivers.c.waiver_id)
     )
     return dict(counted.tuples().all())

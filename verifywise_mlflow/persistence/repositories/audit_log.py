@@ -42,7 +42,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
         return
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
-    lock = f"verifywise trail {session.tenant_id}"
+    lock = f"verifywise_mlflow trail {session.tenant_id}"
     session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
     link = head(session)
     rows = []

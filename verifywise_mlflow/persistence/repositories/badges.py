@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import is_waived
 from verifywise_mlflow.persistence.row_mapping import Key, same_version
 from verifywise_mlflow.persistence.session import TenantSession
@@ -21,7 +21,7 @@ class BadgedVersion:
     """A version that is known, living or gone."""
 
     judged: EvaluatedVersion
-    gone_at: datetime | None
+    deleted_at: datetime | None
     changed_at: datetime | None
     """Since when the badge has been this one."""
     evaluated_at: datetime | None
@@ -37,7 +37,7 @@ def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersi
             records.c.version_number,
             records.c.lifecycle_stage,
             badges.c.badge,
-            records.c.gone_at,
+            records.c.deleted_at,
             badges.c.changed_at,
             badges.c.evaluated_at,
         )
@@ -71,7 +71,7 @@ def tally(session: TenantSession, keys: list[Key], at: datetime) -> Tally:
     counted = session.execute(select(results.c.verdict, func.count()).where(of_versions).group_by(results.c.verdict))
     waived = session.execute(
         select(results.c.rule_id, func.count())
-        .where(of_versions, results.c.verdict.in_(OPEN), is_waived(results, at))
+        .where(of_versions, results.c.verdict.in_(OPEN_VERDICTS), is_waived(results, at))
         .group_by(results.c.rule_id)
         .order_by(results.c.rule_id)
     )

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import insert, select, text
 
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import adoptions
+from verifywise_mlflow.persistence.tables import config_versions
 
 AdoptionKind = Literal["mapping", "policy", "tenant"]
 
@@ -21,7 +21,7 @@ class Adopted:
 
     digest: str
     document: Mapping[str, object]
-    adopted_at: datetime
+    valid_from: datetime
     sync_id: str
 
 
@@ -48,26 +48,26 @@ def adopt(
     # Two processes may start with the same new description: only one of them is to tell of it.
     session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"),
-        {"lock": f"verifywise adoptions {session.tenant_id}"},
+        {"lock": f"verifywise_mlflow config versions {session.tenant_id}"},
     )
     newest = adopted(session, kind)
     if newest and newest.digest == digest:
         return None
-    row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "adopted_at": now}
-    session.execute(insert(adoptions).values(**row, sync_id=sync_id))
+    row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
+    session.execute(insert(config_versions).values(**row, sync_id=sync_id))
     return Adoption(newest)
 
 
 def adopted(session: TenantSession, kind: AdoptionKind, *, at: datetime | None = None) -> Adopted | None:
     """Return what holds, or what held at a time; None before the first."""
-    table = adoptions
+    table = config_versions
     query = (
-        select(table.c.digest, table.c.document, table.c.adopted_at, table.c.sync_id)
+        select(table.c.digest, table.c.document, table.c.valid_from, table.c.sync_id)
         .where(table.c.tenant_id == session.tenant_id, table.c.kind == kind)
-        .order_by(table.c.adoption_id.desc())
+        .order_by(table.c.config_version_id.desc())
         .limit(1)
     )
     if at is not None:
-        query = query.where(table.c.adopted_at <= at)
+        query = query.where(table.c.valid_from <= at)
     row = session.execute(query).first()
     return None if row is None else Adopted(*row)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import and_, insert, select
 
 from verifywise_mlflow.artifacts.integrity import ByteChange, DetectedChange
-from verifywise_mlflow.persistence.row_mapping import Key, columns_of, of_versions
+from verifywise_mlflow.persistence.row_mapping import Key, columns_of, is_one_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import integrity_events, model_versions
 
@@ -59,7 +59,7 @@ def changes_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, l
     rows = session.execute(
         select(events)
         .join(versions, same_version)
-        .where(events.c.tenant_id == session.tenant_id, of_versions(events, keys))
+        .where(events.c.tenant_id == session.tenant_id, is_one_of(events, keys))
         .order_by(events.c.event_id)
     ).mappings()
     found: dict[Key, list[DetectedChange]] = {}

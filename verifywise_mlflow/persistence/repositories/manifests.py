@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, and_, case, cast, column, func, or_, select, updat
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
-from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, of_versions, upsert
+from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -26,11 +26,11 @@ class RehashBefore:
     """Hashes made before these times are to be made again."""
 
     production: datetime
-    others: datetime
+    non_production: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class DueManifest:
+class PendingManifest:
     """A version whose files are to be listed."""
 
     key: Key
@@ -41,13 +41,13 @@ class DueManifest:
     """Tells when the place of the files, or whether the run may still write there, has changed."""
 
 
-def due_manifests(
+def pending_manifests(
     session: TenantSession,
     *,
     settings_digest: str,
     rehash_before: RehashBefore,
     retry_failed: bool,
-) -> list[DueManifest]:
+) -> list[PendingManifest]:
     """Return the versions whose manifest is missing, made of another place, failed in passing, or old.
 
     With ``retry_failed``, also those that are not complete for another reason than the tenant's limits.
@@ -91,7 +91,9 @@ def due_manifests(
             & (records.c.version_number == versions.c.version_number),
         )
     )
-    oldest = case((records.c.lifecycle_stage == "production", rehash_before.production), else_=rehash_before.others)
+    oldest = case(
+        (records.c.lifecycle_stage == "production", rehash_before.production), else_=rehash_before.non_production
+    )
     is_due = [
         manifests.c.location_key.is_(None),
         manifests.c.location_key != location_key,
@@ -115,17 +117,17 @@ def due_manifests(
             location_key,
         )
         .select_from(joined)
-        .where(versions.c.tenant_id == session.tenant_id, versions.c.gone_at.is_(None), or_(*is_due))
+        .where(versions.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None), or_(*is_due))
         .order_by(versions.c.run_id, versions.c.model_name, versions.c.version_number)
     )
-    return [DueManifest((name, number), *rest) for name, number, *rest in rows]
+    return [PendingManifest((name, number), *rest) for name, number, *rest in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadManifest:
+class ManifestReadResult:
     """A manifest as it was just read."""
 
-    due: DueManifest
+    pending: PendingManifest
     manifest: ArtifactManifest
     fingerprint: str
     """Of what it says, without when it was read."""
@@ -134,20 +136,22 @@ class ReadManifest:
     """When the oldest of its hashes was made."""
 
 
-def write_manifests(session: TenantSession, read: Sequence[ReadManifest], now: datetime) -> list[ReadManifest]:
+def write_manifests(
+    session: TenantSession, read: Sequence[ManifestReadResult], now: datetime
+) -> list[ManifestReadResult]:
     """Write the manifests that differ and note the reading of the others; return those that differed."""
-    before = fingerprints(session, artifact_manifests, [item.due.key for item in read])
-    changed = [item for item in read if before.get(item.due.key) != item.fingerprint]
-    same = [item for item in read if before.get(item.due.key) == item.fingerprint]
+    before = fingerprints(session, artifact_manifests, [item.pending.key for item in read])
+    changed = [item for item in read if before.get(item.pending.key) != item.fingerprint]
+    same = [item for item in read if before.get(item.pending.key) == item.fingerprint]
     upsert(
         session,
         artifact_manifests,
         [
             {
                 "tenant_id": session.tenant_id,
-                "model_name": item.due.key[0],
-                "version_number": item.due.key[1],
-                "location_key": item.due.location_key,
+                "model_name": item.pending.key[0],
+                "version_number": item.pending.key[1],
+                "location_key": item.pending.location_key,
                 "manifest": manifest_to_json(item.manifest),
                 "retry": item.retry,
                 "read_at": now,
@@ -163,12 +167,12 @@ def write_manifests(session: TenantSession, read: Sequence[ReadManifest], now: d
     return changed
 
 
-def _note_reading(session: TenantSession, same: Sequence[ReadManifest], now: datetime) -> None:
+def _note_reading(session: TenantSession, same: Sequence[ManifestReadResult], now: datetime) -> None:
     table = artifact_manifests
     columns = {
-        "model_name": [item.due.key[0] for item in same],
-        "version_number": [item.due.key[1] for item in same],
-        "location_key": [item.due.location_key for item in same],
+        "model_name": [item.pending.key[0] for item in same],
+        "version_number": [item.pending.key[1] for item in same],
+        "location_key": [item.pending.location_key for item in same],
         "hashed_at": [item.hashed_at for item in same],
         "retry": [item.retry for item in same],
     }
@@ -189,7 +193,7 @@ def _note_reading(session: TenantSession, same: Sequence[ReadManifest], now: dat
 
 
 @dataclass(frozen=True, slots=True)
-class KeptManifest:
+class StoredManifest:
     """A manifest as it was read before."""
 
     manifest: ArtifactManifest
@@ -197,7 +201,7 @@ class KeptManifest:
     hashed_at: datetime
 
 
-def kept_at(session: TenantSession, location: str, since: datetime) -> KeptManifest | None:
+def newest_at_location(session: TenantSession, location: str, since: datetime) -> StoredManifest | None:
     """Return the newest manifest of any version at a place whose hashes were all made since then."""
     table = artifact_manifests
     row = session.execute(
@@ -210,35 +214,35 @@ def kept_at(session: TenantSession, location: str, since: datetime) -> KeptManif
         .order_by(table.c.hashed_at.desc())
         .limit(1)
     ).first()
-    kept = None if row is None else KeptManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
+    kept = None if row is None else StoredManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
     return kept if kept and kept.manifest.location == location else None
 
 
-def kept_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, KeptManifest]:
+def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key, StoredManifest]:
     """Return the given versions' manifests."""
     table = artifact_manifests
     rows = session.execute(
         select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
-            table.c.tenant_id == session.tenant_id, of_versions(table, keys)
+            table.c.tenant_id == session.tenant_id, is_one_of(table, keys)
         )
     )
     return {
-        (name, number): KeptManifest(manifest_from_json(manifest), read_at, hashed_at)
+        (name, number): StoredManifest(manifest_from_json(manifest), read_at, hashed_at)
         for name, number, manifest, read_at, hashed_at in rows
     }
 
 
-def manifest_of(session: TenantSession, key: Key) -> ArtifactManifest | None:
+def manifest_by_key(session: TenantSession, key: Key) -> ArtifactManifest | None:
     """Return one version's manifest, or none."""
-    row = manifests_by_key(session, [key]).get(key)
+    row = manifest_rows(session, [key]).get(key)
     stored = row["manifest"] if row else None
     return manifest_from_json(stored) if isinstance(stored, Mapping) else None
 
 
-def manifests_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
+def manifest_rows(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
     """Return the rows of the given versions' manifests."""
     table = artifact_manifests
     rows = session.execute(
-        select(table).where(table.c.tenant_id == session.tenant_id, of_versions(table, keys))
+        select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
     ).mappings()
     return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}

@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.tables import (
 
 
 @dataclass(frozen=True, slots=True)
-class DueRecord:
+class PendingRecord:
     """A version whose record is to be built, with the revisions of what it will be built from."""
 
     key: Key
@@ -35,7 +35,9 @@ class DueRecord:
     revisions: Mapping[str, object]
 
 
-def due_records(session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int) -> list[DueRecord]:
+def pending_records(
+    session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int
+) -> list[PendingRecord]:
     """Return the next versions, in the order of their keys, whose record is older than what it is built from."""
     versions, inputs = model_versions, record_inputs
     same_version = and_(
@@ -89,7 +91,7 @@ def due_records(session: TenantSession, *, mapping_digest: str, after: Key | Non
     for row in session.execute(query).mappings():
         revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
         key = (row["model_name"], row["version_number"])
-        due.append(DueRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
+        due.append(PendingRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
     return due
 
 
@@ -98,7 +100,7 @@ def count_incomplete(session: TenantSession) -> int:
     table = canonical_records
     count = session.scalar(
         select(func.count()).where(
-            table.c.tenant_id == session.tenant_id, table.c.gone_at.is_(None), text("incomplete <> '[]'::jsonb")
+            table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), text("incomplete <> '[]'::jsonb")
         )
     )
     return count or 0
@@ -108,14 +110,14 @@ def count_incomplete(session: TenantSession) -> int:
 class BuiltRecord:
     """A record as it was just built."""
 
-    due: DueRecord
+    pending: PendingRecord
     normalized: NormalizedRecord
     fingerprint: str
 
     @property
-    def gone_at(self) -> datetime | None:
+    def deleted_at(self) -> datetime | None:
         """When its version was found gone."""
-        value = self.due.version["gone_at"]
+        value = self.pending.version["deleted_at"]
         return value if isinstance(value, datetime) else None
 
 
@@ -123,8 +125,8 @@ def write_records(
     session: TenantSession, built: Sequence[BuiltRecord], sync_id: str, now: datetime
 ) -> list[BuiltRecord]:
     """Write the records that differ, and for all what they were built from; return those that differed."""
-    before = fingerprints(session, canonical_records, [record.due.key for record in built])
-    changed = [record for record in built if before.get(record.due.key) != record.fingerprint]
+    before = fingerprints(session, canonical_records, [record.pending.key for record in built])
+    changed = [record for record in built if before.get(record.pending.key) != record.fingerprint]
     rows: list[Row] = [
         {
             **columns_of(record.normalized.record),
@@ -132,7 +134,7 @@ def write_records(
             "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
             "incomplete": record.normalized.incomplete,
             "findings": [columns_of(finding) for finding in record.normalized.findings],
-            "gone_at": record.gone_at,
+            "deleted_at": record.deleted_at,
             "fingerprint": record.fingerprint,
             "changed_at": now,
             "sync_id": sync_id,
@@ -146,9 +148,9 @@ def write_records(
         [
             {
                 "tenant_id": session.tenant_id,
-                "model_name": record.due.key[0],
-                "version_number": record.due.key[1],
-                **record.due.revisions,
+                "model_name": record.pending.key[0],
+                "version_number": record.pending.key[1],
+                **record.pending.revisions,
             }
             for record in built
         ],

@@ -1,4 +1,4 @@
-"""Since when a tenant's texts are minimised as they are now: what was read before has to be read again."""
+"""When the current redaction settings of a tenant took effect: what was read before must be read again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import insert, select
 
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import adoptions
+from verifywise_mlflow.persistence.tables import config_versions
 from verifywise_mlflow.redaction.settings import RedactionSettings
 
-_KIND = "minimisation"
+_KIND = "redaction"
 
 
 def adopt(session: TenantSession, settings: RedactionSettings, now: datetime, sync_id: str) -> None:
@@ -19,12 +19,12 @@ def adopt(session: TenantSession, settings: RedactionSettings, now: datetime, sy
     if _latest(session)[0] != digest:
         document = settings.model_dump(mode="json")
         session.execute(
-            insert(adoptions).values(
+            insert(config_versions).values(
                 tenant_id=session.tenant_id,
                 kind=_KIND,
                 digest=digest,
                 document=document,
-                adopted_at=now,
+                valid_from=now,
                 sync_id=sync_id,
             )
         )
@@ -37,9 +37,9 @@ def in_force_since(session: TenantSession) -> datetime | None:
 
 def _latest(session: TenantSession) -> tuple[str | None, datetime | None]:
     row = session.execute(
-        select(adoptions.c.digest, adoptions.c.adopted_at)
-        .where(adoptions.c.tenant_id == session.tenant_id, adoptions.c.kind == _KIND)
-        .order_by(adoptions.c.adoption_id.desc())
+        select(config_versions.c.digest, config_versions.c.valid_from)
+        .where(config_versions.c.tenant_id == session.tenant_id, config_versions.c.kind == _KIND)
+        .order_by(config_versions.c.config_version_id.desc())
         .limit(1)
     ).first()
     return (row[0], row[1]) if row else (None, None)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import stage_refreshes, tenants, version_polls
+from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshes, tenants
 
 
 def activate(session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
@@ -99,14 +99,14 @@ def note_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime
 def newest_version_time(session: TenantSession) -> tuple[bool, int | None]:
     """Return whether any is noted, and the newest version time that a sync has seen or was asked for."""
     row = session.execute(
-        select(version_polls.c.newest_version_time).where(version_polls.c.tenant_id == session.tenant_id)
+        select(poll_watermarks.c.newest_version_time).where(poll_watermarks.c.tenant_id == session.tenant_id)
     ).first()
     return (False, None) if row is None else (True, row[0])
 
 
 def note_newest_version_time(session: TenantSession, newest: int | None, now: datetime) -> None:
     """Note the newest version time, in milliseconds since 1970, unless it is the one that is noted."""
-    statement = insert(version_polls).values(tenant_id=session.tenant_id, newest_version_time=newest, noted_at=now)
-    replaced = {"newest_version_time": newest, "noted_at": now}
-    differs = version_polls.c.newest_version_time.is_distinct_from(newest)
+    statement = insert(poll_watermarks).values(tenant_id=session.tenant_id, newest_version_time=newest, updated_at=now)
+    replaced = {"newest_version_time": newest, "updated_at": now}
+    differs = poll_watermarks.c.newest_version_time.is_distinct_from(newest)
     session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=replaced, where=differs))

@@ -16,7 +16,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, and_, ca
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
-from verifywise_mlflow.persistence.row_mapping import Row, columns_of, entity, upsert
+from verifywise_mlflow.persistence.row_mapping import Row, columns_of, to_entity, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, training_runs
 
@@ -36,31 +36,31 @@ RUN_ID: ColumnElement[str] = func.coalesce(
 
 
 @dataclass(frozen=True, slots=True)
-class Linked(Generic[T]):
+class ObjectKind(Generic[T]):
     """A kind of object that versions link to by an id."""
 
     table: Table
     id_column: str
     link: ColumnElement[str]
     """The id, over ``VERSIONS_WITH_LOGGED_MODELS``."""
-    kind: type[T]
+    entity_type: type[T]
 
 
-RUNS = Linked(training_runs, "run_id", RUN_ID, TrainingRun)
-LOGGED_MODELS = Linked(logged_models, "model_id", model_versions.c.logged_model_id, LoggedModel)
+RUNS = ObjectKind(training_runs, "run_id", RUN_ID, TrainingRun)
+LOGGED_MODELS = ObjectKind(logged_models, "model_id", model_versions.c.logged_model_id, LoggedModel)
 
 _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class PendingRead:
     """An object that is to be read, and up to which revision of its versions that reading counts."""
 
     object_id: str
     revision: int
 
 
-class Reach(IntEnum):
+class ReadScope(IntEnum):
     """How many of the objects that living versions link to are to be read; each holds those before it."""
 
     CHANGED = 1
@@ -72,30 +72,30 @@ class Reach(IntEnum):
     ALL = 4
 
 
-def due(session: TenantSession, linked: Linked[T], reach: Reach) -> list[Due]:
+def pending_reads(session: TenantSession, linked: ObjectKind[T], reach: ReadScope) -> list[PendingRead]:
     """Return the ids to read, sorted."""
     objects = _linked_objects(session.tenant_id, linked).subquery()
     query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= reach.value)
-    return [Due(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
+    return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def due_up_to(session: TenantSession, linked: Linked[T], at_most: int) -> list[Due]:
+def pending_reads_up_to(session: TenantSession, linked: ObjectKind[T], limit: int) -> list[PendingRead]:
     """Return the ids of the widest reach that has no more than so many; of the narrowest, however many it has."""
     # In one question: to fetch all ids of a reach, only to see that they are too many, cost more than all the rest.
     objects = _linked_objects(session.tenant_id, linked).cte("objects")
-    fits = {reach: func.count().filter(objects.c.reach <= reach.value) <= at_most for reach in Reach}
+    fits = {reach: func.count().filter(objects.c.reach <= reach.value) <= limit for reach in ReadScope}
     widest = select(
         case(
-            (fits[Reach.READABLE], Reach.READABLE.value),
-            (fits[Reach.PENDING], Reach.PENDING.value),
-            else_=Reach.CHANGED.value,
+            (fits[ReadScope.READABLE], ReadScope.READABLE.value),
+            (fits[ReadScope.PENDING], ReadScope.PENDING.value),
+            else_=ReadScope.CHANGED.value,
         )
     ).select_from(objects)
     query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= widest.scalar_subquery())
-    return [Due(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
+    return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int, int]]:
+def _linked_objects(tenant_id: str, linked: ObjectKind[T]) -> Select[tuple[str, int, int]]:
     """Return what living versions link to, each with the narrowest reach that it is in."""
     versions, table = model_versions, linked.table
     newest = (
@@ -109,10 +109,10 @@ def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int,
     is_changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
     is_readable = table.c.read_error.is_(None)
     reach = case(
-        (is_changed, Reach.CHANGED.value),
-        (and_(is_readable, table.c.status.in_(_UNFINISHED)), Reach.PENDING.value),
-        (is_readable, Reach.READABLE.value),
-        else_=Reach.ALL.value,
+        (is_changed, ReadScope.CHANGED.value),
+        (and_(is_readable, table.c.status.in_(_UNFINISHED)), ReadScope.PENDING.value),
+        (is_readable, ReadScope.READABLE.value),
+        else_=ReadScope.ALL.value,
     )
     return select(newest.c.object_id, newest.c.revision, reach.label("reach")).select_from(
         newest.outerjoin(table, known)
@@ -120,12 +120,12 @@ def _linked_objects(tenant_id: str, linked: Linked[T]) -> Select[tuple[str, int,
 
 
 @dataclass(frozen=True, slots=True)
-class Reading(Generic[T]):
+class ReadResult(Generic[T]):
     """What came of reading one object. ``found`` is null where it could not be read, for the reason given."""
 
     object_id: str
     revision: int
-    found: T | None
+    entity: T | None
     fingerprint: str
     """Of the object, or of the reason."""
     read_error: str | None = None
@@ -137,7 +137,7 @@ class Reading(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRead:
     """What the store holds of an object that is being read again."""
 
     fingerprint: str
@@ -147,7 +147,7 @@ class Kept:
     deferred: bool
 
 
-def kept(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dict[str, Kept]:
+def stored_reads(session: TenantSession, linked: ObjectKind[T], ids: Collection[str]) -> dict[str, StoredRead]:
     """Return what the store holds of the given objects."""
     table = linked.table
     rows = session.execute(
@@ -160,23 +160,25 @@ def kept(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dic
             table.c.deferred,
         ).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
     )
-    return {object_id: Kept(*rest) for object_id, *rest in rows}
+    return {object_id: StoredRead(*rest) for object_id, *rest in rows}
 
 
-def write_readings(session: TenantSession, linked: Linked[T], readings: Sequence[Reading[T]], now: datetime) -> None:
+def write_read_results(
+    session: TenantSession, linked: ObjectKind[T], readings: Sequence[ReadResult[T]], now: datetime
+) -> None:
     """Write what was read. What an unreadable object was before is kept: failing to read is not losing."""
-    failed = [reading.object_id for reading in readings if reading.found is None]
+    failed = [reading.object_id for reading in readings if reading.entity is None]
     before = rows_by_id(session, linked, failed) if failed else {}
     rows: list[Row] = []
     for reading in readings:
-        found = reading.found
+        found = reading.entity
         experiment_name = reading.experiment_name
         if found is None and reading.object_id in before:
             row = before[reading.object_id]
-            found = entity(linked.kind, row)
+            found = to_entity(linked.entity_type, row)
             experiment_name = _text(row.get("experiment_name"))
         if found is None:
-            found = linked.kind(reading.object_id)
+            found = linked.entity_type(reading.object_id)
         columns = columns_of(found) | {linked.id_column: reading.object_id}
         if linked.table is training_runs:
             columns["experiment_name"] = experiment_name
@@ -196,7 +198,7 @@ def write_readings(session: TenantSession, linked: Linked[T], readings: Sequence
     upsert(session, linked.table, rows)
 
 
-def mark_read(session: TenantSession, linked: Linked[T], read: Sequence[Due]) -> None:
+def mark_read(session: TenantSession, linked: ObjectKind[T], read: Sequence[PendingRead]) -> None:
     """Note that objects were read and found unchanged; their revision stays, so nothing is rebuilt from them."""
     table = linked.table
     values = (
@@ -214,7 +216,7 @@ def mark_read(session: TenantSession, linked: Linked[T], read: Sequence[Due]) ->
     )
 
 
-def rows_by_id(session: TenantSession, linked: Linked[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
+def rows_by_id(session: TenantSession, linked: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the given objects."""
     table = linked.table
     rows = session.execute(

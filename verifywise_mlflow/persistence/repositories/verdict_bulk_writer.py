@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-ROWS: Final = 5_000
+ROWS_PER_STATEMENT: Final = 5_000
 """Of one statement."""
 
 
@@ -75,7 +75,7 @@ _COLUMNS: Final = {
 }
 _BETWEEN: Final = "\x1e"
 """A control character, which canonical JSON has only as an escape and our sentences not at all."""
-OPEN: Final = ("fail", "error", "not evidenced")
+OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are gaps."""
 _KEY = ("tenant_id", "model_name", "version_number", "rule_id")
 _TOLD = ("evaluated_at", "sync_id")
@@ -99,7 +99,7 @@ _selected = ", ".join(
     ]
 )
 _replaced = ", ".join(f"{name} = excluded.{name}" for name in _ALL if name not in _KEY)
-_open = ", ".join(f"'{verdict}'" for verdict in OPEN)
+_open = ", ".join(f"'{verdict}'" for verdict in OPEN_VERDICTS)
 # Since when a gap is open is said of a new row alone: the trigger that keeps a former verdict looks after the others.
 _UPSERT = text(
     f"""
@@ -112,10 +112,10 @@ _UPSERT = text(
 )
 
 
-def write(session: TenantSession, rows: VerdictRows, now: datetime, sync_id: str) -> None:
+def upsert_verdicts(session: TenantSession, rows: VerdictRows, now: datetime, sync_id: str) -> None:
     """Insert verdicts, or put them in the place of those of the same version and rule."""
-    for start in range(0, len(rows), ROWS):
-        batch = slice(start, start + ROWS)
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        batch = slice(start, start + ROWS_PER_STATEMENT)
         keys = rows.keys[batch]
         places = {key: str(place) for place, key in enumerate(dict.fromkeys(keys), start=1)}
         session.execute(
@@ -158,7 +158,7 @@ _UPSERT_BADGES = text(
 )
 
 
-def write_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
+def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
     """Insert badges, or put them in the place of the same versions'. A trigger keeps a former word."""
     if rows:
         names, numbers, badges, revisions = zip(*rows, strict=True)

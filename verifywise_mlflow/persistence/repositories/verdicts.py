@@ -20,13 +20,13 @@ from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import BadgeRow, VerdictRow, VerdictRows
-from verifywise_mlflow.persistence.row_mapping import Key, numbers, of_versions, same_version
+from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version, to_floats
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 
 @dataclass(frozen=True, slots=True)
-class DueVerdict:
+class PendingEvaluation:
     """A record that is to be judged."""
 
     key: Key
@@ -45,15 +45,15 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
 """Members that take most of a record's bytes. They stay in the database where no rule looks at them."""
 
 
-def due_verdicts(
+def pending_evaluations(
     session: TenantSession,
     *,
     policy_digest: str,
     after: Key | None,
     limit: int,
-    judged_since: datetime | None = None,
+    evaluated_since: datetime | None = None,
     selection: Selection | None = None,
-) -> list[DueVerdict]:
+) -> list[PendingEvaluation]:
     """Return the next records, in the order of their keys, that this policy has not judged as they are now.
 
     Args:
@@ -71,8 +71,8 @@ def due_verdicts(
         badges.c.record_revision.is_distinct_from(records.c.revision),
         badges.c.policy_digest.is_distinct_from(policy_digest),
     ]
-    if judged_since is not None:
-        is_due.append(badges.c.evaluated_at < judged_since)
+    if evaluated_since is not None:
+        is_due.append(badges.c.evaluated_at < evaluated_since)
     query = (
         select(*_shown(selection), records.c.incomplete, records.c.findings, records.c.origins, records.c.revision)
         .select_from(records.outerjoin(badges, same_version))
@@ -86,7 +86,7 @@ def due_verdicts(
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     present = _present(session, keys) if keys else {}
     return [
-        DueVerdict(key, subject(dict(row)), row["revision"], present.get(key, frozenset()))
+        PendingEvaluation(key, subject_from_row(dict(row)), row["revision"], present.get(key, frozenset()))
         for key, row in zip(keys, rows, strict=True)
     ]
 
@@ -102,10 +102,10 @@ def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedRecord:
+class EvaluatedRecord:
     """A living record with the verdicts that it has."""
 
-    due: DueVerdict
+    evaluation: PendingEvaluation
     verdicts: Mapping[str, str]
     """Rule's id to verdict."""
     badge: str | None
@@ -113,9 +113,9 @@ class JudgedRecord:
     """Whether the record is as it was when it was judged."""
 
 
-def judged_records(
+def evaluated_records(
     session: TenantSession, *, after: Key | None, limit: int, selection: Selection
-) -> list[JudgedRecord]:
+) -> list[EvaluatedRecord]:
     """Return the next living records, in the order of their keys, with the verdicts that they have."""
     records, badges, results = canonical_records, compliance_badges, compliance_results
     same_version = _badge_of_record(after)
@@ -126,7 +126,7 @@ def judged_records(
             *(badges.c.badge, badges.c.record_revision),
         )
         .select_from(records.outerjoin(badges, same_version))
-        .where(records.c.tenant_id == session.tenant_id, records.c.gone_at.is_(None))
+        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
     )
@@ -137,13 +137,13 @@ def judged_records(
     pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
     given = session.execute(
         select(results.c.model_name, results.c.version_number, pairs)
-        .where(results.c.tenant_id == session.tenant_id, of_versions(results, keys))
+        .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
     verdicts = {(name, number): words for name, number, words in given}
     return [
-        JudgedRecord(
-            DueVerdict(key, subject(dict(row)), row["revision"]),
+        EvaluatedRecord(
+            PendingEvaluation(key, subject_from_row(dict(row)), row["revision"]),
             verdicts.get(key, {}),
             row["badge"],
             is_current=row["record_revision"] == row["revision"],
@@ -167,7 +167,7 @@ def _shown(selection: Selection | None) -> Iterator[ColumnElement[object]]:
             yield shown.label(field)
 
 
-def subject(row: Mapping[str, object]) -> Subject:
+def subject_from_row(row: Mapping[str, object]) -> Subject:
     """Return what a row of ``canonical_records`` says of a version; columns that are not in it are null."""
     return Subject(
         canonical_record(row),
@@ -181,11 +181,11 @@ def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
     """Return the record that a row of ``canonical_records`` holds; columns that are not in it are null."""
     values = {field: row.get(field) for field in FIELDS}
     if values["metrics"] is not None:
-        values["metrics"] = numbers(values["metrics"])
+        values["metrics"] = to_floats(values["metrics"])
     return CanonicalRecord(**values)  # type: ignore[arg-type]  # the columns are the record's fields
 
 
-class Given(Protocol):
+class NewVerdict(Protocol):
     """A verdict that was given. All that is only needed of one that is new is made at need."""
 
     @property
@@ -208,7 +208,7 @@ class PolicyIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class EvaluationContext:
     """Who judges, by what, and when."""
 
     tenant_id: str
@@ -220,7 +220,7 @@ class Judging:
     now: datetime
 
 
-class Writing:
+class VerdictBatch:
     """The verdicts on some hundreds of records that differ from the present ones.
 
     A verdict that is the same again keeps the time, the sync, the day and the policy that gave it first; the badge
@@ -231,7 +231,7 @@ class Writing:
     around, Python's search for cycles takes two fifths of the time that judging takes.
     """
 
-    def __init__(self, judging: Judging) -> None:
+    def __init__(self, judging: EvaluationContext) -> None:
         """Begin without a verdict."""
         self._judging = judging
         self._verdicts = VerdictRows()
@@ -243,7 +243,7 @@ class Writing:
         """How many records were taken."""
         return len(self._badges)
 
-    def take(self, due: DueVerdict, results: Sequence[Given], badge: Badge) -> None:
+    def add(self, due: PendingEvaluation, results: Sequence[NewVerdict], badge: Badge) -> None:
         """Take a record's verdicts and badge."""
         kept = due.present
         given = {f"{one.rule_id} {one.fingerprint()}": one for one in results}
@@ -262,11 +262,11 @@ class Writing:
             rule_version=str(result.rule_version),
             verdict=result.verdict.value,
             reason=escape(result.reason),
-            values=stored(result.values_json),
+            values=to_stored_json(result.values_json),
             policy_id=policy.policy_id,
             policy_version=policy.version,
-            origins=stored(result.origins_json),
-            thresholds=stored(result.thresholds_json),
+            origins=to_stored_json(result.origins_json),
+            thresholds=to_stored_json(result.thresholds_json),
             day=result.day.isoformat() if result.day else "",
             input_hash=result.input_hash,
             fingerprint=fingerprint,
@@ -277,15 +277,17 @@ class Writing:
         """Write what was taken; return how many verdicts were written or dropped."""
         judging, results = self._judging, compliance_results
         told = {"now": judging.now.isoformat(), "sync_id": judging.sync_id}
-        session.execute(select(*(func.set_config(f"verifywise.{name}", value, True) for name, value in told.items())))
+        session.execute(
+            select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in told.items()))
+        )
         dropped = 0
         if self._with_dropped:
-            of_taken = and_(results.c.tenant_id == judging.tenant_id, of_versions(results, self._with_dropped))
+            of_taken = and_(results.c.tenant_id == judging.tenant_id, is_one_of(results, self._with_dropped))
             dropped = session.execute(
                 delete(results).where(of_taken, results.c.rule_id.not_in(judging.policy_of))
             ).rowcount
-        verdict_bulk_writer.write(session, self._verdicts, judging.now, judging.sync_id)
-        verdict_bulk_writer.write_badges(session, self._badges, judging.digest, judging.now, judging.sync_id)
+        verdict_bulk_writer.upsert_verdicts(session, self._verdicts, judging.now, judging.sync_id)
+        verdict_bulk_writer.upsert_badges(session, self._badges, judging.digest, judging.now, judging.sync_id)
         return len(self._verdicts) + dropped
 
 
@@ -293,7 +295,7 @@ _NOT_AS_IT_STANDS: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+"
 """In canonical JSON: what Postgres would refuse, or hand back otherwise."""
 
 
-def stored(canonical: str) -> str:
+def to_stored_json(canonical: str) -> str:
     """Return canonical JSON as the codec would have written it."""
     # To look for a word is ten times as fast as for a pattern, and hardly any has one.
     may_differ = "\\u" in canonical or "e+" in canonical
@@ -306,7 +308,7 @@ def _present(session: TenantSession, keys: Sequence[Key]) -> dict[Key, set[str]]
     said = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
     query = (
         select(results.c.model_name, results.c.version_number, said)
-        .where(results.c.tenant_id == session.tenant_id, of_versions(results, keys))
+        .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
     return {(name, number): set(verdicts.split(",")) for name, number, verdicts in session.execute(query)}

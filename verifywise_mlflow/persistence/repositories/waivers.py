@@ -29,7 +29,7 @@ class KeptWaiver:
     sync_id: str
     ended_at: datetime | None
     """When its end was noted. It holds no longer after its day of expiry, noted or not."""
-    ended: Ended | None
+    end_reason: Ended | None
 
     def holds(self, at: datetime) -> bool:
         """Return whether it held at a time."""
@@ -38,7 +38,7 @@ class KeptWaiver:
 
 def one_at_a_time(session: TenantSession) -> None:
     """Keep others out of the tenant's waivers until the transaction ends, so that what it has looked up stays true."""
-    lock = f"verifywise waivers {session.tenant_id}"
+    lock = f"verifywise_mlflow waivers {session.tenant_id}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
 
 
@@ -73,7 +73,7 @@ def end(session: TenantSession, waiver_ids: Sequence[int], ended: Ended, now: da
                 waivers.c.waiver_id.in_(waiver_ids),
                 waivers.c.ended_at.is_(None),
             )
-            .values(ended_at=now, ended=ended)
+            .values(ended_at=now, end_reason=ended)
         )
 
 
@@ -133,5 +133,5 @@ def _kept_waiver(row: Mapping[str, object]) -> KeptWaiver:
         approver=row["approver"],
         reason=row["reason"],
     )
-    names = ("waiver_id", "source", "granted_at", "sync_id", "ended_at", "ended")
+    names = ("waiver_id", "source", "granted_at", "sync_id", "ended_at", "end_reason")
     return KeptWaiver(waiver=waiver, **{name: row[name] for name in names})  # type: ignore[arg-type]

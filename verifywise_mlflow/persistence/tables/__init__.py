@@ -17,9 +17,9 @@ from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
 from verifywise_mlflow.persistence.tables.manifests import artifact_manifests, integrity_events
 from verifywise_mlflow.persistence.tables.records import canonical_record_history, canonical_records, record_inputs
 from verifywise_mlflow.persistence.tables.registry import model_versions, registered_models
-from verifywise_mlflow.persistence.tables.roles import access
+from verifywise_mlflow.persistence.tables.roles import role_grants
 from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions
-from verifywise_mlflow.persistence.tables.tenancy import adoptions, stage_refreshes, tenants, version_polls
+from verifywise_mlflow.persistence.tables.tenancy import config_versions, poll_watermarks, stage_refreshes, tenants
 from verifywise_mlflow.persistence.tables.tracking import logged_models, training_runs
 from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_badge_history,
@@ -32,8 +32,8 @@ from verifywise_mlflow.persistence.tables.verdicts import (
 
 __all__ = [
     "SCHEMA",
-    "access",
-    "adoptions",
+    "role_grants",
+    "config_versions",
     "artifact_manifests",
     "audit_checkpoints",
     "audit_trail",
@@ -55,6 +55,6 @@ __all__ = [
     "stage_refreshes",
     "tenants",
     "training_runs",
-    "version_polls",
+    "poll_watermarks",
     "waivers",
 ]

@@ -51,7 +51,7 @@ def incarnation() -> Column[Any]:
 
 
 def redactions() -> Column[Any]:
-    """Where minimisation struck something out before the row was written."""
+    """What was redacted before the row was written."""
     return Column("redactions", Json, nullable=False, server_default=text("'[]'::jsonb"))
 
 
@@ -71,4 +71,4 @@ def by_revision(table: str) -> Index:
 
 def ended() -> tuple[Column[Any], ...]:
     """Until when a state of a history held, and the sync that ended it."""
-    return (time("held_until", nullable=False), Column("ended_by_sync_id", Text, nullable=False))
+    return (time("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

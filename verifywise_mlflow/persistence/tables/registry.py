@@ -30,7 +30,7 @@ registered_models = Table(
     Column("problems", Json, nullable=False),
     redactions(),
     incarnation(),
-    time("gone_at"),
+    time("deleted_at"),
     *written(),
     by_revision("registered_models"),
 )
@@ -56,7 +56,7 @@ model_versions = Table(
     Column("problems", Json, nullable=False),
     redactions(),
     incarnation(),
-    time("gone_at"),
+    time("deleted_at"),
     *written(),
     Index("model_versions_by_run", "tenant_id", "run_id"),
     Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),

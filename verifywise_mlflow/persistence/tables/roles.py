@@ -9,8 +9,8 @@ from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.tables.columns import time
 from verifywise_mlflow.persistence.tables.schema import metadata
 
-access = Table(
-    "access",
+role_grants = Table(
+    "role_grants",
     metadata,
     Column("role_name", PlainText, primary_key=True),
     Column("kind", PlainText, nullable=False),

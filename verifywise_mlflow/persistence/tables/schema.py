@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import re
+from typing import Final
+
 from sqlalchemy import BigInteger, MetaData, Sequence
 
-SCHEMA = "verifywise"
+VARIABLE: Final = "VERIFYWISE_SCHEMA"
+"""The environment variable that names the schema."""
+
+DEFAULT_SCHEMA: Final = "verifywise_mlflow"
+"""Not ``verifywise``: that is the schema of VerifyWise's own product, which keeps its ``alembic_version`` there and
+grants its role write access to every table in it."""
+
+_IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+"""What Postgres takes without quotes; it cuts a name after 63 bytes."""
+
+_RESERVED: Final = re.compile(r"public|information_schema|pg_.*")
+
+
+def schema_name_problem(name: str) -> str | None:
+    """Return why a schema may not have this name; None if it may."""
+    if not _IDENTIFIER.fullmatch(name):
+        return "it is not a lowercase identifier of at most 63 letters, digits and underscores"
+    if _RESERVED.fullmatch(name):
+        return "the name is reserved"
+    return None
+
+
+_configured: Final = os.environ.get(VARIABLE) or DEFAULT_SCHEMA
+
+SCHEMA_PROBLEM: Final = schema_name_problem(_configured)
+"""Why the configured name is refused, or None. An import cannot refuse it in a sentence, so ``database.connect`` does."""
+
+SCHEMA: Final = DEFAULT_SCHEMA if SCHEMA_PROBLEM else _configured
 
 metadata = MetaData(schema=SCHEMA)
 

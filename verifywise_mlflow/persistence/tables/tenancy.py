@@ -28,24 +28,24 @@ stage_refreshes = Table(
     Column("sync_id", Text, nullable=False),
 )
 
-version_polls = Table(
-    "version_polls",
+poll_watermarks = Table(
+    "poll_watermarks",
     metadata,
     key("tenant_id"),
     Column("newest_version_time", BigInteger),
-    time("noted_at", nullable=False),
+    time("updated_at", nullable=False),
 )
 
-adoptions = Table(
-    "adoptions",
+config_versions = Table(
+    "config_versions",
     metadata,
-    numbered("adoption_id"),
+    numbered("config_version_id"),
     Column("tenant_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("document", Json, nullable=False),
-    time("adopted_at", nullable=False),
+    time("valid_from", nullable=False),
     Column("sync_id", Text, nullable=False),
-    Index("adoptions_by_kind", "tenant_id", "kind", "adoption_id"),
+    Index("config_versions_by_kind", "tenant_id", "kind", "config_version_id"),
 )
 """Which mapping, policy and description of a tenant held from when on."""

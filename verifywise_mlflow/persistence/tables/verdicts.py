@@ -74,7 +74,7 @@ compliance_result_history = Table(
     *_rested_on(),
     *ended(),
     Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
-    Index("compliance_result_history_by_end", "tenant_id", "held_until"),
+    Index("compliance_result_history_by_end", "tenant_id", "valid_to"),
 )
 
 compliance_badges = Table(
@@ -92,7 +92,7 @@ compliance_badge_history = Table(
     *_badge_columns(),
     *ended(),
     Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
-    Index("compliance_badge_history_by_end", "tenant_id", "held_until"),
+    Index("compliance_badge_history_by_end", "tenant_id", "valid_to"),
 )
 
 compliance_counts = Table(
@@ -122,7 +122,7 @@ waivers = Table(
     time("granted_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     time("ended_at"),
-    Column("ended", Text),
+    Column("end_reason", Text),
     Index("waivers_by_rule", "tenant_id", "rule_id"),
 )
 """Accepted gaps. A row is granted once and ended once; a trigger refuses any other change."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey
@@ -22,7 +22,7 @@ Extensions: TypeAlias = Iterable[tuple[x509.ExtensionType, bool]]
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEY, OTHER_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-TRUST = TrustedKeys((KEY.public_key(),))
+TRUST = TrustStore((KEY.public_key(),))
 FILES = {"MLmodel": "a" * 64, "data/model.pkl": "b" * 64}
 KEY_MATERIAL: dict[str, Json] = {"publicKey": {"hint": "0" * 64}, "tlogEntries": []}
 

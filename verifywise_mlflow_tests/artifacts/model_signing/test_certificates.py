@@ -14,9 +14,9 @@ from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.model_signing.certificates import why_untrusted
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
+from verifywise_mlflow.artifacts.model_signing.certificates import distrust_reason
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify_signature
 from verifywise_mlflow_tests.artifacts.model_signing.forge import (
     FILES,
     KEY,
@@ -76,7 +76,7 @@ class Chain:
 
     def check(self) -> SignatureCheck:
         content = bundle(statement(), material=chain_material(self.signer, *self.intermediates))
-        return verify(content, FILES, TrustedKeys(authorities=self.authorities), NOW)
+        return verify_signature(content, FILES, TrustStore(authorities=self.authorities), NOW)
 
 
 def chain(
@@ -104,31 +104,34 @@ def test_a_chain_to_a_trusted_authority_makes_a_signature_valid(good: Chain) -> 
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (chain(signer(days=(-10, -1))), "valid from 2026-10-22 to 2026-10-31 only"),
-        (chain(signer(days=(1, 10))), "valid from 2026-11-02"),
+        (chain(signer(days=(-10, -1))), "valid only from 2026-10-22 to 2026-10-31"),
+        (chain(signer(days=(1, 10))), "valid only from 2026-11-02"),
         (chain(by=intermediate(days=(-10, -1))), "not valid at validation time"),
         (chain(under=root(days=(-10, -1))), "not valid at validation time"),
-        (chain(signer([])), "does not say that it is for signing"),
+        (chain(signer([])), "states no usage"),
         (chain(signer([usage("key_agreement")])), "not for digital signatures"),
         (chain(signer([usage("digital_signature"), purposes(Purpose.SERVER_AUTH)])), "not for signing code"),
         (chain(signer([*SIGNING, UNKNOWN])), "unaccounted-for critical extensions"),
         (chain(by=intermediate([])), "no basicConstraints"),
         (chain(by=intermediate([NO_AUTHORITY])), "basicConstraints.cA must be asserted"),
         (chain(by=intermediate([AUTHORITY, usage("digital_signature")])), "may not sign certificates"),
-        (chain(by=intermediate([AUTHORITY, purposes(Purpose.SERVER_AUTH)])), "may not vouch for signers of code"),
+        (
+            chain(by=intermediate([AUTHORITY, purposes(Purpose.SERVER_AUTH)])),
+            "may not issue certificates for code signing",
+        ),
         (chain(under=root([(x509.BasicConstraints(ca=True, path_length=0), True)])), "path length"),
-        (Chain(signer(), (), (root(),)), "leads to no authority"),
+        (Chain(signer(), (), (root(),)), "does not chain to a trusted authority"),
         (
             chain(under=certificate("Root", OTHER_KEY, "Root", OTHER_KEY, [AUTHORITY])),
             "signature does not match",
         ),
         (
             Chain(certificate("release", KEY, "release", KEY, [AUTHORITY, *SIGNING]), (), (root(),)),
-            "leads to no authority",
+            "does not chain to a trusted authority",
         ),
     ],
 )
-def test_without_such_a_chain_the_signer_is_told_and_untrusted(bad: Chain, says: str) -> None:
+def test_without_a_valid_chain_the_signer_is_reported_but_untrusted(bad: Chain, says: str) -> None:
     result = bad.check()
 
     assert result.status == "untrusted"
@@ -137,7 +140,7 @@ def test_without_such_a_chain_the_signer_is_told_and_untrusted(bad: Chain, says:
     assert result.signer.subject == "CN=release"
 
 
-def test_a_certificate_on_another_key_than_the_one_that_signed_is_invalid() -> None:
+def test_a_certificate_for_another_key_than_the_signing_one_is_invalid() -> None:
     stolen = certificate("release", OTHER_KEY, "Signers", SIGNERS_KEY, SIGNING)
 
     result = Chain(stolen, (intermediate(),), (root(),)).check()
@@ -145,13 +148,13 @@ def test_a_certificate_on_another_key_than_the_one_that_signed_is_invalid() -> N
     assert (result.status, result.signer) == ("invalid", None)
 
 
-def test_a_tenant_that_trusts_the_key_has_not_thereby_trusted_the_certificate() -> None:
+def test_trusting_a_key_does_not_imply_trusting_its_certificate() -> None:
     content = bundle(statement(), material=chain_material(signer(), intermediate()))
 
-    assert verify(content, FILES, TrustedKeys(public_keys=(KEY.public_key(),)), NOW).status == "untrusted"
+    assert verify_signature(content, FILES, TrustStore(public_keys=(KEY.public_key(),)), NOW).status == "untrusted"
 
 
-def test_a_certificate_with_a_key_that_oms_does_not_know_is_not_verified() -> None:
+def test_a_certificate_with_an_unsupported_key_is_not_verified() -> None:
     of_rsa = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
@@ -171,25 +174,25 @@ def test_a_certificate_with_a_key_that_oms_does_not_know_is_not_verified() -> No
     )
 
 
-def test_a_maze_of_issuers_ends() -> None:
+def test_a_cycle_of_issuers_terminates() -> None:
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
     maze = [certificate("Signers", mine, "Signers", other, [AUTHORITY]) for mine in keys for other in keys]
     lost = certificate("release", KEY, "Signers", keys[0], SIGNING)
 
-    assert "leads to no authority" in (why_untrusted(lost, maze, [root()], NOW) or "")
+    assert "does not chain to a trusted authority" in (distrust_reason(lost, maze, [root()], NOW) or "")
 
 
 DER = signer().public_bytes(serialization.Encoding.DER)
 ABOVE = intermediate().public_bytes(serialization.Encoding.DER)
-TRUST = TrustedKeys(authorities=(root(),))
+TRUST = TrustStore(authorities=(root(),))
 
 
 @given(st.integers(0, len(DER) - 1), st.binary(max_size=3), st.integers(0, 3))
-def test_a_certificate_with_bytes_exchanged_is_never_trusted(start: int, inserted: bytes, removed: int) -> None:
+def test_a_corrupted_certificate_is_never_trusted(start: int, inserted: bytes, removed: int) -> None:
     changed = DER[:start] + inserted + DER[start + removed :]
     brought: list[Json] = [{"rawBytes": base64_of(certificate)} for certificate in (changed, ABOVE)]
 
-    result = verify(
+    result = verify_signature(
         bundle(statement(), material={"x509CertificateChain": {"certificates": brought}}), FILES, TRUST, NOW
     )
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.model_signing.statement_reader import MAX_FILES
-from verifywise_mlflow.artifacts.model_signing.strict_json import MAX_BYTES
+from verifywise_mlflow.artifacts.model_signing.statement_reader import MAX_SIGNED_FILES
+from verifywise_mlflow.artifacts.model_signing.strict_json import MAX_JSON_BYTES
 from verifywise_mlflow.artifacts.model_signing.trust_store import key_fingerprint
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
+from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify_signature
 from verifywise_mlflow_tests.artifacts.model_signing.forge import (
     FILES,
     KEY,
@@ -32,10 +32,10 @@ A, B = "a" * 64, "b" * 64
 
 
 def check(content: bytes, files: dict[str, str] | None = None) -> SignatureCheck:
-    return verify(content, FILES if files is None else files, TRUST, NOW)
+    return verify_signature(content, FILES if files is None else files, TRUST, NOW)
 
 
-def test_without_hostility_a_forged_bundle_is_valid() -> None:
+def test_an_unmodified_bundle_is_valid() -> None:
     assert check(bundle(statement())).status == "valid"
 
 
@@ -46,41 +46,41 @@ REPEATED = json.dumps(statement()).replace('"predicateType"', '"predicateType": 
 @pytest.mark.parametrize(
     ("signed", "says"),
     [
-        (b"", "the payload is no text"),
-        (b"no json", "no JSON"),
-        (b"[]", "the statement is no object"),
-        (b"\xff\xfe", "the bytes are no text"),
+        (b"", "the payload is not text"),
+        (b"no json", "not JSON"),
+        (b"[]", "the statement is not an object"),
+        (b"\xff\xfe", "the bytes are not UTF-8 text"),
         (b"[" * 400_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
-        (b"[" + b"9" * 5_000 + b"]", "a number that is too long"),
-        (b'{"a": NaN}', "no JSON: NaN"),
+        (b"[" + b"9" * 5_000 + b"]", "a number is too long"),
+        (b'{"a": NaN}', "not JSON: NaN"),
         (b"[" + b"{}," * 300_000 + b"{}]", "more than 500000 values"),
-        (REPEATED, "an object names something twice"),
-        ({**statement(), "_type": "https://in-toto.io/Statement/v0.1"}, "no in-toto statement v1"),
-        ({**statement(), "subject": []}, "the subject is no list of 1"),
+        (REPEATED, "an object has a duplicate key"),
+        ({**statement(), "_type": "https://in-toto.io/Statement/v0.1"}, "not an in-toto statement v1"),
+        ({**statement(), "subject": []}, "the subject is not a list of 1"),
         ({**statement(), "subject": SHA512_ONLY}, "the root digest is not that"),
-        ({**statement(), "predicate": None}, "the predicate is no object"),
+        ({**statement(), "predicate": None}, "the predicate is not an object"),
         (statement(root=A), "the root digest is not that of the files"),
-        (statement([]), "no list of 1 to 50000"),
-        (statement([resource("f", A)] * 2), "a file is named twice"),
-        (statement([resource(str(number), A) for number in range(MAX_FILES + 1)]), "no list of 1 to 50000"),
-        (statement([resource("f", A[:-2])]), "no SHA-256"),
-        (statement([resource("f", A.upper())]), "no SHA-256"),
-        (statement([resource("f", A + "\n")]), "no SHA-256"),
-        (statement([resource("f", "xyz")], root=A), "no hexadecimal"),
-        (statement([{"name": "f", "digest": {"sha256": A}, "algorithm": "sha256"}], root=A), "digest is no text"),
-        (statement([{"digest": A, "algorithm": "sha256"}]), "name is no text"),
-        (statement([None], root=A), "a resource is no object"),
+        (statement([]), "not a list of 1 to 50000"),
+        (statement([resource("f", A)] * 2), "a file is listed twice"),
+        (statement([resource(str(number), A) for number in range(MAX_SIGNED_FILES + 1)]), "not a list of 1 to 50000"),
+        (statement([resource("f", A[:-2])]), "not a lowercase SHA-256"),
+        (statement([resource("f", A.upper())]), "not a lowercase SHA-256"),
+        (statement([resource("f", A + "\n")]), "not a lowercase SHA-256"),
+        (statement([resource("f", "xyz")], root=A), "not hexadecimal"),
+        (statement([{"name": "f", "digest": {"sha256": A}, "algorithm": "sha256"}], root=A), "digest is not text"),
+        (statement([{"digest": A, "algorithm": "sha256"}]), "name is not text"),
+        (statement([None], root=A), "a resource is not an object"),
         (statement(allow_symlinks="false"), "symbolic links"),
         (statement(ignore_paths=["."]), "an ignored path"),
         (statement(ignore_paths=["data/.."]), "an ignored path"),
         (statement(ignore_paths=["/"]), "an ignored path"),
         (statement(ignore_paths=[""]), "an ignored path"),
-        (statement(ignore_paths=["x"] * 1_001), "what it ignores"),
-        (statement(ignore_paths="data"), "what it ignores"),
+        (statement(ignore_paths=["x"] * 1_001), "the list of ignored paths"),
+        (statement(ignore_paths="data"), "the list of ignored paths"),
     ],
 )
-def test_a_broken_statement_is_invalid_though_a_trusted_key_signed_it(
+def test_an_invalid_statement_is_rejected_even_if_a_trusted_key_signed_it(
     signed: dict[str, Json] | bytes, says: str
 ) -> None:
     result = check(bundle(signed))
@@ -92,11 +92,11 @@ def test_a_broken_statement_is_invalid_though_a_trusted_key_signed_it(
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a/", "a/.", "..", "nul\0", "\ud800", "x" * 5_000]
 )
-def test_a_statement_on_paths_that_no_model_has_is_invalid_though_our_files_had_them(name: str) -> None:
+def test_a_statement_with_invalid_paths_is_rejected_even_if_the_model_has_them(name: str) -> None:
     result = check(bundle(statement([resource(name, A), resource("f", B)])), {name: A, "f": B})
 
     assert result.status == "invalid"
-    assert result.reason == "a file's name is absolute, leads out of the model or is not normalized"
+    assert result.reason == "a file's path is absolute, leads out of the model or is not normalized"
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_a_statement_on_paths_that_no_model_has_is_invalid_though_our_files_had_
         (statement([resource("MLmodel", A, "md5"), resource("data/model.pkl", B)]), "other than SHA-256"),
         (statement(hash_type="blake2b"), "other than SHA-256"),
         (statement(method="shards", shard_size=10), "parts of files"),
-        (statement(method="tensors"), "a way that we do not know"),
+        (statement(method="tensors"), "an unsupported method"),
         (statement([resource(".", A)]), "a single file"),
-        ({**statement(), "predicateType": "https://slsa.dev/provenance/v1"}, "something else"),
+        ({**statement(), "predicateType": "https://slsa.dev/provenance/v1"}, "not about a model's files"),
         ({**statement(), "predicateType": "https://model_signing/Digests/v0.1"}, "model-signing 0.2"),
     ],
 )
-def test_a_sound_statement_that_our_hashes_cannot_tell_is_not_verified(signed: dict[str, Json], says: str) -> None:
+def test_a_valid_statement_that_our_hashes_cannot_check_is_not_verified(signed: dict[str, Json], says: str) -> None:
     result = check(bundle(signed))
 
     assert result.status == "not verified"
@@ -136,30 +136,30 @@ LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (lambda _, envelope: envelope.update(signatures=[]), "no list of 1"),
-        (lambda _, envelope: envelope.update(signatures=[GOOD, GOOD]), "no list of 1"),
-        (lambda _, envelope: envelope.update(signatures={"0": GOOD}), "no list of 1"),
-        (lambda _, envelope: envelope.update(signatures=["MEUC"]), "the signature is no object"),
+        (lambda _, envelope: envelope.update(signatures=[]), "not a list of 1"),
+        (lambda _, envelope: envelope.update(signatures=[GOOD, GOOD]), "not a list of 1"),
+        (lambda _, envelope: envelope.update(signatures={"0": GOOD}), "not a list of 1"),
+        (lambda _, envelope: envelope.update(signatures=["MEUC"]), "the signature is not an object"),
         (lambda _, envelope: envelope.update(signatures=[{"sig": "AAAA"}]), "the signature is not by"),
         (lambda _, envelope: envelope.update(signatures=[{"sig": "A" * 4_000}]), "more than 1024 bytes"),
         (lambda _, envelope: envelope.update(payload=base64_of(OTHER)), "the signature is not by"),
-        (lambda _, envelope: envelope.update(payload=base64_of(PAYLOAD) + "!"), "no base64"),
-        (lambda _, envelope: envelope.update(payload="\n" + base64_of(PAYLOAD)), "no base64"),
-        (lambda _, envelope: envelope.update(payload="ä" + base64_of(PAYLOAD)), "no base64"),
-        (lambda _, envelope: envelope.pop("payload"), "the payload is no text"),
-        (lambda document, _: document.pop("dsseEnvelope"), "the envelope is no object"),
+        (lambda _, envelope: envelope.update(payload=base64_of(PAYLOAD) + "!"), "not base64"),
+        (lambda _, envelope: envelope.update(payload="\n" + base64_of(PAYLOAD)), "not base64"),
+        (lambda _, envelope: envelope.update(payload="ä" + base64_of(PAYLOAD)), "not base64"),
+        (lambda _, envelope: envelope.pop("payload"), "the payload is not text"),
+        (lambda document, _: document.pop("dsseEnvelope"), "the envelope is not an object"),
         (lambda document, _: document.update(messageSignature={}), "two signatures"),
-        (lambda document, _: document.update(verificationMaterial=[]), "the verification material is no object"),
+        (lambda document, _: document.update(verificationMaterial=[]), "the verification material is not an object"),
         (lambda document, _: document.update(verificationMaterial={}), "0 kinds of key material"),
         (lambda document, _: document.update(verificationMaterial={**KEY_MATERIAL, **_dict(LOG)}), "2 kinds"),
-        (lambda document, _: document.update(verificationMaterial={"publicKey": {}}), "which key signed it"),
-        (lambda document, _: document.update(verificationMaterial={"publicKey": {"hint": 7}}), "the hint"),
+        (lambda document, _: document.update(verificationMaterial={"publicKey": {}}), "name the key that signed it"),
+        (lambda document, _: document.update(verificationMaterial={"publicKey": {"hint": 7}}), "the key hint"),
         (
             lambda document, _: document.update(verificationMaterial={"certificate": {"rawBytes": "AAAA"}}),
             "log's entry",
         ),
-        (lambda document, _: document.update(verificationMaterial=_chain()), "no list of 1 to 10"),
-        (lambda document, _: document.update(verificationMaterial=_chain(*["AAAA"] * 11)), "no list of 1 to 10"),
+        (lambda document, _: document.update(verificationMaterial=_chain()), "not a list of 1 to 10"),
+        (lambda document, _: document.update(verificationMaterial=_chain(*["AAAA"] * 11)), "not a list of 1 to 10"),
         (lambda document, _: document.update(verificationMaterial=_chain("A" * 400_000)), "more than 65536 bytes"),
         (lambda document, _: document.update(verificationMaterial=_chain("AAAA")), "cannot be read"),
     ],
@@ -175,23 +175,23 @@ def test_a_broken_bundle_is_invalid(edit: Callable[[dict[str, Json], dict[str, J
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no JSON"),
-        (b"\x89PGP", "the bytes are no text"),
-        (b"untrusted comment: signature from minisign", "no JSON"),
-        (b" " * (MAX_BYTES + 1), "larger than"),
+        (b"", "not JSON"),
+        (b"\x89PGP", "the bytes are not UTF-8 text"),
+        (b"untrusted comment: signature from minisign", "not JSON"),
+        (b" " * (MAX_JSON_BYTES + 1), "larger than"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"{}", "does not say that it is one"),
-        (edited(lambda document, _: document.update(mediaType=["x"])), "does not say that it is one"),
+        (b"{}", "media type"),
+        (edited(lambda document, _: document.update(mediaType=["x"])), "media type"),
         (
             edited(lambda document, _: document.update(mediaType="application/vnd.dev.sigstore.bundle.v9+json")),
             "version",
         ),
         (edited(lambda document, _: document.update(messageSignature=document.pop("dsseEnvelope"))), "one file"),
-        (edited(lambda _, envelope: envelope.update(payloadType="text/plain")), "no in-toto statement"),
+        (edited(lambda _, envelope: envelope.update(payloadType="text/plain")), "not an in-toto statement"),
         (edited(lambda document, _: document.update(verificationMaterial=LOG)), "keyless"),
     ],
 )
-def test_what_is_no_bundle_or_one_of_another_kind_is_not_verified(content: bytes, says: str) -> None:
+def test_another_kind_of_file_or_bundle_is_not_verified(content: bytes, says: str) -> None:
     result = check(content)
 
     assert result.status == "not verified"
@@ -202,7 +202,7 @@ DOCUMENT = bundle(statement())
 
 
 @given(st.integers(0, len(DOCUMENT) - 1), st.binary(max_size=3), st.integers(0, 40))
-def test_a_bundle_with_bytes_exchanged_is_never_valid_unless_it_says_the_same(
+def test_a_corrupted_bundle_is_never_valid_unless_its_content_is_the_same(
     start: int, inserted: bytes, removed: int
 ) -> None:
     changed = DOCUMENT[:start] + inserted + DOCUMENT[start + removed :]
@@ -221,7 +221,7 @@ PLACES = ["_type", "subject", "predicateType", "predicate", "resources", "serial
 
 
 @given(st.sampled_from(PLACES), json_values)
-def test_whatever_stands_at_a_place_of_a_statement_it_is_refused_with_a_reason(place: str, value: Json) -> None:
+def test_any_value_of_a_statement_field_is_rejected_with_a_reason(place: str, value: Json) -> None:
     result = check(bundle(_with(statement(), place, value)))
 
     assert result.status in ("invalid", "not verified", "mismatch")

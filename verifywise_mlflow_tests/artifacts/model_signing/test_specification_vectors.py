@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.artifacts.model_signing.trust_store import TrustedKeys
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify_signature
 
 VECTORS = Path(__file__).with_name("specification")
-TRUST = TrustedKeys.from_pem([(VECTORS / "key.pem").read_bytes()], [(VECTORS / "authority.pem").read_bytes()])
+TRUST = TrustStore.from_pem([(VECTORS / "key.pem").read_bytes()], [(VECTORS / "authority.pem").read_bytes()])
 FILES = {
     "signme-1": "bc9a717db6064a32cbe9eae6fc40651dd6d36ef1757183f590eff2b1765d7ebc",
     "signme-2": "32dcb1f8e1ae52d5963e56a6ba06ab58b424c15ed2a6b70d2feca1d089370028",
@@ -20,7 +20,7 @@ FILES = {
 
 
 def check(vector: str) -> SignatureCheck:
-    return verify((VECTORS / vector).read_bytes(), FILES, TRUST, datetime(2026, 6, 1, tzinfo=UTC))
+    return verify_signature((VECTORS / vector).read_bytes(), FILES, TRUST, datetime(2026, 6, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("method", ["key", "certificate"])
@@ -30,7 +30,7 @@ def test_the_valid_vectors_are_valid(method: str) -> None:
     assert (result.status, result.signed_count, result.left_out) == ("valid", 2, ("ignore-me",))
 
 
-def test_the_keyless_vector_is_recognised_and_not_verified() -> None:
+def test_the_keyless_vector_is_recognized_and_not_verified() -> None:
     result = check("valid/sigstore.bundle.json")
 
     assert result == SignatureCheck("not verified", "keyless signatures need Sigstore's trust root")
@@ -39,21 +39,21 @@ def test_the_keyless_vector_is_recognised_and_not_verified() -> None:
 @pytest.mark.parametrize(
     ("vector", "expected"),
     [
-        ("invalid/empty", ("not verified", "no Sigstore bundle: no JSON: Expecting value at line 1")),
-        ("invalid/missing-envelope", ("invalid", "the envelope is no object")),
-        ("invalid/missing-verification-material", ("invalid", "the verification material is no object")),
-        ("invalid/missing-tlog-entries", ("invalid", "the transparency log's entry is no list of 1 to 100")),
+        ("invalid/empty", ("not verified", "not a Sigstore bundle: not JSON: Expecting value at line 1")),
+        ("invalid/missing-envelope", ("invalid", "the envelope is not an object")),
+        ("invalid/missing-verification-material", ("invalid", "the verification material is not an object")),
+        ("invalid/missing-tlog-entries", ("invalid", "the transparency log's entry is not a list of 1 to 100")),
         (
             "invalid-payload/wrong-predicate",
-            ("not verified", "the statement is on something else than a model's files"),
+            ("not verified", "the statement is not about a model's files"),
         ),
     ],
 )
-def test_the_invalid_vectors_are_refused_for_what_is_wrong_with_them(vector: str, expected: tuple[str, str]) -> None:
+def test_the_invalid_vectors_are_rejected_with_the_right_reason(vector: str, expected: tuple[str, str]) -> None:
     result = check(f"{vector}.bundle.json")
 
     assert (result.status, result.reason) == expected
 
 
-def test_every_vector_is_tried() -> None:
+def test_every_vector_is_tested() -> None:
     assert len(list(VECTORS.rglob("*.bundle.json"))) == 8

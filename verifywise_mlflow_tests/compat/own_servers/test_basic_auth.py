@@ -151,7 +151,7 @@ def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Fille
 
     assert [report.progress.removed for report in second.reports[:2]] == [0, 0]
     for table in ("registered_models", "canonical_records"):
-        assert {row["gone_at"] for row in rows(store, table)} == {None}
+        assert {row["deleted_at"] for row in rows(store, table)} == {None}
     assert record(store, "churn")["metrics"] == known["metrics"] == {"accuracy": 0.93}
     unreadable = [row for row in rows(store, "audit_entries") if row["kind"] == "object unreadable"]
     entries = [row for row in unreadable if row["object_name"] == "churn"]
@@ -169,7 +169,7 @@ def test_runs_that_may_no_longer_be_read_leave_the_record_living_and_incomplete(
     sync(tenant, store, SyncOptions(reconcile=True, rehash=True))
 
     kept = record(store, "fraud")
-    assert (kept["gone_at"], kept["metrics"]) == (None, {"accuracy": 0.93})
+    assert (kept["deleted_at"], kept["metrics"]) == (None, {"accuracy": 0.93})
     assert "the training run could not be read" in str(kept["incomplete"])
     assert record(store, "churn")["incomplete"] == []
 

@@ -117,7 +117,7 @@ def test_a_copy_keeps_its_files_when_the_original_is_deleted(
     registry.client.delete_registered_model("churn")
     sync(tenant, store, SyncOptions(rehash=True))
 
-    assert record(store, "churn")["gone_at"] is not None
+    assert record(store, "churn")["deleted_at"] is not None
     assert hashes(record(store, "production")) == before
 
 

@@ -132,9 +132,9 @@ def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version
 
     gone, left = record(store, "churn", 1), record(store, "churn", 2)
     assert second.reports[1].progress.removed == 1
-    assert gone["gone_at"] is not None
+    assert gone["deleted_at"] is not None
     assert gone["metrics"] == known["metrics"] == {"accuracy": 0.93}
-    assert (left["gone_at"], left["lifecycle_stage"]) == (None, None)
+    assert (left["deleted_at"], left["lifecycle_stage"]) == (None, None)
     # MLflow up to 3.1 leaves the alias where it was.
     assert ("'champion'" in str(left["findings"])) is (server.environment in before("3.17"))
 
@@ -151,9 +151,9 @@ def test_a_model_that_is_deleted_and_made_again_between_two_syncs_is_a_new_one(
     sync(tenant, store)
 
     first, second = record(store, "churn", 1), record(store, "churn", 2)
-    assert (first["gone_at"], first["owner"]) == (None, "second")
+    assert (first["deleted_at"], first["owner"]) == (None, "second")
     assert first["created_at"] == datetime.fromtimestamp(again.creation_timestamp / 1000, UTC)
-    assert second["gone_at"] is not None
+    assert second["deleted_at"] is not None
     assert [row["incarnation"] for row in rows(store, "model_versions")] == [2, 1]
 
 
@@ -164,6 +164,6 @@ def test_a_renamed_model_is_gone_under_its_old_name(registry: SharedRegistry, te
     registry.client.rename_registered_model("churn", "churn, renamed")
     sync(tenant, store)
 
-    assert record(store, "churn")["gone_at"] is not None
+    assert record(store, "churn")["deleted_at"] is not None
     renamed = record(store, "churn, renamed")
-    assert (renamed["gone_at"], renamed["metrics"]) == (None, {"accuracy": 0.93})
+    assert (renamed["deleted_at"], renamed["metrics"]) == (None, {"accuracy": 0.93})

@@ -1,0 +1,25 @@
+"""The initial schema: tables, history, triggers, views and row-level security.
+
+The statements are in the SQL files of the folder ``0001_initial``, which run in the order of ``FILES``. They name the
+schema as ``{schema}``, since the setting ``VERIFYWISE_SCHEMA`` may give it another name.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+revision = "0001"
+down_revision = None
+
+FILES = ("tables.sql", "history.sql", "triggers.sql", "views.sql", "row_level_security.sql")
+
+
+def upgrade() -> None:
+    """Create everything in the schema."""
+    folder = Path(__file__).with_suffix("")
+    for name in FILES:
+        statements = (folder / name).read_text(encoding="utf-8").replace("{schema}", SCHEMA)
+        # On the driver's own cursor: SQLAlchemy would look for parameters behind each % and : of the statements.
+        op.get_bind().connection.cursor().execute(statements)

@@ -1,0 +1,47 @@
+-- Row-level security: every role but the owner sees and writes the rows of one tenant. Nobody but the owner has access
+-- before `db grant` gives it. A pipeline sets its tenant for each transaction in the setting verifywise_mlflow.tenant. A
+-- reader belongs to one tenant and no setting changes that, since it could change a setting itself.
+
+ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_row ON {schema}.role_grants FOR SELECT USING (role_name = current_user);
+
+-- It runs with the rights of the querying role, which sees its own grant. Its search path is fixed: else a reader could
+-- put an operator = of its own before Postgres' and pass for a pipeline.
+CREATE FUNCTION {schema}.current_tenant() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE kind
+        WHEN 'reader' THEN tenant_id
+        ELSE nullif(current_setting('verifywise_mlflow.tenant', true), '')
+    END
+    FROM {schema}.role_grants WHERE role_name = current_user
+$$;
+
+-- Every table with a tenant but role_grants. In a query of its own, Postgres evaluates the function once a statement
+-- instead of once a row.
+DO $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY ARRAY[
+        'tenants', 'stage_refreshes', 'poll_watermarks', 'config_versions',
+        'registered_models', 'model_versions', 'training_runs', 'logged_models', 'artifact_manifests',
+        'integrity_events', 'lifecycle_events',
+        'canonical_records', 'canonical_record_history', 'record_inputs',
+        'compliance_results', 'compliance_result_history', 'compliance_badges', 'compliance_badge_history',
+        'compliance_counts', 'waivers',
+        'audit_trail', 'audit_checkpoints'
+    ] LOOP
+        EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format(
+            'CREATE POLICY tenant_isolation ON {schema}.%I USING (tenant_id = (SELECT {schema}.current_tenant()))',
+            tenant_table);
+    END LOOP;
+END $$;
+
+-- A pipeline has to know which tenants exist; it changes only the one that it is set to.
+CREATE POLICY visible_to_pipelines ON {schema}.tenants FOR SELECT
+USING ((SELECT kind = 'pipeline' FROM {schema}.role_grants WHERE role_name = current_user));
+
+-- A role that may execute a trigger function could attach it to a table of its own, and so write a history with the
+-- owner's rights. Postgres lets every role execute a new function.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;

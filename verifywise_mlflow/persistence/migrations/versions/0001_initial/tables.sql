@@ -1,0 +1,379 @@
+-- The tables. They carry the assets' names and lead with the tenant. Each write of a row that was read, and of a
+-- canonical record, draws a new number from this sequence: what was built from a row remembers the row's revision.
+CREATE SEQUENCE {schema}.revisions AS BIGINT;
+
+-- Tenants, and how far each of their stages has come.
+CREATE TABLE {schema}.tenants (
+    tenant_id TEXT NOT NULL,
+    tracking_uri TEXT NOT NULL,
+    workspace TEXT,
+    first_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    deactivated_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (tenant_id)
+);
+
+CREATE TABLE {schema}.stage_refreshes (
+    tenant_id TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    refreshed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    reconciled_at TIMESTAMP WITH TIME ZONE,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, stage)
+);
+
+-- The newest version time that a sync has stored or a poll has requested a sync for: milliseconds since 1970.
+CREATE TABLE {schema}.poll_watermarks (
+    tenant_id TEXT NOT NULL,
+    newest_version_time BIGINT,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id)
+);
+
+-- Every version of a tenant's mapping, policies, description and redaction settings, in full.
+CREATE TABLE {schema}.config_versions (
+    config_version_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    document JSONB NOT NULL,
+    valid_from TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (config_version_id)
+);
+CREATE INDEX config_versions_by_kind ON {schema}.config_versions (tenant_id, kind, config_version_id);
+
+-- What MLflow holds, as last read.
+CREATE TABLE {schema}.registered_models (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    description TEXT,
+    tags JSONB NOT NULL,
+    aliases JSONB NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    hidden_from_search BOOLEAN NOT NULL,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    incarnation INTEGER DEFAULT 1 NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, model_name)
+);
+CREATE INDEX registered_models_by_revision ON {schema}.registered_models (tenant_id, revision);
+
+CREATE TABLE {schema}.model_versions (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    stage TEXT,
+    aliases JSONB NOT NULL,
+    description TEXT,
+    source TEXT,
+    run_id TEXT,
+    logged_model_id TEXT,
+    status TEXT,
+    status_message TEXT,
+    run_link TEXT,
+    deployment_job_state TEXT,
+    tags JSONB NOT NULL,
+    hidden_from_search BOOLEAN NOT NULL,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    incarnation INTEGER DEFAULT 1 NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, model_name, version_number)
+);
+CREATE INDEX model_versions_by_run ON {schema}.model_versions (tenant_id, run_id);
+CREATE INDEX model_versions_by_logged_model ON {schema}.model_versions (tenant_id, logged_model_id);
+CREATE INDEX model_versions_by_revision ON {schema}.model_versions (tenant_id, revision);
+
+CREATE TABLE {schema}.training_runs (
+    tenant_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    experiment_id TEXT,
+    experiment_name TEXT,
+    run_name TEXT,
+    user_id TEXT,
+    status TEXT,
+    lifecycle_stage TEXT,
+    started_at TIMESTAMP WITH TIME ZONE,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    artifact_uri TEXT,
+    metrics JSONB NOT NULL,
+    params JSONB NOT NULL,
+    tags JSONB NOT NULL,
+    datasets JSONB NOT NULL,
+    logged_model_ids JSONB NOT NULL,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    read_error TEXT,
+    retry BOOLEAN NOT NULL,
+    deferred BOOLEAN DEFAULT false NOT NULL,
+    read_for_revision BIGINT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, run_id)
+);
+CREATE INDEX training_runs_by_revision ON {schema}.training_runs (tenant_id, revision);
+
+CREATE TABLE {schema}.logged_models (
+    tenant_id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    experiment_id TEXT,
+    name TEXT,
+    source_run_id TEXT,
+    artifact_uri TEXT,
+    status TEXT,
+    model_type TEXT,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    params JSONB NOT NULL,
+    metrics JSONB NOT NULL,
+    tags JSONB NOT NULL,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    read_error TEXT,
+    retry BOOLEAN NOT NULL,
+    deferred BOOLEAN DEFAULT false NOT NULL,
+    read_for_revision BIGINT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, model_id)
+);
+
+-- location_md5 has a column: row-level security keeps an index on an expression that might fail from being used. It is a
+-- hash, since an index entry ends at 2,704 bytes and a URI may be longer.
+CREATE TABLE {schema}.artifact_manifests (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    location_key TEXT NOT NULL,
+    manifest JSONB NOT NULL,
+    retry BOOLEAN NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    hashed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    location_md5 TEXT GENERATED ALWAYS AS (md5(manifest ->> 'location')) STORED,
+    PRIMARY KEY (tenant_id, model_name, version_number)
+);
+CREATE INDEX artifact_manifests_by_location ON {schema}.artifact_manifests (tenant_id, location_md5);
+CREATE INDEX artifact_manifests_by_revision ON {schema}.artifact_manifests (tenant_id, revision);
+
+-- Events: rows are added and never changed.
+CREATE TABLE {schema}.integrity_events (
+    event_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    location TEXT,
+    kind TEXT NOT NULL,
+    root TEXT NOT NULL,
+    path TEXT NOT NULL,
+    former_sha256 TEXT,
+    sha256 TEXT,
+    former_size BIGINT,
+    size BIGINT,
+    former_read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (event_id)
+);
+CREATE INDEX integrity_events_by_version ON {schema}.integrity_events (tenant_id, model_name, version_number);
+
+CREATE TABLE {schema}.lifecycle_events (
+    event_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER,
+    incarnation INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    alias TEXT,
+    previous TEXT,
+    value TEXT,
+    happened_at TIMESTAMP WITH TIME ZONE,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (event_id)
+);
+CREATE INDEX lifecycle_events_by_version
+ON {schema}.lifecycle_events (tenant_id, model_name, version_number, event_id);
+CREATE INDEX lifecycle_events_by_time ON {schema}.lifecycle_events (tenant_id, seen_at);
+
+-- Canonical records, and the revisions that each was built from.
+CREATE TABLE {schema}.canonical_records (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    description TEXT,
+    business_purpose TEXT,
+    owner TEXT,
+    version_number INTEGER NOT NULL,
+    lifecycle_stage TEXT,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    deployment_status TEXT,
+    source_run_id TEXT,
+    source_artifact_uri TEXT,
+    training_status TEXT,
+    training_started_at TIMESTAMP WITH TIME ZONE,
+    training_ended_at TIMESTAMP WITH TIME ZONE,
+    metrics JSONB,
+    hyperparameters JSONB,
+    evaluation_tags JSONB,
+    experiment_id TEXT,
+    experiment_name TEXT,
+    code_commit TEXT,
+    training_entrypoint TEXT,
+    dataset_reference JSONB,
+    artifact_uri TEXT,
+    risk_category TEXT,
+    regulatory_scope TEXT,
+    data_sensitivity TEXT,
+    privacy_assessment_status TEXT,
+    compliance_approver TEXT,
+    security_assessment_version TEXT,
+    runtime_environment JSONB,
+    artifact_manifest JSONB,
+    evidence_files JSONB,
+    origins JSONB NOT NULL,
+    incomplete JSONB NOT NULL,
+    findings JSONB NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, model_name, version_number)
+);
+CREATE INDEX canonical_records_by_change ON {schema}.canonical_records (tenant_id, changed_at);
+CREATE INDEX canonical_records_by_revision ON {schema}.canonical_records (tenant_id, revision);
+-- Few rows: living records are counted as all but these.
+CREATE INDEX canonical_records_deleted ON {schema}.canonical_records (tenant_id, model_name, version_number)
+WHERE deleted_at IS NOT NULL;
+-- Few rows, which each sync counts.
+CREATE INDEX canonical_records_incomplete ON {schema}.canonical_records (tenant_id)
+WHERE deleted_at IS NULL AND incomplete <> '[]'::jsonb;
+
+CREATE TABLE {schema}.record_inputs (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    model_revision BIGINT,
+    version_revision BIGINT NOT NULL,
+    run_revision BIGINT,
+    logged_model_revision BIGINT,
+    manifest_revision BIGINT,
+    mapping_digest TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, model_name, version_number)
+);
+
+-- Verdicts, badges and waivers.
+CREATE TABLE {schema}.compliance_results (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    rule_id TEXT NOT NULL,
+    rule_version INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    values JSONB NOT NULL,
+    policy_id TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    origins JSONB NOT NULL,
+    thresholds JSONB NOT NULL,
+    day DATE,
+    input_hash TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    open_since TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (tenant_id, model_name, version_number, rule_id)
+);
+CREATE INDEX compliance_results_by_verdict ON {schema}.compliance_results (tenant_id, rule_id, verdict);
+-- Small next to the verdicts, whose texts and values a scan of the table would read too.
+CREATE INDEX compliance_results_open ON {schema}.compliance_results (tenant_id, rule_id)
+INCLUDE (model_name, version_number, verdict, open_since, evaluated_at)
+WHERE verdict IN ('fail', 'error', 'not evidenced');
+
+-- evaluated_at is when the record was last evaluated; changed_at, since when the badge has had its present value.
+CREATE TABLE {schema}.compliance_badges (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    badge TEXT NOT NULL,
+    record_revision BIGINT NOT NULL,
+    policy_digest TEXT NOT NULL,
+    evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, model_name, version_number)
+);
+
+-- A cache: the counts are current while counted_revision equals revision, which triggers move with each change.
+CREATE TABLE {schema}.compliance_counts (
+    tenant_id TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    counted_revision BIGINT,
+    counted_at TIMESTAMP WITH TIME ZONE,
+    waiver_ids JSONB,
+    counts JSONB,
+    PRIMARY KEY (tenant_id)
+);
+
+CREATE TABLE {schema}.waivers (
+    waiver_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant_id TEXT NOT NULL,
+    rule_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    version_number INTEGER,
+    approver TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    expires_on DATE NOT NULL,
+    source TEXT NOT NULL,
+    granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    end_reason TEXT,
+    PRIMARY KEY (waiver_id)
+);
+CREATE INDEX waivers_by_rule ON {schema}.waivers (tenant_id, rule_id);
+
+-- The audit trail: entry is canonical JSON, the bytes that were hashed. kind has a column, since row-level security keeps
+-- an index on an expression that might fail from being used.
+CREATE TABLE {schema}.audit_trail (
+    tenant_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    entry TEXT NOT NULL,
+    entry_hash TEXT NOT NULL,
+    kind TEXT GENERATED ALWAYS AS (entry::jsonb ->> 'kind') STORED,
+    PRIMARY KEY (tenant_id, sequence)
+);
+CREATE INDEX audit_trail_by_kind ON {schema}.audit_trail (tenant_id, kind, sequence);
+
+CREATE TABLE {schema}.audit_checkpoints (
+    tenant_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    checkpoint TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, sequence, signature)
+);
+
+-- Which database roles `db grant` has given access.
+CREATE TABLE {schema}.role_grants (
+    role_name TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('pipeline', 'reader')),
+    tenant_id TEXT CHECK ((kind = 'reader') = (tenant_id IS NOT NULL)),
+    granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (role_name)
+);

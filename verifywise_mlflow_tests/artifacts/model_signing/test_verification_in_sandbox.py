@@ -1,0 +1,46 @@
+"""The verification in a process that has locked itself in as the sandbox's do: nothing can be loaded there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
+
+INSIDE = """
+import json, os
+from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import verify_signature
+from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
+from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import BUNDLES, CURVES, NOW, bundle, hashes, pem
+
+names = sorted(path.stem for path in BUNDLES.glob("*.sig"))
+bundles, keys, authorities = [bundle(name) for name in names], [pem(f"key-{c}") for c in CURVES], [pem("authority")]
+warm_up()
+refused = lock_down(256 * 1024**2, 30).refused
+trusted = TrustStore.from_pem(keys, authorities)
+found = {name: verify_signature(content, hashes(), trusted, NOW, signature_path="model.sig").status
+         for name, content in zip(names, bundles)}
+for hostile in (b"", b"[" * 400_000, b"[" + b"{}," * 5_000_000, b'"' + b"a" * 16_000_000 + b'"', b"[1" + b"0" * 9_999):
+    found.setdefault("hostile", set()).add(verify_signature(hostile, {}, trusted, NOW).status)
+os.write(1, json.dumps([list(refused), {**found, "hostile": sorted(found["hostile"])}]).encode())
+os._exit(0)  # what runs at a usual end would want to load something
+"""
+
+
+def test_the_warm_up_runs_each_kind_of_verification() -> None:
+    assert warm_up() == ["valid", "valid", "untrusted", "not verified"]
+
+
+def test_every_bundle_is_verified_after_the_lockdown_within_the_memory_limit() -> None:
+    ended = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=True, timeout=60)
+
+    refused, found = json.loads(ended.stdout)
+    assert refused, "the process was free"
+    assert found == {
+        **dict.fromkeys(["key-p256", "key-p384", "key-p521", "certificate", "ignoring-notes"], "valid"),
+        **dict.fromkeys(["blake2", "blake3", "shards", "single-file"], "not verified"),
+        "hostile": ["not verified"],
+    }

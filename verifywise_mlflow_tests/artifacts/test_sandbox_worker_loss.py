@@ -1,0 +1,157 @@
+"""Processes inside that were taken over, or that do not survive a file: it is marked, and all others go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.location import LoggedModelFiles
+from verifywise_mlflow.artifacts.manifest_builder import build_manifest
+from verifywise_mlflow.artifacts.sandbox.client import MAX_START_ATTEMPTS, Sandbox
+from verifywise_mlflow.artifacts.sandbox.limits import MIB, SandboxLimits
+from verifywise_mlflow.artifacts.sandbox.response_validation import (
+    MAX_TEXT_CHARS,
+    InvalidWorkerResponseError,
+    validate_environment,
+)
+from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
+from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
+from verifywise_mlflow_tests.artifacts.trees import grow
+
+IMPATIENT = SandboxLimits(stall_timeout_s=1, parse_timeout_s=2)
+HONEST = b"dependencies: [python=3.11.7]"
+
+
+@pytest.mark.parametrize(
+    "content", [*lying_hash_worker.ANSWERS, b"no frame", b"silence", b"good bye"], ids=lambda content: content.decode()
+)
+def test_an_invalid_hash_response_is_rejected(content: bytes) -> None:
+    with Sandbox(IMPATIENT, hashing=lying_hash_worker.__name__) as sandbox:
+        hashed = sandbox.hash_file([content], 1_000)
+
+        assert isinstance(hashed, NotHashed)
+        assert "the sandbox" in hashed.reason
+        assert isinstance(sandbox.hash_file([b"next"], 1_000), FileHash)
+
+
+def test_only_protections_of_every_worker_are_reported() -> None:
+    with Sandbox(hashing=lying_hash_worker.__name__) as sandbox:
+        sandbox.hash_file([b"x"], 1)
+        assert sandbox.protections == ("separate-process", "empty-environment", "no-capabilities")
+        assert "new-processes" in sandbox.unblocked_attempts
+        sandbox.parse_environment({"conda.yaml": HONEST}, {})
+
+        assert "rlimits" not in sandbox.protections
+        assert "network" not in sandbox.unblocked_attempts
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"laughs: billions", f"it needed more than the {256 * MIB} bytes of memory it may use"),
+        (b"regex: slow", "it took longer than 2 seconds and was stopped"),
+        (b"pointer: null", "it was killed by SIGSEGV"),
+    ],
+)
+def test_a_file_that_crashes_the_parser_is_marked_and_the_others_are_parsed(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    tree = grow(tmp_path, {"MLmodel": content, "conda.yaml": HONEST, "weights.bin": b"w"})
+    with Sandbox(IMPATIENT, parsing=fragile_parser.__name__) as sandbox:
+        manifest = build_manifest(
+            LoggedModelFiles("m-1", "mlflow-artifacts:/m"),
+            tree,
+            None,
+            model_path="",
+            limits=ManifestLimits(),
+            hash_files=True,
+            sandbox=sandbox,
+        )
+
+    marked = next(file for file in manifest.files if file.path == "MLmodel")
+    assert marked.note == f"not parsed: the sandbox failed: {told}"
+    assert marked.sha256 is not None
+    assert manifest.status == "partial"
+    assert manifest.reason == f"model: MLmodel {marked.note}"
+    assert [file.note for file in manifest.files if file is not marked] == [None, None]
+    assert manifest.environment is not None
+    assert manifest.environment.python_version == "3.11.7"
+    assert manifest.environment.problems == (f"MLmodel: the sandbox failed: {told}",)
+
+
+def test_files_that_crash_the_parser_only_together_are_all_marked() -> None:
+    with Sandbox(IMPATIENT, parsing=fragile_parser.__name__) as sandbox:
+        read = sandbox.parse_environment({"MLmodel": b"deadly: together", "conda.yaml": HONEST}, {})
+        after = sandbox.parse_environment({"conda.yaml": HONEST}, {})
+
+    assert read.failed_files.keys() == {"MLmodel", "conda.yaml"}
+    assert read.environment.python_version is None
+    assert after.environment.python_version == "3.11.7"
+
+
+def test_a_sandbox_that_cannot_start_is_tried_a_limited_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = 0
+    begin: Callable[..., None] = Worker.__init__
+
+    def counted(self: Worker, program: str, memory_bytes: int, cpu_seconds: int) -> None:
+        nonlocal started
+        started += 1
+        begin(self, program, memory_bytes, cpu_seconds)
+
+    monkeypatch.setattr(Worker, "__init__", counted)
+    with Sandbox(hashing="verifywise_mlflow.no_such_program") as sandbox:
+        reasons = {sandbox.hash_file([b"x"], 1) for _ in range(MAX_START_ATTEMPTS + 5)}
+
+    assert started == MAX_START_ATTEMPTS
+    (reason,) = reasons
+    assert isinstance(reason, NotHashed)
+    assert "could not be started: ModuleNotFoundError" in reason.reason
+
+
+def _told(**changes: Any) -> bytes:
+    environment = read_environment({"conda.yaml": b"dependencies: [python=3.11.7, {pip: [a==1]}]"})
+    return json.dumps(asdict(environment) | changes).encode()
+
+
+PACKAGE = {"name": "a", "specifier": "==1", "source": "conda.yaml", "pinned": True}
+
+
+def test_a_valid_environment_is_accepted() -> None:
+    assert validate_environment(_told(), ["conda.yaml"]).packages[0].name == "a"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"null",
+        b"[" * 100_000,
+        _told()[:-1],
+        _told(python_version=3),
+        _told(python_version="\ud800"),
+        _told(reproducible=False),
+        _told(reproducible="yes"),
+        _told(sources=["requirements.txt"], packages=[]),
+        _told(sources=["conda.yaml", "/etc/passwd"]),
+        _told(packages=[PACKAGE | {"source": "elsewhere"}]),
+        _told(packages=[PACKAGE] * 5_001),
+        _told(packages=[PACKAGE | {"name": "a" * (MAX_TEXT_CHARS + 1)}]),
+        _told(problems=["x"] * 30),
+        _told(problems=["x" * (MAX_TEXT_CHARS + 1)]),
+        _told(flavors={str(number): None for number in range(60)}),
+        _told(flavors={"x" * (MAX_TEXT_CHARS + 1): None}),
+    ],
+)
+def test_an_environment_that_our_parsers_cannot_return_is_rejected(answer: bytes) -> None:
+    with pytest.raises(InvalidWorkerResponseError):
+        validate_environment(answer, ["conda.yaml"])
