@@ -1,6 +1,6 @@
-"""What a glance at a server shows: as few requests as can be, and no probe of what the server is before them.
+"""Change probes: cheap requests that say whether a registry may have changed, without opening a reader first.
 
-A glance tells when to look closely. Whether anything was removed, or hides among the prompts, only a reader tells.
+A probe says when to sync. Only a reader can tell whether something was removed, or is hidden by the prompt tag.
 """
 
 from __future__ import annotations
@@ -25,47 +25,47 @@ T = TypeVar("T")
 def newest_version_timestamp(settings: ConnectionSettings) -> int | None:
     """Return the newest ``last_updated_timestamp`` of a server's versions, in milliseconds: one request.
 
-    It moves for a new version, a stage and a description; never for tags, aliases and most deletions. So
-    a new value means that something has changed, and the same value means nothing.
+    It moves for a new version, a stage and a description; never for tags, aliases and most deletions. So a new value
+    means a change, and the same value means nothing.
     """
 
-    def ask(transport: RestClient) -> int | None:
-        question: dict[str, str | int] = {"max_results": 1, "order_by": "last_updated_timestamp DESC"}
-        rows = parsing.Row(transport.probe(MlflowEndpoint.SEARCH_VERSIONS, question)).rows("model_versions")
+    def fetch(client: RestClient) -> int | None:
+        params: dict[str, str | int] = {"max_results": 1, "order_by": "last_updated_timestamp DESC"}
+        rows = parsing.Row(client.probe(MlflowEndpoint.SEARCH_VERSIONS, params)).rows("model_versions")
         return rows[0].integer("last_updated_timestamp") if rows else None
 
-    return _glance(settings, ask)
+    return _probe(settings, fetch)
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryListings:
-    """What a server's two searches show. Neither shows prompts, nor what hides among them."""
+    """The results of a server's two registry searches, without prompts and without models hidden by the prompt tag."""
 
     models: Listing[RegisteredModel]
     versions: Listing[ModelVersion]
 
 
 def list_registry(settings: ConnectionSettings) -> RegistryListings:
-    """Read both searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search."""
+    """Run both searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search."""
 
-    def ask(transport: RestClient) -> RegistryListings:
-        models = search_models(transport, settings.limits)
-        versions = search_versions(transport, settings.limits)
+    def fetch(client: RestClient) -> RegistryListings:
+        models = search_models(client, settings.limits)
+        versions = search_versions(client, settings.limits)
         return RegistryListings(Listing(tuple(row.model for row in models.rows), models.problems), versions)
 
-    return _glance(settings, ask)
+    return _probe(settings, fetch)
 
 
-def _glance(settings: ConnectionSettings, ask: Callable[[RestClient], T]) -> T:
-    transport = RestClient(settings)
+def _probe(settings: ConnectionSettings, fetch: Callable[[RestClient], T]) -> T:
+    client = RestClient(settings)
     try:
         try:
-            return ask(transport)
+            return fetch(client)
         except EndpointNotFoundError:
             if not urlsplit(settings.base_uri).path.strip("/"):
                 raise
-            # Before 3.17, ``--static-prefix`` leaves the API where it was; a reader finds that out by its probe.
-            transport.use_ajax_paths()
-            return ask(transport)
+            # Before 3.17, ``--static-prefix`` does not move the API. A reader detects that when it opens.
+            client.use_ajax_paths()
+            return fetch(client)
     finally:
-        transport.close()
+        client.close()

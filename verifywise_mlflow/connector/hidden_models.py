@@ -1,8 +1,8 @@
-"""Finds what hides among the prompts. Pure: listings in, questions to ask out.
+"""Finds models and versions that are hidden by the prompt tag. Pure: listings in, versions to request out.
 
-MLflow keeps prompts in the registry's tables and leaves whatever bears their tag out of its searches. Anyone who
-may set a tag can therefore hide a model: the tag on the model takes the model out; the tag on one version takes
-all versions of the model out, even after that one is deleted; and both can be done.
+MLflow stores prompts in the registry's tables, and its searches leave out everything with the prompt tag. So anyone who
+may set a tag can hide a model: the tag on the model hides the model; the tag on one version hides all versions of the
+model, even after that version is deleted; and both can be combined.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 
 PROMPT_SOURCE = "dummy-source"
-"""What MLflow registers a prompt's version with."""
+"""The source that MLflow registers for the versions of prompts."""
 
 MAX_GAP_PROBES = 50
-"""Numbers missing in prompts that are asked for: of a prompt's versions each bears the tag, unless it is none."""
+"""Requests for version numbers that are missing among prompts. A prompt's own versions all have the tag, so a missing
+number is either deleted or not a prompt's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A row of the models' listing, with the newest version of each stage that comes along."""
+    """A row of the model search, with the newest version of each stage that MLflow includes."""
 
     model: RegisteredModel
     latest_versions: tuple[ModelVersion, ...]
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it looks like one. What has no version is taken for one: there is nothing of it to govern."""
+        """Whether it looks like a prompt. A model without versions counts as one: it has nothing to govern."""
         return all(version.source == PROMPT_SOURCE for version in self.latest_versions)
 
     @property
     def newest_version_number(self) -> int:
-        """The highest version number that it tells of; 0 for none."""
+        """The highest version number in the row; 0 if it has none."""
         return max((version.version_number for version in self.latest_versions), default=0)
 
 
@@ -45,46 +46,46 @@ def parse_listed_model(value: object) -> ListedModel:
     return ListedModel(parsing.registered_model(value), tuple(latest))
 
 
-def has_model_without_listed_versions(models: Iterable[ListedModel], shown: Iterable[ModelVersion]) -> bool:
-    """Whether a model that has versions shows none."""
-    with_shown = {version.model_name for version in shown}
-    return any(listed.latest_versions and listed.model.name not in with_shown for listed in models)
+def has_model_without_listed_versions(models: Iterable[ListedModel], listed: Iterable[ModelVersion]) -> bool:
+    """Return whether a model has versions, but none of them is listed."""
+    names = {version.model_name for version in listed}
+    return any(row.latest_versions and row.model.name not in names for row in models)
 
 
 def unlisted_versions(
     models: Sequence[ListedModel],
     prompts: Sequence[ListedModel],
-    shown: Iterable[ModelVersion],
+    listed: Iterable[ModelVersion],
     tagged: Iterable[ModelVersion],
 ) -> Iterator[tuple[str, int]]:
-    """Yield the versions that there may be and that no search shows, as (model name, number), the newest first.
+    """Yield the versions that may exist although no search lists them, as (model name, number), newest first.
 
     Args:
-        models: all models that are not prompts, those that hide too.
-        prompts: what bears the prompts' tag and looks like a prompt.
-        shown: what the search for versions shows.
-        tagged: what the search for prompts' versions shows.
+        models: all models that are not prompts, including hidden ones.
+        prompts: models with the prompt tag that look like prompts.
+        listed: the result of the version search.
+        tagged: the result of the search for versions of prompts.
     """
-    with_shown = {version.model_name for version in shown}
-    known = {(version.model_name, version.version_number) for version in tagged}
-    newest = {listed.model.name: listed.newest_version_number for listed in models if listed.latest_versions}
-    for name, number in known:
-        # A version that bears the tag and is none of a prompt's makes its model one that hides.
+    names_with_listed = {version.model_name for version in listed}
+    tagged_keys = {(version.model_name, version.version_number) for version in tagged}
+    newest = {row.model.name: row.newest_version_number for row in models if row.latest_versions}
+    for name, number in tagged_keys:
+        # A tagged version of a model that is not a prompt hides that model's versions.
         if name in newest:
             newest[name] = max(number, newest[name])
     # Lazily: a server may claim two thousand million versions.
     yield from (
         (name, number)
         for name, last in sorted(newest.items())
-        if name not in with_shown
+        if name not in names_with_listed
         for number in range(last, 0, -1)
-        if (name, number) not in known
+        if (name, number) not in tagged_keys
     )
     gaps = (
-        (listed.model.name, number)
-        for listed in prompts
-        if listed.model.name not in with_shown
-        for number in range(listed.newest_version_number, 0, -1)
-        if (listed.model.name, number) not in known
+        (row.model.name, number)
+        for row in prompts
+        if row.model.name not in names_with_listed
+        for number in range(row.newest_version_number, 0, -1)
+        if (row.model.name, number) not in tagged_keys
     )
     yield from islice(gaps, MAX_GAP_PROBES)

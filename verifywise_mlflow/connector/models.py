@@ -1,10 +1,9 @@
-"""What MLflow keeps, as values: the words are MLflow's own, the types are ours.
+"""MLflow's objects as immutable values, under MLflow's own names.
 
-Every time is UTC with the millisecond precision that MLflow has. ``None`` means that MLflow shows
-nothing there; MLflow's own ways of saying so (an empty string, a missing key, the stage ``"None"``)
-are folded into it while parsing. ``problems`` names what in the server's answer could not be used;
-the usable rest of the object is kept. ``redactions`` names what was taken out by the tenant's settings: the connector
-itself takes nothing out.
+Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value; parsing maps MLflow's
+own forms of that (an empty string, a missing key, the stage ``"None"``) to it. ``problems`` lists the parts of a response
+that were unusable; the rest of the object is used. ``redactions`` lists what the tenant's redaction settings removed;
+the connector itself removes nothing.
 """
 
 from __future__ import annotations
@@ -17,32 +16,32 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """That something was taken out of an object before anybody saw it; never what it was, nor a hash of it."""
+    """A note that something was removed from an object before it was stored; never the value, nor a hash of it."""
 
     place: str
     """``tag``, ``param``, ``metric``, ``data set``, or the name of the object's field."""
     key: str | None
-    """The tag's, param's or metric's; null for a field, and for what is not kept at all."""
+    """The tag's, param's or metric's key; null for a field, and for an item that is not stored at all."""
     what: Literal["secret", "personal data", "not kept"]
     kind: str
-    """Of a secret or personal data, in words: ``password``, ``github pat``, ``email``; else ``denied``."""
+    """The kind of secret or personal data: ``password``, ``github pat``, ``email``; else ``denied``."""
     count: int = 1
-    """How many there were in this place."""
+    """Occurrences in this place."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A name in the registry, under which versions are numbered."""
+    """A named model in the registry, with numbered versions."""
 
     name: str
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
-    """Alias to version number. A dangling alias (MLflow up to 3.1 keeps those) is listed like any other."""
+    """Alias to version number. A dangling alias, which MLflow up to 3.1 does not delete, is included."""
     created_at: datetime | None = None
     last_updated_at: datetime | None = None
     hidden_from_search: bool = False
-    """True for a model that only the prompt filter shows although it is none (see ``reader``)."""
+    """True for a model that is hidden by the prompt tag; see ``hidden_models.py``."""
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
 
@@ -55,15 +54,15 @@ class ModelVersion:
     version_number: int
     created_at: datetime | None = None
     last_updated_at: datetime | None = None
-    """MLflow does not move it for tags and aliases."""
+    """MLflow does not update it for tags and aliases."""
     stage: str | None = None
     """``Staging``, ``Production`` or ``Archived``."""
     description: str | None = None
     source: str | None = None
-    """The URI that the version was registered with, in whatever shape the client sent."""
+    """The URI that the version was registered with, in any form that a client sent."""
     run_id: str | None = None
     status: str | None = None
-    """``READY``, ``PENDING_REGISTRATION``, ``FAILED_REGISTRATION``, or a word newer than this code."""
+    """``READY``, ``PENDING_REGISTRATION``, ``FAILED_REGISTRATION``, or a status newer than this code."""
     status_message: str | None = None
     run_link: str | None = None
     deployment_job_state: str | None = None
@@ -75,7 +74,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
-    """A data set that a run says it used. The data itself is never fetched."""
+    """A data set that a run logged as its input. The data itself is never fetched."""
 
     name: str | None
     digest: str | None
@@ -88,7 +87,7 @@ class DatasetInput:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """The run that a version came from."""
+    """The run that produced a version."""
 
     run_id: str
     experiment_id: str | None = None
@@ -102,19 +101,19 @@ class TrainingRun:
     ended_at: datetime | None = None
     artifact_uri: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """The value at the highest step of each metric. NaN is a value; MLflow turns an infinity into ±1.797e308."""
+    """The value at the highest step of each metric. NaN is a value; MLflow stores an infinity as ±1.797e308."""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetInput, ...] = ()
     logged_model_ids: tuple[str, ...] = ()
-    """The logged models that this run put out (MLflow 3)."""
+    """The logged models that this run produced (MLflow 3)."""
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What runs are grouped by."""
+    """A group of runs."""
 
     experiment_id: str
     name: str | None = None
@@ -125,7 +124,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class LoggedModel:
-    """MLflow 3's own object for a model's files, apart from the run (``models:/m-…``)."""
+    """MLflow 3's object for a model's files, separate from the run (``models:/m-…``)."""
 
     model_id: str
     experiment_id: str | None = None
@@ -150,4 +149,4 @@ class RemoteFile:
     path: str
     is_directory: bool
     size: int | None
-    """Bytes. MLflow leaves it out for directories and for empty files; the latter come as 0."""
+    """Bytes. MLflow omits it for directories and empty files; parsing sets 0 for the latter."""

@@ -1,10 +1,10 @@
-"""Reads a listing page by page, and proves that it is all there is.
+"""Pagination with proof of completeness: reads a listing page by page, and proves that no row is missing.
 
-MLflow's page tokens are plain offsets into what the server holds at that moment: a row that is deleted on an
-earlier page shifts all others, and the next page begins one row too late. So each page after the first is asked
-for from one row before its token; it must begin with the row that the last one ended with. Where a page does not,
-or a token tells no offset, the listing is read again until two readings show the same rows. A listing for which
-neither comes about says that it is not complete.
+MLflow's page tokens are plain offsets into the server's current rows. A row that is deleted on an earlier page shifts
+all later ones, and the next page silently starts one row too late. So each page after the first is requested from one
+row before its token, and must start with the last row of the page before. If a page does not, or its token is not an
+offset, the listing is read again until two reads in a row have the same rows. A listing without either proof is marked
+incomplete.
 """
 
 from __future__ import annotations
@@ -28,119 +28,120 @@ MAX_READS = 3
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """All rows of one kind, and whether that is all there are."""
+    """All rows of one kind, and whether the listing is complete."""
 
     rows: tuple[T, ...]
     problems: tuple[str, ...] = ()
-    """Why it is not complete; empty for a complete listing. An incomplete one must not remove anything."""
+    """Why it is incomplete; empty for a complete listing. An incomplete listing must not lead to removals."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether what is not in it is not there."""
+        """Whether an object that is not listed does not exist, as far as the account may see."""
         return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
 class PagedListing(Generic[T, K]):
-    """How a listing is asked for, and how its rows are told apart."""
+    """How to fetch the pages of a listing, and how to identify its rows."""
 
     fetch_page: Callable[[str | None], dict[str, object]]
-    """Takes a page's token, or none for the first page."""
+    """Takes a page token; None for the first page."""
     rows_key: str
-    """Under which the rows stand in an answer."""
+    """The key of the rows in a response."""
     parse: Callable[[object], T]
     identify: Callable[[T], K]
 
 
 @dataclass(slots=True)
-class _Reading(Generic[T, K]):
+class _Read(Generic[T, K]):
     rows: dict[K, T]
     problems: list[str]
     is_proven: bool = True
 
 
-def read_listing(pages: PagedListing[T, K], bounds: Limits) -> Listing[T]:
-    """Return all rows. A page may be empty and still have a next one, so only a missing token ends a listing.
+def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
+    """Return all rows. A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
-        LimitExceededError: it has more pages or rows than allowed.
-        InvalidResponseError: its tokens lead in a circle or are none.
+        LimitExceededError: it has more pages or rows than ``limits`` allow.
+        InvalidResponseError: its page tokens repeat, or are not text.
     """
-    found: dict[K, T] = {}
-    before: _Reading[T, K] | None = None
+    all_rows: dict[K, T] = {}
+    previous: _Read[T, K] | None = None
     for _ in range(MAX_READS):
-        reading = _read_through(pages, bounds)
-        if reading.is_proven or (before and before.rows.keys() == reading.rows.keys()):
-            return Listing(tuple(reading.rows.values()), tuple(reading.problems))
-        found |= reading.rows
-        before = reading
-    changed = f"the listing of {pages.rows_key} changed each of the {MAX_READS} times it was read: rows may be missing"
-    return Listing(tuple(found.values()), (*(before.problems if before else ()), changed))
+        current = _read_once(listing, limits)
+        if current.is_proven or (previous and previous.rows.keys() == current.rows.keys()):
+            return Listing(tuple(current.rows.values()), tuple(current.problems))
+        all_rows |= current.rows
+        previous = current
+    changed = f"the listing of {listing.rows_key} changed during each of {MAX_READS} reads: rows may be missing"
+    return Listing(tuple(all_rows.values()), (*(previous.problems if previous else ()), changed))
 
 
-def _read_through(pages: PagedListing[T, K], bounds: Limits) -> _Reading[T, K]:
-    reading: _Reading[T, K] = _Reading({}, [])
-    seen: set[str] = set()
+def _read_once(listing: PagedListing[T, K], limits: Limits) -> _Read[T, K]:
+    name = listing.rows_key
+    read: _Read[T, K] = _Read({}, [])
+    tokens: set[str] = set()
     token: str | None = None
-    last: K | None = None
+    last_key: K | None = None
     while True:
-        overlapping = _one_row_back(token) if last is not None else None
-        answer = pages.fetch_page(overlapping or token)
-        objects, unusable = parsing.parse_rows(answer.get(pages.rows_key), pages.parse, pages.rows_key)
-        reading.problems += unusable
-        keys = [pages.identify(found) for found in objects]
-        if token is not None and (overlapping is None or keys[:1] != [last]):
-            reading.is_proven = False
-        fresh = objects[1:] if overlapping and keys[:1] == [last] else objects
-        for found in fresh:
-            _keep(reading, pages.identify(found), found, pages.rows_key)
-        last = keys[-1] if keys else None
-        if len(reading.rows) > bounds.max_rows:
+        overlapping_token = _one_row_back(token) if last_key is not None else None
+        response = listing.fetch_page(overlapping_token or token)
+        rows, problems = parsing.parse_rows(response.get(name), listing.parse, name)
+        read.problems += problems
+        keys = [listing.identify(row) for row in rows]
+        overlaps = overlapping_token is not None and keys[:1] == [last_key]
+        if token is not None and not overlaps:
+            read.is_proven = False
+        for row in rows[1:] if overlaps else rows:
+            _add(read, listing.identify(row), row, name)
+        last_key = keys[-1] if keys else None
+        if len(read.rows) > limits.max_rows:
             raise LimitExceededError(
-                f"the listing of {pages.rows_key} has more rows than rows={bounds.max_rows:,} allows here"
+                f"the listing of {name} has more than the {limits.max_rows:,} rows allowed here (max_rows)"
             )
 
-        token = _next_token(answer, pages.rows_key)
+        token = _next_token(response, name)
         if token is None:
-            return reading
-        if token in seen:
-            raise InvalidResponseError(
-                f"the listing of {pages.rows_key} came back to a page it had been at: it would never end"
-            )
-        seen.add(token)
-        if len(seen) >= bounds.max_pages:
+            return read
+        if token in tokens:
+            raise InvalidResponseError(f"the listing of {name} repeats a page token: it would never end")
+        tokens.add(token)
+        if len(tokens) >= limits.max_pages:
             raise LimitExceededError(
-                f"the listing of {pages.rows_key} has more pages than pages={bounds.max_pages:,} allows here"
+                f"the listing of {name} has more than the {limits.max_pages:,} pages allowed here (max_pages)"
             )
 
 
-def _keep(reading: _Reading[T, K], key: K, found: T, what: str) -> None:
-    """Keep a row. One that comes twice is only shifted; one that differs from itself leaves a doubt."""
-    before = reading.rows.setdefault(key, found)
-    if before is not found and before != found:
-        reading.rows[key] = found
-        reading.problems.append(f"{what}: {ascii(key)[:200]} came twice with different contents; the last one is kept")
+def _add(read: _Read[T, K], key: K, row: T, name: str) -> None:
+    """Add a row. An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete."""
+    known = read.rows.setdefault(key, row)
+    if known is not row and known != row:
+        read.rows[key] = row
+        read.problems.append(
+            f"{name}: {ascii(key)[:200]} is listed twice with different contents; the last one is used"
+        )
 
 
-def _next_token(answer: dict[str, object], key: str) -> str | None:
-    token = answer.get("next_page_token")
+def _next_token(response: dict[str, object], name: str) -> str | None:
+    token = response.get("next_page_token")
     if token is None or token == "":
         return None
     if not isinstance(token, str):
-        # To end here would make a part of the listing look like all of it.
-        raise InvalidResponseError(f"the listing of {key} goes on with a token that is {type(token).__name__}")
+        # To stop here would make a partial listing look complete.
+        raise InvalidResponseError(f"the listing of {name} has a page token of type {type(token).__name__}, not text")
     return token
 
 
 def _one_row_back(token: str | None) -> str | None:
-    """Return the token of the page that begins one row earlier; none for a token that tells no offset."""
+    """Return the token of the page that starts one row earlier; None if the token is not an offset."""
     try:
-        told = json.loads(base64.b64decode(token or "", validate=True))
+        fields = json.loads(base64.b64decode(token or "", validate=True))
     except ValueError:
         return None
-    if not isinstance(told, dict) or told.keys() != {"offset"}:
+    if not isinstance(fields, dict) or fields.keys() != {"offset"}:
         return None
-    offset = told["offset"]
+    offset = fields["offset"]
     if not isinstance(offset, int) or isinstance(offset, bool) or offset < 1:
         return None
     return base64.b64encode(json.dumps({"offset": offset - 1}).encode()).decode()

@@ -1,7 +1,7 @@
-"""From MLflow's JSON to entities.
+"""Parses MLflow's JSON into the values of ``models.py``.
 
-A row that has its identity is kept, whatever else is wrong with it: each field that cannot be used is
-left out and named in ``problems``. A row without identity is no object; its parser says so by raising.
+A row with an identity is accepted even if other fields are unusable: those are omitted and listed in ``problems``. The
+parser of a row without an identity raises ``InvalidResponseError``.
 """
 
 from __future__ import annotations
@@ -25,40 +25,39 @@ from verifywise_mlflow.http.errors import InvalidResponseError
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LARGEST_VERSION = 2**31 - 1  # MLflow's own column, and ours
-_LARGEST_NUMBER = 2**63 - 1
-_LOGGED_MODEL_STATUS = "LOGGED_MODEL_"
+_MAX_VERSION_NUMBER = 2**31 - 1  # MLflow's own column, and ours
+_MAX_INTEGER = 2**63 - 1
+_LOGGED_MODEL_STATUS_PREFIX = "LOGGED_MODEL_"
 
-
-# A run has dozens of pairs, and looking at each in Python would be most of what reading it costs us. So what is as
-# it should be, which nearly everything is, is seen to be so in C; only the rest is taken pair by pair.
+# A run has dozens of pairs, and checking each in Python would be most of the cost of reading it. So the usual case,
+# in which all pairs are well-formed, is checked in C; only the others are read pair by pair.
 _OBJECTS = frozenset((dict,))
 _TEXTS = frozenset((str,))
 _FLOATS = frozenset((float,))
 
 
-def _pairs_of(items: list[dict[str, object]], default: object) -> dict[str, object] | None:
-    """Return objects with ``key`` and ``value`` as one; none where a key is missing or no text."""
+def _well_formed_pairs(items: list[dict[str, object]], default: object) -> dict[str, object] | None:
+    """Return ``key``/``value`` objects as one dictionary; None if a key is missing or not a string."""
     try:
         pairs = {item["key"]: item.get("value", default) for item in items}
     except (KeyError, TypeError):
         return None
-    return pairs if _TEXTS.issuperset(map(type, pairs)) else None  # type: ignore[return-value]  # as this line sees
+    return pairs if _TEXTS.issuperset(map(type, pairs)) else None  # type: ignore[return-value]  # checked on this line
 
 
 class Row:
-    """One JSON object of an answer, read field by field, noting what could not be used."""
+    """One JSON object of a response, read field by field; unusable fields are added to ``problems``."""
 
     __slots__ = ("fields", "problems")
 
     def __init__(self, value: object) -> None:
         if not isinstance(value, dict):
-            raise InvalidResponseError(f"a row of the answer is {type(value).__name__}, not an object")
+            raise InvalidResponseError(f"a row of the response is {type(value).__name__}, not an object")
         self.fields: dict[str, object] = value
         self.problems: list[str] = []
 
     def text(self, name: str) -> str | None:
-        """Return a string; null where there is none or an empty one."""
+        """Return a string; None if it is missing or empty."""
         value = self.fields.get(name)
         if value is None or value == "":
             return None
@@ -70,25 +69,25 @@ class Row:
         return None
 
     def identity(self, name: str) -> str:
-        """Return a string that must be there."""
+        """Return a required string."""
         value = self.text(name)
         if value is None:
-            raise InvalidResponseError(f"a row of the answer has no {name}")
+            raise InvalidResponseError(f"a row of the response has no {name}")
         return value
 
-    def integer(self, name: str, *, least: int = 0, largest: int = _LARGEST_NUMBER) -> int:
-        """Return a whole number that must be there; MLflow writes some of them as strings."""
-        number = _whole_number(self.fields.get(name))
-        if number is not None and least <= number <= largest:
+    def integer(self, name: str, *, minimum: int = 0, maximum: int = _MAX_INTEGER) -> int:
+        """Return a required integer; MLflow writes some of them as strings."""
+        number = _parse_integer(self.fields.get(name))
+        if number is not None and minimum <= number <= maximum:
             return number
-        raise InvalidResponseError(f"a row of the answer has no usable {name}")
+        raise InvalidResponseError(f"a row of the response has no usable {name}")
 
     def time(self, name: str) -> datetime | None:
-        """Return a time in UTC from milliseconds since 1970; null where there is none."""
+        """Return a time in UTC from milliseconds since 1970; None if it is missing."""
         value = self.fields.get(name)
         if value is None:
             return None
-        milliseconds = _whole_number(value)
+        milliseconds = _parse_integer(value)
         if milliseconds is not None:
             try:
                 return _EPOCH + timedelta(milliseconds=milliseconds)
@@ -98,11 +97,11 @@ class Row:
         return None
 
     def rows(self, name: str) -> list[Row]:
-        """Return a list of objects; an item that is none is noted."""
+        """Return a list of objects; any other item is a problem."""
         return [Row(item) for item in self._items(name)]
 
     def row(self, name: str) -> Row:
-        """Return an object; an empty one where there is none."""
+        """Return an object; an empty one if it is missing."""
         value = self.fields.get(name)
         if isinstance(value, dict):
             return Row(value)
@@ -111,11 +110,11 @@ class Row:
         return Row({})
 
     def pairs(self, name: str) -> dict[str, str]:
-        """Return MLflow's lists of key and value as a dictionary; an empty value is a value."""
+        """Return one of MLflow's key/value lists as a dictionary; an empty value counts."""
         items = self._items(name)
-        usual = _pairs_of(items, "")
-        if usual is not None and _TEXTS.issuperset(map(type, usual.values())):
-            return usual  # type: ignore[return-value]  # as has just been seen
+        fast_pairs = _well_formed_pairs(items, "")
+        if fast_pairs is not None and _TEXTS.issuperset(map(type, fast_pairs.values())):
+            return fast_pairs  # type: ignore[return-value]  # just checked
         pairs: dict[str, str] = {}
         for item in items:
             key, value = item.get("key"), item.get("value", "")
@@ -128,9 +127,9 @@ class Row:
     def metrics(self) -> dict[str, float]:
         """Return the metrics; MLflow writes NaN as a string."""
         items = self._items("metrics")
-        usual = _pairs_of(items, 0.0)
-        if usual is not None and _FLOATS.issuperset(map(type, usual.values())):
-            return usual  # type: ignore[return-value]  # as has just been seen
+        fast_pairs = _well_formed_pairs(items, 0.0)
+        if fast_pairs is not None and _FLOATS.issuperset(map(type, fast_pairs.values())):
+            return fast_pairs  # type: ignore[return-value]  # just checked
         metrics: dict[str, float] = {}
         for item in items:
             key, value = item.get("key"), item.get("value", 0.0)
@@ -141,12 +140,12 @@ class Row:
             else:
                 try:
                     metrics[key] = float(value)
-                except (ValueError, OverflowError):  # a word that is no number, an integer too large for a float
+                except (ValueError, OverflowError):  # a string that is not a number, an integer too large for a float
                     self._unusable(f"metric {key:.100}", value)
         return metrics
 
     def _items(self, name: str) -> list[dict[str, object]]:
-        """Return a list of objects as JSON has them; an item that is none is noted."""
+        """Return a list of JSON objects; any other item is a problem."""
         value = self.fields.get(name)
         if value is None:
             return []
@@ -161,22 +160,22 @@ class Row:
         return [item for item in value if isinstance(item, dict)]
 
     def _unusable(self, name: str, value: object) -> None:
-        # Of a list or an object only the kind: it may be nested deeper than can be written out here.
-        shown = ascii(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
-        self.problems.append(f"{name} could not be used: {shown}")
+        # Only the type of a list or an object: it may be nested too deep to print.
+        excerpt = ascii(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
+        self.problems.append(f"{name} could not be used: {excerpt}")
 
 
-def _whole_number(value: object) -> int | None:
+def _parse_integer(value: object) -> int | None:
     if isinstance(value, int):
         return None if isinstance(value, bool) else value
-    # int() would take '1_0', ' 1' and other scripts' digits, too.
+    # int() would also accept '1_0', ' 1' and digits of other scripts.
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         return int(value)
     return None
 
 
 def _version_number(row: Row) -> int:
-    return row.integer("version", least=1, largest=_LARGEST_VERSION)
+    return row.integer("version", minimum=1, maximum=_MAX_VERSION_NUMBER)
 
 
 def registered_model(value: object) -> RegisteredModel:
@@ -257,7 +256,7 @@ def training_run(value: object) -> TrainingRun:
 
 def _dataset_input(item: Row, problems: list[str]) -> DatasetInput:
     dataset = item.row("dataset")
-    found = DatasetInput(
+    dataset_input = DatasetInput(
         name=dataset.text("name"),
         digest=dataset.text("digest"),
         source_type=dataset.text("source_type"),
@@ -265,7 +264,7 @@ def _dataset_input(item: Row, problems: list[str]) -> DatasetInput:
         context=item.pairs("tags").get("mlflow.data.context"),
     )
     problems += [f"a dataset's {problem}" for problem in (*item.problems, *dataset.problems)]
-    return found
+    return dataset_input
 
 
 def experiment(value: object) -> Experiment:
@@ -291,7 +290,7 @@ def logged_model(value: object) -> LoggedModel:
         name=info.text("name"),
         source_run_id=info.text("source_run_id"),
         artifact_uri=info.text("artifact_uri"),
-        status=status.removeprefix(_LOGGED_MODEL_STATUS) if status else None,
+        status=status.removeprefix(_LOGGED_MODEL_STATUS_PREFIX) if status else None,
         model_type=info.text("model_type"),
         created_at=info.time("creation_timestamp_ms"),
         last_updated_at=info.time("last_updated_timestamp_ms"),
@@ -306,22 +305,22 @@ def remote_file(value: object) -> RemoteFile:
     """Parse an entry of an artifact listing."""
     row = Row(value)
     is_directory = row.fields.get("is_dir") is True
-    # MLflow leaves file_size out for directories and for empty files.
+    # MLflow omits file_size for directories and for empty files.
     size = None if is_directory else row.integer("file_size") if "file_size" in row.fields else 0
     return RemoteFile(path=row.identity("path"), is_directory=is_directory, size=size)
 
 
-def parse_rows(rows: object, parse: Callable[[object], T], what: str) -> tuple[list[T], list[str]]:
-    """Parse every row of a list; return the objects, and a sentence for each row that was none."""
+def parse_rows(rows: object, parse: Callable[[object], T], name: str) -> tuple[list[T], list[str]]:
+    """Parse every row of a list; return the objects, and a problem for each unusable row."""
     if rows is None:
         return [], []
     if not isinstance(rows, Iterable) or isinstance(rows, str | Mapping):
-        return [], [f"{what} came as {type(rows).__name__}, not as a list"]
+        return [], [f"{name} is {type(rows).__name__}, not a list"]
     objects: list[T] = []
     problems: list[str] = []
     for row in rows:
         try:
             objects.append(parse(row))
         except InvalidResponseError as error:
-            problems.append(f"{what}: {error}")
+            problems.append(f"{name}: {error}")
     return objects, problems

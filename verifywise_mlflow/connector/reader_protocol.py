@@ -1,4 +1,4 @@
-"""What every reader of a server can do, so that nobody has to know which one it is: MLflow's, or Databricks'."""
+"""The interface of all readers, so that callers need not know whether the server is MLflow or Databricks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.http.client import Traffic
 
 
 class Reader(Protocol):
-    """Reads one MLflow server: what it offers, its registry in whole listings, its tracking side, its artifacts."""
+    """Reads one server: what it reports about itself, registry listings, tracking objects, artifacts."""
 
     server: ServerInfo
 
@@ -50,16 +50,16 @@ class Reader(Protocol):
         """Read one experiment by its id."""
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
-        """Read several runs that lie in the given experiments."""
+        """Read several runs of the given experiments."""
 
     def run(self, run_id: str) -> TrainingRun:
-        """Read one run by its id, wherever it lies."""
+        """Read one run by its id, in any experiment."""
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
-        """Read several logged models that lie in the given experiments."""
+        """Read several logged models of the given experiments."""
 
     def logged_model(self, model_id: str) -> LoggedModel:
-        """Read one logged model by its id, wherever it lies."""
+        """Read one logged model by its id, in any experiment."""
 
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts."""

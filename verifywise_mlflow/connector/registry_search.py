@@ -11,41 +11,42 @@ from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import Limits
 
 QueryParams = tuple[tuple[str, str | int], ...]
-"""A GET call's parameters, in order; ``order_by`` may come more than once."""
+"""Query parameters in order; ``order_by`` may occur more than once."""
 
 MODELS_PAGE_SIZE = 1_000  # the server's maximum
-VERSIONS_PAGE_SIZE = 10_000  # what MLflow's own client asks for; the server would allow 200,000
+VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 200,000
 
 
-def search_models(transport: RestClient, bounds: Limits, narrowed: QueryParams = ()) -> Listing[ListedModel]:
-    """Read the search for models to its end: one request for a thousand of them."""
+def search_models(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ListedModel]:
+    """Read the model search to its end: one request per thousand models."""
 
-    def ask(token: str | None) -> dict[str, object]:
-        question: QueryParams = (("max_results", MODELS_PAGE_SIZE), ("order_by", "name ASC"), *narrowed)
-        return transport.get_json(MlflowEndpoint.SEARCH_MODELS, question + _from(token))
+    def fetch_page(token: str | None) -> dict[str, object]:
+        params: QueryParams = (("max_results", MODELS_PAGE_SIZE), ("order_by", "name ASC"), *filters)
+        return client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
 
     return read_listing(
-        PagedListing(ask, "registered_models", parse_listed_model, lambda listed: listed.model.name), bounds
+        PagedListing(fetch_page, "registered_models", parse_listed_model, lambda row: row.model.name), limits
     )
 
 
-def search_versions(transport: RestClient, bounds: Limits, narrowed: QueryParams = ()) -> Listing[ModelVersion]:
-    """Read the search for versions to its end: one request for ten thousand of them. It shows no aliases."""
+def search_versions(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ModelVersion]:
+    """Read the version search to its end: one request per ten thousand versions. It returns no aliases."""
 
-    def ask(token: str | None) -> dict[str, object]:
-        # Pages after the first begin one row early: see listing.py.
-        rows = VERSIONS_PAGE_SIZE + 1 if token else VERSIONS_PAGE_SIZE
+    def fetch_page(token: str | None) -> dict[str, object]:
+        # Pages after the first start one row early: see pagination.py.
+        page_size = VERSIONS_PAGE_SIZE + 1 if token else VERSIONS_PAGE_SIZE
         order: QueryParams = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
-        question = (("max_results", rows), *order, *narrowed, *_from(token))
-        return transport.get_json(MlflowEndpoint.SEARCH_VERSIONS, question)
+        params = (("max_results", page_size), *order, *filters, *page_token_param(token))
+        return client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
 
-    return read_listing(PagedListing(ask, "model_versions", parsing.model_version, version_key), bounds)
+    return read_listing(PagedListing(fetch_page, "model_versions", parsing.model_version, version_key), limits)
 
 
 def version_key(version: ModelVersion) -> tuple[str, int]:
-    """Return what tells a version from all others of its server."""
+    """Return the key that identifies a version on its server."""
     return version.model_name, version.version_number
 
 
-def _from(token: str | None) -> QueryParams:
+def page_token_param(token: str | None) -> QueryParams:
+    """Return the parameter that requests a page; none for the first page."""
     return (("page_token", token),) if token else ()

@@ -1,6 +1,6 @@
-"""Reads the tracking side of a server: experiments, runs, logged models, and the artifacts that it serves.
+"""The tracking API of a server: experiments, runs, logged models, and the artifacts that it serves.
 
-OSS MLflow and Databricks answer these calls alike; they differ in their registries.
+Open-source MLflow and Databricks share these endpoints; they differ in their registries.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-EXPERIMENTS_PAGE_SIZE = 5_000  # the server would allow 50,000
-RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its parser of filters ends at 4,996
+EXPERIMENTS_PAGE_SIZE = 5_000  # the server's maximum is 50,000
+RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its filter parser takes at most 4,996 ids
 LOGGED_MODELS_PAGE_SIZE = 1_000
 
 
 class TrackingReader:
-    """A connection to one server, on behalf of one tenant: what does not belong to the registry."""
+    """A connection to one server on behalf of one tenant, without the registry."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self._bounds: Limits = settings.limits
-        self._transport = RestClient(settings)
+        self._limits: Limits = settings.limits
+        self._client = RestClient(settings)
 
     def close(self) -> None:
         """Close the connection."""
-        self._transport.close()
+        self._client.close()
 
     @property
     def traffic(self) -> Traffic:
         """What this connection has cost the server so far."""
-        return self._transport.traffic
+        return self._client.traffic
 
     def experiments(self) -> Listing[Experiment]:
-        """List every experiment that the account may see, deleted ones too."""
+        """List every experiment that the account may see, including deleted ones."""
         return self._search(
             MlflowEndpoint.SEARCH_EXPERIMENTS,
-            # In an order in which only a deletion for good moves rows: the server's own is by time.
+            # In this order only a permanent deletion moves rows; the server's default order is by time.
             {"max_results": EXPERIMENTS_PAGE_SIZE, "view_type": "ALL", "order_by": ["experiment_id ASC"]},
             "experiments",
             parsing.experiment,
@@ -54,62 +54,62 @@ class TrackingReader:
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
-        """Read up to ``RUNS_A_REQUEST`` runs, deleted ones too, that lie in the given experiments."""
+        """Read up to ``RUNS_PAGE_SIZE`` runs of the given experiments, including deleted ones."""
         if not experiment_ids or not _quoted(run_ids):
-            return Listing(())  # MLflow answers a search without experiments with nothing, whatever it holds
-        question = {
-            # As strings: MLflow 3.17 answers numbers with an empty page.
+            return Listing(())  # without experiments, MLflow's search always returns nothing
+        body = {
+            # As strings: for numbers, MLflow 3.17 returns an empty page.
             "experiment_ids": list(experiment_ids),
             "filter": f"attributes.run_id IN ({_quoted(run_ids)})",
             "run_view_type": "ALL",
-            "max_results": _one_page(run_ids),
+            "max_results": _single_page_size(run_ids),
         }
-        return self._search(MlflowEndpoint.SEARCH_RUNS, question, "runs", parsing.training_run, lambda run: run.run_id)
+        return self._search(MlflowEndpoint.SEARCH_RUNS, body, "runs", parsing.training_run, lambda run: run.run_id)
 
     def run(self, run_id: str) -> TrainingRun:
-        """Read one run by its id, wherever it lies."""
-        return parsing.training_run(self._transport.get_json(MlflowEndpoint.GET_RUN, {"run_id": run_id}).get("run"))
+        """Read one run by its id, in any experiment."""
+        return parsing.training_run(self._client.get_json(MlflowEndpoint.GET_RUN, {"run_id": run_id}).get("run"))
 
     def experiment(self, experiment_id: str) -> Experiment:
         """Read one experiment by its id."""
-        answer = self._transport.get_json(MlflowEndpoint.GET_EXPERIMENT, {"experiment_id": experiment_id})
-        return parsing.experiment(answer.get("experiment"))
+        response = self._client.get_json(MlflowEndpoint.GET_EXPERIMENT, {"experiment_id": experiment_id})
+        return parsing.experiment(response.get("experiment"))
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
-        """Read up to ``LOGGED_MODELS_A_REQUEST`` logged models that lie in the given experiments."""
+        """Read up to ``LOGGED_MODELS_PAGE_SIZE`` logged models of the given experiments."""
         if not experiment_ids or not _quoted(model_ids):
             return Listing(())
-        question = {
+        body = {
             "experiment_ids": list(experiment_ids),
             "filter": f"model_id IN ({_quoted(model_ids)})",
-            "max_results": _one_page(model_ids),
+            "max_results": _single_page_size(model_ids),
         }
         return self._search(
-            MlflowEndpoint.SEARCH_LOGGED_MODELS, question, "models", parsing.logged_model, lambda model: model.model_id
+            MlflowEndpoint.SEARCH_LOGGED_MODELS, body, "models", parsing.logged_model, lambda model: model.model_id
         )
 
     def logged_model(self, model_id: str) -> LoggedModel:
-        """Read one logged model by its id, wherever it lies."""
-        answer = self._transport.get_json(MlflowEndpoint.GET_LOGGED_MODEL, identifier=model_id)
-        return parsing.logged_model(answer.get("model"))
+        """Read one logged model by its id, in any experiment."""
+        response = self._client.get_json(MlflowEndpoint.GET_LOGGED_MODEL, identifier=model_id)
+        return parsing.logged_model(response.get("model"))
 
     # -- artifacts
 
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts; paths are relative to the run's artifact root."""
         params = {"run_id": run_id} | ({"path": path} if path else {})
-        return self._files(self._transport.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params))
+        return self._files(self._client.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params))
 
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts; paths are relative to its artifact root."""
         params = {"artifact_directory_path": path} if path else {}
         return self._files(
-            self._transport.get_json(MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id)
+            self._client.get_json(MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id)
         )
 
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
-        return self._transport.stream(
+        return self._client.stream(
             MlflowEndpoint.GET_RUN_ARTIFACT, {"run_id": run_id, "path": path}, max_bytes=max_bytes
         )
 
@@ -117,38 +117,38 @@ class TrackingReader:
         self, model_id: str, path: str, max_bytes: int
     ) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a logged model's artifacts."""
-        return self._transport.stream(
+        return self._client.stream(
             MlflowEndpoint.GET_LOGGED_MODEL_ARTIFACT,
             {"artifact_file_path": path},
             max_bytes=max_bytes,
             identifier=model_id,
         )
 
-    def _files(self, answer: dict[str, object]) -> list[RemoteFile]:
-        files, problems = parsing.parse_rows(answer.get("files"), parsing.remote_file, "files")
+    def _files(self, response: dict[str, object]) -> list[RemoteFile]:
+        files, problems = parsing.parse_rows(response.get("files"), parsing.remote_file, "files")
         if problems:
             raise InvalidResponseError("; ".join(problems[:3]))
         return files
 
     def _search(
         self,
-        call: MlflowEndpoint,
-        question: dict[str, object],
-        key: str,
+        endpoint: MlflowEndpoint,
+        body: dict[str, object],
+        rows_key: str,
         parse: Callable[[object], T],
         identify: Callable[[T], K],
     ) -> Listing[T]:
-        def ask(token: str | None) -> dict[str, object]:
-            return self._transport.post_json(call, question | ({"page_token": token} if token else {}))
+        def fetch_page(token: str | None) -> dict[str, object]:
+            return self._client.post_json(endpoint, body | ({"page_token": token} if token else {}))
 
-        return read_listing(PagedListing(ask, key, parse, identify), self._bounds)
+        return read_listing(PagedListing(fetch_page, rows_key, parse, identify), self._limits)
 
 
-def _one_page(identifiers: Sequence[str]) -> int:
-    """Return a page's size that is never exactly full: MLflow up to 3.1 gives such a page a token to an empty one."""
+def _single_page_size(identifiers: Sequence[str]) -> int:
+    """Return a page size that is never exactly filled: MLflow up to 3.1 follows a full page with an empty one."""
     return len(identifiers) + 1
 
 
 def _quoted(identifiers: Sequence[str]) -> str:
-    """Return identifiers as a list for a filter. Run and model ids have no quotes; what has one cannot be an id."""
+    """Return ids as a list for a filter, without any that contains a quote: no run or model id does."""
     return ", ".join(f"'{identifier}'" for identifier in identifiers if "'" not in identifier)

@@ -1,4 +1,4 @@
-"""Asks a server of the tests: with secrets that nobody may be told, and bounds that a test can wait for."""
+"""REST clients for tests: with two secrets that must not leak, and limits that a test can wait for."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ SEARCH_MODELS_PATH = MlflowEndpoint.SEARCH_MODELS.path()
 NOT_FOUND_RESPONSE = json_response({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such thing"}, 404)
 
 
-def client_for(uri: str, bounds: Limits = SHORT_LIMITS) -> RestClient:
-    """A transport that may go anywhere, with two secrets."""
+def client_for(uri: str, limits: Limits = SHORT_LIMITS) -> RestClient:
+    """Return a client with two secrets that may connect to any address."""
     return RestClient(
         ConnectionSettings(
             uri,
             credentials=lambda: StaticHeaders({"Authorization": BASIC_AUTH, "X-Gateway-Key": GATEWAY_KEY}),
             allow_private_network=True,
-            limits=bounds,
+            limits=limits,
         )
     )
 
 
-def request_error(transport: RestClient) -> HttpError:
-    """What a question is answered with, where the server spoils it."""
+def request_error(client: RestClient) -> HttpError:
+    """Return the error that a request to the server raises."""
     with pytest.raises(HttpError) as caught:
-        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
+        client.get_json(MlflowEndpoint.SEARCH_MODELS)
     return caught.value

@@ -1,3 +1,5 @@
+"""Pagination: completeness is proven although rows come and go between two pages."""
+
 from __future__ import annotations
 
 import base64
@@ -12,54 +14,62 @@ from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededErr
 from verifywise_mlflow.http.settings import Limits
 
 
-def token(offset: int) -> str:
+def encode_offset(offset: int) -> str:
     return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
 
 
 @dataclass
 class Server:
-    """Rows behind offsets, as MLflow keeps them; ``meanwhile`` happens before the question of that number."""
+    """A paged listing whose tokens are offsets, like MLflow's; ``changes[n]`` is applied before the n-th request."""
 
     rows: list[object]
-    page: int = 3
-    write: Callable[[int], str] = token
-    meanwhile: dict[int, Callable[[list[object]], object]] = field(default_factory=dict)
+    page_size: int = 3
+    encode: Callable[[int], str] = encode_offset
+    changes: dict[int, Callable[[list[object]], object]] = field(default_factory=dict)
     hidden: frozenset[object] = frozenset()
     """Rows that are filtered out after paging, as MLflow 3.17 does by permission."""
-    asked: list[str | None] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
-    def ask(self, told: str | None) -> dict[str, object]:
-        self.asked.append(told)
-        change = self.meanwhile.get(len(self.asked))
+    def fetch_page(self, token: str | None) -> dict[str, object]:
+        self.tokens.append(token)
+        change = self.changes.get(len(self.tokens))
         if change:
             change(self.rows)
-        offset = 0 if told is None else self._offset(told)
-        limit = self.page + (1 if told else 0)
-        shown = [row for row in self.rows[offset : offset + limit] if row not in self.hidden]
-        following = offset + limit
-        return {"rows": shown} | ({"next_page_token": self.write(following)} if following < len(self.rows) else {})
+        offset = 0 if token is None else self._offset(token)
+        limit = self.page_size + (1 if token else 0)
+        visible = [row for row in self.rows[offset : offset + limit] if row not in self.hidden]
+        next_offset = offset + limit
+        return {"rows": visible} | (
+            {"next_page_token": self.encode(next_offset)} if next_offset < len(self.rows) else {}
+        )
 
-    def _offset(self, told: str) -> int:
-        return int(json.loads(base64.b64decode(told))["offset"]) if self.write is token else int(told.removeprefix("o"))
+    def _offset(self, token: str) -> int:
+        return (
+            int(json.loads(base64.b64decode(token))["offset"])
+            if self.encode is encode_offset
+            else int(token.removeprefix("o"))
+        )
 
 
-def read(server: Server, bounds: Limits | None = None) -> Listing[object]:
-    return read_listing(PagedListing(server.ask, "rows", lambda row: row, lambda row: str(row)), bounds or Limits())
+def read(server: Server, limits: Limits | None = None) -> Listing[object]:
+    return read_listing(
+        PagedListing(server.fetch_page, "rows", lambda row: row, lambda row: str(row)), limits or Limits()
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 7, 9, 10, 30])
-def test_a_listing_that_stays_as_it_is_is_complete_after_one_reading(count: int) -> None:
+def test_an_unchanging_listing_is_complete_after_one_read(count: int) -> None:
     server = Server(list(range(count)))
 
     listing = read(server)
 
     assert listing.rows == tuple(range(count))
     assert listing.is_complete
-    assert len(server.asked) == max(1, -(-count // 3)), "the row asked for twice costs no page"
+    assert len(server.tokens) == max(1, -(-count // 3)), "the overlapping row costs no page"
 
 
-def test_a_row_deleted_on_an_earlier_page_hides_none_behind_it() -> None:
-    server = Server(list(range(9)), meanwhile={2: lambda rows: rows.remove(1)})
+def test_a_row_deleted_on_an_earlier_page_hides_no_later_row() -> None:
+    server = Server(list(range(9)), changes={2: lambda rows: rows.remove(1)})
 
     listing = read(server)
 
@@ -67,8 +77,8 @@ def test_a_row_deleted_on_an_earlier_page_hides_none_behind_it() -> None:
     assert listing.is_complete
 
 
-def test_the_last_row_of_a_page_may_be_the_one_that_is_deleted() -> None:
-    server = Server(list(range(9)), meanwhile={2: lambda rows: rows.remove(2)})
+def test_deleting_the_last_row_of_a_page_hides_no_row() -> None:
+    server = Server(list(range(9)), changes={2: lambda rows: rows.remove(2)})
 
     listing = read(server)
 
@@ -76,8 +86,8 @@ def test_the_last_row_of_a_page_may_be_the_one_that_is_deleted() -> None:
     assert listing.is_complete
 
 
-def test_a_row_that_comes_in_between_is_there_once() -> None:
-    server = Server(list(range(9)), meanwhile={2: lambda rows: rows.insert(0, "new")})
+def test_a_row_that_is_inserted_meanwhile_is_listed_once() -> None:
+    server = Server(list(range(9)), changes={2: lambda rows: rows.insert(0, "new")})
 
     listing = read(server)
 
@@ -85,38 +95,38 @@ def test_a_row_that_comes_in_between_is_there_once() -> None:
     assert listing.is_complete
 
 
-def test_a_deletion_and_a_new_row_do_not_make_up_for_each_other() -> None:
+def test_a_deletion_and_an_insertion_do_not_cancel_each_other_out() -> None:
     def swap(rows: list[object]) -> None:
         rows.remove(1)
         rows.insert(5, "new")
 
-    server = Server(list(range(9)), meanwhile={2: swap})
+    server = Server(list(range(9)), changes={2: swap})
 
     assert set(read(server).rows) == {0, 2, 3, 4, 5, 6, 7, 8, "new"}
 
 
-def test_a_listing_that_never_stands_still_says_so_and_keeps_what_was_seen() -> None:
+def test_a_listing_that_keeps_changing_is_incomplete_and_has_every_row_seen() -> None:
     server = Server(list(range(30)))
-    server.meanwhile = {number: lambda rows: rows.pop(0) for number in range(2, 100)}
+    server.changes = {number: lambda rows: rows.pop(0) for number in range(2, 100)}
 
     listing = read(server)
 
     assert not listing.is_complete
-    assert f"changed each of the {MAX_READS} times" in listing.problems[0]
+    assert f"changed during each of {MAX_READS} reads" in listing.problems[0]
     assert set(listing.rows) == set(range(30))
 
 
-def test_tokens_that_tell_no_offset_are_proven_by_a_second_reading() -> None:
-    server = Server(list(range(8)), write=lambda offset: f"o{offset}")
+def test_a_listing_with_opaque_tokens_is_proven_by_a_second_read() -> None:
+    server = Server(list(range(8)), encode=lambda offset: f"o{offset}")
 
     listing = read(server)
 
     assert listing.rows == tuple(range(8))
     assert listing.is_complete
-    assert len(server.asked) == 6, "three pages, twice"
+    assert len(server.tokens) == 6, "three pages, twice"
 
 
-def test_rows_that_permissions_hide_leave_a_listing_that_a_second_reading_proves() -> None:
+def test_a_listing_with_rows_hidden_by_permissions_is_proven_by_a_second_read() -> None:
     server = Server(list(range(9)), hidden=frozenset({2, 3, 4, 5}))
 
     listing = read(server)
@@ -138,46 +148,46 @@ def test_rows_that_permissions_hide_leave_a_listing_that_a_second_reading_proves
         "\ud800",
     ],
 )
-def test_a_strange_token_is_sent_back_as_it_came(odd: str) -> None:
-    asked: list[str | None] = []
+def test_a_malformed_token_is_sent_back_unchanged(odd: str) -> None:
+    tokens: list[str | None] = []
 
-    def ask(told: str | None) -> dict[str, object]:
-        asked.append(told)
-        return {"rows": [2]} if told else {"rows": [1], "next_page_token": odd}
+    def fetch_page(token: str | None) -> dict[str, object]:
+        tokens.append(token)
+        return {"rows": [2]} if token else {"rows": [1], "next_page_token": odd}
 
-    listing = read_listing(PagedListing(ask, "rows", lambda row: row, str), Limits())
+    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, str), Limits())
 
     assert listing.rows == ((1, 2) if odd else (1,))
-    assert set(asked) == ({None, odd} if odd else {None})
+    assert set(tokens) == ({None, odd} if odd else {None})
 
 
-def test_a_row_that_comes_twice_with_other_contents_leaves_a_doubt() -> None:
-    def ask(_told: str | None) -> dict[str, object]:
+def test_a_row_that_is_listed_twice_with_different_contents_makes_the_listing_incomplete() -> None:
+    def fetch_page(_token: str | None) -> dict[str, object]:
         return {"rows": [("a", 1), ("b", 1), ("a", 2), ("b", 1)]}
 
     def first(row: object) -> str:
         assert isinstance(row, tuple)
         return str(row[0])
 
-    listing = read_listing(PagedListing(ask, "rows", lambda row: row, first), Limits())
+    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, first), Limits())
 
     assert listing.rows == (("a", 2), ("b", 1))
-    assert listing.problems == ("rows: 'a' came twice with different contents; the last one is kept",)
+    assert listing.problems == ("rows: 'a' is listed twice with different contents; the last one is used",)
 
 
-def test_a_listing_of_more_rows_than_allowed_names_the_bound() -> None:
-    with pytest.raises(LimitExceededError, match="more rows than rows=5 "):
+def test_a_listing_of_more_rows_than_allowed_names_the_limit() -> None:
+    with pytest.raises(LimitExceededError, match=r"more than the 5 rows allowed here \(max_rows\)"):
         read(Server(list(range(9))), Limits(max_rows=5))
 
 
-def test_a_listing_of_more_pages_than_allowed_names_the_bound() -> None:
-    with pytest.raises(LimitExceededError, match="more pages than pages=2 "):
+def test_a_listing_of_more_pages_than_allowed_names_the_limit() -> None:
+    with pytest.raises(LimitExceededError, match=r"more than the 2 pages allowed here \(max_pages\)"):
         read(Server(list(range(9))), Limits(max_pages=2))
 
 
-def test_a_listing_that_goes_round_in_circles_ends() -> None:
-    def ask(told: str | None) -> dict[str, object]:
-        return {"rows": [1], "next_page_token": "b" if told == "a" else "a"}
+def test_a_listing_whose_tokens_repeat_raises_an_error() -> None:
+    def fetch_page(token: str | None) -> dict[str, object]:
+        return {"rows": [1], "next_page_token": "b" if token == "a" else "a"}
 
     with pytest.raises(InvalidResponseError, match="would never end"):
-        read_listing(PagedListing(ask, "rows", lambda row: row, str), Limits())
+        read_listing(PagedListing(fetch_page, "rows", lambda row: row, str), Limits())

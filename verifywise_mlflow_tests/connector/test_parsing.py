@@ -51,19 +51,19 @@ def test_a_versions_number_may_come_as_a_number_or_a_string(version: object, num
     "version",
     [None, "", "one", 0, -1, "-1", True, 1.0, "1.0", " 1", "1_0", "١", 2**31, str(2**31), "9" * 5_000, [1], {"a": 1}],
 )
-def test_a_row_without_a_usable_version_is_no_version(version: object) -> None:
+def test_a_row_without_a_usable_version_number_is_refused(version: object) -> None:
     with pytest.raises(InvalidResponseError, match="no usable version"):
         parsing.model_version({**VERSION, "version": version})
 
 
 @pytest.mark.parametrize("name", [None, "", [], {}, True])
-def test_a_row_without_a_name_is_no_model(name: object) -> None:
+def test_a_model_without_a_name_is_refused(name: object) -> None:
     with pytest.raises(InvalidResponseError, match="no name"):
         parsing.registered_model({"name": name})
 
 
 @pytest.mark.parametrize("row", [None, [], "churn", 3])
-def test_a_row_that_is_no_object_is_told_by_its_kind(row: object) -> None:
+def test_a_row_that_is_not_an_object_is_refused_with_its_type(row: object) -> None:
     with pytest.raises(InvalidResponseError, match=type(row).__name__):
         parsing.registered_model(row)
 
@@ -76,20 +76,20 @@ TIMES = [
 ]
 
 
-@pytest.mark.parametrize(("written", "time"), TIMES)
-def test_a_time_is_milliseconds_in_utc(written: object, time: datetime) -> None:
-    version = parsing.model_version({**VERSION, "creation_timestamp": written})
+@pytest.mark.parametrize(("raw", "time"), TIMES)
+def test_a_time_is_milliseconds_in_utc(raw: object, time: datetime) -> None:
+    version = parsing.model_version({**VERSION, "creation_timestamp": raw})
 
     assert version.created_at == time
     assert version.problems == ()
 
 
 @pytest.mark.parametrize(
-    "written",
+    "raw",
     [253_402_300_800_000, 10**30, -(10**30), "soon", "1_700", " 1", 1.7e12, math.nan, True, [1], {"a": 1}, "9" * 5_000],
 )
-def test_a_time_that_is_none_is_named_and_the_rest_kept(written: object) -> None:
-    version = parsing.model_version({**VERSION, "creation_timestamp": written})
+def test_an_invalid_time_is_a_problem_and_the_other_fields_are_read(raw: object) -> None:
+    version = parsing.model_version({**VERSION, "creation_timestamp": raw})
 
     assert version.created_at is None
     assert version.source == "s3://b/m"
@@ -99,7 +99,7 @@ def test_a_time_that_is_none_is_named_and_the_rest_kept(written: object) -> None
 
 
 @pytest.mark.parametrize(
-    ("tags", "kept", "problems"),
+    ("tags", "expected", "problems"),
     [
         (None, {}, 0),
         ([], {}, 0),
@@ -114,15 +114,17 @@ def test_a_time_that_is_none_is_named_and_the_rest_kept(written: object) -> None
         ("a=1", {}, 1),
     ],
 )
-def test_tags_of_wrong_types_are_named_and_the_others_kept(tags: object, kept: dict[str, str], problems: int) -> None:
+def test_tags_of_wrong_types_are_problems_and_the_others_are_read(
+    tags: object, expected: dict[str, str], problems: int
+) -> None:
     model = parsing.registered_model({**MODEL, "tags": tags})
 
-    assert model.tags == kept
+    assert model.tags == expected
     assert len(model.problems) == problems
     assert all("tags could not be used" in problem for problem in model.problems)
 
 
-def test_the_later_of_two_equal_keys_of_an_object_counts() -> None:
+def test_the_last_of_two_equal_json_keys_counts() -> None:
     row = json.loads('{"name": "a", "name": "b", "tags": 1, "tags": [{"key": "k", "value": "1", "value": "2"}]}')
 
     model = parsing.registered_model(row)
@@ -131,7 +133,7 @@ def test_the_later_of_two_equal_keys_of_an_object_counts() -> None:
 
 
 @pytest.mark.parametrize("version", [None, "latest", -1, True, 2**31])
-def test_an_alias_to_nothing_is_named_and_the_others_kept(version: object) -> None:
+def test_an_invalid_alias_is_a_problem_and_the_others_are_read(version: object) -> None:
     aliases = [{"alias": "champion", "version": version}, {"alias": "challenger", "version": "2"}, {"version": "1"}]
 
     model = parsing.registered_model({**MODEL, "aliases": aliases})
@@ -144,7 +146,7 @@ def run_row(data: object = None, **other: object) -> dict[str, object]:
     return {"info": {"run_id": "r1", "experiment_id": 3, "status": "FINISHED"}, "data": data, **other}
 
 
-def test_metrics_that_are_not_finite_are_values() -> None:
+def test_metrics_that_are_not_finite_are_read() -> None:
     metrics = [{"key": "a", "value": "NaN"}, {"key": "b", "value": "Infinity"}, {"key": "c", "value": 1.797e308}]
 
     run = parsing.training_run(run_row({"metrics": [*metrics, {"key": "d"}]}))
@@ -157,7 +159,7 @@ def test_metrics_that_are_not_finite_are_values() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "high", True, [], {}, 10**400])
-def test_a_metric_that_is_no_number_is_named_and_the_others_kept(value: object) -> None:
+def test_a_metric_that_is_not_a_number_is_a_problem_and_the_others_are_read(value: object) -> None:
     run = parsing.training_run(run_row({"metrics": [{"key": "auc", "value": value}, {"key": "f1", "value": 1}]}))
 
     assert run.metrics == {"f1": 1.0}
@@ -166,14 +168,14 @@ def test_a_metric_that_is_no_number_is_named_and_the_others_kept(value: object) 
 
 
 @pytest.mark.parametrize("key", [None, 3, ["auc"]])
-def test_a_metric_without_a_name_is_told(key: object) -> None:
+def test_a_metric_without_a_name_is_a_problem(key: object) -> None:
     run = parsing.training_run(run_row({"metrics": [{"key": key, "value": 1.0}]}))
 
     assert run.metrics == {}
     assert len(run.problems) == 1
 
 
-def test_a_run_names_what_was_wrong_in_each_of_its_parts() -> None:
+def test_a_run_lists_the_problems_of_all_its_parts() -> None:
     row = run_row(
         data={"params": 3},
         inputs={"dataset_inputs": [{"dataset": {"name": ["x"], "digest": "d"}, "tags": 1}, {"dataset": 3}]},
@@ -185,11 +187,11 @@ def test_a_run_names_what_was_wrong_in_each_of_its_parts() -> None:
     assert run.experiment_id == "3"
     assert [dataset.digest for dataset in run.datasets] == ["d", None]
     assert run.logged_model_ids == ("m-1",)
-    named = " ".join(run.problems)
-    assert [word for word in ("params", "name", "tags", "dataset", "model_id") if f"{word} could" not in named] == []
+    text = " ".join(run.problems)
+    assert [word for word in ("params", "name", "tags", "dataset", "model_id") if f"{word} could" not in text] == []
 
 
-def test_a_run_of_an_old_server_has_its_id_under_the_old_name() -> None:
+def test_an_old_servers_run_uuid_is_read_as_the_run_id() -> None:
     assert parsing.training_run({"info": {"run_uuid": "r0"}}).run_id == "r0"
 
 
@@ -207,22 +209,25 @@ def test_an_entry_without_a_size_is_a_directory_or_empty(entry: dict[str, object
 
 
 @pytest.mark.parametrize("size", [-1, "-1", "big", None, 2**63])
-def test_a_file_with_a_size_that_is_none_is_refused(size: object) -> None:
+def test_a_file_with_an_invalid_size_is_refused(size: object) -> None:
     with pytest.raises(InvalidResponseError, match="file_size"):
         parsing.remote_file({"path": "a", "file_size": size})
 
 
-def test_rows_that_are_none_are_told_apart_from_those_that_are() -> None:
+def test_unusable_rows_are_problems_and_the_others_are_read() -> None:
     rows = [{"name": "a"}, {}, 3, {"name": "b"}]
 
     models, problems = parsing.parse_rows(rows, parsing.registered_model, "models")
 
     assert [model.name for model in models] == ["a", "b"]
-    assert problems == ["models: a row of the answer has no name", "models: a row of the answer is int, not an object"]
+    assert problems == [
+        "models: a row of the response has no name",
+        "models: a row of the response is int, not an object",
+    ]
 
 
 @pytest.mark.parametrize("rows", [{"name": "a"}, "abc", 3, True])
-def test_rows_that_are_no_list_are_a_problem_and_not_an_empty_listing(rows: object) -> None:
+def test_rows_that_are_not_a_list_are_a_problem(rows: object) -> None:
     models, problems = parsing.parse_rows(rows, parsing.registered_model, "models")
 
     assert models == []
@@ -256,10 +261,10 @@ any_row = st.dictionaries(
     ],
 )
 @given(row=any_row | any_json)
-def test_no_row_raises_anything_but_that_it_is_no_object(parse: object, row: object) -> None:
+def test_any_row_is_either_parsed_or_refused_as_invalid(parse: object, row: object) -> None:
     assert callable(parse)
-    _, refused = parsing.parse_rows([row], parse, "rows")
-    entity = None if refused else parse(row)
+    _, problems = parsing.parse_rows([row], parse, "rows")
+    entity = None if problems else parse(row)
 
-    assert all(problem.startswith("rows: a row of the answer") for problem in refused)
+    assert all(problem.startswith("rows: a row of the response") for problem in problems)
     assert all(len(problem) < 300 and problem.isascii() for problem in getattr(entity, "problems", ()))

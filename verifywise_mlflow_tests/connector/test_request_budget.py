@@ -1,6 +1,6 @@
-"""What a whole sync may cost a server in requests, counted by a proxy before a real one, not by ourselves.
+"""The request budget of a whole sync, counted by a proxy before a real server.
 
-The figure matters where MLflow checks a password: that costs it a third of a second a request.
+The number matters for servers with passwords: checking one takes MLflow a third of a second per request.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ REGISTRIES = {
 }
 
 
-def whole(sizes: Sizes) -> int:
-    """The requests that a sync of everything may take: issue 3's formula."""
+def full_sync_budget(sizes: Sizes) -> int:
+    """Return the requests that a full sync may send."""
     return (
         max(ceil(sizes.models / 1_000), 1)
         + max(ceil(sizes.versions / 10_000), 1)
@@ -48,9 +48,9 @@ def whole(sizes: Sizes) -> int:
     )
 
 
-def unchanged(sizes: Sizes) -> int:
-    """The requests that a sync may take when nothing has changed: runs are read only where one request holds them."""
-    return whole(Sizes(sizes.models, sizes.versions, experiments=0)) + (2 if 0 < sizes.runs <= 200 else 0)
+def unchanged_sync_budget(sizes: Sizes) -> int:
+    """Return the requests that a sync may send if nothing has changed: runs are read only if one request holds them."""
+    return full_sync_budget(Sizes(sizes.models, sizes.versions, experiments=0)) + (2 if 0 < sizes.runs <= 200 else 0)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[MlflowServer]:
-    """A server of this module's own, whose database is filled directly."""
+    """A server for this module only, whose database is seeded directly."""
     with MlflowServer(
         backend_uri=f"sqlite:///{home}/mlflow.db",
         artifacts=home / "artifacts",
@@ -77,7 +77,7 @@ def proxy(server: MlflowServer) -> Iterator[Proxy]:
 
 
 def tenant_of(proxy: Proxy, server: MlflowServer, home: Path, name: str, sizes: Sizes) -> Tenant:
-    """Make a registry of these sizes; return a tenant that reads it through the proxy."""
+    """Seed a registry of these sizes; return a tenant that reads it through the proxy."""
     MlflowClient(server.uri).create_workspace(name)
     seed(home / "mlflow.db", name, sizes)
     return Tenant(
@@ -104,7 +104,7 @@ def test_a_sync_reads_everything_within_its_budget(
     proxy.forget()
     newest_version_timestamp(connection_settings(tenant))
 
-    # Few requests are no art if something is missing.
+    # A low number of requests proves nothing if something is missing.
     assert len(rows(store, "registered_models")) == sizes.models
     records = rows(store, "canonical_records")
     assert len(records) == sizes.versions
@@ -112,15 +112,15 @@ def test_a_sync_reads_everything_within_its_budget(
     assert len(rows(store, "training_runs", "run_id")) == sizes.runs
     assert len(rows(store, "logged_models", "model_id")) == sizes.logged_models
     assert all(row["incomplete"] == [] for row in records)
-    assert cost_of_first <= whole(sizes)
-    assert cost_of_second <= unchanged(sizes)
+    assert cost_of_first <= full_sync_budget(sizes)
+    assert cost_of_second <= unchanged_sync_budget(sizes)
     assert proxy.requests == 1, "an idle poll"
     assert (requests(first), requests(second)) == (cost_of_first, cost_of_second), "our own figures are true"
     assert sum(report.progress.changed for report in second.reports) == 0
 
 
 @pytest.mark.parametrize(("models", "prompts"), [(1_998, 2), (2_999, 1)])
-def test_prompts_count_like_models_and_cost_no_more(
+def test_prompts_cost_no_more_requests_than_models(
     models: int,
     prompts: int,
     proxy: Proxy,
@@ -139,13 +139,13 @@ def test_prompts_count_like_models_and_cost_no_more(
     sync(tenant, store)
 
     assert len(rows(store, "canonical_records")) == models
-    # Later pages of models bring 999 new ones. Without prompts, the search for their versions that is not made then
-    # pays for the page that this may cost.
+    # Later pages of models have 999 new rows, which may cost one more page. Without prompts, the search for their
+    # versions is omitted, which makes up for it.
     one_more = max(ceil((models - 1) / 999), 1) - max(ceil((models + prompts) / 1_000), 1)
-    assert proxy.requests <= whole(Sizes(models + prompts, models + prompts, runs=200)) + max(one_more, 0)
+    assert proxy.requests <= full_sync_budget(Sizes(models + prompts, models + prompts, runs=200)) + max(one_more, 0)
 
 
-def test_a_reconcile_costs_no_more_than_a_first_sync(
+def test_a_reconcile_sends_no_more_requests_than_a_first_sync(
     proxy: Proxy, server: MlflowServer, home: Path, store: Store
 ) -> None:
     sizes = Sizes(50, 500, experiments=30, runs=500, logged_models=500)
@@ -155,14 +155,12 @@ def test_a_reconcile_costs_no_more_than_a_first_sync(
 
     again = sync(tenant, store, SyncOptions(reconcile=True))
 
-    assert proxy.requests <= whole(sizes)
+    assert proxy.requests <= full_sync_budget(sizes)
     assert requests(again) == proxy.requests
     assert again.reports[2].progress.read == 1_000
 
 
-def test_no_more_than_two_requests_are_under_way_at_once(
-    proxy: Proxy, server: MlflowServer, home: Path, store: Store
-) -> None:
+def test_no_more_than_two_requests_are_in_flight(proxy: Proxy, server: MlflowServer, home: Path, store: Store) -> None:
     tenant = tenant_of(proxy, server, home, "at-once", Sizes(5, 1_000, runs=1_000))
 
     sync(tenant, store)

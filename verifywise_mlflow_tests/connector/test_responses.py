@@ -151,7 +151,7 @@ def test_a_redirect_is_not_followed_so_credentials_are_not_forwarded(status: int
         assert thief.requests == []
 
 
-def bomb(_server: HostileServer, _asked: ReceivedRequest) -> bytes:
+def bomb(_server: HostileServer, _request: ReceivedRequest) -> bytes:
     return make_response(gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"})
 
 

@@ -1,4 +1,4 @@
-"""A forward proxy on 127.0.0.1: sends plain HTTP on, opens ways for TLS, keeps a list, and lets in whom it knows."""
+"""A forward proxy on 127.0.0.1: forwards plain HTTP, opens CONNECT tunnels, checks credentials, records requests."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class ProxiedRequest:
-    """A request to the proxy, as it came in."""
+    """A request to the proxy, as received."""
 
     line: str
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """By lower-case name."""
 
 
 @dataclass(slots=True)
 class ForwardProxy:
-    """What came in, and how the proxy behaves."""
+    """A running proxy, its behavior, and the requests that it received."""
 
     port: int
     user: str | None = None
-    """``name:password`` that it asks for; null lets everyone through."""
+    """``name:password`` that it requires; null requires none."""
     hosts: dict[str, int] = field(default_factory=dict)
-    """Names that only the proxy knows, all of this machine, and their ports."""
+    """Host names that only the proxy resolves, all to this machine, and their ports."""
     refusal: bytes = b""
-    """Sent instead of letting anything through."""
+    """Sent instead of forwarding anything."""
     requests: list[ProxiedRequest] = field(default_factory=list)
 
     @property
@@ -44,7 +44,7 @@ class ForwardProxy:
 def forward_proxy(
     user: str | None = None, hosts: Mapping[str, int] | None = None, refusal: bytes = b""
 ) -> Iterator[ForwardProxy]:
-    """Serve, a thread a connection, until the block ends."""
+    """Serve, one thread per connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = ForwardProxy(listener.getsockname()[1], user, dict(hosts or {}), refusal)
         accepting = threading.Thread(target=_accept, args=(listener, proxy), daemon=True)
@@ -81,10 +81,10 @@ def _serve(client: socket.socket, proxy: ForwardProxy) -> None:
             client.sendall(b"HTTP/1.1 407 Who are you?\r\nContent-Length: 0\r\n\r\n")
             return
         method, target, _ = line.split()
-        place = urlsplit(f"//{target}" if method == "CONNECT" else target)
-        host = place.hostname or ""
+        url = urlsplit(f"//{target}" if method == "CONNECT" else target)
+        host = url.hostname or ""
         try:
-            server = socket.create_connection(("127.0.0.1", proxy.hosts.get(host) or place.port or 80))
+            server = socket.create_connection(("127.0.0.1", proxy.hosts.get(host) or url.port or 80))
         except OSError:
             client.sendall(b"HTTP/1.1 502 Nobody there\r\nContent-Length: 0\r\n\r\n")
             return
@@ -94,9 +94,9 @@ def _serve(client: socket.socket, proxy: ForwardProxy) -> None:
                 threading.Thread(target=_pipe, args=(client, server), daemon=True).start()
                 _pipe(server, client)
             else:
-                path = place.path + (f"?{place.query}" if place.query else "")
-                kept = {name: value for name, value in headers.items() if not name.startswith("proxy-")}
-                _forward(client, server, method, path, kept, body)
+                path = url.path + (f"?{url.query}" if url.query else "")
+                forwarded = {name: value for name, value in headers.items() if not name.startswith("proxy-")}
+                _forward(client, server, method, path, forwarded, body)
 
 
 def _forward(
@@ -109,16 +109,20 @@ def _forward(
         connection.putheader(name, value)
     connection.endheaders(body or None)
     response = connection.getresponse()
-    kept = "".join(f"{name}: {value}\r\n" for name, value in response.getheaders() if name.lower() != "connection")
-    client.sendall(f"HTTP/1.1 {response.status} {response.reason}\r\n{kept}Connection: close\r\n\r\n".encode("latin-1"))
-    while found := response.read1(65_536):
-        client.sendall(found)
+    headers_sent = "".join(
+        f"{name}: {value}\r\n" for name, value in response.getheaders() if name.lower() != "connection"
+    )
+    client.sendall(
+        f"HTTP/1.1 {response.status} {response.reason}\r\n{headers_sent}Connection: close\r\n\r\n".encode("latin-1")
+    )
+    while chunk := response.read1(65_536):
+        client.sendall(chunk)
 
 
 def _pipe(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
-        while found := source.recv(65_536):
-            sink.sendall(found)
+        while chunk := source.recv(65_536):
+            sink.sendall(chunk)
     with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
 

@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that answers with whatever bytes a test gives it: what a real MLflow never sends."""
+"""A server on 127.0.0.1 that sends any bytes a test gives it, including what a real MLflow never sends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request as it came in."""
+    """A request as received."""
 
     method: str
     target: str
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """By lower-case name."""
     body: bytes
 
 
@@ -29,29 +29,29 @@ def make_response(
     headers: Mapping[str, str] | None = None,
     length: int | None = None,
 ) -> bytes:
-    """Return an answer's bytes; ``length`` is what Content-Length says if it is to lie."""
+    """Return the bytes of a response; ``length`` overrides Content-Length with a false value."""
     content = body.encode() if isinstance(body, str) else body
     lines = {"Content-Length": str(len(content) if length is None else length), **(headers or {})}
     if content_type is not None:
         lines["Content-Type"] = content_type
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + content
+    return f"HTTP/1.1 {status} Reason\r\n{head}\r\n".encode() + content
 
 
 def json_response(value: object, status: int = 200) -> bytes:
-    """Return an answer with a value as its JSON."""
+    """Return a response with a value as JSON."""
     return make_response(json.dumps(value), status)
 
 
 @dataclass(slots=True)
 class HostileServer:
-    """What came in, and where it listens."""
+    """A running server, and the requests that it received."""
 
     port: int
     scheme: str = "http"
     requests: list[ReceivedRequest] = field(default_factory=list)
     is_stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when the test is over; whoever sleeps, sleeps on it."""
+    """Set when the test is over, which wakes sleeping handlers."""
 
     @property
     def uri(self) -> str:
@@ -74,7 +74,7 @@ class HostileServer:
 def hostile_server(
     script: Callable[[HostileServer, ReceivedRequest], Iterator[bytes] | bytes], tls: ssl.SSLContext | None = None
 ) -> Iterator[HostileServer]:
-    """Serve the script's bytes, a thread a connection, until the block ends."""
+    """Serve the script's bytes, one thread per connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = HostileServer(listener.getsockname()[1], "https" if tls else "http")
         accepting = threading.Thread(target=_accept, args=(listener, server, script, tls), daemon=True)
@@ -87,10 +87,10 @@ def hostile_server(
             accepting.join(5)
 
 
-def respond_with(*answers: bytes) -> Callable[[HostileServer, ReceivedRequest], bytes]:
-    """Return a script that gives one answer after the other, and the last one for ever."""
-    left = list(answers)
-    return lambda _server, _asked: left.pop(0) if len(left) > 1 else left[0]
+def respond_with(*responses: bytes) -> Callable[[HostileServer, ReceivedRequest], bytes]:
+    """Return a script that sends the responses in order, and the last one repeatedly."""
+    left = list(responses)
+    return lambda _server, _request: left.pop(0) if len(left) > 1 else left[0]
 
 
 def _accept(
@@ -117,22 +117,22 @@ def _serve(
         connected = tls.wrap_socket(plain, server_side=True) if tls else plain
     except OSError:
         plain.close()
-        return  # no handshake
+        return  # the TLS handshake failed
     with connected, connected.makefile("rb") as lines:
         try:
-            while (asked := _read(lines.readline, lines.read)) is not None:
-                server.requests.append(asked)
-                sent = script(server, asked)
+            while (request := _read(lines.readline, lines.read)) is not None:
+                server.requests.append(request)
+                sent = script(server, request)
                 for part in [sent] if isinstance(sent, bytes) else sent:
                     connected.sendall(part)
-                if not isinstance(sent, bytes) or _lies(sent):
+                if not isinstance(sent, bytes) or _promises_more(sent):
                     return
         except OSError:
-            return  # the client has hung up, as it should
+            return  # the client closed the connection, as it should
 
 
-def _lies(sent: bytes) -> bool:
-    """Whether more was promised than was sent, so that the connection has to be closed."""
+def _promises_more(sent: bytes) -> bool:
+    """Return whether Content-Length exceeds the body, so that the connection must be closed."""
     head, _, body = sent.partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
     return not lengths or int(lengths[0]) > len(body)

@@ -1,4 +1,4 @@
-"""Whom a transport talks to, and what it sends."""
+"""Which servers a client contacts, and what it sends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from verifywise_mlflow_tests.http.hostile_server import (
 )
 
 
-def test_a_port_that_nobody_listens_on_is_unreachable() -> None:
+def test_a_closed_port_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -48,11 +48,11 @@ def test_a_port_that_nobody_listens_on_is_unreachable() -> None:
 @pytest.mark.parametrize("allow_private_network", [True, False])
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".example"])
 def test_a_name_that_does_not_resolve_is_unreachable(host: str, allow_private_network: bool) -> None:
-    transport = RestClient(
+    client = RestClient(
         ConnectionSettings(f"http://{host}", allow_private_network=allow_private_network, limits=SHORT_LIMITS)
     )
 
-    error = request_error(transport)
+    error = request_error(client)
 
     assert isinstance(error, UnreachableError)
     assert host in str(error)
@@ -78,20 +78,20 @@ PRIVATE = [
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("host", PRIVATE)
-def test_without_leave_no_private_address_is_contacted(host: str, scheme: str) -> None:
+def test_no_private_address_is_contacted_without_permission(host: str, scheme: str) -> None:
     with hostile_server(respond_with(make_response())) as server:
-        transport = RestClient(ConnectionSettings(f"{scheme}://{host}:{server.port}", limits=Limits(max_attempts=3)))
+        client = RestClient(ConnectionSettings(f"{scheme}://{host}:{server.port}", limits=Limits(max_attempts=3)))
 
-        error = request_error(transport)
+        error = request_error(client)
 
     assert type(error) is AddressNotAllowedError
     assert "allow_private_network: true" in str(error)
     assert not error.retryable
     assert server.requests == []
-    assert transport.traffic.requests == 1
+    assert client.traffic.requests == 1
 
 
-def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
+def test_headers_come_from_the_settings_and_nothing_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with (
@@ -119,9 +119,9 @@ def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
         RestClient(settings).get_json(MlflowEndpoint.SEARCH_MODELS, {"filter": "a b&c"})
 
     assert proxy.requests == []
-    (asked,) = server.requests
-    assert asked.target == f"/prefix/{SEARCH_MODELS_PATH}?filter=a%20b%26c"
-    assert asked.headers == {
+    (request,) = server.requests
+    assert request.target == f"/prefix/{SEARCH_MODELS_PATH}?filter=a%20b%26c"
+    assert request.headers == {
         "host": f"127.0.0.1:{server.port}",
         "user-agent": "verifywise-mlflow",
         "accept-encoding": "gzip",
@@ -130,19 +130,19 @@ def test_headers_are_sent_as_the_settings_say_and_nothing_of_the_environment(
     }
 
 
-def test_a_question_with_a_lone_surrogate_is_sent_all_the_same() -> None:
+def test_a_lone_surrogate_is_sent() -> None:
     with hostile_server(respond_with(make_response())) as server:
-        transport = client_for(server.uri)
+        client = client_for(server.uri)
 
-        transport.get_json(MlflowEndpoint.GET_MODEL, {"name": "a\ud800"})
-        transport.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": "a\ud800"})
+        client.get_json(MlflowEndpoint.GET_MODEL, {"name": "a\ud800"})
+        client.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": "a\ud800"})
 
     assert server.requests[0].target.endswith("name=a%ED%A0%80")
     assert json.loads(server.requests[1].body) == {"filter": "a\ud800"}
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "two\r\nX-Evil: 1", "nul\0", "euro €", "del\x7f"])
-def test_a_secret_that_no_header_can_carry_is_refused_without_being_told(value: str) -> None:
+def test_a_secret_that_no_header_can_carry_is_refused_without_quoting_it(value: str) -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         RestClient(ConnectionSettings("http://127.0.0.1", credentials=lambda: StaticHeaders({"X-Gateway-Key": value})))
 
@@ -152,14 +152,14 @@ def test_a_secret_that_no_header_can_carry_is_refused_without_being_told(value: 
     assert caught.value.__context__ is None
 
 
-def test_settings_show_no_header() -> None:
+def test_the_repr_of_settings_shows_no_header() -> None:
     settings = ConnectionSettings("http://127.0.0.1", credentials=lambda: StaticHeaders({"Authorization": BASIC_AUTH}))
 
     assert BASIC_AUTH not in repr(settings)
     assert "headers" not in repr(settings)
 
 
-def test_a_tls_file_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_an_unusable_tls_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
     empty.touch()
 
@@ -173,13 +173,13 @@ def test_a_tls_file_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) 
             RestClient(settings)
 
 
-def test_traffic_counts_requests_and_the_bytes_they_unpack_to() -> None:
-    packed = gzip.compress(json.dumps({"a": "x" * 1_000}).encode())
-    with hostile_server(respond_with(make_response(packed, headers={"Content-Encoding": "gzip"}))) as server:
-        transport = client_for(server.uri)
+def test_traffic_counts_requests_and_decompressed_bytes() -> None:
+    compressed = gzip.compress(json.dumps({"a": "x" * 1_000}).encode())
+    with hostile_server(respond_with(make_response(compressed, headers={"Content-Encoding": "gzip"}))) as server:
+        client = client_for(server.uri)
 
-        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
-        transport.get_json(MlflowEndpoint.SEARCH_MODELS)
+        client.get_json(MlflowEndpoint.SEARCH_MODELS)
+        client.get_json(MlflowEndpoint.SEARCH_MODELS)
 
-    assert transport.traffic.requests == 2
-    assert transport.traffic.bytes_read == 2 * len(json.dumps({"a": "x" * 1_000}))
+    assert client.traffic.requests == 2
+    assert client.traffic.bytes_read == 2 * len(json.dumps({"a": "x" * 1_000}))

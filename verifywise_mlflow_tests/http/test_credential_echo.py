@@ -1,4 +1,4 @@
-"""What a server quotes of our request is told from its own words."""
+"""Credential echo: text that quotes our credentials is detected, other text is not."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PAIR = base64.b64encode(f"ada:{SECRET}".encode()).decode()
 @pytest.mark.parametrize(
     "quoted",
     [SECRET, quote(SECRET, safe=""), escape(SECRET), SECRET[:14], SECRET[-12:]],
-    ids=["as it is", "as in a URL", "as in a page", "its beginning", "its end"],
+    ids=["raw", "URL-escaped", "HTML-escaped", "its beginning", "its end"],
 )
-def test_a_quoted_secret_is_noticed(sent: str, quoted: str) -> None:
+def test_a_quoted_secret_is_detected(sent: str, quoted: str) -> None:
     assert echoes_credentials(f"invalid credentials: {quoted!r}", {"Authorization": sent})
 
 
-def test_the_header_of_a_user_and_a_password_is_noticed_as_it_was_sent() -> None:
+def test_a_quoted_basic_auth_header_is_detected() -> None:
     assert echoes_credentials(f"Basic {PAIR} is not accepted", {"Authorization": f"Basic {PAIR}"})
 
 
-def test_other_words_are_the_servers_own() -> None:
+def test_other_text_is_not_withheld() -> None:
     sent = {"Authorization": f"Basic {PAIR}", "X-Key": SECRET, "X-Empty": ""}
 
     assert not echoes_credentials("Basic authentication: Bearer token of user ada is not accepted", sent)

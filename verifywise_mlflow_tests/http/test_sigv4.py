@@ -1,4 +1,4 @@
-"""Requests signed for AWS, checked by a server that computes each signature from the bytes that came in."""
+"""Requests signed with AWS Signature Version 4, verified by a server from the received bytes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/governed"
 
 
 def aws(_server: HostileServer, asked: ReceivedRequest) -> bytes:
-    complaint = signature_problem(asked, KEY, SECRET, SCOPE, asked.headers.get("x-amz-security-token"))
-    return make_response(complaint, 403, "text/plain") if complaint else make_response("{}")
+    problem = signature_problem(asked, KEY, SECRET, SCOPE, asked.headers.get("x-amz-security-token"))
+    return make_response(problem, 403, "text/plain") if problem else make_response("{}")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def signer(secret: str = SECRET, token: str | None = None, resource: SageMakerSe
     return SigV4Signer(AwsKeys(KEY, secret, token), "eu-west-1", "sagemaker-mlflow", resource)
 
 
-def transport_to(uri: str, credentials: SigV4Signer | WithExtraHeaders, proxy: str | None = None) -> RestClient:
+def client_for(uri: str, credentials: SigV4Signer | WithExtraHeaders, proxy: str | None = None) -> RestClient:
     return RestClient(
         ConnectionSettings(
             uri,
@@ -59,17 +59,15 @@ def transport_to(uri: str, credentials: SigV4Signer | WithExtraHeaders, proxy: s
     )
 
 
-AWSS_OWN_EXAMPLES = [
+AWS_EXAMPLES = [
     ("GET", "/", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
     ("POST", "/", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
     ("GET", "/?Param2=value2&Param1=value1", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
 ]
 
 
-@pytest.mark.parametrize(("method", "target", "signature"), AWSS_OWN_EXAMPLES)
-def test_the_checking_server_agrees_with_the_examples_of_awss_test_suite(
-    method: str, target: str, signature: str
-) -> None:
+@pytest.mark.parametrize(("method", "target", "signature"), AWS_EXAMPLES)
+def test_the_verifying_server_agrees_with_awss_own_examples(method: str, target: str, signature: str) -> None:
     asked = ReceivedRequest(method, target, {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, b"")
 
     assert expected_signature(asked, SECRET, "20150830/us-east-1/service/aws4_request", "host;x-amz-date") == signature
@@ -77,31 +75,29 @@ def test_the_checking_server_agrees_with_the_examples_of_awss_test_suite(
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(st.characters() | st.sampled_from(" +=&%/?#~*'\"\\;:@!$(),[]\ud800"), max_size=30))
-def test_whatever_a_query_holds_its_signature_is_the_one_of_what_was_sent(server: HostileServer, text: str) -> None:
-    transport = transport_to(server.uri, signer())
+def test_any_query_is_signed_as_it_is_sent(server: HostileServer, text: str) -> None:
+    client = client_for(server.uri, signer())
 
-    transport.get_json(
-        MlflowEndpoint.SEARCH_VERSIONS, {"page_token": f"{text}==", "filter": f"name = '{text}'", text: 1}
-    )
-    transport.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": text})
+    client.get_json(MlflowEndpoint.SEARCH_VERSIONS, {"page_token": f"{text}==", "filter": f"name = '{text}'", text: 1})
+    client.post_json(MlflowEndpoint.SEARCH_RUNS, {"filter": text})
 
-    transport.close()
+    client.close()
 
 
 @pytest.mark.parametrize(
     "prefix", ["", "/", "/ml", "/ml%20x", "/ml%2fx%c3%bc", "/ü ü", "/a/./b/../c", "/a//b", "/a;b=c", "/a+b~*'()", "/%"]
 )
 def test_a_prefix_is_signed_as_it_is_sent(server: HostileServer, prefix: str) -> None:
-    transport_to(server.uri + prefix, signer()).get_json(MlflowEndpoint.SEARCH_MODELS, {"a": "b c"})
+    client_for(server.uri + prefix, signer()).get_json(MlflowEndpoint.SEARCH_MODELS, {"a": "b c"})
 
 
-def test_another_secret_is_refused_by_the_checking_server(server: HostileServer) -> None:
+def test_another_secret_is_refused(server: HostileServer) -> None:
     with pytest.raises(ForbiddenError, match="the signature does not match"):
-        transport_to(server.uri, signer("another")).get_json(MlflowEndpoint.SEARCH_MODELS)
+        client_for(server.uri, signer("another")).get_json(MlflowEndpoint.SEARCH_MODELS)
 
 
-def test_temporary_credentials_send_their_token_and_sign_it(server: HostileServer) -> None:
-    transport_to(server.uri, signer(token=SESSION)).get_json(MlflowEndpoint.SEARCH_MODELS)
+def test_a_session_token_is_sent_and_signed(server: HostileServer) -> None:
+    client_for(server.uri, signer(token=SESSION)).get_json(MlflowEndpoint.SEARCH_MODELS)
 
     assert server.requests[-1].headers["x-amz-security-token"] == SESSION
     assert "x-amz-security-token" in server.requests[-1].headers["authorization"]
@@ -110,7 +106,7 @@ def test_temporary_credentials_send_their_token_and_sign_it(server: HostileServe
 def test_the_workspace_and_the_arn_are_signed_but_a_gateways_headers_are_not(server: HostileServer) -> None:
     credentials = WithExtraHeaders(signer(resource=SageMakerServer.from_arn(ARN)), {"X-Gateway-Key": "k"})
 
-    transport_to(server.uri, credentials).post_json(MlflowEndpoint.SEARCH_RUNS, {})
+    client_for(server.uri, credentials).post_json(MlflowEndpoint.SEARCH_RUNS, {})
 
     headers = server.requests[-1].headers
     assert headers["x-mlflow-sm-tracking-server-arn"] == ARN
@@ -122,16 +118,16 @@ def test_the_workspace_and_the_arn_are_signed_but_a_gateways_headers_are_not(ser
 
 
 @pytest.mark.parametrize("port", [80, 5000])
-def test_a_signature_holds_through_a_proxy(server: HostileServer, port: int) -> None:
+def test_a_signature_is_valid_through_a_proxy(server: HostileServer, port: int) -> None:
     with forward_proxy(hosts={"mlflow.example": server.port}) as proxy:
-        transport_to(f"http://MLflow.example:{port}/ml", signer(), proxy.uri).get_json(
+        client_for(f"http://MLflow.example:{port}/ml", signer(), proxy.uri).get_json(
             MlflowEndpoint.SEARCH_MODELS, {"filter": "a b"}
         )
 
     assert server.requests[-1].headers["host"] == ("mlflow.example" if port == 80 else "mlflow.example:5000")
 
 
-def test_an_arn_tells_region_service_and_header() -> None:
+def test_an_arn_determines_region_service_and_header() -> None:
     server = SageMakerServer.from_arn(ARN)
     app = SageMakerServer.from_arn("arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-7F")
 
@@ -144,7 +140,7 @@ def test_an_arn_tells_region_service_and_header() -> None:
 
 
 @pytest.mark.parametrize("arn", ["", "governed", "arn:aws:s3:::bucket", f"{ARN}\r\nX: y", ARN.replace("1234", "x")])
-def test_what_is_no_arn_of_an_mlflow_server_is_refused(arn: str) -> None:
+def test_other_arns_are_refused(arn: str) -> None:
     with pytest.raises(ValueError, match="write the ARN of an MLflow tracking server or app"):
         SageMakerServer.from_arn(arn)
 
@@ -162,7 +158,7 @@ print(json.dumps({"headers": dict(headers), "events": events}))
 """
 
 
-def test_nothing_of_the_machines_aws_configuration_is_read(tmp_path: Path) -> None:
+def test_the_machines_aws_configuration_is_not_read(tmp_path: Path) -> None:
     home = tmp_path / ".aws"
     home.mkdir()
     stolen = "[default]\naws_access_key_id = THIEF\naws_secret_access_key = thief\naws_session_token = t\nregion = x\n"
@@ -184,7 +180,7 @@ def test_nothing_of_the_machines_aws_configuration_is_read(tmp_path: Path) -> No
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1/",
     }
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _SIGN, KEY, SECRET],
         env={**os.environ, **machine},
         capture_output=True,
@@ -192,13 +188,13 @@ def test_nothing_of_the_machines_aws_configuration_is_read(tmp_path: Path) -> No
         check=True,
     )
 
-    told = json.loads(done.stdout)
-    headers = {name.lower(): value for name, value in told["headers"].items()}
+    output = json.loads(process.stdout)
+    headers = {name.lower(): value for name, value in output["headers"].items()}
     assert signature_problem(ReceivedRequest("GET", "/version", headers, b""), KEY, SECRET, SCOPE) is None
-    assert [event for event in told["events"] if event[0] != "open" or str(tmp_path) in event[1]] == []
+    assert [event for event in output["events"] if event[0] != "open" or str(tmp_path) in event[1]] == []
 
 
-def test_neither_logs_nor_reprs_tell_the_secret_or_the_session(caplog: pytest.LogCaptureFixture) -> None:
+def test_neither_logs_nor_reprs_show_the_secret_or_the_session_token(caplog: pytest.LogCaptureFixture) -> None:
     keys = AwsKeys(KEY, SECRET, SESSION)
     with caplog.at_level(logging.DEBUG):
         SigV4Signer(keys, "eu-west-1", "sagemaker-mlflow").headers(Request("GET", "https://mlflow.example/", {}, None))
@@ -216,6 +212,6 @@ def test_without_botocore_the_error_says_what_to_install(monkeypatch: pytest.Mon
         signer()
 
 
-def test_a_signature_is_not_renewed_but_other_credentials_beside_headers_may_be() -> None:
+def test_a_signature_cannot_be_renewed() -> None:
     assert not signer().renew()
     assert not WithExtraHeaders(StaticHeaders(), {}).renew()

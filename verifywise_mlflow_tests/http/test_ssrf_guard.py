@@ -1,3 +1,5 @@
+"""The SSRF guard's notion of a public address."""
+
 from __future__ import annotations
 
 import ipaddress
@@ -61,17 +63,17 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_an_address_of_our_own_or_of_nobody_is_not_public(address: str) -> None:
+def test_private_and_reserved_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_an_address_of_the_internet_is_public(address: str) -> None:
+def test_internet_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_is_judged_alike_in_each_of_its_ipv6_spellings(address: ipaddress.IPv4Address) -> None:
+def test_an_ipv4_address_gets_the_same_verdict_in_each_ipv6_form(address: ipaddress.IPv4Address) -> None:
     mapped = ipaddress.IPv6Address(0xFFFF << 32 | int(address))
     nat64 = ipaddress.IPv6Address(0x64FF9B << 96 | int(address))
     sixtofour = ipaddress.IPv6Address(0x2002 << 112 | int(address) << 80)

@@ -1,4 +1,4 @@
-"""Files that are read where they lie, past the tracking server: object stores, a mounted disk, another MLflow's proxy.
+"""Artifact stores that are read directly, without the tracking server: object stores, local folders, MLflow proxies.
 
-``stores.py`` is the way in. Everything that goes over a network goes through the connector's own connections.
+``resolver.py`` is the entry point. All network traffic goes through ``http/client.py``.
 """

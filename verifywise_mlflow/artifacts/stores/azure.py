@@ -1,4 +1,4 @@
-"""Azure Blob Storage: List Blobs, Get Blob, and the ways to be let in.
+"""Azure Blob Storage: List Blobs, Get Blob, and authentication.
 
 https://learn.microsoft.com/rest/api/storageservices/list-blobs
 """
@@ -25,9 +25,9 @@ from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import InvalidSettingsError
 
 SCOPE = "https://storage.azure.com/.default"
-"""What a token from Microsoft's issuer has to be for."""
+"""The scope of tokens from Microsoft's issuer."""
 _VERSION = "2023-11-03"
-"""From 2021-02-12 on, names that XML cannot carry are escaped and marked so."""
+"""From 2021-02-12 on, names that XML cannot carry are escaped and marked as such."""
 
 
 class AzureApi:
@@ -35,33 +35,33 @@ class AzureApi:
 
     headers: Mapping[str, str] = {"Accept-Encoding": "identity", "x-ms-version": _VERSION}
     is_sorted = False
-    """With a hierarchical namespace, the slash sorts first; and no listing begins at a key."""
+    """With a hierarchical namespace, the slash sorts first; and a listing cannot start at a key."""
 
-    def __init__(self, endpoint: str, container: str, shared_access: str = "") -> None:
-        """Take the account's endpoint.
+    def __init__(self, endpoint: str, container: str, sas_query: str = "") -> None:
+        """Describe the container.
 
         Args:
             endpoint: Of the blob service.
             container: Its name.
-            shared_access: The query of a shared access signature, without its question mark.
+            sas_query: The query of a shared access signature, without its request mark.
         """
         self._base = f"{endpoint}/{escape_key(container)}"
-        self._access = shared_access
+        self._sas_query = sas_query
 
-    def page_url(self, question: ListingRequest) -> str:
+    def page_url(self, request: ListingRequest) -> str:
         """Return the URL of List Blobs."""
-        asked = {
+        params = {
             "restype": "container",
             "comp": "list",
-            "prefix": question.prefix,
-            **({"delimiter": "/"} if question.is_by_folder else {}),
-            **({"marker": question.token} if question.token is not None else {}),
+            "prefix": request.prefix,
+            **({"delimiter": "/"} if request.is_by_folder else {}),
+            **({"marker": request.token} if request.token is not None else {}),
         }
-        query = urlencode(asked, quote_via=lambda text, *_: escape_key(text, keep=""))
-        return f"{self._base}?{query}" + (f"&{self._access}" if self._access else "")
+        query = urlencode(params, quote_via=lambda text, *_: escape_key(text, keep=""))
+        return f"{self._base}?{query}" + (f"&{self._sas_query}" if self._sas_query else "")
 
     def page(self, body: bytes) -> Page:
-        """Read EnumerationResults."""
+        """Parse EnumerationResults."""
         root = xml_root(body, "EnumerationResults")
         blobs = root.child("Blobs")
         listed = list(blobs.children("Blob")) if blobs else []
@@ -74,7 +74,7 @@ class AzureApi:
 
     def object_url(self, key: str) -> str:
         """Return the URL of Get Blob."""
-        return f"{self._base}/{escape_key(key)}" + (f"?{self._access}" if self._access else "")
+        return f"{self._base}/{escape_key(key)}" + (f"?{self._sas_query}" if self._sas_query else "")
 
 
 class SharedKeyAuth:
@@ -87,33 +87,35 @@ class SharedKeyAuth:
         """Decode the key.
 
         Raises:
-            InvalidSettingsError: It is none. The message holds nothing of it.
+            InvalidSettingsError: It is not Base64. The message quotes nothing of it.
         """
         self._account = account
         try:
             self._key = base64.b64decode(key, validate=True)
         except (binascii.Error, ValueError):
-            raise InvalidSettingsError("account_key is no key of an Azure storage account: it is not Base64") from None
+            raise InvalidSettingsError(
+                "account_key is not the key of an Azure storage account: it is not Base64"
+            ) from None
 
     def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that sign a GET request."""
-        stamped = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": request.headers["x-ms-version"]}
+        version_headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": request.headers["x-ms-version"]}
         parts = urlsplit(request.url)
-        asked = sorted((name.lower(), value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
-        signed = "\n".join(
+        params = sorted((name.lower(), value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
+        string_to_sign = "\n".join(
             [
                 request.method,
-                *[""] * 11,  # the standard headers, of which a GET without a body has none
-                *(f"{name}:{value}" for name, value in sorted(stamped.items())),
+                *[""] * 11,  # the standard headers, none of which a GET without a body has
+                *(f"{name}:{value}" for name, value in sorted(version_headers.items())),
                 f"/{self._account}{parts.path}",
-                *(f"{name}:{value}" for name, value in asked),
+                *(f"{name}:{value}" for name, value in params),
             ]
         )
-        signature = base64.b64encode(hmac.digest(self._key, signed.encode(), "sha256")).decode("ascii")
-        return {"x-ms-date": stamped["x-ms-date"], "Authorization": f"SharedKey {self._account}:{signature}"}
+        signature = base64.b64encode(hmac.digest(self._key, string_to_sign.encode(), "sha256")).decode("ascii")
+        return {"x-ms-date": version_headers["x-ms-date"], "Authorization": f"SharedKey {self._account}:{signature}"}
 
     def renew(self) -> bool:
-        """There is no other key."""
+        """Return False: there is no other key."""
         return False
 
 
@@ -123,7 +125,7 @@ def _object(blob: Element) -> StoredObject:
 
 
 def _is_directory(blob: Element) -> bool:
-    """Whether a hierarchical namespace lists a folder of its own among the blobs."""
+    """Return whether it is a folder of a hierarchical namespace, which Azure lists among the blobs."""
     properties = blob.child("Properties")
     return properties is not None and properties.child_text("ResourceType") == "directory"
 

@@ -20,83 +20,81 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 class GcsApi:
     """One bucket."""
 
-    # Without it Google unpacks what was stored with Content-Encoding: gzip, and other bytes would be hashed.
+    # Without it, Google decompresses objects that are stored with Content-Encoding: gzip, and other bytes are hashed.
     headers: Mapping[str, str] = {"Accept-Encoding": "gzip"}
     is_sorted = True
 
     def __init__(self, endpoint: str, bucket: str) -> None:
         self._objects = f"{endpoint}/storage/v1/b/{escape_key(bucket, keep='')}/o"
 
-    def page_url(self, question: ListingRequest) -> str:
+    def page_url(self, request: ListingRequest) -> str:
         """Return the URL of objects.list."""
-        asked = {
-            "prefix": question.prefix,
+        params = {
+            "prefix": request.prefix,
             "maxResults": "1000",
             "fields": "nextPageToken,prefixes,items(name,size)",
-            **({"delimiter": "/"} if question.is_by_folder else {}),
-            **({"startOffset": question.start} if question.start else {}),
-            **({"pageToken": question.token} if question.token is not None else {}),
+            **({"delimiter": "/"} if request.is_by_folder else {}),
+            **({"startOffset": request.start} if request.start else {}),
+            **({"pageToken": request.token} if request.token is not None else {}),
         }
-        return f"{self._objects}?{urlencode(asked)}"
+        return f"{self._objects}?{urlencode(params)}"
 
     def page(self, body: bytes) -> Page:
-        """Read a page of objects."""
+        """Parse a page of objects."""
         try:
-            found = json.loads(body)
+            fields = json.loads(body)
         except (ValueError, RecursionError):
-            raise InvalidResponseError("the store answered with what is no JSON") from None
-        if not isinstance(found, dict):
-            raise InvalidResponseError("the store answered with what is no listing")
-        items, folders, token = found.get("items", []), found.get("prefixes", []), found.get("nextPageToken")
-        if not _are_texts(folders) or not isinstance(items, list) or not isinstance(token, str | None):
-            raise InvalidResponseError("the store answered with what is no listing")
+            raise InvalidResponseError("the store did not respond with JSON") from None
+        if not isinstance(fields, dict):
+            raise InvalidResponseError("the store did not respond with a listing")
+        items, folders, token = fields.get("items", []), fields.get("prefixes", []), fields.get("nextPageToken")
+        if not _is_text_list(folders) or not isinstance(items, list) or not isinstance(token, str | None):
+            raise InvalidResponseError("the store did not respond with a listing")
         return Page(tuple(_object(item) for item in items), tuple(folders), token or None)
 
     def object_url(self, key: str) -> str:
-        """Return the URL of an object's media."""
+        """Return the URL of an object's content."""
         return f"{self._objects}/{escape_key(key, keep='')}?alt=media"
 
 
 class ServiceAccountAuth:
-    """Tokens that google-auth signs with a service account's own key. Nobody is asked for them.
+    """Self-signed tokens: google-auth signs them with a service account's own key, without a request to a token issuer.
 
-    google-auth would also look for credentials in the environment, in gcloud's files and at the instance; here it is
-    given the key.
+    google-auth would also look for credentials in the environment, in gcloud's files and at the instance; here it gets
+    the key.
     """
 
     def __init__(self, key: str) -> None:
-        """Read the JSON of a service account's key.
+        """Parse the JSON of a service account's key.
 
         Raises:
-            InvalidSettingsError: It is none. The message holds nothing of it.
+            InvalidSettingsError: It is not one. The message quotes nothing of it.
         """
         from google.auth.exceptions import GoogleAuthError
         from google.oauth2 import service_account
 
         try:
-            # google-auth has no annotations for this one.
+            # google-auth has no annotations for this function.
             credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
                 json.loads(key), scopes=[_SCOPE]
             )
         except (ValueError, TypeError, AttributeError, GoogleAuthError):
-            raise InvalidSettingsError(
-                "service_account is no key of a service account, as Google's JSON has it"
-            ) from None
+            raise InvalidSettingsError("service_account is not the JSON key of a Google service account") from None
         self._credentials = credentials.with_always_use_jwt_access(True)
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the header with a token, a new one shortly before the last one ends."""
+        """Return the header with a token, which is renewed shortly before it expires."""
         headers: dict[str, str] = {}
-        self._credentials.before_request(_ask_nobody, request.method, request.url, headers)
+        self._credentials.before_request(_never_request, request.method, request.url, headers)
         return {"Authorization": headers["authorization"]}
 
     def renew(self) -> bool:
-        """A token that the same key signs would be refused, too."""
+        """Return False: the server would refuse another token signed with the same key, too."""
         return False
 
 
-def _ask_nobody(*_: object, **__: object) -> None:
-    raise AssertionError("a token that its own key signs is asked of nobody")
+def _never_request(*_: object, **__: object) -> None:
+    raise AssertionError("a self-signed token needs no request")
 
 
 def _object(item: object) -> StoredObject:
@@ -106,5 +104,5 @@ def _object(item: object) -> StoredObject:
     return StoredObject(name, parse_size(size if isinstance(size, str) else str(size)))
 
 
-def _are_texts(value: object) -> bool:
+def _is_text_list(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)

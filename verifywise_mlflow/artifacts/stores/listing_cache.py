@@ -1,8 +1,8 @@
-"""The keys of a bucket as far as a sync has listed them, kept as stretches of their sorted order. Pure.
+"""Caches the keys of a bucket during a sync, as contiguous ranges of their sorted order. Pure.
 
-A page of a listing holds a thousand keys, a model version some six. So a listing for one version begins at its
-folder and goes on over its neighbours, and what is learnt of those answers for them later: all versions of a
-bucket cost about a request for each thousand objects, in whatever order they are asked for.
+A page of a listing holds a thousand keys, a model version about six. So the listing for one version starts at its
+folder and continues over its neighbors, which are then served from the cache: all versions of a bucket cost about one
+request per thousand objects, in any order.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from operator import attrgetter
 from verifywise_mlflow.artifacts.stores.protocol import StoredObject
 
 MAX_OBJECTS = 200_000
-"""So many are remembered: some 60 MB, and twice what one folder may hold. What was learnt first is forgotten first."""
+"""Cached at most: about 60 MB, and twice the limit of one folder. The oldest ranges are evicted first."""
 
 
 @dataclass(slots=True)
-class _Stretch:
-    """All objects from ``start`` on, through ``end``."""
+class _KeyRange:
+    """All objects from ``start`` through ``end``."""
 
     start: str
     end: str | None
-    """The last key that is known; null where nothing follows."""
+    """The last known key; null if no key follows in the bucket."""
     objects: list[StoredObject] = field(default_factory=list)
 
     def covers(self, key: str) -> bool:
@@ -33,73 +33,73 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class CachedListing:
-    """What is known of the keys with a prefix."""
+    """The cached keys with a prefix."""
 
     objects: Sequence[StoredObject]
     resume: str | None
-    """From which key on a listing has to go on; null where all are known."""
+    """The key at which the listing has to continue; null if all keys are cached."""
 
 
 class ListingCache:
     """Stretches of one bucket's keys."""
 
     def __init__(self, max_objects: int = MAX_OBJECTS) -> None:
-        self._stretches: list[_Stretch] = []
+        self._ranges: list[_KeyRange] = []
         self._max_objects = max_objects
 
     def lookup(self, folder: str) -> CachedListing:
-        """Return what is known of the keys that begin with ``folder``, which ends with a slash or is empty."""
-        stretch = self._at(folder)
-        if stretch is None:
+        """Return the cached keys that begin with ``folder``, which ends with a slash or is empty."""
+        key_range = self._at(folder)
+        if key_range is None:
             return CachedListing((), folder)
         key = attrgetter("key")
-        first = bisect_left(stretch.objects, folder, key=key)
-        beyond = _beyond(folder)
-        last = len(stretch.objects) if beyond is None else bisect_left(stretch.objects, beyond, key=key)
-        is_whole = stretch.end is None or (beyond is not None and stretch.end >= beyond)
-        return CachedListing(stretch.objects[first:last], None if is_whole else stretch.end)
+        first = bisect_left(key_range.objects, folder, key=key)
+        upper_bound = _first_key_after(folder)
+        last = len(key_range.objects) if upper_bound is None else bisect_left(key_range.objects, upper_bound, key=key)
+        is_whole = key_range.end is None or (upper_bound is not None and key_range.end >= upper_bound)
+        return CachedListing(key_range.objects[first:last], None if is_whole else key_range.end)
 
     def add_page(self, start: str, objects: Sequence[StoredObject], *, is_last: bool) -> bool:
-        """Take in a page that was listed from ``start`` on; return whether it tells anything new.
+        """Add a page that was listed from ``start`` on.
 
         Returns:
-            False, and nothing is learnt, where the keys are not in their order or begin before ``start``, and where
-            a page that is not the last one comes no farther.
+            False, without a change, if the keys are not sorted or begin before ``start``, or if a page that is not the
+            last one has no new key.
         """
-        fresh = [found for found in objects if found.key > start]
-        keys = [start, *(found.key for found in fresh)]
-        if [found.key for found in objects] != sorted(found.key for found in objects) or keys != sorted(set(keys)):
+        new_objects = [item for item in objects if item.key > start]
+        keys = [start, *(item.key for item in new_objects)]
+        if [item.key for item in objects] != sorted(item.key for item in objects) or keys != sorted(set(keys)):
             return False
-        if any(found.key < start for found in objects) or not (fresh or is_last):
+        if any(item.key < start for item in objects) or not (new_objects or is_last):
             return False
-        stretch = self._ending_at(start)
-        if stretch is None:
-            stretch = _Stretch(start, start, [found for found in objects if found.key == start])
-            self._stretches.append(stretch)
-        stretch.objects += fresh
-        stretch.end = None if is_last else fresh[-1].key
-        self._forget(stretch)
+        key_range = self._ending_at(start)
+        if key_range is None:
+            key_range = _KeyRange(start, start, [item for item in objects if item.key == start])
+            self._ranges.append(key_range)
+        key_range.objects += new_objects
+        key_range.end = None if is_last else new_objects[-1].key
+        self._evict(key_range)
         return True
 
-    def _at(self, key: str) -> _Stretch | None:
-        found = [stretch for stretch in self._stretches if stretch.covers(key)]
-        # Of two that overlap, the one that leads farther.
-        return max(found, key=lambda stretch: (stretch.end is None, stretch.end or ""), default=None)
+    def _at(self, key: str) -> _KeyRange | None:
+        covering = [key_range for key_range in self._ranges if key_range.covers(key)]
+        # Of two overlapping ranges, the one that extends further.
+        return max(covering, key=lambda key_range: (key_range.end is None, key_range.end or ""), default=None)
 
-    def _ending_at(self, key: str) -> _Stretch | None:
-        return next((stretch for stretch in self._stretches if stretch.end == key), None)
+    def _ending_at(self, key: str) -> _KeyRange | None:
+        return next((key_range for key_range in self._ranges if key_range.end == key), None)
 
-    def _forget(self, growing: _Stretch) -> None:
-        while sum(len(stretch.objects) for stretch in self._stretches) > self._max_objects:
-            oldest = next((stretch for stretch in self._stretches if stretch is not growing), None)
+    def _evict(self, growing: _KeyRange) -> None:
+        while sum(len(key_range.objects) for key_range in self._ranges) > self._max_objects:
+            oldest = next((key_range for key_range in self._ranges if key_range is not growing), None)
             if oldest is not None:
-                self._stretches.remove(oldest)
+                self._ranges.remove(oldest)
             else:
-                # The end is kept: the folder that is being listed lies there.
+                # Keep the end: the folder that is being listed is there.
                 growing.objects = growing.objects[-(self._max_objects * 3 // 4) :]
                 growing.start = growing.objects[0].key
 
 
-def _beyond(folder: str) -> str | None:
-    """Return the first text that sorts after all that begin with the folder's name; null for the empty one."""
-    return f"{folder[:-1]}0" if folder else None  # a nought follows the slash
+def _first_key_after(folder: str) -> str | None:
+    """Return the first key that sorts after all keys below the folder; None for the empty folder."""
+    return f"{folder[:-1]}0" if folder else None  # "0" is the character after the slash

@@ -1,4 +1,4 @@
-"""What the protocols of object stores have in common: pages of keys, asked for by prefix, and objects by key."""
+"""The interface of object-store APIs: pages of keys by prefix, objects by key; and safe parsing of XML listings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from verifywise_mlflow.http.errors import InvalidResponseError
 
 @dataclass(frozen=True, slots=True)
 class ListingRequest:
-    """One page of a listing."""
+    """A request for one page of a listing."""
 
     prefix: str
-    """Of the keys; whatever begins with it."""
+    """Only keys that begin with it are listed."""
     is_by_folder: bool = False
-    """Whether keys with a further slash are told as their folders only."""
+    """Whether keys with a further slash are listed as their folders only."""
     start: str = ""
-    """Where the listing begins: no key that sorts before this one."""
+    """No key that sorts before this one is listed."""
     token: str | None = None
-    """From the page before this one."""
+    """The continuation token of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,51 +36,51 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the keys that were asked for."""
+    """One page of a listing."""
 
     objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
     """Each ends with a slash."""
     token: str | None
-    """For the next page, where there is one."""
+    """The continuation token of the next page, if there is one."""
 
 
 class StoreApi(Protocol):
-    """How one kind of object store is spoken to."""
+    """The API of one kind of object store: URLs out, parsed responses in."""
 
     headers: Mapping[str, str]
-    """To be sent with each request."""
+    """Sent with each request."""
     is_sorted: bool
-    """Whether listings come in the keys' order and may begin anywhere."""
+    """Whether listings are sorted by key and may start at any key."""
 
-    def page_url(self, question: ListingRequest) -> str:
-        """The URL that answers the question."""
+    def page_url(self, request: ListingRequest) -> str:
+        """Return the URL of a page."""
 
     def page(self, body: bytes) -> Page:
-        """Read the answer.
+        """Parse the response.
 
         Raises:
-            InvalidResponseError: It is none.
+            InvalidResponseError: It is not a listing.
         """
 
     def object_url(self, key: str) -> str:
-        """The URL of an object's bytes."""
+        """Return the URL of an object's bytes."""
 
 
 def escape_key(key: str, *, keep: str = "/") -> str:
-    """Return a key as part of a URL's path, in the one form that all signatures agree on."""
+    """Return a key percent-encoded for a URL's path, in the form that all signatures expect."""
     return quote(key, safe=f"{keep}-_.~")
 
 
 def parse_size(text: str | None) -> int:
-    """Return the size that a listing tells; a negative one is refused where the entry is judged.
+    """Return a listed size. A negative one is rejected later, with the entry.
 
     Raises:
-        InvalidResponseError: It is no number.
+        InvalidResponseError: It is not a number.
     """
     digits = text or ""
     if not digits.isascii() or not digits.removeprefix("-").isdigit() or len(digits) > 20:
-        raise InvalidResponseError("the store lists a size that is no number")
+        raise InvalidResponseError("the store lists a size that is not a number")
     return int(digits)
 
 
@@ -93,36 +93,37 @@ class Element:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether Azure has escaped the text, since XML could not carry it."""
+        """Whether Azure has percent-encoded the text, since XML cannot carry it."""
         return self._element.get("Encoded") == "true"
 
     def children(self, name: str) -> Iterator[Element]:
-        """Yield the children of that name."""
+        """Yield the children with that name."""
         return (Element(child) for child in self._element if child.tag.rpartition("}")[2] == name)
 
     def child(self, name: str) -> Element | None:
-        """Return the first child of that name."""
+        """Return the first child with that name."""
         return next(self.children(name), None)
 
     def child_text(self, name: str) -> str:
-        """Return the text of the first child of that name, empty where there is none."""
-        found = self.child(name)
-        return found.text if found else ""
+        """Return the text of the first child with that name; empty if there is none."""
+        element = self.child(name)
+        return element.text if element else ""
 
 
 def xml_root(body: bytes, name: str) -> Element:
-    """Parse an answer whose outermost element has the name.
+    """Parse a response whose root element has the name.
 
     Raises:
-        InvalidResponseError: It is none, or declares a document type: no store does, and entities are made there.
+        InvalidResponseError: It is not one, or it declares a document type: no store does, and entities are defined
+            there.
     """
     try:
-        text = body.decode("utf-8")  # in no other encoding, lest one hide a document type from the look below
+        text = body.decode("utf-8")  # only UTF-8: another encoding could hide a document type from the check below
         if "<!DOCTYPE" in text or "\0" in text:
-            raise InvalidResponseError("the store answered with XML that declares a document type")
-        root = ElementTree.fromstring(text)  # noqa: S314  # entities need a document type, which was refused above
+            raise InvalidResponseError("the store responded with XML that declares a document type")
+        root = ElementTree.fromstring(text)  # noqa: S314  # entities need a document type, which is rejected above
     except (ElementTree.ParseError, UnicodeDecodeError):
-        raise InvalidResponseError("the store answered with what is no XML") from None
+        raise InvalidResponseError("the store did not respond with XML") from None
     if root.tag.rpartition("}")[2] != name:
-        raise InvalidResponseError("the store answered with what is no listing")
+        raise InvalidResponseError("the store did not respond with a listing")
     return Element(root)

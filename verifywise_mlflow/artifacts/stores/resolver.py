@@ -1,4 +1,4 @@
-"""The places that a tenant lets us read directly, and which of them covers a URI. Each is opened when first needed."""
+"""Resolves artifact URIs to the stores that a tenant lets us read directly. Each store is opened when first needed."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ from verifywise_mlflow.http.errors import HttpError
 
 
 class DirectSource(ArtifactSource, Protocol):
-    """A root of files that says whether another try may read more."""
+    """An artifact source that reports whether a later attempt may read more."""
 
     @property
     def has_retryable_failure(self) -> bool:
-        """Whether something could not be read that a later try may read."""
+        """Whether a read failed that may succeed later."""
 
 
 class ArtifactStores:
-    """A tenant's places for as long as a sync lasts. Not for use from several threads at once."""
+    """A tenant's stores during a sync. Not for use from several threads at once."""
 
     def __init__(
         self,
-        places: Sequence[StoreSettings],
+        stores: Sequence[StoreSettings],
         allowed_locations: Sequence[str] | None = None,
         *,
-        file_seconds: float = 1_800.0,
+        file_timeout_seconds: float = 1_800.0,
     ) -> None:
-        """Describe the places; nothing is opened yet.
+        """Describe the stores; nothing is opened yet.
 
         Args:
-            places: Where files may be read directly.
-            allowed_locations: URI prefixes that narrow them; null narrows nothing.
-            file_seconds: How long the reading of one local file may take.
+            stores: That may be read directly.
+            allowed_locations: URI prefixes that restrict them; None restricts nothing.
+            file_timeout_seconds: For reading one local file.
         """
-        # The longest prefix first: what is said of a folder goes before what is said of the bucket around it.
-        self._places = sorted(places, key=lambda place: -len(parse_uri(place.prefix).segments))
+        # The longest prefix first: a folder's settings take precedence over those of its bucket.
+        self._stores = sorted(stores, key=lambda store: -len(parse_uri(store.prefix).segments))
         self._allowed = allowed_locations
-        self._file_seconds = file_seconds
-        self._connections: dict[str, StoreClient] = {}
+        self._file_timeout_seconds = file_timeout_seconds
+        self._clients: dict[str, StoreClient] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def __enter__(self) -> ArtifactStores:
@@ -71,89 +71,89 @@ class ArtifactStores:
 
     def close(self) -> None:
         """Close all connections."""
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
         self._buckets.clear()
 
     @property
     def requests(self) -> int:
-        """Sent so far, to all stores."""
-        return sum(connection.requests for connection in self._connections.values())
+        """Requests sent so far, to all stores."""
+        return sum(client.requests for client in self._clients.values())
 
     @property
     def bytes_read(self) -> int:
-        """Read so far, from all stores but local folders."""
-        return sum(connection.bytes_read for connection in self._connections.values())
+        """Bytes read so far, from all stores except local folders."""
+        return sum(client.bytes_read for client in self._clients.values())
 
     def covers(self, uri: str) -> bool:
-        """Whether files at the URI may be read directly."""
-        return self._place(uri) is not None
+        """Return whether files at the URI may be read directly."""
+        return self._store_for(uri) is not None
 
     def prefers_direct(self, uri: str) -> bool:
-        """Whether they are to be, though the tracking server may serve them, too."""
-        place = self._place(uri)
-        return place is not None and place.prefers_direct
+        """Return whether they are read directly even if the tracking server serves them."""
+        store = self._store_for(uri)
+        return store is not None and store.prefers_direct
 
     def open_root(self, uri: str) -> DirectSource | None:
-        """Return the folder at the URI, a run's artifacts or a logged model's; null where no place covers it."""
-        place = self._place(uri)
-        return self._opened(place, uri, "") if place else None
+        """Return the folder at the URI, a run's or a logged model's artifacts; None if no store covers it."""
+        store = self._store_for(uri)
+        return self._open(store, uri, "") if store else None
 
     def open_model(self, uri: str) -> tuple[DirectSource, str] | None:
-        """Return a root and the path below it at which a model's folder lies, or the single file that is the model.
+        """Return a root, and the path below it of a model's folder or of the single file that is the model.
 
-        The root is the folder around it, where that is covered by the same place: only there a file has a name.
+        The root is the parent folder if the same store covers it, since a file has a name only within its folder.
         """
-        place = self._place(uri)
-        if place is None:
+        store = self._store_for(uri)
+        if store is None:
             return None
         parent, _, name = uri.rstrip("/").rpartition("/")
-        if isinstance(place, MlflowProxySettings) or self._place(parent) is not place:
-            return self._opened(place, uri, ""), ""
-        return self._opened(place, parent, name), _location(uri, place).segments[-1]
+        if isinstance(store, MlflowProxySettings) or self._store_for(parent) is not store:
+            return self._open(store, uri, ""), ""
+        return self._open(store, parent, name), _location(uri, store).segments[-1]
 
-    def _place(self, uri: str) -> StoreSettings | None:
+    def _store_for(self, uri: str) -> StoreSettings | None:
         if not is_unambiguous(uri) or not is_allowed_location(uri, self._allowed):
             return None
-        return next((place for place in self._places if _covers(place, uri)), None)
+        return next((store for store in self._stores if _covers(store, uri)), None)
 
-    def _opened(self, place: StoreSettings, root: str, model_path: str) -> DirectSource:
+    def _open(self, store: StoreSettings, root: str, model_path: str) -> DirectSource:
         try:
-            match place:
+            match store:
                 case LocalFolderSettings():
-                    below = _location(root, place).relative_to(_location(place.prefix, place))
+                    below = _location(root, store).relative_to(_location(store.prefix, store))
                     assert below is not None
-                    return LocalFolderSource(place.root, below, seconds=self._file_seconds)
+                    return LocalFolderSource(store.root, below, timeout_seconds=self._file_timeout_seconds)
                 case MlflowProxySettings():
-                    return MlflowProxySource(self._connection(place, {}), root)
+                    return MlflowProxySource(self._client(store, {}), root)
                 case ObjectStoreSettings():
-                    key = "/".join(_location(root, place).segments)
-                    return BucketSource(self._bucket(place, root), key, model_path)
+                    key = "/".join(_location(root, store).segments)
+                    return BucketSource(self._bucket(store, root), key, model_path)
         except HttpError as error:
-            return UnavailableSource(f"the store {place.prefix} cannot be opened: {error}")
+            return _UnavailableSource(f"the store {store.prefix} cannot be opened: {error}")
 
-    def _bucket(self, place: ObjectStoreSettings, root: str) -> Bucket:
-        # Names outside of allowed_locations are not even listed.
-        around = [place.prefix, *(prefix for prefix in self._allowed or () if is_allowed_location(root, [prefix]))]
-        scope = max(("/".join(_location(prefix, place).segments) for prefix in around), key=len)
-        known = self._buckets.get((place.prefix, scope))
-        if known is None:
-            dialect = _dialect(place)
-            known = Bucket(self._connection(place, dialect.headers), dialect, f"{scope}/" if scope else "")
-            self._buckets[place.prefix, scope] = known
-        return known
+    def _bucket(self, store: ObjectStoreSettings, root: str) -> Bucket:
+        # Names outside allowed_locations are not even listed.
+        prefixes = [store.prefix, *(prefix for prefix in self._allowed or () if is_allowed_location(root, [prefix]))]
+        scope = max(("/".join(_location(prefix, store).segments) for prefix in prefixes), key=len)
+        bucket = self._buckets.get((store.prefix, scope))
+        if bucket is None:
+            api = _store_api(store)
+            bucket = Bucket(self._client(store, api.headers), api, f"{scope}/" if scope else "")
+            self._buckets[store.prefix, scope] = bucket
+        return bucket
 
-    def _connection(self, place: ObjectStoreSettings | MlflowProxySettings, headers: Mapping[str, str]) -> StoreClient:
-        if place.prefix not in self._connections:
-            self._connections[place.prefix] = StoreClient(place.network, headers)
-        return self._connections[place.prefix]
+    def _client(self, store: ObjectStoreSettings | MlflowProxySettings, headers: Mapping[str, str]) -> StoreClient:
+        if store.prefix not in self._clients:
+            self._clients[store.prefix] = StoreClient(store.network, headers)
+        return self._clients[store.prefix]
 
 
-class UnavailableSource:
-    """Stands for a place whose description is of no use: it says so for all that is asked of it."""
+class _UnavailableSource:
+    """Stands in for a store whose settings cannot be used: every read fails with the reason."""
 
-    has_retryable_failure = True  # a secret that is missing now may be there at the next sync
+    has_retryable_failure = True  # a missing secret may exist at the next sync
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -167,22 +167,22 @@ class UnavailableSource:
         raise ArtifactReadError(self._reason)
 
 
-def _dialect(place: ObjectStoreSettings) -> StoreApi:
-    endpoint, bucket = place.network.base_uri.rstrip("/"), bucket_name(place.prefix)
-    match parse_uri(place.prefix).scheme:
+def _store_api(store: ObjectStoreSettings) -> StoreApi:
+    endpoint, bucket = store.network.base_uri.rstrip("/"), bucket_name(store.prefix)
+    match parse_uri(store.prefix).scheme:
         case "s3":
-            return S3Api(endpoint, bucket, path_style=place.path_style)
+            return S3Api(endpoint, bucket, path_style=store.path_style)
         case "gs":
             return GcsApi(endpoint, bucket)
         case _:
-            return AzureApi(endpoint, bucket, place.sas_query() if place.sas_query else "")
+            return AzureApi(endpoint, bucket, store.sas_query() if store.sas_query else "")
 
 
-def _covers(place: StoreSettings, uri: str) -> bool:
-    # What allowed() says of the tracking server's own store holds for no other one.
-    return parse_uri(uri).anchor == parse_uri(place.prefix).anchor and is_allowed_location(uri, [place.prefix])
+def _covers(store: StoreSettings, uri: str) -> bool:
+    # is_allowed_location() treats the tracking server's own store specially; that holds for no other one.
+    return parse_uri(uri).anchor == parse_uri(store.prefix).anchor and is_allowed_location(uri, [store.prefix])
 
 
-def _location(uri: str, place: StoreSettings) -> Location:
-    """Read a URI as the place takes it: only in ``file:`` URIs is ``%20`` a blank; keys and plain paths are literal."""
-    return parse_uri(uri, unescape=isinstance(place, LocalFolderSettings) and uri.lower().startswith("file:"))
+def _location(uri: str, store: StoreSettings) -> Location:
+    """Parse a URI for the store: only ``file:`` URIs are percent-decoded; keys and plain paths are literal."""
+    return parse_uri(uri, unescape=isinstance(store, LocalFolderSettings) and uri.lower().startswith("file:"))

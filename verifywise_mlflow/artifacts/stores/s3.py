@@ -1,4 +1,4 @@
-"""S3 and what speaks like it: ListObjectsV2, GetObject, Signature Version 4.
+"""S3 and compatible stores: ListObjectsV2, GetObject, Signature Version 4.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
@@ -26,7 +26,7 @@ from verifywise_mlflow.http.sigv4 import AwsKeys
 if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth
 
-_BEFORE_SLASH = ".\ufffd"
+_JUST_BEFORE_SLASH = ".\ufffd"
 """The full stop comes before the slash, and next to nothing between ``.\ufffd`` and it."""
 
 
@@ -39,23 +39,23 @@ class S3Api:
     def __init__(self, endpoint: str, bucket: str, *, path_style: bool) -> None:
         self._base = f"{endpoint}/{escape_key(bucket)}" if path_style else endpoint
 
-    def page_url(self, question: ListingRequest) -> str:
+    def page_url(self, request: ListingRequest) -> str:
         """Return the URL of ListObjectsV2."""
-        # A key may hold what XML cannot, hence encoding-type.
-        asked = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": question.prefix}
-        if question.is_by_folder:
-            asked["delimiter"] = "/"
-        if question.token is not None:
-            asked["continuation-token"] = question.token
-        elif question.start:
-            # It leaves out a key that is just this, and an object may bear a folder's name, slash and all.
-            asked["start-after"] = (
-                f"{question.start[:-1]}{_BEFORE_SLASH}" if question.start.endswith("/") else question.start
+        # encoding-type, since a key may hold characters that XML cannot.
+        params = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": request.prefix}
+        if request.is_by_folder:
+            params["delimiter"] = "/"
+        if request.token is not None:
+            params["continuation-token"] = request.token
+        elif request.start:
+            # start-after is exclusive, and an object may have the very name of a folder, with its slash.
+            params["start-after"] = (
+                f"{request.start[:-1]}{_JUST_BEFORE_SLASH}" if request.start.endswith("/") else request.start
             )
-        return f"{self._base}/?{_query(asked)}"
+        return f"{self._base}/?{_query(params)}"
 
     def page(self, body: bytes) -> Page:
-        """Read a ListBucketResult."""
+        """Parse a ListBucketResult."""
         root = xml_root(body, "ListBucketResult")
         is_escaped = root.child_text("EncodingType") == "url"
 
@@ -78,16 +78,16 @@ class S3Api:
 
 
 class S3Signer:
-    """Credentials that sign each request by botocore's rules for S3; nothing else of botocore is used.
+    """Credentials that sign each request with botocore's S3 signer; nothing else of botocore is used.
 
-    Its sessions look for credentials in the environment, in files and at the instance; this signer is given its keys.
+    Its sessions look for credentials in the environment, in files and at the instance; this signer gets its keys.
     """
 
     def __init__(self, keys: AwsKeys, region: str) -> None:
         """Load botocore.
 
         Raises:
-            InvalidSettingsError: It is not installed.
+            InvalidSettingsError: botocore is not installed.
         """
         self._signer = _signer(keys, region)
 
@@ -97,7 +97,7 @@ class S3Signer:
 
         url = urlsplit(request.url)
         default = {"http": 80, "https": 443}[url.scheme]
-        # Said by us: through a proxy, urllib3 would write a default port, which the signature leaves out.
+        # Set here: through a proxy, urllib3 would write a default port, which the signature omits.
         host = f"{url.hostname}:{url.port}" if url.port not in (None, default) else url.hostname or ""
         signed = AWSRequest(method=request.method, url=request.url, headers={"Host": host})
         self._signer.add_auth(signed)
@@ -105,7 +105,7 @@ class S3Signer:
         return {name: str(signed.headers[name]) for name in names if name in signed.headers}
 
     def renew(self) -> bool:
-        """There are no other keys."""
+        """Return False: there are no other keys."""
         return False
 
 
@@ -116,16 +116,16 @@ def _signer(keys: AwsKeys, region: str) -> S3SigV4Auth:
         raise InvalidSettingsError(
             "an s3:// store with keys needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # It logs what it signs, session token and all.
-    logging.getLogger("botocore.auth").addFilter(_say_nothing)
+    # It logs what it signs, including the session token.
+    logging.getLogger("botocore.auth").addFilter(_drop_record)
     return S3SigV4Auth(keys, "s3", region)
 
 
-def _say_nothing(record: logging.LogRecord) -> bool:
+def _drop_record(record: logging.LogRecord) -> bool:
     del record
     return False
 
 
-def _query(asked: Mapping[str, str]) -> str:
-    # A blank as %20: a signature takes + for itself. Sorted, as the signature's own query is.
-    return urlencode(sorted(asked.items()), quote_via=lambda text, *_: escape_key(text, keep=""))
+def _query(params: Mapping[str, str]) -> str:
+    # A space as %20, since a signature reads + as itself. Sorted, as in the signature.
+    return urlencode(sorted(params.items()), quote_via=lambda text, *_: escape_key(text, keep=""))

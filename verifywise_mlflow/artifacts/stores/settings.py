@@ -1,4 +1,4 @@
-"""A place that a tenant lets us read directly, as its description says it is to be reached."""
+"""Settings of the artifact stores that a tenant lets us read directly."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _StoreSettings:
     prefix: str
-    """The URI, as MLflow writes it, of the folder that may be read with all that is below it."""
+    """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
     prefers_direct: bool
-    """Whether files that the tracking server serves, too, are read here instead."""
+    """Whether files that the tracking server also serves are read here instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectStoreSettings(_Place):
-    """A bucket or container, or a folder in it. Which protocol is spoken there, the prefix's scheme says."""
+class ObjectStoreSettings(_StoreSettings):
+    """A bucket or container, or a folder in it. The prefix's scheme selects the API."""
 
     network: ConnectionSettings
     """``base_uri`` is the endpoint, with the bucket in its host where ``path_style`` is false."""
     path_style: bool = True
     """S3: whether the bucket is the first part of the path."""
     sas_query: Callable[[], str] | None = field(default=None, repr=False)
-    """Azure: the query of a shared access signature. Called when the store is opened."""
+    """Azure: returns the query of a shared access signature. Called when the store is opened."""
 
 
 @dataclass(frozen=True, slots=True)
-class MlflowProxySettings(_Place):
-    """A web server."""
+class MlflowProxySettings(_StoreSettings):
+    """Another MLflow server that serves artifacts."""
 
     network: ConnectionSettings
     """``base_uri`` is the prefix."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFolderSettings(_Place):
-    """A folder of this machine, such as a mounted share."""
+class LocalFolderSettings(_StoreSettings):
+    """A local folder, such as a mounted share."""
 
     root: Path
-    """Where it lies here."""
+    """The local path of the prefix."""
 
 
 StoreSettings: TypeAlias = ObjectStoreSettings | MlflowProxySettings | LocalFolderSettings

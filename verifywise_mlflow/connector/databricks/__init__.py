@@ -1,6 +1,6 @@
-"""Databricks, read as an MLflow server is: its workspace registry or its Unity Catalog, and its tracking.
+"""Databricks as an MLflow server: its workspace registry or its Unity Catalog, and its tracking API.
 
-Written after Databricks' public reference of its REST API and MLflow's own open-source client, and tried on answers
-of the shapes that these describe. No live Databricks workspace has been asked. Where the two leave something open,
-the code takes the way that cannot make a part look like all, or a refusal like an absence.
+Written after Databricks' public REST API reference and MLflow's own open-source client, and tested with responses of
+the shapes that these describe. No live Databricks workspace has been used. Where the two are ambiguous, the code never
+takes a partial listing for a complete one, nor a refusal for an absence.
 """

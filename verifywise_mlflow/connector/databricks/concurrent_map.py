@@ -1,4 +1,4 @@
-"""Asks for objects one at a time, a few at once: Databricks shows much of what we need only so."""
+"""A bounded concurrent map: Databricks shows much of what we need only object by object."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-def map_concurrently(keys: Sequence[K], ask: Callable[[K], T], at_once: int) -> Iterator[tuple[K, T | HttpError]]:
-    """Yield what was answered for each key, in their order: the object, or why it could not be read.
+def map_concurrently(
+    keys: Sequence[K], fetch: Callable[[K], T], max_concurrency: int
+) -> Iterator[tuple[K, T | HttpError]]:
+    """Yield each key with the object that ``fetch`` returned for it, or with its error, in the order of the keys.
 
-    A server that gives no answers is let be by the transport, so that the rest fails at once.
+    If the server stops responding, the client's circuit breaker opens, so that the remaining keys fail at once.
 
     Raises:
-        UnauthenticatedError: the credentials are refused. Nothing more is asked then.
+        UnauthenticatedError: the server refuses the credentials. No further requests are sent.
     """
 
-    def answer(key: K) -> T | HttpError:
+    def fetch_or_error(key: K) -> T | HttpError:
         try:
-            return ask(key)
+            return fetch(key)
         except UnauthenticatedError:
             raise
         except HttpError as error:
             return error
 
-    with ThreadPoolExecutor(at_once) as askers:
-        # map() cancels what is left when one raises.
-        yield from zip(keys, askers.map(answer, keys), strict=True)
+    with ThreadPoolExecutor(max_concurrency) as pool:
+        # map() cancels the remaining calls when one raises.
+        yield from zip(keys, pool.map(fetch_or_error, keys), strict=True)

@@ -1,4 +1,4 @@
-"""Reads one Databricks workspace with the methods of ``MlflowReader``, so that nobody else has to know."""
+"""The reader of a Databricks workspace, with the same interface as ``MlflowReader``."""
 
 from __future__ import annotations
 
@@ -38,39 +38,40 @@ RegistryKind = Literal["workspace", "unity_catalog"]
 
 T = TypeVar("T", TrainingRun, LoggedModel)
 
-EXPERIMENTS_PAGE_SIZE = 1_000  # Databricks documents 3,000 as the largest
-MAX_VOLUME_ENTRIES = 1_000  # all that Databricks lists of a folder in a volume, and it gives no token for more
+EXPERIMENTS_PAGE_SIZE = 1_000  # Databricks documents 3,000 as the maximum
+MAX_VOLUME_ENTRIES = 1_000  # of a folder in a volume; Databricks lists no more and returns no page token
 
 
 class DatabricksReader(TrackingReader):
-    """A connection to one Databricks workspace, on behalf of one tenant. Opening it costs no request."""
+    """A connection to one Databricks workspace on behalf of one tenant. Opening it sends no request."""
 
     def __init__(self, settings: ConnectionSettings, registry: RegistryKind, catalogs: Sequence[str] = ()) -> None:
         """Connect to the workspace at ``settings.base_uri``.
 
         Args:
             settings: the workspace's address, and a bearer token.
-            registry: which of its two registries is read.
-            catalogs: for ``unity_catalog``, the catalogs that are read; all that the account may see if none is named.
+            registry: which of its two registries to read.
+            catalogs: for ``unity_catalog``, the catalogs to read; if empty, all that the account may see.
 
         Raises:
-            InvalidSettingsError: the settings name what Databricks does not have.
+            InvalidSettingsError: a setting does not apply to Databricks.
         """
         if settings.workspace:
             raise InvalidSettingsError(
-                "workspace: is for MLflow's own workspaces; a Databricks workspace is told by its address. Take it out."
+                "workspace: is for MLflow's own workspaces; a Databricks workspace is identified by its address. "
+                "Remove it."
             )
         if catalogs and registry != "unity_catalog":
-            raise InvalidSettingsError("catalogs: goes with registry: unity_catalog only")
+            raise InvalidSettingsError("catalogs: applies to registry: unity_catalog only")
         super().__init__(settings)
         self._registry: Registry = (
-            UnityCatalog(self._transport, settings.limits, catalogs)
+            UnityCatalog(self._client, settings.limits, catalogs)
             if registry == "unity_catalog"
-            else WorkspaceRegistry(self._transport, settings.limits)
+            else WorkspaceRegistry(self._client, settings.limits)
         )
         self._roots: dict[str, str] = {}
         self.server = ServerInfo(
-            version=None, store_type=f"databricks {registry}", has_workspaces=False, has_logged_models=None
+            version=None, store_type=f"databricks {registry}", workspaces=False, logged_models=None
         )
 
     # -- the registry
@@ -104,31 +105,31 @@ class DatabricksReader(TrackingReader):
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
-        """Read runs one by one, wherever they lie.
+        """Read runs one by one, in any experiment.
 
-        Databricks documents no search for a list of ids, and refuses one that names many experiments, of which a
+        Databricks documents no search by a list of ids, and refuses a search over many experiments, of which a
         workspace has thousands (mlflow, issue 13590).
         """
         del experiment_ids
-        return self._found(run_ids, self.run)
+        return self._read_each(run_ids, self.run)
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
-        """Read logged models one by one, wherever they lie; a search would give 50 a page."""
+        """Read logged models one by one, in any experiment; a search would return 50 a page."""
         del experiment_ids
-        return self._found(model_ids, self.logged_model)
+        return self._read_each(model_ids, self.logged_model)
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, wherever it lies."""
         return super().logged_model(model_id)
 
-    def _found(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
-        """Return those that could be read. As with a search, who misses one asks for it and is told why."""
+    def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
+        """Return the objects that could be read. As with a search, a caller requests a missing one to learn why."""
         rows: list[T] = []
-        for _, answer in map_concurrently(ids, read, self._bounds.max_concurrent_requests):
-            if not isinstance(answer, HttpError):
-                rows.append(answer)
-            elif answer.retryable and not isinstance(answer, InternalServerError):
-                raise answer  # it is not this object that cannot be read
+        for _, result in map_concurrently(ids, read, self._limits.max_concurrent_requests):
+            if not isinstance(result, HttpError):
+                rows.append(result)
+            elif result.retryable and not isinstance(result, InternalServerError):
+                raise result  # the server cannot be read, not just this object
         return Listing(tuple(rows))
 
     # -- artifacts
@@ -137,14 +138,16 @@ class DatabricksReader(TrackingReader):
         """List one directory of a run's artifacts; paths are relative to the run's artifact root."""
         params = {"run_id": run_id} | ({"path": path} if path else {})
         return self._directory(
-            lambda page: self._transport.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params | page), path
+            lambda page_params: self._client.get_json(MlflowEndpoint.LIST_RUN_ARTIFACTS, params | page_params), path
         )
 
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts; paths are relative to its artifact root."""
         params = {"artifact_directory_path": path} if path else {}
-        call = MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS
-        return self._directory(lambda page: self._transport.get_json(call, params | page, identifier=model_id), path)
+        endpoint = MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS
+        return self._directory(
+            lambda page_params: self._client.get_json(endpoint, params | page_params, identifier=model_id), path
+        )
 
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
@@ -156,34 +159,36 @@ class DatabricksReader(TrackingReader):
         """Stream one file of a logged model's artifacts."""
         return self._file(self._root(model_id, lambda: self.logged_model(model_id).artifact_uri), path, max_bytes)
 
-    def _directory(self, page: Callable[[dict[str, str]], dict[str, object]], path: str) -> list[RemoteFile]:
-        def ask(token: str | None) -> dict[str, object]:
-            return page({"page_token": token} if token else {})
+    def _directory(self, fetch: Callable[[dict[str, str]], dict[str, object]], path: str) -> list[RemoteFile]:
+        def fetch_page(token: str | None) -> dict[str, object]:
+            return fetch({"page_token": token} if token else {})
 
-        listing = read_listing(PagedListing(ask, "files", parsing.remote_file, lambda file: file.path), self._bounds)
+        listing = read_listing(
+            PagedListing(fetch_page, "files", parsing.remote_file, lambda file: file.path), self._limits
+        )
         if listing.problems:
             raise InvalidResponseError("; ".join(listing.problems[:3]))
         files = list(listing.rows)
         if len(files) == MAX_VOLUME_ENTRIES:
             raise LimitExceededError(
-                f"the folder {path!a:.300} shows {MAX_VOLUME_ENTRIES:,} entries, which is all that Databricks "
-                "lists of a folder in a volume: there may be more"
+                f"the folder {path!a:.300} has {MAX_VOLUME_ENTRIES:,} listed entries, the most that Databricks lists "
+                "of a folder in a volume: there may be more"
             )
-        # Asked for a file, Databricks lists that file; MLflow's own server lists nothing.
+        # For the path of a file, Databricks lists that file; MLflow's own server lists nothing.
         is_file = len(files) == 1 and files[0].path == path and not files[0].is_directory
         return [] if is_file else files
 
     def _root(self, owner_id: str, artifact_uri: Callable[[], str | None]) -> str:
-        """Return where the files of a run or a logged model are served; that is asked for once."""
+        """Return the Files API path of a run's or a logged model's artifacts; each is looked up once."""
         if owner_id not in self._roots:
             uri = artifact_uri()
             root = files_api_root(uri, owner_id) if uri else None
             if root is None:
                 raise RequestRejectedError(
-                    f"the artifacts lie at {uri!a:.300}, where the workspace's Files API does not reach"
+                    f"the artifacts are at {uri!a:.300}, which the workspace's Files API does not serve"
                 )
             self._roots[owner_id] = root
         return self._roots[owner_id]
 
     def _file(self, root: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
-        return self._transport.stream(DatabricksEndpoint.GET_FILE, (), max_bytes=max_bytes, identifier=f"{root}/{path}")
+        return self._client.stream(DatabricksEndpoint.GET_FILE, (), max_bytes=max_bytes, identifier=f"{root}/{path}")

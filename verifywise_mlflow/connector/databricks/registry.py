@@ -1,4 +1,4 @@
-"""What both registries of Databricks have in common."""
+"""The interface of Databricks' two registries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import Protocol
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
 
-QueryParams = tuple[tuple[str, str | int], ...]
-"""A GET call's parameters, in order; ``order_by`` may come more than once."""
-
 
 class Registry(Protocol):
-    """Where models and their versions are kept."""
+    """A registry of models and their versions."""
 
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model that the account may read."""
@@ -25,13 +22,3 @@ class Registry(Protocol):
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
-
-
-def page_token_param(token: str | None) -> QueryParams:
-    """Return the parameter that asks for a page; none for the first one."""
-    return (("page_token", token),) if token else ()
-
-
-def version_key(version: ModelVersion) -> tuple[str, int]:
-    """Return what tells one version from another."""
-    return version.model_name, version.version_number

@@ -1,4 +1,4 @@
-"""The kinds of stores, each on a real server, with what a test needs of each: to fill it, and to describe it."""
+"""A bucket of each kind of store on a real server: how to fill it, and its description for ``tenants.yaml``."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ _JSON = {"Content-Type": "application/json"}
 _MULTIPART = {"Content-Type": 'multipart/related; boundary="part"'}
 _STORE: TypeAdapter[ArtifactStore] = TypeAdapter(ArtifactStore)
 SERVER = ConnectionSettings("https://mlflow.example", limits=Limits(max_attempts=2, retry_deadline_seconds=5.0))
-"""The tenant's own server, whose bounds hold for its stores. It does not exist: nothing may be asked of it."""
+"""The tenant's own server, whose limits apply to its stores. It does not exist: no request may be sent to it."""
 
 
-def place(description: Mapping[str, object], server: ConnectionSettings = SERVER) -> StoreSettings:
-    """Return what a description in ``tenants.yaml`` describes."""
-    return _STORE.validate_python(dict(description)).place(server)
+def store_settings(description: Mapping[str, object], server: ConnectionSettings = SERVER) -> StoreSettings:
+    """Return the settings of a store as described in ``tenants.yaml``."""
+    return _STORE.validate_python(dict(description)).store_settings(server)
 
 
-def stores(*descriptions: Mapping[str, object], allowed_locations: tuple[str, ...] | None = None) -> ArtifactStores:
+def open_stores(
+    *descriptions: Mapping[str, object], allowed_locations: tuple[str, ...] | None = None
+) -> ArtifactStores:
     """Return the stores of a tenant with these descriptions."""
-    return ArtifactStores([place(description) for description in descriptions], allowed_locations)
+    return ArtifactStores([store_settings(description) for description in descriptions], allowed_locations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,15 @@ class Backend:
     """A new, empty bucket on a real server."""
 
     uri: str
-    """Of the bucket."""
+    """The bucket's URI."""
     put: Callable[[str, bytes], None]
-    """Write an object."""
+    """Writes an object."""
     description: Mapping[str, object] = field(repr=False)
-    """All but the prefix."""
+    """The store's description without its prefix."""
 
-    def stores(self, prefix: str = "", **more: object) -> ArtifactStores:
-        """Return stores that have this bucket, or a folder of it."""
-        return stores({"prefix": f"{self.uri}/{prefix}" if prefix else self.uri, **self.description, **more})
+    def open_stores(self, prefix: str = "", **more: object) -> ArtifactStores:
+        """Return stores with this bucket, or a folder of it."""
+        return open_stores({"prefix": f"{self.uri}/{prefix}" if prefix else self.uri, **self.description, **more})
 
     def fill(self, objects: Mapping[str, bytes]) -> None:
         """Write objects."""
@@ -61,7 +63,7 @@ class Backend:
 
 
 def s3(endpoint: str) -> Backend:
-    """Make a bucket of S3."""
+    """Create an S3 bucket."""
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     client = boto3.client(
         "s3", endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
@@ -80,12 +82,12 @@ def s3(endpoint: str) -> Backend:
 
 
 def gcs(endpoint: str) -> Backend:
-    """Make a bucket of Cloud Storage."""
+    """Create a Cloud Storage bucket."""
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     _send("POST", f"{endpoint}/storage/v1/b?project=test", f'{{"name": "{bucket}"}}'.encode(), _JSON)
 
     def put(key: str, content: bytes) -> None:
-        # The emulator takes an empty object in no simpler form.
+        # The emulator accepts an empty object in no simpler form.
         parts = [_part("application/json", json.dumps({"name": key}).encode()), _part("text/plain", content)]
         query = "?uploadType=multipart"
         body = b"".join(parts) + b"--part--"
@@ -99,7 +101,7 @@ def _part(content_type: str, content: bytes) -> bytes:
 
 
 def azure(endpoint: str, scheme: str = "abfss", service: str = "dfs") -> Backend:
-    """Make a container of Blob Storage."""
+    """Create a Blob Storage container."""
     container = f"container-{uuid.uuid4().hex[:12]}"
     _send_to_azure("PUT", f"{endpoint}/{container}?restype=container", b"")
 
@@ -113,14 +115,27 @@ def azure(endpoint: str, scheme: str = "abfss", service: str = "dfs") -> Backend
     )
 
 
-def shared_access(container: str) -> str:
-    """Return a signature of Azurite's account that lets whoever has it list and read one container for an hour."""
-    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def sas_query(container: str) -> str:
+    """Return a shared access signature of Azurite's account, to list and read one container for an hour."""
+    expiry = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     version = AzureApi.headers["x-ms-version"]
     # https://learn.microsoft.com/rest/api/storageservices/create-service-sas, 2020-12-06 and later
-    signed = ["rl", "", until, f"/blob/{AZURITE_ACCOUNT}/{container}", "", "", "", version, "c", "", "", *[""] * 5]
-    digest = hmac.digest(base64.b64decode(AZURITE_KEY), "\n".join(signed).encode(), "sha256")
-    query = {"sv": version, "se": until, "sr": "c", "sp": "rl", "sig": base64.b64encode(digest).decode()}
+    fields_to_sign = [
+        "rl",
+        "",
+        expiry,
+        f"/blob/{AZURITE_ACCOUNT}/{container}",
+        "",
+        "",
+        "",
+        version,
+        "c",
+        "",
+        "",
+        *[""] * 5,
+    ]
+    digest = hmac.digest(base64.b64decode(AZURITE_KEY), "\n".join(fields_to_sign).encode(), "sha256")
+    query = {"sv": version, "se": expiry, "sr": "c", "sp": "rl", "sig": base64.b64encode(digest).decode()}
     return urlencode(query)
 
 
@@ -131,15 +146,15 @@ def _send_to_azure(method: str, url: str, content: bytes) -> None:
 
 def _signed(method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Mapping[str, str]:
     date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    stamped = {**headers, "x-ms-date": date}
+    dated_headers = {**headers, "x-ms-date": date}
     path, _, query = url.partition("://")[2].partition("/")[2].partition("?")
     lines = [method, "", "", str(len(content)) if content else "", *[""] * 8]
-    lines += [f"{name}:{value}" for name, value in sorted(stamped.items())]
+    lines += [f"{name}:{value}" for name, value in sorted(dated_headers.items())]
     lines += [f"/{AZURITE_ACCOUNT}/{path}", *(":".join(pair.split("=")) for pair in sorted(query.split("&")) if pair)]
     digest = hmac.digest(base64.b64decode(AZURITE_KEY), "\n".join(lines).encode(), "sha256")
-    return {**stamped, "Authorization": f"SharedKey {AZURITE_ACCOUNT}:{base64.b64encode(digest).decode()}"}
+    return {**dated_headers, "Authorization": f"SharedKey {AZURITE_ACCOUNT}:{base64.b64encode(digest).decode()}"}
 
 
 def _send(method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-    answer = urllib3.request(method, url, body=content, headers=headers, retries=False)
-    assert answer.status in (200, 201), answer.data
+    response = urllib3.request(method, url, body=content, headers=headers, retries=False)
+    assert response.status in (200, 201), response.data

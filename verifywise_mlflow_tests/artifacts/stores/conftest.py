@@ -1,4 +1,4 @@
-"""Each store's server runs once a session; each test gets a new bucket on it."""
+"""Each store's server runs once per session; each test gets a new bucket on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def azure_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the backends' descriptions refer to."""
+    """The secrets that the backends' descriptions reference."""
     monkeypatch.setenv("STORE_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("STORE_SECRET", servers.AZURITE_KEY)
 
@@ -61,6 +61,6 @@ _KINDS: dict[str, tuple[str, Callable[[str], Backend]]] = {
 
 @pytest.fixture(params=list(_KINDS))
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """A new bucket, of each kind in turn."""
-    server, make = _KINDS[request.param]
-    return make(request.getfixturevalue(server))
+    """A new bucket of each kind."""
+    endpoint_fixture, create = _KINDS[request.param]
+    return create(request.getfixturevalue(endpoint_fixture))

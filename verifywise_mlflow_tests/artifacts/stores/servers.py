@@ -1,4 +1,4 @@
-"""Real servers for the tests of stores, each on a free port of 127.0.0.1."""
+"""Real servers for the tests of artifact stores, each on a free port of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from verifywise_mlflow.demo.servers.process import ChildProcess, child_environme
 
 START_SECONDS = 60.0
 AZURITE = Path(__file__).parents[3] / ".azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-"""Where ``make test`` puts it."""
+"""Installed by ``make test``."""
 AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = base64.b64encode(os.urandom(64)).decode()
-"""Of this session's Azurite."""
+"""The account key of this session's Azurite."""
 
 
 @contextmanager
 def s3_server(log: Path) -> Iterator[str]:
-    """Give the endpoint of moto's S3."""
+    """Yield the endpoint of moto's S3."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _serving("moto", command, port, log):
+    with _run_server("moto", command, port, log):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def gcs_server(log: Path) -> Iterator[str]:
-    """Give the endpoint of a Cloud Storage emulator."""
+    """Yield the endpoint of a Cloud Storage emulator."""
     port = free_port()
     command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with _serving("gcp-storage-emulator", [*command, "--in-memory", "--quiet"], port, log):
+    with _run_server("gcp-storage-emulator", [*command, "--in-memory", "--quiet"], port, log):
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def azure_server(log: Path) -> Iterator[str]:
-    """Give the endpoint of the blob service of Azurite's one account."""
+    """Yield the endpoint of the blob service of Azurite's one account."""
     assert AZURITE.is_file(), "the tests of Azure need Azurite: `make azurite` installs it, and so does `make test`"
     port = free_port()
     command = [
@@ -53,12 +53,12 @@ def azure_server(log: Path) -> Iterator[str]:
         "--inMemoryPersistence",
     ]
     accounts = {"AZURITE_ACCOUNTS": f"{AZURITE_ACCOUNT}:{AZURITE_KEY}"}
-    with _serving("Azurite", [*command, "--disableTelemetry"], port, log, accounts):
+    with _run_server("Azurite", [*command, "--disableTelemetry"], port, log, accounts):
         yield f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
 
 
 @contextmanager
-def _serving(
+def _run_server(
     name: str, command: Sequence[str], port: int, log: Path, variables: Mapping[str, str] | None = None
 ) -> Iterator[ChildProcess]:
     process = ChildProcess(name, command, log=log, env=child_environment(**(variables or {})))

@@ -1,4 +1,4 @@
-"""Which store covers a location, and what a description may say."""
+"""Which store covers a URI, and which descriptions are accepted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from verifywise_mlflow.artifacts.stores.settings import ObjectStoreSettings
 from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
 from verifywise_mlflow.tenants.tenant import Artifacts
-from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
+from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store_settings
 
 
 @pytest.mark.parametrize(
@@ -41,22 +41,22 @@ from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
         ("", False),
     ],
 )
-def test_a_store_covers_what_lies_below_its_prefix_by_whole_names(uri: str, covered: bool) -> None:
-    with stores({"prefix": "s3://models/mlflow"}) as opened:
+def test_a_store_covers_uris_below_its_prefix_by_whole_segments(uri: str, covered: bool) -> None:
+    with open_stores({"prefix": "s3://models/mlflow"}) as opened:
         assert opened.covers(uri) is covered
         assert (opened.open_model(uri) is not None) is covered
         assert opened.requests == 0
 
 
-def test_allowed_locations_narrow_the_stores() -> None:
-    with stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as opened:
+def test_allowed_locations_restrict_the_stores() -> None:
+    with open_stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as opened:
         assert opened.covers("s3://models/ours/1")
         assert not opened.covers("s3://models/theirs/1")
         assert not opened.covers("gs://elsewhere/1")
 
 
-def test_the_longest_prefix_says_how_a_folder_is_read() -> None:
-    with stores(
+def test_the_longest_prefix_takes_precedence() -> None:
+    with open_stores(
         {"prefix": "s3://models"}, {"prefix": "s3://models/fast", "prefer": "direct"}, {"prefix": "s3://models/fast/x"}
     ) as opened:
         assert not opened.prefers_direct("s3://models/slow/1")
@@ -65,8 +65,8 @@ def test_the_longest_prefix_says_how_a_folder_is_read() -> None:
 
 
 @given(st.text(), st.text())
-def test_nothing_that_climbs_is_ever_covered(before: str, after: str) -> None:
-    with stores({"prefix": "s3://models/mlflow"}) as opened:
+def test_a_path_traversal_is_never_covered(before: str, after: str) -> None:
+    with open_stores({"prefix": "s3://models/mlflow"}) as opened:
         uri = f"s3://models/mlflow/{before}{after}"
         if opened.covers(uri):
             assert is_unambiguous(uri)
@@ -91,43 +91,44 @@ def test_nothing_that_climbs_is_ever_covered(before: str, after: str) -> None:
         ({"prefix": "wasbs://c@acc.blob.core.chinacloudapi.cn"}, "https://acc.blob.core.chinacloudapi.cn"),
     ],
 )
-def test_where_no_endpoint_is_written_the_clouds_own_is_asked(description: dict[str, object], endpoint: str) -> None:
-    found = place(description)
+def test_the_default_endpoint_is_the_clouds_own(description: dict[str, object], endpoint: str) -> None:
+    settings = store_settings(description)
 
-    assert isinstance(found, ObjectStoreSettings)
-    assert found.network.base_uri == endpoint
-    assert not found.network.allow_private_network
+    assert isinstance(settings, ObjectStoreSettings)
+    assert settings.network.base_uri == endpoint
+    assert not settings.network.allow_private_network
 
 
 @pytest.mark.parametrize(
-    ("description", "told"),
+    ("description", "message"),
     [
-        ({"prefix": "dbfs:/models"}, "begins with s3://"),
-        ({"prefix": "models"}, "in its plain form|root"),
-        ({}, "begins with s3://"),
-        ({"prefix": "s3:/models"}, "in its plain form"),
-        ({"prefix": "s3://models/../x"}, "in its plain form"),
-        ({"prefix": "s3://models//x"}, "in its plain form"),
-        ({"prefix": "s3://models", "secret_access_key": "env:X"}, "belong together"),
-        ({"prefix": "s3://models", "session_token": "env:X"}, "needs the keys"),
+        ({"prefix": "dbfs:/models"}, "begin it with s3://"),
+        ({"prefix": "models"}, "is not the plain URI|root"),
+        ({}, "begin it with s3://"),
+        ({"prefix": "s3:/models"}, "is not the plain URI"),
+        ({"prefix": "s3://models/../x"}, "is not the plain URI"),
+        ({"prefix": "s3://models//x"}, "is not the plain URI"),
+        ({"prefix": "s3://models", "secret_access_key": "env:X"}, "set both or neither"),
+        ({"prefix": "s3://models", "session_token": "env:X"}, "session_token is set without keys"),
         ({"prefix": "s3://models", "secret_access_key": "very-secret", "access_key_id": "env:X"}, "reference"),
-        ({"prefix": "s3://models", "endpoint": "https://user:very-secret@minio.example"}, "credentials out of"),
+        (
+            {"prefix": "s3://models", "endpoint": "https://user:very-secret@minio.example"},
+            "the URI contains credentials",
+        ),
         ({"prefix": "s3://models", "endpoint": "minio.example"}, "address"),
         ({"prefix": "abfss://container/x"}, "CONTAINER@ACCOUNT"),
-        ({"prefix": "abfss://c@a.dfs.core.windows.net", "client_id": "x"}, "belong together"),
+        ({"prefix": "abfss://c@a.dfs.core.windows.net", "client_id": "x"}, "set all three or none"),
         (
             {"prefix": "abfss://c@a.dfs.core.windows.net", "account_key": "env:X", "sas_token": "env:Y"},
-            "one of account_key",
+            "only one of account_key",
         ),
         ({"prefix": "file:///mnt/mlflow"}, "Field required"),
         ({"prefix": "file:///mnt/mlflow", "root": "mlflow"}, "absolute path"),
-        ({"prefix": "https://files.example/x?token=very-secret"}, "in its plain form"),
+        ({"prefix": "https://files.example/x?token=very-secret"}, "is not the plain URI"),
     ],
 )
-def test_a_description_that_cannot_be_used_is_refused_without_its_words(
-    description: dict[str, object], told: str
-) -> None:
-    with pytest.raises(ValidationError, match=told) as caught:
+def test_an_invalid_description_is_refused_without_quoting_it(description: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as caught:
         Artifacts.model_validate({"stores": [description]})
 
     assert "very-secret" not in str(caught.value)

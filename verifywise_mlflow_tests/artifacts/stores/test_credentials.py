@@ -1,4 +1,4 @@
-"""Each way to be let in, verified by the server or by what its protocol says."""
+"""Each kind of credentials, verified by the server or against its protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
 from verifywise_mlflow.artifacts.walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores import backends
-from verifywise_mlflow_tests.artifacts.stores.backends import Backend, shared_access, stores
+from verifywise_mlflow_tests.artifacts.stores.backends import Backend, open_stores, sas_query
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
 from verifywise_mlflow_tests.http.hostile_server import (
     HostileServer,
@@ -28,7 +28,7 @@ from verifywise_mlflow_tests.http.hostile_server import (
 )
 
 
-def listed(opened: ArtifactStores, uri: str) -> FileListing:
+def list_files(opened: ArtifactStores, uri: str) -> FileListing:
     with opened:
         source = opened.open_root(uri)
         assert source is not None
@@ -58,60 +58,62 @@ def strict_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backe
         keys = iam.create_access_key(UserName="reader")["AccessKey"]
         monkeypatch.setenv("STORE_KEY_ID", keys["AccessKeyId"])
         monkeypatch.setenv("STORE_SECRET", keys["SecretAccessKey"])
-        urllib3.request("POST", f"{endpoint}/moto-api/reset-auth", body=b"0")  # from now on, nobody is believed
+        urllib3.request("POST", f"{endpoint}/moto-api/reset-auth", body=b"0")  # from now on, signatures are verified
         yield bucket
 
 
-def test_s3_believes_our_signature(strict_s3: Backend) -> None:
-    listing = listed(strict_s3.stores(), f"{strict_s3.uri}/m")
+def test_s3_accepts_our_signature(strict_s3: Backend) -> None:
+    listing = list_files(strict_s3.open_stores(), f"{strict_s3.uri}/m")
 
     assert listing.problems == ()
     assert len(listing.files) == 1
 
 
-def test_s3_does_not_believe_a_wrong_one(strict_s3: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_rejects_a_wrong_signature(strict_s3: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_SECRET", "wrong")
 
-    listing = listed(strict_s3.stores(), f"{strict_s3.uri}/m")
+    listing = list_files(strict_s3.open_stores(), f"{strict_s3.uri}/m")
 
     assert not listing.is_root_listed
     assert "responded with 403, SignatureDoesNotMatch" in listing.problems[0]
     assert "wrong" not in listing.problems[0]
 
 
-def test_azure_believes_a_shared_access_signature(azure: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_azure_accepts_a_shared_access_signature(azure: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     azure.put("m/x y", b"content")
     container = azure.uri.partition("://")[2].partition("@")[0]
-    access = shared_access(container)
+    access = sas_query(container)
     monkeypatch.setenv("STORE_SAS", f"?{access}")
     description = {name: value for name, value in azure.description.items() if name != "account_key"}
 
-    listing = listed(stores({"prefix": azure.uri, **description, "sas_token": "env:STORE_SAS"}), f"{azure.uri}/m")
+    listing = list_files(
+        open_stores({"prefix": azure.uri, **description, "sas_token": "env:STORE_SAS"}), f"{azure.uri}/m"
+    )
 
     assert [file.path for file in listing.files] == ["x y"]
 
 
-def test_azure_does_not_believe_a_wrong_key(azure: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_azure_rejects_a_wrong_key(azure: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_SECRET", base64.b64encode(b"wrong").decode())
 
-    listing = listed(azure.stores(), f"{azure.uri}/m")
+    listing = list_files(azure.open_stores(), f"{azure.uri}/m")
 
     assert "responded with 403, AuthorizationFailure" in listing.problems[0]
 
 
 @pytest.mark.parametrize("key", ["no base64!", "späß"])
-def test_a_key_that_is_none_is_said_to_be_none_and_not_repeated(
+def test_an_invalid_account_key_is_an_error_that_does_not_quote_it(
     azure: Backend, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("STORE_SECRET", key)
 
-    listing = listed(azure.stores(), f"{azure.uri}/m")
+    listing = list_files(azure.open_stores(), f"{azure.uri}/m")
 
-    assert "account_key is no key" in listing.problems[0]
+    assert "account_key is not the key" in listing.problems[0]
     assert key not in listing.problems[0]
 
 
-def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> None:
+def test_azure_gets_a_token_that_the_issuer_grants_to_the_client() -> None:
     def script(server: HostileServer, asked: ReceivedRequest) -> bytes:
         if asked.method == "POST":
             return json_response({"access_token": "handed-out", "token_type": "Bearer", "expires_in": 3600})
@@ -119,7 +121,7 @@ def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> No
 
     prefix = "abfss://container@account.dfs.core.windows.net"
     with hostile_server(script) as server:
-        opened = stores(
+        opened = open_stores(
             {
                 "prefix": prefix,
                 "endpoint": server.uri,
@@ -130,7 +132,7 @@ def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> No
                 "allow_private_network": True,
             }
         )
-        assert listed(opened, f"{prefix}/m").problems == ()
+        assert list_files(opened, f"{prefix}/m").problems == ()
 
     issuer, blobs = server.requests
     assert issuer.target == "/directory/oauth2/v2.0/token"
@@ -139,7 +141,7 @@ def test_azure_is_shown_a_token_that_the_issuer_hands_out_for_the_client() -> No
     assert blobs.headers["authorization"] == "Bearer handed-out"
 
 
-def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
+def test_google_gets_a_token_signed_with_the_service_accounts_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key = rsa.generate_private_key(65537, 2048)
@@ -149,11 +151,11 @@ def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
     (tmp_path / "key.json").write_text(
         json.dumps(
             {"type": "service_account", "client_email": "reader@project.example", "private_key_id": "k1"}
-            | {"private_key": pem, "token_uri": "http://127.0.0.1:1/nobody-is-asked"}
+            | {"private_key": pem, "token_uri": "http://127.0.0.1:1/never-requested"}
         )
     )
     with hostile_server(lambda *_: json_response({})) as server:
-        opened = stores(
+        opened = open_stores(
             {
                 "prefix": "gs://bucket",
                 "endpoint": server.uri,
@@ -161,7 +163,7 @@ def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
                 "allow_private_network": True,
             }
         )
-        assert listed(opened, "gs://bucket/m").problems == ()
+        assert list_files(opened, "gs://bucket/m").problems == ()
 
     (asked,) = server.requests
     scheme, token = asked.headers["authorization"].split()
@@ -172,10 +174,10 @@ def test_google_is_shown_a_token_that_the_service_accounts_key_signs(
     assert json.loads(claims)["scope"] == "https://www.googleapis.com/auth/devstorage.read_only"
 
 
-def test_a_service_account_that_is_none_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_service_account_key_is_an_error_that_does_not_quote_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_SECRET", '{"private_key": "very secret"}')
 
-    listing = listed(stores({"prefix": "gs://bucket", "service_account": "env:STORE_SECRET"}), "gs://bucket/m")
+    listing = list_files(open_stores({"prefix": "gs://bucket", "service_account": "env:STORE_SECRET"}), "gs://bucket/m")
 
-    assert "no key of a service account" in listing.problems[0]
+    assert "not the JSON key of a Google service account" in listing.problems[0]
     assert "very secret" not in listing.problems[0]

@@ -1,4 +1,4 @@
-"""What holds for object stores of each kind, against moto's S3, a Cloud Storage emulator and Azurite."""
+"""Properties of every kind of object store, on moto's S3, a Cloud Storage emulator and Azurite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.artifacts.manifest_builder import build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.artifacts.walk import walk
-from verifywise_mlflow_tests.artifacts.stores.backends import Backend, stores
+from verifywise_mlflow_tests.artifacts.stores.backends import Backend, open_stores
 
 MODEL = {
     "1/run/artifacts/model/MLmodel": b"flavors: {}\n",
@@ -43,13 +43,13 @@ def _manifest(uri: str, source: ArtifactSource, path: str, sandbox: Sandbox) -> 
     )
 
 
-def test_a_models_files_are_listed_and_read_as_they_were_written(backend: Backend) -> None:
+def test_a_models_files_are_listed_and_read_unchanged(backend: Backend) -> None:
     backend.fill(MODEL)
 
-    with backend.stores() as opened:
-        found = opened.open_model(f"{backend.uri}/1/run/artifacts/model")
-        assert found is not None
-        source, path = found
+    with backend.open_stores() as opened:
+        opened_model = opened.open_model(f"{backend.uri}/1/run/artifacts/model")
+        assert opened_model is not None
+        source, path = opened_model
         listing = walk(source, path, ManifestLimits())
         read = {f"1/run/artifacts/{file.path}": content(source, file.path) for file in listing.files}
 
@@ -60,14 +60,14 @@ def test_a_models_files_are_listed_and_read_as_they_were_written(backend: Backen
     }
 
 
-def test_a_manifest_is_made_of_a_stores_files(backend: Backend, sandbox: Sandbox) -> None:
+def test_a_manifest_is_built_from_a_stores_files(backend: Backend, sandbox: Sandbox) -> None:
     backend.fill(MODEL)
     uri = f"{backend.uri}/1/run/artifacts/model"
 
-    with backend.stores() as opened:
-        found = opened.open_model(uri)
-        assert found is not None
-        manifest = _manifest(uri, *found, sandbox)
+    with backend.open_stores() as opened:
+        opened_model = opened.open_model(uri)
+        assert opened_model is not None
+        manifest = _manifest(uri, *opened_model, sandbox)
 
     assert (manifest.status, manifest.reason, manifest.location) == ("complete", None, uri)
     hashes = {file.path: file.sha256 for file in manifest.files}
@@ -75,32 +75,32 @@ def test_a_manifest_is_made_of_a_stores_files(backend: Backend, sandbox: Sandbox
     assert len(hashes) == 5
 
 
-def test_a_model_that_is_a_single_object_has_that_one_file(backend: Backend, sandbox: Sandbox) -> None:
+def test_a_model_that_is_a_single_object_has_one_file(backend: Backend, sandbox: Sandbox) -> None:
     backend.fill({"models/churn.pkl": b"pickle", "models/churn.pkl.bak": b"", "models/deep/er": b""})
     uri = f"{backend.uri}/models/churn.pkl"
 
-    with backend.stores() as opened:
-        found = opened.open_model(uri)
-        assert found is not None
-        manifest = _manifest(uri, *found, sandbox)
+    with backend.open_stores() as opened:
+        opened_model = opened.open_model(uri)
+        assert opened_model is not None
+        manifest = _manifest(uri, *opened_model, sandbox)
 
     assert [file.path for file in manifest.files] == ["churn.pkl"]
 
 
-def test_reading_ends_where_it_is_told_to(backend: Backend) -> None:
+def test_reading_ends_at_max_bytes(backend: Backend) -> None:
     backend.put("m/big", b"x" * 3_000_000)
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         assert content(source, "big", 1_000_001) == b"x" * 1_000_001
-        assert content(source, "big", 10) == b"x" * 10  # the connection is still of use
+        assert content(source, "big", 10) == b"x" * 10  # the connection is still usable
 
 
-def test_what_is_not_there_says_so(backend: Backend) -> None:
+def test_a_missing_object_is_an_error(backend: Backend) -> None:
     backend.put("m/x", b"x")
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         with pytest.raises(ArtifactReadError, match="404"):
@@ -111,46 +111,46 @@ def test_what_is_not_there_says_so(backend: Backend) -> None:
         assert not source.has_retryable_failure
 
 
-def test_a_folder_that_only_begins_like_ours_is_not_listed(backend: Backend) -> None:
+def test_a_folder_whose_name_only_starts_like_ours_is_not_listed(backend: Backend) -> None:
     backend.fill({"m/run-1/x": b"", "m/run-10/x": b"", "m/run-1.bak/x": b"", "m/run-1": b"file"})
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m/run-1")
         assert source is not None
         assert [file.path for file in walk(source, "", ManifestLimits()).files] == ["x"]
 
 
-def test_a_thousand_objects_cost_one_request_however_many_folders_they_lie_in(backend: Backend) -> None:
+def test_a_thousand_objects_cost_one_request_across_folders(backend: Backend) -> None:
     backend.fill({f"m/{number % 20}/{number}": b"x" for number in range(60)})
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         assert len(walk(source, "", ManifestLimits()).files) == 60
         assert opened.requests == 1
 
 
-def test_names_that_could_lead_elsewhere_are_told_and_never_read(backend: Backend) -> None:
+def test_unsafe_names_are_reported_and_never_read(backend: Backend) -> None:
     backend.fill({"m/good": b"", "m/a//b": b"", "m/c\\d": b""})
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         listing = walk(source, "", ManifestLimits())
-        asked = opened.requests
+        requests_before = opened.requests
         for path in ("a//b", "../x", "/x", "x/", "a/./b", "c\\d", "nul\0", ""):
-            with pytest.raises(ArtifactReadError, match="plain form"):
+            with pytest.raises(ArtifactReadError, match="canonical form"):
                 content(source, path)
-        assert opened.requests == asked
+        assert opened.requests == requests_before
 
     assert "good" in [file.path for file in listing.files]
     assert any("'a//b', refused: the path is not in its plain form" in problem for problem in listing.problems)
 
 
-def test_empty_placeholders_of_folders_are_no_files(backend: Backend) -> None:
+def test_empty_placeholders_of_folders_are_not_files(backend: Backend) -> None:
     backend.fill({"m/": b"", "m/folder/": b"", "m/folder/x": b"x", "m/odd/": b"content"})
 
-    with backend.stores() as opened:
+    with backend.open_stores() as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         listing = walk(source, "", ManifestLimits())
@@ -159,10 +159,10 @@ def test_empty_placeholders_of_folders_are_no_files(backend: Backend) -> None:
     assert listing.problems == ("the root lists 'odd/', refused: the path is not in its plain form",)
 
 
-def test_nothing_beside_the_prefix_is_asked_for(backend: Backend) -> None:
+def test_no_request_leaves_the_prefix(backend: Backend) -> None:
     backend.fill({"ours/x": b"", "theirs/x": b""})
 
-    with backend.stores("ours") as opened:
+    with backend.open_stores("ours") as opened:
         assert opened.open_root(f"{backend.uri}/theirs") is None
         assert opened.open_root(f"{backend.uri}/ours/../theirs") is None
         assert opened.open_root(f"{backend.uri}/ours/%2e%2e/theirs") is None
@@ -171,14 +171,14 @@ def test_nothing_beside_the_prefix_is_asked_for(backend: Backend) -> None:
         assert opened.requests == 0
 
 
-def test_a_secret_that_is_not_there_costs_this_store_only(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_disables_only_its_store(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STORE_KEY_ID", "STORE_SECRET"):
         monkeypatch.delenv(name)
     description = dict(backend.description)
     if backend.uri.startswith("gs:"):
         description["service_account"] = "env:STORE_SECRET"
 
-    with stores({"prefix": backend.uri, **description}) as opened:
+    with open_stores({"prefix": backend.uri, **description}) as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         listing = walk(source, "", ManifestLimits())
@@ -189,8 +189,8 @@ def test_a_secret_that_is_not_there_costs_this_store_only(backend: Backend, monk
     assert "STORE_" in listing.problems[0]
 
 
-def test_an_address_of_our_own_network_is_refused_unless_it_is_allowed(backend: Backend) -> None:
-    with backend.stores(allow_private_network=False) as opened:
+def test_a_private_address_is_refused_unless_it_is_allowed(backend: Backend) -> None:
+    with backend.open_stores(allow_private_network=False) as opened:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         listing = walk(source, "", ManifestLimits())

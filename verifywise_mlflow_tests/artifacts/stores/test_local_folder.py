@@ -1,4 +1,4 @@
-"""A local folder, as an NFS share would be mounted: what lies in it is read, and nothing leads out of it."""
+"""A local folder, such as a mounted NFS share: its files are read, and no path leads out of it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from verifywise_mlflow.artifacts.stores import local_folder as folder_module
 from verifywise_mlflow.artifacts.stores.local_folder import LocalFolderSource
 from verifywise_mlflow.artifacts.stores.resolver import DirectSource
 from verifywise_mlflow.artifacts.walk import FileListing, walk
-from verifywise_mlflow_tests.artifacts.stores.backends import stores
+from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import grow
 
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    """The tenant's root, with something beside it that is nobody's business."""
+    """The tenant's root, next to files that must not be read."""
     grow(tmp_path, {"secret.txt": "secret", "share/1/run/artifacts/model/MLmodel": "flavors: {}\n"})
     return tmp_path / "share"
 
 
 def source_at(share: Path, uri: str) -> DirectSource | None:
-    return stores({"prefix": "file:///mnt/mlflow", "root": str(share)}).open_root(uri)
+    return open_stores({"prefix": "file:///mnt/mlflow", "root": str(share)}).open_root(uri)
 
 
-def listing_of(share: Path) -> FileListing:
-    return walk(LocalFolderSource(share, (), seconds=10), "", ManifestLimits())
+def list_files(share: Path) -> FileListing:
+    return walk(LocalFolderSource(share, (), timeout_seconds=10), "", ManifestLimits())
 
 
 def content(source: ArtifactSource, path: str, max_bytes: int = 10**9) -> bytes:
@@ -48,7 +48,7 @@ def content(source: ArtifactSource, path: str, max_bytes: int = 10**9) -> bytes:
         "file://localhost/mnt/mlflow/1/run/artifacts/model",
     ],
 )
-def test_a_location_is_found_however_mlflow_writes_it(share: Path, uri: str) -> None:
+def test_a_location_is_found_in_every_form_that_mlflow_writes(share: Path, uri: str) -> None:
     source = source_at(share, uri)
 
     assert source is not None
@@ -70,11 +70,11 @@ def test_a_location_is_found_however_mlflow_writes_it(share: Path, uri: str) -> 
         "mlflow-artifacts:/mnt/mlflow/x",
     ],
 )
-def test_anything_else_is_not_covered(share: Path, uri: str) -> None:
+def test_other_locations_are_not_covered(share: Path, uri: str) -> None:
     assert source_at(share, uri) is None
 
 
-def test_names_with_percent_signs_are_read_as_each_form_of_a_path_has_them(share: Path) -> None:
+def test_percent_signs_are_decoded_in_file_uris_only(share: Path) -> None:
     grow(share, {"a b/x": "blank", "a%20b/x": "percent"})
 
     for uri, expected in [("file:///mnt/mlflow/a%20b", b"blank"), ("/mnt/mlflow/a%20b", b"percent")]:
@@ -83,26 +83,26 @@ def test_names_with_percent_signs_are_read_as_each_form_of_a_path_has_them(share
         assert content(source, "x") == expected
 
 
-def test_links_are_told_and_never_followed(share: Path) -> None:
+def test_links_are_reported_and_never_followed(share: Path) -> None:
     (share / "file-link").symlink_to(share.parent / "secret.txt")
     (share / "folder-link").symlink_to(share.parent)
     (share / "loop").symlink_to(share)
     (share / "dangling").symlink_to("nowhere")
 
-    listing = listing_of(share)
+    listing = list_files(share)
 
     assert [file.path for file in listing.files] == ["1/run/artifacts/model/MLmodel"]
     assert listing.problems == tuple(
         f"the root lists '{name}', refused: it is a symbolic link, not a file"
         for name in ("dangling", "file-link", "folder-link", "loop")
     )
-    source = LocalFolderSource(share, (), seconds=10)
+    source = LocalFolderSource(share, (), timeout_seconds=10)
     for path in ("file-link", "folder-link/secret.txt", "loop/1/run/artifacts/model/MLmodel"):
         with pytest.raises(ArtifactReadError, match="symbolic link"):
             content(source, path)
 
 
-def test_a_link_on_the_way_to_the_model_is_not_followed(share: Path) -> None:
+def test_a_link_in_the_path_to_the_model_is_not_followed(share: Path) -> None:
     (share / "linked").symlink_to(share / "1")
     source = source_at(share, "/mnt/mlflow/linked/run/artifacts/model")
 
@@ -113,17 +113,17 @@ def test_a_link_on_the_way_to_the_model_is_not_followed(share: Path) -> None:
     assert listing.problems == ("the root could not be listed: 'linked' is a symbolic link, which is not followed",)
 
 
-def test_a_root_that_is_a_link_itself_is_not_followed(share: Path) -> None:
+def test_a_root_that_is_a_link_is_not_followed(share: Path) -> None:
     linked = share.parent / "linked"
     linked.symlink_to(share)
 
-    assert not listing_of(linked).is_root_listed
+    assert not list_files(linked).is_root_listed
 
 
-def test_a_file_that_is_exchanged_for_a_link_is_not_followed(share: Path) -> None:
-    """Between the listing and the reading, as an attacker with a place on the share could do it."""
+def test_a_file_that_is_replaced_by_a_link_is_not_followed(share: Path) -> None:
+    """Replaced between listing and reading, as an attacker with access to the share could do."""
     grow(share, {"model/weights": "weights"})
-    source = LocalFolderSource(share, (), seconds=10)
+    source = LocalFolderSource(share, (), timeout_seconds=10)
     assert len(walk(source, "", ManifestLimits()).files) == 2
 
     (share / "model/weights").unlink()
@@ -138,8 +138,8 @@ def test_a_file_that_is_exchanged_for_a_link_is_not_followed(share: Path) -> Non
 
 
 @pytest.fixture
-def strange(share: Path) -> Iterator[dict[str, str]]:
-    """Whatever is neither a file nor a folder, with what it is called."""
+def special_files(share: Path) -> Iterator[dict[str, str]]:
+    """Entries that are neither files nor folders, with the kinds that messages name."""
     os.mkfifo(share / "fifo")
     kinds = {"fifo": "a FIFO"}
     with socket.socket(socket.AF_UNIX) as listener:
@@ -149,45 +149,45 @@ def strange(share: Path) -> Iterator[dict[str, str]]:
             os.mknod(share / "device", 0o600 | 0o020000, os.makedev(1, 5))  # /dev/zero, which never ends
             kinds["device"] = "a device"
         except PermissionError:
-            pass  # only root may make devices
+            pass  # only root may create devices
         yield kinds
 
 
-def test_what_is_neither_file_nor_folder_is_told_and_never_opened(share: Path, strange: dict[str, str]) -> None:
-    listing = listing_of(share)
+def test_special_files_are_reported_and_never_opened(share: Path, special_files: dict[str, str]) -> None:
+    listing = list_files(share)
 
     assert listing.problems == tuple(
-        f"the root lists '{name}', refused: it is {strange[name]}, not a file" for name in sorted(strange)
+        f"the root lists '{name}', refused: it is {special_files[name]}, not a file" for name in sorted(special_files)
     )
-    for name, kind in strange.items():
+    for name, kind in special_files.items():
         with pytest.raises(ArtifactReadError, match=kind):
-            content(LocalFolderSource(share, (), seconds=10), name)
+            content(LocalFolderSource(share, (), timeout_seconds=10), name)
 
 
 @pytest.mark.parametrize("path", ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "a//b", "", "a/", "nul\0"])
-def test_a_path_that_could_lead_elsewhere_is_refused(share: Path, path: str) -> None:
-    with pytest.raises(ArtifactReadError, match="plain form"):
-        content(LocalFolderSource(share, (), seconds=10), path)
+def test_a_path_traversal_is_refused(share: Path, path: str) -> None:
+    with pytest.raises(ArtifactReadError, match="canonical form"):
+        content(LocalFolderSource(share, (), timeout_seconds=10), path)
 
 
-def test_a_name_that_is_no_text_is_told(share: Path) -> None:
+def test_a_name_that_is_not_valid_text_is_reported(share: Path) -> None:
     (share / os.fsdecode(b"caf\xe9")).write_bytes(b"")
 
-    assert "refused: the path is no text" in listing_of(share).problems[0]
+    assert "refused: the path is no text" in list_files(share).problems[0]
 
 
 def test_a_model_that_is_a_single_file_is_found_in_its_folder(share: Path) -> None:
     grow(share, {"models/churn.pkl": "pickle"})
-    found = stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
+    opened_model = open_stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
 
-    assert found is not None
-    source, path = found
+    assert opened_model is not None
+    source, path = opened_model
     assert (walk(source, path, ManifestLimits()).files, path) == ((), "churn.pkl")
     assert [file.path for file in walk(source, "", ManifestLimits()).files] == ["churn.pkl"]
 
 
-def test_a_share_that_is_not_mounted_is_unreachable_for_now_and_not_empty(tmp_path: Path) -> None:
-    source = LocalFolderSource(tmp_path / "nothing", ("1", "model"), seconds=10)
+def test_an_unmounted_share_is_a_retryable_error_and_not_empty(tmp_path: Path) -> None:
+    source = LocalFolderSource(tmp_path / "nothing", ("1", "model"), timeout_seconds=10)
 
     listing = walk(source, "", ManifestLimits())
 
@@ -196,37 +196,37 @@ def test_a_share_that_is_not_mounted_is_unreachable_for_now_and_not_empty(tmp_pa
     assert source.has_retryable_failure
 
 
-def test_a_folder_that_is_not_there_has_no_files(share: Path) -> None:
-    listing = walk(LocalFolderSource(share, ("gone",), seconds=10), "", ManifestLimits())
+def test_a_missing_folder_has_no_files(share: Path) -> None:
+    listing = walk(LocalFolderSource(share, ("gone",), timeout_seconds=10), "", ManifestLimits())
 
     assert (listing.is_root_listed, listing.files, listing.problems) == (True, (), ())
 
 
-def test_reading_ends_where_it_is_told_to(share: Path) -> None:
+def test_reading_ends_at_max_bytes(share: Path) -> None:
     grow(share, {"big": b"x" * 3_000_000})
-    source = LocalFolderSource(share, (), seconds=10)
+    source = LocalFolderSource(share, (), timeout_seconds=10)
 
     assert len(content(source, "big", 2_000_001)) == 2_000_001
 
 
-def test_a_reading_that_takes_too_long_is_given_up(share: Path) -> None:
+def test_a_read_that_takes_too_long_is_aborted(share: Path) -> None:
     grow(share, {"big": b"x" * 3_000_000})
 
     with pytest.raises(ArtifactReadError, match="longer than the 0 seconds"):
-        content(LocalFolderSource(share, (), seconds=0), "big")
+        content(LocalFolderSource(share, (), timeout_seconds=0), "big")
 
 
-def test_a_directory_without_end_is_not_listed(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_with_too_many_entries_is_not_listed(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "MAX_ENTRIES", 2)
     grow(share, {"many/1": "", "many/2": "", "many/3": ""})
 
-    assert listing_of(share).problems == ("'many' could not be listed: it has more than 2 entries, the limit",)
+    assert list_files(share).problems == ("'many' could not be listed: it has more than 2 entries, the limit",)
 
 
 def test_no_descriptor_is_left_open(share: Path) -> None:
     (share / "link").symlink_to(share)
     before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else None
-    source = LocalFolderSource(share, ("1", "run"), seconds=10)
+    source = LocalFolderSource(share, ("1", "run"), timeout_seconds=10)
 
     for _ in range(3):
         walk(source, "", ManifestLimits())

@@ -1,4 +1,4 @@
-"""``http(s)://`` locations: another MLflow server's artifacts, and web servers that nobody can list."""
+"""``http(s)://`` artifact URIs: another MLflow server's artifacts, and web servers that cannot be listed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.walk import walk
-from verifywise_mlflow_tests.artifacts.stores.backends import stores
+from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import grow
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
@@ -31,12 +31,12 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.uri
 
 
-def test_another_mlflows_artifacts_are_listed_and_read(proxy: str) -> None:
+def test_artifacts_of_another_mlflow_are_listed_and_read(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}"
-    with stores({"prefix": prefix, "allow_private_network": True}) as opened:
-        found = opened.open_model(f"{prefix}/7/run/artifacts/model")
-        assert found is not None
-        source, path = found
+    with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
+        opened_model = opened.open_model(f"{prefix}/7/run/artifacts/model")
+        assert opened_model is not None
+        source, path = opened_model
         listing = walk(source, path, ManifestLimits())
         read: dict[str, bytes] = {}
         for file in listing.files:
@@ -47,9 +47,9 @@ def test_another_mlflows_artifacts_are_listed_and_read(proxy: str) -> None:
     assert read == FILES
 
 
-def test_what_another_mlflow_does_not_have_says_so(proxy: str) -> None:
+def test_a_missing_artifact_of_another_mlflow_is_an_error(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}/7"
-    with stores({"prefix": prefix, "allow_private_network": True}) as opened:
+    with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
         source = opened.open_root(f"{prefix}/run/artifacts/model")
         assert source is not None
         with pytest.raises(ArtifactReadError, match="404"), source.read("gone", 10) as chunks:
@@ -58,20 +58,20 @@ def test_what_another_mlflow_does_not_have_says_so(proxy: str) -> None:
         assert opened.open_root(f"{prefix}/run/../../8") is None
 
 
-def test_a_plain_web_server_is_not_even_asked() -> None:
+def test_no_request_is_sent_to_a_plain_web_server() -> None:
     with hostile_server(respond_with(make_response("<html>Index of /</html>"))) as server:
-        with stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as opened:
+        with open_stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as opened:
             source = opened.open_root(f"{server.uri}/mlruns/1/model")
             assert source is not None
             listing = walk(source, "", ManifestLimits())
         assert server.requests == []
 
     assert not listing.is_root_listed
-    assert "a web server has no listing of its files" in listing.problems[0]
+    assert "a web server cannot list its files" in listing.problems[0]
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ('{"files": [{"path": "../up", "is_dir": false}]}', "not in its plain form"),
         ('{"files": [{"path": "/etc/passwd", "is_dir": false}]}', "the path is"),
@@ -80,26 +80,26 @@ def test_a_plain_web_server_is_not_even_asked() -> None:
         ("<html>", "no JSON"),
     ],
 )
-def test_a_listing_that_lies_is_refused(body: str, told: str) -> None:
+def test_an_invalid_listing_is_an_error(body: str, message: str) -> None:
     with hostile_server(respond_with(make_response(body))) as server:
         prefix = f"{server.uri}{ROUTE}"
-        with stores({"prefix": prefix, "allow_private_network": True}) as opened:
+        with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
             source = opened.open_root(f"{prefix}/1")
             assert source is not None
             listing = walk(source, "", ManifestLimits())
 
     assert listing.files == ()
-    assert told in listing.problems[0]
+    assert message in listing.problems[0]
 
 
-def test_credentials_are_sent_to_the_server_that_they_are_for(tmp_path: Path) -> None:
+def test_credentials_are_sent_to_their_own_server(tmp_path: Path) -> None:
     def script(server: HostileServer, asked: object) -> bytes:
         return make_response('{"files": []}')
 
     with hostile_server(script) as server:
         prefix = f"{server.uri}{ROUTE}"
         auth = {"kind": "basic", "username": "reader", "password": "env:STORE_KEY_ID"}
-        with stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as opened:
+        with open_stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as opened:
             source = opened.open_root(f"{prefix}/1")
             assert source is not None
             assert walk(source, "", ManifestLimits()).problems == ()

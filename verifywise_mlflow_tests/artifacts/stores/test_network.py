@@ -1,4 +1,4 @@
-"""Who is contacted, with which credentials, and what a store that lies or hangs can do."""
+"""Network behavior of stores: which servers are contacted, with which credentials, and stores that lie or hang."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
 from verifywise_mlflow.artifacts.walk import FileListing, walk
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
-from verifywise_mlflow_tests.artifacts.stores.backends import place, stores
+from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store_settings
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 from verifywise_mlflow_tests.http.hostile_server import (
     HostileServer,
@@ -37,17 +37,17 @@ KINDS = {
 }
 
 
-def listed(opened: ArtifactStores, uri: str) -> FileListing:
+def list_files(opened: ArtifactStores, uri: str) -> FileListing:
     with opened:
         source = opened.open_root(uri)
         assert source is not None
         return walk(source, "", ManifestLimits())
 
 
-def s3_stores(server: HostileServer, bounds: Limits | None = None, **more: object) -> ArtifactStores:
+def s3_stores(server: HostileServer, limits: Limits | None = None, **more: object) -> ArtifactStores:
     description = {"prefix": "s3://bucket", "endpoint": server.uri, "allow_private_network": True, **more}
-    settings = ConnectionSettings("https://mlflow.example", limits=bounds or Limits(max_attempts=1))
-    return ArtifactStores([place(description, settings)])
+    settings = ConnectionSettings("https://mlflow.example", limits=limits or Limits(max_attempts=1))
+    return ArtifactStores([store_settings(description, settings)])
 
 
 def s3_page(*keys: str, size: str = "1", more: str = "") -> bytes:
@@ -57,14 +57,14 @@ def s3_page(*keys: str, size: str = "1", more: str = "") -> bytes:
 
 @pytest.fixture
 def trap() -> Iterator[HostileServer]:
-    """A server that nobody may contact."""
+    """A server that must not be contacted."""
     with hostile_server(respond_with(make_response("trapped"))) as server:
         yield server
         assert server.requests == []
 
 
 @pytest.mark.parametrize("prefix", KINDS)
-def test_nothing_of_the_machines_environment_has_a_say(
+def test_the_machines_environment_is_ignored(
     prefix: str, trap: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = "c2VjcmV0IG9mIHRoZSBtYWNoaW5l"
@@ -99,18 +99,18 @@ def test_nothing_of_the_machines_environment_has_a_say(
         monkeypatch.setenv(name, value)
 
     with hostile_server(respond_with(KINDS[prefix])) as server:
-        opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
-        assert listed(opened, f"{prefix}/m").problems == ()
+        opened = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        assert list_files(opened, f"{prefix}/m").problems == ()
 
-    (asked,) = server.requests
-    assert "authorization" not in asked.headers
-    said = f"{asked.target} {asked.headers}"
-    assert secret not in said
-    assert "mars" not in said
+    (request,) = server.requests
+    assert "authorization" not in request.headers
+    sent = f"{request.target} {request.headers}"
+    assert secret not in sent
+    assert "mars" not in sent
 
 
 @pytest.mark.parametrize("prefix", KINDS)
-def test_the_machines_authorities_file_is_not_trusted(
+def test_authorities_from_the_environment_are_not_trusted(
     prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = make_authority(tmp_path)
@@ -119,8 +119,8 @@ def test_the_machines_authorities_file_is_not_trusted(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
     with hostile_server(respond_with(KINDS[prefix]), authority.server_context()) as server:
         description = {"prefix": prefix, "endpoint": server.uri, "allow_private_network": True}
-        distrusted = listed(stores(description), f"{prefix}/m")
-        trusted = listed(stores({**description, "ca_bundle": str(authority.certificate)}), f"{prefix}/m")
+        distrusted = list_files(open_stores(description), f"{prefix}/m")
+        trusted = list_files(open_stores({**description, "ca_bundle": str(authority.certificate)}), f"{prefix}/m")
 
     assert "CERTIFICATE_VERIFY_FAILED" in distrusted.problems[0]
     assert trusted.problems == ()
@@ -130,62 +130,62 @@ def test_the_machines_authorities_file_is_not_trusted(
 def test_a_redirect_is_not_followed(prefix: str, trap: HostileServer) -> None:
     redirect = make_response("", 307, headers={"Location": f"{trap.uri}/elsewhere"})
     with hostile_server(respond_with(redirect)) as server:
-        opened = stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
-        listing = listed(opened, f"{prefix}/m")
+        opened = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        listing = list_files(opened, f"{prefix}/m")
 
     assert not listing.is_root_listed
-    assert "a redirect, which is not followed" in listing.problems[0]
+    assert "a redirect. Redirects are not followed" in listing.problems[0]
 
 
-def test_a_store_goes_through_the_tenants_proxy_where_it_has_one() -> None:
+def test_a_store_is_read_through_the_tenants_proxy() -> None:
     from verifywise_mlflow.http.settings import ProxySettings
 
     with hostile_server(respond_with(EMPTY)) as proxy:
-        through = ProxySettings(proxy.uri, dict, allow_private_network=True)
-        server = ConnectionSettings("https://mlflow.example", proxy=through, limits=Limits(max_attempts=1))
-        opened = ArtifactStores([place({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
-        assert listed(opened, "s3://bucket/m").problems == ()
+        proxy_settings = ProxySettings(proxy.uri, dict, allow_private_network=True)
+        server = ConnectionSettings("https://mlflow.example", proxy=proxy_settings, limits=Limits(max_attempts=1))
+        opened = ArtifactStores([store_settings({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
+        assert list_files(opened, "s3://bucket/m").problems == ()
 
-    assert [asked.target.partition("?")[0] for asked in proxy.requests] == ["http://store.example/bucket/"]
+    assert [request.target.partition("?")[0] for request in proxy.requests] == ["http://store.example/bucket/"]
 
 
 @pytest.mark.parametrize(
-    ("page", "told"),
+    ("page", "message"),
     [
-        (make_response("not xml"), "no XML"),
-        (make_response("<html></html>"), "no listing"),
+        (make_response("not xml"), "did not respond with XML"),
+        (make_response("<html></html>"), "did not respond with a listing"),
         (make_response("<!DOCTYPE x [<!ENTITY y 'z'>]><ListBucketResult>&y;</ListBucketResult>"), "document type"),
         (
             make_response('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x><ListBucketResult/>'.encode("utf-16")),
-            "no XML",
+            "did not respond with XML",
         ),
-        (s3_page("m/x", size="many"), "no number"),
-        (s3_page("m/x", size="9" * 4_000), "no number"),
-        (s3_page("other/x"), "what was not asked for"),
+        (s3_page("m/x", size="many"), "not a number"),
+        (s3_page("m/x", size="9" * 4_000), "not a number"),
+        (s3_page("other/x"), "outside the requested prefix"),
         (make_response(b"x" * 70_000_000), "more than the"),
     ],
 )
-def test_an_answer_that_is_no_listing_is_said_to_be_none(page: bytes, told: str) -> None:
+def test_a_response_that_is_not_a_listing_is_an_error(page: bytes, message: str) -> None:
     with hostile_server(respond_with(page)) as server:
-        listing = listed(s3_stores(server, prefix="s3://bucket/m"), "s3://bucket/m")
+        listing = list_files(s3_stores(server, prefix="s3://bucket/m"), "s3://bucket/m")
 
     assert not listing.is_root_listed
-    assert told in listing.problems[0]
+    assert message in listing.problems[0]
 
 
-def test_a_listing_without_end_ends() -> None:
+def test_an_endless_listing_ends_with_an_error() -> None:
     again = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
     with hostile_server(respond_with(s3_page("m/x", more=again))) as server:
-        listing = listed(s3_stores(server), "s3://bucket/m")
+        listing = list_files(s3_stores(server), "s3://bucket/m")
 
     assert not listing.is_root_listed
-    assert "round in circles" in listing.problems[0]
+    assert "repeats a continuation token" in listing.problems[0]
     assert len(server.requests) <= 4
 
 
-def test_a_store_that_lists_out_of_order_is_asked_for_one_folder_at_a_time() -> None:
+def test_an_unsorted_store_is_listed_one_folder_at_a_time() -> None:
     with hostile_server(respond_with(s3_page("m/b", "m/a"))) as server:
-        listing = listed(s3_stores(server), "s3://bucket/m")
+        listing = list_files(s3_stores(server), "s3://bucket/m")
 
     assert [file.path for file in listing.files] == ["a", "b"]
     assert "start-after" in server.requests[0].target
@@ -194,13 +194,13 @@ def test_a_store_that_lists_out_of_order_is_asked_for_one_folder_at_a_time() -> 
 
 def test_a_negative_size_is_refused() -> None:
     with hostile_server(respond_with(s3_page("m/x", size="-1"))) as server:
-        assert "the size is negative" in listed(s3_stores(server), "s3://bucket/m").problems[0]
+        assert "the size is negative" in list_files(s3_stores(server), "s3://bucket/m").problems[0]
 
 
 @pytest.mark.parametrize(
-    ("status", "passing"), [(400, False), (403, False), (404, False), (429, True), (500, True), (503, True)]
+    ("status", "retryable"), [(400, False), (403, False), (404, False), (429, True), (500, True), (503, True)]
 )
-def test_only_what_may_pass_is_tried_again_at_the_next_sync(status: int, passing: bool) -> None:
+def test_only_retryable_failures_are_retried_at_the_next_sync(status: int, retryable: bool) -> None:
     refusal = "<Error><Code>SomeCode</Code><Message>with the secret in it</Message></Error>"
     with hostile_server(respond_with(make_response(refusal, status))) as server, s3_stores(server) as opened:
         source = opened.open_root("s3://bucket/m")
@@ -208,22 +208,22 @@ def test_only_what_may_pass_is_tried_again_at_the_next_sync(status: int, passing
         with pytest.raises(ArtifactReadError, match=f"responded with {status}, SomeCode") as caught:
             source.list_directory("")
 
-    assert source.has_retryable_failure is passing
+    assert source.has_retryable_failure is retryable
     assert "secret" not in str(caught.value)
 
 
-def test_a_store_that_is_throttled_is_asked_again() -> None:
+def test_a_rate_limited_request_to_a_store_is_retried() -> None:
     with hostile_server(
         respond_with(make_response("<Error/>", 503, headers={"Retry-After": "0"}), s3_page("m/x"))
     ) as server:
-        listing = listed(s3_stores(server, Limits(max_attempts=2)), "s3://bucket/m")
+        listing = list_files(s3_stores(server, Limits(max_attempts=2)), "s3://bucket/m")
 
     assert [file.path for file in listing.files] == ["x"]
 
 
-def test_a_store_that_drips_ends_at_the_deadline() -> None:
-    def script(server: HostileServer, asked: ReceivedRequest) -> Iterator[bytes] | bytes:
-        if "list-type" in asked.target:
+def test_a_store_that_drips_fails_at_the_deadline() -> None:
+    def script(server: HostileServer, request: ReceivedRequest) -> Iterator[bytes] | bytes:
+        if "list-type" in request.target:
             return s3_page("m/x")
         return server.drip(make_response(b"x" * 10_000))
 
@@ -240,7 +240,7 @@ def test_a_store_that_drips_ends_at_the_deadline() -> None:
             list(chunks)
 
 
-def test_a_stream_that_breaks_off_is_no_file() -> None:
+def test_a_stream_that_breaks_off_is_an_error() -> None:
     with hostile_server(respond_with(make_response(b"only this", length=1_000))) as server, s3_stores(server) as opened:
         source = opened.open_root("s3://bucket/m")
         assert source is not None
@@ -248,7 +248,7 @@ def test_a_stream_that_breaks_off_is_no_file() -> None:
             list(chunks)
 
 
-def test_bytes_are_read_as_they_are_stored() -> None:
+def test_bytes_are_read_without_decompression() -> None:
     stored = b"\x1f\x8b these bytes claim to be packed"
     packed = make_response(stored, headers={"Content-Encoding": "gzip"})
     with hostile_server(respond_with(packed)) as server, s3_stores(server) as opened:
@@ -262,6 +262,6 @@ def test_a_store_with_tls_is_verified_by_the_bundle_it_names_alone(tmp_path: Pat
     ours, theirs = make_authority(tmp_path, "ours"), make_authority(tmp_path, "theirs")
     context: ssl.SSLContext = theirs.server_context()
     with hostile_server(respond_with(EMPTY), context) as server:
-        listing = listed(s3_stores(server, ca_bundle=str(ours.certificate)), "s3://bucket/m")
+        listing = list_files(s3_stores(server, ca_bundle=str(ours.certificate)), "s3://bucket/m")
 
     assert not listing.is_root_listed

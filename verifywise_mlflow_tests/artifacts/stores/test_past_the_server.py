@@ -1,4 +1,4 @@
-"""A whole sync where the tracking server cannot read its own store, and where the tenant would rather not ask it."""
+"""A whole sync that reads stores directly: the server cannot read them, or the tenant prefers direct reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verifywise_mlflow_tests.registry import MODEL_FILES
 
 @pytest.fixture
 def server(s3: Backend, tmp_path: Path) -> Iterator[MlflowServer]:
-    """A server whose artifacts lie in a bucket that it was given no credentials for, nor anybody to ask for them."""
+    """A server whose artifacts are in a bucket for which it has no credentials."""
     with MlflowServer(
         backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
         artifacts=tmp_path / "artifacts",
@@ -52,7 +52,7 @@ def status_and_reason(store: Store) -> tuple[object, object]:
     return manifest["status"], manifest["reason"]
 
 
-def test_a_server_that_cannot_read_its_own_store_is_read_past(server: MlflowServer, s3: Backend, store: Store) -> None:
+def test_files_that_the_server_cannot_read_are_read_directly(server: MlflowServer, s3: Backend, store: Store) -> None:
     sync(tenant_of(server), store)
     status, reason = status_and_reason(store)
     sync(tenant_of(server, {"prefix": s3.uri, **s3.description}), store)
@@ -62,9 +62,7 @@ def test_a_server_that_cannot_read_its_own_store_is_read_past(server: MlflowServ
     assert status_and_reason(store) == ("complete", None)
 
 
-def test_a_store_that_is_preferred_is_read_without_asking_the_server(
-    server: MlflowServer, s3: Backend, store: Store
-) -> None:
+def test_a_preferred_store_is_read_without_the_server(server: MlflowServer, s3: Backend, store: Store) -> None:
     run = sync(tenant_of(server, {"prefix": s3.uri, "prefer": "direct", **s3.description}), store)
 
     assert status_and_reason(store) == ("complete", None)
