@@ -8,11 +8,11 @@ from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
 
 
 @pytest.mark.parametrize(
-    ("given", "stage", "origin"),
+    ("record_inputs", "stage", "origin"),
     [
         (inputs(stage="Production"), "production", Origin("version", "current_stage", "Production")),
         (inputs(stage="Staging", aliases=("champion",)), "staging", Origin("version", "current_stage", "Staging")),
@@ -35,16 +35,16 @@ from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentenc
     ],
 )
 def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
-    given: RecordInputs, stage: str, origin: Origin
+    record_inputs: RecordInputs, stage: str, origin: Origin
 ) -> None:
-    result = normalized(given)
+    result = normalized(record_inputs)
 
     assert result.record.lifecycle_stage == stage
     assert replace(result.origins["lifecycle_stage"], rule=None) == origin
 
 
 @pytest.mark.parametrize(
-    ("given", "rule"),
+    ("record_inputs", "rule"),
     [
         (inputs(aliases=("champion",)), None),
         (inputs(aliases=("champion", "v3"), version_tags={"stage": "blue"}), None),
@@ -61,8 +61,8 @@ def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
         ),
     ],
 )
-def test_the_origin_explains_the_choice_between_several_stages(given: RecordInputs, rule: str | None) -> None:
-    assert normalized(given).origins["lifecycle_stage"].rule == rule
+def test_the_origin_explains_the_choice_between_several_stages(record_inputs: RecordInputs, rule: str | None) -> None:
+    assert normalized(record_inputs).origins["lifecycle_stage"].rule == rule
 
 
 def test_the_explanation_names_at_most_ten_aliases() -> None:
@@ -80,9 +80,9 @@ def test_a_models_tag_does_not_set_the_stage_of_its_versions() -> None:
 
 
 def test_an_alias_of_another_version_is_ignored() -> None:
-    given = replace(inputs(), model=RegisteredModel("fraud", aliases={"champion": 2}))
+    record_inputs = replace(inputs(), model=RegisteredModel("fraud", aliases={"champion": 2}))
 
-    assert normalized(given).record.lifecycle_stage is None
+    assert normalized(record_inputs).record.lifecycle_stage is None
 
 
 def test_an_alias_that_stands_for_no_stage_causes_no_finding() -> None:

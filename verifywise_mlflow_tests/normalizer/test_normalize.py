@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
 TAG_TEXT = st.text(st.characters(exclude_categories=()))
@@ -102,10 +102,10 @@ def test_a_bare_version_has_gaps_and_no_error() -> None:
 
 
 def test_the_models_description_is_the_fallback_for_the_versions() -> None:
-    given = RecordInputs(
+    record_inputs = RecordInputs(
         version=ModelVersion("fraud", 3, description="  "), model=RegisteredModel("fraud", description=" As *is*.\n")
     )
-    result = normalized(given)
+    result = normalized(record_inputs)
 
     assert result.record.description == " As *is*.\n"
     assert result.origins["description"].source == "model"
@@ -124,9 +124,9 @@ def test_a_logged_models_run_is_the_fallback_if_it_is_the_versions_source(
     source: str | None, run_id: str | None, expected: str | None
 ) -> None:
     version = ModelVersion("fraud", 3, source=source, run_id=run_id)
-    given = RecordInputs(version=version, logged_model=LoggedModel("m-1", source_run_id="r9"))
+    record_inputs = RecordInputs(version=version, logged_model=LoggedModel("m-1", source_run_id="r9"))
 
-    assert normalized(given).record.source_run_id == expected
+    assert normalized(record_inputs).record.source_run_id == expected
 
 
 def test_a_logged_model_provides_the_lineage_of_an_unreadable_run() -> None:
@@ -207,11 +207,11 @@ def test_evaluation_tags_are_recognized_by_their_keys(key: str, is_evaluation: b
 
 
 def test_a_versions_evaluation_tag_overrides_its_runs() -> None:
-    given = inputs(
+    record_inputs = inputs(
         version_tags={"eval": "new"}, run_tags={"eval": "old", "test_auc": "0.8"}, model_tags={"eval_x": "1"}
     )
 
-    assert normalized(given).record.evaluation_tags == {"eval": "new", "test_auc": "0.8"}
+    assert normalized(record_inputs).record.evaluation_tags == {"eval": "new", "test_auc": "0.8"}
 
 
 def test_the_manifest_becomes_json_with_a_separate_list_of_evidence() -> None:
@@ -286,9 +286,9 @@ def test_read_errors_are_listed_as_sentences() -> None:
 
 
 def test_a_run_that_was_never_requested_makes_the_record_incomplete() -> None:
-    given = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
+    record_inputs = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
 
-    assert normalized(given).incomplete == ("the training run 'r1' was not read",)
+    assert normalized(record_inputs).incomplete == ("the training run 'r1' was not read",)
 
 
 def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
@@ -302,9 +302,11 @@ def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
 
 
 def test_a_hidden_version_is_a_finding() -> None:
-    given = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
+    record_inputs = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
 
-    assert sentences(normalized(given)) == ["a prompt tag hides this version or its model from MLflow's own search"]
+    assert sentences(normalized(record_inputs)) == [
+        "a prompt tag hides this version or its model from MLflow's own search"
+    ]
 
 
 def test_every_attribute_that_a_value_source_may_name_is_looked_up() -> None:
@@ -364,15 +366,17 @@ def test_any_text_can_be_normalized(
 
 
 def test_a_dangling_alias_is_a_finding_of_each_version() -> None:
-    given = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
+    record_inputs = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
 
-    assert sentences(normalized(given)) == ["the model's alias 'champion' points to version 3, which does not exist"]
+    assert sentences(normalized(record_inputs)) == [
+        "the model's alias 'champion' points to version 3, which does not exist"
+    ]
 
 
 def test_a_recreated_model_is_a_finding() -> None:
-    given = replace(inputs(), incarnation=2)
+    record_inputs = replace(inputs(), incarnation=2)
 
-    assert sentences(normalized(given)) == [
+    assert sentences(normalized(record_inputs)) == [
         "the model was deleted and created again: this version belongs to incarnation 2 of the name",
     ]
 

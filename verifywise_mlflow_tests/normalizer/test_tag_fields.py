@@ -7,7 +7,7 @@ import pytest
 from verifywise_mlflow.connector.models import TrainingRun
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow_tests.normalizer.cases import inputs, normalized, sentences
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
 
 OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
     {"purpose": f"of the {name}"} for name in ("version", "model", "run", "files")
@@ -15,7 +15,7 @@ OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
 
 
 @pytest.mark.parametrize(
-    ("given", "source"),
+    ("record_inputs", "source"),
     [
         (
             inputs(version_tags=OF_VERSION, model_tags=OF_MODEL, run_tags=OF_RUN, logged_model_tags=OF_FILES),
@@ -26,8 +26,8 @@ OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
         (inputs(logged_model_tags=OF_FILES), "logged model"),
     ],
 )
-def test_the_nearest_object_wins(given: RecordInputs, source: str) -> None:
-    result = normalized(given)
+def test_the_nearest_object_wins(record_inputs: RecordInputs, source: str) -> None:
+    result = normalized(record_inputs)
 
     assert result.origins["business_purpose"].source == source
     assert result.record.business_purpose == result.origins["business_purpose"].raw

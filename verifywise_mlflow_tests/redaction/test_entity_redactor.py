@@ -19,9 +19,9 @@ from verifywise_mlflow.connector.models import (
 )
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.settings import RedactionSettings
-from verifywise_mlflow_tests.redaction.made_secrets import HEX, some
+from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
 
-TOKEN = "dap" + "i" + some(32, HEX)
+TOKEN = "dap" + "i" + random_text(32, HEX)
 SECRET = "[redacted: databricks api token]"
 MODEL_ID = "m-" + "8c1d3a5e" * 4
 
@@ -90,7 +90,7 @@ def test_only_the_secret_in_a_source_is_redacted_so_that_its_location_stays_vali
 
 
 def test_keys_that_are_tokens_are_redacted_and_stay_distinct() -> None:
-    other = "dap" + "i" + some(32, HEX)
+    other = "dap" + "i" + random_text(32, HEX)
 
     run = DEFAULT_REDACTOR.training_run(TrainingRun("r", tags={TOKEN: "a", other: "b"}, metrics={TOKEN: 1.0}))
 

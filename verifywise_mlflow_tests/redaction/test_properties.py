@@ -12,13 +12,13 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.redaction.spans import Span, apply_redactions
 from verifywise_mlflow.redaction.text_redactor import TextRedactor
-from verifywise_mlflow_tests.redaction.made_secrets import made_secrets
+from verifywise_mlflow_tests.redaction.fake_secrets import fake_secrets
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # NUL and lone surrogates, too
 HARMLESS = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters="=:-+@0123456789"))
 """Without the characters that connect a secret with its name, and without digits, which all tokens contain."""
 
-SECRETS = [made.secret for made in made_secrets() if made.secret == made.text and made.key == "note"]
+SECRETS = [fake.secret for fake in fake_secrets() if fake.secret == fake.text and fake.key == "note"]
 
 
 @given(HARMLESS, HARMLESS)

@@ -19,7 +19,7 @@ from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.services.change_polls import fetch_newest_version_time
 from verifywise_mlflow.tenants.tenant import Intervals, Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.redaction.made_secrets import HEX, some
+from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
 from verifywise_mlflow_tests.registry import Registry
 
 
@@ -46,8 +46,8 @@ def findings(store: Store, model: str) -> list[tuple[str, str]]:
 def test_no_secret_reaches_the_store(
     tenant: Tenant, registry: Registry, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    canary = some(24, HEX)
-    token, password = "dap" + "i" + some(32, HEX), f"pw{canary}"
+    canary = random_text(24, HEX)
+    token, password = "dap" + "i" + random_text(32, HEX), f"pw{canary}"
     source = json.dumps({"url": f"https://u:{password}@data.acme.example/x.csv"})
     dataset = Dataset(f"x {token}", "d1gest", "http", source)
     run_id = registry.run(
@@ -107,7 +107,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 
 def test_a_secret_in_an_error_response_does_not_reach_the_audit_trail(store: Store) -> None:
-    password = f"pw{some(24, HEX)}"
+    password = f"pw{random_text(24, HEX)}"
     handler = type("Handler", (_Refusing,), {"says": f"no route to postgresql://mlflow:{password}@db/x"})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

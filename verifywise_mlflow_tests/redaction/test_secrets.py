@@ -8,11 +8,11 @@ import pytest
 
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.redaction.text_redactor import TextRedactor
-from verifywise_mlflow_tests.redaction.innocent_values import INNOCENT
-from verifywise_mlflow_tests.redaction.made_secrets import Made, made_secrets
+from verifywise_mlflow_tests.redaction.fake_secrets import FakeSecret, fake_secrets
+from verifywise_mlflow_tests.redaction.harmless_values import HARMLESS_VALUES
 
 REDACTOR = TextRedactor(RedactionSettings())
-SECRETS = made_secrets()
+SECRETS = fake_secrets()
 
 EVERYTHING = RedactionSettings.model_validate(
     {"personal_data": {"redact": ["email", "phone", "iban", "card", "ip_address"], "patterns": {"odd": "(x+x+)+y"}}}
@@ -26,27 +26,29 @@ def redacted_text(key: str, text: str) -> str:
 
 def test_the_tables_have_at_least_sixty_cases() -> None:
     assert len(SECRETS) >= 60
-    assert len(INNOCENT) >= 60
+    assert len(HARMLESS_VALUES) >= 60
 
 
-@pytest.mark.parametrize("made", SECRETS, ids=lambda made: made.name)
-def test_a_secret_is_redacted_and_the_rest_stays(made: Made) -> None:
-    result = redacted_text(made.key, made.text)
+@pytest.mark.parametrize("fake", SECRETS, ids=lambda fake: fake.name)
+def test_a_secret_is_redacted_and_the_rest_stays(fake: FakeSecret) -> None:
+    result = redacted_text(fake.key, fake.text)
 
-    before, _, after = made.text.partition(made.secret)
-    assert made.secret not in result
+    before, _, after = fake.text.partition(fake.secret)
+    assert fake.secret not in result
     assert "[redacted: " in result
     assert result.startswith(before)
     assert result.endswith(after)
 
 
-@pytest.mark.parametrize(("key", "value"), INNOCENT, ids=[f"{key}-{n}" for n, (key, _) in enumerate(INNOCENT)])
+@pytest.mark.parametrize(
+    ("key", "value"), HARMLESS_VALUES, ids=[f"{key}-{n}" for n, (key, _) in enumerate(HARMLESS_VALUES)]
+)
 def test_a_value_that_only_looks_like_a_secret_stays(key: str, value: str) -> None:
     assert redacted_text(key, value) == value
 
 
 def test_positions_are_correct_in_text_outside_ascii() -> None:
-    token = next(made.secret for made in SECRETS if made.name == "github token")
+    token = next(fake.secret for fake in SECRETS if fake.name == "github token")
 
     assert (
         redacted_text("note", f"Schlüssel → \ud800\x00 {token} …") == "Schlüssel → \ud800\x00 [redacted: github pat] …"
@@ -54,9 +56,9 @@ def test_positions_are_correct_in_text_outside_ascii() -> None:
 
 
 def test_a_placeholder_is_not_redacted_again() -> None:
-    once = [redacted_text(made.key, made.text) for made in SECRETS]
+    once = [redacted_text(fake.key, fake.text) for fake in SECRETS]
 
-    assert [redacted_text(made.key, text) for made, text in zip(SECRETS, once, strict=True)] == once
+    assert [redacted_text(fake.key, text) for fake, text in zip(SECRETS, once, strict=True)] == once
 
 
 @pytest.mark.parametrize(

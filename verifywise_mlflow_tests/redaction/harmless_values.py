@@ -20,7 +20,7 @@ _HISTORY = [
 ]
 _SCHEMA = {"mlflow_colspec": [{"type": "string", "name": "password"}, {"type": "long", "name": "api_key"}]}
 
-INNOCENT: tuple[tuple[str, str], ...] = (
+HARMLESS_VALUES: tuple[tuple[str, str], ...] = (
     ("mlflow.source.git.commit", HEX_40),
     ("mlflow.source.name", "/home/jo/projects/credit/train_v2_final.py"),
     ("mlflow.source.git.repoURL", "git@github.com:acme/credit.git"),

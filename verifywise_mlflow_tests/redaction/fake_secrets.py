@@ -18,7 +18,7 @@ UPPER = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FakeSecret:
     """One secret with its context."""
 
     name: str
@@ -27,16 +27,16 @@ class Made:
     key: str = "note"
 
 
-def some(length: int, alphabet: str = LETTERS + DIGITS) -> str:
+def random_text(length: int, alphabet: str = LETTERS + DIGITS) -> str:
     """Return random characters; at least one digit and one letter if the alphabet has both, as in real tokens."""
     while True:
-        made = "".join(secrets.choice(alphabet) for _ in range(length))
+        text = "".join(secrets.choice(alphabet) for _ in range(length))
         has_digit, has_letter = (
-            any(character in DIGITS for character in made),
-            any(character in LETTERS for character in made),
+            any(character in DIGITS for character in text),
+            any(character in LETTERS for character in text),
         )
         if length < 8 or alphabet in (DIGITS, LETTERS, UPPER) or (has_digit and has_letter):
-            return made
+            return text
 
 
 def base64_of(length: int) -> str:
@@ -45,7 +45,7 @@ def base64_of(length: int) -> str:
 
 
 def private_key(kind: str) -> str:
-    """Return what looks like a key in PEM."""
+    """Return a fake private key in PEM format."""
     lines = base64_of(480)
     body = "\n".join(lines[start : start + 64] for start in range(0, len(lines), 64))
     return f"-----BEGIN {kind}PRIVATE " + f"KEY-----\n{body}\n-----END {kind}PRIVATE " + "KEY-----"
@@ -58,37 +58,40 @@ def json_web_token() -> str:
 
 
 def _tokens() -> list[tuple[str, str]]:
-    """Return tokens that show by their looks alone what they are."""
+    """Return tokens that are recognized by their format alone."""
     url_safe = LETTERS + DIGITS + "-_"
     return [
-        ("aws access key id", "AK" + "IA" + some(16, UPPER + "234567")),
-        ("aws temporary access key id", "AS" + "IA" + some(16, UPPER + "234567")),
-        ("google api key", "AI" + "za" + some(35)),
-        ("google oauth client secret", "GOC" + "SPX-" + some(28)),
-        ("google oauth token", "ya" + "29." + some(120)),
-        ("azure client secret", some(3) + "8" + "Q~" + some(34)),
-        ("github token", "gh" + "p_" + some(36)),
-        ("github oauth", "gh" + "o_" + some(36)),
-        ("github fine grained token", "github" + "_pat_" + some(22) + "_" + some(59)),
-        ("gitlab token", "gl" + "pat-" + some(20)),
-        ("gitlab deploy token", "gl" + "dt-" + some(20)),
-        ("slack bot token", "xo" + "xb-" + some(12, DIGITS) + "-" + some(12, DIGITS) + "-" + some(24)),
-        ("openai project key", "sk" + "-proj-" + some(74) + "T3Blb" + "kFJ" + some(74)),
-        ("openai key", "sk" + "-" + some(20) + "T3Blb" + "kFJ" + some(20)),
-        ("anthropic key", "sk" + "-ant-api03-" + some(93, url_safe) + "AA"),
-        ("hugging face token", "hf" + "_" + some(34, LETTERS)),
+        ("aws access key id", "AK" + "IA" + random_text(16, UPPER + "234567")),
+        ("aws temporary access key id", "AS" + "IA" + random_text(16, UPPER + "234567")),
+        ("google api key", "AI" + "za" + random_text(35)),
+        ("google oauth client secret", "GOC" + "SPX-" + random_text(28)),
+        ("google oauth token", "ya" + "29." + random_text(120)),
+        ("azure client secret", random_text(3) + "8" + "Q~" + random_text(34)),
+        ("github token", "gh" + "p_" + random_text(36)),
+        ("github oauth", "gh" + "o_" + random_text(36)),
+        ("github fine grained token", "github" + "_pat_" + random_text(22) + "_" + random_text(59)),
+        ("gitlab token", "gl" + "pat-" + random_text(20)),
+        ("gitlab deploy token", "gl" + "dt-" + random_text(20)),
+        (
+            "slack bot token",
+            "xo" + "xb-" + random_text(12, DIGITS) + "-" + random_text(12, DIGITS) + "-" + random_text(24),
+        ),
+        ("openai project key", "sk" + "-proj-" + random_text(74) + "T3Blb" + "kFJ" + random_text(74)),
+        ("openai key", "sk" + "-" + random_text(20) + "T3Blb" + "kFJ" + random_text(20)),
+        ("anthropic key", "sk" + "-ant-api03-" + random_text(93, url_safe) + "AA"),
+        ("hugging face token", "hf" + "_" + random_text(34, LETTERS)),
         ("json web token", json_web_token()),
-        ("databricks token", "dap" + "i" + some(32, HEX)),
-        ("databricks numbered token", "dap" + "i" + some(32, HEX) + "-2"),
-        ("npm token", "np" + "m_" + some(36)),
-        ("pypi token", "py" + "pi-AgEIcHlwaS5vcmc" + some(120)),
-        ("stripe key", "sk" + "_live_" + some(24)),
-        ("stripe restricted key", "rk" + "_live_" + some(24)),
-        ("sendgrid key", "S" + "G." + some(22) + "." + some(43)),
-        ("vault token", "hv" + "s." + some(90)),
-        ("docker hub token", "dck" + "r_pat_" + some(27)),
-        ("shopify token", "shp" + "at_" + some(32, HEX)),
-        ("age key", "AG" + "E-SECRET-KEY-1" + some(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L")),
+        ("databricks token", "dap" + "i" + random_text(32, HEX)),
+        ("databricks numbered token", "dap" + "i" + random_text(32, HEX) + "-2"),
+        ("npm token", "np" + "m_" + random_text(36)),
+        ("pypi token", "py" + "pi-AgEIcHlwaS5vcmc" + random_text(120)),
+        ("stripe key", "sk" + "_live_" + random_text(24)),
+        ("stripe restricted key", "rk" + "_live_" + random_text(24)),
+        ("sendgrid key", "S" + "G." + random_text(22) + "." + random_text(43)),
+        ("vault token", "hv" + "s." + random_text(90)),
+        ("docker hub token", "dck" + "r_pat_" + random_text(27)),
+        ("shopify token", "shp" + "at_" + random_text(32, HEX)),
+        ("age key", "AG" + "E-SECRET-KEY-1" + random_text(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L")),
         ("rsa key", private_key("RSA ")),
         ("openssh key", private_key("OPENSSH ")),
         ("pkcs8 key", private_key("")),
@@ -97,38 +100,38 @@ def _tokens() -> list[tuple[str, str]]:
     ]
 
 
-def _under_telling_keys() -> list[Made]:
-    """Return values that only their keys give away."""
+def _under_secret_key_names() -> list[FakeSecret]:
+    """Return values that are recognized only by their keys."""
     named = [
         ("password", "hunter" + "2"),
         ("db_password", "correct horse " + "battery"),
         ("MLFLOW_TRACKING_PASSWORD", "Pa55w0rd" + "!"),
-        ("mysql.pwd", some(10)),
-        ("keystorePassphrase", some(14)),
-        ("db-pass", some(9)),
-        ("api_key", some(32)),
-        ("apiKey", some(32, HEX)),
-        ("X-API-Key", some(24)),
+        ("mysql.pwd", random_text(10)),
+        ("keystorePassphrase", random_text(14)),
+        ("db-pass", random_text(9)),
+        ("api_key", random_text(32)),
+        ("apiKey", random_text(32, HEX)),
+        ("X-API-Key", random_text(24)),
         ("aws_secret_access_key", base64_of(30)),
-        ("auth_token", some(40, HEX)),
-        ("HF_TOKEN", some(37)),
-        ("client_secret", some(24)),
-        ("secret", some(24)),
-        ("wandb_api_key", some(40, HEX)),
+        ("auth_token", random_text(40, HEX)),
+        ("HF_TOKEN", random_text(37)),
+        ("client_secret", random_text(24)),
+        ("secret", random_text(24)),
+        ("wandb_api_key", random_text(40, HEX)),
         ("encryption_key", base64_of(32)),
-        ("service_credentials", some(30)),
-        ("db_password_prod", some(10)),
-        ("password1", some(10)),
-        ("api_key_v2_old", some(32)),
+        ("service_credentials", random_text(30)),
+        ("db_password_prod", random_text(10)),
+        ("password1", random_text(10)),
+        ("api_key_v2_old", random_text(32)),
     ]
-    return [Made(f"under {key}", value, value, key) for key, value in named]
+    return [FakeSecret(f"under {key}", value, value, key) for key, value in named]
 
 
-def _in_their_surroundings() -> list[Made]:
-    """Return secrets inside longer texts, whose rest may stay."""
-    word, token, hexed = some(16), some(32), some(40, HEX)
+def _in_context() -> list[FakeSecret]:
+    """Return secrets within longer texts; the rest of each text may stay."""
+    word, token, hexed = random_text(16), random_text(32), random_text(40, HEX)
     signature = base64_of(32).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
-    account, made = base64_of(64), []
+    account, fakes = base64_of(64), []
     for name, before, secret, after in (
         ("postgres url", "postgresql://mlflow:", word, "@db.acme.example:5432/mlflow"),
         ("mysql url", "mysql+pymysql://root:", word, "@10.0.0.5/ml"),
@@ -145,8 +148,13 @@ def _in_their_surroundings() -> list[Made]:
             signature,
             "&x=1",
         ),
-        ("signed s3 url", "https://s3.amazonaws.com/b/k?X-Amz-Expires=60&X-Amz-Sig" + "nature=", some(64, HEX), "&a=b"),
-        ("signed gcs url", "https://storage.googleapis.com/b/k?X-Goog-Sig" + "nature=", some(128, HEX), ""),
+        (
+            "signed s3 url",
+            "https://s3.amazonaws.com/b/k?X-Amz-Expires=60&X-Amz-Sig" + "nature=",
+            random_text(64, HEX),
+            "&a=b",
+        ),
+        ("signed gcs url", "https://storage.googleapis.com/b/k?X-Goog-Sig" + "nature=", random_text(128, HEX), ""),
         ("token in a query", "https://api.acme.example/v1?tok" + "en=", token, "&page=2"),
         ("azure storage", "DefaultEndpointsProtocol=https;AccountName=acme;Account" + "Key=", account, ";X=y"),
         ("service bus", "Endpoint=sb://a.servicebus.windows.net/;SharedAccess" + "Key=", base64_of(32), ""),
@@ -172,21 +180,22 @@ def _in_their_surroundings() -> list[Made]:
         (
             "slack webhook",
             "",
-            "https://hooks.sl" + f"ack.com/services/T{some(8, UPPER)}/B{some(8, UPPER)}/{some(24)}",
+            "https://hooks.sl"
+            + f"ack.com/services/T{random_text(8, UPPER)}/B{random_text(8, UPPER)}/{random_text(24)}",
             "",
         ),
     ):
-        made.append(Made(name, before + secret + after, secret))
-    return made
+        fakes.append(FakeSecret(name, before + secret + after, secret))
+    return fakes
 
 
-def made_secrets() -> list[Made]:
+def fake_secrets() -> list[FakeSecret]:
     """Return one secret of each kind."""
     tokens = _tokens()
     return [
-        *(Made(name, token, token) for name, token in tokens),
-        *(Made(f"{name} in a sentence", f"used {token} for the upload", token) for name, token in tokens[6:11]),
-        *(Made(f"{name} in JSON", json.dumps({"a": [1, {"b": token}]}), token) for name, token in tokens[14:18]),
-        *_under_telling_keys(),
-        *_in_their_surroundings(),
+        *(FakeSecret(name, token, token) for name, token in tokens),
+        *(FakeSecret(f"{name} in a sentence", f"used {token} for the upload", token) for name, token in tokens[6:11]),
+        *(FakeSecret(f"{name} in JSON", json.dumps({"a": [1, {"b": token}]}), token) for name, token in tokens[14:18]),
+        *_under_secret_key_names(),
+        *_in_context(),
     ]
