@@ -22,14 +22,14 @@ def rules() -> Iterator[str]:
     yield "| rule | requirement | severity | possible verdicts | gives evidence for |"
     yield "|---|---|---|---|---|"
     for rule in default_policy().rules:
-        verdicts = [verdict for verdict in Verdict if verdict in {one.verdict for one in rule.examples}]
+        verdicts = [verdict for verdict in Verdict if verdict in {example.verdict for example in rule.examples}]
         yield f"| `{rule.id}` | {rule.title} | {rule.severity} | {', '.join(verdicts)} | {_references(rule)} |"
 
 
 def _references(rule: Rule) -> str:
     return "; ".join(
-        f"{framework} {', '.join(one.clause for one in references)}"
-        for framework, references in groupby(rule.references, key=lambda one: one.framework)
+        f"{framework} {', '.join(reference.clause for reference in references)}"
+        for framework, references in groupby(rule.references, key=lambda reference: reference.framework)
     )
 
 
@@ -38,7 +38,7 @@ def frameworks() -> Iterator[str]:
     yield f"| framework | clauses | {' | '.join(Obtainable)} |"
     yield f"|---|---|{'---|' * len(Obtainable)}"
     for framework in catalogue().values():
-        counts = [sum(clause.obtainable is one for clause in framework.clauses) for one in Obtainable]
+        counts = [sum(clause.obtainable is obtainable for clause in framework.clauses) for obtainable in Obtainable]
         yield f"| {framework.name} | {len(framework.clauses)} | {' | '.join(map(str, counts))} |"
 
 
@@ -54,14 +54,14 @@ def annex_iv() -> Iterator[str]:
 
 def unasked() -> Iterator[str]:
     """Yield the clauses of which MLflow could show something and that no default rule covers."""
-    for covered in framework_coverage(tuple(catalogue().values()), clause_references(default_policy().rules), ()):
+    for coverage in framework_coverage(tuple(catalogue().values()), clause_references(default_policy().rules), ()):
         numbers = [
-            one.clause.id
-            for one in covered.clauses
-            if not one.rules and one.clause.obtainable is not Obtainable.NOT_OBTAINABLE
-            if one.clause.shown_by == "rules"
+            covered.clause.id
+            for covered in coverage.clauses
+            if not covered.rules and covered.clause.obtainable is not Obtainable.NOT_OBTAINABLE
+            if covered.clause.shown_by == "rules"
         ]
-        yield f"* {covered.framework.name}: {', '.join(numbers) or 'none'}"
+        yield f"* {coverage.framework.name}: {', '.join(numbers) or 'none'}"
 
 
 def sources() -> Iterator[str]:

@@ -66,14 +66,14 @@ def test_the_recipe_reproduces_the_hash_of_every_verdict() -> None:
 
     assert results
     for rule, result in zip(policy.rules, results, strict=True):
-        told = rule.model_dump(mode="json")
-        assert names["input_hash"](told, result.values, result.thresholds, None) == result.input_hash
+        document = rule.model_dump(mode="json")
+        assert names["input_hash"](document, result.values, result.thresholds, None) == result.input_hash
     assert f"{MAX_VALUE_BYTES:,} bytes" in VERDICTS
 
 
 def test_the_page_states_the_rules_of_the_badges() -> None:
-    said = " ".join(VERDICTS.split())
+    text = " ".join(VERDICTS.split())
 
     for rule in (VERSION_RULE, MODEL_RULE):
         assert rule.partition(": ")[2] or rule
-        assert all(part in said for part in rule.removeprefix("the ").split(". "))
+        assert all(part in text for part in rule.removeprefix("the ").split(". "))

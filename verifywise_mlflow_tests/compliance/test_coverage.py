@@ -22,19 +22,21 @@ PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applic
 EU = catalogue()["EU AI Act"]
 
 
-def covered(clause: str, *judged: tuple[dict[str, str], int], rules: tuple[str, ...] = ("a", "b")) -> ClauseCoverage:
+def coverage_of(
+    clause: str, *groups: tuple[dict[str, str], int], rules: tuple[str, ...] = ("a", "b")
+) -> ClauseCoverage:
     (framework,) = framework_coverage(
-        [EU], {rule_id: [("EU AI Act", clause)] for rule_id in rules}, [VerdictGroup(*one) for one in judged]
+        [EU], {rule_id: [("EU AI Act", clause)] for rule_id in rules}, [VerdictGroup(*group) for group in groups]
     )
-    (found,) = [one for one in framework.clauses if one.clause.id == clause]
-    return found
+    (clause_coverage,) = [covered for covered in framework.clauses if covered.clause.id == clause]
+    return clause_coverage
 
 
 EVIDENCED, PARTLY, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art. 6"
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "standing"),
+    ("verdicts", "expected"),
     [
         ({"a": PASS, "b": PASS}, VersionEvidence.SHOWN),
         ({"a": PASS, "b": NOT_ABOUT}, VersionEvidence.SHOWN),
@@ -50,15 +52,15 @@ EVIDENCED, PARTLY, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art. 6"
     ],
 )
 def test_the_evidence_of_a_version_follows_from_its_verdicts(
-    verdicts: dict[str, str], standing: VersionEvidence
+    verdicts: dict[str, str], expected: VersionEvidence
 ) -> None:
-    found = covered(PARTLY, (verdicts, 3))
+    covered = coverage_of(PARTLY, (verdicts, 3))
 
-    assert {one: count for one, count in found.version_counts.items() if count} == {standing: 3}
+    assert {evidence: count for evidence, count in covered.version_counts.items() if count} == {expected: 3}
 
 
 @pytest.mark.parametrize(
-    ("clause", "judged", "state"),
+    ("clause", "groups", "state"),
     [
         (EVIDENCED, [({"a": PASS, "b": PASS}, 2), ({"a": PASS, "b": NOT_ABOUT}, 1)], ClauseState.EVIDENCED),
         (EVIDENCED, [({"a": PASS, "b": PASS}, 1), ({"a": NOT_ABOUT, "b": NOT_ABOUT}, 9_999)], ClauseState.PARTLY),
@@ -78,41 +80,41 @@ def test_the_evidence_of_a_version_follows_from_its_verdicts(
     ],
 )
 def test_the_state_of_a_clause_follows_from_its_versions(
-    clause: str, judged: list[tuple[dict[str, str], int]], state: ClauseState
+    clause: str, groups: list[tuple[dict[str, str], int]], state: ClauseState
 ) -> None:
-    assert covered(clause, *judged).state == state
+    assert coverage_of(clause, *groups).state == state
 
 
 def test_a_clause_without_a_rule_is_blank() -> None:
-    found = covered(PARTLY, ({"a": PASS}, 4), rules=())
+    covered = coverage_of(PARTLY, ({"a": PASS}, 4), rules=())
 
-    assert (found.state, sum(found.version_counts.values())) == (ClauseState.NOTHING_SHOWN, 0)
+    assert (covered.state, sum(covered.version_counts.values())) == (ClauseState.NOTHING_SHOWN, 0)
 
 
 def test_a_clause_that_mlflow_shows_nothing_of_stays_in_the_report() -> None:
-    found = covered("Art. 12", ({"a": PASS}, 4), rules=())
+    covered = coverage_of("Art. 12", ({"a": PASS}, 4), rules=())
 
-    assert found.state is ClauseState.NOT_OBTAINABLE
-    assert found.clause.blank
+    assert covered.state is ClauseState.NOT_OBTAINABLE
+    assert covered.clause.blank
 
 
 def test_stored_records_are_evidence_of_record_keeping_before_any_evaluation() -> None:
-    found = covered("Art. 17(1)(k)", ({}, 4), rules=())
+    covered = coverage_of("Art. 17(1)(k)", ({}, 4), rules=())
 
-    assert (found.state, found.version_counts[VersionEvidence.SHOWN]) == (ClauseState.PARTLY, 4)
+    assert (covered.state, covered.version_counts[VersionEvidence.SHOWN]) == (ClauseState.PARTLY, 4)
 
 
 def test_a_clause_states_its_date_of_application_and_its_rules() -> None:
-    found = covered(DECLARED)
+    covered = coverage_of(DECLARED)
 
-    assert (str(found.applicable_from), found.rules) == ("2027-12-02", ("a", "b"))
+    assert (str(covered.applicable_from), covered.rules) == ("2027-12-02", ("a", "b"))
 
 
 def test_states_without_a_clause_are_counted_as_zero() -> None:
-    (found,) = framework_coverage([EU], {}, ())
+    (coverage,) = framework_coverage([EU], {}, ())
 
-    assert list(found.state_counts) == list(ClauseState)
-    assert sum(found.state_counts.values()) == len(EU.clauses)
+    assert list(coverage.state_counts) == list(ClauseState)
+    assert sum(coverage.state_counts.values()) == len(EU.clauses)
 
 
 POSSIBLE_STATES = {
@@ -122,18 +124,20 @@ POSSIBLE_STATES = {
     Obtainable.NOT_OBTAINABLE: {ClauseState.NOT_OBTAINABLE},
 }
 REFERENCES = clause_references(default_policy().rules)
-JUDGED = st.builds(
+VERDICT_GROUPS = st.builds(
     VerdictGroup,
-    st.dictionaries(st.sampled_from(sorted(REFERENCES)), st.sampled_from([word.value for word in Verdict])),
+    st.dictionaries(st.sampled_from(sorted(REFERENCES)), st.sampled_from([verdict.value for verdict in Verdict])),
     st.integers(1, 1000),
 )
 
 
-@given(st.lists(JUDGED, max_size=4), st.sampled_from(list(catalogue().values())))
-def test_no_verdicts_raise_a_clause_above_what_mlflow_can_show(judged: list[VerdictGroup], asked: Framework) -> None:
-    (found,) = framework_coverage([asked], REFERENCES, judged)
+@given(st.lists(VERDICT_GROUPS, max_size=4), st.sampled_from(list(catalogue().values())))
+def test_no_verdicts_raise_a_clause_above_what_mlflow_can_show(
+    groups: list[VerdictGroup], framework: Framework
+) -> None:
+    (coverage,) = framework_coverage([framework], REFERENCES, groups)
 
-    assert found.version_count == sum(one.version_count for one in judged)
-    for one in found.clauses:
-        assert one.state in POSSIBLE_STATES[one.clause.obtainable]
-        assert sum(one.version_counts.values()) in (0, found.version_count)
+    assert coverage.version_count == sum(group.version_count for group in groups)
+    for covered in coverage.clauses:
+        assert covered.state in POSSIBLE_STATES[covered.clause.obtainable]
+        assert sum(covered.version_counts.values()) in (0, coverage.version_count)

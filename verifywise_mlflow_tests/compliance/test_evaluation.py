@@ -127,10 +127,11 @@ def test_only_a_rule_that_reads_the_day_is_hashed_with_it() -> None:
 
     on_days = [Evaluator(policy, today=date(2026, 3, number)).evaluate_subject(Subject(record)) for number in (8, 9)]
 
-    hashes = [[one.result().input_hash for one in judged] for judged in on_days]
+    hashes = [[evaluation.result().input_hash for evaluation in evaluations] for evaluations in on_days]
     assert [first == second for first, second in zip(*hashes, strict=True)] == [False, True]
     # The passing of a day is no reason to write a verdict again.
-    assert [one.fingerprint() for one in on_days[0]] == [one.fingerprint() for one in on_days[1]]
+    fingerprints = [[evaluation.fingerprint() for evaluation in evaluations] for evaluations in on_days]
+    assert fingerprints[0] == fingerprints[1]
 
 
 BEFORE = Subject(record_with(owner="me"))

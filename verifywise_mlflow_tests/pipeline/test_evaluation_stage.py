@@ -14,29 +14,29 @@ from verifywise_mlflow.pipeline.stages import compliance_results
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, load_rules
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
-    described,
-    judge,
-    keep,
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
     verdicts,
-    written_policy,
-    written_rule,
+    write_policy,
 )
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
-OWNED = written_rule("owned", "owner == 'ada'")
+OWNED = rule_yaml("owned", "owner == 'ada'")
 
 
 def test_a_tenant_is_judged_by_its_own_policies_beside_the_default_one(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON, owner="ada")
-    ours = written_policy(tmp_path / "a.yaml", OWNED)
-    theirs = written_policy(
+    store_record(store, "fraud", 1, NOON, owner="ada")
+    ours = write_policy(tmp_path / "a.yaml", OWNED)
+    theirs = write_policy(
         tmp_path / "b.yaml",
-        written_rule("numbered", "version_number > thresholds.least"),
+        rule_yaml("numbered", "version_number > thresholds.least"),
         policy_id="b",
         thresholds="{least: 5}",
     )
 
-    judge(described(policies=[str(ours), str(theirs)], thresholds={"least": 0.5}), store, day(1))
+    evaluate(tenant_with_policies(policies=[str(ours), str(theirs)], thresholds={"least": 0.5}), store, day(1))
 
     given = verdicts(store)
     assert (given["fraud", 1, "owned"], given["fraud", 1, "numbered"], given["fraud", 1, "owner"]) == (
@@ -50,18 +50,18 @@ def test_a_tenant_is_judged_by_its_own_policies_beside_the_default_one(store: St
 
 
 def test_another_threshold_judges_anew_and_writes_only_what_it_touches(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON, owner="ada")
-    path = written_policy(
+    store_record(store, "fraud", 1, NOON, owner="ada")
+    path = write_policy(
         tmp_path / "a.yaml",
         OWNED,
-        written_rule("numbered", "version_number > thresholds.least"),
+        rule_yaml("numbered", "version_number > thresholds.least"),
         thresholds="{least: 0}",
     )
     asked = {"policies": [str(path)], "default_policy": False}
-    judge(described(**asked), store, day(1))
+    evaluate(tenant_with_policies(**asked), store, day(1))
 
-    second = judge(described(**asked, thresholds={"least": 1}), store, day(2))
-    third = judge(described(**asked, thresholds={"least": 1}), store, day(3))
+    second = evaluate(tenant_with_policies(**asked, thresholds={"least": 1}), store, day(2))
+    third = evaluate(tenant_with_policies(**asked, thresholds={"least": 1}), store, day(3))
 
     assert verdicts(store) == {("fraud", 1, "owned"): "pass", ("fraud", 1, "numbered"): "fail"}
     begun = {row["rule_id"]: row["sync_id"] for row in rows(store, "compliance_results")}
@@ -70,11 +70,11 @@ def test_another_threshold_judges_anew_and_writes_only_what_it_touches(store: St
 
 
 def test_where_a_rule_asks_the_day_records_are_judged_once_a_day_and_others_not(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON, owner="ada")
-    fresh = written_rule("fresh", "\"today < timestamp('2026-03-03T00:00:00Z')\"")
-    dated = described(policies=[str(written_policy(tmp_path / "a.yaml", fresh))], default_policy=False)
+    store_record(store, "fraud", 1, NOON, owner="ada")
+    fresh = rule_yaml("fresh", "\"today < timestamp('2026-03-03T00:00:00Z')\"")
+    dated = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", fresh))], default_policy=False)
 
-    syncs = [judge(dated, store, at) for at in (day(1), day(1) + timedelta(hours=1), day(2), day(3))]
+    syncs = [evaluate(dated, store, at) for at in (day(1), day(1) + timedelta(hours=1), day(2), day(3))]
 
     assert [sync.reports[0].progress.read for sync in syncs] == [1, 0, 1, 1]
     states = [*rows(store, "compliance_result_history"), *rows(store, "compliance_results")]
@@ -92,15 +92,15 @@ def test_where_a_rule_asks_the_day_records_are_judged_once_a_day_and_others_not(
 )
 def test_what_cannot_be_judged_by_is_told_with_the_tenant(compliance: dict[str, object], complaint: str) -> None:
     with pytest.raises(InvalidPoliciesError, match=complaint):
-        load_rules(described(**compliance))
+        load_rules(tenant_with_policies(**compliance))
 
 
 def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    twice = [str(written_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
+    store_record(store, "fraud", 1, NOON)
+    twice = [str(write_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
 
-    with pytest.raises(InvalidPoliciesError, match="'owned' is in the policy 'a' and in 'b'"):
-        judge(described(policies=twice), store, day(1))
+    with pytest.raises(InvalidPoliciesError, match="'owned' is in the policies 'a' and 'b'"):
+        evaluate(tenant_with_policies(policies=twice), store, day(1))
 
     assert verdicts(store) == {}
 
@@ -112,20 +112,20 @@ def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(
 )
 def test_a_description_that_asks_nothing_or_nonsense_is_refused(compliance: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="compliance"):
-        described(**compliance)
+        tenant_with_policies(**compliance)
 
 
 def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
+    store_record(store, "fraud", 1, NOON)
     waivers = tmp_path / "waivers.yaml"
     waivers.write_text("waivers: []")
-    policies = [str(written_policy(tmp_path / "a.yaml", OWNED))]
-    tenant = described(policies=policies, default_policy=False, waivers=str(waivers))
-    judge(tenant, store, day(1))
+    policies = [str(write_policy(tmp_path / "a.yaml", OWNED))]
+    tenant = tenant_with_policies(policies=policies, default_policy=False, waivers=str(waivers))
+    evaluate(tenant, store, day(1))
     before = rows(store, "compliance_results"), rows(store, "compliance_badges")
 
     waivers.write_text("waivers: [{rule: owned, model: fraud, approver: Ada, reason: A pilot., expires: 2026-03-03}]")
-    syncs = [judge(tenant, store, day(number)) for number in (2, 3, 4)]
+    syncs = [evaluate(tenant, store, day(number)) for number in (2, 3, 4)]
 
     assert [row["end_reason"] for row in rows(store, "waivers")] == ["expired"]
     assert [sync.reports[0].progress.read for sync in syncs] == [0, 0, 0]
@@ -136,12 +136,12 @@ def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_p
 def test_while_batches_are_read_and_written_beside_each_is_judged_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(compliance_results, "BATCH", 2)
+    monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)
     for number in range(1, count + 1):
-        keep(store, "fraud", number, NOON, **({"owner": "ada"} if number % 3 else {}))
-    tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
+        store_record(store, "fraud", number, NOON, **({"owner": "ada"} if number % 3 else {}))
+    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
 
-    syncs = [judge(tenant, store, day(number)) for number in (1, 2)]
+    syncs = [evaluate(tenant, store, day(number)) for number in (1, 2)]
 
     assert [sync.reports[0].progress.read for sync in syncs] == [count, 0]
     assert verdicts(store) == {
@@ -152,20 +152,20 @@ def test_while_batches_are_read_and_written_beside_each_is_judged_once(
 def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_sync_goes_on(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compliance_results, "BATCH", 2)
+    monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)
     for number in range(1, 8):
-        keep(store, "fraud", number, NOON, owner="ada")
-    tenant = described(policies=[str(written_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
+        store_record(store, "fraud", number, NOON, owner="ada")
+    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
     with store.begin_shared() as connection:
         connection.execute(
             text("ALTER TABLE verifywise_mlflow.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
         )
 
     with pytest.raises(IntegrityError, match="refused"):
-        judge(tenant, store, day(1))
+        evaluate(tenant, store, day(1))
 
     assert [number for _, number, _ in sorted(verdicts(store))] == [1, 2, 3, 4]
     with store.begin_shared() as connection:
         connection.execute(text("ALTER TABLE verifywise_mlflow.compliance_results DROP CONSTRAINT refused"))
-    assert judge(tenant, store, day(1)).reports[0].progress.read == 3
+    assert evaluate(tenant, store, day(1)).reports[0].progress.read == 3
     assert len(verdicts(store)) == 7

@@ -11,7 +11,13 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import dry_run, proposed_rules
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
+    write_policy,
+)
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
 Told = dict[tuple[str, int, str | None], str]
@@ -35,17 +41,17 @@ def moved(before: Told, after: Told) -> set[tuple[object, ...]]:
 
 
 FIRST = (
-    written_rule("dropped", "owner != ''"),
-    written_rule("reworded", "owner == 'ada'"),
-    written_rule("figured", "version_number < thresholds.most"),
-    written_rule("dated", "created_at < today"),
+    rule_yaml("dropped", "owner != ''"),
+    rule_yaml("reworded", "owner == 'ada'"),
+    rule_yaml("figured", "version_number < thresholds.most"),
+    rule_yaml("dated", "created_at < today"),
 )
 SECOND = (
-    written_rule("reworded", "owner.contains('%')", version=2, applies='lifecycle_stage == "production"'),
-    written_rule("figured", "version_number < thresholds.most"),
-    written_rule("dated", "today < timestamp('2026-03-02T12:00:00Z') && has(stated.owner)"),
+    rule_yaml("reworded", "owner.contains('%')", version=2, applies='lifecycle_stage == "production"'),
+    rule_yaml("figured", "version_number < thresholds.most"),
+    rule_yaml("dated", "today < timestamp('2026-03-02T12:00:00Z') && has(stated.owner)"),
     # It divides by nought where an owner has three letters.
-    written_rule("broken", "1 / (size(owner) - 3) >= 0"),
+    rule_yaml("broken", "1 / (size(owner) - 3) >= 0"),
 )
 """Four versions, so that each change names every version that it is about."""
 
@@ -57,18 +63,18 @@ def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names
         ("模型\u202e", 30, "\ud800"),
         ("churn", 4, "bob"),
     ):
-        keep(store, name, number, NOON, stage="Production" if number % 2 == 0 else "Staging", owner=owner)
-    policy = written_policy(tmp_path / "ours.yaml", *FIRST, thresholds="{most: 10}")
-    tenant = described(policies=[str(policy)])
-    judge(tenant, store, day(1))
+        store_record(store, name, number, NOON, stage="Production" if number % 2 == 0 else "Staging", owner=owner)
+    policy = write_policy(tmp_path / "ours.yaml", *FIRST, thresholds="{most: 10}")
+    tenant = tenant_with_policies(policies=[str(policy)])
+    evaluate(tenant, store, day(1))
     before = told(store)
 
-    new = written_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
+    new = write_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
     rules = proposed_rules(tenant, [new], replaces_all=False, thresholds={"most": 3.0})
     found = dry_run(store, "acme", rules, day(2).date())
 
     assert told(store) == before
-    judge(described(policies=[str(new)], thresholds={"most": 3}), store, day(2))
+    evaluate(tenant_with_policies(policies=[str(new)], thresholds={"most": 3}), store, day(2))
     happened = moved(before, told(store))
     predicted = {
         (name, number, move.rule_id, move.before, move.after)
@@ -83,10 +89,10 @@ def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names
 
 
 def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 5, NOON)
-    policy = written_policy(tmp_path / "ours.yaml", FIRST[2], thresholds="{most: 10}")
-    tenant = described(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
-    judge(tenant, store, day(1))
+    store_record(store, "fraud", 5, NOON)
+    policy = write_policy(tmp_path / "ours.yaml", FIRST[2], thresholds="{most: 10}")
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
+    evaluate(tenant, store, day(1))
 
     rules = proposed_rules(tenant, [], replaces_all=False, thresholds={"most": 5.0})
     found = dry_run(store, "acme", rules, day(1).date())
@@ -100,19 +106,18 @@ def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: St
 
 
 def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_the_first(tmp_path: Path) -> None:
-    tenant = described(policies=[str(written_policy(tmp_path / "ours.yaml", FIRST[0]))])
+    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "ours.yaml", FIRST[0]))])
     proposals = [
-        written_policy(tmp_path / f"{number}.yaml", written_rule(f"rule-{number}", "owner != ''"))
-        for number in range(2)
+        write_policy(tmp_path / f"{number}.yaml", rule_yaml(f"rule-{number}", "owner != ''")) for number in range(2)
     ]
 
-    with pytest.raises(InvalidPoliciesError, match="two policies are called 'ours'"):
+    with pytest.raises(InvalidPoliciesError, match="two policies have the id 'ours'"):
         proposed_rules(tenant, proposals, replaces_all=False)
 
 
 def test_a_policy_that_the_tenants_frameworks_do_not_go_with_is_refused_before_it_is_adopted(tmp_path: Path) -> None:
-    policy = written_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
-    tenant = described(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
+    policy = write_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
 
     with pytest.raises(InvalidPoliciesError, match="no rule refers to the framework 'EU AI Act'"):
         proposed_rules(tenant, [policy], replaces_all=False)

@@ -1,1 +1,1 @@
-"""Rules and policies: loading, validation, examples, and the CEL expressions that rules are written in."""
+"""Policies and rules: their format, validation and loading, and the CEL expressions that rules are written in."""
