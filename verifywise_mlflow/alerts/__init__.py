@@ -1,1 +1,1 @@
-"""What somebody should look at, told once: what has become wrong or well again, to a log, a webhook and mailboxes."""
+"""Alerts: report a problem once when it starts and once when it is resolved, to the log, webhooks and e-mail."""

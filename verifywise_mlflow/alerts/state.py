@@ -1,4 +1,4 @@
-"""What one round of alerts leaves to the next."""
+"""The state that one tick of the alerts sensor passes to the next, stored as the sensor's cursor."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from verifywise_mlflow.alerts.alert import Alert, AlertKind
 
-MOST_UNSENT = 200
-"""Alerts kept for one target that cannot be reached; of more, the newest."""
+MAX_UNDELIVERED_ALERTS = 200
+"""Alerts queued per target that does not accept them. The newest are kept."""
 
 
-class Unsent(BaseModel):
-    """Alerts that a target did not take."""
+class UndeliveredAlerts(BaseModel):
+    """Alerts that a target did not accept."""
 
     target: str
     alerts: list[Alert]
 
 
-class Book(BaseModel):
-    """What was told, up to where was looked, and what could not be told yet."""
+class AlertState(BaseModel):
+    """Open alerts, watermarks, and the queue of undelivered alerts."""
 
-    opened: list[tuple[AlertKind, str | None]] = []
-    events_seen: dict[str, int] = {}
-    """Of each tenant that has any, the last integrity event that was told."""
-    runs_seen_until: AwareDatetime | None = None
-    unsent: list[Unsent] = []
+    open_alerts: list[tuple[AlertKind, str | None]] = []
+    last_integrity_events: dict[str, int] = {}
+    """Watermark per tenant: the last integrity event that was reported."""
+    runs_watermark: AwareDatetime | None = None
+    """Runs that ended before it were reported."""
+    undelivered: list[UndeliveredAlerts] = []
 
     @classmethod
-    def read(cls, written: str | None) -> Book:
-        """Return the book that a round left; a new one where there is none, or one of another release."""
+    def parse(cls, serialized: str | None) -> AlertState:
+        """Parse a cursor. Return an empty state if there is none, or if another release wrote it."""
         try:
-            return cls.model_validate_json(written or "{}")
+            return cls.model_validate_json(serialized or "{}")
         except ValidationError:
             return cls()
 
-    def waiting_for(self, target: str) -> list[Alert]:
-        """Return what a target did not take before."""
-        return [alert for one in self.unsent if one.target == target for alert in one.alerts]
+    def undelivered_to(self, target: str) -> list[Alert]:
+        """Return the alerts queued for a target."""
+        return [alert for queued in self.undelivered if queued.target == target for alert in queued.alerts]
 
 
-def newest(alerts: list[Alert]) -> list[Alert]:
-    """Return as many as are kept."""
-    return sorted(alerts, key=_time)[-MOST_UNSENT:]
+def keep_newest(alerts: list[Alert]) -> list[Alert]:
+    """Return the newest ``MAX_UNDELIVERED_ALERTS``, oldest first."""
+    return sorted(alerts, key=_raised_at)[-MAX_UNDELIVERED_ALERTS:]
 
 
-def _time(alert: Alert) -> datetime:
+def _raised_at(alert: Alert) -> datetime:
     return alert.at

@@ -1,1 +1,1 @@
-"""Which files a model version has: where they lie, their listing, their hashes, the environment they need."""
+"""Artifacts of a model version: their location, listing, hashes, signatures and runtime environment."""

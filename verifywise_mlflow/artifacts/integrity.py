@@ -1,7 +1,7 @@
-"""Which bytes changed under a version that did not: two manifests of one place, compared file by file. Pure.
+"""Detects bytes that changed under an unchanged version, by comparing two manifests of one location. Pure.
 
-MLflow keeps no hash of an artifact, so whoever can write to the store can change a registered model in place, and
-nothing in the registry moves. Only the hashes of an earlier reading show it.
+MLflow stores no hash of an artifact. Anyone who can write to the store can change a registered model in place, and
+the registry does not show it. Only the hashes of an earlier sync do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ChangeKind = Literal["changed", "added", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class ByteChange:
-    """One file whose bytes are not those that an earlier reading found at its place."""
+    """One file whose bytes differ from those that an earlier sync read at the same path."""
 
     kind: ChangeKind
     root: Root
@@ -26,13 +26,13 @@ class ByteChange:
     former_sha256: str | None
     """Null for a file that was added."""
     sha256: str | None
-    """Null for a file that was removed, or of which only the size was seen to have changed."""
+    """Null for a file that was removed, or whose size alone is known to have changed."""
     former_size: int | None
     size: int | None
 
     @property
     def sentence(self) -> str:
-        """What happened, for people."""
+        """Describe the change for people."""
         where = f"{self.path!r} of the {self.root}"
         match self.kind:
             case "changed" if self.sha256 is None:
@@ -46,37 +46,38 @@ class ByteChange:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenChange:
-    """A change with the time at which it was seen; when it happened lies between that and the reading before."""
+class DetectedChange:
+    """A change and the time of its detection. It happened between the previous read and that time."""
 
     change: ByteChange
     seen_at: datetime
 
 
-def changes_in_place(former: ArtifactManifest, current: ArtifactManifest) -> tuple[ByteChange, ...]:
-    """Return what changed, sorted by root and path.
+def changes_in_place(earlier: ArtifactManifest, current: ArtifactManifest) -> tuple[ByteChange, ...]:
+    """Return the changes between two manifests, sorted by root and path.
 
-    A file counts as changed where both readings hashed it, or where one did and the other lists another size. In the
-    model's own folder a file that came or went counts, too, if both readings saw all of it; a run's other files may
-    grow, since reports are added to runs later on. Manifests of different places have nothing to compare.
+    A file counts as changed if both syncs hashed it with different results, or if only the earlier one did and the size
+    differs now. A file that was added to or removed from the model's own folder counts too, if both syncs listed that
+    folder completely. A run's other files may come and go, because reports are added to runs later. Manifests of
+    different locations are not compared.
     """
-    if former.location != current.location:
+    if earlier.location != current.location:
         return ()
-    return tuple(sorted(_changes(former, current), key=lambda change: (change.root, change.path)))
+    return tuple(sorted(_changes(earlier, current), key=lambda change: (change.root, change.path)))
 
 
-def _changes(former: ArtifactManifest, current: ArtifactManifest) -> Iterator[ByteChange]:
-    before = {(file.root, file.path): file for file in former.files}
+def _changes(earlier: ArtifactManifest, current: ArtifactManifest) -> Iterator[ByteChange]:
+    before = {(file.root, file.path): file for file in earlier.files}
     after = {(file.root, file.path): file for file in current.files}
     for key, new in after.items():
         old = before.get(key)
         if old and old.sha256 and _differs(old, new):
             yield ByteChange("changed", new.root, new.path, old.sha256, new.sha256, old.size, new.size)
-    if "model" not in (*former.not_listed, *current.not_listed):
-        for key in _models(after) - before.keys():
+    if "model" not in (*earlier.not_listed, *current.not_listed):
+        for key in _model_keys(after) - before.keys():
             new = after[key]
             yield ByteChange("added", new.root, new.path, None, new.sha256, None, new.size)
-        for key in _models(before) - after.keys():
+        for key in _model_keys(before) - after.keys():
             old = before[key]
             yield ByteChange("removed", old.root, old.path, old.sha256, None, old.size, None)
 
@@ -84,9 +85,9 @@ def _changes(former: ArtifactManifest, current: ArtifactManifest) -> Iterator[By
 def _differs(old: ArtifactFile, new: ArtifactFile) -> bool:
     if new.sha256:
         return old.sha256 != new.sha256
-    # Else growing a file beyond what may be hashed would be a way to change it unseen.
+    # Without this, growing a file past the hash limit would be a way to change it unnoticed.
     return None not in (old.size, new.size) and old.size != new.size
 
 
-def _models(files: dict[tuple[Root, str], ArtifactFile]) -> set[tuple[Root, str]]:
+def _model_keys(files: dict[tuple[Root, str], ArtifactFile]) -> set[tuple[Root, str]]:
     return {key for key in files if key[0] == "model"}

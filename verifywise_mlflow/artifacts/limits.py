@@ -1,4 +1,4 @@
-"""How much of a version's files is looked at. What lies beyond is named in the manifest, never left out in silence."""
+"""Limits on reading a version's files. The manifest names what lies beyond a limit; nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds for the manifest of one model version. Files, directories and depth count for each root apart."""
+class ManifestLimits:
+    """Limits for the manifest of one model version. Files, directories and depth are counted per root."""
 
-    files: int = 10_000
-    directories: int = 2_000
-    """One listing request each."""
-    depth: int = 32
+    max_files: int = 10_000
+    max_directories: int = 2_000
+    """Each costs one listing request."""
+    max_depth: int = 32
     """Path segments below the root. A symlinked loop on the server ends here."""
-    file_bytes: int = 16 * GIB
-    """The largest file that is hashed."""
-    total_bytes: int = 64 * GIB
-    """Bytes hashed for one version, over both roots."""
-    seconds: float = 3_600.0
-    """No file of a version is begun to be hashed after this."""
+    max_file_bytes: int = 16 * GIB
+    """The largest file that is hashed, in bytes."""
+    max_total_bytes: int = 64 * GIB
+    """Bytes hashed for one version, over both roots together."""
+    timeout_s: float = 3_600.0
+    """Seconds after which no further file of the version is hashed."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 
 class FileKind(StrEnum):
-    """What a file is, judged by its name and place alone: no file is opened to find out."""
+    """The kind of a file, derived from its name and path alone. No file is opened to classify it."""
 
     MODEL = "model binary"
     MLMODEL = "model description"
@@ -24,40 +24,56 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
+class ReadOutcome(StrEnum):
+    """How the current sync ended its attempt to read a file. Code decides by this value, never by ``note``."""
+
+    HASHED = "hashed"
+    NOT_PARSED = "not parsed"
+    """Hashed, but the file crashed the process that parses environment files."""
+    HASHING_OFF = "hashing off"
+    OVER_LIMIT = "over limit"
+    """A limit of the tenant's settings stopped it. Reading it again gives the same outcome."""
+    FAILED = "failed"
+    """It could not be read. A later sync may succeed."""
+    CARRIED_FORWARD = "carried forward"
+    """It could not be read now. The hash, or the whole entry, is that of an earlier sync."""
+
+
 Root = Literal["model", "run"]
-"""Which tree a path is relative to: the model's own folder, or the run's artifacts outside of it."""
+"""What a path is relative to: the model's own folder, or the run's artifacts outside of that folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """One file. ``sha256`` is null where the bytes were not read; ``note`` then says why."""
+    """One file. If the bytes were not read, ``sha256`` is null, ``outcome`` classifies why and ``note`` explains it."""
 
     root: Root
     path: str
     size: int | None
-    """Bytes: as counted where the file was hashed, else as the server lists it."""
+    """Bytes: as counted if the file was hashed, else as the server lists it."""
     sha256: str | None
     kind: FileKind
     note: str | None = None
+    outcome: ReadOutcome = ReadOutcome.HASHED
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One package that an environment file names."""
+    """One package that an environment file requires."""
 
     name: str
-    """Normalized as PyPI does it (PEP 503)."""
+    """Normalized as on PyPI (PEP 503)."""
     specifier: str
     """``==1.9.1``, ``>=2,<3`` or empty."""
     source: str
-    """The file that names it, e.g. ``requirements.txt``."""
+    """The file that requires it, e.g. ``requirements.txt``."""
     pinned: bool
     """True for an exact ``==`` without wildcard, an exact conda pin, or a URL with a hash or commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeEnvironment:
-    """What the model says it needs in order to run."""
+    """The runtime environment that the model declares."""
 
     python_version: str | None
     packages: tuple[Requirement, ...]
@@ -67,56 +83,56 @@ class RuntimeEnvironment:
     flavors: Mapping[str, str | None]
     """Flavor to the version of its library (``sklearn: 1.9.1``), from MLmodel."""
     serialization_format: str | None
-    """``pickle``, ``cloudpickle``, ``skops``, …, where MLmodel says so."""
+    """``pickle``, ``cloudpickle``, ``skops``, …, if MLmodel names it."""
     reproducible: bool
     missing_pins: tuple[str, ...]
     """Why it is not reproducible: ``python``, package names, or ``no environment file``."""
     model_size_bytes: int | None = None
-    """As MLmodel claims it; the files' own sizes are in the manifest."""
+    """As MLmodel claims it. The measured file sizes are in the manifest."""
     signature: tuple[str, ...] | None = None
-    """Which of ``inputs``, ``outputs`` and ``params`` the model declares; null without a signature. Their names and
-    types may tell of people's data, and stay where they are."""
+    """Which of ``inputs``, ``outputs`` and ``params`` the model declares; null without a signature. Column names and
+    types may reveal personal data and are not stored."""
     problems: tuple[str, ...] = ()
     """Environment files that could not be read, and why."""
 
 
 SignatureStatus = Literal["valid", "mismatch", "untrusted", "invalid", "not verified"]
-"""``valid``: by a signer that the tenant trusts, on every file of the model but those that the signer left out.
-``mismatch``: by a trusted signer, but on other files. ``untrusted``: by a signer that the tenant does not trust.
-``invalid``: a bundle that is broken, or a signature that is none. ``not verified``: it cannot be told."""
+"""``valid``: by a trusted signer, over every file of the model except those that the signer ignored.
+``mismatch``: by a trusted signer, but over other files. ``untrusted``: by a signer that the tenant does not trust.
+``invalid``: a broken bundle or a wrong signature. ``not verified``: the signature could not be checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """What an OpenSSF model signature beside a model is worth."""
+    """The result of verifying one OpenSSF model signature."""
 
     path: str
-    """Of the bundle: below the model's folder, or with ``../`` beside it."""
+    """Path of the bundle: below the model's folder, or with ``../`` next to it."""
     status: SignatureStatus
     reason: str | None
     """A clause for people; null where ``valid``."""
     signer: str | None
-    """The fingerprint of the key or certificate, with the certificate's subject; null where it is nobody's."""
+    """The fingerprint of the key or certificate, with the certificate's subject; null if no signer was established."""
     signed_count: int | None
-    """Files in the statement; null where it could not be read."""
+    """Number of files in the statement; null if it could not be read."""
     differences: tuple[str, ...] = ()
-    """Files that are not as they were signed, in words; at most 100 of them."""
+    """Files that differ from the signed ones, as text; at most 100 of them."""
     difference_count: int = 0
     left_out_count: int = 0
-    """Files of the model that the signer left out."""
+    """Number of files of the model that the signer ignored."""
 
 
 ManifestStatus = Literal["complete", "partial", "unreachable", "none"]
-"""``complete``: every file is listed and, where hashing is on, hashed. ``partial``: some are not, ``reason``
-says which. ``unreachable``: no listing could be had. ``none``: MLflow shows no place where files could lie."""
+"""``complete``: every file is listed and, if hashing is on, hashed. ``partial``: some are not, ``reason`` says which.
+``unreachable``: no listing could be read. ``none``: MLflow names no location for the files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactManifest:
-    """Every file of one model version, as far as they could be read."""
+    """Every file of one model version, as far as it could be read."""
 
     location: str | None
-    """The URI of the model's folder, as MLflow gives it."""
+    """The URI of the model's folder, as MLflow returns it."""
     status: ManifestStatus
     reason: str | None
     files: tuple[ArtifactFile, ...]
@@ -127,6 +143,6 @@ class ArtifactManifest:
     signatures: tuple[ModelSignature, ...] = ()
     """Sorted by path."""
     not_listed: tuple[Root, ...] = ()
-    """Roots of which not every file could be listed: what is not among the files may be there all the same."""
+    """Roots that could not be listed completely: a file that is missing here may still exist there."""
     is_limited: bool = False
-    """Whether it is partial by the tenant's limits alone, so that reading it again shows no more."""
+    """Whether only the tenant's limits make it partial, so that reading it again would add nothing."""

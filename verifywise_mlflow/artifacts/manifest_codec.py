@@ -1,4 +1,4 @@
-"""The manifest as JSON and back, in the manifest's own words: what Postgres keeps in its JSONB column."""
+"""Converts a manifest to and from JSON with the field names of ``ArtifactManifest``: the value of a JSONB column."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MANIFEST: TypeAdapter[ArtifactManifest] = TypeAdapter(ArtifactManifest)
 
 
 def manifest_to_json(manifest: ArtifactManifest) -> dict[str, Json]:
-    """Plain dictionaries, lists and scalars, keyed by the names of the manifest's fields."""
+    """Return plain dictionaries, lists and scalars, keyed by the manifest's field names."""
     encoded: dict[str, Json] = _MANIFEST.dump_python(manifest, mode="json")
     return encoded
 
 
 def manifest_from_json(value: Mapping[str, object]) -> ArtifactManifest:
-    """The manifest that ``manifest_to_json`` was given.
+    """Return the manifest that ``manifest_to_json`` converted.
 
     Raises:
         pydantic.ValidationError: A field is missing or of the wrong type (a ``ValueError``).

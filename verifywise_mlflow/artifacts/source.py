@@ -1,4 +1,4 @@
-"""What this room asks of whoever can reach the files. HTTP and credentials are the adapter's business."""
+"""The protocol for reading artifacts. HTTP and credentials are the adapters' concern."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Protocol
 from verifywise_mlflow.connector.models import RemoteFile
 
 
-class ArtifactUnreadable(OSError):  # noqa: N818 - says what happened to the artifact; every room catches it by this name
-    """A listing or a file could not be had. Its text is shown to people: no secrets, no stack."""
+class ArtifactReadError(OSError):
+    """A listing or a file could not be read. The message is shown to people: no secrets, no traceback."""
 
 
 class ArtifactSource(Protocol):
     """One root of files: a run's artifacts or a logged model's."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
-        """The entries below ``path`` (relative, ``""`` for the root), their paths relative to the same root.
+        """Return the entries below ``path`` (relative, ``""`` for the root), with paths relative to the same root.
 
-        A path that is a file or does not exist has no entries: MLflow does not tell these apart.
+        A path that is a file or does not exist has no entries: MLflow does not distinguish them.
 
         Raises:
-            ArtifactUnreadable: No complete listing could be had.
+            ArtifactReadError: The listing failed or is incomplete.
         """
 
     def read(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
-        """The bytes of one file in chunks, ending after ``max_bytes`` bytes even where the file goes on.
+        """Open one file and iterate over its bytes, ending after ``max_bytes`` even if the file continues.
 
-        Readers ask for one byte more than they take, and so see that there was more.
+        To detect a longer file, readers request one byte more than they accept.
 
         Raises:
-            ArtifactUnreadable: On opening, or while iterating where the stream breaks off before its end.
+            ArtifactReadError: On opening, or while iterating if the stream breaks off before its end.
         """

@@ -1,8 +1,8 @@
-"""Artifact URIs as places that can be compared: an anchor and the path's segments below it.
+"""Artifact URIs in a comparable form: an anchor and the path segments below it.
 
 MLflow writes one folder in many ways: ``/x``, ``file:/x``, ``file:///x``, ``C:\\x``, ``file:C:/x``, with and
-without percent signs and trailing slashes. Text comparison would take ``s3://b/run-10`` for a part of
-``s3://b/run-1``; segments do not.
+without percent signs and trailing slashes. A comparison of texts would take ``s3://b/run-10`` for a part of
+``s3://b/run-1``. A comparison of segments does not.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from urllib.parse import unquote
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letters at least: `C:` is a drive
 _DRIVE = re.compile(r"/*([A-Za-z]):(?=[\\/]|$)")
-_DECODINGS = 5
+_MAX_DECODINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a URI points to. ``anchor`` is what stands before the path, e.g. ``s3://bucket`` or ``file:/``."""
+class ArtifactUri:
+    """A parsed URI. ``anchor`` is everything before the path, e.g. ``s3://bucket`` or ``file:/``."""
 
     scheme: str
     anchor: str
     segments: tuple[str, ...]
 
     @property
-    def climbs(self) -> bool:
-        """True where some reader of the path might leave it: ``..``, or a separator inside a segment, also escaped."""
-        return any(_is_dangerous(segment) for segment in self.segments)
+    def has_path_traversal(self) -> bool:
+        """Whether some reader could leave the path: ``..``, or a separator inside a segment, escaped or not."""
+        return any(_is_traversal(segment) for segment in self.segments)
 
-    def below(self, root: Place) -> tuple[str, ...] | None:
-        """The segments that lead here from ``root``: empty for ``root`` itself, ``None`` outside of it."""
+    def relative_to(self, root: ArtifactUri) -> tuple[str, ...] | None:
+        """Return the segments below ``root``: empty for ``root`` itself, ``None`` if this URI is outside of it."""
         length = len(root.segments)
         if self.anchor != root.anchor or self.segments[:length] != root.segments:
             return None
         return self.segments[length:]
 
 
-def read_uri(uri: str, *, unescape: bool = True) -> Place:
-    """Read any URI or path. Never raises: what is no URI is a relative path.
+def parse_uri(uri: str, *, unescape: bool = True) -> ArtifactUri:
+    """Parse any URI or path. Never raises: text that is not a URI is a relative path.
 
     Args:
-        uri: As MLflow gives it.
-        unescape: Whether ``%20`` is a blank. MLflow's own file and HTTP stores say yes, its object stores say no.
+        uri: As MLflow returns it.
+        unescape: Whether ``%20`` is a space. It is in MLflow's file and HTTP stores, but not in its object stores.
     """
     match = _SCHEME.fullmatch(uri)
     scheme, rest = (match[1].lower(), match[2]) if match else ("file", uri)
@@ -66,13 +66,14 @@ def read_uri(uri: str, *, unescape: bool = True) -> Place:
     else:
         anchor = f"{scheme}:"
     segments = (unquote(segment) if unescape else segment for segment in path.split("/"))
-    return Place(scheme, anchor, tuple(segment for segment in segments if segment not in ("", ".")))
+    return ArtifactUri(scheme, anchor, tuple(segment for segment in segments if segment not in ("", ".")))
 
 
-def is_plain(uri: str) -> bool:
-    """Whether all readers of a URI take it for the same place: no empty or ``.`` names, no query, nothing that climbs.
+def is_unambiguous(uri: str) -> bool:
+    """Whether all readers resolve a URI to the same location: no empty or ``.`` segment, no query, no path traversal.
 
-    ``read_uri`` overlooks the former, so that forms of one folder compare equal; a bucket does not.
+    ``parse_uri`` drops empty and ``.`` segments, so that different forms of one folder compare equal. A bucket does
+    not.
     """
     match = _SCHEME.fullmatch(uri)
     path = match[2] if match else uri
@@ -83,42 +84,43 @@ def is_plain(uri: str) -> bool:
         names = []
     if any(name in ("", ".") or any(mark in name for mark in "?#\\") for name in names):
         return False
-    return uri.isprintable() and not read_uri(uri).climbs and not read_uri(uri, unescape=False).climbs
+    forms = (parse_uri(uri), parse_uri(uri, unescape=False))
+    return uri.isprintable() and not any(form.has_path_traversal for form in forms)
 
 
-def allowed(uri: str, allowed_locations: Sequence[str] | None) -> bool:
-    """Whether the tenant lets files at ``uri`` be read.
+def is_allowed_location(uri: str, allowed_locations: Sequence[str] | None) -> bool:
+    """Whether the tenant's settings allow reading files at ``uri``.
 
     Args:
-        uri: The resolved URI of a folder. ``runs:/`` and ``models:/`` do not say where the bytes lie, so a list
-            never holds them.
-        allowed_locations: URI prefixes, taken as whole path segments and written as MLflow writes the URI.
-            ``None`` allows whatever the tracking server itself serves; an empty list only its own store.
+        uri: The resolved URI of a folder. ``runs:/`` and ``models:/`` do not say where the bytes are, so no list of
+            locations contains them.
+        allowed_locations: URI prefixes of whole path segments, written as MLflow writes URIs. ``None`` allows
+            everything that the tracking server serves; an empty list allows only the server's own store.
     """
     if allowed_locations is None:
         return True
-    place = read_uri(uri)
-    if place.climbs:
+    parsed = parse_uri(uri)
+    if parsed.has_path_traversal:
         return False
-    # With a host in it (mlflow-artifacts://host/…) the URI may be some other server's.
-    if place.anchor == "mlflow-artifacts:":
+    # With a host (mlflow-artifacts://host/…) the URI may belong to another server.
+    if parsed.anchor == "mlflow-artifacts:":
         return True
-    # Stores disagree on whether a percent sign is an escape, so the URI must lie beneath the prefix in both readings:
-    # else s3://b/te%61m-x would pass for s3://b/team-x and then be opened as what it literally says.
+    # Stores disagree on whether a percent sign is an escape, so the URI must be below the prefix in both readings.
+    # Otherwise s3://b/te%61m-x would be accepted as s3://b/team-x and then opened under its literal name.
     return any(
         prefix.strip()
-        and place.below(read_uri(prefix)) is not None
-        and read_uri(uri, unescape=False).below(read_uri(prefix, unescape=False)) is not None
+        and parsed.relative_to(parse_uri(prefix)) is not None
+        and parse_uri(uri, unescape=False).relative_to(parse_uri(prefix, unescape=False)) is not None
         for prefix in allowed_locations
     )
 
 
-def _is_dangerous(segment: str) -> bool:
-    for _ in range(_DECODINGS):  # %252e is a dot to whoever decodes twice
+def _is_traversal(segment: str) -> bool:
+    for _ in range(_MAX_DECODINGS):  # %252e is a dot to a reader that decodes twice
         if segment in ("..", ".") or any(mark in segment for mark in "/\\\0"):
             return True
         decoded = unquote(segment)
         if decoded == segment:
             return False
         segment = decoded
-    return True  # nobody escapes a name five times in good faith
+    return True  # nobody escapes a name five times for a legitimate reason

@@ -1,1 +1,1 @@
-"""The audit trail: what was read from whom, when, on whose behalf, and what could not be read."""
+"""The audit trail: a hash-chained, append-only log of reads, failures and changes, with signed checkpoints."""

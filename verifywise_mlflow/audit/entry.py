@@ -29,7 +29,7 @@ Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What happened, to whom, when. Never a secret: credentials appear as their identity only."""
+    """One event in a tenant's audit trail. Contains no secret: credentials appear by their identity only."""
 
     tenant_id: str
     occurred_at: datetime
@@ -47,11 +47,11 @@ class AuditEntry:
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
-    """Per stage, what was read, changed, incomplete and removed; and the requests made."""
+    """Per stage, the numbers of objects read, changed, incomplete and removed; and of requests."""
 
 
-class MakeEntry(Protocol):
-    """Makes an entry of a sync: who reads what on whose behalf is known already."""
+class EntryFactory(Protocol):
+    """Creates entries of one sync. Tenant, sync, source and credential are already bound."""
 
     def __call__(
         self,
@@ -63,4 +63,4 @@ class MakeEntry(Protocol):
         object_name: str | None = None,
         counts: Mapping[str, object] | None = None,
     ) -> AuditEntry:
-        """Return what happened, to which object; why or how, in a sentence."""
+        """Return an entry for one event. ``reason`` is a sentence."""

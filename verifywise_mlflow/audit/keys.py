@@ -1,4 +1,4 @@
-"""The key that signs checkpoints, and the one that they are verified with: Ed25519, in PEM."""
+"""The Ed25519 keys that sign and verify checkpoints, in PEM."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 
-class UnusableKeyError(ValueError):
-    """A text that is no such key. The message never quotes it."""
+class InvalidKeyError(ValueError):
+    """The text is not a usable key. The message never quotes it."""
 
 
 class PublicKey:
-    """A key that tells who signed."""
+    """A public key that verifies signatures."""
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         self._key = key
@@ -31,17 +31,17 @@ class PublicKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
-        """Read a key that ``pem`` wrote, or ``openssl pkey -pubout``.
+        """Parse a key that ``pem`` or ``openssl pkey -pubout`` wrote.
 
         Raises:
-            UnusableKeyError: it is something else.
+            InvalidKeyError: It is something else.
         """
         try:
             key = load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm):
-            raise UnusableKeyError("it is not a public key in PEM") from None
+            raise InvalidKeyError("it is not a public key in PEM") from None
         if not isinstance(key, Ed25519PublicKey):
-            raise UnusableKeyError("it is a public key of another kind than Ed25519")
+            raise InvalidKeyError("it is a public key of a kind other than Ed25519")
         return cls(key)
 
     def pem(self) -> str:
@@ -49,7 +49,7 @@ class PublicKey:
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def has_signed(self, signature: bytes, data: bytes) -> bool:
-        """Whether the signature is this key's over the data."""
+        """Whether this key made the signature over the data."""
         try:
             self._key.verify(signature, data)
         except InvalidSignature:
@@ -58,30 +58,30 @@ class PublicKey:
 
 
 class SigningKey:
-    """A private key. It shows itself nowhere but in ``pem``."""
+    """A private key. Only ``pem`` reveals it."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
         self.public = PublicKey(key.public_key())
 
     @classmethod
-    def new(cls) -> SigningKey:
-        """Make a key that never was."""
+    def generate(cls) -> SigningKey:
+        """Generate a new key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def from_pem(cls, pem: bytes) -> SigningKey:
-        """Read a key that ``pem`` wrote, or ``openssl genpkey -algorithm ed25519``.
+        """Parse a key that ``pem`` or ``openssl genpkey -algorithm ed25519`` wrote.
 
         Raises:
-            UnusableKeyError: it is something else, or locked by a password.
+            InvalidKeyError: It is something else, or is encrypted with a password.
         """
         try:
             key = load_pem_private_key(pem, password=None)
         except (TypeError, ValueError, UnsupportedAlgorithm):
-            raise UnusableKeyError("it is not a private key in PEM without a password") from None
+            raise InvalidKeyError("it is not a private key in PEM without a password") from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise UnusableKeyError("it is a private key of another kind than Ed25519")
+            raise InvalidKeyError("it is a private key of a kind other than Ed25519")
         return cls(key)
 
     @property
@@ -90,7 +90,7 @@ class SigningKey:
         return self.public.key_id
 
     def pem(self) -> bytes:
-        """Return it as PEM, readable by whoever holds it."""
+        """Return it as unencrypted PEM."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign(self, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A webhook and a mail server that take down what they get."""
+"""A webhook and a mail server that record what they receive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Webhook:
-    """What was posted; and what is answered."""
+    """The recorded posts and the configured response."""
 
     url: str = ""
     status: int = 200
@@ -28,16 +28,16 @@ class Webhook:
 @contextmanager
 def webhook() -> Iterator[Webhook]:
     """Serve a webhook."""
-    taken = Webhook()
+    received = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            taken.posted.append(json.loads(self.rfile.read(length)))
-            taken.headers.append(dict(self.headers))
-            time.sleep(taken.hangs)
-            self.send_response(taken.status)
-            self.send_header("Location", f"{taken.url}/elsewhere")
+            received.posted.append(json.loads(self.rfile.read(length)))
+            received.headers.append(dict(self.headers))
+            time.sleep(received.hangs)
+            self.send_response(received.status)
+            self.send_header("Location", f"{received.url}/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -45,17 +45,17 @@ def webhook() -> Iterator[Webhook]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        taken.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        received.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield taken
+        yield received
         server.shutdown()
         thread.join()
 
 
 @dataclass
 class MailServer:
-    """What mail was taken, and how."""
+    """The recorded mail and its session."""
 
     port: int = 0
     is_encrypted: bool = False
@@ -66,58 +66,58 @@ class MailServer:
 
 @contextmanager
 def mail_server(tls: ssl.SSLContext | None) -> Iterator[MailServer]:
-    """Take one connection, in SMTP: STARTTLS if there is something to do it with, AUTH PLAIN, one message."""
-    taken = MailServer()
+    """Serve one SMTP connection: STARTTLS if ``tls`` is given, AUTH PLAIN, one message."""
+    received = MailServer()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
-        taken.port = listener.getsockname()[1]
-        thread = threading.Thread(target=_one_connection, args=(listener, tls, taken))
+        received.port = listener.getsockname()[1]
+        thread = threading.Thread(target=_serve_connection, args=(listener, tls, received))
         thread.start()
-        yield taken
+        yield received
         listener.close()
         thread.join()
 
 
-def _one_connection(listener: socket.socket, tls: ssl.SSLContext | None, taken: MailServer) -> None:
+def _serve_connection(listener: socket.socket, tls: ssl.SSLContext | None, received: MailServer) -> None:
     try:
         connection, _ = listener.accept()
     except OSError:
         return
     with connection:
         try:
-            _converse(connection, tls, taken)
+            _serve_session(connection, tls, received)
         except OSError:
-            return  # a client that does not like our certificate hangs up
+            return  # a client that rejects the certificate hangs up
 
 
-def _converse(connection: socket.socket, tls: ssl.SSLContext | None, taken: MailServer) -> None:
+def _serve_session(connection: socket.socket, tls: ssl.SSLContext | None, received: MailServer) -> None:
     connection.settimeout(60)
     lines = connection.makefile("rb")
     connection.sendall(b"220 ready\r\n")
     while line := lines.readline():
         verb, _, rest = line.decode().strip().partition(" ")
-        answer = "250 OK"
+        response = "250 OK"
         match verb.upper():
             case "EHLO":
-                offers = ["127.0.0.1", *(["STARTTLS"] if tls and not taken.is_encrypted else []), "AUTH PLAIN"]
-                answer = "\r\n".join([*(f"250-{one}" for one in offers[:-1]), f"250 {offers[-1]}"])
+                offers = ["127.0.0.1", *(["STARTTLS"] if tls and not received.is_encrypted else []), "AUTH PLAIN"]
+                response = "\r\n".join([*(f"250-{offer}" for offer in offers[:-1]), f"250 {offers[-1]}"])
             case "STARTTLS" if tls:
                 connection.sendall(b"220 go ahead\r\n")
                 connection = tls.wrap_socket(connection, server_side=True)
-                lines, taken.is_encrypted = connection.makefile("rb"), True
+                lines, received.is_encrypted = connection.makefile("rb"), True
                 continue
             case "AUTH":
-                taken.login = b64decode(rest.split()[1]).decode()
-                answer = "235 welcome"
+                received.login = b64decode(rest.split()[1]).decode()
+                response = "235 welcome"
             case "RCPT":
-                taken.recipients.append(rest)
+                received.recipients.append(rest)
             case "DATA":
                 connection.sendall(b"354 end with a dot\r\n")
                 body = b""
                 while (part := lines.readline()) != b".\r\n":
                     body += part
-                taken.messages.append(body)
+                received.messages.append(body)
             case "QUIT":
                 connection.sendall(b"221 bye\r\n")
                 return
-        connection.sendall(f"{answer}\r\n".encode())
+        connection.sendall(f"{response}\r\n".encode())

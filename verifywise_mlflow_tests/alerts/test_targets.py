@@ -1,4 +1,4 @@
-"""Alerts at a real webhook and a real mail server, with hostile names in them and secrets around them."""
+"""Alerts sent to a real webhook and a real mail server, with hostile names and secrets."""
 
 from __future__ import annotations
 
@@ -39,39 +39,39 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TypeAdapter[Ale
 def test_a_webhook_receives_one_post_with_all_alerts_escaped(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with webhook() as taken:
-        monkeypatch.setenv("HOOK", taken.url)
+    with webhook() as received:
+        monkeypatch.setenv("HOOK", received.url)
         (target,) = settings.validate_python(
             {"targets": [{"kind": "webhook", "url": "env:HOOK", "headers": {"Authorization": "env:HOOK_TOKEN"}}]}
         ).targets
         target.deliver([alert(), alert("second")])
 
-    (posted,) = taken.posted
+    (posted,) = received.posted
     text = str(posted["text"])
     assert text.count("\n") == 1
     assert not set("<>\x1b\r\u202e") & set(text)
     assert "&lt;!channel&gt;" in text
-    told = posted["alerts"]
-    assert isinstance(told, list)
-    first, second = told
+    alerts = posted["alerts"]
+    assert isinstance(alerts, list)
+    first, second = alerts
     assert (first["kind"], first["tenant"], first["state"]) == ("integrity event", "acme", "raised")
     assert "\\r\\nBcc: eve@evil.example" in first["sentence"]
     assert second["sentence"] == "second"
-    assert taken.headers[0]["Authorization"] == SECRET
+    assert received.headers[0]["Authorization"] == SECRET
 
 
 @pytest.mark.parametrize("status", [302, 307, 404, 500])
 def test_a_webhook_error_does_not_contain_the_url(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    with webhook() as taken:
-        taken.status = status
-        monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
+    with webhook() as received:
+        received.status = status
+        monkeypatch.setenv("HOOK", f"{received.url}?token={SECRET}")
         (target,) = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}]}).targets
         with pytest.raises(DeliveryError, match=f"the webhook of env:HOOK returned HTTP {status}") as raised:
             target.deliver([alert()])
 
-    assert len(taken.posted) == 1  # no redirect is followed
+    assert len(received.posted) == 1  # no redirect is followed
     assert SECRET not in str(raised.value)
 
 
@@ -79,22 +79,23 @@ def test_a_hanging_webhook_times_out_and_does_not_stop_the_other_targets(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(webhook_target, "DELIVERY_TIMEOUT_S", 0.2)
-    complaints: list[str] = []
-    with webhook() as taken:
-        taken.hangs = 1.0
-        monkeypatch.setenv("HOOK", f"{taken.url}?token={SECRET}")
+    warnings: list[str] = []
+    with webhook() as received:
+        received.hangs = 1.0
+        monkeypatch.setenv("HOOK", f"{received.url}?token={SECRET}")
         described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}, {"kind": "log"}]})
 
-        unsent = dispatch([alert()], described.targets, AlertState(), complaints.append)
-        taken.hangs = 0.0
-        again = dispatch([alert("second")], described.targets, AlertState(undelivered=unsent), complaints.append)
+        undelivered = dispatch([alert()], described.targets, AlertState(), warnings.append)
+        received.hangs = 0.0
+        again = dispatch([alert("second")], described.targets, AlertState(undelivered=undelivered), warnings.append)
 
-    assert complaints == [
-        "1 alerts are undelivered to target 1 of alerts.yaml: the webhook of env:HOOK could not be called: ReadTimeoutError"
+    assert warnings == [
+        "1 alerts are undelivered to target 1 of alerts.yaml: "
+        "the webhook of env:HOOK could not be called: ReadTimeoutError"
     ]
-    assert [len(one.alerts) for one in unsent] == [1]
+    assert [len(queued.alerts) for queued in undelivered] == [1]
     assert again == []
-    assert [len(one["alerts"]) for one in taken.posted] == [1, 2]  # type: ignore[arg-type]  # lists
+    assert [len(post["alerts"]) for post in received.posted] == [1, 2]  # type: ignore[arg-type]  # lists
     lines = [record.getMessage() for record in caplog.records if record.name == ALERTS_LOGGER]
     assert len(lines) == 2
     assert "integrity event acme raised: <!channel>" in lines[0]
@@ -108,27 +109,30 @@ def test_the_queue_of_a_dead_target_is_bounded(
 ) -> None:
     described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:ABSENT"}]})
 
-    (unsent,) = dispatch(
+    (undelivered,) = dispatch(
         [alert(str(n)) for n in range(MAX_UNDELIVERED_ALERTS + 50)], described.targets, AlertState(), lambda _: None
     )
 
-    assert len(unsent.alerts) == MAX_UNDELIVERED_ALERTS
+    assert len(undelivered.alerts) == MAX_UNDELIVERED_ALERTS
 
 
 def test_mail_is_sent_over_tls_with_the_password_as_one_plain_message(
     settings: TypeAdapter[AlertSettings], tmp_path: Path
 ) -> None:
     authority = make_authority(tmp_path)
-    with mail_server(authority.server_context()) as taken:
+    with mail_server(authority.server_context()) as received:
         (target,) = settings.validate_python(
-            {"targets": [mail(taken.port, ca_bundle=str(authority.certificate))]}
+            {"targets": [mail(received.port, ca_bundle=str(authority.certificate))]}
         ).targets
         target.deliver([alert(), alert("second")])
 
-    assert taken.is_encrypted
-    assert taken.login.split("\0")[1:] == ["svc", SECRET]
-    assert [one.partition(":")[2] for one in taken.recipients] == ["<ops@bank.example>", "<ciso@bank.example>"]
-    message = message_from_bytes(taken.messages[0], policy=policy.default)
+    assert received.is_encrypted
+    assert received.login.split("\0")[1:] == ["svc", SECRET]
+    assert [recipient.partition(":")[2] for recipient in received.recipients] == [
+        "<ops@bank.example>",
+        "<ciso@bank.example>",
+    ]
+    message = message_from_bytes(received.messages[0], policy=policy.default)
     assert message.keys() == [
         *("Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted"),
         *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
@@ -146,12 +150,14 @@ def test_no_password_is_sent_without_trusted_tls(
     settings: TypeAdapter[AlertSettings], tmp_path: Path, offers_tls: bool
 ) -> None:
     ours, other = make_authority(tmp_path, "ours"), make_authority(tmp_path, "other")
-    with mail_server(other.server_context() if offers_tls else None) as taken:
-        (target,) = settings.validate_python({"targets": [mail(taken.port, ca_bundle=str(ours.certificate))]}).targets
+    with mail_server(other.server_context() if offers_tls else None) as received:
+        (target,) = settings.validate_python(
+            {"targets": [mail(received.port, ca_bundle=str(ours.certificate))]}
+        ).targets
         with pytest.raises(DeliveryError, match=r"the mail server 127\.0\.0\.1 did not accept the mail"):
             target.deliver([alert()])
 
-    assert (taken.login, taken.messages) == ("", [])
+    assert (received.login, received.messages) == ("", [])
 
 
 def mail(port: int, **more: str) -> dict[str, object]:
@@ -168,7 +174,7 @@ def mail(port: int, **more: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("written", "sentence"),
+    ("content", "sentence"),
     [
         (f"targets: [{{kind: webhook, url: 'https://chat.example/{SECRET}'}}]", "write a reference to the secret"),
         ("targets: [{kind: pager}]", "does not match any of the expected tags"),
@@ -183,10 +189,10 @@ def mail(port: int, **more: str) -> dict[str, object]:
     ],
 )
 def test_an_invalid_file_is_reported_without_its_values(
-    written: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "alerts.yaml"
-    path.write_text(written)
+    path.write_text(content)
     monkeypatch.setenv("VERIFYWISE_ALERTS", str(path))
 
     with pytest.raises(InvalidAlertsFileError, match=sentence) as raised:

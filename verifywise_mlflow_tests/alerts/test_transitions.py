@@ -1,4 +1,4 @@
-"""Changes are told, states are not."""
+"""Alerts report transitions, not states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of this room share."""
+"""Fixtures of the artifact tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox with its real processes, for whoever does not harm them."""
+    """Share one sandbox with real workers among the tests that do not damage them."""
     with Sandbox() as sandbox:
         yield sandbox

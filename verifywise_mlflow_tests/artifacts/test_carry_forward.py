@@ -7,7 +7,14 @@ import pytest
 from verifywise_mlflow.artifacts.carry_forward import carry_forward
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.integrity import changes_in_place
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, ManifestStatus, Root
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    FileKind,
+    ManifestStatus,
+    ReadOutcome,
+    Root,
+)
 
 OLD, NEW = "a" * 64, "b" * 64
 ENVIRONMENT = read_environment({"requirements.txt": b"numpy==2.0\n"})
@@ -45,6 +52,7 @@ def test_an_outage_of_the_store_loses_no_known_data(location: str) -> None:
     assert (kept.status, kept.reason, kept.digest) == ("unreachable", "the store is down", None)
     assert kept.environment == ENVIRONMENT
     assert {file.note for file in kept.files} == {"carried forward from an earlier sync"}
+    assert {file.outcome for file in kept.files} == {ReadOutcome.CARRIED_FORWARD}
 
 
 def test_an_unreadable_file_keeps_its_earlier_hash_with_a_note() -> None:

@@ -22,11 +22,11 @@ def found(former: ArtifactManifest, current: ArtifactManifest) -> list[tuple[str
     return [(change.kind, change.root, change.path) for change in changes_in_place(former, current)]
 
 
-def test_the_same_bytes_are_no_change() -> None:
+def test_identical_bytes_are_not_a_change() -> None:
     assert found(manifest(file("a"), file("b")), manifest(file("b"), file("a"))) == []
 
 
-def test_other_bytes_at_the_same_path_are_a_change_with_both_hashes() -> None:
+def test_different_bytes_at_one_path_are_a_change_with_both_hashes() -> None:
     (change,) = changes_in_place(manifest(file("model.pkl")), manifest(file("model.pkl", NEW)))
 
     assert (change.former_sha256, change.sha256) == (OLD, NEW)
@@ -35,17 +35,17 @@ def test_other_bytes_at_the_same_path_are_a_change_with_both_hashes() -> None:
 
 
 @pytest.mark.parametrize("unread", [(None, NEW), (OLD, None), (None, None)])
-def test_what_was_not_hashed_in_both_readings_proves_nothing(unread: tuple[str | None, str | None]) -> None:
+def test_a_file_not_hashed_by_both_syncs_is_not_a_change(unread: tuple[str | None, str | None]) -> None:
     assert found(manifest(file("a", unread[0])), manifest(file("a", unread[1]))) == []
 
 
-def test_a_file_that_came_to_the_model_or_left_it_is_a_change() -> None:
+def test_a_file_added_to_or_removed_from_the_model_is_a_change() -> None:
     former, current = manifest(file("kept"), file("gone")), manifest(file("kept"), file("new", NEW))
 
     assert found(former, current) == [("removed", "model", "gone"), ("added", "model", "new")]
 
 
-def test_a_run_may_get_more_files_and_lose_some_but_not_change_one() -> None:
+def test_a_run_may_gain_and_lose_files_but_not_change_one() -> None:
     former = manifest(file("report", root="run"), file("old", root="run"))
     current = manifest(file("report", NEW, root="run"), file("later", root="run"))
 
@@ -53,22 +53,22 @@ def test_a_run_may_get_more_files_and_lose_some_but_not_change_one() -> None:
 
 
 @pytest.mark.parametrize(("before", "now"), [(("model",), ()), ((), ("model",))])
-def test_a_reading_that_did_not_list_everything_proves_no_loss(before: tuple[Root, ...], now: tuple[Root, ...]) -> None:
+def test_an_incomplete_listing_proves_no_removal(before: tuple[Root, ...], now: tuple[Root, ...]) -> None:
     former = manifest(file("a"), file("b"), not_listed=before)
     current = manifest(file("b", NEW), file("c"), not_listed=now)
 
     assert found(former, current) == [("changed", "model", "b")]
 
 
-def test_manifests_of_two_places_are_not_compared() -> None:
+def test_manifests_of_different_locations_are_not_compared() -> None:
     assert found(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
 
 
-def test_a_run_that_could_not_be_listed_hides_no_loss_in_the_model() -> None:
+def test_an_unlisted_run_does_not_hide_a_removal_in_the_model() -> None:
     assert found(manifest(file("a")), manifest(not_listed=("run",))) == [("removed", "model", "a")]
 
 
-def test_another_size_is_a_change_though_the_bytes_could_not_be_hashed() -> None:
+def test_a_different_size_is_a_change_even_if_the_bytes_were_not_hashed() -> None:
     grown = replace(file("model.pkl", None), size=20)
 
     (change,) = changes_in_place(manifest(file("model.pkl")), manifest(grown))

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.location import (
-    MAX_HOPS,
+    MAX_COPY_HOPS,
     LoggedModelFiles,
     NoFiles,
     RunFiles,
     UnreachableFiles,
-    allowed,
-    locate,
-    logged_model_id_in,
+    is_allowed_location,
+    locate_files,
+    parse_logged_model_id,
 )
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 
@@ -48,10 +48,10 @@ def nowhere(name: str, number: int) -> ModelVersion | None:
         ("dbfs:/r/artifacts", "dbfs:///r/artifacts/model", "model"),
     ],
 )
-def test_a_source_under_the_runs_artifact_uri_is_the_runs(artifact_uri: str, source: str, path: str) -> None:
+def test_a_source_below_the_runs_artifact_uri_belongs_to_the_run(artifact_uri: str, source: str, path: str) -> None:
     run = TrainingRun(RUN, artifact_uri=artifact_uri)
 
-    assert locate(version(source), run, None, nowhere) == RunFiles(RUN, path, source)
+    assert locate_files(version(source), run, None, nowhere) == RunFiles(RUN, path, source)
 
 
 @pytest.mark.parametrize(
@@ -68,51 +68,53 @@ def test_a_source_under_the_runs_artifact_uri_is_the_runs(artifact_uri: str, sou
         "dummy-source",
     ],
 )
-def test_any_other_source_is_out_of_reach_and_says_why(source: str) -> None:
-    location = locate(version(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None, nowhere)
+def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
+    location = locate_files(
+        version(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None, nowhere
+    )
 
     assert isinstance(location, UnreachableFiles)
     assert source in location.reason
 
 
-def test_a_run_uri_is_resolved_where_its_run_is_known() -> None:
+def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
     run = TrainingRun(RUN, artifact_uri="s3://b/x/artifacts/")
 
-    known = locate(version(f"runs:/{RUN}/a/model"), run, None, nowhere)
-    unknown = locate(version(f"runs:/{OTHER_RUN}/model"), run, None, nowhere)
+    known = locate_files(version(f"runs:/{RUN}/a/model"), run, None, nowhere)
+    unknown = locate_files(version(f"runs:/{OTHER_RUN}/model"), run, None, nowhere)
 
     assert known == RunFiles(RUN, "a/model", "s3://b/x/artifacts/a/model")
     assert unknown == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
 
 
 @pytest.mark.parametrize("source", ["runs:/", f"runs:/{RUN}/../x", "runs:/a b/x", f"runs://other-host/{RUN}/x"])
-def test_a_broken_run_uri_is_out_of_reach(source: str) -> None:
-    assert isinstance(locate(version(source), None, None, nowhere), UnreachableFiles)
+def test_a_malformed_run_uri_is_unreachable(source: str) -> None:
+    assert isinstance(locate_files(version(source), None, None, nowhere), UnreachableFiles)
 
 
 @pytest.mark.parametrize("run_id", ["short-id", RUN])
-def test_the_servers_own_store_names_the_run_when_it_cannot_be_read(run_id: str) -> None:
+def test_a_uri_in_the_servers_store_names_an_unreadable_run(run_id: str) -> None:
     source = f"mlflow-artifacts:/7/{run_id}/artifacts/model"
 
-    assert locate(version(source, run_id=run_id), None, None, nowhere) == RunFiles(run_id, "model", source)
+    assert locate_files(version(source, run_id=run_id), None, None, nowhere) == RunFiles(run_id, "model", source)
 
 
-def test_an_unreadable_run_elsewhere_is_out_of_reach() -> None:
-    location = locate(version("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None, nowhere)
+def test_an_unreadable_run_in_another_store_is_unreachable() -> None:
+    location = locate_files(version("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None, nowhere)
 
     assert isinstance(location, UnreachableFiles)
     assert "could not be read" in location.reason
 
 
-def test_logged_models_are_found_by_id_by_uri_and_by_place() -> None:
+def test_logged_models_are_found_by_id_uri_and_path() -> None:
     uri = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
     logged = LoggedModel(MODEL_ID, artifact_uri=uri)
 
-    assert locate(version(f"models:/{MODEL_ID}"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate(version(uri + "/"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate(version(uri), None, None, nowhere) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(f"models:/{MODEL_ID}"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(uri + "/"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(uri), None, None, nowhere) == LoggedModelFiles(MODEL_ID, uri)
     unread = f"models:/{MODEL_ID}"
-    assert locate(version(unread), None, None, nowhere) == LoggedModelFiles(MODEL_ID, unread)
+    assert locate_files(version(unread), None, None, nowhere) == LoggedModelFiles(MODEL_ID, unread)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +124,14 @@ def test_logged_models_are_found_by_id_by_uri_and_by_place() -> None:
         (f"models:/{MODEL_ID}/", MODEL_ID),
         (f"s3://b/1/models/{MODEL_ID}/artifacts", MODEL_ID),
         (f"C:\\runs\\1\\models\\{MODEL_ID}\\artifacts", MODEL_ID),
-        (f"models:/{MODEL_ID}/3", None),  # version 3 of a model with a curious name
+        (f"models:/{MODEL_ID}/3", None),  # version 3 of a model whose name looks like an id
         (f"s3://b/{MODEL_ID}/artifacts", None),
         ("models:/m-123", None),
         ("", None),
     ],
 )
-def test_the_logged_model_id_in_a_source(source: str, model_id: str | None) -> None:
-    assert logged_model_id_in(source) == model_id
+def test_a_logged_model_id_is_parsed_from_a_source(source: str, model_id: str | None) -> None:
+    assert parse_logged_model_id(source) == model_id
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_the_logged_model_id_in_a_source(source: str, model_id: str | None) -> N
     [
         ("team/fraud", "models:/team/fraud/4"),
         ("my model", "models:/my%20model/4"),
-        ("50%25", "models:/50%25/4"),  # a name that really holds a percent sign
+        ("50%25", "models:/50%25/4"),  # a name that contains a percent sign
         ("a/b", "models:/a%2Fb/4"),
     ],
 )
@@ -145,7 +147,7 @@ def test_a_copy_is_followed_to_its_origin(name: str, source: str) -> None:
     origin = version(f"runs:/{OTHER_RUN}/model", number=4, name=name)
     registry = {(name, 4): origin}
 
-    location = locate(version(source), None, None, lambda name, number: registry.get((name, number)))
+    location = locate_files(version(source), None, None, lambda name, number: registry.get((name, number)))
 
     assert location == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
 
@@ -155,19 +157,19 @@ def chain(hops: int) -> dict[int, ModelVersion]:
     return {**copies, hops + 1: version(f"runs:/{RUN}/m", hops + 1)}
 
 
-@pytest.mark.parametrize(("hops", "found"), [(MAX_HOPS, True), (MAX_HOPS + 1, False)])
-def test_chains_of_copies_are_followed_so_far_and_no_farther(hops: int, found: bool) -> None:
+@pytest.mark.parametrize(("hops", "found"), [(MAX_COPY_HOPS, True), (MAX_COPY_HOPS + 1, False)])
+def test_chains_of_copies_are_followed_up_to_the_limit(hops: int, found: bool) -> None:
     versions = chain(hops)
 
-    location = locate(versions[1], None, None, lambda _, number: versions.get(number))
+    location = locate_files(versions[1], None, None, lambda _, number: versions.get(number))
 
     assert isinstance(location, RunFiles if found else UnreachableFiles)
 
 
-def test_versions_copied_from_each_other_end() -> None:
+def test_a_cycle_of_copies_is_unreachable() -> None:
     versions = {1: version("models:/fraud/2", 1), 2: version("models:/fraud/1", 2)}
 
-    location = locate(versions[1], None, None, lambda _, number: versions.get(number))
+    location = locate_files(versions[1], None, None, lambda _, number: versions.get(number))
 
     assert isinstance(location, UnreachableFiles)
     assert "leads back" in location.reason
@@ -177,23 +179,23 @@ def test_versions_copied_from_each_other_end() -> None:
     "source",
     ["models:/fraud@champion", "models:/fraud/Production", "models:/fraud", "models:/gone/3", "models://x@db/f/3"],
 )
-def test_a_models_uri_that_names_no_known_version_is_out_of_reach(source: str) -> None:
-    assert isinstance(locate(version(source), None, None, nowhere), UnreachableFiles)
+def test_a_models_uri_without_a_known_version_is_unreachable(source: str) -> None:
+    assert isinstance(locate_files(version(source), None, None, nowhere), UnreachableFiles)
 
 
 @pytest.mark.parametrize("source", [None, "", "  "])
-def test_no_source_is_no_files(source: str | None) -> None:
-    assert isinstance(locate(version(source), None, None, nowhere), NoFiles)
+def test_a_version_without_a_source_has_no_location(source: str | None) -> None:
+    assert isinstance(locate_files(version(source), None, None, nowhere), NoFiles)
 
 
 @given(st.text(), st.text())
 def test_any_source_against_any_artifact_uri_gives_a_location(source: str, artifact_uri: str) -> None:
-    location = locate(version(source), TrainingRun(RUN, artifact_uri=artifact_uri), None, nowhere)
+    location = locate_files(version(source), TrainingRun(RUN, artifact_uri=artifact_uri), None, nowhere)
 
     if isinstance(location, RunFiles):
         assert ".." not in location.path.split("/")
         assert "\0" not in location.path
-    assert allowed(source, None)
+    assert is_allowed_location(source, None)
 
 
 @pytest.mark.parametrize(
@@ -216,5 +218,5 @@ def test_any_source_against_any_artifact_uri_gives_a_location(source: str, artif
         ("anything", [""], False),
     ],
 )
-def test_the_allow_list_takes_whole_segments(uri: str, locations: list[str] | None, verdict: bool) -> None:
-    assert allowed(uri, locations) is verdict
+def test_the_allow_list_matches_whole_segments(uri: str, locations: list[str] | None, verdict: bool) -> None:
+    assert is_allowed_location(uri, locations) is verdict

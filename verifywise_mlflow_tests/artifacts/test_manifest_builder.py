@@ -10,7 +10,7 @@ from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
-from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind, ReadOutcome
 from verifywise_mlflow.artifacts.manifest_builder import HASHING_OFF_NOTE, build_manifest, manifest_digest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
@@ -28,7 +28,7 @@ FILES: dict[str, bytes | str] = {
 }
 
 SANDBOX = Sandbox()
-"""Its processes start at first use."""
+"""Its workers start on first use."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -150,6 +150,7 @@ def test_without_hashing_only_environment_files_are_opened(run_tree: LocalTree) 
     assert manifest.status == "complete"
     assert manifest.digest is None
     assert {file.note for file in manifest.files if file.sha256 is None} == {HASHING_OFF_NOTE}
+    assert {file.outcome for file in manifest.files if file.sha256 is None} == {ReadOutcome.HASHING_OFF}
     assert [file.size for file in manifest.files if file.path == "model.pkl"] == [len(FILES["model/model.pkl"])]
 
 
@@ -162,6 +163,8 @@ def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalTree, limits: 
     assert model.size == len(FILES["model/model.pkl"])
     assert model.note is not None
     assert "over the limit" in model.note
+    assert model.outcome is ReadOutcome.OVER_LIMIT
+    assert manifest.is_limited
     assert manifest.status == "partial"
     assert manifest.reason is not None
     assert "model.pkl" in manifest.reason
@@ -191,10 +194,22 @@ def test_a_small_listed_size_does_not_bypass_the_limit() -> None:
     assert manifest.status == "partial"
 
 
+def test_a_file_name_that_mentions_a_limit_does_not_make_the_manifest_limited(tmp_path: Path) -> None:
+    name = "x not hashed: over the limit of 1 bytes"
+    tree = CachingSource(grow(tmp_path, {name: "w"}), SANDBOX)
+    tree.list_directory("")
+    (tmp_path / name).unlink()
+
+    manifest = built(LOGGED, tree, LocalTree(tmp_path))
+
+    assert {file.path: file.outcome for file in manifest.files} == {name: ReadOutcome.FAILED}
+    assert not manifest.is_limited
+
+
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
     tree = CachingSource(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
     tree.list_directory("")
-    (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a cleaner job would
+    (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a clean-up job would
 
     manifest = built(LOGGED, tree)
 

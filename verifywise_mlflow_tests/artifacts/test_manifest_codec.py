@@ -11,6 +11,7 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactManifest,
     FileKind,
     ModelSignature,
+    ReadOutcome,
     Requirement,
     RuntimeEnvironment,
 )
@@ -51,6 +52,7 @@ entries = st.builds(
     sha256=maybe,
     kind=st.sampled_from(FileKind),
     note=maybe,
+    outcome=st.sampled_from(ReadOutcome),
 )
 manifests = st.builds(
     ArtifactManifest,
@@ -67,12 +69,12 @@ manifests = st.builds(
 
 
 @given(manifests)
-def test_a_manifest_survives_the_way_through_json(manifest: ArtifactManifest) -> None:
+def test_a_manifest_round_trips_through_json(manifest: ArtifactManifest) -> None:
     assert manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest)))) == manifest
 
 
-def test_the_words_are_the_manifests_own() -> None:
-    entry = ArtifactFile("model", "model.pkl", 3, None, FileKind.MODEL, "not hashed")
+def test_the_json_keys_are_the_manifests_field_names() -> None:
+    entry = ArtifactFile("model", "model.pkl", 3, None, FileKind.MODEL, "not hashed", ReadOutcome.OVER_LIMIT)
 
     assert manifest_to_json(ArtifactManifest("s3://b", "partial", "x", (entry,), None, None)) == {
         "location": "s3://b",
@@ -86,6 +88,7 @@ def test_the_words_are_the_manifests_own() -> None:
                 "sha256": None,
                 "kind": "model binary",
                 "note": "not hashed",
+                "outcome": "over limit",
             }
         ],
         "environment": None,
@@ -96,6 +99,6 @@ def test_the_words_are_the_manifests_own() -> None:
     }
 
 
-def test_what_is_no_manifest_is_refused() -> None:
+def test_invalid_json_is_rejected() -> None:
     with pytest.raises(ValueError, match="status"):
         manifest_from_json({"location": None})

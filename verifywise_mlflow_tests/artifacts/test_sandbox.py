@@ -1,4 +1,4 @@
-"""The sandbox as the product uses it, with the processes that the product starts."""
+"""The sandbox with the worker processes that the product starts."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def hash_of(content: bytes) -> FileHash:
 
 
 def inside() -> list[psutil.Process]:
-    """The processes that this one has started, the youngest last."""
+    """Return the child processes of this one, the newest last."""
     return sorted(psutil.Process().children(), key=lambda child: (child.create_time(), child.pid))
 
 
-@settings(deadline=None)  # the first of them starts the process
+@settings(deadline=None)  # the first example starts the worker
 @given(chunks=st.lists(st.binary(max_size=300)), max_bytes=st.integers(0, 1_000))
 def test_a_stream_is_hashed_whole_or_not_at_all(sandbox: Sandbox, chunks: list[bytes], max_bytes: int) -> None:
     content = b"".join(chunks)
@@ -69,7 +69,7 @@ environment_file = st.tuples(
 )
 
 
-@settings(deadline=None)  # the first of them starts the process
+@settings(deadline=None)  # the first example starts the worker
 @given(
     contents=st.lists(environment_file).map(dict),
     unreadable=st.dictionaries(st.sampled_from(ENVIRONMENT_FILES), st.text()),

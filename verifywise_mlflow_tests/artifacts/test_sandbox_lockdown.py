@@ -1,4 +1,4 @@
-"""What a process inside can do: nothing. Each attempt is made by a real process, and once more by one that is free."""
+"""The lockdown: each escape attempt is made by a locked-down process, and again by a free one as a control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verifywise_mlflow_tests.artifacts.rogue_workers import sandbox_escape_attem
 
 BURGLAR = sandbox_escape_attempts.__name__
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="made of what Linux offers")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="uses protections that only Linux has")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def told(worker: Worker, order: str, seconds: float = 30) -> str:
 
 
 def free(order: str) -> str:
-    """What a process that is not locked in makes of the same order."""
+    """Return the outcome of the same order in a process without a lockdown."""
     command = [sys.executable, "-m", BURGLAR, order]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
@@ -78,7 +78,7 @@ def test_a_locked_down_process_can_do_nothing_else(locked_in: Worker, tmp_path: 
 
     assert outcome.startswith("refused"), outcome
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert free(order).startswith("done"), "else the attempt proves nothing"
+    assert free(order).startswith("done"), "otherwise the attempt proves nothing"
 
 
 @linux
@@ -107,7 +107,7 @@ def test_a_worker_does_not_inherit_files_or_sockets(tmp_path: Path) -> None:
     outcome = told(worker, "show descriptors")
     worker.close()
 
-    assert outcome in ("done: [0, 1, 2]", "done: []")  # under seccomp they cannot even be looked at
+    assert outcome in ("done: [0, 1, 2]", "done: []")  # under seccomp descriptors cannot even be inspected
 
 
 @linux
@@ -139,7 +139,7 @@ print(*lockdown._refused_attempts())
 
 
 def alone(*words: str) -> set[str]:
-    """What is refused once only these steps are in force; skips where the kernel does not grant them."""
+    """Return what only these steps refuse; skip the test if the kernel does not grant them."""
     done = subprocess.run([sys.executable, "-c", ALONE, " ".join(words)], capture_output=True, text=True, check=False)
     if "PermissionError" in done.stderr or "Function not implemented" in done.stderr:
         pytest.skip(f"not granted here: {words}")

@@ -1,4 +1,4 @@
-"""The filter of system calls, run by a small machine of our own: so it is tried for processors that are not here."""
+"""The seccomp filter, run by a small BPF interpreter, so that it is tested for architectures other than this one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STDIN, STDOUT, READ_WRITE, EXECUTE = 0, 1, 3, 4
 
 
 def verdict(calls: SystemCalls, number: int, arguments: Sequence[int] = (), architecture: int | None = None) -> int:
-    """What the kernel would return for a call; only the instructions that the filter is made of are known."""
+    """Return the kernel's verdict on a call. Only the instructions that the filter uses are implemented."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("=iIQ6Q", number, calls.architecture if architecture is None else architecture, 0, *padded)
     program = list(struct.iter_unpack("=HBBI", filter_program(calls)))
@@ -43,7 +43,7 @@ def verdict(calls: SystemCalls, number: int, arguments: Sequence[int] = (), arch
 
 
 @pytest.mark.parametrize("calls", MACHINES)
-def test_a_process_may_read_its_input_answer_get_memory_and_end(calls: SystemCalls) -> None:
+def test_a_worker_may_read_write_allocate_memory_and_exit(calls: SystemCalls) -> None:
     assert verdict(calls, calls.read, [STDIN]) == ALLOW
     assert verdict(calls, calls.write, [STDOUT]) == ALLOW
     assert verdict(calls, calls.mmap, [0, 4096, READ_WRITE]) == ALLOW
@@ -52,7 +52,7 @@ def test_a_process_may_read_its_input_answer_get_memory_and_end(calls: SystemCal
 
 
 @pytest.mark.parametrize("calls", MACHINES)
-def test_no_other_descriptor_and_no_memory_for_code(calls: SystemCalls) -> None:
+def test_other_descriptors_and_executable_memory_are_refused(calls: SystemCalls) -> None:
     assert verdict(calls, calls.read, [STDOUT]) == REFUSE
     assert verdict(calls, calls.write, [STDIN]) == REFUSE
     assert verdict(calls, calls.write, [2]) == REFUSE
@@ -61,12 +61,12 @@ def test_no_other_descriptor_and_no_memory_for_code(calls: SystemCalls) -> None:
 
 
 @pytest.mark.parametrize("calls", MACHINES)
-def test_calls_of_another_architecture_are_deadly(calls: SystemCalls) -> None:
+def test_a_call_of_another_architecture_kills_the_process(calls: SystemCalls) -> None:
     assert verdict(calls, calls.read, [STDIN], architecture=0x40000003) == KILL_PROCESS  # i386, where 0 is restart
 
 
 @given(calls=st.sampled_from(MACHINES), number=st.integers(-(2**31), 2**31 - 1) | st.integers(0, 500))
-def test_whatever_is_not_listed_is_refused(calls: SystemCalls, number: int) -> None:
+def test_every_unlisted_call_is_refused(calls: SystemCalls, number: int) -> None:
     listed = {calls.read, calls.write, calls.mmap, calls.mprotect, *calls.others.values()}
 
     if number not in listed:

@@ -1,4 +1,4 @@
-"""Processes inside that were taken over, or that do not survive a file: it is marked, and all others go on."""
+"""Workers that are compromised or crash over a file: that file is marked, and the others are read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ HONEST = b"dependencies: [python=3.11.7]"
 
 
 @pytest.mark.parametrize(
-    "content", [*lying_hash_worker.ANSWERS, b"no frame", b"silence", b"good bye"], ids=lambda content: content.decode()
+    "content",
+    [*lying_hash_worker.RESPONSES, b"no frame", b"silence", b"good bye"],
+    ids=lambda content: content.decode(),
 )
 def test_an_invalid_hash_response_is_rejected(content: bytes) -> None:
     with Sandbox(IMPATIENT, hashing=lying_hash_worker.__name__) as sandbox:

@@ -1,4 +1,4 @@
-"""Sources of files for the tests: a real local folder, and listings such as no honest server produces."""
+"""Artifact sources for tests: a real local folder, and listings that no benign server produces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 
 
 class LocalTree:
-    """A folder on disk, listed and read as MLflow does it; counts what it is asked for."""
+    """A folder on disk, listed and read as by MLflow. It records each request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -22,7 +22,7 @@ class LocalTree:
         self.listed.append(path)
         directory = self.folder / path
         if not directory.is_dir():
-            return []  # MLflow shows a file or nothing as an empty folder
+            return []  # MLflow lists a file, or a missing path, as an empty folder
         try:
             entries = list(directory.iterdir())
         except OSError as error:
@@ -47,7 +47,7 @@ class LocalTree:
 
 
 class HostileTree:
-    """Answers each directory with exactly the entries it was given; files hold ``content``."""
+    """Lists exactly the given entries for each directory. Every file contains ``content``."""
 
     def __init__(self, listings: Mapping[str, Sequence[RemoteFile]], content: bytes = b"") -> None:
         self.listings = listings
@@ -72,7 +72,7 @@ def directory(path: str) -> RemoteFile:
 
 
 def grow(folder: Path, files: Mapping[str, bytes | str]) -> LocalTree:
-    """Write the files below ``folder`` and return them as a source."""
+    """Write the files below ``folder`` and return it as a source."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Chains in memory, as a tenant's trail is one."""
+"""Builds audit chains in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = SigningKey.generate()
 
 
 def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
-    """A chain of entries that differ by what they tell."""
+    """Return a chain of entries with these reasons."""
     links: list[ChainLink] = []
     for reason in reasons:
         links.append(make_link({"tenant_id": tenant_id, "kind": "x", "reason": reason}, links[-1] if links else None))
@@ -23,15 +23,15 @@ def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
 
 
 def chain_of(length: int) -> list[ChainLink]:
-    """A chain of so many entries."""
+    """Return a chain of ``length`` entries."""
     return chain([f"reason {number}" for number in range(1, length + 1)])
 
 
 def signed(link: ChainLink, key: SigningKey = KEY, tenant_id: str = "acme") -> AnchoredCheckpoint:
-    """A checkpoint beside an entry."""
+    """Return a checkpoint that signs an entry."""
     return AnchoredCheckpoint(link.sequence, sign_checkpoint(tenant_id, link, key, NOW))
 
 
 def renumbered(links: Sequence[ChainLink]) -> list[ChainLink]:
-    """The same texts and hashes, each at the place where it now stands."""
+    """Return the same texts and hashes with sequence numbers by position."""
     return [ChainLink(place, link.text, link.hash) for place, link in enumerate(links, 1)]

@@ -1,4 +1,4 @@
-"""An export is verified by a script that shares nothing with us."""
+"""Exports are verified by a script that shares no code with the product."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U00
 
 @dataclass
 class Export:
-    """An export in files, and what else an auditor holds."""
+    """An export file, and the files that an auditor has."""
 
     folder: Path
     options: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Export:
         """Run the script; return its exit code and what it said."""
         path = self.folder / "export.jsonl"
         path.write_text("".join(f"{line}\n" for line in written), encoding="utf-8")
-        # -S leaves out installed packages, -O asserts.
+        # -S hides installed packages; -O removes asserts.
         flags = ["-I", "-S"] if isolated else ["-I", "-O"]
         done = subprocess.run(
             [sys.executable, *flags, SCRIPT, path, *self.options], capture_output=True, text=True, check=False

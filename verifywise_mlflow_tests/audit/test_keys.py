@@ -1,4 +1,4 @@
-"""Keys are what openssl makes of them, and one that cannot sign is refused without being shown."""
+"""Keys are compatible with openssl, and an unusable one is rejected without being quoted."""
 
 from __future__ import annotations
 

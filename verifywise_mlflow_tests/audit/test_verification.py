@@ -1,4 +1,4 @@
-"""Whatever is done to a chain is found at the first bad entry, and named."""
+"""Every kind of tampering is detected at the first invalid entry and named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def damage(
 
 
 def rewritten(link: ChainLink, **told: object) -> ChainLink:
-    """An entry that tells something else, with a hash that is right for it."""
+    """Return an entry with changed fields and a matching hash."""
     text = json.dumps({**json.loads(link.text), **told}, sort_keys=True, separators=(",", ":"))
     return ChainLink(link.sequence, text, entry_hash(text))
 

@@ -1,1 +1,1 @@
-"""Where alerts go: one file a kind of target. Each takes all alerts of a round at once."""
+"""Alert targets, one module per kind. A target receives all alerts of a tick at once."""

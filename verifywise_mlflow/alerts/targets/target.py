@@ -8,7 +8,6 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from verifywise_mlflow.alerts.alert import Alert
-from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 DELIVERY_TIMEOUT_S = 8.0
 """Seconds for each step of a delivery. Dagster discards a sensor tick that takes 60 s."""

@@ -1,4 +1,4 @@
-"""What one environment file says, before the files are judged together."""
+"""The parsed content of one environment file, before the files are combined."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})
-"""They bring the packages in and are not used by the model; MLflow itself writes ``pip<=23`` and a bare ``wheel``."""
+"""They install packages and are not used by the model. MLflow itself writes ``pip<=23`` and an unpinned ``wheel``."""
 
 MAX_PACKAGES = 5_000
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # ahead of UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, because it starts with that mark
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -24,48 +24,48 @@ _PYTHON_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}((a|b|rc)[0-9]{1,3})
 
 
 @dataclass(frozen=True, slots=True)
-class NamedPackage:
-    """A package as one line names it."""
+class PackageEntry:
+    """A package as one line requires it."""
 
     requirement: Requirement
-    conditional: bool = False
-    """True with an environment marker: two lines with different pins then need not contradict."""
-    build_tool: bool = False
-    """True where it takes part in installing only, and so may stay unpinned."""
+    is_conditional: bool = False
+    """Whether it has an environment marker. Different pins then need not conflict."""
+    is_build_tool: bool = False
+    """Whether it is needed for installation only, and so may stay unpinned."""
 
 
 @dataclass(slots=True)
 class EnvironmentFile:
-    """What a file names. The parsers fill it line by line; none of them raises."""
+    """The requirements in one file. The parsers fill it line by line and never raise."""
 
     name: str
     python_version: str | None = None
-    packages: list[NamedPackage] = field(default_factory=list)
+    packages: list[PackageEntry] = field(default_factory=list)
     includes: list[str] = field(default_factory=list)
-    """Other files that it takes packages from (``-r requirements.txt``), as written."""
+    """Other files that it includes (``-r requirements.txt``), as written."""
     problems: list[str] = field(default_factory=list)
-    read_in_full: bool = True
-    """False where some package may be named that was not understood: no statement on pins is safe then."""
+    is_complete: bool = True
+    """False if some requirement may not have been understood. Nothing can then be said about pins."""
 
-    def add(self, package: NamedPackage) -> None:
-        """Keep a package, up to ``MAX_PACKAGES``."""
+    def add(self, package: PackageEntry) -> None:
+        """Add a package, up to ``MAX_PACKAGES``."""
         if len(self.packages) < MAX_PACKAGES:
             self.packages.append(package)
-        elif self.read_in_full:
-            self.give_up(f"more than {MAX_PACKAGES} packages")
+        elif self.is_complete:
+            self.mark_incomplete(f"more than {MAX_PACKAGES} packages")
 
-    def note(self, problem: str) -> None:
-        """Tell something that leaves the packages known."""
+    def add_problem(self, problem: str) -> None:
+        """Record a problem that does not affect the list of packages."""
         self.problems.append(f"{self.name}: {problem}")
 
-    def give_up(self, problem: str) -> None:
-        """Tell something that may hide a package."""
-        self.note(problem)
-        self.read_in_full = False
+    def mark_incomplete(self, problem: str) -> None:
+        """Record a problem that may hide a package."""
+        self.add_problem(problem)
+        self.is_complete = False
 
 
-def decoded(content: bytes) -> str:
-    """Text as pip reads it: by its byte order mark (PowerShell's ``pip freeze >`` writes UTF-16), else UTF-8.
+def decode_text(content: bytes) -> str:
+    """Decode text as pip does: by its byte order mark (PowerShell's ``pip freeze >`` writes UTF-16), else as UTF-8.
 
     Raises:
         UnicodeDecodeError: It is neither.
@@ -76,7 +76,7 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-8")
 
 
-def python_version_in(text: str) -> str | None:
-    """A Python version that names at least major and minor: ``3.10`` and ``3.9.6`` do, ``>=3.8`` and ``3`` do not."""
+def parse_python_version(text: str) -> str | None:
+    """Return a Python version with at least major and minor, such as ``3.10`` or ``3.9.6``; not ``>=3.8`` or ``3``."""
     text = text.strip()
     return text if _PYTHON_VERSION.fullmatch(text) else None

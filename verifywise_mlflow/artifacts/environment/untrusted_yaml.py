@@ -1,7 +1,7 @@
-"""YAML from strangers, as plain text values: no types, no tags, no bombs.
+"""Parses untrusted YAML into plain text values: no types, no tags, no alias bombs.
 
-The tree is built from the parser's events, so nothing is ever constructed from a tag, every bound is checked before
-memory is spent, and ``python: 3.10`` stays ``3.10`` (a YAML loader makes the number 3.1 of it).
+The tree is built from the parser's events. So no object is constructed from a tag, every limit is checked before memory
+is spent, and ``python: 3.10`` stays ``3.10`` (a YAML loader would turn it into the number 3.1).
 """
 
 from __future__ import annotations
@@ -13,50 +13,50 @@ import yaml
 
 YamlValue: TypeAlias = "str | list[YamlValue] | dict[str, YamlValue]"
 
-MAX_BYTES = 1024 * 1024
-"""Real environment files have some kilobytes; an MLmodel with a wide signature some hundred."""
-MAX_DEPTH = 50
-MAX_VALUES = 50_000
-MAX_ALIASES = 20
-"""PyYAML writes one for an object that occurs twice. Twenty cannot unfold into anything large."""
+MAX_YAML_BYTES = 1024 * 1024
+"""Real environment files have a few kilobytes; an MLmodel with a wide signature has a few hundred."""
+MAX_YAML_DEPTH = 50
+MAX_YAML_VALUES = 50_000
+MAX_YAML_ALIASES = 20
+"""PyYAML writes an alias for an object that occurs twice. Twenty cannot expand into anything large."""
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PLAIN_TYPES = frozenset({"str", "int", "float", "bool", "null", "timestamp", "binary", "seq", "map"})
 
 
-class RefusedYamlError(ValueError):
-    """The document is broken, or larger, deeper or cleverer than any environment file has reason to be."""
+class UnsafeYamlError(ValueError):
+    """The document is malformed, or exceeds what an environment file needs in size, depth or features."""
 
 
-def read_yaml_mapping(content: bytes) -> dict[str, YamlValue]:
-    """The one document in ``content``, which has to be a mapping; an empty one is an empty mapping.
+def parse_yaml_mapping(content: bytes) -> dict[str, YamlValue]:
+    """Return the document in ``content``, which must be a mapping. An empty document is an empty mapping.
 
     Raises:
-        RefusedYamlError: With the reason as a short sentence.
+        UnsafeYamlError: The message is a clause with the reason.
     """
-    if len(content) > MAX_BYTES:
-        raise RefusedYamlError(f"larger than {MAX_BYTES} bytes")
-    tree = _Tree()
+    if len(content) > MAX_YAML_BYTES:
+        raise UnsafeYamlError(f"larger than {MAX_YAML_BYTES} bytes")
+    tree = _TreeBuilder()
     try:
         for event in yaml.parse(content, Loader=yaml.CBaseLoader):
             tree.take(event)
     except yaml.YAMLError as error:
-        raise RefusedYamlError(f"no YAML: {_place_of(error)}") from error
+        raise UnsafeYamlError(f"not YAML: {_error_position(error)}") from error
     except UnicodeError as error:
-        raise RefusedYamlError("no YAML: the bytes are no text") from error
+        raise UnsafeYamlError("not YAML: the bytes are not text") from error
     document = tree.documents[0] if tree.documents else ""
     if len(tree.documents) > 1:
-        raise RefusedYamlError("more than one YAML document")
+        raise UnsafeYamlError("more than one YAML document")
     if document == "":
         return {}
     if not isinstance(document, dict):
-        raise RefusedYamlError("the document is no mapping")
+        raise UnsafeYamlError("the document is not a mapping")
     return document
 
 
 @dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end has not come yet."""
+class _OpenCollection:
+    """A list or mapping that has not ended yet."""
 
     value: list[YamlValue] | dict[str, YamlValue]
     anchor: str | None
@@ -64,9 +64,11 @@ class _Open:
 
 
 @dataclass(slots=True)
-class _Tree:
+class _TreeBuilder:
+    """Builds values from parser events and enforces the limits."""
+
     documents: list[YamlValue] = field(default_factory=list)
-    open: list[_Open] = field(default_factory=list)
+    open: list[_OpenCollection] = field(default_factory=list)
     anchors: dict[str, YamlValue] = field(default_factory=dict)
     aliases: int = 0
     values: int = 0
@@ -77,33 +79,33 @@ class _Tree:
                 self._check(event.tag)
                 self._place(event.value, event.anchor)
             case yaml.SequenceStartEvent():
-                self._begin(_Open([], event.anchor), event.tag)
+                self._begin(_OpenCollection([], event.anchor), event.tag)
             case yaml.MappingStartEvent():
-                self._begin(_Open({}, event.anchor), event.tag)
+                self._begin(_OpenCollection({}, event.anchor), event.tag)
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
                 ended = self.open.pop()
                 self._place(ended.value, ended.anchor)
             case yaml.AliasEvent():
                 self.aliases += 1
-                # A collection's anchor is known only once it has ended, so nothing can contain itself.
-                if self.aliases > MAX_ALIASES or event.anchor not in self.anchors:
-                    raise RefusedYamlError("aliases that are too many, unknown or circular")
+                # An anchor is registered when its collection ends, so nothing can contain itself.
+                if self.aliases > MAX_YAML_ALIASES or event.anchor not in self.anchors:
+                    raise UnsafeYamlError("too many aliases, or an unknown or circular one")
                 self._place(self.anchors[event.anchor], None)
 
-    def _begin(self, opened: _Open, tag: str | None) -> None:
+    def _begin(self, opened: _OpenCollection, tag: str | None) -> None:
         self._check(tag)
-        if len(self.open) == MAX_DEPTH:
-            raise RefusedYamlError(f"nested deeper than {MAX_DEPTH} levels")
+        if len(self.open) == MAX_YAML_DEPTH:
+            raise UnsafeYamlError(f"nested deeper than {MAX_YAML_DEPTH} levels")
         self.open.append(opened)
 
     def _check(self, tag: str | None) -> None:
         self.values += 1
-        if self.values > MAX_VALUES:
-            raise RefusedYamlError(f"more than {MAX_VALUES} values")
+        if self.values > MAX_YAML_VALUES:
+            raise UnsafeYamlError(f"more than {MAX_YAML_VALUES} values")
         if tag not in (None, "!") and not (
             tag.startswith(_STANDARD_TAGS) and tag.removeprefix(_STANDARD_TAGS) in _PLAIN_TYPES
         ):
-            raise RefusedYamlError("a YAML tag that asks for more than plain values")
+            raise UnsafeYamlError("a YAML tag other than those of plain values")
 
     def _place(self, value: YamlValue, anchor: str | None) -> None:
         if anchor is not None:
@@ -120,10 +122,10 @@ class _Tree:
         elif isinstance(value, str):
             parent.key = value
         else:
-            raise RefusedYamlError("a mapping key that is no text")
+            raise UnsafeYamlError("a mapping key that is not text")
 
 
-def _place_of(error: yaml.YAMLError) -> str:
-    """Where the fault lies, without quoting the file: what a customer's file says is not for our logs."""
+def _error_position(error: yaml.YAMLError) -> str:
+    """Return the position of the error without quoting the file: a customer's content must not reach our logs."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    return f"line {mark.line + 1}" if mark else "its bytes are no text"
+    return f"line {mark.line + 1}" if mark else "its bytes are not text"

@@ -1,1 +1,1 @@
-"""OpenSSF Model Signing (OMS) 1.0: our manifest in its form, and what a signature beside a model is worth. Pure."""
+"""OpenSSF Model Signing (OMS) 1.0: exports a manifest as a statement and verifies model signatures. Pure."""

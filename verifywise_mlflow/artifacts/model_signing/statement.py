@@ -1,7 +1,7 @@
-"""Our manifest as the statement that OpenSSF Model Signing signs, and the bytes of it.
+"""Exports a manifest as the statement that OpenSSF Model Signing signs.
 
-A statement says the same as the one in a signature that ``model_signing`` makes of the same folder: whoever has
-both can compare them, or their root digests, without any of the bytes.
+The statement equals the one that ``model_signing`` signs for the same folder. The two, or their root digests, can be
+compared without the model's bytes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.model_signing.spec import (
-    DEFAULT_EXCLUSIONS,
+    DEFAULT_IGNORED_PATHS,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
     is_bundle_name,
-    is_canonical,
-    is_left_out,
+    is_canonical_path,
+    is_ignored,
     root_digest,
 )
 
 
 class NotExportableError(ValueError):
-    """The manifest does not vouch for every byte of a model, or names something that OMS cannot. It says which."""
+    """The manifest does not cover every byte of a model, or contains a path that OMS cannot express."""
 
 
 class Resource(TypedDict):
@@ -36,7 +36,7 @@ class Resource(TypedDict):
 
 
 class Serialization(TypedDict):
-    """How the files were chosen and hashed."""
+    """How files were selected and hashed."""
 
     method: str
     hash_type: str
@@ -45,7 +45,7 @@ class Serialization(TypedDict):
 
 
 class Predicate(TypedDict):
-    """What is said of the subject."""
+    """The statement's content."""
 
     resources: list[Resource]
     serialization: Serialization
@@ -67,8 +67,8 @@ class Statement(TypedDict):
     predicate: Predicate
 
 
-def export(manifest: ArtifactManifest) -> bytes:
-    """The statement of ``manifest`` as JSON; the same manifest gives the same bytes.
+def export_statement(manifest: ArtifactManifest) -> bytes:
+    """Return the statement as JSON. The same manifest gives the same bytes.
 
     Raises:
         NotExportableError: as ``oms_statement``.
@@ -77,25 +77,25 @@ def export(manifest: ArtifactManifest) -> bytes:
 
 
 def oms_statement(manifest: ArtifactManifest) -> Statement:
-    """The statement on the model's own folder; a run's other files are no part of the model.
+    """Return the statement on the model's own folder. A run's other files are not part of the model.
 
-    Left out are, as by ``model_signing``, git's files at the top and the signatures that lie there themselves.
+    Like ``model_signing``, it ignores git's files and the signatures at the top.
 
     Raises:
-        NotExportableError: The manifest is not complete, or not hashed, or no file is left to speak of.
+        NotExportableError: The manifest is incomplete or not hashed, or no file remains.
     """
     if manifest.status != "complete":
         raise NotExportableError(f"the manifest is {manifest.status}, not complete: {manifest.reason}")
     model = [file for file in manifest.files if file.root == "model"]
-    ignored = DEFAULT_EXCLUSIONS.union(file.path for file in model if is_bundle_name(file.path))
+    ignored = DEFAULT_IGNORED_PATHS.union(file.path for file in model if is_bundle_name(file.path))
     resources: list[Resource] = []
-    for file in sorted(model, key=lambda file: in_order(file.path)):
-        if is_left_out(file.path, ignored):
+    for file in sorted(model, key=lambda file: path_sort_key(file.path)):
+        if is_ignored(file.path, ignored):
             continue
         if file.sha256 is None:
             raise NotExportableError(f"{file.path!r} has no hash: {file.note}")
-        if not is_canonical(file.path):
-            raise NotExportableError(f"{file.path!r} is no name that a signed manifest may have")
+        if not is_canonical_path(file.path):
+            raise NotExportableError(f"{file.path!r} is not a valid path in a signed manifest")
         resources.append({"name": file.path, "digest": file.sha256, "algorithm": "sha256"})
     if not resources:
         raise NotExportableError("the model has no file")
@@ -103,7 +103,7 @@ def oms_statement(manifest: ArtifactManifest) -> Statement:
         "_type": STATEMENT_TYPE,
         "subject": [
             {
-                "name": _name_of(manifest.location),
+                "name": _model_name(manifest.location),
                 "digest": {"sha256": root_digest([resource["digest"] for resource in resources])},
             }
         ],
@@ -120,15 +120,15 @@ def oms_statement(manifest: ArtifactManifest) -> Statement:
     }
 
 
-def in_order(path: str) -> list[str]:
-    """The key by which files are sorted: segment by segment, so that ``a/b`` goes before ``a.txt``.
+def path_sort_key(path: str) -> list[str]:
+    """Return the sort key of a path: its segments, so that ``a/b`` sorts before ``a.txt``.
 
-    The specification (5.2.1) has the whole name compared, which puts ``a.txt`` first. model-signing 1.1.1 compares
-    segments, and its root digests are those in the signatures that exist; no verifier asks for either order.
+    The specification (5.2.1) compares whole paths, which puts ``a.txt`` first. model-signing 1.1.1 compares segments,
+    and existing signatures have its root digests. No verifier requires either order.
     """
     return path.split("/")
 
 
-def _name_of(location: str | None) -> str:
-    """The last segment of the model's URI, for people: nothing is told by it."""
+def _model_name(location: str | None) -> str:
+    """Return the last segment of the model's URI. It is for people only."""
     return PurePosixPath(urlsplit(location or "").path).name or "model"

@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded before memory is spent, and read in one way only."""
+"""Parses untrusted JSON: limits apply before memory is spent, and only one reading is possible."""
 
 from __future__ import annotations
 
@@ -7,81 +7,83 @@ from typing import NoReturn, TypeAlias
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
-MAX_BYTES = 16 * 1024**2
-"""A bundle of the reference implementation for 50,000 files has some 12 MB."""
-MAX_VALUES = 500_000
-"""Eight for each file. Counted by the marks between values, so that text full of commas counts, too."""
+MAX_JSON_BYTES = 16 * 1024**2
+"""A bundle of the reference implementation for 50,000 files has about 12 MB."""
+MAX_JSON_VALUES = 500_000
+"""Eight for each file. Delimiters are counted, so commas within text count too."""
 
 
-class RefusedJsonError(ValueError):
-    """The document is broken, too large, or could be read in two ways. Its text is a clause for people."""
+class InvalidJsonError(ValueError):
+    """The document is malformed, too large or ambiguous. The message is a clause for people."""
 
 
-def read_json(content: bytes) -> JsonValue:
-    """The one value in ``content``.
+def parse_json(content: bytes) -> JsonValue:
+    """Return the value in ``content``.
 
     Raises:
-        RefusedJsonError: Also for a name that occurs twice in an object: readers differ on which one counts.
+        InvalidJsonError: Also for a duplicate key in an object: parsers differ on which one counts.
     """
-    if len(content) > MAX_BYTES:
-        raise RefusedJsonError(f"larger than {MAX_BYTES} bytes")
-    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise RefusedJsonError(f"more than {MAX_VALUES} values")
+    if len(content) > MAX_JSON_BYTES:
+        raise InvalidJsonError(f"larger than {MAX_JSON_BYTES} bytes")
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise InvalidJsonError(f"more than {MAX_JSON_VALUES} values")
     try:
-        value: JsonValue = json.loads(content.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except RefusedJsonError:
+        value: JsonValue = json.loads(
+            content.decode(), object_pairs_hook=_unique_object, parse_constant=_reject_constant
+        )
+    except InvalidJsonError:
         raise
     except RecursionError as error:
-        raise RefusedJsonError("nested too deeply") from error
+        raise InvalidJsonError("nested too deeply") from error
     except UnicodeDecodeError as error:
-        raise RefusedJsonError("no JSON: the bytes are no text") from error
+        raise InvalidJsonError("not JSON: the bytes are not UTF-8 text") from error
     except json.JSONDecodeError as error:
-        raise RefusedJsonError(f"no JSON: {error.msg} at line {error.lineno}") from error
-    except ValueError as error:  # Python converts no number of more than 4,300 digits
-        raise RefusedJsonError("a number that is too long") from error
+        raise InvalidJsonError(f"not JSON: {error.msg} at line {error.lineno}") from error
+    except ValueError as error:  # Python refuses to convert more than 4,300 digits
+        raise InvalidJsonError("a number is too long") from error
     return value
 
 
-def object_in(value: JsonValue, what: str) -> dict[str, JsonValue]:
-    """``value``, which has to be an object.
+def require_object(value: JsonValue, what: str) -> dict[str, JsonValue]:
+    """Return ``value`` if it is an object.
 
     Raises:
-        RefusedJsonError: ``what`` is none.
+        InvalidJsonError: It is not. The message names it as ``what``.
     """
     if not isinstance(value, dict):
-        raise RefusedJsonError(f"{what} is no object")
+        raise InvalidJsonError(f"{what} is not an object")
     return value
 
 
-def list_in(value: JsonValue, what: str, *, at_least: int = 1, at_most: int) -> list[JsonValue]:
-    """``value``, which has to be a list of that length.
+def require_list(value: JsonValue, what: str, *, at_least: int = 1, at_most: int) -> list[JsonValue]:
+    """Return ``value`` if it is a list of that length.
 
     Raises:
-        RefusedJsonError: ``what`` is none, or too short, or too long.
+        InvalidJsonError: It is not a list, or too short or too long.
     """
     if not isinstance(value, list) or not at_least <= len(value) <= at_most:
         between = str(at_most) if at_least == at_most else f"{at_least} to {at_most}"
-        raise RefusedJsonError(f"{what} is no list of {between}")
+        raise InvalidJsonError(f"{what} is not a list of {between}")
     return value
 
 
-def text_in(value: JsonValue, what: str) -> str:
-    """``value``, which has to be text, and not empty.
+def require_text(value: JsonValue, what: str) -> str:
+    """Return ``value`` if it is text and not empty.
 
     Raises:
-        RefusedJsonError: ``what`` is none.
+        InvalidJsonError: It is not.
     """
     if not isinstance(value, str) or not value:
-        raise RefusedJsonError(f"{what} is no text")
+        raise InvalidJsonError(f"{what} is not text")
     return value
 
 
-def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+def _unique_object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise RefusedJsonError("an object names something twice")
+        raise InvalidJsonError("an object has a duplicate key")
     return result
 
 
-def _refuse_constant(constant: str) -> NoReturn:
-    raise RefusedJsonError(f"no JSON: {constant}")
+def _reject_constant(constant: str) -> NoReturn:
+    raise InvalidJsonError(f"not JSON: {constant}")

@@ -23,7 +23,7 @@ from verifywise_mlflow.artifacts.model_signing.statement_reader import (
     parse_statement,
 )
 from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
-from verifywise_mlflow.common.untrusted_text import excerpt
+from verifywise_mlflow.common.untrusted_text import quote
 
 MAX_REPORTED_PATHS = 100
 """Paths reported per result. The counts are exact."""
@@ -114,13 +114,13 @@ def _compare_files(
         return replace(
             proven,
             status="mismatch",
-            reason=f"{excerpt(first.path)!r} {_DIFFERENCE_TEXT[first.kind]}{more}",
+            reason=f"{quote(first.path, 200)} {_DIFFERENCE_TEXT[first.kind]}{more}",
             differences=tuple(differences[:MAX_REPORTED_PATHS]),
             difference_count=len(differences),
         )
     if unhashed := sorted(path for path in signed.sha256 if files[path] is None):
         more = f" and {len(unhashed) - 1} more were" if len(unhashed) > 1 else " was"
-        return replace(proven, status="not verified", reason=f"{excerpt(unhashed[0])!r}{more} not hashed")
+        return replace(proven, status="not verified", reason=f"{quote(unhashed[0], 200)}{more} not hashed")
     return proven
 
 

@@ -1,4 +1,4 @@
-"""Untrusted bytes are hashed and parsed in processes that can do nothing else. ``sandbox.py`` is the way in.
+"""Sandbox: untrusted bytes are hashed and parsed in worker processes that can do nothing else.
 
-What runs inside starts with this package, so it imports nothing.
+``client.py`` is the entry point. Workers import this package first, so it imports nothing itself.
 """

@@ -1,4 +1,4 @@
-"""What the sandbox's processes may use, at most."""
+"""Resource limits of the sandbox's worker processes."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 MIB = 1024**2
 GIB = 1024**3
 
-SLOWEST_BYTES_A_SECOND = 50 * MIB
-"""SHA-256 in plain C on an old processor does three times that."""
+MIN_HASH_BYTES_PER_SECOND = 50 * MIB
+"""A lower bound: SHA-256 in plain C on an old processor is three times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """Bounds on one process inside, and on our patience with it."""
+    """Limits on one worker process, and timeouts for waiting on it."""
 
-    file_bytes: int = 16 * GIB
-    """The largest file that is ever hashed: the time of the processor is allotted by it."""
-    memory_bytes: int = 256 * MIB
-    """Address space of one process, its program and libraries included (some 40 MiB)."""
-    stall_seconds: float = 60.0
-    """How long it may take over one chunk, or over a hash once all bytes are sent."""
-    parse_seconds: float = 10.0
-    """How long the environment files of one version may take; honest ones take milliseconds."""
-    answer_bytes: int = 8 * MIB
-    """An environment of 15,000 packages, the most that our parsers keep, has half of that."""
-
-    @property
-    def worker_bytes(self) -> int:
-        """Bytes after which a hashing process is replaced, between two files."""
-        return max(self.file_bytes, GIB)
+    max_file_bytes: int = 16 * GIB
+    """The largest file that is hashed. The CPU time limit is derived from it."""
+    max_memory_bytes: int = 256 * MIB
+    """Address space of one process, including its program and libraries (about 40 MiB)."""
+    stall_timeout_s: float = 60.0
+    """Seconds for one chunk, or for the hash once all bytes are sent."""
+    parse_timeout_s: float = 10.0
+    """Seconds for the environment files of one version. Benign files take milliseconds."""
+    max_response_bytes: int = 8 * MIB
+    """An environment of 15,000 packages, the most that our parsers keep, takes half of it."""
 
     @property
-    def hashing_cpu_seconds(self) -> int:
-        """Of one hashing process: never in the way of an honest one, which takes twice ``worker_bytes`` at most."""
-        return 60 + 2 * self.worker_bytes // SLOWEST_BYTES_A_SECOND
+    def max_worker_bytes(self) -> int:
+        """Bytes after which a hashing worker is replaced, between two files."""
+        return max(self.max_file_bytes, GIB)
+
+    @property
+    def max_hashing_cpu_s(self) -> int:
+        """CPU seconds of one hashing worker. A benign one reads at most twice ``max_worker_bytes`` and needs fewer."""
+        return 60 + 2 * self.max_worker_bytes // MIN_HASH_BYTES_PER_SECOND

@@ -1,7 +1,7 @@
-"""A process gives up all it does not need, tries whether it is gone, and tells the truth about it.
+"""Lockdown: a process gives up every right it does not need, tests the result and reports it.
 
-Each step is put in force on its own. What the kernel or a container refuses is left out of the list, the rest goes on:
-the product's audit trail says what a hash was computed under.
+Each step is independent. A step that the kernel or a container refuses is missing from the report, and the others
+continue. The audit trail records the protections under which a hash was computed.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from ctypes import CDLL
 from dataclasses import dataclass
 from errno import EPERM
 
-ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes", "other-programs")
-"""What is tried from inside once all is in force. Each of them should be refused."""
+ESCAPE_ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes", "other-programs")
+"""Actions that a locked-down process tries. Each should be refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protections:
-    """What a process can no longer do, and by which means."""
+    """The result of a lockdown."""
 
     in_force: tuple[str, ...]
-    """Stable words, in the order in which they were put in force."""
+    """Stable names of the protections, in the order in which they were applied."""
     refused: tuple[str, ...]
-    """Those of ``ATTEMPTS`` that failed as they should."""
+    """The ``ESCAPE_ATTEMPTS`` that failed as they should."""
 
 
-def lock_in(memory_bytes: int, cpu_seconds: int) -> Protections:
-    """Give up this process's rights for good. What is to be imported or opened has to be so already."""
+def lock_down(memory_bytes: int, cpu_seconds: int) -> Protections:
+    """Give up this process's rights for good. Import and open everything before the call."""
     in_force: list[str] = []
-    for word, put_in_force in _steps(memory_bytes, cpu_seconds):
+    for name, apply_step in _steps(memory_bytes, cpu_seconds):
         try:
-            put_in_force()
-        except (OSError, ValueError):  # ValueError: how resource tells of a limit that the system does not take
+            apply_step()
+        except (OSError, ValueError):  # ValueError: `resource` raises it for a limit that the system rejects
             continue
-        in_force.append(word)
+        in_force.append(name)
     return Protections(tuple(in_force), tuple(_refused_attempts()))
 
 
 def _steps(memory_bytes: int, cpu_seconds: int) -> list[tuple[str, Callable[[], object]]]:
     limits: list[tuple[str, Callable[[], object]]] = [
         ("memory-limit", lambda: _limit_memory(memory_bytes)),
-        ("rlimits", lambda: _limit_the_rest(cpu_seconds)),
+        ("rlimits", lambda: _limit_resources(cpu_seconds)),
     ]
     if sys.platform != "linux":
         return limits
-    # In here, because they do not import elsewhere; and all of them now, because nothing can be imported later.
+    # Local import: they import on Linux only. Before the first step: nothing can be imported after the lockdown.
     from verifywise_mlflow.artifacts.sandbox import linux_hardening, seccomp
 
     return [*linux_hardening.STEPS, *limits, ("seccomp", seccomp.install)]
@@ -61,14 +61,14 @@ def _limit_memory(memory_bytes: int) -> None:
         mmap.mmap(-1, memory_bytes).close()
     except OSError:
         return
-    raise OSError("the system takes the limit and does not heed it")  # macOS
+    raise OSError("the system accepts the limit but does not enforce it")  # macOS
 
 
-def _limit_the_rest(cpu_seconds: int) -> None:
-    """No new descriptor can be opened after this, on any system: no file, no socket, no pipe."""
+def _limit_resources(cpu_seconds: int) -> None:
+    """Set the other limits. Afterwards no descriptor can be opened on any system: no file, no socket, no pipe."""
     bounds = {
-        resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 5),  # so that SIGXCPU comes first, and tells why
-        resource.RLIMIT_CORE: (0, 0),  # a dump would put a customer's bytes on our disk
+        resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 5),  # SIGXCPU arrives before SIGKILL and names the cause
+        resource.RLIMIT_CORE: (0, 0),  # a core dump would write a customer's bytes to our disk
         resource.RLIMIT_FSIZE: (0, 0),
         resource.RLIMIT_NPROC: (0, 0),
         resource.RLIMIT_NOFILE: (0, 0),
@@ -76,42 +76,48 @@ def _limit_the_rest(cpu_seconds: int) -> None:
     for kind, bound in bounds.items():
         resource.setrlimit(kind, bound)
     if any(resource.getrlimit(kind) != bound for kind, bound in bounds.items()):
-        raise OSError("a limit did not take")
+        raise OSError("a limit was not applied")
 
 
 def _refused_attempts() -> Iterator[str]:
-    attempts = (_read_a_file, _write_a_file, _open_a_socket, _start_a_process, _run_a_program)
-    for word, attempt in zip(ATTEMPTS, attempts, strict=True):
+    attempts = (
+        _try_reading_a_file,
+        _try_writing_a_file,
+        _try_opening_a_socket,
+        _try_starting_a_process,
+        _try_running_a_program,
+    )
+    for name, attempt in zip(ESCAPE_ATTEMPTS, attempts, strict=True):
         try:
             attempt()
         except OSError:
-            yield word
+            yield name
 
 
-def _read_a_file() -> None:
+def _try_reading_a_file() -> None:
     os.close(os.open("/", os.O_RDONLY))
 
 
-def _write_a_file() -> None:
+def _try_writing_a_file() -> None:
     os.close(os.open(os.devnull, os.O_WRONLY))
 
 
-def _open_a_socket() -> None:
-    if CDLL(None).socket(2, 2, 0) < 0:  # AF_INET, SOCK_DGRAM; Python's module for sockets takes long to import
+def _try_opening_a_socket() -> None:
+    if CDLL(None).socket(2, 2, 0) < 0:  # AF_INET, SOCK_DGRAM. Python's socket module is slow to import.
         raise OSError
 
 
-def _start_a_process() -> None:
+def _try_starting_a_process() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
 
 
-def _run_a_program() -> None:
-    """Run nothing: a path that does not exist. Where no program may be run, the kernel does not get to see that."""
+def _try_running_a_program() -> None:
+    """Run a path that does not exist. If exec is blocked, the kernel refuses before it looks at the path."""
     try:
-        os.execv("/nowhere/nothing", ["nothing"])  # noqa: S606 - the point is that it is refused
+        os.execv("/nowhere/nothing", ["nothing"])  # noqa: S606 - expected to be refused
     except OSError as error:
         if error.errno == EPERM:
             raise

@@ -1,7 +1,7 @@
-"""The system calls that are left to a process inside: read from one pipe, write to the other, get memory, end.
+"""The seccomp filter of a worker: read from one pipe, write to the other, allocate memory, exit.
 
-The filter is a list in place of libseccomp's, whose Python packages need that library on the machine: fourteen calls
-on two architectures do not weigh it up. Anything else is answered with EPERM, without reaching the kernel's code.
+The filter is written by hand: libseccomp's Python packages need that library on the machine, and fourteen calls on two
+architectures do not justify it. Any other call fails with EPERM before it reaches the kernel's implementation.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ALLOW, KILL_PROCESS, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | EPERM
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _CALL, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 32
-"""Where they lie in the kernel's ``struct seccomp_data``; of an argument the lower half, on little-endian machines."""
+"""Offsets in the kernel's ``struct seccomp_data``; for arguments, of the lower half on little-endian machines."""
 _PROT_EXEC = 0x4
 
 
 @dataclass(frozen=True, slots=True)
 class SystemCalls:
-    """The allowed calls by name, with one architecture's numbers (its ``asm/unistd.h``)."""
+    """The numbers of the allowed calls on one architecture (from its ``asm/unistd.h``)."""
 
     architecture: int
     """``AUDIT_ARCH_…`` of ``linux/audit.h``."""
@@ -35,7 +35,7 @@ class SystemCalls:
     mmap: int
     mprotect: int
     others: Mapping[str, int]
-    """Allowed whatever their arguments are: what the allocator, the clock and a way out need."""
+    """Allowed with any arguments: what the allocator, the clock and the exit need."""
 
 
 SYSTEM_CALLS: Mapping[str, SystemCalls] = {
@@ -83,7 +83,7 @@ SYSTEM_CALLS: Mapping[str, SystemCalls] = {
 
 
 def filter_program(calls: SystemCalls) -> bytes:
-    """Write the filter in the kernel's classic BPF: 8 bytes an instruction."""
+    """Return the filter as classic BPF, 8 bytes per instruction."""
     program = [
         _instruction(_LOAD_WORD, _ARCHITECTURE),
         _instruction(_JUMP_IF_EQUAL, calls.architecture, 1, 0),
@@ -92,18 +92,18 @@ def filter_program(calls: SystemCalls) -> bytes:
     ]
     for number in calls.others.values():
         program += [_instruction(_JUMP_IF_EQUAL, number, 0, 1), _instruction(_RETURN, ALLOW)]
-    program += _allowed_if(calls.read, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 0, hit=ALLOW, miss=REFUSE)
-    program += _allowed_if(calls.write, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 1, hit=ALLOW, miss=REFUSE)
-    for number in (calls.mmap, calls.mprotect):  # memory, but none that could be run as code
-        program += _allowed_if(number, _THIRD_ARGUMENT, _JUMP_IF_ANY_BIT, _PROT_EXEC, hit=REFUSE, miss=ALLOW)
+    program += _check_argument(calls.read, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 0, hit=ALLOW, miss=REFUSE)
+    program += _check_argument(calls.write, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 1, hit=ALLOW, miss=REFUSE)
+    for number in (calls.mmap, calls.mprotect):  # memory, but not executable
+        program += _check_argument(number, _THIRD_ARGUMENT, _JUMP_IF_ANY_BIT, _PROT_EXEC, hit=REFUSE, miss=ALLOW)
     return b"".join([*program, _instruction(_RETURN, REFUSE)])
 
 
 def install() -> None:
-    """Put the filter in force for this process, for good.
+    """Install the filter in this process, irrevocably.
 
     Raises:
-        OSError: the kernel has no such filters, or there is no list for this machine.
+        OSError: The kernel does not support filters, or this architecture has no list.
     """
     machine = os.uname().machine
     calls = SYSTEM_CALLS.get(machine)
@@ -117,14 +117,14 @@ def install() -> None:
         os.uname()
     except PermissionError:
         return
-    raise OSError("a call outside of the list still goes through")
+    raise OSError("a call that is not on the list still succeeds")
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def _allowed_if(call: int, argument: int, test: int, value: int, *, hit: int, miss: int) -> list[bytes]:
+def _check_argument(call: int, argument: int, test: int, value: int, *, hit: int, miss: int) -> list[bytes]:
     return [
         _instruction(_JUMP_IF_EQUAL, call, 0, 4),
         _instruction(_LOAD_WORD, argument),

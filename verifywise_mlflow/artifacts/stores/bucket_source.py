@@ -129,7 +129,7 @@ class BucketSource:
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one object's first bytes in chunks."""
         if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("its name is not in canonical form")
+            raise ArtifactReadError("the path is not normalized")
         url = self._bucket.api.object_url(f"{self._root}{path}")
         try:
             with self._bucket.client.stream(url, max_bytes) as chunks:

@@ -76,7 +76,7 @@ class LocalFolderSource:
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one regular file's first bytes in chunks."""
         if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("its name is not in canonical form")
+            raise ArtifactReadError("the path is not normalized")
         with open(self._open_file(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor has no path
             yield self._chunks(file.fileno(), max_bytes)
 
@@ -175,5 +175,5 @@ def _segments(path: str) -> list[str]:
         ArtifactReadError: It could lead out of the folder.
     """
     if path and rejection_reason(RemoteFile(path, False, None), ""):
-        raise ArtifactReadError("its name is not in canonical form")
+        raise ArtifactReadError("the path is not normalized")
     return path.split("/") if path else []

@@ -58,7 +58,7 @@ class MlflowProxySource:
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one file's first bytes in chunks."""
         if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("its name is not in canonical form")
+            raise ArtifactReadError("the path is not normalized")
         url = f"{self._endpoint_or_refuse()}/{escape_key(self._below_root(path))}"
         try:
             with self._client.stream(url, max_bytes) as chunks:

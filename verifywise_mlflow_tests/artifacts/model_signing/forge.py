@@ -1,4 +1,4 @@
-"""Bundles as nobody ought to write them, signed with good keys: what is refused is then not for a bad signature."""
+"""Builds malformed bundles with valid signatures, so that a rejection has a cause other than the signature."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def resource(name: str, digest: str, algorithm: str = "sha256") -> Json:
 def statement(
     resources: list[Json] | None = None, *, root: str | None = None, **serialization: Json
 ) -> dict[str, Json]:
-    """A sound statement on ``FILES``, or one on ``resources``, with its root digest unless told otherwise."""
+    """Return a valid statement on ``FILES`` or ``resources``, with the right root digest unless ``root`` is given."""
     entries = [resource(*file) for file in FILES.items()] if resources is None else resources
     return {
         "_type": "https://in-toto.io/Statement/v1",
@@ -89,7 +89,7 @@ def certificate(
     *,
     days: tuple[int, int] = (-10, 10),
 ) -> x509.Certificate:
-    """A certificate, valid from and until some days from ``NOW``."""
+    """Return a certificate whose validity starts and ends ``days`` from ``NOW``."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))

@@ -1,13 +1,13 @@
-"""Has the reference implementation sign the folder of ``signed_folder``, in each way that it knows without Sigstore.
+"""Signs the folder of ``signed_folder`` with the reference implementation, in every way that needs no Sigstore.
 
 The bundles are kept in the repository, so that the tests need neither the reference implementation nor a network. It
 would bring 14 packages (Sigstore's and The Update Framework's among them), and 1.1.1 needs one more that it does not
-ask for. To make them anew, which makes new keys, from the root of the repository:
+declare. To regenerate them with new keys, run from the root of the repository:
 
     python -m venv build/oms && build/oms/bin/pip install model-signing==1.1.1 pyOpenSSL
     build/oms/bin/python -m verifywise_mlflow_tests.artifacts.model_signing.make_bundles
 
-The private keys live in a temporary folder, and no longer than this program.
+The private keys are in a temporary folder and are deleted when the program ends.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def make_bundles(directory: Path) -> None:
         return signing.Config().use_elliptic_key_signer(private_key=directory / f"{name}.key")
 
     def sign(signer: signing.Config, how: hashing.Config, name: str, what: Path = model, ignored: str = "") -> None:
-        # As the command line does it: the signature lies in the folder and is ignored.
+        # Like the command line: the signature is in the folder and is ignored.
         paths = [model / "model.sig", *([model / ignored] if ignored else [])]
         how.set_ignored_paths(paths=paths if what == model else [])
         signer.set_hashing_config(how).sign(what, BUNDLES / f"{name}.sig")
@@ -89,7 +89,7 @@ def _certificate(
     issuer_key: ec.EllipticCurvePrivateKey,
     path_length: int | None,
 ) -> x509.Certificate:
-    """A certificate of an authority, or with ``path_length`` null of a signer."""
+    """Return the certificate of an authority, or of a signer if ``path_length`` is ``None``."""
     is_authority = path_length is not None
     usage = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign"), False

@@ -1,4 +1,4 @@
-"""The folder that the reference implementation has signed, and what it made of it: see ``make_bundles``."""
+"""The folder that the reference implementation signed, and its bundles. See ``make_bundles``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOT_AFTER = datetime(2036, 1, 1, tzinfo=UTC)
 
 
 def hashes() -> dict[str, str]:
-    """The folder as our manifest has it, with the signature beside the model."""
+    """Return the hashes of the folder, including the signature, as in our manifest."""
     return {path: hashlib.sha256(content).hexdigest() for path, content in {**FILES, "model.sig": b"{}"}.items()}
 
 
@@ -45,6 +45,6 @@ def pem(name: str) -> bytes:
 
 
 def payload(content: bytes) -> dict[str, object]:
-    """The statement in a bundle."""
+    """Return the statement in a bundle."""
     statement: dict[str, object] = json.loads(base64.b64decode(json.loads(content)["dsseEnvelope"]["payload"]))
     return statement

@@ -1,4 +1,4 @@
-"""Whom an authority vouches for, and for what. Every signature here is good: only the certificates differ."""
+"""Certificate chains and key usage. Every signature here is good; only the certificates differ."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def usage(*allowed: str) -> tuple[x509.KeyUsage, bool]:
     return x509.KeyUsage(**{name: name in allowed for name in USAGES}), True
 
 
-def purposes(*those: ObjectIdentifier) -> tuple[x509.ExtendedKeyUsage, bool]:
-    return x509.ExtendedKeyUsage(those), False
+def purposes(*oids: ObjectIdentifier) -> tuple[x509.ExtendedKeyUsage, bool]:
+    return x509.ExtendedKeyUsage(oids), False
 
 
 AUTHORITY = (x509.BasicConstraints(ca=True, path_length=None), True)
@@ -68,7 +68,7 @@ def signer(extensions: Extensions = tuple(SIGNING), days: tuple[int, int] = (-10
 
 @dataclass(frozen=True)
 class Chain:
-    """What the bundle brings, and what the tenant trusts."""
+    """The certificates in the bundle and the authorities that the tenant trusts."""
 
     signer: x509.Certificate
     intermediates: tuple[x509.Certificate, ...]
@@ -80,9 +80,9 @@ class Chain:
 
 
 def chain(
-    of: x509.Certificate | None = None, by: x509.Certificate | None = None, under: x509.Certificate | None = None
+    leaf: x509.Certificate | None = None, by: x509.Certificate | None = None, under: x509.Certificate | None = None
 ) -> Chain:
-    return Chain(of or signer(), (by or intermediate(),), (under or root(),))
+    return Chain(leaf or signer(), (by or intermediate(),), (under or root(),))
 
 
 @pytest.mark.parametrize(

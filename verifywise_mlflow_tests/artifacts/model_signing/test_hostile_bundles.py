@@ -1,4 +1,4 @@
-"""Bundles that want to be valid, or to break whoever reads them; signed with a trusted key where they can be."""
+"""Bundles that try to be accepted or to crash the parser, signed with a trusted key where possible."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_valid_statement_that_our_hashes_cannot_check_is_not_verified(signed: 
 
 
 def edited(edit: Callable[[dict[str, Json], dict[str, Json]], object]) -> bytes:
-    """A valid bundle after ``edit`` has had the bundle and its envelope."""
+    """Return a valid bundle after ``edit`` was applied to the bundle and its envelope."""
     document = bundle_document(statement())
     envelope = document["dsseEnvelope"]
     assert isinstance(envelope, dict)
@@ -165,7 +165,7 @@ LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
     ],
 )
 def test_a_broken_bundle_is_invalid(edit: Callable[[dict[str, Json], dict[str, Json]], object], says: str) -> None:
-    # Signed by a key that the hint names: else a bad signature could also be one of somebody unknown.
+    # The hint names the signing key: otherwise a bad signature could be one by an unknown key.
     result = check(_naming_the_trusted_key(edited(edit)))
 
     assert result.status == "invalid"
@@ -209,7 +209,7 @@ def test_a_corrupted_bundle_is_never_valid_unless_its_content_is_the_same(
 
     result = check(changed)
 
-    assert result.status != "valid" or _said(changed) == _said(DOCUMENT)
+    assert result.status != "valid" or _signed_content(changed) == _signed_content(DOCUMENT)
 
 
 json_values = st.recursive(
@@ -237,8 +237,8 @@ def _with(value: Json, place: str, instead: Json) -> dict[str, Json]:
     return _dict(replaced(value))
 
 
-def _said(content: bytes) -> object:
-    """What of a bundle counts: the payload and its signature, and not how the key is named."""
+def _signed_content(content: bytes) -> object:
+    """Return the relevant content of a bundle: the payload and its signature, not the name of the key."""
     envelope = json.loads(content)["dsseEnvelope"]
     return envelope["payload"], envelope["payloadType"], [signature["sig"] for signature in envelope["signatures"]]
 

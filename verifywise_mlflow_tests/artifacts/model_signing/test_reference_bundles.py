@@ -1,4 +1,4 @@
-"""Signatures that the reference implementation made of a real folder, and what becomes of them when it changes."""
+"""Signatures by the reference implementation over a real folder, before and after the folder changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The specification's own test vectors: what it calls invalid is never valid, and what it calls valid is read."""
+"""The specification's own test vectors: invalid ones are never valid, and valid ones are parsed."""
 
 from __future__ import annotations
 

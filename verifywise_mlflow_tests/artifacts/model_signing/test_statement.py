@@ -1,4 +1,4 @@
-"""Our manifest in the form of OpenSSF Model Signing, beside what the reference implementation made of the folder."""
+"""The statement exported from a manifest, compared with that of the reference implementation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def file(path: str, sha256: str | None, root: Root = "model", note: str | None =
 
 
 def by_reference(name: str) -> Statement:
-    """A signed statement, with the ignored paths sorted: the reference implementation writes them at random."""
+    """Return a signed statement with sorted ignored paths. The reference implementation writes them in random order."""
     statement = cast("Statement", payload(bundle(name)))
     statement["predicate"]["serialization"]["ignore_paths"].sort()
     return statement
@@ -51,9 +51,9 @@ def test_signing_a_model_does_not_change_its_root_digest() -> None:
 
 
 def test_the_order_of_files_does_not_change_the_export() -> None:
-    given_so = manifest(hashes())
+    original = manifest(hashes())
 
-    assert export_statement(given_so) == export_statement(replace(given_so, files=given_so.files[::-1]))
+    assert export_statement(original) == export_statement(replace(original, files=original.files[::-1]))
 
 
 def test_other_files_of_the_run_are_not_part_of_the_model() -> None:

@@ -1,4 +1,4 @@
-"""What a tenant may name as trusted, and what it is told where that cannot be used."""
+"""What a tenant can configure as trusted, and the errors for what cannot be used."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from verifywise_mlflow.artifacts.model_signing.trust_store import (
-    TrustedKeys,
-    UnusableTrustError,
+    InvalidTrustStoreError,
+    TrustStore,
+    is_hint_for_key,
     key_fingerprint,
-    names_key,
 )
 from verifywise_mlflow_tests.artifacts.model_signing.forge import KEY, NOW, certificate
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import CURVES, pem
@@ -28,10 +28,10 @@ def public_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def test_files_may_hold_several_keys_and_text_around_them() -> None:
+def test_a_file_may_contain_several_keys_and_other_text() -> None:
     several = b"our release keys\n" + b"\n".join(pem(f"key-{curve}") for curve in CURVES)
 
-    trusted = TrustedKeys.from_pem([several, pem("key-p256")], [pem("authority")])
+    trusted = TrustStore.from_pem([several, pem("key-p256")], [pem("authority")])
 
     assert [key.curve.name for key in trusted.public_keys] == ["secp256r1", "secp384r1", "secp521r1", "secp256r1"]
     assert len(trusted.authorities) == 1
@@ -40,47 +40,47 @@ def test_files_may_hold_several_keys_and_text_around_them() -> None:
 @pytest.mark.parametrize(
     ("public_key", "says"),
     [
-        (b"", "file 1 has to hold PEM blocks of the kind PUBLIC KEY"),
-        (DER, "file 1 has to hold PEM blocks"),
+        (b"", "file 1 must contain PEM blocks of the kind PUBLIC KEY"),
+        (DER, "file 1 must contain PEM blocks"),
         (PRIVATE, "and no others"),
         (PEM + PRIVATE, "and no others"),
         (pem("authority"), "and no others"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "public key 1 in file 1: nothing that can"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "public key 1 in file 1: not a readable"),
         (PEM + public_pem(rsa.generate_private_key(65537, 2048)), "public key 2 in file 1: .* not on the curve P-256"),
         (public_pem(ec.generate_private_key(ec.SECP256K1())), "not on the curve P-256, P-384 or P-521"),
-        (PEM * 101, "101 public keys are more than 100"),
+        (PEM * 101, "101 public keys exceed the limit of 100"),
     ],
-    # The keys are new each time: names made of them would differ between the processes that share the tests.
+    # Keys are generated per run: test ids made of them would differ between parallel test processes.
     ids=("nothing", "DER", "private", "both", "certificate", "four letters", "RSA", "another curve", "too many"),
 )
-def test_what_is_no_public_key_of_oms_is_refused(public_key: bytes, says: str) -> None:
-    with pytest.raises(UnusableTrustError, match=says) as refusal:
-        TrustedKeys.from_pem(public_keys=[public_key])
+def test_an_unsupported_public_key_is_rejected(public_key: bytes, says: str) -> None:
+    with pytest.raises(InvalidTrustStoreError, match=says) as refusal:
+        TrustStore.from_pem(public_keys=[public_key])
 
     assert "BEGIN" not in str(refusal.value)
 
 
-def test_a_certificate_that_is_no_authority_is_refused_as_one() -> None:
+def test_a_certificate_of_a_non_authority_is_rejected() -> None:
     leaf = certificate("release", KEY, "Root", KEY, ()).public_bytes(serialization.Encoding.PEM)
 
-    with pytest.raises(UnusableTrustError, match="certificate 1 in file 2 is not that of an authority"):
-        TrustedKeys.from_pem(authorities=[pem("authority"), leaf])
+    with pytest.raises(InvalidTrustStoreError, match="certificate 1 in file 2 is not the certificate of an authority"):
+        TrustStore.from_pem(authorities=[pem("authority"), leaf])
 
 
-def test_a_certificate_that_cannot_be_read_is_refused() -> None:
+def test_a_malformed_certificate_is_rejected() -> None:
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
-    with pytest.raises(UnusableTrustError, match="certificate 1 in file 1 cannot be read"):
-        TrustedKeys.from_pem(authorities=[broken])
+    with pytest.raises(InvalidTrustStoreError, match="certificate 1 in file 1 cannot be read"):
+        TrustStore.from_pem(authorities=[broken])
 
 
-def test_a_fingerprint_is_what_sha256sum_says_of_the_key_s_file() -> None:
+def test_a_fingerprint_equals_sha256sum_of_the_key_file() -> None:
     assert key_fingerprint(KEY.public_key()) == hashlib.sha256(PEM).hexdigest()
 
 
 def test_a_hint_may_be_the_hash_of_either_encoding() -> None:
     key = KEY.public_key()
 
-    assert names_key(hashlib.sha256(PEM).hexdigest().upper(), key)
-    assert names_key(hashlib.sha256(DER).hexdigest(), key)
-    assert not names_key(hashlib.sha256(NOW.isoformat().encode()).hexdigest(), key)
+    assert is_hint_for_key(hashlib.sha256(PEM).hexdigest().upper(), key)
+    assert is_hint_for_key(hashlib.sha256(DER).hexdigest(), key)
+    assert not is_hint_for_key(hashlib.sha256(NOW.isoformat().encode()).hexdigest(), key)

@@ -1,4 +1,4 @@
-"""Bundles that are written, or name their key, in another way than the reference implementation does today."""
+"""Bundles that encode data or name their key in a way other than today's reference implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verification in a process that has locked itself in as the sandbox's do: nothing can be loaded there."""
+"""Verification in a locked-down process, in which nothing can be imported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ found = {name: verify_signature(content, hashes(), trusted, NOW, signature_path=
 for hostile in (b"", b"[" * 400_000, b"[" + b"{}," * 5_000_000, b'"' + b"a" * 16_000_000 + b'"', b"[1" + b"0" * 9_999):
     found.setdefault("hostile", set()).add(verify_signature(hostile, {}, trusted, NOW).status)
 os.write(1, json.dumps([list(refused), {**found, "hostile": sorted(found["hostile"])}]).encode())
-os._exit(0)  # what runs at a usual end would want to load something
+os._exit(0)  # a regular exit would import modules
 """
 
 

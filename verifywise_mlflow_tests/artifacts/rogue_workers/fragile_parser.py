@@ -1,4 +1,4 @@
-"""Parses as ours does, but falls for files that say what they do to it."""
+"""A parse worker that crashes or hangs on files whose content names the attack."""
 
 from __future__ import annotations
 

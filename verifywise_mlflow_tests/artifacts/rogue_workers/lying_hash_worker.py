@@ -1,4 +1,4 @@
-"""Hashes as the content tells it to: wrongly, too long, not at all."""
+"""A hash worker that lies: the content selects a wrong, oversized or missing response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 from verifywise_mlflow.artifacts.sandbox.protocol import WorkerChannel
 
-ANSWERS = {
+RESPONSES = {
     b"another size": b"1 " + b"0" * 64,
     b"no hash": b"12 pffft",
     b"half a hash": b"11 0000",
@@ -19,11 +19,11 @@ ANSWERS = {
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:
     channel = WorkerChannel()
-    channel.send_ready(Protections(("no-capabilities",), ("network",)))  # not a word of it is true
+    channel.send_ready(Protections(("no-capabilities",), ("network",)))  # a false report
     while True:
         content = b"".join(bytes(chunk) for chunk in channel.iter_chunks())
-        if content in ANSWERS:
-            channel.send_response(ANSWERS[content])
+        if content in RESPONSES:
+            channel.send_response(RESPONSES[content])
         elif content == b"no frame":
             os.write(1, b"?" * 100)
         elif content == b"silence":

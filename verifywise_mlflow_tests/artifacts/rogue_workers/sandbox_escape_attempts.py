@@ -1,4 +1,4 @@
-"""Tries one thing that nobody inside is to do. As a plain program it tries the same without being locked in."""
+"""A worker that attempts one forbidden action. Run as a program, it attempts the same without a lockdown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
 
 
 def outcome_of(order: str) -> str:
-    """``done: …`` or ``refused: …`` for an order such as ``read a file /etc/passwd``."""
+    """Return ``done: …`` or ``refused: …`` for an order such as ``read a file /etc/passwd``."""
     name = next(name for name in ATTEMPTS if order.startswith(name))
     try:
         return f"done: {ATTEMPTS[name](order.removeprefix(name).strip())}"

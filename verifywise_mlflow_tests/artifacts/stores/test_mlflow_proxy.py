@@ -73,11 +73,11 @@ def test_no_request_is_sent_to_a_plain_web_server() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('{"files": [{"path": "../up", "is_dir": false}]}', "not in its plain form"),
+        ('{"files": [{"path": "../up", "is_dir": false}]}', "not normalized"),
         ('{"files": [{"path": "/etc/passwd", "is_dir": false}]}', "the path is"),
         ('{"files": "many"}', "files"),
-        ("[]", "no listing"),
-        ("<html>", "no JSON"),
+        ("[]", "did not respond with a listing"),
+        ("<html>", "did not respond with JSON"),
     ],
 )
 def test_an_invalid_listing_is_an_error(body: str, message: str) -> None:
