@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 # MLflow's client, which fills the servers, tells its makers of it. That tests run is nobody's business; what MLflow
@@ -20,6 +19,7 @@ from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.databases import empty_database, migrated_database
 from verifywise_mlflow_tests.registry import Registry
 
 LONGEST = (
@@ -44,6 +44,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "DAGSTER_HOME",
         "VERIFYWISE_TENANTS",
         "VERIFYWISE_DATABASE_URL",
+        "VERIFYWISE_SCHEMA",
         "VERIFYWISE_AUDIT_SIGNING_KEY",
         "MLFLOW_TRACKING_URI",
     ):
@@ -59,16 +60,21 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The URL of a new, empty database."""
-    name = f"test_{uuid.uuid4().hex}"
-    _execute(postgres, f"CREATE DATABASE {name}")
-    yield postgres.url(name)
-    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    """The URL of a new database with our schema."""
+    with migrated_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a new database without our schema."""
+    with empty_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """A store on a new database, with our schema in it."""
+    """A store on a new database."""
     store = Store(database_url)
     yield store
     store.close()
@@ -121,13 +127,3 @@ def tenants_file(
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     return path
-
-
-def _execute(postgres: EmbeddedPostgres, statement: str) -> None:
-    connection = psycopg2.connect(postgres.url("postgres"))
-    try:
-        connection.autocommit = True  # databases are not made in transactions
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()

@@ -39,7 +39,7 @@ def over() -> Iterator[SoakResult]:
 def copy(over: SoakResult) -> Iterator[str]:
     """A copy of our database, to plant something in. The soak's own has no connection left that would forbid it."""
     name = f"copy_{uuid.uuid4().hex}"
-    execute(over.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise")
+    execute(over.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise_mlflow")
     yield over.postgres.url(name)
     execute(over.postgres.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -110,7 +110,9 @@ def test_check_tells_of_a_run_that_is_gone(registry: Registry, tenants_file: Pat
     assert "ffffffff" in tried["training runs"]["found"]
 
 
-def test_upgrade_creates_the_schema(tenants_file: Path) -> None:
+def test_upgrade_creates_the_schema(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
+
     result = runner.invoke(app, ["db", "upgrade"])
 
     assert result.exit_code == 0, result.output

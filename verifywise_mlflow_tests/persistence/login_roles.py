@@ -12,8 +12,6 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-
 
 @dataclass(frozen=True, slots=True)
 class LoginRole:
@@ -34,14 +32,6 @@ def execute(url: str, *statements: str | sql.Composable) -> None:
         with connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
-
-
-@contextmanager
-def new_database(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A new, empty database."""
-    name = new_name("test")
-    yield postgres.create_database(name)
-    execute(postgres.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import psycopg2
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.databases import migrated_database
 from verifywise_mlflow_tests.persistence.any_rows import PgConnection, fill, relations
-from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_database, new_name
+from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_name
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
 OURS, THEIRS = "acme", "globex"
@@ -34,7 +35,7 @@ class House:
 def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
     """Build it, and let the roles in."""
     with ExitStack() as stack:
-        owner = stack.enter_context(new_database(postgres))
+        owner = stack.enter_context(migrated_database(postgres))
         database.upgrade(owner)
         with closing(psycopg2.connect(owner)) as connection:
             for tenant in (OURS, THEIRS):

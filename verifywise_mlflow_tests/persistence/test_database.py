@@ -28,7 +28,6 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
-    INITIAL,
     SECOND,
     migrations_with_a_second_revision,
 )
@@ -36,8 +35,8 @@ from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    engine = connect(empty_database_url)
     yield engine
     engine.dispose()
 
@@ -59,8 +58,8 @@ def test_a_first_start_makes_the_schema_and_a_second_leaves_it(engine: Engine) -
         assert inspect(connection).get_table_names("public") == []
 
 
-def test_upgrading_twice_changes_nothing(database_url: str, engine: Engine) -> None:
-    assert upgrade(database_url) == upgrade(database_url)
+def test_upgrading_twice_changes_nothing(empty_database_url: str, engine: Engine) -> None:
+    assert upgrade(empty_database_url) == upgrade(empty_database_url)
 
     ensure_schema(engine)
 
@@ -74,14 +73,14 @@ def test_a_schema_that_was_never_migrated_is_refused_with_the_mend(engine: Engin
         ensure_schema(engine)
 
 
-def test_a_schema_that_is_older_is_refused_and_brought_up_by_upgrade(database_url: str, engine: Engine) -> None:
+def test_a_schema_that_is_older_is_refused_and_brought_up_by_upgrade(empty_database_url: str, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         connection.execute(text(f"CREATE TABLE {SCHEMA}.somebodys (id int)"))
     with pytest.raises(DatabaseError):
         ensure_schema(engine)
 
-    upgrade(database_url)
+    upgrade(empty_database_url)
 
     ensure_schema(engine)
 
@@ -97,12 +96,12 @@ def test_a_schema_that_is_newer_is_refused_and_left_as_it_is(engine: Engine) -> 
         assert current_revision(connection) == "9999"
 
 
-def test_upgrading_a_newer_schema_is_refused_in_our_words(database_url: str, engine: Engine) -> None:
+def test_upgrading_a_newer_schema_is_refused_in_our_words(empty_database_url: str, engine: Engine) -> None:
     ensure_schema(engine)
     set_revision(engine, "9999")
 
     with pytest.raises(DatabaseError, match="9999"):
-        upgrade(database_url)
+        upgrade(empty_database_url)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +126,8 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> Non
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_password_that_is_refused_is_not_told(database_url: str) -> None:
-    wrong = connect(database_url).url.set(password="hunter2").render_as_string(hide_password=False)
+def test_a_password_that_is_refused_is_not_told(empty_database_url: str) -> None:
+    wrong = connect(empty_database_url).url.set(password="hunter2").render_as_string(hide_password=False)
 
     with pytest.raises(DatabaseError, match="authentication failed") as caught:
         upgrade(wrong)
@@ -149,8 +148,8 @@ def test_a_server_that_is_too_old_to_keep_tenants_apart_is_refused() -> None:
     refuse_old_server((15, 0))
 
 
-def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(database_url: str) -> None:
-    with login_role(database_url, new_name("pipeline")) as role:
+def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(empty_database_url: str) -> None:
+    with login_role(empty_database_url, new_name("pipeline")) as role:
         for start in (upgrade, Store):
             with pytest.raises(
                 DatabaseError, match=f"'{role.name}' may not create it: run verifywise-mlflow db upgrade"
@@ -158,10 +157,10 @@ def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(database_
                 start(role.url)
 
 
-def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(database_url: str) -> None:
-    upgrade(database_url)
+def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
     with (
-        login_role(database_url, new_name("nobody")) as role,
+        login_role(empty_database_url, new_name("nobody")) as role,
         pytest.raises(
             DatabaseError, match=r"permission denied for schema verifywise_mlflow.*verifywise-mlflow db grant"
         ),
@@ -172,9 +171,9 @@ def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(d
 FIRST_START = "import sys; from verifywise_mlflow.persistence.store import Store; Store(sys.argv[1]).close()"
 
 
-def test_first_starts_of_two_processes_at_once_make_one_schema(database_url: str, engine: Engine) -> None:
+def test_first_starts_of_two_processes_at_once_make_one_schema(empty_database_url: str, engine: Engine) -> None:
     starts = [
-        subprocess.Popen([sys.executable, "-c", FIRST_START, database_url], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", FIRST_START, empty_database_url], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
 
@@ -193,14 +192,14 @@ print(database.upgrade(sys.argv[1]))
 
 
 def test_an_upgrade_waits_for_open_transactions_and_older_code_is_refused_afterwards(
-    database_url: str, engine: Engine, tmp_path: Path
+    empty_database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     later = migrations_with_a_second_revision(tmp_path / "migrations")
-    with Store(database_url) as older, Store(database_url) as other:
+    with Store(empty_database_url) as older, Store(empty_database_url) as other:
         with older.begin("acme") as session:
             tenancy.activate(session, "https://a.example", None, NOW)
             upgrading = subprocess.Popen(
-                [sys.executable, "-c", UPGRADE_TO_SECOND, database_url, str(later)],
+                [sys.executable, "-c", UPGRADE_TO_SECOND, empty_database_url, str(later)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -224,21 +223,21 @@ def test_an_upgrade_waits_for_open_transactions_and_older_code_is_refused_afterw
 
 
 def test_an_upgrade_that_waits_too_long_for_a_transaction_gives_up_and_says_so(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("verifywise_mlflow.persistence.database.UPGRADE_LOCK_TIMEOUT", "200ms")
     with (
-        Store(database_url) as store,
+        Store(empty_database_url) as store,
         store.begin_shared(),
         pytest.raises(DatabaseError, match=r"has been open for more than 200ms.*Nothing was changed"),
     ):
-        upgrade(database_url)
+        upgrade(empty_database_url)
 
 
-def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(database_url: str) -> None:
-    upgrade(database_url)
+def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
     with (
-        login_role(database_url, new_name("somebody")) as role,
+        login_role(empty_database_url, new_name("somebody")) as role,
         pytest.raises(DatabaseError, match="belongs to the database role 'postgres', which alone can upgrade it"),
     ):
         upgrade(role.url)
@@ -286,8 +285,10 @@ def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Stor
 
 
 @pytest.mark.parametrize("use", ["begin", "exclusive"])
-def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(database_url: str, use: str) -> None:
-    with Store(database_url) as store:
+def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(
+    empty_database_url: str, use: str
+) -> None:
+    with Store(empty_database_url) as store:
         store.engine.dispose()
         for change, retryable in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):
             url = store.engine.url.set(**change)
@@ -298,4 +299,4 @@ def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(d
             ):
                 pytest.fail("it was let in")
             assert (caught.value.retryable, "hunter2" in str(caught.value)) == (retryable, False)
-            store._engine = connect(database_url)
+            store._engine = connect(empty_database_url)

@@ -27,39 +27,39 @@ OTHER_PRODUCTS = {
 
 
 @pytest.mark.parametrize("product", OTHER_PRODUCTS)
-def test_a_schema_of_another_product_is_refused_and_left_as_it_is(product: str, database_url: str) -> None:
-    execute(database_url, f"CREATE SCHEMA {SCHEMA}")
-    execute(database_url, *(f"CREATE TABLE {SCHEMA}.{table} (id int)" for table in OTHER_PRODUCTS[product][1:]))
+def test_a_schema_of_another_product_is_refused_and_left_as_it_is(product: str, empty_database_url: str) -> None:
+    execute(empty_database_url, f"CREATE SCHEMA {SCHEMA}")
+    execute(empty_database_url, *(f"CREATE TABLE {SCHEMA}.{table} (id int)" for table in OTHER_PRODUCTS[product][1:]))
     execute(
-        database_url,
+        empty_database_url,
         f"CREATE TABLE {SCHEMA}.alembic_version (version_num varchar(32))",
         f"INSERT INTO {SCHEMA}.alembic_version VALUES ('0123456789ab')",
     )
 
     for use in (database.upgrade, database.check, Store):
         with pytest.raises(DatabaseError, match=f"belongs to {product}: .* Set VERIFYWISE_SCHEMA to"):
-            use(database_url)
+            use(empty_database_url)
 
-    connection = psycopg2.connect(database_url)
+    connection = psycopg2.connect(empty_database_url)
     with connection.cursor() as cursor:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [SCHEMA])
         assert {table for (table,) in cursor.fetchall()} == set(OTHER_PRODUCTS[product])
     connection.close()
 
 
-def test_our_schema_is_not_taken_for_another_products(database_url: str) -> None:
-    database.upgrade(database_url)
+def test_our_schema_is_not_taken_for_another_products(empty_database_url: str) -> None:
+    database.upgrade(empty_database_url)
 
-    assert database.check(database_url) == database.newest_revision()
+    assert database.check(empty_database_url) == database.newest_revision()
 
 
-def test_db_check_says_whether_the_schema_fits(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
     missing = CliRunner().invoke(app, ["db", "check"])
     assert missing.exit_code == 1
     assert f"no schema {SCHEMA}: run verifywise-mlflow db upgrade" in " ".join(missing.output.split())
 
-    database.upgrade(database_url)
+    database.upgrade(empty_database_url)
 
     fitting = CliRunner().invoke(app, ["db", "check", "--json"])
     assert fitting.exit_code == 0
@@ -102,13 +102,13 @@ def run_cli(database_url: str, schema: str, *arguments: str) -> subprocess.Compl
     )
 
 
-def test_the_setting_names_the_schema_of_everything(database_url: str) -> None:
-    upgraded = run_cli(database_url, "governance", "db", "upgrade", "--json")
-    checked = run_cli(database_url, "governance", "db", "check", "--json")
+def test_the_setting_names_the_schema_of_everything(empty_database_url: str) -> None:
+    upgraded = run_cli(empty_database_url, "governance", "db", "upgrade", "--json")
+    checked = run_cli(empty_database_url, "governance", "db", "check", "--json")
 
     assert (upgraded.returncode, upgraded.stderr) == (0, "")
     assert json.loads(checked.stdout)["schema"] == "governance"
-    connection = psycopg2.connect(database_url)
+    connection = psycopg2.connect(empty_database_url)
     with connection.cursor() as cursor:
         cursor.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'")
         assert sorted(name for (name,) in cursor.fetchall()) == ["governance", "public"]
@@ -120,8 +120,8 @@ def test_the_setting_names_the_schema_of_everything(database_url: str) -> None:
     connection.close()
 
 
-def test_a_refused_name_is_an_error_of_every_command_and_nothing_is_created(database_url: str) -> None:
-    refused = run_cli(database_url, "public", "db", "upgrade")
+def test_a_refused_name_is_an_error_of_every_command_and_nothing_is_created(empty_database_url: str) -> None:
+    refused = run_cli(empty_database_url, "public", "db", "upgrade")
 
     assert refused.returncode == 1
     assert "VERIFYWISE_SCHEMA is not the name of a schema for our tables: the name is reserved" in " ".join(

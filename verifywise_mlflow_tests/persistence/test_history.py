@@ -11,7 +11,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries import dataframes, history
 from verifywise_mlflow.persistence.queries.history import Period, Validity
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.normalizer.cases import inputs
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record, write_verdicts
 
 KEY = ("fraud", 3)

@@ -28,43 +28,45 @@ TENANTS = ("acme", "globex")
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[PgConnection]:
+def connection(empty_database_url: str) -> Iterator[PgConnection]:
     """A connection of the owner to a database at the initial revision, with rows of two tenants in every table."""
-    database.upgrade(database_url)
-    with closing(psycopg2.connect(database_url)) as connection:
+    database.upgrade(empty_database_url)
+    with closing(psycopg2.connect(empty_database_url)) as connection:
         connection.autocommit = True
         for tenant in TENANTS:
             fill(connection, tenant)
         yield connection
 
 
-def test_the_initial_migration_makes_the_tables_that_the_code_defines(database_url: str) -> None:
-    assert database.upgrade(database_url) == INITIAL
+def test_the_initial_migration_makes_the_tables_that_the_code_defines(empty_database_url: str) -> None:
+    assert database.upgrade(empty_database_url) == INITIAL
 
-    engine = connect(database_url)
+    engine = connect(empty_database_url)
     with engine.connect() as connection:
         assert differences_from_code(connection) == []
     engine.dispose()
 
 
-def test_upgrading_again_changes_neither_a_row_nor_the_catalog(connection: PgConnection, database_url: str) -> None:
+def test_upgrading_again_changes_neither_a_row_nor_the_catalog(
+    connection: PgConnection, empty_database_url: str
+) -> None:
     before, rows_before = catalog(connection), all_rows(connection)
     assert all(rows_before.values())
 
-    assert database.upgrade(database_url) == INITIAL
+    assert database.upgrade(empty_database_url) == INITIAL
 
     assert (catalog(connection), all_rows(connection)) == (before, rows_before)
 
 
 def test_an_upgrade_to_a_later_revision_keeps_every_row_and_the_triggers(
-    connection: PgConnection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connection: PgConnection, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = all_rows(connection)
     monkeypatch.setattr(database, "MIGRATIONS", migrations_with_a_second_revision(tmp_path / "migrations"))
     with pytest.raises(DatabaseError, match=f"at revision {INITIAL}, this code needs {SECOND}: run .* db upgrade"):
-        Store(database_url)
+        Store(empty_database_url)
 
-    assert database.upgrade(database_url) == SECOND
+    assert database.upgrade(empty_database_url) == SECOND
 
     after = all_rows(connection)
     assert {
@@ -75,15 +77,15 @@ def test_an_upgrade_to_a_later_revision_keeps_every_row_and_the_triggers(
 
 
 def test_a_revision_that_this_code_does_not_know_is_neither_used_nor_upgraded(
-    database_url: str, tmp_path: Path
+    empty_database_url: str, tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", migrations_with_a_second_revision(tmp_path / "migrations"))
-        database.upgrade(database_url)
+        database.upgrade(empty_database_url)
 
     for use in (Store, database.upgrade, database.check):
         with pytest.raises(DatabaseError, match=f"at revision {SECOND}, which this code does not know"):
-            use(database_url)
+            use(empty_database_url)
 
 
 def test_history_and_the_trail_are_guarded_by_triggers(connection: PgConnection) -> None:
@@ -91,10 +93,10 @@ def test_history_and_the_trail_are_guarded_by_triggers(connection: PgConnection)
 
 
 def test_a_reader_sees_its_tenants_rows_of_every_table_and_no_others(
-    connection: PgConnection, database_url: str
+    connection: PgConnection, empty_database_url: str
 ) -> None:
-    with login_role(database_url, new_name("reader")) as role:
-        with Store(database_url) as store, store.begin_shared() as shared:
+    with login_role(empty_database_url, new_name("reader")) as role:
+        with Store(empty_database_url) as store, store.begin_shared() as shared:
             role_grants.grant(shared, role.name, "reader", "acme", NOW)
         with closing(psycopg2.connect(role.url)) as reader:
             visible = all_rows(reader)

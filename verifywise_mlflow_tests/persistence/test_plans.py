@@ -27,6 +27,7 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MO
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
+from verifywise_mlflow_tests.databases import migrated_database
 from verifywise_mlflow_tests.persistence.full_tenants import (
     LOCATION,
     MAPPING,
@@ -40,7 +41,7 @@ from verifywise_mlflow_tests.persistence.full_tenants import (
     VERSIONS,
     fill,
 )
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_database, new_name
+from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.query_plans import steps_of
 
 Question = Callable[[TenantSession], object]
@@ -51,7 +52,7 @@ LONG_AGO = NOW - timedelta(days=400)
 @pytest.fixture(scope="module")
 def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
     """The full tenants, as the owner and as the two kinds of roles see them."""
-    with new_database(postgres) as owner, Store(owner) as store:
+    with migrated_database(postgres) as owner, Store(owner) as store:
         with store.engine.begin() as connection:
             fill(connection)
         with (

@@ -19,10 +19,10 @@ from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
-from verifywise_mlflow_tests.normalizer.cases import inputs
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
 from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
 from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import keep
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import store_record
 
 KEY = ("fraud", 3)
 TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=30) | st.sampled_from(
@@ -163,8 +163,8 @@ def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Sto
 def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judged_or_not(store: Store) -> None:
     names = [f"model-{number}" for number in range(5)]
     for name in names:
-        keep(store, name, 1, NOON)
-        keep(store, name, 2, NOON)
+        store_record(store, name, 1, NOON)
+        store_record(store, name, 2, NOON)
     with store.begin("acme") as session:
         session.execute(
             text("""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.pipeline.database_snapshot import differences, everything, outcomes
+from verifywise_mlflow_tests.databases import create_migrated_database
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes, snapshot
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 READ_ALL = ("--reconcile", "--rehash")
@@ -27,7 +27,7 @@ def test_syncs_killed_around_every_commit_leave_what_an_undisturbed_one_leaves(
     postgres: EmbeddedPostgres,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    killed_url = postgres.create_database(f"killed_{uuid.uuid4().hex}")
+    killed_url = create_migrated_database(postgres)
     fill(registry)
     kills: list[str] = []
     for options in ((), READ_ALL):
@@ -51,9 +51,9 @@ def test_syncs_killed_around_every_commit_leave_what_an_undisturbed_one_leaves(
     assert len(kills) > 40
     assert "failed" not in outcomes(killed_url)
     # Nothing is left to do, either: the next sync writes nothing.
-    before = everything(killed_url, exactly=True)
+    before = snapshot(killed_url, exactly=True)
     sync()
-    assert everything(killed_url, exactly=True) == before
+    assert snapshot(killed_url, exactly=True) == before
 
 
 def fill(registry: Registry) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.databases import create_migrated_database
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.registry import Registry
@@ -24,24 +24,26 @@ def test_two_processes_at_once_leave_what_one_sync_leaves(
     registry: Registry,
     tenant: Tenant,
     tenants_file: Path,
-    database_url: str,
+    empty_database_url: str,
     postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for model in ("a", "b", "c"):
         registry.trained_version(model)
         registry.version(model, run_id="f" * 32)
-    with Store(postgres.create_database(f"alone_{uuid.uuid4().hex}")) as alone:
+    with Store(create_migrated_database(postgres)) as alone:
         sync(tenant, alone)
         alone_url = alone.engine.url.render_as_string(hide_password=False)
 
-    # No schema is there yet: they meet in making it, too.
+    # There is no schema yet, so that both try to create it.
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"]
     both = [subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.DEVNULL) for _ in range(2)]
 
     assert [process.wait() for process in both] == [0, 0]
-    assert differences(database_url, alone_url) == {}
+    assert differences(empty_database_url, alone_url) == {}
     # Whoever came second has found nothing new, and a run that is known to be gone is not asked for again.
-    ended = outcomes(database_url)
+    ended = outcomes(empty_database_url)
     assert len(ended) == 2
     assert "failed" not in ended
 
