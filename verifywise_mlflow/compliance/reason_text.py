@@ -31,6 +31,9 @@ from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""
 _MAX_QUOTED_ENTRIES = 3
+_MAX_SEARCHED_ENTRIES = 500
+"""Entries of a list that a value may filter: the time of CEL's ``filter`` and ``map`` grows with the square of them, to
+0.6 s and 400 MB for 2,000 (measured)."""
 _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
 _STAGE: Path = ("lifecycle_stage",)
@@ -53,7 +56,7 @@ def reason_text(
         if unrecognized:
             return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
     template = rule.reason_templates.get(case)
-    return _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
+    return _render(template, evidence, activation) if template else _GENERATED[case](rule, decisive, evidence)
 
 
 def error_text(error: Exception | None) -> str:
@@ -64,12 +67,14 @@ def error_text(error: Exception | None) -> str:
     )
 
 
-def _render(template: ReasonTemplate, activation: cel.Activation) -> str:
-    parts = (part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
+def _render(template: ReasonTemplate, evidence: Evidence, activation: cel.Activation) -> str:
+    parts = (part if isinstance(part, str) else _quoted_value(part, evidence, activation) for part in template.parts)
     return "".join(parts)
 
 
-def _quoted_value(expression: ValueExpression, activation: cel.Activation) -> str:
+def _quoted_value(expression: ValueExpression, evidence: Evidence, activation: cel.Activation) -> str:
+    if _is_costly(expression, evidence):
+        return "too many to list"
     value = expression.value(activation)
     if expression.paths == (_STAGE,) and value == STAGE_NOT_SHOWN:
         value = None
@@ -79,6 +84,14 @@ def _quoted_value(expression: ValueExpression, activation: cel.Activation) -> st
         more = [f"{len(value) - len(entries)} more"] if len(value) > len(entries) else []
         return ("; " if are_sentences else ", ").join([*entries, *more]) or "none"
     return _inline(value)
+
+
+def _is_costly(expression: ValueExpression, evidence: Evidence) -> bool:
+    """Return whether the expression searches a list that is too long."""
+    if expression.text in map(dotted, expression.paths):
+        return False
+    lists = (value_at(path, evidence.known)[1] for path in expression.paths)
+    return any(isinstance(value, list) and len(value) > _MAX_SEARCHED_ENTRIES for value in lists)
 
 
 def _inline(value: CelValue) -> str:

@@ -179,6 +179,17 @@ def test_a_long_list_is_quoted_in_part() -> None:
     assert evaluate(rule, record).reason == "Data: 'a', 'b\\n', 'c', 2 more."
 
 
+def test_a_list_that_is_too_long_to_search_is_not_quoted() -> None:
+    rule = rule_with(
+        "size(dataset_reference) > 9000",
+        reason_values={"datasets": "dataset_reference.map(data, data.name)"},
+        reasons={ReasonCase.FAIL: "Data: {datasets}."},
+    )
+    record = record_with(dataset_reference=[{"name": "a"}] * 501)
+
+    assert evaluate(rule, record).reason == "Data: too many to list."
+
+
 def test_a_value_that_cannot_be_computed_leaves_the_verdict_alone() -> None:
     rule = rule_with(
         'owner == "me"',
