@@ -209,6 +209,16 @@ def test_the_environment_variables_that_a_page_names_exist(page: str) -> None:
     assert {name for name in named if name not in read_by_code} == set()
 
 
+def test_the_options_of_benchmarks_in_the_documentation_exist() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py"))
+    calls = re.findall(r"(?:python -m benchmarks|(?:SOAK|BENCH)_ARGS=)[^`\n]*", "\n".join(PAGES.values()))
+
+    options = {option for call in calls for option in re.findall(r"--[a-z-]+", call)}
+
+    assert options
+    assert {option for option in options if f'"{option}"' not in source} == set()
+
+
 @pytest.mark.parametrize("name", TOP_LEVEL)
 def test_the_links_of_a_top_level_page_lead_somewhere(name: str) -> None:
     """``mkdocs build --strict`` checks the links within docs/, not those into it."""
