@@ -1,6 +1,6 @@
-"""The MLflow versions that the product is tried on, each installed in an environment of its own.
+"""The MLflow versions that the product is tested with, each in its own virtual environment.
 
-A further version takes one more file in ``servers/``, named after it, with what its environment is to hold.
+To add a version, add a file to ``servers/`` that is named after it and lists its environment's requirements.
 """
 
 from __future__ import annotations
@@ -14,44 +14,46 @@ from packaging.version import Version
 
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENTS = REPOSITORY / ".compat"
-"""``make compat`` makes a virtual environment in it for each file in ``servers/``."""
+"""``make compat`` creates a virtual environment in it for each file in ``servers/``."""
 
 CURRENT = "current"
-"""The MLflow that requirements/dev.txt pins, which is our own as well."""
+"""The MLflow that requirements/dev.txt pins, which is also the one in our own environment."""
 
 
-def number(name: str) -> str:
+def mlflow_version(name: str) -> str:
     """Return the MLflow version of an environment."""
     return importlib.metadata.version("mlflow") if name == CURRENT else name
 
 
-EVERY = tuple(
+ALL_ENVIRONMENTS = tuple(
     sorted(
         (requirements.stem for requirements in (Path(__file__).parent / "servers").glob("*.txt")),
-        key=lambda name: Version(number(name)),
+        key=lambda name: Version(mlflow_version(name)),
     )
 )
 """Their names, oldest first."""
 
 
-def since(version: str) -> list[str]:
-    """Return the environments that have this MLflow or a later one."""
-    return [name for name in EVERY if Version(number(name)) >= Version(version)]
+def environments_since(version: str) -> list[str]:
+    """Return the environments with this MLflow version or a later one."""
+    return [name for name in ALL_ENVIRONMENTS if Version(mlflow_version(name)) >= Version(version)]
 
 
-def before(version: str) -> list[str]:
-    """Return the environments that have an MLflow earlier than this one."""
-    return [name for name in EVERY if Version(number(name)) < Version(version)]
+def environments_before(version: str) -> list[str]:
+    """Return the environments with an MLflow older than this version."""
+    return [name for name in ALL_ENVIRONMENTS if Version(mlflow_version(name)) < Version(version)]
 
 
-def on(names: Sequence[str]) -> pytest.MarkDecorator:
-    """Have a story told on these servers only, because the others have nothing of what it is about."""
+def on_servers(names: Sequence[str]) -> pytest.MarkDecorator:
+    """Run a test on these servers only, because the others lack the feature."""
     return pytest.mark.parametrize("server", names, indirect=True, scope="session")
 
 
 def interpreter(name: str) -> Path:
-    """Return an environment's Python; fail the test where there is none."""
+    """Return an environment's Python; fail the test if it is not installed."""
     python = ENVIRONMENTS / name / "bin" / "python"
     if not python.exists():
-        pytest.fail(f"MLflow {number(name)} is not installed under {ENVIRONMENTS.name}: run make compat", pytrace=False)
+        pytest.fail(
+            f"MLflow {mlflow_version(name)} is not installed under {ENVIRONMENTS.name}: run make compat", pytrace=False
+        )
     return python

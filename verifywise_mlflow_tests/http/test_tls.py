@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from verifywise_mlflow.artifacts.stores.settings import ObjectStoreSettings
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.errors import UnreachableError
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.http.tls import tls_context
+from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.http.certificate_authorities import Authority, make_authority
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
@@ -103,6 +106,24 @@ def test_strictness_follows_the_setting_on_every_python_version(
     assert bool(context.verify_flags & ssl.VERIFY_X509_STRICT) == strict
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+def test_a_tenants_setting_applies_to_its_server_and_stores() -> None:
+    auth = {"kind": "oauth2", "token_uri": "https://idp.example/token", "client_id": "x", "client_secret": "env:SECRET"}
+    tenants = [
+        Tenant.model_validate(
+            {"tenant_id": "acme", "tracking_uri": "https://acme.example", "auth": auth, "tls": {"strict": strict}}
+            | {"artifacts": {"stores": [{"prefix": "s3://models"}]}}
+        )
+        for strict in (True, False)
+    ]
+    servers = [connection_settings(tenant) for tenant in tenants]
+    stores = [
+        tenant.artifacts.stores[0].store_settings(server) for tenant, server in zip(tenants, servers, strict=True)
+    ]
+
+    assert [server.tls_strict for server in servers] == [True, False]
+    assert [isinstance(store, ObjectStoreSettings) and store.network.tls_strict for store in stores] == [True, False]
 
 
 def test_tenants_share_only_a_context_that_holds_nothing_of_a_tenant(authority: Authority) -> None:

@@ -1,4 +1,4 @@
-"""What our account has to be granted, and what is told where it is not.
+"""Which permissions our account needs, and what a sync reports without them.
 
 It is READ on experiments and on registered models; since MLflow 3.17 on prompts, too.
 """
@@ -18,30 +18,30 @@ from verifywise_mlflow.http.errors import UnauthenticatedError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
-from verifywise_mlflow_tests.compat.environments import EVERY, before, since
-from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
-from verifywise_mlflow_tests.compat.own_servers.guarded import ADMIN, GuardedServer, guarded
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.environments import ALL_ENVIRONMENTS, environments_before, environments_since
+from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
+from verifywise_mlflow_tests.compat.own_servers.guarded_server import ADMIN, GuardedServer, start_guarded_server
 from verifywise_mlflow_tests.compat.server import IS_PROMPT
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A guarded server with two models, of a run and of an experiment each."""
+class SeededServer:
+    """A guarded server with two models, each with its own run and experiment."""
 
     guarded: GuardedServer
     experiments: list[str]
-    """The ids of those that the runs of ``churn`` and of ``fraud`` lie in."""
+    """The experiment ids of the runs of ``churn`` and ``fraud``."""
     versions: list[str]
-    """The model of each version. From MLflow 3 on, ``churn`` has a second one, which is a logged model's."""
+    """The model name of each version. From MLflow 3 on, ``churn`` has a second version, of a logged model."""
 
 
-@pytest.fixture(scope="module", params=EVERY)
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+@pytest.fixture(scope="module", params=ALL_ENVIRONMENTS)
+def seeded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededServer]:
     home = tmp_path_factory.mktemp("guarded")
-    with guarded(request.param, home) as server, pytest.MonkeyPatch.context() as environment:
+    with start_guarded_server(request.param, home) as server, pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_USERNAME", ADMIN)
         environment.setenv("MLFLOW_TRACKING_PASSWORD", server.password(ADMIN))
         registry = SharedRegistry(MlflowClient(server.server.uri), tmp_path_factory.mktemp("files"))
@@ -55,33 +55,31 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             registry.version("churn", source=f"models:/{model_id}", model_id=model_id)
         experiments = [registry.client.get_run(run_id).info.experiment_id for run_id in run_ids.values()]
         versions = sorted(version.name for version in registry.client.search_model_versions())
-        yield Filled(server, experiments, versions)
+        yield SeededServer(server, experiments, versions)
 
 
-def test_read_on_experiments_and_models_is_enough_for_all_that_an_administrator_sees(
-    filled: Filled, store: Store
-) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
+def test_read_on_experiments_and_models_suffices_to_read_everything(seeded: SeededServer, store: Store) -> None:
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
 
-    run = sync(filled.guarded.tenant(account), store)
-    as_admin = sync(filled.guarded.tenant(ADMIN).model_copy(update={"tenant_id": "admin"}), store)
+    run = sync(seeded.guarded.tenant(account), store)
+    as_admin = sync(seeded.guarded.tenant(ADMIN).model_copy(update={"tenant_id": "admin"}), store)
 
     ours, theirs = (_records(store, tenant) for tenant in ("acme", "admin"))
-    assert [row["model_name"] for row in ours] == filled.versions
+    assert [row["model_name"] for row in ours] == seeded.versions
     assert ours == theirs
     assert [row["incomplete"] for row in ours] == [[]] * len(ours)
-    assert [hashes(row) for row in ours] == [hashes_of(MODEL_FILES, "model")] * len(ours)
+    assert [recorded_hashes(row) for row in ours] == [expected_hashes(MODEL_FILES, "model")] * len(ours)
     assert [report.progress.notes for report in (*run.reports, *as_admin.reports)] == [[]] * 12
 
 
-def test_without_read_on_an_experiment_its_runs_and_their_files_are_said_to_be_forbidden(
-    filled: Filled, store: Store
+def test_without_read_on_an_experiment_its_runs_and_files_are_reported_as_forbidden(
+    seeded: SeededServer, store: Store
 ) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments[:1], models=["churn", "fraud"])
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments[:1], models=["churn", "fraud"])
 
-    sync(filled.guarded.tenant(account), store)
+    sync(seeded.guarded.tenant(account), store)
 
     assert record(store, "churn")["incomplete"] == []
     forbidden = record(store, "fraud")
@@ -91,62 +89,62 @@ def test_without_read_on_an_experiment_its_runs_and_their_files_are_said_to_be_f
     assert "READ" in str(forbidden["incomplete"])
 
 
-@pytest.mark.parametrize("filled", since("3.17"), indirect=True, scope="module")
-def test_without_read_on_a_model_it_is_not_there_since_3_17(filled: Filled, store: Store) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["fraud"])
+@pytest.mark.parametrize("seeded", environments_since("3.17"), indirect=True, scope="module")
+def test_without_read_a_model_is_not_listed_since_3_17(seeded: SeededServer, store: Store) -> None:
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["fraud"])
 
-    sync(filled.guarded.tenant(account), store)
+    sync(seeded.guarded.tenant(account), store)
 
     assert [row["model_name"] for row in rows(store, "registered_models")] == ["fraud"]
     assert [row["model_name"] for row in rows(store, "canonical_records")] == ["fraud"]
 
 
-@pytest.mark.parametrize("filled", before("3.17"), indirect=True, scope="module")
-def test_without_read_on_a_model_its_versions_are_there_and_the_model_is_said_to_be_missing_up_to_3_1(
-    filled: Filled, store: Store
+@pytest.mark.parametrize("seeded", environments_before("3.17"), indirect=True, scope="module")
+def test_without_read_on_a_model_its_versions_are_listed_without_it_up_to_3_1(
+    seeded: SeededServer, store: Store
 ) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["fraud"])
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["fraud"])
 
-    sync(filled.guarded.tenant(account), store)
+    sync(seeded.guarded.tenant(account), store)
 
     assert [row["model_name"] for row in rows(store, "registered_models")] == ["fraud"]
-    assert [row["model_name"] for row in rows(store, "canonical_records")] == filled.versions
+    assert [row["model_name"] for row in rows(store, "canonical_records")] == seeded.versions
     assert "the registered model was not read" in str(record(store, "churn")["incomplete"])
     assert record(store, "fraud")["incomplete"] == []
 
 
-@pytest.mark.parametrize("filled", since("3.17"), indirect=True, scope="module")
-def test_what_hides_among_prompts_is_found_only_with_read_on_prompts_since_3_17(
-    filled: Filled,
+@pytest.mark.parametrize("seeded", environments_since("3.17"), indirect=True, scope="module")
+def test_hidden_models_are_found_only_with_read_on_prompts_since_3_17(
+    seeded: SeededServer,
 ) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=["*"], models=["*"])
-    connection = connection_settings(filled.guarded.tenant(account))
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=["*"], models=["*"])
+    connection = connection_settings(seeded.guarded.tenant(account))
     hide = {"name": "fraud", "key": IS_PROMPT, "value": "true"}
-    filled.guarded.server.send("POST", "registered-models/set-tag", hide)
-    filled.guarded.server.send("POST", "model-versions/set-tag", hide | {"version": "1"})
+    seeded.guarded.server.send("POST", "registered-models/set-tag", hide)
+    seeded.guarded.server.send("POST", "model-versions/set-tag", hide | {"version": "1"})
 
     with closing(MlflowReader(connection)) as reader:
         without = _listed(reader)
-        filled.guarded.let_read(account, prompts=["*"])
+        seeded.guarded.grant_read(account, prompts=["*"])
         with_prompts = _listed(reader)
-    filled.guarded.server.send("DELETE", "registered-models/delete-tag", hide)
-    filled.guarded.server.send("DELETE", "model-versions/delete-tag", hide | {"version": "1"})
+    seeded.guarded.server.send("DELETE", "registered-models/delete-tag", hide)
+    seeded.guarded.server.send("DELETE", "model-versions/delete-tag", hide | {"version": "1"})
 
     assert without == ({"churn": False}, {"churn": False})
     assert with_prompts == ({"churn": False, "fraud": True}, {"churn": False, "fraud": True})
 
 
-def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Filled, store: Store) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
-    tenant = filled.guarded.tenant(account)
+def test_an_object_that_may_no_longer_be_read_is_not_taken_for_deleted(seeded: SeededServer, store: Store) -> None:
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
+    tenant = seeded.guarded.tenant(account)
     sync(tenant, store)
     known = record(store, "churn")
 
-    filled.guarded.revoke(account, model="churn")
+    seeded.guarded.revoke(account, model="churn")
     second = sync(tenant, store, SyncOptions(reconcile=True))
 
     assert [report.progress.removed for report in second.reports[:2]] == [0, 0]
@@ -159,36 +157,38 @@ def test_what_may_no_longer_be_read_is_kept_and_not_taken_for_gone(filled: Fille
     assert "responded with 403" in str(entries[0]["reason"])
 
 
-def test_runs_that_may_no_longer_be_read_leave_the_record_living_and_incomplete(filled: Filled, store: Store) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
-    tenant = filled.guarded.tenant(account)
+def test_a_run_that_may_no_longer_be_read_leaves_the_record_active_and_incomplete(
+    seeded: SeededServer, store: Store
+) -> None:
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
+    tenant = seeded.guarded.tenant(account)
     sync(tenant, store)
 
-    filled.guarded.revoke(account, experiment=filled.experiments[1])
+    seeded.guarded.revoke(account, experiment=seeded.experiments[1])
     sync(tenant, store, SyncOptions(reconcile=True, rehash=True))
 
-    kept = record(store, "fraud")
-    assert (kept["deleted_at"], kept["metrics"]) == (None, {"accuracy": 0.93})
-    assert "the training run could not be read" in str(kept["incomplete"])
+    row = record(store, "fraud")
+    assert (row["deleted_at"], row["metrics"]) == (None, {"accuracy": 0.93})
+    assert "the training run could not be read" in str(row["incomplete"])
     assert record(store, "churn")["incomplete"] == []
 
 
-def test_a_wrong_password_is_told_as_that_and_changes_nothing(filled: Filled, store: Store) -> None:
-    account = filled.guarded.create_account()
-    filled.guarded.let_read(account, experiments=filled.experiments, models=["churn", "fraud"])
-    tenant = filled.guarded.tenant(account)
+def test_a_wrong_password_is_reported_and_changes_nothing(seeded: SeededServer, store: Store) -> None:
+    account = seeded.guarded.create_account()
+    seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
+    tenant = seeded.guarded.tenant(account)
     sync(tenant, store)
     known = rows(store, "canonical_records")
 
-    filled.guarded.forget_password(account)
+    seeded.guarded.invalidate_password(account)
     with pytest.raises(UnauthenticatedError, match="responded with 401"):
         sync(tenant, store)
 
     assert rows(store, "canonical_records") == known
     entry = rows(store, "audit_entries", "sequence DESC")[0]
     assert (entry["outcome"], entry["credential_identity"]) == ("failed", tenant.auth.identity())
-    assert filled.guarded.password(account) not in str(rows(store, "audit_entries"))
+    assert seeded.guarded.password(account) not in str(rows(store, "audit_entries"))
 
 
 def _listed(reader: MlflowReader) -> tuple[dict[str, bool], dict[str, bool]]:
@@ -200,7 +200,7 @@ def _listed(reader: MlflowReader) -> tuple[dict[str, bool], dict[str, bool]]:
 
 
 def _records(store: Store, tenant: str) -> list[dict[str, object]]:
-    """What a tenant's records say, apart from whose they are and when they were written."""
+    """Return a tenant's records without tenant ids and write times."""
     own = {"tenant_id", "revision", "changed_at", "fingerprint", "sync_id"}
     return [
         {name: value for name, value in row.items() if name not in own}

@@ -1,4 +1,4 @@
-"""Servers that are set up otherwise: below a prefix, without a hand in the artifacts, with workspaces."""
+"""Other server set-ups: below a prefix, without proxied artifacts, with workspaces."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from mlflow import MlflowClient
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.http.errors import NotFoundError
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.compat.environments import CURRENT, EVERY, before, since
-from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
-from verifywise_mlflow_tests.compat.server import started
+from verifywise_mlflow_tests.compat.environments import (
+    ALL_ENVIRONMENTS,
+    CURRENT,
+    environments_before,
+    environments_since,
+)
+from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
+from verifywise_mlflow_tests.compat.server import start_server
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
-OLDEST_AND_CURRENT = (EVERY[0], CURRENT)
+OLDEST_AND_CURRENT = (ALL_ENVIRONMENTS[0], CURRENT)
 
 
-@pytest.mark.parametrize("environment", since("3.17"))
+@pytest.mark.parametrize("environment", environments_since("3.17"))
 def test_a_server_below_a_prefix_is_read_in_full(environment: str, tmp_path: Path, store: Store) -> None:
-    with started(environment, tmp_path, arguments=["--static-prefix=/ml"]) as server:
+    with start_server(environment, tmp_path, arguments=["--static-prefix=/ml"]) as server:
         SharedRegistry(MlflowClient(server.uri), tmp_path).trained_version("churn")
 
         sync(server.tenant, store)
@@ -30,22 +35,22 @@ def test_a_server_below_a_prefix_is_read_in_full(environment: str, tmp_path: Pat
         with pytest.raises(EndpointNotFoundError, match="its prefix"):
             sync(unprefixed, store)
 
-    kept = record(store, "churn")
-    assert (kept["incomplete"], hashes(kept)) == ([], hashes_of(MODEL_FILES, "model"))
+    row = record(store, "churn")
+    assert (row["incomplete"], recorded_hashes(row)) == ([], expected_hashes(MODEL_FILES, "model"))
     (entry,) = (row for row in rows(store, "audit_entries") if row["outcome"] == "complete")
     assert entry["server_version"] == server.version
 
 
-@pytest.mark.parametrize("environment", before("3.17"))
+@pytest.mark.parametrize("environment", environments_before("3.17"))
 def test_an_older_server_is_read_in_full_below_its_prefix(environment: str, tmp_path: Path, store: Store) -> None:
-    # Its API lies beside the prefix; only get-artifact and what its pages ask lie below.
-    with started(environment, tmp_path, arguments=["--static-prefix=/ml"]) as server:
+    # Its API is not below the prefix; only get-artifact and the web pages' endpoints are.
+    with start_server(environment, tmp_path, arguments=["--static-prefix=/ml"]) as server:
         SharedRegistry(MlflowClient(server.uri.removesuffix("/ml")), tmp_path).trained_version("churn")
 
         sync(server.tenant, store)
 
-    kept = record(store, "churn")
-    assert (kept["incomplete"], hashes(kept)) == ([], hashes_of(MODEL_FILES, "model"))
+    row = record(store, "churn")
+    assert (row["incomplete"], recorded_hashes(row)) == ([], expected_hashes(MODEL_FILES, "model"))
 
 
 @pytest.mark.parametrize("environment", OLDEST_AND_CURRENT)
@@ -54,20 +59,20 @@ def test_artifacts_that_the_server_does_not_proxy_are_read_through_it(
 ) -> None:
     root = tmp_path / "its own artifacts"
     arguments = ["--no-serve-artifacts", f"--default-artifact-root={root}"]
-    with started(environment, tmp_path, arguments=arguments) as server:
+    with start_server(environment, tmp_path, arguments=arguments) as server:
         registry = SharedRegistry(MlflowClient(server.uri), tmp_path)
         of_run = registry.trained_version("churn")
         sync(server.tenant, store)
 
-    kept = record(store, "churn")
-    assert (kept["source_artifact_uri"], kept["incomplete"]) == (of_run.source, [])
+    row = record(store, "churn")
+    assert (row["source_artifact_uri"], row["incomplete"]) == (of_run.source, [])
     assert str(of_run.source).startswith(str(root))
-    assert hashes(kept) == hashes_of(MODEL_FILES, "model")
+    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model")
 
 
-@pytest.mark.parametrize("environment", since("3.17"))
-def test_each_workspace_is_a_registry_of_its_own(environment: str, tmp_path: Path, store: Store) -> None:
-    with started(environment, tmp_path, arguments=["--enable-workspaces"]) as server:
+@pytest.mark.parametrize("environment", environments_since("3.17"))
+def test_each_workspace_is_a_separate_registry(environment: str, tmp_path: Path, store: Store) -> None:
+    with start_server(environment, tmp_path, arguments=["--enable-workspaces"]) as server:
         client = MlflowClient(server.uri)
         registry = SharedRegistry(client, tmp_path)
         tenants = {}
@@ -87,11 +92,11 @@ def test_each_workspace_is_a_registry_of_its_own(environment: str, tmp_path: Pat
         with pytest.raises(NotFoundError, match="nobodys"):
             sync(nobodys, store)
 
-    kept = {row["tenant_id"]: row for row in rows(store, "canonical_records")}
-    seen = {tenant: (row["hyperparameters"], hashes(row)) for tenant, row in kept.items()}
+    records = {row["tenant_id"]: row for row in rows(store, "canonical_records")}
+    seen = {tenant: (row["hyperparameters"], recorded_hashes(row)) for tenant, row in records.items()}
     expected = {
-        workspace: ({"of": workspace}, hashes_of({"MLmodel": workspace.encode()}, "model"))
+        workspace: ({"of": workspace}, expected_hashes({"MLmodel": workspace.encode()}, "model"))
         for workspace in ("default", "team-a", "team-b")
     }
     assert seen == expected | {"none-named": expected["default"]}
-    assert [row["incomplete"] for row in kept.values()] == [[]] * 4
+    assert [row["incomplete"] for row in records.values()] == [[]] * 4

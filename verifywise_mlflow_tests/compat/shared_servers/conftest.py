@@ -1,4 +1,4 @@
-"""One server of each version a session, and an empty registry a test."""
+"""One server of each version per session, and an empty registry for each test."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from mlflow import MlflowClient
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import EVERY
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
-from verifywise_mlflow_tests.compat.server import CompatServer, started
+from verifywise_mlflow_tests.compat.environments import ALL_ENVIRONMENTS
+from verifywise_mlflow_tests.compat.server import CompatServer, start_server
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 
 
-@pytest.fixture(scope="session", params=EVERY)
+@pytest.fixture(scope="session", params=ALL_ENVIRONMENTS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompatServer]:
-    """A server of one of the versions, which the tests of that version share."""
-    with started(request.param, tmp_path_factory.mktemp("mlflow")) as server:
+    """A server of one version, which all tests of that version share."""
+    with start_server(request.param, tmp_path_factory.mktemp("mlflow")) as server:
         yield server
 
 
 @pytest.fixture
 def registry(server: CompatServer, tmp_path: Path) -> Iterator[SharedRegistry]:
-    """The server's registry, empty, to be filled through MLflow's own client of today."""
+    """The server's empty registry, to be filled with the current MLflow client."""
     yield SharedRegistry(MlflowClient(server.uri), tmp_path)
     server.empty_registry()
 
 
 @pytest.fixture
 def tenant(server: CompatServer) -> Tenant:
-    """A tenant whose registry is the server's."""
+    """A tenant that reads the server."""
     return server.tenant
 
 

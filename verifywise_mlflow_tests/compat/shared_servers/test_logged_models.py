@@ -1,19 +1,19 @@
-"""MLflow 3 keeps a model's files apart from its run: what is logged with them comes out, and so do the files."""
+"""Logged models of MLflow 3, whose files are separate from their runs: all fields and files are read."""
 
 from __future__ import annotations
 
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import before, on, since
-from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.environments import environments_before, environments_since, on_servers
+from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
 from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
 
-@on(since("3"))
+@on_servers(environments_since("3"))
 def test_a_logged_model_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry, reader: MlflowReader) -> None:
     run_id = registry.run(metrics={"auc": 0.5})
     model_id = registry.logged_model(run_id, params={"depth": "7"}, tags={"owner": "it's ann"})
@@ -31,15 +31,15 @@ def test_a_logged_model_is_read_in_full_by_search_and_by_its_id(registry: Shared
     assert reader.logged_model(model_id) == model
 
 
-@on(since("3"))
-def test_a_run_names_the_logged_models_that_it_put_out(registry: SharedRegistry, reader: MlflowReader) -> None:
+@on_servers(environments_since("3"))
+def test_a_run_names_the_logged_models_that_it_produced(registry: SharedRegistry, reader: MlflowReader) -> None:
     run_id = registry.run()
     model_id = registry.logged_model(run_id)
 
     assert reader.run(run_id).logged_model_ids == (model_id,)
 
 
-@on(since("3"))
+@on_servers(environments_since("3"))
 def test_a_version_of_a_logged_model_has_its_files_and_its_run(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
@@ -49,15 +49,17 @@ def test_a_version_of_a_logged_model_has_its_files_and_its_run(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert (kept["source_artifact_uri"], kept["source_run_id"]) == (f"models:/{model_id}", run_id)
-    assert (kept["owner"], kept["metrics"], kept["incomplete"]) == ("ann", {"auc": 0.5}, [])
-    assert hashes(kept) == hashes_of(MODEL_FILES, "model") | hashes_of({"report.json": b"{}"}, "run")
-    assert kept["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
+    row = record(store, "churn")
+    assert (row["source_artifact_uri"], row["source_run_id"]) == (f"models:/{model_id}", run_id)
+    assert (row["owner"], row["metrics"], row["incomplete"]) == ("ann", {"auc": 0.5}, [])
+    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model") | expected_hashes(
+        {"report.json": b"{}"}, "run"
+    )
+    assert row["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
 
 
-@on(since("3"))
-def test_a_version_without_a_run_gets_the_one_of_its_logged_model(
+@on_servers(environments_since("3"))
+def test_a_version_without_a_run_gets_the_run_of_its_logged_model(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     run_id = registry.run(metrics={"auc": 0.5})
@@ -67,12 +69,12 @@ def test_a_version_without_a_run_gets_the_one_of_its_logged_model(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert (kept["source_run_id"], kept["metrics"]) == (run_id, {"auc": 0.5})
-    assert hashes(kept) == hashes_of(MODEL_FILES, "model")
+    row = record(store, "churn")
+    assert (row["source_run_id"], row["metrics"]) == (run_id, {"auc": 0.5})
+    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model")
 
 
-@on(since("3"))
+@on_servers(environments_since("3"))
 def test_a_copy_of_a_copy_has_the_logged_models_files(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     model_id = registry.logged_model(registry.run())
     registry.version("churn", source=f"models:/{model_id}", model_id=model_id)
@@ -81,18 +83,18 @@ def test_a_copy_of_a_copy_has_the_logged_models_files(registry: SharedRegistry, 
 
     sync(tenant, store)
 
-    kept = rows(store, "canonical_records", "model_name")
-    assert [row["source_artifact_uri"] for row in kept] == [
+    records = rows(store, "canonical_records", "model_name")
+    assert [row["source_artifact_uri"] for row in records] == [
         f"models:/{model_id}",
         "models:/staging/1",
         "models:/churn/1",
     ]
-    assert [hashes(row) for row in kept] == 3 * [hashes_of(MODEL_FILES, "model")]
-    assert [row["incomplete"] for row in kept] == [[], [], []]
+    assert [recorded_hashes(row) for row in records] == 3 * [expected_hashes(MODEL_FILES, "model")]
+    assert [row["incomplete"] for row in records] == [[], [], []]
 
 
-@on(since("3"))
-def test_a_logged_model_that_is_deleted_leaves_a_version_that_says_so(
+@on_servers(environments_since("3"))
+def test_a_deleted_logged_model_is_reported_in_the_record_of_its_version(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     model_id = registry.logged_model(registry.run(metrics={"auc": 0.5}))
@@ -101,13 +103,13 @@ def test_a_logged_model_that_is_deleted_leaves_a_version_that_says_so(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert f"logged model {model_id} does not exist on the server" in str(kept["incomplete"])
-    assert kept["artifact_manifest"]["status"] == "unreachable"  # type: ignore[index]
+    row = record(store, "churn")
+    assert f"logged model {model_id} does not exist on the server" in str(row["incomplete"])
+    assert row["artifact_manifest"]["status"] == "unreachable"  # type: ignore[index]
 
 
-@on(before("3"))
-def test_a_server_without_logged_models_leaves_a_version_that_says_so(
+@on_servers(environments_before("3"))
+def test_a_server_without_logged_models_is_reported_in_the_record(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn")
@@ -116,7 +118,7 @@ def test_a_server_without_logged_models_leaves_a_version_that_says_so(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert "the logged model could not be read" in str(kept["incomplete"])
-    assert kept["artifact_manifest"]["status"] == "unreachable"  # type: ignore[index]
+    row = record(store, "churn")
+    assert "the logged model could not be read" in str(row["incomplete"])
+    assert row["artifact_manifest"]["status"] == "unreachable"  # type: ignore[index]
     assert record(store, "fraud")["incomplete"] == []

@@ -1,17 +1,17 @@
-"""Prompts share the models' tables since MLflow 2.21: they are no models, and no model hides among them."""
+"""Prompts share the models' tables since MLflow 2.21: they are not listed as models, and hidden models are found."""
 
 from __future__ import annotations
 
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import on, since
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.environments import environments_since, on_servers
 from verifywise_mlflow_tests.compat.server import IS_PROMPT, CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 
 
-def listed(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str, int, bool]]]:
+def list_registry(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str, int, bool]]]:
     models, found = reader.registered_models(), reader.model_versions()
     assert models.is_complete
     assert found.is_complete
@@ -21,17 +21,17 @@ def listed(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str
     )
 
 
-@on(since("2.21"))
-def test_a_prompt_is_no_model(registry: SharedRegistry, reader: MlflowReader) -> None:
+@on_servers(environments_since("2.21"))
+def test_a_prompt_is_not_listed_as_a_model(registry: SharedRegistry, reader: MlflowReader) -> None:
     registry.client.register_prompt("greeting", "Hello {{name}}")
     registry.client.register_prompt("greeting", "Dear {{name}}")
     registry.version("churn")
 
-    assert listed(reader) == ([("churn", False)], [("churn", 1, False)])
+    assert list_registry(reader) == ([("churn", False)], [("churn", 1, False)])
 
 
-@on(since("2.21"))
-def test_the_prompt_tag_on_one_version_hides_none_of_them(
+@on_servers(environments_since("2.21"))
+def test_the_prompt_tag_on_one_version_hides_no_version(
     server: CompatServer, registry: SharedRegistry, reader: MlflowReader
 ) -> None:
     for _ in range(3):
@@ -40,25 +40,25 @@ def test_the_prompt_tag_on_one_version_hides_none_of_them(
     shown = server.send("GET", "model-versions/search", {})
 
     assert shown == {}, "MLflow's own search shows no version of the model"
-    assert listed(reader) == ([("churn", False)], [("churn", 1, True), ("churn", 2, True), ("churn", 3, True)])
+    assert list_registry(reader) == ([("churn", False)], [("churn", 1, True), ("churn", 2, True), ("churn", 3, True)])
 
 
-@on(since("2.21"))
-def test_the_prompt_tag_on_a_model_hides_neither_it_nor_its_versions(
+@on_servers(environments_since("2.21"))
+def test_the_prompt_tag_on_a_model_hides_neither_model_nor_versions(
     registry: SharedRegistry, reader: MlflowReader
 ) -> None:
     registry.version("churn")
     registry.version("fraud")
     registry.client.set_registered_model_tag("churn", IS_PROMPT, "true")
 
-    models, versions = listed(reader)
+    models, versions = list_registry(reader)
 
     assert models == [("fraud", False), ("churn", True)]
     assert [(name, number) for name, number, _ in versions] == [("churn", 1), ("fraud", 1)]
 
 
-@on(since("2.21"))
-def test_versions_stay_found_after_the_one_that_hid_them_is_deleted(
+@on_servers(environments_since("2.21"))
+def test_versions_are_still_found_after_the_tagged_one_is_deleted(
     server: CompatServer, registry: SharedRegistry, reader: MlflowReader
 ) -> None:
     for _ in range(3):
@@ -66,13 +66,13 @@ def test_versions_stay_found_after_the_one_that_hid_them_is_deleted(
     registry.client.set_model_version_tag("churn", "2", IS_PROMPT, "true")
     server.send("DELETE", "model-versions/delete", {"name": "churn", "version": "2"})
 
-    models, versions = listed(reader)
+    models, versions = list_registry(reader)
 
     assert models == [("churn", False)]
     assert [number for _, number, _ in versions] == [1, 3]
 
 
-def test_hiding_is_a_finding_where_the_tag_hides(
+def test_a_hidden_version_is_reported_where_the_tag_hides(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     registry.trained_version("churn")
@@ -82,7 +82,7 @@ def test_hiding_is_a_finding_where_the_tag_hides(
 
     sync(tenant, store)
 
-    (kept,) = rows(store, "canonical_records")
-    assert kept["metrics"] == {"accuracy": 0.93}
-    assert ("a prompt tag hides this version" in str(kept["findings"])) == is_hidden
+    (row,) = rows(store, "canonical_records")
+    assert row["metrics"] == {"accuracy": 0.93}
+    assert ("a prompt tag hides this version" in str(row["findings"])) == is_hidden
     assert is_hidden == (server.version != "2.9.2")

@@ -1,4 +1,4 @@
-"""Models and versions come out of every MLflow as they went in."""
+"""Models and versions are read unchanged from every MLflow version."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.http.errors import NotFoundError, RequestRejectedError
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import before, on
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.environments import environments_before, on_servers
 from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 
 NAMES = [
     "it's",
@@ -29,8 +29,8 @@ NAMES = [
 ]
 
 
-def test_a_server_tells_its_version_and_that_it_keeps_no_workspaces(server: CompatServer, reader: MlflowReader) -> None:
-    assert (reader.server.version, reader.server.has_workspaces) == (server.version, False)
+def test_a_server_reports_its_version_and_that_it_has_no_workspaces(server: CompatServer, reader: MlflowReader) -> None:
+    assert (reader.server.version, reader.server.workspaces) == (server.version, False)
     assert reader.traffic.requests == 2
 
 
@@ -85,7 +85,7 @@ def test_a_model_of_any_name_is_listed_and_found(name: str, registry: SharedRegi
     assert reader.model_version(name, 1) == version
 
 
-def test_a_version_is_listed_whatever_its_stage_and_status(
+def test_a_version_is_listed_in_any_stage_and_status(
     server: CompatServer, registry: SharedRegistry, reader: MlflowReader
 ) -> None:
     for _ in range(5):
@@ -93,7 +93,7 @@ def test_a_version_is_listed_whatever_its_stage_and_status(
     for number, stage in (("1", "Archived"), ("2", "Staging"), ("3", "Production")):
         body = {"name": "churn", "version": number, "stage": stage, "archive_existing_versions": False}
         server.send("POST", "model-versions/transition-stage", body)
-    # No call sets a status: MLflow itself does, while a registration is under way.
+    # No endpoint sets a status: MLflow itself does, during a registration.
     written = server.write_sql("UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 4")
     written += server.write_sql(
         "UPDATE model_versions SET status = 'FAILED_REGISTRATION', status_message = 'no copy' WHERE version = 5"
@@ -111,8 +111,8 @@ def test_a_version_is_listed_whatever_its_stage_and_status(
     ]
 
 
-@on(before("3.17"))
-def test_an_alias_whose_version_is_deleted_dangles_up_to_3_1(registry: SharedRegistry, reader: MlflowReader) -> None:
+@on_servers(environments_before("3.17"))
+def test_an_alias_of_a_deleted_version_dangles_up_to_3_1(registry: SharedRegistry, reader: MlflowReader) -> None:
     registry.version("churn")
     registry.version("churn")
     registry.client.set_registered_model_alias("churn", "champion", "1")
@@ -134,7 +134,7 @@ def test_a_listing_in_small_pages_is_the_same(
         registry.version(model)
     whole = reader.registered_models(), reader.model_versions(), reader.experiments()
 
-    # The last page of both is exactly full, which MLflow up to 3.1 follows with an empty one.
+    # The last page of both is exactly full, and MLflow up to 3.1 follows it with an empty one.
     for module, name in (
         (registry_search, "MODELS_A_PAGE"),
         (registry_search, "VERSIONS_A_PAGE"),

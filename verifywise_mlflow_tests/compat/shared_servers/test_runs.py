@@ -1,4 +1,4 @@
-"""Runs and experiments, as every MLflow shows them: also those that are deleted, and those that are gone for good."""
+"""Runs and experiments of every MLflow version, including deleted and permanently deleted ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mlflow.entities import Dataset
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
 from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 
 CUSTOMERS = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
@@ -31,7 +31,7 @@ def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry,
     (run,) = reader.runs([run_id], [shown.info.experiment_id]).rows
 
     assert math.isnan(run.metrics["nan"])
-    # MLflow's own way to hand out an infinity.
+    # MLflow's own form of an infinity.
     assert {key: run.metrics[key] for key in ("inf", "zero", "auc")} == {
         "inf": 1.7976931348623157e308,
         "zero": 0,
@@ -52,7 +52,7 @@ def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry,
     assert str(reader.run(run_id)) == str(run)  # as text: NaN differs from itself
 
 
-def test_every_version_has_a_record_whatever_became_of_its_run(
+def test_every_version_has_a_record_even_if_its_run_was_deleted(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     registry.trained_version("whole")
@@ -69,21 +69,21 @@ def test_every_version_has_a_record_whatever_became_of_its_run(
 
     run = sync(tenant, store)
 
-    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
-    assert len(kept) == 6
-    assert kept["whole"]["incomplete"] == []
-    assert (kept["runless"]["metrics"], kept["runless"]["source_run_id"]) == (None, None)
-    assert kept["run deleted"]["metrics"] == {"accuracy": 0.93}
-    assert "is deleted in MLflow" in str(kept["run deleted"]["findings"])
+    records = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert len(records) == 6
+    assert records["whole"]["incomplete"] == []
+    assert (records["runless"]["metrics"], records["runless"]["source_run_id"]) == (None, None)
+    assert records["run deleted"]["metrics"] == {"accuracy": 0.93}
+    assert "is deleted in MLflow" in str(records["run deleted"]["findings"])
     for name in ("run never was", "run removed for good"):
-        assert "does not exist on the server" in str(kept[name]["incomplete"])
-        assert kept[name]["metrics"] is None
-    assert kept["experiment deleted"]["metrics"] == {"auc": 0.7}
-    assert kept["experiment deleted"]["experiment_name"] == thrown_away
+        assert "does not exist on the server" in str(records[name]["incomplete"])
+        assert records[name]["metrics"] is None
+    assert records["experiment deleted"]["metrics"] == {"auc": 0.7}
+    assert records["experiment deleted"]["experiment_name"] == thrown_away
     assert run.reports[2].progress.incomplete == 2
 
 
-def test_an_experiment_that_is_deleted_is_listed(registry: SharedRegistry, reader: MlflowReader) -> None:
+def test_a_deleted_experiment_is_listed(registry: SharedRegistry, reader: MlflowReader) -> None:
     name = f"it's deleted {uuid.uuid4().hex}"
     experiment_id = registry.client.create_experiment(name, tags={"team": "risk"})
     registry.client.delete_experiment(experiment_id)
@@ -96,9 +96,7 @@ def test_an_experiment_that_is_deleted_is_listed(registry: SharedRegistry, reade
     assert reader.experiment(experiment_id) == found
 
 
-def test_a_run_that_is_still_under_way_is_followed_to_its_end(
-    registry: SharedRegistry, tenant: Tenant, store: Store
-) -> None:
+def test_a_running_run_is_updated_until_it_ends(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     run_id = registry.run(metrics={"auc": 0.5}, end=False)
     registry.version("churn", run_id=run_id)
     sync(tenant, store)

@@ -1,4 +1,4 @@
-"""Where a version's files lie: every shape of source that clients have written, and what is served of it."""
+"""The sources of versions: every form that clients have written, and which files the server serves for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.manifests import hashes, hashes_of
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
 from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
@@ -38,14 +38,14 @@ def test_the_manifest_of_a_trained_version_has_every_files_hash(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert kept["incomplete"] == []
-    assert hashes(kept) == hashes_of(MODEL_FILES, "model") | hashes_of(beside, "run")
-    assert kept["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
+    row = record(store, "churn")
+    assert row["incomplete"] == []
+    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model") | expected_hashes(beside, "run")
+    assert row["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("shape", ["runs:/{run_id}/model", "{artifact_uri}/model", "{artifact_uri}/model/"])
-def test_each_way_to_name_a_runs_folder_leads_to_its_files(
+def test_each_form_of_a_runs_folder_leads_to_its_files(
     shape: str, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     run_id = registry.run(files={"model/MLmodel": b"flavors: {}"})
@@ -55,24 +55,24 @@ def test_each_way_to_name_a_runs_folder_leads_to_its_files(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert kept["source_artifact_uri"] == source
-    assert hashes(kept) == hashes_of({"MLmodel": b"flavors: {}"}, "model")
+    row = record(store, "churn")
+    assert row["source_artifact_uri"] == source
+    assert recorded_hashes(row) == expected_hashes({"MLmodel": b"flavors: {}"}, "model")
 
 
-def test_a_source_that_no_run_holds_is_kept_and_its_manifest_says_why(
+def test_a_source_outside_runs_is_recorded_with_the_reason_in_the_manifest(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     for number, source in enumerate(ELSEWHERE, start=1):
         registry.version("churn")
-        # Which of them a server takes differs by version; what an older one took stays when it is upgraded.
+        # Versions accept different sources; what an older one accepted stays after an upgrade.
         server.write_sql("UPDATE model_versions SET source = ? WHERE version = ?", [source, number])
 
     sync(tenant, store)
 
-    kept = rows(store, "canonical_records", "version_number")
-    assert [row["source_artifact_uri"] for row in kept] == ELSEWHERE
-    for row in kept:
+    records = rows(store, "canonical_records", "version_number")
+    assert [row["source_artifact_uri"] for row in records] == ELSEWHERE
+    for row in records:
         assert row["artifact_manifest"]["status"] == "unreachable", row  # type: ignore[index]
         assert "the artifact manifest is unreachable: " in str(row["incomplete"])
 
@@ -86,9 +86,9 @@ def test_a_version_without_a_source_has_no_files(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert kept["source_artifact_uri"] is None
-    assert (kept["artifact_manifest"]["status"], kept["incomplete"]) == ("none", [])  # type: ignore[index]
+    row = record(store, "churn")
+    assert row["source_artifact_uri"] is None
+    assert (row["artifact_manifest"]["status"], row["incomplete"]) == ("none", [])  # type: ignore[index]
 
 
 def test_a_copy_of_a_copy_has_the_files_of_the_first(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
@@ -100,8 +100,8 @@ def test_a_copy_of_a_copy_has_the_files_of_the_first(registry: SharedRegistry, t
 
     first, copy, last = (record(store, name) for name in ("it's churn", "staging", "production"))
     assert (copy["source_artifact_uri"], last["source_artifact_uri"]) == ("models:/it's churn/1", "models:/staging/1")
-    assert hashes(last) == hashes(copy) == hashes(first)
-    assert len(hashes(first)) == len(MODEL_FILES)
+    assert recorded_hashes(last) == recorded_hashes(copy) == recorded_hashes(first)
+    assert len(recorded_hashes(first)) == len(MODEL_FILES)
     assert last["source_run_id"] == first["source_run_id"]
     assert last["metrics"] == {"accuracy": 0.93}
 
@@ -112,16 +112,16 @@ def test_a_copy_keeps_its_files_when_the_original_is_deleted(
     registry.trained_version("churn")
     registry.client.copy_model_version("models:/churn/1", "production")
     sync(tenant, store)
-    before = hashes(record(store, "production"))
+    before = recorded_hashes(record(store, "production"))
 
     registry.client.delete_registered_model("churn")
     sync(tenant, store, SyncOptions(rehash=True))
 
     assert record(store, "churn")["deleted_at"] is not None
-    assert hashes(record(store, "production")) == before
+    assert recorded_hashes(record(store, "production")) == before
 
 
-def test_a_folder_that_is_not_there_is_told_from_one_that_is(
+def test_a_missing_folder_is_distinguished_from_an_existing_one(
     registry: SharedRegistry, tenant: Tenant, store: Store, reader: MlflowReader
 ) -> None:
     run_id = registry.run(files={"notes.txt": b"no model here"})
@@ -129,7 +129,7 @@ def test_a_folder_that_is_not_there_is_told_from_one_that_is(
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert "the server lists no files at" in str(kept["incomplete"])
-    assert hashes(kept) == hashes_of({"notes.txt": b"no model here"}, "run")
+    row = record(store, "churn")
+    assert "the server lists no files at" in str(row["incomplete"])
+    assert recorded_hashes(row) == expected_hashes({"notes.txt": b"no model here"}, "run")
     assert reader.run_artifacts(run_id, "model") == []

@@ -1,4 +1,4 @@
-"""The main job on every MLflow: records as the registry shows them, and a second sync that finds nothing to do."""
+"""A whole sync on every MLflow version: complete records, and a second sync without changes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import before
-from verifywise_mlflow_tests.compat.registry import SharedRegistry
+from verifywise_mlflow_tests.compat.environments import environments_before
 from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 from verifywise_mlflow_tests.compat.shared_servers.test_registered_models import NAMES
 from verifywise_mlflow_tests.compat.shared_servers.test_runs import CUSTOMERS
 from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
 
 
-def test_a_record_says_what_mlflow_shows(
+def test_a_record_has_what_mlflow_returns(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     run_id = registry.run(
@@ -37,18 +37,18 @@ def test_a_record_says_what_mlflow_shows(
 
     run = sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert kept["description"] == "Who leaves?"
-    assert (kept["owner"], kept["risk_category"], kept["compliance_approver"]) == ("risk-team", "high", "grace")
-    assert kept["lifecycle_stage"] == "production"
-    assert kept["created_at"] == datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
-    assert (kept["source_run_id"], kept["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
-    assert kept["training_status"] == "FINISHED"
-    assert (kept["metrics"], kept["hyperparameters"]) == ({"accuracy": 0.93}, {"depth": "7"})
-    assert (kept["experiment_id"], kept["experiment_name"]) == (shown.experiment_id, "churn 2026")
-    assert (kept["code_commit"], kept["training_entrypoint"]) == ("c0ffee", "train.py")
-    assert [dataset["digest"] for dataset in kept["dataset_reference"]] == ["abc123"]  # type: ignore[attr-defined]
-    assert kept["artifact_uri"] == shown.artifact_uri
+    row = record(store, "churn")
+    assert row["description"] == "Who leaves?"
+    assert (row["owner"], row["risk_category"], row["compliance_approver"]) == ("risk-team", "high", "grace")
+    assert row["lifecycle_stage"] == "production"
+    assert row["created_at"] == datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    assert (row["source_run_id"], row["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
+    assert row["training_status"] == "FINISHED"
+    assert (row["metrics"], row["hyperparameters"]) == ({"accuracy": 0.93}, {"depth": "7"})
+    assert (row["experiment_id"], row["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (row["code_commit"], row["training_entrypoint"]) == ("c0ffee", "train.py")
+    assert [dataset["digest"] for dataset in row["dataset_reference"]] == ["abc123"]  # type: ignore[attr-defined]
+    assert row["artifact_uri"] == shown.artifact_uri
     assert [report.progress.notes for report in run.reports] == [[]] * 6
     (entry,) = (row for row in rows(store, "audit_entries") if row["kind"] == "sync ended")
     assert entry["server_version"] == server.version
@@ -64,20 +64,22 @@ def test_models_of_any_name_get_their_records_in_one_sync(
 
     sync(tenant, store)
 
-    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
-    assert {name: row["source_run_id"] for name, row in kept.items()} == run_ids
-    assert {name: row["owner"] for name, row in kept.items()} == {name: name.strip() for name in NAMES}
-    assert {row["lifecycle_stage"] for row in kept.values()} == {"production"}
+    records = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert {name: row["source_run_id"] for name, row in records.items()} == run_ids
+    assert {name: row["owner"] for name, row in records.items()} == {name: name.strip() for name in NAMES}
+    assert {row["lifecycle_stage"] for row in records.values()} == {"production"}
 
 
-def test_a_second_sync_finds_no_change_in_few_requests(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+def test_a_second_sync_finds_no_changes_with_few_requests(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
     for model in ("a", "b"):
         registry.trained_version(model)
         registry.version(model, run_id="f" * 32)
         registry.client.set_registered_model_alias(model, "champion", "1")
     sync(tenant, store)
     tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs"]
-    # xmin is the transaction that wrote a row last: it moves with any writing, changed or not.
+    # xmin is the last transaction that wrote a row: any write changes it, even without a difference.
     known = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
 
     second = sync(tenant, store)
@@ -87,7 +89,7 @@ def test_a_second_sync_finds_no_change_in_few_requests(registry: SharedRegistry,
     assert requests(second) <= 8
 
 
-def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+def test_changes_that_move_no_timestamp_are_detected(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     first = registry.trained_version("churn")
     registry.trained_version("churn")
     client = registry.client
@@ -106,7 +108,7 @@ def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: SharedRegistry,
     assert old["metrics"] == {"accuracy": 0.93, "late_metric": 1.0}
 
 
-def test_a_stage_is_the_lifecycle_where_no_alias_says_more(
+def test_the_stage_is_the_lifecycle_stage_if_no_alias_says_more(
     server: CompatServer, registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn")
@@ -135,11 +137,11 @@ def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version
     assert gone["deleted_at"] is not None
     assert gone["metrics"] == known["metrics"] == {"accuracy": 0.93}
     assert (left["deleted_at"], left["lifecycle_stage"]) == (None, None)
-    # MLflow up to 3.1 leaves the alias where it was.
-    assert ("'champion'" in str(left["findings"])) is (server.environment in before("3.17"))
+    # MLflow up to 3.1 does not delete the alias.
+    assert ("'champion'" in str(left["findings"])) is (server.environment in environments_before("3.17"))
 
 
-def test_a_model_that_is_deleted_and_made_again_between_two_syncs_is_a_new_one(
+def test_a_model_that_is_deleted_and_recreated_between_two_syncs_is_a_new_one(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", tags={"owner": "first"})
@@ -157,7 +159,7 @@ def test_a_model_that_is_deleted_and_made_again_between_two_syncs_is_a_new_one(
     assert [row["incarnation"] for row in rows(store, "model_versions")] == [2, 1]
 
 
-def test_a_renamed_model_is_gone_under_its_old_name(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
+def test_a_renamed_model_is_deleted_under_its_old_name(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("churn")
     sync(tenant, store)
 

@@ -1,4 +1,4 @@
-"""The registry of a shared server, filled through MLflow's own client of today."""
+"""The registry of a shared server, filled with the current MLflow client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 
 class SharedRegistry(Registry):
-    """A registry that also MLflow 2.9 lets us fill."""
+    """A registry that can also be filled on MLflow 2.9."""
 
     def version(
         self,
@@ -24,8 +24,8 @@ class SharedRegistry(Registry):
         description: str | None = None,
         model_id: str | None = None,
     ) -> ModelVersion:
-        """Register a version, and its model if need be."""
-        # To search for it would not do: today's client filters prompts out, to which 2.9 answers with no model at all.
+        """Register a version, and its model if it does not exist."""
+        # Not by search: the current client filters out prompts, for which MLflow 2.9 returns no model at all.
         try:
             self.client.create_registered_model(model)
         except RestException as error:
@@ -44,7 +44,7 @@ class SharedRegistry(Registry):
     def logged_model(
         self, run_id: str, *, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
     ) -> str:
-        """Log a model apart from its run, as MLflow 3 does; return its id."""
+        """Log a model separately from its run, as MLflow 3 does; return its id."""
         folder = self.scratch / f"logged by {run_id}"
         folder.mkdir()
         for name, content in MODEL_FILES.items():
