@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
 
-A_TRANSACTION = 1_000
+ENTRIES_PER_TRANSACTION = 1_000
 """Entries; each transaction ends with a checkpoint, as a sync does."""
 
 VERIFYING = "import sys; from benchmarks.audit import verify_alone; verify_alone(*sys.argv[1:])"
@@ -68,9 +68,9 @@ def write(url: str, entries: int, key: SigningKey) -> float:
     """Write a trail; return the seconds that it took."""
     began = time.monotonic()
     with Store(url) as store:
-        for start in range(0, entries, A_TRANSACTION):
+        for start in range(0, entries, ENTRIES_PER_TRANSACTION):
             with store.begin("acme") as session:
-                audit_log.append(session, [entry(number) for number in range(start, start + A_TRANSACTION)])
+                audit_log.append(session, [entry(number) for number in range(start, start + ENTRIES_PER_TRANSACTION)])
                 sign_chain_head(session, key, datetime(2026, 1, 1, tzinfo=UTC))
     return time.monotonic() - began
 

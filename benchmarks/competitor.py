@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.task import Contender, Found, Outcome, Ready, Task
+from benchmarks.task import Contender, Outcome, ReadCounts, Ready, Task
 
 
-def prepared(name: Contender, task: Task) -> Callable[[], Found]:
+def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
     """Import what a contender needs, and no more; return what is to be measured."""
     match name:
         case Contender.MLFLOW_CLIENT | Contender.MLFLOW_RUNS:
@@ -54,10 +54,10 @@ def main() -> None:
     # Libraries may print: what they say goes where errors go.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    task = Task.read(sys.stdin.readline())
+    task = Task.from_json(sys.stdin.readline())
 
     began = time.perf_counter()
-    read = prepared(Contender(sys.argv[1]), task)
+    read = prepare(Contender(sys.argv[1]), task)
     _tell(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
     answers.flush()
     sys.stdin.readline()

@@ -28,7 +28,7 @@ from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
-from verifywise_mlflow.persistence.queries import stage_contents
+from verifywise_mlflow.persistence.queries import stage_queries
 from verifywise_mlflow.persistence.repositories import audit_log, records, tenancy
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -36,7 +36,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 
-PREVIEWED = 5
+PREVIEW_ROWS = 5
 """Rows of a stage that Dagster is shown."""
 
 
@@ -45,7 +45,7 @@ class Figure:
     """What one question took."""
 
     versions: int
-    question: str
+    operation: str
     seconds: float
     """Without the making of objects."""
     postgres_cpu_seconds: float
@@ -98,18 +98,18 @@ def _told() -> Mapping[str, Callable[[TenantSession], object]]:
         **versions,
         **previews,
         "incomplete records": records.count_incomplete,
-        "when each stage was gone through": tenancy.refreshes,
-        "changed bytes": stage_contents.count_changed_bytes,
+        "when each stage was gone through": tenancy.stage_refreshes_of,
+        "changed bytes": stage_queries.count_changed_files,
         "end of the trail": audit_log.head,
     }
 
 
 def _data_version(stage: Stage, session: TenantSession) -> object:
-    return stage_contents.stage_state(session, stage)
+    return stage_queries.stage_state(session, stage)
 
 
 def _preview(stage: Stage, session: TenantSession) -> object:
-    return stage_contents.newest_rows(session, stage, PREVIEWED)
+    return stage_queries.newest_rows(session, stage, PREVIEW_ROWS)
 
 
 def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
@@ -141,7 +141,7 @@ def table(figures: list[Figure]) -> Table:
     for versions in dict.fromkeys(figure.versions for figure in figures):
         of_size = [figure for figure in figures if figure.versions == versions]
         for figure in of_size:
-            shown.add_row(f"{versions:,}", figure.question, *_cells([figure]))
+            shown.add_row(f"{versions:,}", figure.operation, *_cells([figure]))
         shown.add_row(f"{versions:,}", "all", *_cells(of_size), style="bold", end_section=True)
     return shown
 

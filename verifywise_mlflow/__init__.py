@@ -1,17 +1,16 @@
-"""Reads tenants' MLflow servers, keeps one canonical record per model version, and judges it.
+"""Reads tenants' MLflow servers, stores one canonical record per model version, and evaluates governance rules on it.
 
-The rooms of this package, in the order in which the data passes through them:
-``tenants`` (who is synced), ``connector`` (MLflow over REST, read only), ``artifacts`` (which files
-exist, and their hashes), ``normalizer`` (the canonical record), ``compliance`` (verdicts),
-``persistence`` (Postgres), ``audit`` (the trail). ``pipeline`` joins them, one module a stage;
-``defs`` shows the stages to Dagster as assets, and ``cli`` to a terminal.
+The packages, in the order in which data passes through them: ``tenants`` (tenants.yaml), ``connector`` (MLflow over
+REST, read-only), ``artifacts`` (files and their hashes), ``redaction`` (secrets and personal data), ``normalizer`` (the
+canonical record), ``compliance`` (verdicts), ``persistence`` (Postgres), ``audit`` (the audit trail). ``pipeline`` runs
+them as six stages; ``defs`` exposes the stages to Dagster and ``cli`` to a terminal. See docs/architecture.md.
 """
 
 TYPE_CHECKING = False
-"""As type checkers take it: every process of the sandbox begins with this file, and needs no ``typing``."""
+"""As type checkers read it. Every sandbox process imports this file first and does not need ``typing``."""
 
 __version__: str
-"""Of the installed package. Looked up when it is asked for: that takes as long as all else a process there needs."""
+"""The version of the installed package. Looked up on access: the look-up takes as long as the rest of a sandbox process."""
 
 if not TYPE_CHECKING:
 

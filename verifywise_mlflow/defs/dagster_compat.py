@@ -120,7 +120,7 @@ class CheckResultDeletion:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         """Prepare for an instance; nothing is read yet."""
         self._storage = instance.event_log_storage
-        self._checks: Collection[dagster_events.Check] | None = None
+        self._checks: Collection[dagster_events.CheckKey] | None = None
 
     def delete(self, run_ids: Sequence[str]) -> None:
         """Delete the check results of these runs. The first call scans the whole table of results."""

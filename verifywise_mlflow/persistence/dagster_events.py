@@ -22,17 +22,17 @@ _EVENTS: Final = table(
 )
 _NO_RUN: Final = ""
 
-Check: TypeAlias = tuple[str, str]
+CheckKey: TypeAlias = tuple[str, str]
 """An asset key as Dagster stores it, and the name of the check."""
 
 
-def checks_with_results(connection: Connection) -> frozenset[Check]:
+def checks_with_results(connection: Connection) -> frozenset[CheckKey]:
     """Return the checks that have any result. This scans the whole table."""
     rows = connection.execute(select(_RESULTS.c.asset_key, _RESULTS.c.check_name).distinct())
     return frozenset((asset_key, check_name) for asset_key, check_name in rows)
 
 
-def delete_check_results(connection: Connection, checks: Collection[Check], run_ids: Sequence[str]) -> None:
+def delete_check_results(connection: Connection, checks: Collection[CheckKey], run_ids: Sequence[str]) -> None:
     """Delete the results of these checks in these runs."""
     # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(

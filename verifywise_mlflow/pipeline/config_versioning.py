@@ -14,12 +14,12 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION
 from verifywise_mlflow.persistence.repositories import audit_log, config_versions
-from verifywise_mlflow.persistence.repositories.config_versions import AdoptionKind
+from verifywise_mlflow.persistence.repositories.config_versions import ConfigKind
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.tenants.tenant import Tenant
 
-_ENTRY_KINDS: Final[Mapping[AdoptionKind, EntryKind]] = {
+_ENTRY_KINDS: Final[Mapping[ConfigKind, EntryKind]] = {
     "mapping": "mapping changed",
     "policy": "policy changed",
     "tenant": "tenant changed",
@@ -70,7 +70,7 @@ def record_tenant_version(
     return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
 
 
-def _record_in_stage(context: StageContext, kind: AdoptionKind, digest: str, document: Mapping[str, object]) -> None:
+def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Mapping[str, object]) -> None:
     with context.begin() as session:
         entries = _record_version(session, kind, digest, document, context.sync_id, context.now, context.make_entry)
         audit_log.append(session, entries)
@@ -78,14 +78,14 @@ def _record_in_stage(context: StageContext, kind: AdoptionKind, digest: str, doc
 
 def _record_version(
     session: TenantSession,
-    kind: AdoptionKind,
+    kind: ConfigKind,
     digest: str,
     document: Mapping[str, object],
     sync_id: str,
     now: datetime,
     make_entry: ConfigEntryFactory,
 ) -> list[AuditEntry]:
-    adoption = config_versions.adopt(session, kind, digest, document, sync_id, now)
+    adoption = config_versions.record_config_version(session, kind, digest, document, sync_id, now)
     if adoption is None:
         return []
     previous = adoption.previous

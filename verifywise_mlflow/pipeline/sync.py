@@ -146,9 +146,9 @@ class Sync:
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:
             tenancy.refuse_erased(session)
-            last = tenancy.refreshes(session).get(stage)
+            last = tenancy.stage_refreshes_of(session).get(stage)
             # In each stage: a sync with other redaction settings may have run since the previous stage.
-            redaction_epoch.adopt(session, self.tenant.redaction, now, self.sync_id)
+            redaction_epoch.record_redaction_settings(session, self.tenant.redaction, now, self.sync_id)
             redacted_since = redaction_epoch.in_force_since(session)
         return StageContext(
             tenant=self.tenant,
@@ -166,7 +166,7 @@ class Sync:
         if (more := len(progress.read_failures) - MAX_READ_FAILURE_ENTRIES) > 0:
             progress.notes.append(Note(f"{more:,} more objects could not be read"))
         with context.begin() as session:
-            tenancy.note_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
+            tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
 
     def _start_entry(self) -> AuditEntry:

@@ -10,7 +10,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories import audit_log, waivers
-from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext
@@ -58,14 +58,14 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
     file_waivers = load_tenant_waivers(context.tenant)
     now, today = context.now, context.now.astimezone(UTC).date()
     with context.begin() as session:
-        waivers.one_at_a_time(session)
-        not_ended = waivers.not_ended(session)
+        waivers.lock_waivers(session)
+        not_ended = waivers.unended_waivers(session)
         expired = [stored for stored in not_ended if stored.waiver.ends_at <= now]
         from_file = {stored.waiver: stored for stored in not_ended if stored.source == "file" and stored not in expired}
         changes = waiver_changes(from_file, file_waivers, today)
-        waivers.end(session, [stored.waiver_id for stored in expired], "expired", now)
-        waivers.end(session, [from_file[waiver].waiver_id for waiver in changes.withdrawn], "withdrawn", now)
-        waivers.grant(session, changes.granted, "file", now, context.sync_id)
+        waivers.end_waivers(session, [stored.waiver_id for stored in expired], "expired", now)
+        waivers.end_waivers(session, [from_file[waiver].waiver_id for waiver in changes.withdrawn], "withdrawn", now)
+        waivers.insert_waivers(session, changes.granted, "file", now, context.sync_id)
         audit_log.append(
             session,
             [
@@ -74,7 +74,7 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
                 *(make_entry("waiver granted", waiver, "added to the file") for waiver in changes.granted),
             ],
         )
-        all_waivers = waivers.kept(session)
+        all_waivers = waivers.all_waivers(session)
     in_force_rules = dict.fromkeys(stored.waiver.rule for stored in all_waivers if not stored.end_reason)
     unknown_rules = [rule for rule in in_force_rules if rule not in rules.policy_of]
     ever_granted = {stored.waiver for stored in all_waivers}
@@ -97,30 +97,30 @@ def grant_waiver(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) ->
     if waiver.ends_at <= now:
         raise WaiverCommandError(f"{waiver.expires.isoformat()} is in the past: a waiver must expire today or later")
     with store.begin(tenant.tenant_id) as session:
-        waivers.one_at_a_time(session)
-        if any(stored.waiver == waiver for stored in waivers.not_ended(session)):
+        waivers.lock_waivers(session)
+        if any(stored.waiver == waiver for stored in waivers.unended_waivers(session)):
             raise WaiverCommandError("the same waiver is already in force")
-        waivers.grant(session, [waiver], "command", now, "")
+        waivers.insert_waivers(session, [waiver], "command", now, "")
         _append_entry(session, tenant, "waiver granted", waiver, now)
-        (granted,) = (stored for stored in waivers.not_ended(session) if stored.waiver == waiver)
+        (granted,) = (stored for stored in waivers.unended_waivers(session) if stored.waiver == waiver)
         return gaps_by_waiver(session).get(granted.waiver_id, 0)
 
 
-def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime) -> KeptWaiver:
+def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime) -> StoredWaiver:
     """End a waiver that was granted by command, with an audit entry; return it.
 
     Raises:
         WaiverCommandError: no waiver with this ID is in force, or it comes from a file.
     """
     with store.begin(tenant.tenant_id) as session:
-        waivers.one_at_a_time(session)
-        in_force = {stored.waiver_id: stored for stored in waivers.holding(session, now)}
+        waivers.lock_waivers(session)
+        in_force = {stored.waiver_id: stored for stored in waivers.waivers_in_force(session, now)}
         if waiver_id not in in_force:
             raise WaiverCommandError(f"the tenant has no waiver {waiver_id} in force")
         withdrawn = in_force[waiver_id]
         if withdrawn.source == "file":
             raise WaiverCommandError("the waiver comes from the waivers file: remove it there")
-        waivers.end(session, [waiver_id], "withdrawn", now)
+        waivers.end_waivers(session, [waiver_id], "withdrawn", now)
         _append_entry(session, tenant, "waiver withdrawn", withdrawn.waiver, now)
     return withdrawn
 

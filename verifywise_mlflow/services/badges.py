@@ -80,7 +80,7 @@ def badge_report(
             return None
         badge, rule = version.judged.badge, VERSION_RULE
         counted, selection_reason = (version_number,), None
-    tally = badges.tally(session, [(model_name, number) for number in counted], at)
+    tally = badges.verdict_tally(session, [(model_name, number) for number in counted], at)
     evaluation_times = [time for number in counted if (time := versions[number].evaluated_at)]
     return BadgeReport(
         tenant=session.tenant_id,

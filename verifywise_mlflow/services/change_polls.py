@@ -45,7 +45,7 @@ def fetch_newest_version_time(tenant: Tenant) -> int | None:
 def version_change_token(store: Store, tenant_id: str, newest: int | None) -> str | None:
     """Return a token for the newest version's time; None if the last complete listing had the same time."""
     with store.begin(tenant_id) as session:
-        is_known, known_newest = tenancy.newest_version_time(session)
+        is_known, known_newest = tenancy.poll_watermark(session)
     return None if is_known and known_newest == newest else str(newest)
 
 

@@ -12,14 +12,17 @@ from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.rule import Rule, Severity
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.score import score
-from verifywise_mlflow.persistence.queries.open_gaps import AGES, Gap, OpenGaps, of_ages
-from verifywise_mlflow.persistence.queries.verdict_count_cache import counts
+from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS, Gap, OpenGaps, group_by_age
+from verifywise_mlflow.persistence.queries.verdict_count_cache import cached_counts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 
 GAP_AGE_BUCKETS: Final = tuple(
-    [f"{first}_to_{last}_days" for first, last in zip((0, *(days + 1 for days in AGES)), AGES, strict=False)]
-    + [f"over_{AGES[-1]}_days"]
+    [
+        f"{first}_to_{last}_days"
+        for first, last in zip((0, *(days + 1 for days in AGE_LIMITS_DAYS)), AGE_LIMITS_DAYS, strict=False)
+    ]
+    + [f"over_{AGE_LIMITS_DAYS[-1]}_days"]
 )
 """The names of the age buckets of gaps, youngest first."""
 
@@ -90,13 +93,13 @@ class ComplianceSummary:
 def summarize_compliance(store: Store, tenant_id: str, rules: RuleSet, at: datetime) -> ComplianceSummary:
     """Return a tenant's compliance. ``at`` is the current time: the age of gaps and the waivers depend on it."""
     with store.begin(tenant_id) as session:
-        counted = counts(session, at)
+        counted = cached_counts(session, at)
     return ComplianceSummary(
         [
             _summarize_rule(
                 rule,
                 counted.verdicts.get(rule.id, {}),
-                of_ages(counted.opened.get(rule.id, ()), at),
+                group_by_age(counted.opened.get(rule.id, ()), at),
                 counted.worst.get(rule.id, ()),
                 at,
             )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.persistence.queries.stage_timestamps import standing
+from verifywise_mlflow.persistence.queries.stage_timestamps import stage_timestamps
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -27,10 +27,10 @@ class TenantFreshness(NamedTuple):
 
 def load_stage_freshness(session: TenantSession, tenant: Tenant, now: datetime) -> list[StageFreshness]:
     """Return the freshness of each stage of a tenant, in order; empty if the store does not know the tenant yet."""
-    timestamps = standing(session)
+    timestamps = stage_timestamps(session)
     if timestamps is None:
         return []
-    last_completed = {stage.value: timestamps.gone_through.get(stage) for stage in Stage}
+    last_completed = {stage.value: timestamps.refreshed_at.get(stage) for stage in Stage}
     return stage_freshness(last_completed, tenant.intervals, known_since=timestamps.first_seen_at, now=now)
 
 

@@ -90,24 +90,24 @@ def dry_run(store: Store, tenant_id: str, rules: RuleSet, today: date) -> DryRun
     after: Key | None = None
     while True:
         with store.begin(tenant_id) as session:
-            batch = verdicts.judged_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
+            batch = verdicts.evaluated_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
         if not batch:
             return result
         for record in batch:
-            rule_results = evaluator.evaluate_subject(record.due.subject)
+            rule_results = evaluator.evaluate_subject(record.evaluation.subject)
             _compare(result, record, {rule.rule_id: rule.verdict.value for rule in rule_results})
-            badge = version_badge(rule_results, complete=not record.due.subject.incomplete).value
+            badge = version_badge(rule_results, complete=not record.evaluation.subject.incomplete).value
             if record.badge != badge:
-                result.add(record.due.key, VerdictChange(None, record.badge, badge))
+                result.add(record.evaluation.key, VerdictChange(None, record.badge, badge))
         result.evaluated_count += len(batch)
         result.stale_count += sum(1 for record in batch if not record.is_current)
         after = batch[-1].due.key
 
 
-def _compare(result: DryRunResult, record: verdicts.JudgedRecord, proposed: Mapping[str, str]) -> None:
+def _compare(result: DryRunResult, record: verdicts.EvaluatedRecord, proposed: Mapping[str, str]) -> None:
     if record.verdicts == proposed:
         return
     for rule_id in proposed.keys() | record.verdicts.keys():
         change = VerdictChange(rule_id, record.verdicts.get(rule_id), proposed.get(rule_id))
         if change.before != change.after:
-            result.add(record.due.key, change)
+            result.add(record.evaluation.key, change)

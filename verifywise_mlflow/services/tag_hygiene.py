@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene, assess_tags, fields_with_normal_forms
-from verifywise_mlflow.persistence.queries.tag_usage import MOST_DISTINCT, key_uses, value_uses
-from verifywise_mlflow.persistence.repositories.config_versions import adopted
+from verifywise_mlflow.persistence.queries.tag_usage import MAX_DISTINCT, key_uses, value_uses
+from verifywise_mlflow.persistence.repositories.config_versions import config_version
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -28,7 +28,7 @@ def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
 def current_mapping(store: Store, tenant_id: str) -> TagMapping | None:
     """Return the mapping that the tenant's records were last built with; None if none were built."""
     with store.begin(tenant_id) as session:
-        mapping = adopted(session, "mapping")
+        mapping = config_version(session, "mapping")
     return TagMapping.model_validate(mapping.document["mapping"]) if mapping else None
 
 
@@ -38,8 +38,8 @@ def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> T
     with store.begin(tenant_id) as session:
         keys = key_uses(session)
         values = value_uses(session, fields_with_normal_forms({use.key for use in keys}, index))
-    is_cut = max(len(keys), len(values)) > MOST_DISTINCT
-    return assess_tags(keys[:MOST_DISTINCT], values[:MOST_DISTINCT], mapping, index, is_cut=is_cut)
+    is_cut = max(len(keys), len(values)) > MAX_DISTINCT
+    return assess_tags(keys[:MAX_DISTINCT], values[:MAX_DISTINCT], mapping, index, is_cut=is_cut)
 
 
 def to_dataframe(report: TagHygiene) -> pd.DataFrame:

@@ -24,8 +24,8 @@ from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import RecordState, VerdictState
 from verifywise_mlflow.persistence.repositories import config_versions, waivers
-from verifywise_mlflow.persistence.repositories.config_versions import Adopted
-from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
+from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
@@ -47,7 +47,7 @@ class Explanation:
     problems: tuple[str, ...]
     """Why the verdict does not follow from its stored inputs. Empty if it does."""
     remarks: tuple[str, ...]
-    waivers: Sequence[KeptWaiver]
+    waivers: Sequence[StoredWaiver]
     """The waivers that covered the verdict at the requested time."""
 
     @property
@@ -63,7 +63,7 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
     if verdict is None:
         return None
     given_at = verdict.span.valid_from
-    policies = config_versions.adopted(session, "policy", at=given_at)
+    policies = config_versions.config_version(session, "policy", at=given_at)
     record = history.record_as_of(session, key, given_at)
     rule_document = _find_rule(policies, rule_id)
     problems, recomputed = _reproduce(verdict, rule_document, record)
@@ -86,11 +86,11 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
         recomputed=recomputed,
         problems=tuple(problems),
         remarks=tuple(remarks),
-        waivers=[stored for stored in waivers.holding(session, at) if stored.waiver.covers(rule_id, *key)],
+        waivers=[stored for stored in waivers.waivers_in_force(session, at) if stored.waiver.covers(rule_id, *key)],
     )
 
 
-def _find_rule(policies: Adopted | None, rule_id: str) -> Mapping[str, object] | None:
+def _find_rule(policies: ConfigVersion | None, rule_id: str) -> Mapping[str, object] | None:
     """Return a rule from a recorded version of the policies."""
     documents = policies.document.get("policies") if policies else None
     if not isinstance(documents, Mapping):

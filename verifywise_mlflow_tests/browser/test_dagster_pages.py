@@ -224,7 +224,7 @@ def _let_pass(servers: Playground, tenant: str, ago: timedelta) -> None:
     """Let a tenant have been synced so long ago."""
     with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
         for stage in Stage:
-            tenancy.note_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
+            tenancy.record_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
 
 
 def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:

@@ -101,7 +101,7 @@ def test_a_role_without_access_learns_nothing_of_syncs(
     done = CliRunner().invoke(app, ["db", "roles"])
     assert done.exit_code == 1
     assert "sync" not in done.stderr
-    assert "See VERIFYWISE_DATABASE_URL" in done.stderr
+    assert "Correct VERIFYWISE_DATABASE_URL" in done.stderr
 
 
 def test_a_demo_whose_folder_cannot_be_created_says_so() -> None:

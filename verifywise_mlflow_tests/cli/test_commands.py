@@ -41,7 +41,7 @@ def test_sync_gives_programs_one_json_object(registry: Registry, tenants_file: P
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
-        (["sync", "globex"], 2, "there is no tenant 'globex' in tenants.yaml; there are: acme"),
+        (["sync", "globex"], 2, "tenants.yaml has no tenant 'globex'; its tenants are: acme"),
         (["sync", "down"], 1, "127.0.0.1"),
         (["sync", "locked"], 2, "ABSENT_PASSWORD"),
     ],
@@ -86,7 +86,7 @@ def test_check_says_what_the_server_is_and_what_can_be_read(registry: Registry, 
         "artifacts": "readable",
     }
     assert answer["requests"] <= 10
-    assert "with workspaces and logged models; we are none" in table.output
+    assert "with workspaces and logged models; authenticated as none" in table.output
     assert "1 of the 1 newest that versions name" in table.output
 
 

@@ -15,7 +15,7 @@ from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
+from verifywise_mlflow_tests.persistence.stored_states import NOON, write_record, write_verdicts
 
 runner = CliRunner(env={"COLUMNS": "80"})
 
@@ -44,7 +44,7 @@ def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}
     document = {"policies": {"ours": {"rules": {"owner": {"references": [reference]}}}}}
     with store.begin("acme") as session:
-        config_versions.adopt(session, "policy", "digest", document, "sync", NOON)
+        config_versions.record_config_version(session, "policy", "digest", document, "sync", NOON)
     for number, verdict in ((1, Verdict.PASS), (2, Verdict.NOT_EVIDENCED)):
         write_record(store, RecordInputs(version=ModelVersion("fraud", number)), NOON)
         write_verdicts(store, {"owner": verdict}, NOON, key=("fraud", number))
@@ -64,7 +64,7 @@ def test_of_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> N
     result = runner.invoke(app, ["frameworks", "acme", "--framework", "NIST AI RMF"])
 
     assert result.exit_code == 0, result.output
-    assert "NIST AI RMF: acme, 2 living versions" in result.stdout
+    assert "NIST AI RMF: acme, 2 versions" in result.stdout
     state = column(result.stdout, "state", "blank")
     blank = column(result.stdout, "blank")
     assert state["GOVERN 2.1"] == "declared only: 1 shown, 1 with gaps"
@@ -108,7 +108,7 @@ def test_it_shows_the_frameworks_that_the_tenant_chose_unless_another_is_asked_f
         True,
     )
     assert ([one["name"] for one in other["frameworks"]], other["chosen_in_tenants_yaml"]) == (["EU AI Act"], False)
-    assert "the frameworks that tenants.yaml names" in " ".join(people.split())
+    assert "tenants.yaml selects these frameworks" in " ".join(people.split())
 
 
 def test_a_tenant_that_tenants_yaml_no_longer_has_is_shown_all_frameworks(
@@ -125,8 +125,8 @@ def test_a_tenant_that_tenants_yaml_no_longer_has_is_shown_all_frameworks(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--framework", "HIPAA"], 2, "there is no framework 'HIPAA'; there are EU AI Act, GDPR"),
-        (["nobody"], 1, "there is no living version of the tenant 'nobody'"),
+        (["--framework", "HIPAA"], 2, "there is no framework 'HIPAA'; the frameworks are EU AI Act, GDPR"),
+        (["nobody"], 1, "the tenant 'nobody' has no version in MLflow"),
     ],
 )
 def test_what_there_is_not_is_said_in_a_sentence(judged: Store, arguments: list[str], code: int, said: str) -> None:

@@ -19,9 +19,9 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.normalizer.cases import inputs
-from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.stored_states import day, write_record, write_verdicts
 
 SINCE_EVER = ("--from", "2026-02-01")
 
@@ -54,7 +54,7 @@ def test_show_prints_the_record_as_of_a_time_with_where_each_value_came_from(kep
     assert (then.exit_code, now.exit_code) == (0, 0), then.output
     assert re.search(r"owner +ada +version tag owner: 'ada'", then.stdout)
     assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in then.stdout
-    assert "non-compliant: badge held from 2026-03-01" in then.stdout
+    assert "non-compliant: badge valid from 2026-03-01" in then.stdout
     assert re.search(r"owner +grace +model tag team: 'grace'", now.stdout)
     assert re.search(r"a +pass +Owned \[red\]now\[/red\]\.", now.stdout)
     assert "verifywise-mlflow history acme fraud 3" in now.stdout
@@ -85,7 +85,7 @@ def test_diff_prints_what_differs_between_two_times_value_by_value(kept: Store) 
     assert "fraud version 3\n  owner: ada → grace\n  metrics.auc: 0.91 → nan\n  origins.owner: " in table.stdout
     (version,) = json.loads(programs.stdout)["versions"]
     assert {"path": ["metrics", "auc"], "before": 0.91, "after": "NaN"} in version["differences"]
-    assert "No record differs." in before.stdout
+    assert "No record changed." in before.stdout
 
 
 def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: Store) -> None:
@@ -108,7 +108,7 @@ def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: St
     ]
     assert "first seen" in table.stdout
     assert "owner: ada → grace" in table.stdout
-    assert "dropped: pass → no longer asked" in table.stdout
+    assert "dropped: pass → rule no longer evaluated" in table.stdout
 
 
 def test_a_reader_is_shown_its_own_tenant_and_no_other(
@@ -128,7 +128,7 @@ def test_a_reader_is_shown_its_own_tenant_and_no_other(
     assert [result.exit_code for result in ours] == [0, 0, 0], [result.output for result in ours]
     assert [result.exit_code for result in theirs] == [1, 1, 1]
     assert all("fraud version 3" in result.output for result in ours)
-    assert "or none that its role in use may see" in " ".join(theirs[2].output.split())
+    assert "or the role in use may not read it" in " ".join(theirs[2].output.split())
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_a_reader_is_shown_its_own_tenant_and_no_other(
         (["show", "acme", "fraud", "3", "--as-of", "2026-02-01"], 1, "as of 2026-02-01T00:00:00+00:00"),
         (["show", "globex", "fraud", "3"], 1, "there is no record"),
         (["history", "acme", "other", "3"], 1, "there is no record of 'other'"),
-        (["diff", "nobody", *SINCE_EVER], 1, "there is no tenant 'nobody' in the database"),
-        (["events", "nobody"], 1, "there is no tenant 'nobody' in the database"),
-        (["policy", "waivers", "nobody"], 1, "there is no tenant 'nobody' in the database"),
+        (["diff", "nobody", *SINCE_EVER], 1, "the database has no tenant 'nobody'"),
+        (["events", "nobody"], 1, "the database has no tenant 'nobody'"),
+        (["policy", "waivers", "nobody"], 1, "the database has no tenant 'nobody'"),
         (["events", "acme", "--limit", "9223372036854775808"], 2, "--limit"),
         (["audit", "show", "acme", "--limit", "9223372036854775808"], 2, "--limit"),
         (["show", "acme", "fraud", "3", "--as-of", "yesterday"], 2, "write 2026-03-03"),

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
 
 runner = CliRunner(env={"COLUMNS": "200"})
@@ -202,8 +202,8 @@ def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: S
 @pytest.mark.parametrize(
     ("rule", "expires", "complaint"),
     [
-        ("ownd", "2099-01-01", "no policy of 'acme' asks for the rule 'ownd'; there are: owned, numbered, coded"),
-        ("owned", "2020-01-01", "is over"),
+        ("ownd", "2099-01-01", "no policy of 'acme' has the rule 'ownd'; its rules are: owned, numbered, coded"),
+        ("owned", "2020-01-01", "is in the past"),
         ("owned", "soon", "expires: 'soon' is not a date: write it like 2026-12-31"),
         ("owned", "9999-12-31", "expires: this is the last day of the calendar: write an earlier date"),
     ],
@@ -230,7 +230,7 @@ def test_who_grants_a_waiver_that_is_about_no_gap_is_told_so(judged: Store) -> N
     result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud*", *arguments])
 
     assert result.exit_code == 0
-    assert "It is about no gap now: is the model's name right?" in result.stdout
+    assert "It covers no gap at present: check the spelling of the model's name" in result.stdout
 
 
 def test_figures_are_tried_and_with_nothing_given_what_the_files_say_now(judged: Store, policy: Path) -> None:
@@ -253,7 +253,7 @@ def test_figures_are_tried_and_with_nothing_given_what_the_files_say_now(judged:
         (["--threshold", "most"], "write --threshold most=90"),
         (["--threshold", "most=nan"], "write --threshold most=90"),
         (["--threshold", "moat=1"], "no policy has the threshold 'moat'"),
-        (["--alone"], "--alone needs a --policy"),
+        (["--alone"], "--alone requires --policy"),
     ],
 )
 def test_diff_refuses_what_it_cannot_try(judged: Store, arguments: list[str], complaint: str) -> None:

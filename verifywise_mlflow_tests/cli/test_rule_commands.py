@@ -14,12 +14,12 @@ from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
 
 runner = CliRunner(env={"COLUMNS": "80"})
 WITH_EXAMPLES = (
-    written_rule("owned", "owner == 'ada'")
+    rule_yaml("owned", "owner == 'ada'")
     + """\
     examples:
       - {record: {owner: ada}, verdict: pass}
@@ -31,8 +31,8 @@ WITH_EXAMPLES = (
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A policy's file, which tenants.yaml has the tenant asked with a figure of its own."""
-    rules = (WITH_EXAMPLES, written_rule("numbered", "version_number < thresholds.most"))
-    path = written_policy(tmp_path / "ours.yaml", *rules, thresholds="{most: 10}")
+    rules = (WITH_EXAMPLES, rule_yaml("numbered", "version_number < thresholds.most"))
+    path = write_policy(tmp_path / "ours.yaml", *rules, thresholds="{most: 10}")
     tenants = tmp_path / "tenants.yaml"
     tenants.write_text(
         "tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n"
@@ -47,14 +47,14 @@ def test_the_rules_of_a_tenant_are_listed_with_their_open_and_their_waived_gaps(
 ) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     for name, owner in (("fraud", "ada"), ("churn", "bob"), ("pilot", "bob")):
-        keep(store, name, 1, NOON, owner=owner)
-    judge(load_tenants()["acme"], store, day(1))
+        store_record(store, name, 1, NOON, owner=owner)
+    evaluate(load_tenants()["acme"], store, day(1))
     now = datetime.now(UTC)
     waiver = Waiver(
         rule="owned", model="pil?t", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
     )
     grant_waiver(store, load_tenants()["acme"], waiver, now)
-    written_policy(policy, WITH_EXAMPLES, written_rule("newer", "owner != ''"))
+    write_policy(policy, WITH_EXAMPLES, rule_yaml("newer", "owner != ''"))
     policy.with_name("tenants.yaml").write_text(
         policy.with_name("tenants.yaml").read_text().replace(", thresholds: {most: 20}", "")
     )
@@ -81,15 +81,15 @@ def test_who_asks_for_a_rule_that_there_is_not_is_told_which_there_are(policy: P
     result = runner.invoke(app, ["policy", "rule", "acme", "ownd", "--json"])
 
     assert result.exit_code == 1
-    assert "there are: owned, numbered" in json.loads(result.stdout)["error"]
+    assert "its rules are: owned, numbered" in json.loads(result.stdout)["error"]
 
 
 def test_a_file_is_checked_without_tenants_and_database_and_its_examples_are_run(tmp_path: Path) -> None:
-    good = written_policy(tmp_path / "good.yaml", WITH_EXAMPLES, written_rule("bare", "owner != ''"))
+    good = write_policy(tmp_path / "good.yaml", WITH_EXAMPLES, rule_yaml("bare", "owner != ''"))
     (tmp_path / "more.yaml").write_text("rules:" + WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
     bad = tmp_path / "bad.yaml"
     bad.write_text("id: bad\nversion: 1\ntitle: Bad\nfiles: [more.yaml]\n")
-    unusable = written_policy(tmp_path / "unusable.yaml", WITH_EXAMPLES.replace("owner ==", "ownr =="))
+    unusable = write_policy(tmp_path / "unusable.yaml", WITH_EXAMPLES.replace("owner ==", "ownr =="))
 
     results = {
         path.stem: (result.exit_code, json.loads(result.stdout))
@@ -112,7 +112,7 @@ def test_a_file_is_checked_without_tenants_and_database_and_its_examples_are_run
 
 
 def test_people_are_told_the_errors_of_a_file_with_their_lines(tmp_path: Path) -> None:
-    bad = written_policy(tmp_path / "bad.yaml", WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
+    bad = write_policy(tmp_path / "bad.yaml", WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
 
     result = runner.invoke(app, ["policy", "check", str(bad)])
 
@@ -128,6 +128,6 @@ def test_who_checks_tenants_yaml_checks_the_policies_and_waivers_that_it_names(p
     policies = json.loads(runner.invoke(app, ["tenants", "--json"]).stdout)
 
     assert good.exit_code == 0
-    assert "waivers.yaml:2: waiver 1: model: Field required" in waivers["error"]
+    assert "waivers.yaml:2: waiver 1: model: this field i" in waivers["error"]
     assert "tenant 'acme', compliance: " in policies["error"]
     assert "ours.yaml:2: is not YAML" in policies["error"]

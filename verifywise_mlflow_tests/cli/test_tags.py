@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
-from verifywise_mlflow.persistence.repositories.config_versions import adopt
+from verifywise_mlflow.persistence.repositories.config_versions import record_config_version
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.services.test_tag_hygiene import version
@@ -41,7 +41,7 @@ def test_the_report_shows_each_problem_and_a_mapping_that_mends_it(store: Store)
     shown = CliRunner().invoke(app, ["tags", "acme"])
 
     assert shown.exit_code == 0, shown.output
-    for words in ("'onwer'", "'[red]colour'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are read"):
+    for words in ("'onwer'", "'[red]colour'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
         assert words in shown.output
     snippet = (
         shown.output[shown.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
@@ -85,7 +85,9 @@ def test_a_field_that_no_rule_fills_is_told_with_those_that_one_does() -> None:
     refused = CliRunner().invoke(app, ["mapping", "acme", "metrics"])
 
     assert refused.exit_code == 2
-    assert "'metrics' is no field whose place is chosen; there are business_purpose" in " ".join(refused.output.split())
+    assert "'metrics' is not a field that the mapping fills; these are: description, business_purpose" in " ".join(
+        refused.output.split()
+    )
 
 
 def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
@@ -97,7 +99,7 @@ def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
     before = CliRunner().invoke(app, ["mapping", "acme", "owner"])
     with store.begin("acme") as session:
         document = {"mapping": whole.model_dump(mode="json")}
-        adopt(session, "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
+        record_config_version(session, "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
 
     filled = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
     report = CliRunner().invoke(app, ["tags", "acme"])
@@ -105,4 +107,4 @@ def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
     assert (before.exit_code, "VERIFYWISE_TENANTS is not set" in before.stderr) == (1, True)
     assert filled["key_patterns"] == ["*_lead"]
     assert filled["mapping_digest"] == whole.digest()
-    assert "1 of 1 keys are read" in report.output
+    assert "1 of 1 keys are mapped" in report.output

@@ -18,7 +18,7 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.persistence.repositories import integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import tenant_with_policies
 
 
 class AlertsSensor:
@@ -57,7 +57,7 @@ class AlertsSensor:
         when = datetime.now(UTC) - ago
         with self.store.begin("acme") as session:
             for stage in Stage:
-                tenancy.note_refresh(session, stage, "s", when, reconciled=False)
+                tenancy.record_refresh(session, stage, "s", when, reconciled=False)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def sensor(
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     with store.begin("acme") as session:
-        activate_tenant(session, described(), datetime.now(UTC))
+        activate_tenant(session, tenant_with_policies(), datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         yield AlertsSensor(instance, store, caplog)
 
@@ -90,7 +90,7 @@ def test_a_sync_that_keeps_failing_raises_one_alert_and_resolves_it_once(sensor:
         assert sensor.tick() == []
 
     sensor.run(None)
-    assert sensor.tick() == ["sync failed acme resolved: well again"]
+    assert sensor.tick() == ["sync failed acme resolved: back to normal"]
     assert sensor.tick() == []
 
 
@@ -109,7 +109,7 @@ def test_a_stale_tenant_raises_an_alert_until_a_sync_completes_all_stages(sensor
     assert alert.endswith(" UTC. No sync has ended yet")
     assert sensor.tick() == []
     sensor.complete_all_stages(timedelta(minutes=1))
-    assert sensor.tick() == ["tenant stale acme resolved: well again"]
+    assert sensor.tick() == ["tenant stale acme resolved: back to normal"]
 
 
 def test_changed_files_are_reported_once_with_escaped_names(sensor: AlertsSensor) -> None:

@@ -1,4 +1,4 @@
-"""What stands beside the assets: data versions that stand still, names that do nothing, tenants that are behind."""
+"""Metadata of the assets: data versions, previews with inert names, and the staleness sensor."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.data_versions import data_version
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
-from verifywise_mlflow.persistence.queries.stage_contents import newest_rows, stage_state
+from verifywise_mlflow.persistence.queries.stage_queries import newest_rows, stage_state
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, store_record, tenant_with_policies
 
 
 def version_of(store: Store, stage: Stage) -> str:
@@ -27,35 +27,35 @@ def version_of(store: Store, stage: Stage) -> str:
         return data_version(stage_state(session, stage)).value
 
 
-def test_a_stage_has_another_data_version_where_something_changed_and_no_other_tenant_moves_it(store: Store) -> None:
+def test_the_data_version_of_a_stage_changes_only_with_its_content(store: Store) -> None:
     empty = version_of(store, Stage.CANONICAL_RECORDS)
-    keep(store, "fraud", 1, NOON, owner="ada")
+    store_record(store, "fraud", 1, NOON, owner="ada")
     first = version_of(store, Stage.CANONICAL_RECORDS)
     again = version_of(store, Stage.CANONICAL_RECORDS)
-    keep(store, "fraud", 1, day(1), owner="bob")
+    store_record(store, "fraud", 1, day(1), owner="bob")
     changed = version_of(store, Stage.CANONICAL_RECORDS)
 
     assert first == again
     assert len({empty, first, changed}) == 3
 
 
-def test_verdicts_have_the_same_data_version_until_something_is_judged(store: Store) -> None:
-    tenant = described()
-    keep(store, "fraud", 1, NOON, owner="ada")
-    judge(tenant, store, day(1))
+def test_verdicts_keep_their_data_version_until_a_rule_is_evaluated_again(store: Store) -> None:
+    tenant = tenant_with_policies()
+    store_record(store, "fraud", 1, NOON, owner="ada")
+    evaluate(tenant, store, day(1))
     first = version_of(store, Stage.COMPLIANCE_RESULTS)
-    judge(tenant, store, day(1))
+    evaluate(tenant, store, day(1))
     again = version_of(store, Stage.COMPLIANCE_RESULTS)
-    keep(store, "fraud", 1, day(2), owner="bob")
-    judge(tenant, store, day(3))
+    store_record(store, "fraud", 1, day(2), owner="bob")
+    evaluate(tenant, store, day(3))
 
     assert first == again
     assert version_of(store, Stage.COMPLIANCE_RESULTS) != first
 
 
-def test_each_stage_has_a_preview_the_newest_first(store: Store) -> None:
+def test_the_preview_shows_the_newest_rows_of_the_tenant_first(store: Store) -> None:
     for model in ("first", "second", "third"):
-        keep(store, model, 1, NOON, owner="ada")
+        store_record(store, model, 1, NOON, owner="ada")
     with store.begin("acme") as session:
         shown = newest_rows(session, Stage.CANONICAL_RECORDS, 2)
     with store.begin("globex") as session:
@@ -65,7 +65,7 @@ def test_each_stage_has_a_preview_the_newest_first(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [
         ("<b>\x1b[31m\u202eevil\n</b>", "<b>\\x1b[31m\\u202eevil\\n</b>"),
         ("x" * 121, "x" * 120 + "…"),
@@ -75,8 +75,8 @@ def test_each_stage_has_a_preview_the_newest_first(store: Store) -> None:
         (None, None),
     ],
 )
-def test_a_cell_shows_what_was_written_and_does_nothing(value: object, shown: object) -> None:
-    assert cell(value) == shown
+def test_a_cell_is_escaped_and_cut(value: object, expected: object) -> None:
+    assert cell(value) == expected
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_sync_said(
+def test_a_stale_tenant_is_reported_once_with_its_stages_and_the_outcome_of_its_last_sync(
     store: Store, database_url: str, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
@@ -98,41 +98,43 @@ def test_a_tenant_that_is_late_is_told_of_once_with_the_stage_and_what_its_last_
     instance.add_dynamic_partitions("tenants", ["acme", "globex", "new"])
     now = datetime.now(UTC)
 
-    def gone_through(tenant_id: str, ago: timedelta, *stages: Stage) -> None:
+    def complete(tenant_id: str, ago: timedelta, *stages: Stage) -> None:
         with store.begin(tenant_id) as session:
             for stage in stages:
-                tenancy.note_refresh(session, stage, "a-sync", now - ago, reconciled=True)
+                tenancy.record_refresh(session, stage, "a-sync", now - ago, reconciled=True)
 
     reconcile_tenants(store, load_tenants(), now)
     for tenant_id in ("acme", "globex"):
-        gone_through(tenant_id, timedelta(hours=1), *Stage)
-    gone_through("acme", timedelta(hours=3), Stage.COMPLIANCE_RESULTS)
+        complete(tenant_id, timedelta(hours=1), *Stage)
+    complete("acme", timedelta(hours=3), Stage.COMPLIANCE_RESULTS)
 
-    first = look(instance, None)
-    second = look(instance, first.cursor)
-    gone_through("acme", timedelta(0), Stage.CANONICAL_RECORDS)  # a sync that let the check pass, and came no further
-    third = look(instance, second.cursor)
-    gone_through("acme", timedelta(0), Stage.COMPLIANCE_RESULTS)
-    fourth = look(instance, third.cursor)
+    first = tick(instance, None)
+    second = tick(instance, first.cursor)
+    complete("acme", timedelta(0), Stage.CANONICAL_RECORDS)  # a sync that passed the check and failed after it
+    third = tick(instance, second.cursor)
+    complete("acme", timedelta(0), Stage.COMPLIANCE_RESULTS)
+    fourth = tick(instance, third.cursor)
 
-    for tick in (first, third):
-        (event,) = tick.asset_events
+    for result in (first, third):
+        (event,) = result.asset_events
         assert isinstance(event, dg.AssetCheckEvaluation)
         assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", False)
         assert event.description == (
-            f"not gone through in time: compliance_results, not since {now - timedelta(hours=3):%Y-%m-%d %H:%M} UTC. "
+            f"stale stages: compliance_results (last completed {now - timedelta(hours=3):%Y-%m-%d %H:%M} UTC). "
             "`No sync has ended yet`"
         )
     assert list(second.asset_events) == []
     (event,) = fourth.asset_events
     assert isinstance(event, dg.AssetCheckEvaluation)
-    assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", True), "nobody else may tell of it"
+    assert (event.partition, event.check_name, event.passed) == ("acme", "fresh", True), (
+        "no other event would pass the check"
+    )
     assert fourth.cursor == "{}"
-    assert list(look(instance, fourth.cursor).asset_events) == []
-    assert list(look(instance, '["of", "another release"]').asset_events) == []
+    assert list(tick(instance, fourth.cursor).asset_events) == []
+    assert list(tick(instance, '["of", "another release"]').asset_events) == []
 
 
-def look(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
+def tick(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
     result = stale_tenants(dg.build_sensor_context(instance=instance, cursor=cursor))
     assert isinstance(result, dg.SensorResult)
     return result

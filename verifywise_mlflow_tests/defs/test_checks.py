@@ -1,4 +1,4 @@
-"""Rules as asset checks: those of the tenant's own policies, with what is waived told apart."""
+"""Rules as asset checks, including those of a tenant's own policies; waived gaps are counted separately."""
 
 from __future__ import annotations
 
@@ -25,48 +25,54 @@ from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.tenants.version_page import version_page_url
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
+    write_policy,
+)
 
-OWNED = written_rule("owned", "owner == 'ada'", title="Ada has it")
-OF_OTHERS = RuleDescription(default_policy().rules[0], default_policy())
-"""What the check's page would say if another tenant had named a rule so."""
+OWNED = rule_yaml("owned", "owner == 'ada'", title="Ada has it")
+OTHER_DESCRIPTION = RuleDescription(default_policy().rules[0], default_policy())
+"""The check's page if another tenant's policy had a rule with the same ID."""
 
 
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
-    return written_policy(tmp_path / "ours.yaml", OWNED)
+    return write_policy(tmp_path / "ours.yaml", OWNED)
 
 
-def owned(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckEvaluation:
-    """Return the result of the one check."""
+def owned_result(store: Store, tenant: Tenant, now: datetime) -> dg.AssetCheckEvaluation:
+    """Return the result of the check `owned`."""
     rules = load_rules(tenant)
     (result,) = rule_check_results(
-        tenant, rules, summarize_compliance(store, "acme", rules, now), {"owned": OF_OTHERS}, now
+        tenant, rules, summarize_compliance(store, "acme", rules, now), {"owned": OTHER_DESCRIPTION}, now
     )
     return result
 
 
-def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, policy: Path) -> None:
-    tenant = described(default_policy=False, policies=[str(policy)], frameworks=["NIST AI RMF"])
+def test_a_check_counts_open_and_waived_gaps_separately(store: Store, policy: Path) -> None:
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], frameworks=["NIST AI RMF"])
     for model, owner in (("fraud", "bob"), ("churn", "bob"), ("risk", "ada")):
-        keep(store, model, 1, NOON, owner=owner)
-    judge(tenant, store, day(1))
+        store_record(store, model, 1, NOON, owner=owner)
+    evaluate(tenant, store, day(1))
     now = day(9)
     waiver = Waiver(
         rule="owned", model="churn", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
     )
 
-    before = owned(store, tenant, now)
+    before = owned_result(store, tenant, now)
     grant_waiver(store, tenant, waiver, now)
-    after = owned(store, tenant, now)
+    after = owned_result(store, tenant, now)
     grant_waiver(store, tenant, waiver.model_copy(update={"model": "fraud"}), now)
-    last = owned(store, tenant, now)
+    last = owned_result(store, tenant, now)
 
-    assert [one.passed for one in (before, after, last)] == [False, False, True]
+    assert [result.passed for result in (before, after, last)] == [False, False, True]
     assert after.description == "1 of 3 versions of acme need attention; 1 more are waived"
-    figures = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "title", "policy")}
-    assert figures == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "title": "Ada has it", "policy": "ours 1"}
+    metadata = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "title", "policy")}
+    assert metadata == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "title": "Ada has it", "policy": "ours 1"}
     assert after.metadata["severity"].value == "high"
     assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2.1"
     worst = after.metadata["versions"]
@@ -77,41 +83,41 @@ def test_a_check_counts_what_is_open_and_what_is_waived_apart(store: Store, poli
     ]
 
 
-def test_a_result_holds_what_the_sync_found_and_the_checks_page_what_holds_for_all_syncs(
-    store: Store, policy: Path
-) -> None:
-    tenant = described(default_policy=False, policies=[str(policy)])
+def test_a_result_holds_only_what_the_sync_found_and_the_description_holds_the_rest(store: Store, policy: Path) -> None:
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     for number in range(7):
-        keep(store, f"fraud-{number}", 1, NOON, owner="bob")
-    judge(tenant, store, day(1))
+        store_record(store, f"fraud-{number}", 1, NOON, owner="bob")
+    evaluate(tenant, store, day(1))
     rules = load_rules(tenant)
-    known = {"owned": RuleDescription(rules.rules[0], rules.policies[0])}
+    descriptions = {"owned": RuleDescription(rules.rules[0], rules.policies[0])}
 
-    (before,) = rule_check_results(tenant, rules, summarize_compliance(store, "acme", rules, day(1)), known, day(1))
+    (before,) = rule_check_results(
+        tenant, rules, summarize_compliance(store, "acme", rules, day(1)), descriptions, day(1)
+    )
     for number in range(7):
-        keep(store, f"fraud-{number}", 1, day(1), owner="ada")
-    judge(tenant, store, day(2))
-    (after,) = rule_check_results(tenant, rules, summarize_compliance(store, "acme", rules, day(2)), known, day(2))
+        store_record(store, f"fraud-{number}", 1, day(1), owner="ada")
+    evaluate(tenant, store, day(2))
+    (after,) = rule_check_results(
+        tenant, rules, summarize_compliance(store, "acme", rules, day(2)), descriptions, day(2)
+    )
 
     assert set(before.metadata) == {"fail", "open", "oldest_gap_days", "versions", "pages"}
     assert len(before.metadata["versions"].value.records) == 5  # type: ignore[union-attr]  # a table's
-    assert {name: one.value for name, one in after.metadata.items()} == {"pass": 7}
-    rule, page = rules.rules[0], known["owned"].markdown
+    assert {name: entry.value for name, entry in after.metadata.items()} == {"pass": 7}
+    rule, page = rules.rules[0], descriptions["owned"].markdown
     assert [
         text for text in (rule.title, rule.rationale, rule.remedy, "ours 1", "Severity high") if text not in page
     ] == []
     assert "[NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1)" in page
 
 
-def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_version(
-    store: Store, policy: Path
-) -> None:
-    tenant = described(default_policy=False, policies=[str(policy)])
+def test_a_hostile_name_is_inert_in_a_check_and_its_link_leads_to_the_version(store: Store, policy: Path) -> None:
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     hostile = "a/b](javascript:x) <img src=x> *b* `c` www.evil.example\n# \u202e|%2F"
-    keep(store, hostile, 7, NOON, owner="bob")
-    judge(tenant, store, day(1))
+    store_record(store, hostile, 7, NOON, owner="bob")
+    evaluate(tenant, store, day(1))
 
-    result = owned(store, tenant, day(1))
+    result = owned_result(store, tenant, day(1))
 
     (row,) = result.metadata["versions"].value.records  # type: ignore[union-attr]  # a table's
     model = str(row.data["version"]).removesuffix(" version 7")
@@ -121,18 +127,18 @@ def test_what_a_name_holds_does_nothing_in_a_check_and_its_link_leads_to_the_ver
     assert rendered == f'<ul>\n<li><a href="{page}">{escape(model)} version 7</a></li>\n</ul>\n'
 
 
-def test_what_a_policy_says_is_text_on_its_checks_page(tmp_path: Path) -> None:
+def test_text_of_a_policy_is_escaped_on_its_checks_page(tmp_path: Path) -> None:
     hostile = '"![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c`\\n\\n# *b*"'
-    written = written_policy(tmp_path / "ours.yaml", written_rule("owned", "owner == 'ada'", title=hostile))
-    rules = load_rules(described(default_policy=False, policies=[str(written)]))
+    written = write_policy(tmp_path / "ours.yaml", rule_yaml("owned", "owner == 'ada'", title=hostile))
+    rules = load_rules(tenant_with_policies(default_policy=False, policies=[str(written)]))
 
     rendered = MarkdownIt("js-default").render(RuleDescription(rules.rules[0], rules.policies[0]).markdown)
 
-    shown = "![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c` # *b*."
-    assert rendered.startswith(f"<p>{escape(shown)}</p>\n<p><strong>Why:</strong> Because.</p>\n")
+    visible = "![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c` # *b*."
+    assert rendered.startswith(f"<p>{escape(visible)}</p>\n<p><strong>Why:</strong> Because.</p>\n")
 
 
-def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
+def test_dagster_gets_a_check_for_the_rules_of_every_readable_policy(
     policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
@@ -149,15 +155,15 @@ def test_dagster_knows_the_rules_of_every_tenant_that_can_be_read(
     assert rules["owned"].rule.title == "Ada has it"
 
 
-def test_a_tenant_that_is_not_asked_the_rules_that_dagster_knows_is_judged_all_the_same(
+def test_a_check_whose_rule_is_in_no_policy_of_the_tenant_passes_as_not_evaluated(
     store: Store, database_url: str, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
-    asked = f"{{default_policy: false, policies: [{policy}]}}"
-    path.write_text(f"tenants:\n  acme: {{tracking_uri: 'https://a.example', compliance: {asked}}}\n")
+    compliance = f"{{default_policy: false, policies: [{policy}]}}"
+    path.write_text(f"tenants:\n  acme: {{tracking_uri: 'https://a.example', compliance: {compliance}}}\n")
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    keep(store, "fraud", 1, NOON, owner="ada")
+    store_record(store, "fraud", 1, NOON, owner="ada")
 
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("tenants", ["acme"])
@@ -166,13 +172,15 @@ def test_a_tenant_that_is_not_asked_the_rules_that_dagster_knows_is_judged_all_t
         )
 
     assert result.success
-    # Dagster loaded the code before the tenant's policy was there, and wants an answer for each rule that it knows.
-    answers = {one.check_name: one for one in result.get_asset_check_evaluations()}
-    assert answers.keys() == {check_name(rule.id) for rule in default_policy().rules}
-    assert {one.description for one in answers.values()} == {"no policy of acme asks for this: nothing was judged"}
+    # Dagster loaded the code before the tenant's policy existed and expects a result for each check that it knows.
+    results = {result.check_name: result for result in result.get_asset_check_evaluations()}
+    assert results.keys() == {check_name(rule.id) for rule in default_policy().rules}
+    assert {result.description for result in results.values()} == {
+        "Not evaluated: no policy of acme contains this rule"
+    }
 
 
-def test_checks_alone_are_refused_before_anything_is_synced(
+def test_executing_checks_alone_fails_before_anything_is_synced(
     store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenants.yaml"
@@ -192,6 +200,6 @@ def test_checks_alone_are_refused_before_anything_is_synced(
         )
 
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
-    assert "materialize compliance_results for a tenant" in str(failure.step_failure_data.error_display_string)
+    assert "Materialize compliance_results for a tenant" in str(failure.step_failure_data.error_display_string)
     with store.begin("acme") as session:
         assert audit_log.head(session) is None

@@ -1,4 +1,4 @@
-"""What a server said stands in what a check found, and does nothing there."""
+"""Text from a server is inert in a check's description."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import Note, Progress, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.freshness import StageFreshness
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import tenant_with_policies
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "visible"),
     [
         ("failed: it answered 500: ![x](https://evil.example/t.png) [log in again](https://evil.example)", None),
         ("failed: <img src=x> **b** www.evil.example &amp; https://evil.example", None),
@@ -26,16 +26,18 @@ from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described
         ("failed: \n\n# a\u202eb", r"failed: \n\n# a\u202eb"),
     ],
 )
-def test_what_a_server_said_is_text_where_dagster_reads_markdown(store: Store, said: str, shown: str | None) -> None:
-    late = StageFreshness("canonical_records", None, is_stale=True)
-    report = StageReport(Stage.MODEL_VERSIONS, Progress(read=1, notes=[Note(said), Note("more")]), 1, 1, 0.1)
+def test_text_from_a_server_is_literal_where_dagster_renders_markdown(
+    store: Store, text: str, visible: str | None
+) -> None:
+    stale = StageFreshness("canonical_records", None, is_stale=True)
+    report = StageReport(Stage.MODEL_VERSIONS, Progress(read=1, notes=[Note(text), Note("more")]), 1, 1, 0.1)
 
-    (complete,) = stage_check_results(Sync(described(), store), report)
+    (complete,) = stage_check_results(Sync(tenant_with_policies(), store), report)
     rendered = [
         MarkdownIt("js-default").render(result.description or "")
-        for result in (freshness_result([late], said), complete)
+        for result in (freshness_result([stale], text), complete)
     ]
 
-    code = f"<code>{escape(shown or said)}</code>"
+    code = f"<code>{escape(visible or text)}</code>"
     assert rendered[0].endswith(f". {code}</p>\n")
     assert rendered[1] == f"<p>{code}; <code>more</code></p>\n"

@@ -1,4 +1,4 @@
-"""What asks for a sync, and when: the sensors that look at a real server, and the schedules that look at the store."""
+"""When syncs are requested: polling sensors against a real server, and schedules against the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # a queue asks for one
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # queued runs need one
 
 from verifywise_mlflow.connector.change_probes import list_registry
 from verifywise_mlflow.definitions import defs
@@ -37,50 +37,50 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-class Ticking:
-    """A sensor that ticks on demand, each time with the cursor that the last tick left, and with everybody's turn."""
+class TickingSensor:
+    """A sensor that ticks on demand with the cursor of its last tick; every tenant is due in every tick."""
 
     def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
         self.sensor, self.instance = sensor, instance
         self.cursor = PollCursor()
         self.events: list[dg.AssetObservation] = []
-        self.skipped: str | None = None
+        self.skip_message: str | None = None
 
     def tick(self) -> list[str]:
-        """Return the tenants for which the tick asks for a sync."""
-        # As if the last tick had been yesterday, and all had been let off their back-off.
-        failing = {name: how._replace(retry_at=0) for name, how in self.cursor.failing.items()}
+        """Return the tenants for which the tick requests a sync."""
+        # As if the last tick had been yesterday and all back-offs were over.
+        failing = {name: streak._replace(retry_at=0) for name, streak in self.cursor.failing.items()}
         since = datetime.now(UTC) - timedelta(days=1)
-        left = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).to_json()
-        with dg.build_sensor_context(instance=self.instance, cursor=left) as context:
+        cursor = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).to_json()
+        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
             result = self.sensor(context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = PollCursor.from_json(result.cursor)
         self.events += [event for event in result.asset_events if isinstance(event, dg.AssetObservation)]
-        self.skipped = result.skip_reason.skip_message if result.skip_reason else None
+        self.skip_message = result.skip_reason.skip_message if result.skip_reason else None
         return [str(request.partition_key) for request in result.run_requests or []]
 
 
-def test_the_poll_asks_for_one_sync_when_a_version_is_new_and_only_then(
+def test_a_new_version_requests_exactly_one_sync(
     registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
 ) -> None:
-    poll = Ticking(new_versions, instance)
+    poll = TickingSensor(new_versions, instance)
     registry.version("churn")
     sync(tenant, store)
 
-    assert poll.tick() == []  # the sync has seen that version
+    assert poll.tick() == []  # the sync has stored that version
     registry.version("churn")
     assert poll.tick() == ["acme"]
-    assert poll.tick() == []  # asked for already
+    assert poll.tick() == []  # already requested
     sync(tenant, store)
     assert poll.tick() == []
     assert poll.cursor.requested == {}
 
 
-def test_the_listings_tell_of_what_moves_no_time_stamp_and_a_sync_ends_that(
+def test_the_listings_show_changes_that_update_no_timestamp_until_a_sync_stores_them(
     registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
 ) -> None:
-    poll, listings = Ticking(new_versions, instance), Ticking(changed_listings, instance)
+    poll, listings = TickingSensor(new_versions, instance), TickingSensor(changed_listings, instance)
     registry.version("churn")
     registry.version("churn")
     registry.version("credit", tags={"note": "a'b\\n%s\u0007"})
@@ -98,15 +98,17 @@ def test_the_listings_tell_of_what_moves_no_time_stamp_and_a_sync_ends_that(
     ]
     for number, write in enumerate(writes):
         write()
-        asked = listings.tick(), listings.tick()
-        assert asked == (["acme"], []), f"write {number} is noticed once"
+        requested = listings.tick(), listings.tick()
+        assert requested == (["acme"], []), f"write {number} is detected once"
         if number in (1, 3, 6):
             sync(tenant, store)
             assert listings.tick() == []
             assert listings.cursor.requested == {}
 
 
-def test_what_hides_among_the_prompts_is_not_missed_each_time(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_an_object_hidden_by_the_prompt_tag_is_not_reported_by_every_poll(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
     registry.version("churn")
     registry.version("credit")
     registry.client.set_registered_model_tag("credit", "mlflow.prompt.is_prompt", "true")
@@ -114,7 +116,9 @@ def test_what_hides_among_the_prompts_is_not_missed_each_time(registry: Registry
     assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is None
 
     registry.client.set_model_version_tag("churn", "1", "mlflow.prompt.is_prompt", "true")
-    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is not None, "who begins to hide is missed"
+    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is not None, (
+        "a version that becomes hidden is reported"
+    )
 
 
 def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) -> None:
@@ -125,7 +129,7 @@ def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) 
 
 
 @pytest.mark.parametrize("sensor", [new_versions, changed_listings], ids=lambda sensor: sensor.name)
-def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
+def test_an_unreachable_server_is_observed_once_and_again_when_it_recovers(
     sensor: dg.SensorDefinition,
     registry: Registry,
     tenants_file: Path,
@@ -133,7 +137,7 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     store: Store,
     instance: dg.DagsterInstance,
 ) -> None:
-    ticking = Ticking(sensor, instance)
+    ticking = TickingSensor(sensor, instance)
     registry.version("churn")
     sync(tenant, store)
     described = tenants_file.read_text()
@@ -141,20 +145,20 @@ def test_a_server_that_cannot_be_read_is_told_of_once_and_again_when_it_is_back(
     tenants_file.write_text("tenants: {acme: {tracking_uri: 'http://127.0.0.1:9', allow_private_network: true}}")
     for _ in range(4):
         assert ticking.tick() == []
-        assert "0 answered" in str(ticking.skipped)
+        assert "read 0" in str(ticking.skip_message)
     assert ticking.cursor.failing["acme"].failures == 4
     tenants_file.write_text(described)
     assert ticking.tick() == []
     assert "acme" not in ticking.cursor.failing
 
-    silent, back = ticking.events
-    assert {(event.asset_key, event.partition) for event in (silent, back)} == {(mlflow_server.key, "acme")}
-    assert "refused" in str(silent.description)
-    assert silent.metadata["readable"].value is False
-    assert (back.metadata["readable"].value, back.metadata["times_in_a_row"].value) == (True, 4)
+    unreachable, recovered = ticking.events
+    assert {(event.asset_key, event.partition) for event in (unreachable, recovered)} == {(mlflow_server.key, "acme")}
+    assert "refused" in str(unreachable.description)
+    assert unreachable.metadata["is_reachable"].value is False
+    assert (recovered.metadata["is_reachable"].value, recovered.metadata["consecutive_failures"].value) == (True, 4)
 
 
-def test_a_server_whose_places_another_sensor_holds_is_not_told_as_one_that_cannot_be_read(
+def test_a_server_whose_request_slots_another_sensor_holds_is_not_reported_as_unreachable(
     registry: Registry,
     tenants_file: Path,
     tenant: Tenant,
@@ -162,43 +166,43 @@ def test_a_server_whose_places_another_sensor_holds_is_not_told_as_one_that_cann
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry.version("churn")
-    ticking = Ticking(new_versions, instance)
+    ticking = TickingSensor(new_versions, instance)
     settings = connection_settings(tenant)
-    places = request_slots(settings)
+    slots = request_slots(settings)
     for _ in range(settings.limits.max_concurrent_requests):
-        assert places.acquire(blocking=False)
-    with monkeypatch.context() as hurried:
-        hurried.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long it waits for a place
+        assert slots.acquire(blocking=False)
+    with monkeypatch.context() as short_timeout:
+        short_timeout.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long it waits for a slot
         for _ in range(3):
             assert ticking.tick() == []
             assert (ticking.cursor.pending, ticking.cursor.failing) == (("acme",), {})
     assert ticking.events == []
 
     for _ in range(settings.limits.max_concurrent_requests):
-        places.release()
+        slots.release()
     assert ticking.tick() == ["acme"]
 
 
 @pytest.mark.parametrize(
     ("job", "event"),
     [(JOB, dg.DagsterEventType.RUN_ENQUEUED), ("__ASSET_JOB", dg.DagsterEventType.RUN_START)],
-    ids=["queued", "under-way"],
+    ids=["queued", "running"],
 )
-def test_no_sync_is_asked_for_behind_one_that_is_queued_or_under_way(
+def test_no_sync_is_requested_while_one_is_queued_or_running(
     job: str, event: dg.DagsterEventType, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
-    # Whoever asked for it: an asset's page and a backfill make runs of a job of Dagster's own.
+    # Whatever requested it: an asset's page and a backfill launch runs of a job of Dagster's own.
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(job)
     run = instance.add_run(dg.DagsterRun(job, tags={"dagster/partition": "acme"}, remote_job_origin=origin))
     instance.report_dagster_event(dg.DagsterEvent(event.value, job), run.run_id)
     for sensor in (new_versions, changed_listings):
-        ticking = Ticking(sensor, instance)
+        ticking = TickingSensor(sensor, instance)
         assert ticking.tick() == []
         assert ticking.cursor.pending == ("acme",)
-    assert asked_by(reconcile, instance) == asked_by(rehash, instance) == []
+    assert requested_by(reconcile, instance) == requested_by(rehash, instance) == []
 
 
-def test_news_of_a_tenant_whose_backfill_waits_lets_that_go_sooner(
+def test_a_change_raises_the_priority_of_a_queued_backfill_run(
     registry: Registry, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(JOB)
@@ -207,19 +211,19 @@ def test_news_of_a_tenant_whose_backfill_waits_lets_that_go_sooner(
     instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_ENQUEUED.value, JOB), run.run_id)
     registry.version("churn")
 
-    ticking = Ticking(new_versions, instance)
+    ticking = TickingSensor(new_versions, instance)
     assert ticking.tick() == []
 
     waiting = instance.get_run_by_id(run.run_id)
     assert waiting is not None
-    assert waiting.tags["dagster/priority"] == "5", "as soon as a run that the sensor had asked for"
-    assert ticking.cursor.pending == ("acme",), "and it looks again, in case that run comes to nothing"
+    assert waiting.tags["dagster/priority"] == "5", "the priority of a run that the sensor requests"
+    assert ticking.cursor.pending == ("acme",), "and it polls again, in case that run fails"
 
 
-def asked_by(
+def requested_by(
     schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, *, after: timedelta | None = None
 ) -> list[str]:
-    """Return the tenants for which a schedule asks for a sync at that time from now."""
+    """Return the tenants for which a schedule requests a sync, ``after`` from now."""
     when = datetime.now(UTC) + (after or timedelta(0))
     repository = defs.get_repository_def()
     with dg.build_schedule_context(
@@ -229,38 +233,38 @@ def asked_by(
     return [str(request.partition_key) for request in data.run_requests or []]
 
 
-def test_reconcile_comes_within_the_interval_and_a_sync_by_anyone_puts_it_off(
+def test_reconcile_requests_a_sync_within_the_interval_of_the_last_one(
     tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
 ) -> None:
-    assert asked_by(reconcile, instance) == ["acme"], "who was never synced"
+    assert requested_by(reconcile, instance) == ["acme"], "a tenant that was never synced"
     sync(tenant, store, SyncOptions())
-    assert asked_by(reconcile, instance) == []
-    assert asked_by(reconcile, instance, after=timedelta(minutes=53)) == []
-    assert asked_by(reconcile, instance, after=timedelta(minutes=59)) == ["acme"]
+    assert requested_by(reconcile, instance) == []
+    assert requested_by(reconcile, instance, after=timedelta(minutes=53)) == []
+    assert requested_by(reconcile, instance, after=timedelta(minutes=59)) == ["acme"]
 
 
-def test_rehash_asks_only_where_reconciling_comes_too_seldom(
+def test_rehash_requests_a_sync_only_if_reconciling_is_too_rare(
     tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
 ) -> None:
     sync(tenant, store)
-    assert asked_by(rehash, instance, after=timedelta(hours=1)) == []
-    assert asked_by(rehash, instance, after=timedelta(hours=2.5)) == ["acme"], "a tenth of a day"
+    assert requested_by(rehash, instance, after=timedelta(hours=1)) == []
+    assert requested_by(rehash, instance, after=timedelta(hours=2.5)) == ["acme"], "a tenth of a day"
 
 
-def test_a_sync_that_failed_is_not_asked_for_again_at_once(tenants_file: Path, instance: dg.DagsterInstance) -> None:
+def test_a_failed_sync_is_not_requested_again_at_once(tenants_file: Path, instance: dg.DagsterInstance) -> None:
     instance.add_run(dg.DagsterRun(JOB, status=dg.DagsterRunStatus.FAILURE, tags={"dagster/partition": "acme"}))
-    assert asked_by(reconcile, instance) == []
-    assert asked_by(reconcile, instance, after=timedelta(minutes=61)) == ["acme"]
+    assert requested_by(reconcile, instance) == []
+    assert requested_by(reconcile, instance, after=timedelta(minutes=61)) == ["acme"]
 
 
-def test_a_sync_that_was_taken_out_of_the_queue_is_none_that_failed(
+def test_a_sync_that_was_canceled_in_the_queue_does_not_count_as_failed(
     tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
     tags = {"dagster/partition": "acme"}
     instance.report_run_canceled(instance.add_run(dg.DagsterRun(JOB, tags=tags)))
-    assert asked_by(reconcile, instance) == ["acme"]
+    assert requested_by(reconcile, instance) == ["acme"]
 
-    begun = instance.add_run(dg.DagsterRun(JOB, tags=tags))
-    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), begun.run_id)
-    instance.report_run_canceled(begun)
-    assert asked_by(reconcile, instance) == []
+    started = instance.add_run(dg.DagsterRun(JOB, tags=tags))
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), started.run_id)
+    instance.report_run_canceled(started)
+    assert requested_by(reconcile, instance) == []

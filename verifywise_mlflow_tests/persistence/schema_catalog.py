@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
-from verifywise_mlflow_tests.persistence.any_rows import PgConnection, relations
+from verifywise_mlflow_tests.persistence.row_factories import PgConnection, relations
 
 Rows = Mapping[str, list[Mapping[str, object]]]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from verifywise_mlflow.compliance.coverage import ClauseState, VerdictGroup
-from verifywise_mlflow.compliance.frameworks import catalogue
+from verifywise_mlflow.compliance.frameworks import catalog
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.queries.coverage import adopted_references, coverage_frame, judged_alike
+from verifywise_mlflow.persistence.queries.coverage import coverage_frame, current_references, verdict_groups
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.kept_states import NOON, write_record, write_verdicts
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.stored_states import NOON, write_record, write_verdicts
 
 OWNED = {"owner": Verdict.PASS, "high-risk-category": Verdict.NOT_EVIDENCED}
 NOT_OWNED = {"owner": Verdict.NOT_EVIDENCED, "high-risk-category": Verdict.NOT_EVIDENCED}
@@ -30,12 +30,12 @@ def adopt(store: Store, rule_id: str, framework: str, clause: str, *, in_one: bo
     policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
     document = {"policy": policy} if in_one else {"policies": {"ours": policy}}
     with store.begin("acme") as session:
-        config_versions.adopt(session, "policy", clause, document, "sync", NOON)
+        config_versions.record_config_version(session, "policy", clause, document, "sync", NOON)
 
 
 def counted(store: Store, tenant_id: str = "acme") -> list[VerdictGroup]:
     with store.begin(tenant_id) as session:
-        return sorted(judged_alike(session), key=lambda one: one.version_count)
+        return sorted(verdict_groups(session), key=lambda one: one.version_count)
 
 
 def test_versions_that_were_judged_alike_are_counted_together(store: Store) -> None:
@@ -70,10 +70,10 @@ def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
     judge(store, 1, OWNED)
     judge(store, 2, NOT_OWNED)
 
-    frame = coverage_frame(store, "acme", list(catalogue().values()))
+    frame = coverage_frame(store, "acme", list(catalog().values()))
 
     rows = {(row["framework"], row["clause"]): row for row in frame.to_dict("records")}
-    assert len(rows) == sum(len(framework.clauses) for framework in catalogue().values())
+    assert len(rows) == sum(len(framework.clauses) for framework in catalog().values())
     owner = rows["NIST AI RMF", "GOVERN 2.1"]
     assert (owner["state"], owner["shown"], owner["not_shown"], owner["versions"]) == ("declared only", 1, 1, 2)
     logs = rows["EU AI Act", "Art. 12"]
@@ -81,8 +81,8 @@ def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
     assert logs["blank"].startswith("The logs of the system")
 
 
-def test_a_tenant_without_versions_shows_nothing_but_the_catalogue(store: Store) -> None:
-    frame = coverage_frame(store, "nobody", [catalogue()["EU AI Act"]])
+def test_a_tenant_without_versions_shows_nothing_but_the_catalog(store: Store) -> None:
+    frame = coverage_frame(store, "nobody", [catalog()["EU AI Act"]])
 
     assert set(frame["state"]) == {ClauseState.NOTHING_SHOWN.value, ClauseState.NOT_OBTAINABLE.value}
 
@@ -90,11 +90,11 @@ def test_a_tenant_without_versions_shows_nothing_but_the_catalogue(store: Store)
 def test_the_references_are_those_of_the_policy_that_was_adopted_last(store: Store) -> None:
     adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1", in_one=True)
     with store.begin("acme") as session:
-        before = adopted_references(session)
+        before = current_references(session)
     adopt(store, "approver", "NIST AI RMF", "MANAGE 1.1")
 
     with store.begin("acme") as session:
-        after = adopted_references(session)
+        after = current_references(session)
 
     assert before == {"owner": {("NIST AI RMF", "GOVERN 2.1")}}
     assert after == {"approver": {("NIST AI RMF", "MANAGE 1.1")}}

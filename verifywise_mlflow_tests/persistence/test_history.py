@@ -12,14 +12,14 @@ from verifywise_mlflow.persistence.queries import dataframes, history
 from verifywise_mlflow.persistence.queries.history import Period, Validity
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record, write_verdicts
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day, write_record, write_verdicts
 
 KEY = ("fraud", 3)
 
 
 def owners(store: Store) -> list[tuple[str | None, Validity]]:
     with store.begin("acme") as session:
-        return [(state.record.owner, state.span) for state in history.states_of(session, KEY)]
+        return [(state.record.owner, state.span) for state in history.record_states_of(session, KEY)]
 
 
 def owner_as_of(store: Store, at: datetime) -> str | None:
@@ -58,7 +58,7 @@ def test_a_former_state_is_whole(store: Store) -> None:
         store, inputs(version_tags={"team": "Ada\x00", "risk": "dunno"}), day(1), metrics={"loss": float("nan")}
     )
     with store.begin("acme") as session:
-        (before,) = history.states_of(session, KEY)
+        (before,) = history.record_states_of(session, KEY)
 
     write_record(store, inputs(), day(2))
 

@@ -40,13 +40,13 @@ def filled(store: Store) -> Store:
 
 def found(store: Store, *of: str | int, kind: EventKind | None = None, **span: datetime | int) -> list[LifecycleEvent]:
     with store.begin("acme") as session:
-        return [one.event for one in lifecycle.events_of(session, *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
+        return [one.event for one in lifecycle.lifecycle_events_of(session, *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
 
 
 def test_events_come_back_as_they_were_told_in_their_order(filled: Store) -> None:
     assert found(filled) == [SEEN, STAGED, MOVED, SET]
     with filled.begin("acme") as session:
-        last = lifecycle.events_of(session)[-1]
+        last = lifecycle.lifecycle_events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 

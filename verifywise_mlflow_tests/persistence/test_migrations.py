@@ -14,8 +14,8 @@ from verifywise_mlflow.persistence.database import connect
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA
-from verifywise_mlflow_tests.persistence.any_rows import ROWS, PgConnection, fill
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.row_factories import ROWS, PgConnection, fill
 from verifywise_mlflow_tests.persistence.schema_catalog import all_rows, catalog, differences_from_code
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
     INITIAL,

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
-from verifywise_mlflow.persistence.queries import open_gaps, stage_contents, verdict_counts
+from verifywise_mlflow.persistence.queries import open_gaps, stage_queries, verdict_counts
 from verifywise_mlflow.persistence.queries.overview import offenders
 from verifywise_mlflow.persistence.repositories import (
     audit_log,
@@ -28,7 +28,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
 from verifywise_mlflow_tests.databases import migrated_database
-from verifywise_mlflow_tests.persistence.full_tenants import (
+from verifywise_mlflow_tests.persistence.large_tenants import (
     LOCATION,
     MAPPING,
     MODEL,
@@ -100,8 +100,8 @@ NARROW: Mapping[str, Question] = {
     "the manifests of some versions": lambda session: manifests.manifest_rows(session, [KEY]),
     "the newest manifest at a place": lambda session: manifests.newest_at_location(session, LOCATION, LONG_AGO),
     "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
-    "the events of a version": lambda session: lifecycle.events_of(session, *KEY),
-    "the events of an hour": lambda session: lifecycle.events_of(
+    "the events of a version": lambda session: lifecycle.lifecycle_events_of(session, *KEY),
+    "the events of an hour": lambda session: lifecycle.lifecycle_events_of(
         session, since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
     ),
     "the end of the trail": lambda session: audit_log.head(session),
@@ -112,11 +112,11 @@ NARROW: Mapping[str, Question] = {
     "judged records far behind": lambda session: verdicts.evaluated_records(
         session, after=("model-000450", 1), limit=10, selection={"owner": None}
     ),
-    "the models written last": lambda session: stage_contents.newest_rows(session, "registered_models", 5),
-    "the versions written last": lambda session: stage_contents.newest_rows(session, "model_versions", 5),
-    "the runs written last": lambda session: stage_contents.newest_rows(session, "training_runs", 5),
-    "the manifests written last": lambda session: stage_contents.newest_rows(session, "artifact_manifests", 5),
-    "the records written last": lambda session: stage_contents.newest_rows(session, "canonical_records", 5),
+    "the models written last": lambda session: stage_queries.newest_rows(session, "registered_models", 5),
+    "the versions written last": lambda session: stage_queries.newest_rows(session, "model_versions", 5),
+    "the runs written last": lambda session: stage_queries.newest_rows(session, "training_runs", 5),
+    "the manifests written last": lambda session: stage_queries.newest_rows(session, "artifact_manifests", 5),
+    "the records written last": lambda session: stage_queries.newest_rows(session, "canonical_records", 5),
     "the trail's entries of a rare kind": sql(
         "audit_entries WHERE tenant_id = 'acme' AND kind = 'erasure' ORDER BY sequence DESC LIMIT 20"
     ),
@@ -146,13 +146,13 @@ WIDE: Mapping[str, Question] = {
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
     "the offenders": lambda session: offenders(session),
-    "the open gaps by when they opened": lambda session: open_gaps.opened_gaps(session, NOW),
+    "the open gaps by when they opened": lambda session: open_gaps.gap_cohorts(session, NOW),
     "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
     "how many versions have each badge": lambda session: open_gaps.badge_counts(session),
-    "the data version of the records": lambda session: stage_contents.stage_state(session, "canonical_records"),
-    "the data version of the verdicts": lambda session: stage_contents.stage_state(session, "compliance_results"),
-    "the badges given last": lambda session: stage_contents.newest_rows(session, "compliance_results", 5),
-    "how many files changed in place": lambda session: stage_contents.count_changed_bytes(session),
+    "the data version of the records": lambda session: stage_queries.stage_state(session, "canonical_records"),
+    "the data version of the verdicts": lambda session: stage_queries.stage_state(session, "compliance_results"),
+    "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
+    "how many files changed in place": lambda session: stage_queries.count_changed_files(session),
 }
 
 
@@ -177,7 +177,7 @@ def test_open_gaps_are_found_without_the_verdicts_that_are_none(session: TenantS
     read = [step for step in steps if step.table == "compliance_results"]
 
     assert {step.index for step in read} == {"compliance_results_open"}
-    assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``full_tenants`` gives them out
+    assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``large_tenants`` gives them out
 
 
 def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(session: TenantSession) -> None:

@@ -16,8 +16,8 @@ from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow_tests.persistence.any_rows import HOSTILE, ROWS, PgConnection, relations
 from verifywise_mlflow_tests.persistence.login_roles import execute, login_role, new_name
+from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, ROWS, PgConnection, relations
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OURS,
     THEIRS,

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow_tests.persistence.any_rows import ROWS, insert
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.row_factories import ROWS, insert
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OURS,
     THEIRS,

@@ -20,8 +20,8 @@ from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContex
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
-from verifywise_mlflow_tests.persistence.any_rows import HOSTILE
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day, write_record
+from verifywise_mlflow_tests.persistence.row_factories import HOSTILE
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day, write_record
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import store_record
 
 KEY = ("fraud", 3)

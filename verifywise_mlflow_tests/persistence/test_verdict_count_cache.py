@@ -17,13 +17,13 @@ from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.queries import verdict_count_cache
-from verifywise_mlflow.persistence.queries.open_gaps import of_ages
-from verifywise_mlflow.persistence.queries.verdict_count_cache import Counts, counted, counts
+from verifywise_mlflow.persistence.queries.open_gaps import group_by_age
+from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCounts, cached_counts, compute_counts
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.kept_states import day, write_record, write_verdicts
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
+from verifywise_mlflow_tests.persistence.stored_states import day, write_record, write_verdicts
 
 RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
@@ -66,18 +66,18 @@ class Tenant:
         expires = (self.at + timedelta(days=days)).date()
         one = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
         with self.store.begin("acme") as session:
-            waivers.grant(session, [one], "command", self.at, "sync")
+            waivers.insert_waivers(session, [one], "command", self.at, "sync")
 
     def withdraw(self) -> None:
         """End all waivers."""
         with self.store.begin("acme") as session:
-            ids = [one.waiver_id for one in waivers.not_ended(session)]
-            waivers.end(session, ids, "withdrawn", self.at)
+            ids = [one.waiver_id for one in waivers.unended_waivers(session)]
+            waivers.end_waivers(session, ids, "withdrawn", self.at)
 
     def edit(self, statement: str) -> None:
         """Change rows past all our code."""
         with self.store.begin_shared() as connection:
-            connection.execute(text("SET LOCAL search_path = verifywise"))
+            connection.execute(text("SET LOCAL search_path = verifywise_mlflow"))
             connection.execute(text(statement))
 
     def wait(self, hours: int) -> None:
@@ -95,17 +95,17 @@ ACTIONS: st.SearchStrategy[Callable[[Tenant], None]] = st.one_of(
 )
 
 
-def told(found: Counts, at: datetime) -> object:
+def told(found: VerdictCounts, at: datetime) -> object:
     """What a standing says at a time."""
-    ages = {rule_id: of_ages(opened, at) for rule_id, opened in found.opened.items()}
+    ages = {rule_id: group_by_age(opened, at) for rule_id, opened in found.opened.items()}
     worst = {rule_id: list(gaps) for rule_id, gaps in found.worst.items() if gaps}
     return found.verdicts, ages, worst, dict(found.badges)
 
 
 def kept_and_counted(tenant: Tenant) -> tuple[object, object]:
     with tenant.store.begin("acme") as session:
-        kept = told(counts(session, tenant.at), tenant.at)
-        return kept, told(counted(session, tenant.at), tenant.at)
+        kept = told(cached_counts(session, tenant.at), tenant.at)
+        return kept, told(compute_counts(session, tenant.at), tenant.at)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
@@ -138,7 +138,7 @@ def statements(connection: Connection, ask: Callable[[], object]) -> list[str]:
 
 def asks_verdicts(store: Store, at: datetime) -> bool:
     with store.begin("acme") as session:
-        sent = statements(session.connection, lambda: counts(session, at))
+        sent = statements(session.connection, lambda: cached_counts(session, at))
     return any("compliance_results" in statement for statement in sent)
 
 
@@ -177,14 +177,14 @@ def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, mo
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
 
-    def interrupted(session: TenantSession, at: datetime) -> Counts:
-        found = counted(session, at)
+    def interrupted(session: TenantSession, at: datetime) -> VerdictCounts:
+        found = compute_counts(session, at)
         tenant.judge(KEYS[0], Verdict.PASS)  # through another connection
         return found
 
     with monkeypatch.context() as patch, store.begin("acme") as session:
         patch.setattr(verdict_count_cache, "counted", interrupted)
-        counts(session, day(1))
+        cached_counts(session, day(1))
 
     kept, as_counted = kept_and_counted(tenant)
     assert kept == as_counted

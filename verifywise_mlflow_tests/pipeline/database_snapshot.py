@@ -20,21 +20,21 @@ from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail,
 
 Row = Mapping[str, object]
 
-WHICH_SYNC = {"sync_id", "ended_by_sync_id"}
-WHEN = {
+SYNC_COLUMNS = {"sync_id", "ended_by_sync_id"}
+TIME_COLUMNS = {
     *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
     *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
 }
 """Our clock's times: of these only whether there is one is compared. MLflow's own times are compared as they are."""
-DRAWN = {"event_id", "state_id", "config_version_id"}
+SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 """From a sequence, which a transaction that is undone moves on, too. Revisions are drawn as well."""
 _SEEN = re.compile(r"\(seen [^)]*\)")
 """As findings tell it."""
-OF_THE_SYNC = {"sync started", "sync ended"}
+SYNC_ENTRY_KINDS = {"sync started", "sync ended"}
 """Entries of the trail that tell of a sync as such: one that was killed has begun and not ended."""
 
 
-def everything(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
+def snapshot(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
     """Return the rows of every table, in an order that their content gives, and the trail's entries of objects.
 
     Exactly: with all columns, but for the stages' times; a sync that finds nothing new writes nothing else.
@@ -50,7 +50,7 @@ def everything(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
             kept["audit_trail"] = sorted(
                 json.dumps({name: entry[name] for name in ("kind", "outcome", "object_kind", "object_name", "reason")})
                 for entry in entries(connection)
-                if entry["kind"] not in OF_THE_SYNC
+                if entry["kind"] not in SYNC_ENTRY_KINDS
             )
     finally:
         engine.dispose()
@@ -59,7 +59,7 @@ def everything(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
 
 def differences(url: str, other: str) -> dict[str, tuple[list[str], list[str]]]:
     """Return, by table, the rows that only the one database has and those that only the other has."""
-    kept, kept_by_other = everything(url), everything(other)
+    kept, kept_by_other = snapshot(url), snapshot(other)
     return {
         table: (_without(kept[table], kept_by_other[table]), _without(kept_by_other[table], kept[table]))
         for table in kept
@@ -71,7 +71,7 @@ def _without(rows: Sequence[str], others: Sequence[str]) -> list[str]:
     return list((Counter(rows) - Counter(others)).elements())
 
 
-def unbroken_trail(url: str) -> list[dict[str, object]]:
+def verified_trail(url: str) -> list[dict[str, object]]:
     """Return the trail's entries; they are a chain without a break."""
     engine = connect(url)
     try:
@@ -92,7 +92,7 @@ def unbroken_trail(url: str) -> list[dict[str, object]]:
 
 def outcomes(url: str) -> list[object]:
     """Return how the syncs ended that came to their end, in their order; the trail is unbroken."""
-    return [entry["outcome"] for entry in unbroken_trail(url) if entry["kind"] == "sync ended"]
+    return [entry["outcome"] for entry in verified_trail(url) if entry["kind"] == "sync ended"]
 
 
 def entries(connection: Connection) -> list[dict[str, object]]:
@@ -108,7 +108,7 @@ def _rows(connection: Connection, table: Table, order: str | None = None) -> Seq
 def _told(row: Row, *, exactly: bool) -> str:
     if exactly:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
-    left_out = WHICH_SYNC | DRAWN
+    left_out = SYNC_COLUMNS | SEQUENCE_COLUMNS
     if "origins" in row:
         # Over all of a record or of a verdict's values that is compared here, and over our clock's times in it.
         left_out |= {"fingerprint", "input_hash"}
@@ -121,7 +121,7 @@ def _told(row: Row, *, exactly: bool) -> str:
 
 
 def _without_times(name: str, value: object) -> object:
-    if name in WHEN:
+    if name in TIME_COLUMNS:
         return value is not None
     if isinstance(value, dict):
         return {inner: _without_times(inner, of) for inner, of in value.items()}

@@ -11,7 +11,7 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.persistence.kept_states import write_record
+from verifywise_mlflow_tests.persistence.stored_states import write_record
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
 RULE = """
@@ -27,31 +27,33 @@ RULE = """
 """
 
 
-def written_rule(rule_id: str, requires: str, *, applies: str = "'true'", version: int = 1, title: str = "Held") -> str:
+def rule_yaml(rule_id: str, requires: str, *, applies: str = "'true'", version: int = 1, title: str = "Held") -> str:
     """Return the YAML of a rule; expressions in their quotes."""
     return RULE.format(rule_id=rule_id, requires=requires, applies=applies, version=version, title=title)
 
 
-def written_policy(path: Path, *rules: str, policy_id: str = "ours", version: int = 1, thresholds: str = "{}") -> Path:
+def write_policy(path: Path, *rules: str, policy_id: str = "ours", version: int = 1, thresholds: str = "{}") -> Path:
     """Write a policy's file, and return its path."""
     head = f"id: {policy_id}\nversion: {version}\ntitle: Ours\nthresholds: {thresholds}\nrules:"
     path.write_text(head + "".join(rules))
     return path
 
 
-def described(**compliance: object) -> Tenant:
+def tenant_with_policies(**compliance: object) -> Tenant:
     """Return a tenant whose server is never asked."""
     told = {"tenant_id": "acme", "tracking_uri": "https://mlflow.acme.example", "compliance": compliance}
     return Tenant.model_validate(told)
 
 
-def keep(store: Store, model: str, number: int, now: datetime, *, stage: str | None = None, **tags: str) -> None:
+def store_record(
+    store: Store, model: str, number: int, now: datetime, *, stage: str | None = None, **tags: str
+) -> None:
     """Keep the record of a version."""
     version = ModelVersion(model, number, stage=stage, tags=tags)
     write_record(store, RecordInputs(version=version, model=RegisteredModel(model)), now)
 
 
-def judge(tenant: Tenant, store: Store, now: datetime) -> Sync:
+def evaluate(tenant: Tenant, store: Store, now: datetime) -> Sync:
     """Judge what is due."""
     with Sync(tenant, store, now=lambda: now) as sync:
         sync.run(Stage.COMPLIANCE_RESULTS)

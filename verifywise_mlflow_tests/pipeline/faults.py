@@ -26,7 +26,7 @@ from verifywise_mlflow_tests.proxy import (
 )
 
 EVERYTHING = SyncOptions(reconcile=True, rehash=True)
-HASTY = Limits(
+SHORT_TIMEOUTS = Limits(
     connect_timeout_seconds=2,
     probe_timeout_seconds=2,
     request_timeout_seconds=2,
@@ -34,11 +34,19 @@ HASTY = Limits(
     max_response_bytes=8 * 1024**2,
 )
 """Bounds that a test can wait for; a small registry's answers take a tenth of a second."""
-SECONDS = 20.0
+MAX_FAULT_SECONDS = 20.0
 """What a fault may cost: seconds, not minutes. With these bounds most cost less than one."""
-TENANTS_OWN = {"tenant_id", "changed_at", "revision", "evaluated_at", "read_for_revision", "sync_id", "open_since"}
+TENANT_SPECIFIC_COLUMNS = {
+    "tenant_id",
+    "changed_at",
+    "revision",
+    "evaluated_at",
+    "read_for_revision",
+    "sync_id",
+    "open_since",
+}
 
-KINDS = {
+ENDPOINTS = {
     "/api/3.0/mlflow/server-info",
     "/version",
     "registered-models/search",
@@ -56,7 +64,7 @@ KINDS = {
 MIB, GIB = 1024**2, 1024**3
 LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")
 
-PASSING: dict[str, Fault] = {
+TRANSIENT_FAULTS: dict[str, Fault] = {
     "late": late(0.2),
     "reset before the answer": reset_before_answer,
     "reset within the answer": reset_within_answer,
@@ -73,40 +81,40 @@ PASSING: dict[str, Fault] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
+class LastingFault:
     """A fault that stays, and what the tenant's people are told of it."""
 
     fault: Fault
-    told: str
+    message: str
     """A regular expression."""
 
 
-LASTING = {
-    "silent": Lasting(silent, "did not respond|no response in time"),
-    "reset before the answer": Lasting(reset_before_answer, "did not respond"),
-    "reset within the answer": Lasting(reset_within_answer, "broke off"),
-    "truncated": Lasting(truncated, "broke off"),
-    "dripping": Lasting(dripping(0.4), "took longer for a response than the 2 seconds|no response in time"),
-    "429": Lasting(saying(429, Retry_After="1"), "responded with 429"),
-    "429 in an hour": Lasting(saying(429, Retry_After="3600"), "responded with 429"),
-    "503": Lasting(saying(503), "responded with 503"),
-    "500": Lasting(saying(500), "responded with 500"),
-    "login page": Lasting(LOGIN_PAGE, "text/html.*not JSON"),
-    "empty": Lasting(saying(200, ""), "no JSON.*empty body"),
-    "empty without a type": Lasting(saying(200, "", None), "no content type, not JSON"),
-    "redirect": Lasting(saying(302, "", None, Location="http://elsewhere.example/login"), "a redirect"),
-    "redirect of a POST": Lasting(saying(307, "", None, Location="http://elsewhere.example/login"), "a redirect"),
-    "huge": Lasting(huge(512 * MIB), "sent more than"),
-    "gzip bomb": Lasting(gzip_bomb(4096 * MIB), "sent more than"),
+LASTING_FAULTS = {
+    "silent": LastingFault(silent, "did not respond|no response in time"),
+    "reset before the answer": LastingFault(reset_before_answer, "did not respond"),
+    "reset within the answer": LastingFault(reset_within_answer, "broke off"),
+    "truncated": LastingFault(truncated, "broke off"),
+    "dripping": LastingFault(dripping(0.4), "took longer for a response than the 2 seconds|no response in time"),
+    "429": LastingFault(saying(429, Retry_After="1"), "responded with 429"),
+    "429 in an hour": LastingFault(saying(429, Retry_After="3600"), "responded with 429"),
+    "503": LastingFault(saying(503), "responded with 503"),
+    "500": LastingFault(saying(500), "responded with 500"),
+    "login page": LastingFault(LOGIN_PAGE, "text/html.*not JSON"),
+    "empty": LastingFault(saying(200, ""), "no JSON.*empty body"),
+    "empty without a type": LastingFault(saying(200, "", None), "no content type, not JSON"),
+    "redirect": LastingFault(saying(302, "", None, Location="http://elsewhere.example/login"), "a redirect"),
+    "redirect of a POST": LastingFault(saying(307, "", None, Location="http://elsewhere.example/login"), "a redirect"),
+    "huge": LastingFault(huge(512 * MIB), "sent more than"),
+    "gzip bomb": LastingFault(gzip_bomb(4096 * MIB), "sent more than"),
     # An MLflow before 3.17 says the same of the probe.
-    "not MLflow": Lasting(saying(404, "<html>not found</html>", "text/html"), "tracking URI|keeps no workspaces"),
-    "forbidden": Lasting(saying(403, "Permission denied", "text/html"), "responded with 403"),
-    "unauthenticated": Lasting(saying(401, "You are not authenticated", "text/html"), "responded with 401"),
+    "not MLflow": LastingFault(saying(404, "<html>not found</html>", "text/html"), "tracking URI|has no workspaces"),
+    "forbidden": LastingFault(saying(403, "Permission denied", "text/html"), "responded with 403"),
+    "unauthenticated": LastingFault(saying(401, "You are not authenticated", "text/html"), "responded with 401"),
 }
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+def finishes_within(seconds: float) -> Iterator[None]:
     """The block has to end in time, however it ends."""
     began = time.monotonic()
     try:
@@ -116,7 +124,7 @@ def at_most(seconds: float) -> Iterator[None]:
         assert took < seconds, f"it took {took:.1f} seconds"
 
 
-def kept_of(store: Store, tenant_id: str) -> dict[str, list[Row]]:
+def stored_rows(store: Store, tenant_id: str) -> dict[str, list[Row]]:
     """What is kept of a tenant, without what is a tenant's own: its name, times and revisions."""
     orders = {
         "registered_models": "model_name",
@@ -127,7 +135,7 @@ def kept_of(store: Store, tenant_id: str) -> dict[str, list[Row]]:
     }
     return {
         table: [
-            {name: value for name, value in row.items() if name not in TENANTS_OWN}
+            {name: value for name, value in row.items() if name not in TENANT_SPECIFIC_COLUMNS}
             for row in rows(store, table, order)
             if row["tenant_id"] == tenant_id
         ]
@@ -145,12 +153,12 @@ def last_entry(store: Store, tenant_id: str) -> Row:
     return entries[-1]
 
 
-def kinds_of(proxy: Proxy) -> set[str]:
+def requested_endpoints(proxy: Proxy) -> set[str]:
     """The kinds of questions that were asked, by the ends of their paths."""
     return {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
 
 
-def files_of(store: Store) -> dict[object, tuple[object, ...]]:
+def recorded_files(store: Store) -> dict[object, tuple[object, ...]]:
     """What the records say of each version's files and of what they need; not whether they could be read again."""
     return {
         row["model_name"]: (
@@ -168,7 +176,7 @@ def _listed(row: Row) -> list[dict[str, object]]:
     return list(manifest["files"])
 
 
-def assert_only_made_less_sure(now: Mapping[object, object], before: Mapping[object, object]) -> None:
+def assert_only_evidence_lost(now: Mapping[object, object], before: Mapping[object, object]) -> None:
     """Show that what could not be read again took from verdicts their evidence at most, and made none of them fail."""
     changed = {what: (before[what], verdict) for what, verdict in now.items() if verdict != before[what]}
     assert now.keys() == before.keys()
@@ -182,7 +190,7 @@ def verdicts_of(store: Store) -> dict[object, object]:
     }
 
 
-def unreadable(store: Store) -> list[str]:
+def read_failure_reasons(store: Store) -> list[str]:
     """Why objects could not be read, as the audit trail tells it."""
     entries = rows(store, "audit_entries", "occurred_at, object_name")
     return [str(row["reason"]) for row in entries if row["kind"] == "object unreadable"]

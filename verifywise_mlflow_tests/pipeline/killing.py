@@ -25,14 +25,12 @@ from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
     compliance_results,
-    model_versions,
-    registered_models,
     training_runs,
 )
 
-BATCH = 2
+SMALL_BATCH = 2
 """So that a registry of a few versions takes several batches a stage."""
-MOST_KILLS = 200
+MAX_KILLS = 200
 BEFORE, AFTER = "before", "after"
 
 _begin = Store.begin
@@ -40,10 +38,10 @@ _begin = Store.begin
 
 def main(options: list[str]) -> int:
     """Kill syncs until one ends; return its exit code."""
-    _take_small_batches()
+    _use_small_batches()
     default_policy(), default_mapping()  # read once, for all forks
     spent = {*sys.stdin.read().splitlines()}
-    for _ in range(MOST_KILLS):
+    for _ in range(MAX_KILLS):
         killed_at, status = _sync(spent, options)
         if not killed_at:
             return os.waitstatus_to_exitcode(status)
@@ -107,12 +105,12 @@ def _place() -> str:
     return f"- {opened}"
 
 
-def _take_small_batches() -> None:
-    for module in (registered_models, model_versions, canonical_records, compliance_results):
-        module.BATCH = BATCH  # type: ignore[attr-defined]  # a name that it imports
-    artifact_manifests.VERSIONS_PER_TRANSACTION = BATCH
-    training_runs.RUNS_PAGE_SIZE = BATCH  # type: ignore[attr-defined]
-    training_runs.LOGGED_MODELS_PAGE_SIZE = BATCH  # type: ignore[attr-defined]
+def _use_small_batches() -> None:
+    for module in (canonical_records, compliance_results):
+        module.BATCH_SIZE = SMALL_BATCH  # type: ignore[attr-defined]  # a name that it imports
+    artifact_manifests.VERSIONS_PER_TRANSACTION = SMALL_BATCH
+    training_runs.RUNS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
+    training_runs.LOGGED_MODELS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

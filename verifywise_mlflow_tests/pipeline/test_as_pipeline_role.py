@@ -64,8 +64,8 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     left = reconcile_tenants(as_pipeline, {"globex": other}, now)
 
     with as_pipeline.begin("acme") as session:
-        tenancy.note_newest_version_time(session, 1, now)
-        assert tenancy.newest_version_time(session) == (True, 1)
+        tenancy.set_poll_watermark(session, 1, now)
+        assert tenancy.poll_watermark(session) == (True, 1)
     assert left == ["acme"]
     assert overview(as_pipeline, "acme").versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.

@@ -106,7 +106,7 @@ def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
         session.execute(
             text("UPDATE verifywise_mlflow.canonical_records SET findings = '[\"a sentence\"]', fingerprint = 'f'")
         )
-    monkeypatch.setattr(canonical_records, "REVISION", 99)
+    monkeypatch.setattr(canonical_records, "NORMALIZER_REVISION", 99)
 
     entries = told(store, offline(tenant, store))
 
@@ -146,16 +146,16 @@ def test_what_held_at_a_time_can_be_asked_for(tenant: Tenant, store: Store) -> N
     early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
     with store.begin("acme") as session:
         for digest, now in (("a", early), ("b", late), ("b", NOW), ("a", NOW)):
-            config_versions.adopt(session, "policy", digest, {"says": digest}, "s", now)
+            config_versions.record_config_version(session, "policy", digest, {"says": digest}, "s", now)
 
         held = [
-            config_versions.adopted(session, "policy", at=at)
+            config_versions.config_version(session, "policy", at=at)
             for at in (datetime.min.replace(tzinfo=UTC), early, late, NOW)
         ]
         assert [one.digest if one else None for one in held] == [None, "a", "b", "a"]
-        assert config_versions.adopted(session, "mapping") is None
+        assert config_versions.config_version(session, "mapping") is None
     with store.begin("globex") as session:
-        assert config_versions.adopted(session, "policy") is None
+        assert config_versions.config_version(session, "policy") is None
 
 
 def test_a_setting_that_is_long_is_told_by_its_name_alone() -> None:

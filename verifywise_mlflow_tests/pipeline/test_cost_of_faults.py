@@ -17,7 +17,15 @@ from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, GIB, LASTING, MIB, at_most, kept_of, last_entry
+from verifywise_mlflow_tests.pipeline.faults import (
+    EVERYTHING,
+    GIB,
+    LASTING_FAULTS,
+    MIB,
+    finishes_within,
+    last_entry,
+    stored_rows,
+)
 from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.proxy import (
     Fault,
@@ -43,8 +51,8 @@ def test_a_second_tenant_at_the_same_time_is_untouched(
     began = time.monotonic()
     sync(calm, store)
     alone = time.monotonic() - began
-    before = kept_of(store, "calm")
-    proxy.fault = always(LASTING[name].fault)
+    before = stored_rows(store, "calm")
+    proxy.fault = always(LASTING_FAULTS[name].fault)
     other = Store(database_url)
 
     with closing(other), ThreadPoolExecutor(1) as pool:
@@ -55,7 +63,7 @@ def test_a_second_tenant_at_the_same_time_is_untouched(
         with pytest.raises(HttpError):
             broken.result()
 
-    assert kept_of(store, "calm") == before
+    assert stored_rows(store, "calm") == before
     assert again.reports[3].progress.read == 3, "all artifacts were read anew"
     assert last_entry(store, "calm")["outcome"] == "complete"
     assert beside < 3 * alone + 3
@@ -85,7 +93,7 @@ def test_a_flood_ends_at_a_bound_with_little_memory(
     tenants_file.write_text(described)
     proxy.fault = always(fault, ending)
 
-    with at_most(60), (tmp_path / "said").open("w+") as said:
+    with finishes_within(60), (tmp_path / "said").open("w+") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"], stdout=said, stderr=said
         )
@@ -107,12 +115,12 @@ def test_a_flood_ends_at_a_bound_with_little_memory(
 def test_a_tenant_whose_port_is_closed_costs_seconds(tenant: Tenant, store: Store) -> None:
     dead = tenant.model_copy(update={"tracking_uri": f"http://127.0.0.1:{free_port()}"})
 
-    with at_most(30), pytest.raises(HttpError, match="refused"):
+    with finishes_within(30), pytest.raises(HttpError, match="refused"):
         sync(dead, store)
 
 
 def test_a_tenant_whose_server_never_answers_costs_seconds(shaken: Tenant, proxy: Proxy, store: Store) -> None:
     proxy.fault = always(silent)
 
-    with at_most(30), pytest.raises(HttpError, match="no response in time"):
+    with finishes_within(30), pytest.raises(HttpError, match="no response in time"):
         sync(shaken, store)

@@ -34,7 +34,7 @@ def databricks(uri: str, registry: str) -> Tenant:
 def test_every_version_of_a_databricks_registry_gets_its_record_and_a_second_sync_changes_nothing(
     store: Store, registry: str, names: set[tuple[str, int]]
 ) -> None:
-    with hostile_server(Workspace.recorded("workspace_registry", "unity_catalog", "tracking")) as server:
+    with hostile_server(Workspace.from_recordings("workspace_registry", "unity_catalog", "tracking")) as server:
         tenant = databricks(server.uri, registry)
 
         first = sync(tenant, store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from verifywise_mlflow.compliance.frameworks import catalogue
+from verifywise_mlflow.compliance.frameworks import catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.queries.coverage import coverage_frame
 from verifywise_mlflow.persistence.store import Store
@@ -66,7 +66,7 @@ def test_a_tenants_own_figure_and_policy_are_what_it_is_judged_and_covered_by(
     sync(tenant.model_copy(update={"compliance": asked}), store)
 
     found = verdicts(store)
-    frame = coverage_frame(store, "acme", [catalogue()["NIST AI RMF"]])
+    frame = coverage_frame(store, "acme", [catalog()["NIST AI RMF"]])
     (covered,) = [row for row in frame.to_dict("records") if row["clause"] == "MAP 2.1"]
 
     assert (found["recent-training"], found["sunday"]) == ("fail", "fail")

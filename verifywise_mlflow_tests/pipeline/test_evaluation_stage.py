@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import compliance_results
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, load_rules
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     evaluate,
     rule_yaml,

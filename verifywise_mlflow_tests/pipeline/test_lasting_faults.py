@@ -12,14 +12,14 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import (
     EVERYTHING,
-    LASTING,
-    SECONDS,
-    assert_only_made_less_sure,
-    at_most,
-    files_of,
-    kept_of,
+    LASTING_FAULTS,
+    MAX_FAULT_SECONDS,
+    assert_only_evidence_lost,
+    finishes_within,
     last_entry,
-    unreadable,
+    read_failure_reasons,
+    recorded_files,
+    stored_rows,
     verdicts_of,
 )
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
@@ -31,21 +31,21 @@ from verifywise_mlflow_tests.proxy import (
 from verifywise_mlflow_tests.registry import Registry
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("name", LASTING_FAULTS)
 def test_a_fault_that_stays_ends_the_sync_in_a_sentence_and_takes_nothing_away(
     name: str, full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(hasty, store)
-    before = kept_of(store, "shaken")
-    proxy.fault = always(LASTING[name].fault)
+    before = stored_rows(store, "shaken")
+    proxy.fault = always(LASTING_FAULTS[name].fault)
 
-    with pytest.raises(HttpError), at_most(SECONDS):
+    with pytest.raises(HttpError), finishes_within(MAX_FAULT_SECONDS):
         sync(hasty, store, EVERYTHING)
 
-    assert kept_of(store, "shaken") == before
+    assert stored_rows(store, "shaken") == before
     entry = last_entry(store, "shaken")
     assert entry["outcome"] == "failed"
-    assert re.search(LASTING[name].told, str(entry["reason"]))
+    assert re.search(LASTING_FAULTS[name].message, str(entry["reason"]))
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_a_fault_at_one_kind_of_question_takes_nothing_away(
     without_pauses: None,
 ) -> None:
     sync(hasty, store)
-    before = kept_of(store, "shaken")
-    proxy.fault = always(LASTING[name].fault, ending)
+    before = stored_rows(store, "shaken")
+    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
-    with at_most(SECONDS), suppress(HttpError):
+    with finishes_within(MAX_FAULT_SECONDS), suppress(HttpError):
         sync(hasty, store, EVERYTHING)
 
-    assert kept_of(store, "shaken") == before
+    assert stored_rows(store, "shaken") == before
     entry = last_entry(store, "shaken")
     # What a search does not give is asked for one by one, unless the server is overburdened anyway.
     if ending in {"logged-models/search", "runs/search"} and name != "503":
         assert entry["outcome"] == "complete"
     else:
         assert entry["outcome"] == "failed"
-        assert re.search(LASTING[name].told, str(entry["reason"]))
+        assert re.search(LASTING_FAULTS[name].message, str(entry["reason"]))
 
 
 @pytest.mark.parametrize("ending", ["artifacts/list", "artifacts/directories", "get-artifact", "artifacts/files"])
@@ -91,17 +91,17 @@ def test_artifacts_that_cannot_be_read_again_stay_as_they_were_read_before(
     without_pauses: None,
 ) -> None:
     sync(hasty, store)
-    files, verdicts = files_of(store), verdicts_of(store)
-    proxy.fault = always(LASTING[name].fault, ending)
+    files, verdicts = recorded_files(store), verdicts_of(store)
+    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
-    with at_most(SECONDS):
+    with finishes_within(MAX_FAULT_SECONDS):
         sync(hasty, store, EVERYTHING)
 
     entry = last_entry(store, "shaken")
     assert entry["outcome"] == "incomplete"
-    assert any(re.search(LASTING[name].told, reason) for reason in unreadable(store))
-    assert_only_made_less_sure(verdicts_of(store), verdicts)
-    assert files_of(store) == files
+    assert any(re.search(LASTING_FAULTS[name].message, reason) for reason in read_failure_reasons(store))
+    assert_only_evidence_lost(verdicts_of(store), verdicts)
+    assert recorded_files(store) == files
 
 
 @pytest.mark.parametrize("ending", ["get-artifact", "artifacts/files"])
@@ -116,14 +116,14 @@ def test_what_a_gateway_says_in_place_of_a_file_is_not_taken_for_the_file(
     without_pauses: None,
 ) -> None:
     sync(hasty, store)
-    files, verdicts = files_of(store), verdicts_of(store)
-    proxy.fault = always(LASTING[name].fault, ending)
+    files, verdicts = recorded_files(store), verdicts_of(store)
+    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
     sync(hasty, store, EVERYTHING)
 
     assert last_entry(store, "shaken")["outcome"] == "incomplete"
-    assert_only_made_less_sure(verdicts_of(store), verdicts)
-    assert files_of(store) == files
+    assert_only_evidence_lost(verdicts_of(store), verdicts)
+    assert recorded_files(store) == files
 
 
 def test_an_outage_does_not_count_down_in_what_is_stored(
@@ -134,6 +134,6 @@ def test_an_outage_does_not_count_down_in_what_is_stored(
     sync(hasty, store)
 
     # Words with the seconds that are left differ from sync to sync: records would be written anew each time.
-    kept = [*unreadable(store), *(str(row) for row in rows(store, "canonical_records"))]
+    kept = [*read_failure_reasons(store), *(str(row) for row in rows(store, "canonical_records"))]
     assert any("503" in words for words in kept)
     assert [words for words in kept if re.search(r"another \d+ seconds", words)] == []

@@ -95,7 +95,7 @@ def test_a_restart_in_the_middle_of_a_sync_is_a_sentence_and_the_next_sync_goes_
     assert cut_off.exit_code == 1, said
     assert isinstance(cut_off.exception, SystemExit)
     assert re.search("the database (failed|cannot be reached): ", said)
-    assert re.search("the next sync takes up from there|and whether the server runs", said)
+    assert re.search("the next sync resumes from there|and whether the server runs", said)
     assert "Traceback" not in said
     assert own_postgres.server.password not in said
     assert resumed.exit_code == 0, resumed.output

@@ -66,7 +66,7 @@ def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, 
     sync(tenant, store)
 
     with store.begin("acme") as session:
-        kept = manifests.manifest_of(session, ("churn", 1))
+        kept = manifests.manifest_by_key(session, ("churn", 1))
 
     assert kept is not None
     theirs = payload(bundle("key-p256"))["subject"]

@@ -63,6 +63,6 @@ def test_a_file_the_sandbox_does_not_survive_costs_only_its_own_version(
     hostile = cast("Row", record(store, "a hostile one")["artifact_manifest"])
     honest = cast("Row", record(store, "honest")["artifact_manifest"])
     assert hostile["status"] == "partial"
-    assert hostile["reason"] == "model: MLmodel not understood: the sandbox failed: it was killed by SIGSEGV"
+    assert hostile["reason"] == "model: MLmodel not parsed: the sandbox failed: it was killed by SIGSEGV"
     assert honest["status"] == "complete"
     assert figures(store)["incomplete"] == 1

@@ -9,7 +9,15 @@ import pytest
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.faults import EVERYTHING, KINDS, LASTING, PASSING, kept_of, kinds_of, last_entry
+from verifywise_mlflow_tests.pipeline.faults import (
+    ENDPOINTS,
+    EVERYTHING,
+    LASTING_FAULTS,
+    TRANSIENT_FAULTS,
+    last_entry,
+    requested_endpoints,
+    stored_rows,
+)
 from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.proxy import (
     Proxy,
@@ -19,18 +27,18 @@ from verifywise_mlflow_tests.proxy import (
 from verifywise_mlflow_tests.registry import Registry
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", TRANSIENT_FAULTS)
 def test_a_fault_that_passes_leaves_no_trace_in_the_records(
     name: str, full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(calm, store)
     # Every kind of question meets it once: the probe, each listing, each search, each artifact call.
-    proxy.fault = once_for_each_kind(PASSING[name])
+    proxy.fault = once_for_each_kind(TRANSIENT_FAULTS[name])
 
     sync(shaken, store)
 
-    assert kinds_of(proxy) == KINDS
-    assert kept_of(store, "shaken") == kept_of(store, "calm")
+    assert requested_endpoints(proxy) == ENDPOINTS
+    assert stored_rows(store, "shaken") == stored_rows(store, "calm")
     assert last_entry(store, "shaken")["outcome"] == last_entry(store, "calm")["outcome"]
 
 
@@ -43,8 +51,8 @@ def test_an_error_of_the_server_that_passes_leaves_no_trace_in_the_records(
 
     sync(shaken, store)
 
-    assert kinds_of(proxy) == KINDS
-    assert kept_of(store, "shaken") == kept_of(store, "calm")
+    assert requested_endpoints(proxy) == ENDPOINTS
+    assert stored_rows(store, "shaken") == stored_rows(store, "calm")
 
 
 @pytest.mark.parametrize("name", ["500", "login page", "huge"])
@@ -58,15 +66,15 @@ def test_what_no_second_try_would_cure_is_gone_after_the_next_reconcile(
     without_pauses: None,
 ) -> None:
     sync(calm, store)
-    proxy.fault = once_for_each_kind(LASTING[name].fault)
+    proxy.fault = once_for_each_kind(LASTING_FAULTS[name].fault)
     # One kind of question after the other meets it, since most of them end the sync.
-    for _ in KINDS:
+    for _ in ENDPOINTS:
         with suppress(HttpError):
             sync(hasty, store, EVERYTHING)
-        if kinds_of(proxy) >= KINDS:
+        if requested_endpoints(proxy) >= ENDPOINTS:
             break
-    assert kinds_of(proxy) >= KINDS
+    assert requested_endpoints(proxy) >= ENDPOINTS
 
     sync(hasty, store, EVERYTHING)
 
-    assert kept_of(store, "shaken") == kept_of(store, "calm")
+    assert stored_rows(store, "shaken") == stored_rows(store, "calm")

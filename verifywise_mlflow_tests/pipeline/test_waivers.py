@@ -24,14 +24,14 @@ from verifywise_mlflow.pipeline.waiver_sync import (
     withdraw_waiver,
 )
 from verifywise_mlflow.services.badges import badge_report
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
-    described,
-    judge,
-    keep,
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
     verdicts,
-    written_policy,
-    written_rule,
+    write_policy,
 )
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
@@ -61,14 +61,14 @@ LINE = "{rule: owner, model: fraud*, approver: Ada, reason: A pilot., expires: 2
 
 
 def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    keep(store, "fraud-2", 1, NOON)
-    keep(store, "churn", 1, NOON)
-    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+    store_record(store, "fraud", 1, NOON)
+    store_record(store, "fraud-2", 1, NOON)
+    store_record(store, "churn", 1, NOON)
+    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
 
-    judge(tenant, store, day(1))
+    evaluate(tenant, store, day(1))
     first = verdicts(store)
-    judge(tenant, store, day(2))
+    evaluate(tenant, store, day(2))
 
     assert {first[model, 1, "owner"] for model in ("fraud", "fraud-2", "churn")} == {"not evidenced"}
     assert told(store) == [("waiver granted", "owner on fraud*")]
@@ -76,8 +76,8 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
     # Without any sync, and to the moment.
     assert open_and_waived(store, ends - timedelta(seconds=1)) == (1, 2)
     assert open_and_waived(store, ends) == (3, 0)
-    judge(tenant, store, day(4))
-    judge(tenant, store, day(5))
+    evaluate(tenant, store, day(4))
+    evaluate(tenant, store, day(5))
     assert verdicts(store) == first
     assert told(store)[1:] == [("waiver expired", "owner on fraud*")]
     (row,) = rows(store, "waivers")
@@ -87,24 +87,24 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
 def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what_it_was(
     store: Store, tmp_path: Path
 ) -> None:
-    keep(store, "fraud", 1, NOON)
-    tenant = described(waivers=str(file_of(tmp_path, LINE)))
-    judge(tenant, store, day(1))
+    store_record(store, "fraud", 1, NOON)
+    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    evaluate(tenant, store, day(1))
     file_of(tmp_path)
 
-    judge(tenant, store, day(2))
+    evaluate(tenant, store, day(2))
 
     assert told(store) == [("waiver granted", "owner on fraud*"), ("waiver withdrawn", "owner on fraud*")]
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(0, 1), (1, 0)]
 
 
 def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    judge(described(), store, day(1))
+    store_record(store, "fraud", 1, NOON)
+    evaluate(tenant_with_policies(), store, day(1))
     with store.begin("acme") as session:
         before = badge_report(session, "fraud", 1, day(1))
 
-    judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(2))
+    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(2))
 
     with store.begin("acme") as session:
         after, later = (badge_report(session, "fraud", 1, at) for at in (day(2), day(4)))
@@ -117,9 +117,9 @@ def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: S
 
 
 def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    keep(store, "churn", 1, NOON)
-    judge(described(waivers=str(file_of(tmp_path, LINE))), store, day(1))
+    store_record(store, "fraud", 1, NOON)
+    store_record(store, "churn", 1, NOON)
+    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(1))
 
     then, later = (dataframes.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
 
@@ -132,27 +132,27 @@ def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_p
 
 
 def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> None:
-    keep(store, "fraud", 1, NOON)
-    tenant = described()
-    judge(tenant, store, day(1))
+    store_record(store, "fraud", 1, NOON)
+    tenant = tenant_with_policies()
+    evaluate(tenant, store, day(1))
 
     grant_waiver(store, tenant, WAIVER, day(2))
 
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(1, 0), (0, 1)]
-    with pytest.raises(WaiverCommandError, match="holds already"):
+    with pytest.raises(WaiverCommandError, match="already in force"):
         grant_waiver(store, tenant, WAIVER, day(2))
-    judge(tenant, store, day(2))  # there is no file: it has no say over this one
+    evaluate(tenant, store, day(2))  # there is no file: it has no say over this one
     assert open_and_waived(store, day(2)) == (0, 1)
     (row,) = rows(store, "waivers")
     withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
     assert open_and_waived(store, day(3)) == (1, 0)
     assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
-    with pytest.raises(WaiverCommandError, match="there is no waiver"):
+    with pytest.raises(WaiverCommandError, match="has no waiver"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
 
 
 def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_told(store: Store) -> None:
-    tenant = described()
+    tenant = tenant_with_policies()
     held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
         with store.engine.begin() as another:  # holds both up before they are kept: the trail comes last
@@ -161,19 +161,19 @@ def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_
             wait(asked, timeout=2)
         complaints = [str(one.exception()) for one in asked if one.exception()]
 
-    assert complaints == ["the same waiver holds already"]
+    assert complaints == ["the same waiver is already in force"]
     assert len(rows(store, "waivers")) == 1
     assert [kind for kind, _ in told(store)] == ["waiver granted"]
 
 
 def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_path: Path) -> None:
-    tenant = described(waivers=str(file_of(tmp_path, LINE)))
-    judge(tenant, store, day(1))
+    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    evaluate(tenant, store, day(1))
     (row,) = rows(store, "waivers")
 
-    with pytest.raises(WaiverCommandError, match="is over"):
+    with pytest.raises(WaiverCommandError, match="in the past"):
         grant_waiver(store, tenant, WAIVER, day(4))
-    with pytest.raises(WaiverCommandError, match="take it out there"):
+    with pytest.raises(WaiverCommandError, match="remove it there"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(2))
 
 
@@ -183,10 +183,10 @@ def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
     (tmp_path / "waivers.yaml").write_text("waivers:\n  - " + LINE.replace("{rule", "{tenant: acme, rule") + "\n")
 
-    judge(described(), store, day(1))
+    evaluate(tenant_with_policies(), store, day(1))
     assert [row["approver"] for row in rows(store, "waivers")] == ["Ada"]
 
-    judge(described(waivers=str(file_of(tmp_path))), store, day(2))
+    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path))), store, day(2))
     assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn"]
 
 
@@ -194,47 +194,47 @@ def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_
     store: Store, tmp_path: Path
 ) -> None:
     path = file_of(tmp_path, LINE)
-    tenant = described(waivers=str(path))
-    judge(tenant, store, day(1))
+    tenant = tenant_with_policies(waivers=str(path))
+    evaluate(tenant, store, day(1))
     path.unlink()
 
     with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
-        judge(tenant, store, day(2))
+        evaluate(tenant, store, day(2))
 
     assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
 
 
 def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: Path) -> None:
-    tenant = described(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
+    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
 
-    sync = judge(tenant, store, day(1))
+    sync = evaluate(tenant, store, day(1))
 
     assert [note.text for note in sync.reports[0].progress.notes] == [
-        "a waiver is for the rule 'ownr', which no policy asks for"
+        "a waiver names the rule 'ownr', which no policy of the tenant has"
     ]
 
 
 def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    tenant = described(waivers=str(file_of(tmp_path, LINE)))
+    store_record(store, "fraud", 1, NOON)
+    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
 
-    sync = judge(tenant, store, day(4))
+    sync = evaluate(tenant, store, day(4))
 
     assert [note.text for note in sync.reports[0].progress.notes] == [
-        "the waiver for owner on fraud* was over before it was read: it never held"
+        "the waiver for owner on fraud* had expired before it was first read: it never applied"
     ]
     assert rows(store, "waivers") == []
 
 
 @pytest.mark.parametrize("broken", ["", "waivers:\n", "waivers: [", "waivers:\n  - {rule: owner}\n"])
 def test_a_file_that_is_broken_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
-    keep(store, "fraud", 1, NOON)
+    store_record(store, "fraud", 1, NOON)
     path = file_of(tmp_path, LINE)
-    judge(described(waivers=str(path)), store, day(1))
+    evaluate(tenant_with_policies(waivers=str(path)), store, day(1))
     path.write_text(broken)
 
     with pytest.raises(InvalidWaiversFileError, match=r"own\.yaml"):
-        judge(described(waivers=str(path)), store, day(2))
+        evaluate(tenant_with_policies(waivers=str(path)), store, day(2))
 
     assert open_and_waived(store, day(2)) == (0, 1)
 
@@ -247,20 +247,20 @@ def test_a_link_beside_tenants_yaml_that_leads_nowhere_withdraws_nothing(
     (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
 
     with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
-        judge(described(), store, day(2))
+        evaluate(tenant_with_policies(), store, day(2))
 
 
 def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store: Store, tmp_path: Path) -> None:
-    keep(store, "fraud", 1, NOON)
-    own = str(written_policy(tmp_path / "ours.yaml", written_rule("ours", "owner != ''")))
+    store_record(store, "fraud", 1, NOON)
+    own = str(write_policy(tmp_path / "ours.yaml", rule_yaml("ours", "owner != ''")))
     waiver = str(file_of(tmp_path, LINE))
-    judge(described(waivers=waiver), store, day(1))
+    evaluate(tenant_with_policies(waivers=waiver), store, day(1))
 
-    sync = judge(described(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
+    sync = evaluate(tenant_with_policies(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
 
-    assert "which no policy asks for" in sync.reports[0].progress.notes[0].text
+    assert "which no policy of the tenant has" in sync.reports[0].progress.notes[0].text
     assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
-    judge(described(waivers=waiver), store, day(3))
+    evaluate(tenant_with_policies(waivers=waiver), store, day(3))
     assert open_and_waived(store, day(3)) == (0, 1)
 
 
@@ -269,9 +269,9 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
 )
 def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store, change: str) -> None:
-    grant_waiver(store, described(), WAIVER, day(1))
+    grant_waiver(store, tenant_with_policies(), WAIVER, day(1))
     with store.begin("acme") as session:
-        waivers.end(session, [1], "withdrawn", day(2))
+        waivers.end_waivers(session, [1], "withdrawn", day(2))
 
     for statement in (change, "ended_at = NULL, end_reason = NULL"):
         with pytest.raises(IntegrityError) as refused, store.begin("acme") as session:
@@ -298,14 +298,14 @@ def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) ->
         "f[!a]",
     ]
     for name in names:
-        keep(store, name, 1, NOON)
-    judge(described(), store, day(1))
+        store_record(store, name, 1, NOON)
+    evaluate(tenant_with_policies(), store, day(1))
     waiver = WAIVER.model_copy(update={"model": model})
 
-    grant_waiver(store, described(), waiver, day(1))
+    grant_waiver(store, tenant_with_policies(), waiver, day(1))
 
     with store.begin("acme") as session:
-        found = worst_gaps(session, day(1), each=50)["owner"]
+        found = worst_gaps(session, day(1), per_rule=50)["owner"]
     assert {one.model_name: one.is_waived for one in found} == {name: waiver.covers("owner", name, 1) for name in names}
     # What nobody has accepted comes first.
     assert sorted(found, key=lambda one: one.is_waived) == found

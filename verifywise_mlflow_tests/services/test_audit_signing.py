@@ -61,8 +61,8 @@ def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
     [
         ("env:ABSENT_KEY", "ABSENT_KEY"),
         ("file:/nowhere/signing.pem", "/nowhere/signing.pem cannot be read"),
-        ("env:NO_KEY", "what env:NO_KEY refers to cannot sign: it is not a private key in PEM"),
-        ("-----BEGIN PRIVATE KEY-----hunter2", "not the key itself"),
+        ("env:NO_KEY", "env:NO_KEY is not a signing key: it is not a private key in PEM"),
+        ("-----BEGIN PRIVATE KEY-----hunter2", "not the key"),
     ],
 )
 def test_a_key_that_cannot_be_used_stops_a_sync_before_it_reads_and_the_trail_says_so(

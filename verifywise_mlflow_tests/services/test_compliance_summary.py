@@ -14,18 +14,24 @@ from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.persistence.kept_states import day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import described, judge, keep, written_policy, written_rule
+from verifywise_mlflow_tests.persistence.stored_states import day
+from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
+    write_policy,
+)
 
 RULES = (
-    written_rule("owned", "owner == 'ada'"),
-    written_rule("lasting", "version_number > 5", applies="version_number > 1"),
+    rule_yaml("owned", "owner == 'ada'"),
+    rule_yaml("lasting", "version_number > 5", applies="version_number > 1"),
 )
 
 
 @pytest.fixture
 def tenant(tmp_path: Path) -> Tenant:
-    return described(default_policy=False, policies=[str(written_policy(tmp_path / "ours.yaml", *RULES))])
+    return tenant_with_policies(default_policy=False, policies=[str(write_policy(tmp_path / "ours.yaml", *RULES))])
 
 
 def figures(tenant: Tenant, store: Store, at: datetime) -> dict[str, int | float]:
@@ -39,8 +45,8 @@ def oldest(tenant: Tenant, store: Store, at: datetime) -> int | float | None:
 def test_a_gap_ages_whatever_is_said_of_it_is_closed_and_opens_anew(tenant: Tenant, store: Store) -> None:
     ages = []
     for number, owner in ((1, None), (4, "bob"), (6, "eve"), (8, "ada"), (9, "bob"), (11, "bob")):
-        keep(store, "fraud", 1, day(number), **({"owner": owner} if owner else {}))
-        judge(tenant, store, day(number))
+        store_record(store, "fraud", 1, day(number), **({"owner": owner} if owner else {}))
+        evaluate(tenant, store, day(number))
         ages.append(oldest(tenant, store, day(number)))
 
     # Not evidenced, then failed for one owner and for another: open all the while, since the first day.
@@ -49,8 +55,8 @@ def test_a_gap_ages_whatever_is_said_of_it_is_closed_and_opens_anew(tenant: Tena
 
 def test_the_figures_say_how_many_gaps_of_which_age_and_severity_are_open(tenant: Tenant, store: Store) -> None:
     for model, number, since in (("a", 1, 1), ("b", 1, 2), ("c", 2, 24), ("d", 1, 25), ("e", 6, 31)):
-        keep(store, model, number, day(since), owner="bob" if model < "e" else "ada")
-        judge(tenant, store, day(since))
+        store_record(store, model, number, day(since), owner="bob" if model < "e" else "ada")
+        evaluate(tenant, store, day(since))
     at = day(1) + timedelta(days=31)
 
     assert figures(tenant, store, at) == {
@@ -80,9 +86,9 @@ def test_the_figures_say_how_many_gaps_of_which_age_and_severity_are_open(tenant
 def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_old_as_it_is(
     tenant: Tenant, store: Store
 ) -> None:
-    keep(store, "fraud", 1, day(1), owner="bob")
-    keep(store, "churn", 1, day(1), owner="ada")
-    judge(tenant, store, day(1))
+    store_record(store, "fraud", 1, day(1), owner="bob")
+    store_record(store, "churn", 1, day(1), owner="ada")
+    evaluate(tenant, store, day(1))
     waiver = Waiver(rule="owned", model="f*", approver="Ada", reason="A pilot.", expires=day(4).date())
     grant_waiver(store, tenant, waiver, day(2))
 
@@ -97,10 +103,10 @@ def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_
 
 
 def test_where_nothing_applies_there_is_no_score(tmp_path: Path, store: Store) -> None:
-    policy = written_policy(tmp_path / "none.yaml", written_rule("never", "'true'", applies="version_number > 9"))
-    tenant = described(default_policy=False, policies=[str(policy)])
-    keep(store, "fraud", 1, day(1))
-    judge(tenant, store, day(1))
+    policy = write_policy(tmp_path / "none.yaml", rule_yaml("never", "'true'", applies="version_number > 9"))
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
+    store_record(store, "fraud", 1, day(1))
+    evaluate(tenant, store, day(1))
 
     assert "compliance_score" not in figures(tenant, store, day(1))
     assert figures(tenant, store, day(1))["versions_compliant"] == 1
@@ -116,8 +122,8 @@ def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_
         ("live", 4, "Production", "bob"),
         ("waived", 1, "Production", "bob"),
     ):
-        keep(store, model, 1, day(since), stage=stage, owner=owner)
-        judge(tenant, store, day(since))
+        store_record(store, model, 1, day(since), stage=stage, owner=owner)
+        evaluate(tenant, store, day(since))
     waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot.", expires=day(9).date())
     grant_waiver(store, tenant, waiver, day(4))
 
@@ -125,12 +131,12 @@ def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_
 
     assert [gap.model_name for gap in owned.worst_gaps] == ["live", "old", "new", "silent", "waived"]
     assert [gap.is_waived for gap in owned.worst_gaps] == [False] * 4 + [True]
-    assert (owned.open_gaps, owned.waived_gaps, owned.oldest_days) == (4, 1, 4)
+    assert (owned.open_gaps, owned.waived_gaps, owned.oldest_gap_days) == (4, 1, 4)
 
 
 def test_who_edits_a_verdict_cannot_make_its_gap_younger(tenant: Tenant, store: Store) -> None:
-    keep(store, "fraud", 1, day(1), owner="bob")
-    judge(tenant, store, day(1))
+    store_record(store, "fraud", 1, day(1), owner="bob")
+    evaluate(tenant, store, day(1))
     with store.begin_shared() as connection:
         connection.execute(
             text("UPDATE verifywise_mlflow.compliance_results SET open_since = now(), reason = 'Nothing.'")

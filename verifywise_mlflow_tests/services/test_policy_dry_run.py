@@ -10,7 +10,7 @@ from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import dry_run, proposed_rules
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
-from verifywise_mlflow_tests.persistence.kept_states import NOON, day
+from verifywise_mlflow_tests.persistence.stored_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     evaluate,
     rule_yaml,

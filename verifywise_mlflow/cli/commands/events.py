@@ -17,7 +17,7 @@ from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
 from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle
-from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, SeenEvent
+from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, RecordedEvent
 from verifywise_mlflow.persistence.store import Store
 
 app = typer.Typer()
@@ -49,7 +49,7 @@ def events(
     Reads the database only.
     """
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        entries = lifecycle.events_of(
+        entries = lifecycle.lifecycle_events_of(
             session,
             model,
             version,
@@ -69,7 +69,7 @@ def events(
         out.print("No such event is recorded.")
 
 
-def _print_events(entries: Sequence[SeenEvent]) -> None:
+def _print_events(entries: Sequence[RecordedEvent]) -> None:
     rows = table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
     for entry in entries:
         event = entry.event

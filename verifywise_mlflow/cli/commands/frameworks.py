@@ -22,7 +22,7 @@ from verifywise_mlflow.compliance.coverage import (
     clause_references,
     framework_coverage,
 )
-from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalogue
+from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
@@ -79,7 +79,7 @@ def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
 
 
 def _select(names: Collection[str], as_json: bool) -> Sequence[Framework]:
-    known = {name.casefold(): framework for name, framework in catalogue().items()}
+    known = {name.casefold(): framework for name, framework in catalog().items()}
     for name in names:
         if name.casefold() not in known:
             fail(f"there is no framework {name!r}; the frameworks are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)

@@ -23,8 +23,8 @@ from verifywise_mlflow.persistence.queries import history as stored_history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.repositories import lifecycle, waivers
-from verifywise_mlflow.persistence.repositories.lifecycle import SeenEvent
-from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
+from verifywise_mlflow.persistence.repositories.lifecycle import RecordedEvent
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 
@@ -54,12 +54,12 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
     key = (model, version)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         entries = [
-            *_event_entries(lifecycle.events_of(session, model, version)),
-            *_record_entries(stored_history.states_of(session, key)),
+            *_event_entries(lifecycle.lifecycle_events_of(session, model, version)),
+            *_record_entries(stored_history.record_states_of(session, key)),
             *_verdict_entries(stored_history.verdict_states_of(session, key)),
             *_badge_entries(stored_history.badge_states_of(session, key)),
         ]
-        granted = waivers.kept(session) if entries else []
+        granted = waivers.all_waivers(session) if entries else []
     entries += _waiver_entries(
         granted, key, {entry.document["rule_id"] for entry in entries if entry.what == "verdict"}
     )
@@ -87,7 +87,7 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
     out.print(rows)
 
 
-def _event_entries(events: Sequence[SeenEvent]) -> Iterator[HistoryEntry]:
+def _event_entries(events: Sequence[RecordedEvent]) -> Iterator[HistoryEntry]:
     for seen in events:
         text = Text(escape_invisible(seen.event.sentence))
         yield HistoryEntry(seen.seen_at, seen.sync_id, "event", asdict(seen.event), text)
@@ -140,7 +140,7 @@ def _badge_entries(states: Sequence[BadgeState]) -> Iterator[HistoryEntry]:
 
 
 def _waiver_entries(
-    granted: Sequence[KeptWaiver], key: Key, evaluated_rules: Collection[object]
+    granted: Sequence[StoredWaiver], key: Key, evaluated_rules: Collection[object]
 ) -> Iterator[HistoryEntry]:
     """Yield the start and end of each waiver. It expires with its last day, even before a sync records that."""
     for entry in granted:

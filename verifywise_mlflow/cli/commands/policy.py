@@ -90,7 +90,7 @@ def _as_json(found: Explanation) -> dict[str, object]:
         "held_until": verdict.span.valid_to,
         "sync_id": verdict.span.sync_id,
         "policy": {"id": verdict.policy_id, "version": verdict.policy_version, "adopted_at": found.adopted_at},
-        "rule": found.rule,
+        "rule": found.rule_document,
         "values": verdict.values,
         "origins": verdict.origins,
         "thresholds": verdict.thresholds,
@@ -108,7 +108,7 @@ def _as_json(found: Explanation) -> dict[str, object]:
 
 
 def _print_explanation(found: Explanation, model: str, version: int) -> None:
-    verdict, rule = found.verdict, found.rule or {}
+    verdict, rule = found.verdict, found.rule_document or {}
     out.print(
         Text(
             f"{escape_invisible(model)} version {version}: {escape_invisible(verdict.rule_id)}: {verdict.verdict}",

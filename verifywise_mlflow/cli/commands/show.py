@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
-from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 
@@ -64,7 +64,7 @@ def show(
         verdicts = history.verdicts_as_of(session, key, at)
         active_waivers = [
             stored_waiver
-            for stored_waiver in waivers.holding(session, at)
+            for stored_waiver in waivers.waivers_in_force(session, at)
             if _covers_a_gap(stored_waiver, verdicts, key)
         ]
     if state is None:
@@ -133,7 +133,7 @@ def _print_verdicts(
     out.print(rows)
 
 
-def _covers_a_gap(stored_waiver: KeptWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
+def _covers_a_gap(stored_waiver: StoredWaiver, verdicts: Sequence[VerdictState], key: Key) -> bool:
     """Return whether a waiver covers a gap of the version."""
     gaps = [verdict.rule_id for verdict in verdicts if verdict.verdict in OPEN_VERDICTS]
     return any(stored_waiver.waiver.covers(rule_id, *key) for rule_id in gaps)

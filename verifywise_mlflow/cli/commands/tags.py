@@ -101,5 +101,5 @@ def suggested_mapping(report: TagHygiene) -> str:
         lines.append("  values:")
         for field, found in values.items():
             forms = ", ".join(NORMAL_FORMS[field])
-            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(found))[:5])}}}  # FORM is item of {forms}")
+            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(found))[:5])}}}  # FORM is one of {forms}")
     return "\n".join(["mapping:", *lines]) if lines else ""

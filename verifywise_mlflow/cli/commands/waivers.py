@@ -19,7 +19,7 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.waivers import Waiver, waiver_error
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
-from verifywise_mlflow.persistence.repositories.waivers import KeptWaiver, kept
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver, all_waivers
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import WaiverCommandError, grant_waiver, withdraw_waiver
 from verifywise_mlflow.services.tenant_policies import load_rules
@@ -39,13 +39,13 @@ def waivers(
     """List a tenant's waivers. Changes in the waiver file appear after the next sync."""
     at = as_of or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        selected = [record for record in kept(session) if include_inactive or record.holds(at)]
+        selected = [record for record in all_waivers(session) if include_inactive or record.is_in_force(at)]
         gaps = gaps_by_waiver(session)
         if not selected:
             require_known_tenant(session, as_json)
     if as_json:
         documents = [
-            {**waiver_as_json(record), "holds": record.holds(at), "gaps_now": gaps.get(record.waiver_id, 0)}
+            {**waiver_as_json(record), "holds": record.is_in_force(at), "gaps_now": gaps.get(record.waiver_id, 0)}
             for record in selected
         ]
         sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "as_of": at, "waivers": documents})) + "\n")
@@ -57,7 +57,9 @@ def waivers(
     for record in selected:
         waiver = record.waiver
         through = (
-            waiver.expires.isoformat() if record.holds(at) else f"{waiver.expires}\n{_inactive_reason(record, at)}"
+            waiver.expires.isoformat()
+            if record.is_in_force(at)
+            else f"{waiver.expires}\n{_inactive_reason(record, at)}"
         )
         rows.add_row(
             str(record.waiver_id),
@@ -71,7 +73,7 @@ def waivers(
     out.print("gaps: current gaps of versions in MLflow that the waiver covers. They remain gaps.")
 
 
-def _inactive_reason(record: KeptWaiver, at: datetime) -> str:
+def _inactive_reason(record: StoredWaiver, at: datetime) -> str:
     """Return why a waiver is not in force at a time."""
     if at < record.granted_at:
         return "not yet granted"
@@ -140,7 +142,7 @@ def unwaive(
     _print_outcome("withdrawn", ended.waiver, as_json)
 
 
-def waiver_as_json(record: KeptWaiver) -> dict[str, object]:
+def waiver_as_json(record: StoredWaiver) -> dict[str, object]:
     """Return a waiver as JSON values."""
     names = ("waiver_id", "source", "granted_at", "ended_at")
     return {

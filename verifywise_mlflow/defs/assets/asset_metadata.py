@@ -16,7 +16,7 @@ import verifywise_mlflow
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.column_schema import column_schema
 from verifywise_mlflow.defs.metadata_table import rows_table
-from verifywise_mlflow.persistence.queries.stage_contents import newest_rows
+from verifywise_mlflow.persistence.queries.stage_queries import newest_rows
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync

@@ -10,7 +10,7 @@ import hashlib
 
 import dagster as dg
 
-from verifywise_mlflow.persistence.queries.stage_contents import StageState
+from verifywise_mlflow.persistence.queries.stage_queries import StageState
 
 
 def data_version(state: StageState) -> dg.DataVersion:

@@ -28,7 +28,7 @@ from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.queries.stage_contents import stage_state
+from verifywise_mlflow.persistence.queries.stage_queries import stage_state
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync

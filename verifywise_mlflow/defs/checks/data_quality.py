@@ -15,7 +15,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.markdown import code_span
 from verifywise_mlflow.defs.metadata_table import rows_table
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.persistence.queries.stage_contents import changed_bytes, count_changed_bytes
+from verifywise_mlflow.persistence.queries.stage_queries import count_changed_files, newest_changed_files
 from verifywise_mlflow.persistence.repositories import records
 from verifywise_mlflow.pipeline.context import StageReport
 from verifywise_mlflow.pipeline.sync import Sync
@@ -117,8 +117,8 @@ def freshness_result(stages: Sequence[StageFreshness], last_sync_outcome: str = 
 
 def _integrity_result(sync: Sync) -> dg.AssetCheckResult:
     with sync.store.begin(sync.tenant.tenant_id) as session:
-        count = count_changed_bytes(session)
-        rows = changed_bytes(session, _MAX_CHANGED_FILE_ROWS) if count else ()
+        count = count_changed_files(session)
+        rows = newest_changed_files(session, _MAX_CHANGED_FILE_ROWS) if count else ()
     return dg.AssetCheckResult(
         check_name=_INTACT,
         passed=not count,

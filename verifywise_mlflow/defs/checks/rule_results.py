@@ -98,7 +98,7 @@ def _counts(rule: RuleSummary) -> dict[str, int]:
     """Return the number of versions for each verdict, and of gaps; zeros are left out."""
     counts = {verdict.value: rule.verdicts.get(verdict, 0) for verdict in Verdict}
     counts |= {"open": rule.open_gaps, "waived": rule.waived_gaps}
-    oldest = {"oldest_gap_days": rule.oldest_days} if rule.oldest_days is not None else {}
+    oldest = {"oldest_gap_days": rule.oldest_gap_days} if rule.oldest_gap_days is not None else {}
     return {name: count for name, count in counts.items() if count} | oldest
 
 

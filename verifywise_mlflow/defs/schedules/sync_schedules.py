@@ -17,7 +17,7 @@ from verifywise_mlflow.defs.run_queue.active_runs import recently_failed_tenants
 from verifywise_mlflow.defs.schedules.overdue import LastRead, overdue_tenants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import tenancy
-from verifywise_mlflow.persistence.repositories.tenancy import Refresh
+from verifywise_mlflow.persistence.repositories.tenancy import StageRefresh
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -55,12 +55,12 @@ def rehash(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.Sk
     return _run_requests(context, REHASH_TICK, _last_manifest_sync)
 
 
-def _last_reconcile(tenant: Tenant, refreshes: Mapping[str, Refresh]) -> LastRead:
+def _last_reconcile(tenant: Tenant, refreshes: Mapping[str, StageRefresh]) -> LastRead:
     last = refreshes.get(Stage.TRAINING_RUNS)
     return LastRead(last.reconciled_at if last else None, tenant.intervals.reconcile)
 
 
-def _last_manifest_sync(tenant: Tenant, refreshes: Mapping[str, Refresh]) -> LastRead:
+def _last_manifest_sync(tenant: Tenant, refreshes: Mapping[str, StageRefresh]) -> LastRead:
     last = refreshes.get(Stage.ARTIFACT_MANIFESTS)
     interval = min(tenant.intervals.rehash, tenant.intervals.rehash_non_production) / 10
     return LastRead(last.refreshed_at if last else None, interval)
@@ -69,7 +69,7 @@ def _last_manifest_sync(tenant: Tenant, refreshes: Mapping[str, Refresh]) -> Las
 def _run_requests(
     context: dg.ScheduleEvaluationContext,
     tick: timedelta,
-    last_read: Callable[[Tenant, Mapping[str, Refresh]], LastRead],
+    last_read: Callable[[Tenant, Mapping[str, StageRefresh]], LastRead],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     now: datetime = context.scheduled_execution_time
     tenants, partitions = load_tenants(), partition_keys(context.instance)
@@ -80,7 +80,7 @@ def _run_requests(
     with Store(database_url()) as store:
         for tenant_id in (tenants.keys() & partitions) - skipped:
             with store.begin(tenant_id) as session:
-                last_reads[tenant_id] = last_read(tenants[tenant_id], tenancy.refreshes(session))
+                last_reads[tenant_id] = last_read(tenants[tenant_id], tenancy.stage_refreshes_of(session))
     overdue = overdue_tenants(last_reads, now, tick)
     if not overdue:
         return dg.SkipReason(

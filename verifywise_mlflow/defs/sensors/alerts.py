@@ -152,7 +152,7 @@ def _integrity_alerts(
             new = new_integrity_events(session, last_events.get(tenant_id, 0))
         if new is None:
             continue
-        last_events[tenant_id] = new.last
+        last_events[tenant_id] = new.newest_event_id
         others = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
         file = f"{quote(new.path)} of {quote(new.model_name)} version {new.version_number}"
         sentence = f"the bytes of a file changed under an unchanged version: {file}{others}"

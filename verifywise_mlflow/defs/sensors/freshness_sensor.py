@@ -44,7 +44,7 @@ def stale_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     tenants = [tenant for tenant_id, tenant in load_tenants().items() if tenant_id in partitions]
     reported, stale, events = _reported(context.cursor), {}, []
     with Store(database_url()) as store:
-        for tenant, stages, last_sync_outcome in freshness.stale_tenants(store, tenants, datetime.now(UTC)):
+        for tenant, stages, last_sync_outcome in freshness.tenants_freshness(store, tenants, datetime.now(UTC)):
             result = freshness_result(stages, last_sync_outcome)
             if not result.passed:
                 stale[tenant.tenant_id] = _checked_at(stages)

@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 
-def judged_alike(session: TenantSession) -> Iterator[VerdictGroup]:
+def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
     """Yield the tenant's living versions, those together whose rules gave the same verdicts.
 
     There are few such groups where there are many versions. They come in pieces all the same: nothing bounds them.
@@ -66,12 +66,12 @@ class _Document(BaseModel):
     policy: _Policy | None = None
 
 
-def adopted_references(session: TenantSession) -> References | None:
+def current_references(session: TenantSession) -> References | None:
     """Return the references of the rules that the tenant was judged by last; None where nothing was judged yet.
 
     They come from the store, so that whoever may read it sees them as they were, whatever the files say by now.
     """
-    adopted = config_versions.adopted(session, "policy")
+    adopted = config_versions.config_version(session, "policy")
     if adopted is None:
         return None
     document = _Document.model_validate(adopted.document)
@@ -86,8 +86,8 @@ def adopted_references(session: TenantSession) -> References | None:
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
     """Return what the tenant's living versions show of each clause, by the verdicts that are kept."""
     with store.begin(tenant_id) as session:
-        references = adopted_references(session)
-        return framework_coverage(frameworks, references or {}, judged_alike(session))
+        references = current_references(session)
+        return framework_coverage(frameworks, references or {}, verdict_groups(session))
 
 
 def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:

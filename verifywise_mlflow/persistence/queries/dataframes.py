@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, FromClause, select
 
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries import history
-from verifywise_mlflow.persistence.queries.history import Period, Step, changes, outcomes
+from verifywise_mlflow.persistence.queries.history import Period, RecordTransition, net_record_changes, record_changes
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.repositories import lifecycle, waivers
 from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
@@ -51,7 +51,7 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     """Return the canonical records of the versions that lived at a time, as they were then, with their spans."""
     states = history.record_states
-    wanted = (*history.held_at(states, at), states.c.deleted_at.is_(None))
+    wanted = (*history.valid_at(states, at), states.c.deleted_at.is_(None))
     return _frame(store, tenant_id, states, [*_RECORD, *_SPAN], _VERSION, *wanted)
 
 
@@ -59,9 +59,9 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     """Return the verdicts on the versions that lived at a time, as they were then, with their spans."""
     states = history.verdict_states
     order = [*_VERSION, "rule_id"]
-    judged = _frame(store, tenant_id, states, [*_VERDICT, *_SPAN], order, *history.held_at(states, at))
+    judged = _frame(store, tenant_id, states, [*_VERDICT, *_SPAN], order, *history.valid_at(states, at))
     records = history.record_states
-    wanted = (*history.held_at(records, at), records.c.deleted_at.is_(None))
+    wanted = (*history.valid_at(records, at), records.c.deleted_at.is_(None))
     living = judged.merge(_frame(store, tenant_id, records, _VERSION, _VERSION, *wanted))
     return _with_waivers(store, tenant_id, living, at)
 
@@ -69,7 +69,7 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
 def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
     """Return verdicts with who accepted which gap at a time. The verdicts stay what they are."""
     with store.begin(tenant_id) as session:
-        held = [one.waiver for one in waivers.holding(session, at)]
+        held = [one.waiver for one in waivers.waivers_in_force(session, at)]
     of_rule = {one.rule: [other for other in held if other.rule == one.rule] for one in held}
 
     def accepted(rule_id: str, verdict: str, name: str, number: int) -> str | None:
@@ -96,7 +96,7 @@ def record_changes(
 
     What changed and changed back is two rows. ``changed_at`` is when our sync saw it.
     """
-    return _differences(store, tenant_id, Period(since, until, model, version), changes)
+    return _differences(store, tenant_id, Period(since, until, model, version), record_changes)
 
 
 def record_differences(
@@ -111,7 +111,7 @@ def record_differences(
 
     ``changed_at`` and ``sync_id`` are those of the record's last change.
     """
-    return _differences(store, tenant_id, Period(before, after, model, version), outcomes)
+    return _differences(store, tenant_id, Period(before, after, model, version), net_record_changes)
 
 
 def lifecycle_events(
@@ -128,14 +128,14 @@ def lifecycle_events(
     Of a version also the aliases that came to it or left it. ``since`` belongs to the span, ``until`` does not.
     """
     with store.begin(tenant_id) as session:
-        found = lifecycle.events_of(session, model_name, version_number, since=since, until=until)
+        found = lifecycle.lifecycle_events_of(session, model_name, version_number, since=since, until=until)
     told = [{**columns_of(one.event), "seen_at": one.seen_at, "sync_id": one.sync_id} for one in found]
     columns = [*(field.name for field in fields(LifecycleEvent)), "seen_at", "sync_id"]
     return pd.DataFrame(told, columns=columns).astype({"version_number": "Int64"})
 
 
 def _differences(
-    store: Store, tenant_id: str, period: Period, steps: Callable[[TenantSession, Period], Iterator[Step]]
+    store: Store, tenant_id: str, period: Period, steps: Callable[[TenantSession, Period], Iterator[RecordTransition]]
 ) -> pd.DataFrame:
     with store.begin(tenant_id) as session:
         rows = [

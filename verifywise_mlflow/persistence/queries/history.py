@@ -109,18 +109,20 @@ def record_as_of(session: TenantSession, key: Key, at: datetime) -> RecordState 
     Raises:
         ValueError: the time has no zone.
     """
-    found = _record_states(session, *_of_version(record_states, session.tenant_id, key), *held_at(record_states, at))
+    found = _record_states(session, *_of_version(record_states, session.tenant_id, key), *valid_at(record_states, at))
     return found[0] if found else None
 
 
-def states_of(session: TenantSession, key: Key) -> list[RecordState]:
+def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
     """Return all states of a version's record, the oldest first."""
     return _record_states(session, *_of_version(record_states, session.tenant_id, key))
 
 
 def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
     """Return the verdicts on a version as they were at a time, in the order of the rules' names."""
-    found = _verdict_states(session, *_of_version(verdict_states, session.tenant_id, key), *held_at(verdict_states, at))
+    found = _verdict_states(
+        session, *_of_version(verdict_states, session.tenant_id, key), *valid_at(verdict_states, at)
+    )
     return sorted(found, key=lambda state: state.rule_id)
 
 
@@ -131,7 +133,7 @@ def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
 
 def badge_as_of(session: TenantSession, key: Key, at: datetime) -> BadgeState | None:
     """Return a version's badge as it was at a time; None if it had not been judged then."""
-    found = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *held_at(badge_states, at))
+    found = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *valid_at(badge_states, at))
     return found[0] if found else None
 
 
@@ -154,15 +156,15 @@ class Period:
     version_number: int | None = None
 
     def __post_init__(self) -> None:
-        if checked(self.since) >= checked(self.until):
+        if to_utc(self.since) >= to_utc(self.until):
             raise ValueError(f"the time {self.until.isoformat()} does not come after {self.since.isoformat()}")
 
 
-Step: TypeAlias = tuple[RecordState | None, RecordState]
+RecordTransition: TypeAlias = tuple[RecordState | None, RecordState]
 """What a record was, if it was known then, and what became of it."""
 
 
-def changes(session: TenantSession, period: Period) -> Iterator[Step]:
+def record_changes(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
     """Yield each change of a record in a period, version by version, the oldest first."""
     for states in _states_within(session, period):
         if states[0].span.valid_from > period.since:
@@ -170,7 +172,7 @@ def changes(session: TenantSession, period: Period) -> Iterator[Step]:
         yield from pairwise(states)
 
 
-def outcomes(session: TenantSession, period: Period) -> Iterator[Step]:
+def net_record_changes(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
     """Yield, of each version whose record changed in a period, what it was before and what it is at the end."""
     for states in _states_within(session, period):
         yield (states[0] if states[0].span.valid_from <= period.since else None), states[-1]
@@ -197,17 +199,17 @@ def _states_within(session: TenantSession, period: Period) -> Iterator[list[Reco
         yield from by_key.values()
 
 
-def held_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def valid_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Return the conditions that a state held at a time.
 
     Raises:
         ValueError: the time has no zone.
     """
-    moment = checked(at)
+    moment = to_utc(at)
     return states.c.valid_from <= moment, or_(states.c.valid_to > moment, states.c.valid_to.is_(None))
 
 
-def checked(at: datetime) -> datetime:
+def to_utc(at: datetime) -> datetime:
     """Return the time in UTC.
 
     Raises:

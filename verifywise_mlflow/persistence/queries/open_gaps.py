@@ -15,14 +15,14 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, case, func, select, true
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
-from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
+from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
-AGES: Final = (7, 30, 90)
+AGE_LIMITS_DAYS: Final = (7, 30, 90)
 """Days that a gap may have been open to be of an age; the last age has no end."""
-WORST: Final = 5
+WORST_GAPS_PER_RULE: Final = 5
 """Gaps of each rule that are told one by one."""
 
 
@@ -51,20 +51,20 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class GapCohort:
     """Gaps of a rule that opened at one time."""
 
-    since: datetime
-    gaps: int
+    open_since: datetime
+    count: int
 
 
-def opened_gaps(session: TenantSession, at: datetime) -> Mapping[str, list[Opened]]:
+def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCohort]]:
     """Return the gaps of each rule that no waiver covers at a time, by when they opened.
 
     Those that are of the last age already stand together, as opened when the oldest did: they grow no older in it.
     """
     results, since = compliance_results, _open_since()
-    opened = case((since > at - timedelta(days=AGES[-1] + 1), since))
+    opened = case((since > at - timedelta(days=AGE_LIMITS_DAYS[-1] + 1), since))
     query = (
         select(results.c.rule_id, func.min(since), func.count())
         .where(
@@ -74,34 +74,34 @@ def opened_gaps(session: TenantSession, at: datetime) -> Mapping[str, list[Opene
         )
         .group_by(results.c.rule_id, opened)
     )
-    found: defaultdict[str, list[Opened]] = defaultdict(list)
+    found: defaultdict[str, list[GapCohort]] = defaultdict(list)
     for rule_id, first, count in session.execute(query):
-        found[rule_id].append(Opened(first, count))
+        found[rule_id].append(GapCohort(first, count))
     return found
 
 
-def of_ages(opened: Collection[Opened], at: datetime) -> OpenGaps | None:
+def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None:
     """Return gaps by their age at a time that is not before they were counted; None, if there are none."""
     if not opened:
         return None
-    by_age = [0] * (len(AGES) + 1)
+    by_age = [0] * (len(AGE_LIMITS_DAYS) + 1)
     for one in opened:
         # A gap that is 7.9 days old is 7 whole days old.
-        by_age[bisect_left(AGES, (at - one.since).days)] += one.gaps
-    return OpenGaps(tuple(by_age), min(one.since for one in opened))
+        by_age[bisect_left(AGE_LIMITS_DAYS, (at - one.open_since).days)] += one.count
+    return OpenGaps(tuple(by_age), min(one.open_since for one in opened))
 
 
-def worst_gaps(session: TenantSession, at: datetime, *, each: int = WORST) -> Mapping[str, list[Gap]]:
+def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GAPS_PER_RULE) -> Mapping[str, list[Gap]]:
     """Return up to so many gaps of each rule: production first, then what failed, then the oldest; the waived last."""
     rules = _rules_with_waivers(session, at)
     waived = is_waived(compliance_results, at)
     found: defaultdict[str, list[Gap]] = defaultdict(list)
-    for gap in _worst(session, each, ~waived if rules else true(), are_waived=False):
+    for gap in _worst(session, per_rule, ~waived if rules else true(), are_waived=False):
         found[gap.rule_id].append(gap)
-    if short := [rule_id for rule_id in rules if len(found[rule_id]) < each]:
+    if short := [rule_id for rule_id in rules if len(found[rule_id]) < per_rule]:
         wanted = and_(compliance_results.c.rule_id.in_(short), waived)
-        for gap in _worst(session, each, wanted, are_waived=True):
-            if len(found[gap.rule_id]) < each:
+        for gap in _worst(session, per_rule, wanted, are_waived=True):
+            if len(found[gap.rule_id]) < per_rule:
                 found[gap.rule_id].append(gap)
     return found
 
@@ -119,7 +119,7 @@ def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
     return dict(session.execute(query).tuples().all())
 
 
-def _worst(session: TenantSession, each: int, wanted: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
+def _worst(session: TenantSession, per_rule: int, wanted: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
     results, records = compliance_results, canonical_records
     place = func.row_number().over(
         partition_by=results.c.rule_id,
@@ -139,7 +139,7 @@ def _worst(session: TenantSession, each: int, wanted: ColumnElement[bool], *, ar
         .subquery()
     )
     # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
-    worst = session.execute(select(ranked).where(ranked.c.place <= each).order_by(ranked.c.rule_id, "place")).all()
+    worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
     texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
         *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
     )
@@ -168,4 +168,4 @@ def _open_since() -> ColumnElement[datetime]:
 
 
 def _rules_with_waivers(session: TenantSession, at: datetime) -> list[str]:
-    return sorted({one.waiver.rule for one in holding(session, at)})
+    return sorted({one.waiver.rule for one in waivers_in_force(session, at)})

@@ -13,20 +13,20 @@ from verifywise_mlflow.persistence.tables import integrity_events, stage_refresh
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StageTimestamps:
     """When a tenant came in, and when it was gone through last."""
 
     first_seen_at: datetime
-    gone_through: Mapping[str, datetime]
+    refreshed_at: Mapping[str, datetime]
     """By stage; without those that never were."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewEvents:
+class NewIntegrityEvents:
     """Integrity events that nobody was told of."""
 
     count: int
-    last: int
+    newest_event_id: int
     """The number of the newest."""
     model_name: str
     version_number: int
@@ -34,7 +34,7 @@ class NewEvents:
     """Of the newest."""
 
 
-def standing(session: TenantSession) -> Standing | None:
+def stage_timestamps(session: TenantSession) -> StageTimestamps | None:
     """Return how a tenant stands; None where there is no such tenant."""
     table = stage_refreshes
     rows = session.execute(
@@ -44,10 +44,12 @@ def standing(session: TenantSession) -> Standing | None:
     ).all()
     if not rows:
         return None
-    return Standing(rows[0].first_seen_at, {row.stage: row.refreshed_at for row in rows if row.stage is not None})
+    return StageTimestamps(
+        rows[0].first_seen_at, {row.stage: row.refreshed_at for row in rows if row.stage is not None}
+    )
 
 
-def new_integrity_events(session: TenantSession, after: int) -> NewEvents | None:
+def new_integrity_events(session: TenantSession, after: int) -> NewIntegrityEvents | None:
     """Return the tenant's integrity events past a number. Within a tenant they are numbered as they come."""
     table = integrity_events
     new = (table.c.tenant_id == session.tenant_id) & (table.c.event_id > after)
@@ -63,4 +65,8 @@ def new_integrity_events(session: TenantSession, after: int) -> NewEvents | None
         .order_by(table.c.event_id.desc())
         .limit(1)
     ).first()
-    return None if row is None else NewEvents(row.events, row.event_id, row.model_name, row.version_number, row.path)
+    return (
+        None
+        if row is None
+        else NewIntegrityEvents(row.events, row.event_id, row.model_name, row.version_number, row.path)
+    )

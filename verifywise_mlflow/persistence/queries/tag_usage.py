@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, V
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
-MOST_DISTINCT: Final = 10_000
+MAX_DISTINCT: Final = 10_000
 """Keys, and values, that are looked at, the most used first: a server may have any number of them."""
 
 _LONGEST_VALUE = 201
@@ -48,7 +48,7 @@ def key_uses(session: TenantSession) -> list[KeyUse]:
         .where(tags.c.key.not_ilike("mlflow.%"))
         .group_by(tags.c.source, tags.c.key)
         .order_by(func.count().desc(), tags.c.source, tags.c.key)
-        .limit(MOST_DISTINCT + 1)
+        .limit(MAX_DISTINCT + 1)
     )
     return [_use(*row) for row in session.execute(query)]
 
@@ -71,7 +71,7 @@ def value_uses(session: TenantSession, keys: Collection[str]) -> list[ValueUse]:
         select(tags.c.value, tags.c.source, tags.c.key, func.count(), func.min(tags.c.example))
         .group_by(tags.c.source, tags.c.key, tags.c.value)
         .order_by(func.count().desc(), tags.c.source, tags.c.key, tags.c.value)
-        .limit(MOST_DISTINCT + 1)
+        .limit(MAX_DISTINCT + 1)
     )
     return [ValueUse(_use(*row), unescape(value)) for value, *row in session.execute(query)]
 

@@ -18,20 +18,20 @@ from sqlalchemy import and_, case, func, literal, select, update
 
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json
-from verifywise_mlflow.persistence.queries.open_gaps import Gap, Opened, badge_counts, opened_gaps, worst_gaps
+from verifywise_mlflow.persistence.queries.open_gaps import Gap, GapCohort, badge_counts, gap_cohorts, worst_gaps
 from verifywise_mlflow.persistence.queries.verdict_counts import rule_counts
-from verifywise_mlflow.persistence.repositories.waivers import holding
+from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class VerdictCounts:
     """The verdicts and badges of a tenant's living versions."""
 
     verdicts: Mapping[str, Mapping[str, int]]
     """How often each rule gave each verdict."""
-    opened: Mapping[str, Sequence[Opened]]
+    opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
     """The waived come last."""
@@ -39,13 +39,13 @@ class Counts:
     """How many versions have each; with None, those that were not judged."""
 
 
-def counts(session: TenantSession, at: datetime) -> Counts:
+def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     """Return the counts as they are at a time, which is now; count only what no kept ones tell.
 
     A role that may only read counts each time that nobody has kept what it asks.
     """
     table = compliance_counts
-    waiver_ids = [one.waiver_id for one in holding(session, at)]
+    waiver_ids = [one.waiver_id for one in waivers_in_force(session, at)]
     hold = and_(
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
@@ -59,7 +59,7 @@ def counts(session: TenantSession, at: datetime) -> Counts:
     ).first()
     if kept and (ours := _of_this_form(kept.counts)):
         return ours
-    found = counted(session, at)
+    found = compute_counts(session, at)
     if kept and kept.may_keep:
         # Of another revision by now, somebody changed something while this was counted: it is of no state at all.
         session.execute(
@@ -75,14 +75,14 @@ def counts(session: TenantSession, at: datetime) -> Counts:
     return found
 
 
-def counted(session: TenantSession, at: datetime) -> Counts:
+def compute_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     """Return the counts, counted now, whatever is kept."""
     verdicts: dict[str, dict[str, int]] = {}
     for one in rule_counts(session):
         verdicts.setdefault(one.rule_id, {})[one.verdict] = one.versions
-    return Counts(
+    return VerdictCounts(
         verdicts,
-        opened_gaps(session, at),
+        gap_cohorts(session, at),
         worst_gaps(session, at),
         list(badge_counts(session).items()),
     )
@@ -90,19 +90,19 @@ def counted(session: TenantSession, at: datetime) -> Counts:
 
 _REVISION: Final = 1
 """To be raised where a count comes to mean something else."""
-_FORM: Final = fingerprint([_REVISION, TypeAdapter(Counts).json_schema()])
+_FORM: Final = fingerprint([_REVISION, TypeAdapter(VerdictCounts).json_schema()])
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     form: str
-    counts: Counts
+    counts: VerdictCounts
 
 
 _KEPT: Final = TypeAdapter(_Kept)
 
 
-def _of_this_form(kept: object) -> Counts | None:
+def _of_this_form(kept: object) -> VerdictCounts | None:
     """Return kept counts; none where there are none, or another release has counted them."""
     try:
         found = _KEPT.validate_python(kept)

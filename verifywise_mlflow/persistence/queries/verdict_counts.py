@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, FromClause, and_, func, select, true
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
-from verifywise_mlflow.persistence.repositories.waivers import holding, is_waived
+from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
@@ -45,7 +45,7 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
     living = counted(true())
     living.subtract(counted(is_gone, among=results.join(records, is_gone)))
     # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
-    rules = {one.waiver.rule for one in holding(session, at)} if at else set()
+    rules = {one.waiver.rule for one in waivers_in_force(session, at)} if at else set()
     waived: Counter[tuple[str, str]] = Counter()
     if at and rules:
         of_living = results.join(records, and_(same_version(records, results), records.c.deleted_at.is_(None)))

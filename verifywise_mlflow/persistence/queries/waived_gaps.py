@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import func, select
 
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
-from verifywise_mlflow.persistence.repositories.waivers import is_about
+from verifywise_mlflow.persistence.repositories.waivers import is_in_scope
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, waivers
@@ -18,7 +18,7 @@ def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
     results, records = compliance_results, canonical_records
     counted = session.execute(
         select(waivers.c.waiver_id, func.count())
-        .select_from(waivers.join(results, is_about(results)).join(records, same_version(records, results)))
+        .select_from(waivers.join(results, is_in_scope(results)).join(records, same_version(records, results)))
         .where(
             waivers.c.tenant_id == session.tenant_id,
             results.c.verdict.in_(OPEN_VERDICTS),

@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
-READ_AT_ONCE = 2_000
+CURSOR_PAGE_SIZE = 2_000
 """Rows that a cursor on the server hands out at a time: memory holds no more of a trail, however long it is."""
 
 
@@ -85,7 +85,7 @@ def links(session: TenantSession) -> Iterator[ChainLink]:
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence)
-        .execution_options(yield_per=READ_AT_ONCE)
+        .execution_options(yield_per=CURSOR_PAGE_SIZE)
     )
     for sequence, entry, entry_hash in rows:
         yield ChainLink(sequence, entry, entry_hash)
@@ -101,7 +101,7 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
         select(table.c.sequence, table.c.checkpoint, table.c.signature)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence, table.c.signature)
-        .execution_options(yield_per=READ_AT_ONCE)
+        .execution_options(yield_per=CURSOR_PAGE_SIZE)
     )
     return (AnchoredCheckpoint(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
 

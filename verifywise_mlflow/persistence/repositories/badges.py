@@ -52,7 +52,7 @@ def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersi
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VerdictTally:
     """How often each verdict was given, and how many open gaps are waived."""
 
     verdicts: Mapping[str, int]
@@ -60,7 +60,7 @@ class Tally:
     """Rule's id to how many versions; of open gaps alone."""
 
 
-def tally(session: TenantSession, keys: list[Key], at: datetime) -> Tally:
+def verdict_tally(session: TenantSession, keys: list[Key], at: datetime) -> VerdictTally:
     """Return the verdicts on some versions of one model, counted, with what is waived at a time."""
     results = compliance_results
     of_versions = and_(
@@ -75,4 +75,4 @@ def tally(session: TenantSession, keys: list[Key], at: datetime) -> Tally:
         .group_by(results.c.rule_id)
         .order_by(results.c.rule_id)
     )
-    return Tally(dict(counted.tuples().all()), dict(waived.tuples().all()))
+    return VerdictTally(dict(counted.tuples().all()), dict(waived.tuples().all()))

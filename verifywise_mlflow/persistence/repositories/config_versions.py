@@ -12,11 +12,11 @@ from sqlalchemy import insert, select, text
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import config_versions
 
-AdoptionKind = Literal["mapping", "policy", "tenant"]
+ConfigKind = Literal["mapping", "policy", "tenant"]
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class ConfigVersion:
     """Something that holds, or held, from a time on."""
 
     digest: str
@@ -26,23 +26,23 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class ConfigChange:
     """A change of what holds."""
 
-    previous: Adopted | None
+    previous: ConfigVersion | None
     """None the first time."""
 
 
-def adopt(
+def record_config_version(
     session: TenantSession,
-    kind: AdoptionKind,
+    kind: ConfigKind,
     digest: str,
     document: Mapping[str, object],
     sync_id: str,
     now: datetime,
-) -> Adoption | None:
+) -> ConfigChange | None:
     """Note what holds from now on; return what it takes the place of, or None where the same held before."""
-    newest = adopted(session, kind)
+    newest = config_version(session, kind)
     if newest and newest.digest == digest:
         return None
     # Two processes may start with the same new description: only one of them is to tell of it.
@@ -50,15 +50,15 @@ def adopt(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"),
         {"lock": f"verifywise_mlflow config versions {session.tenant_id}"},
     )
-    newest = adopted(session, kind)
+    newest = config_version(session, kind)
     if newest and newest.digest == digest:
         return None
     row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
     session.execute(insert(config_versions).values(**row, sync_id=sync_id))
-    return Adoption(newest)
+    return ConfigChange(newest)
 
 
-def adopted(session: TenantSession, kind: AdoptionKind, *, at: datetime | None = None) -> Adopted | None:
+def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:
     """Return what holds, or what held at a time; None before the first."""
     table = config_versions
     query = (
@@ -70,4 +70,4 @@ def adopted(session: TenantSession, kind: AdoptionKind, *, at: datetime | None =
     if at is not None:
         query = query.where(table.c.valid_from <= at)
     row = session.execute(query).first()
-    return None if row is None else Adopted(*row)
+    return None if row is None else ConfigVersion(*row)

@@ -56,7 +56,7 @@ class LifecycleEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenEvent:
+class RecordedEvent:
     """An event with when and by which sync it was seen."""
 
     event: LifecycleEvent
@@ -71,7 +71,7 @@ def append(session: TenantSession, sync_id: str, events: Sequence[LifecycleEvent
         session.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
 
 
-def events_of(
+def lifecycle_events_of(
     session: TenantSession,
     model_name: str | None = None,
     version_number: int | None = None,
@@ -80,7 +80,7 @@ def events_of(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
-) -> list[SeenEvent]:
+) -> list[RecordedEvent]:
     """Return the newest events, the oldest of them first; of a version also the aliases that came to it or left it.
 
     ``since`` and ``until`` are compared with when an event was seen; the first belongs to the span, the last does not.
@@ -104,7 +104,7 @@ def events_of(
     newest = select(table).where(*wanted).order_by(table.c.event_id.desc()).limit(limit)
     rows = session.execute(newest).mappings().all()
     return [
-        SeenEvent(
+        RecordedEvent(
             LifecycleEvent(
                 kind=EventKind(row["kind"]),
                 model_name=row["model_name"],

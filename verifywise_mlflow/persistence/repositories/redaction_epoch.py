@@ -13,7 +13,7 @@ from verifywise_mlflow.redaction.settings import RedactionSettings
 _KIND = "redaction"
 
 
-def adopt(session: TenantSession, settings: RedactionSettings, now: datetime, sync_id: str) -> None:
+def record_redaction_settings(session: TenantSession, settings: RedactionSettings, now: datetime, sync_id: str) -> None:
     """Note settings that differ from those that held before; so does a catalogue of tokens that knows others."""
     digest = settings.digest()
     if _latest(session)[0] != digest:

@@ -61,7 +61,7 @@ def active_tenants(connection: Connection) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
+class StageRefresh:
     """When a stage was last gone through."""
 
     refreshed_at: datetime
@@ -69,16 +69,16 @@ class Refresh:
     """When it last read everything anew, for the stages that otherwise read only what has changed."""
 
 
-def refreshes(session: TenantSession) -> dict[str, Refresh]:
+def stage_refreshes_of(session: TenantSession) -> dict[str, StageRefresh]:
     """Return the tenant's stages with their times."""
     table = stage_refreshes
     rows = session.execute(
         select(table.c.stage, table.c.refreshed_at, table.c.reconciled_at).where(table.c.tenant_id == session.tenant_id)
     )
-    return {stage: Refresh(refreshed_at, reconciled_at) for stage, refreshed_at, reconciled_at in rows}
+    return {stage: StageRefresh(refreshed_at, reconciled_at) for stage, refreshed_at, reconciled_at in rows}
 
 
-def note_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime, *, reconciled: bool) -> None:
+def record_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime, *, reconciled: bool) -> None:
     """Note that a stage was gone through."""
     statement = insert(stage_refreshes).values(
         tenant_id=session.tenant_id,
@@ -96,7 +96,7 @@ def note_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime
     session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
 
 
-def newest_version_time(session: TenantSession) -> tuple[bool, int | None]:
+def poll_watermark(session: TenantSession) -> tuple[bool, int | None]:
     """Return whether any is noted, and the newest version time that a sync has seen or was asked for."""
     row = session.execute(
         select(poll_watermarks.c.newest_version_time).where(poll_watermarks.c.tenant_id == session.tenant_id)
@@ -104,7 +104,7 @@ def newest_version_time(session: TenantSession) -> tuple[bool, int | None]:
     return (False, None) if row is None else (True, row[0])
 
 
-def note_newest_version_time(session: TenantSession, newest: int | None, now: datetime) -> None:
+def set_poll_watermark(session: TenantSession, newest: int | None, now: datetime) -> None:
     """Note the newest version time, in milliseconds since 1970, unless it is the one that is noted."""
     statement = insert(poll_watermarks).values(tenant_id=session.tenant_id, newest_version_time=newest, updated_at=now)
     replaced = {"newest_version_time": newest, "updated_at": now}

@@ -15,11 +15,11 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import waivers
 
 Source = Literal["file", "command"]
-Ended = Literal["withdrawn", "expired"]
+EndReason = Literal["withdrawn", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
-class KeptWaiver:
+class StoredWaiver:
     """A waiver with when and how it was granted and ended."""
 
     waiver_id: int
@@ -29,20 +29,22 @@ class KeptWaiver:
     sync_id: str
     ended_at: datetime | None
     """When its end was noted. It holds no longer after its day of expiry, noted or not."""
-    end_reason: Ended | None
+    end_reason: EndReason | None
 
-    def holds(self, at: datetime) -> bool:
+    def is_in_force(self, at: datetime) -> bool:
         """Return whether it held at a time."""
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
-def one_at_a_time(session: TenantSession) -> None:
+def lock_waivers(session: TenantSession) -> None:
     """Keep others out of the tenant's waivers until the transaction ends, so that what it has looked up stays true."""
     lock = f"verifywise_mlflow waivers {session.tenant_id}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
 
 
-def grant(session: TenantSession, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str) -> None:
+def insert_waivers(
+    session: TenantSession, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
+) -> None:
     """Keep waivers from now on."""
     rows = [
         {
@@ -63,7 +65,7 @@ def grant(session: TenantSession, granted: Sequence[Waiver], source: Source, now
         session.execute(insert(waivers), rows)
 
 
-def end(session: TenantSession, waiver_ids: Sequence[int], ended: Ended, now: datetime) -> None:
+def end_waivers(session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime) -> None:
     """Note that waivers hold no longer."""
     if waiver_ids:
         session.execute(
@@ -77,19 +79,19 @@ def end(session: TenantSession, waiver_ids: Sequence[int], ended: Ended, now: da
         )
 
 
-def kept(session: TenantSession) -> list[KeptWaiver]:
+def all_waivers(session: TenantSession) -> list[StoredWaiver]:
     """Return all waivers of a tenant that there ever were, the oldest first."""
     return _kept(session, waivers.c.tenant_id == session.tenant_id)
 
 
-def not_ended(session: TenantSession) -> list[KeptWaiver]:
+def unended_waivers(session: TenantSession) -> list[StoredWaiver]:
     """Return the waivers whose end was not noted. Those among them that expired hold no longer all the same."""
     return _kept(session, waivers.c.tenant_id == session.tenant_id, waivers.c.ended_at.is_(None))
 
 
-def holding(session: TenantSession, at: datetime) -> list[KeptWaiver]:
+def waivers_in_force(session: TenantSession, at: datetime) -> list[StoredWaiver]:
     """Return the waivers that held at a time, the oldest first."""
-    return [one for one in kept(session) if one.holds(at)]
+    return [one for one in all_waivers(session) if one.is_in_force(at)]
 
 
 def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
@@ -98,7 +100,7 @@ def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
     return (
         select(waivers.c.waiver_id)
         .where(
-            is_about(results),
+            is_in_scope(results),
             and_(waivers.c.granted_at <= at, waivers.c.expires_on >= day),
             or_(waivers.c.ended_at.is_(None), waivers.c.ended_at > at),
         )
@@ -106,7 +108,7 @@ def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_about(results: Table) -> ColumnElement[bool]:
+def is_in_scope(results: Table) -> ColumnElement[bool]:
     """Whether a waiver is about a verdict, at whatever time."""
     # LIKE knows % for any characters, _ for one, and \ before what is meant as it stands.
     pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
@@ -120,12 +122,12 @@ def is_about(results: Table) -> ColumnElement[bool]:
     )
 
 
-def _kept(session: TenantSession, *wanted: ColumnElement[bool]) -> list[KeptWaiver]:
+def _kept(session: TenantSession, *wanted: ColumnElement[bool]) -> list[StoredWaiver]:
     query = select(waivers).where(*wanted).order_by(waivers.c.waiver_id)
     return [_kept_waiver(dict(row)) for row in session.execute(query).mappings()]
 
 
-def _kept_waiver(row: Mapping[str, object]) -> KeptWaiver:
+def _kept_waiver(row: Mapping[str, object]) -> StoredWaiver:
     told = {"rule": "rule_id", "model": "model", "version": "version_number", "expires": "expires_on"}
     # As it was granted: another release's bounds must not hide it.
     waiver = Waiver.model_construct(
@@ -134,4 +136,4 @@ def _kept_waiver(row: Mapping[str, object]) -> KeptWaiver:
         reason=row["reason"],
     )
     names = ("waiver_id", "source", "granted_at", "sync_id", "ended_at", "end_reason")
-    return KeptWaiver(waiver=waiver, **{name: row[name] for name in names})  # type: ignore[arg-type]
+    return StoredWaiver(waiver=waiver, **{name: row[name] for name in names})  # type: ignore[arg-type]

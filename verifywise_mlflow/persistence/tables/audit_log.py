@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Computed, Index, Table
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.persistence.tables.columns import key
+from verifywise_mlflow.persistence.tables.columns import key_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 audit_trail = Table(
     "audit_trail",
     metadata,
-    key("tenant_id"),
+    key_column("tenant_id"),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("entry", PlainText, nullable=False),
     Column("entry_hash", PlainText, nullable=False),
@@ -23,7 +23,7 @@ audit_trail = Table(
 audit_checkpoints = Table(
     "audit_checkpoints",
     metadata,
-    key("tenant_id"),
+    key_column("tenant_id"),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("checkpoint", PlainText, nullable=False),
     Column("signature", PlainText, primary_key=True),

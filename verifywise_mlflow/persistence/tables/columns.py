@@ -12,21 +12,21 @@ from verifywise_mlflow.persistence.tables.schema import revisions
 # SQLAlchemy types a column by what it holds, and these functions make columns of several kinds: hence Any here.
 
 
-def key(name: str) -> Column[Any]:
+def key_column(name: str) -> Column[Any]:
     """A word of the primary key."""
     return Column(name, Text, primary_key=True)
 
 
-def version_key() -> tuple[Column[Any], ...]:
+def version_key_columns() -> tuple[Column[Any], ...]:
     """The primary key of what there is once of each model version."""
     return (
-        key("tenant_id"),
-        key("model_name"),
+        key_column("tenant_id"),
+        key_column("model_name"),
         Column("version_number", Integer, primary_key=True, autoincrement=False),
     )
 
 
-def of_version() -> tuple[Column[Any], ...]:
+def version_columns() -> tuple[Column[Any], ...]:
     """The model version that a row is about, where there may be several rows of one."""
     return (
         Column("tenant_id", Text, nullable=False),
@@ -35,40 +35,40 @@ def of_version() -> tuple[Column[Any], ...]:
     )
 
 
-def numbered(name: str) -> Column[Any]:
+def identity_column(name: str) -> Column[Any]:
     """The primary key of rows that the database numbers."""
     return Column(name, BigInteger, Identity(always=True), primary_key=True)
 
 
-def time(name: str, *, nullable: bool = True) -> Column[Any]:
+def time_column(name: str, *, nullable: bool = True) -> Column[Any]:
     """A moment, which Postgres keeps in UTC to the microsecond."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
-def incarnation() -> Column[Any]:
+def incarnation_column() -> Column[Any]:
     """How many objects have borne this name and number."""
     return Column("incarnation", Integer, nullable=False, server_default=text("1"))
 
 
-def redactions() -> Column[Any]:
+def redactions_column() -> Column[Any]:
     """What was redacted before the row was written."""
     return Column("redactions", Json, nullable=False, server_default=text("'[]'::jsonb"))
 
 
-def written() -> tuple[Column[Any], ...]:
+def write_columns() -> tuple[Column[Any], ...]:
     """What a row that was read says of its writing."""
     return (
         Column("fingerprint", Text, nullable=False),
         Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
-        time("changed_at", nullable=False),
+        time_column("changed_at", nullable=False),
     )
 
 
-def by_revision(table: str) -> Index:
+def revision_index(table: str) -> Index:
     """Where each sync looks what was written last."""
     return Index(f"{table}_by_revision", "tenant_id", "revision")
 
 
-def ended() -> tuple[Column[Any], ...]:
+def end_columns() -> tuple[Column[Any], ...]:
     """Until when a state of a history held, and the sync that ended it."""
-    return (time("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))
+    return (time_column("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

@@ -6,29 +6,36 @@ from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Ta
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import by_revision, numbered, of_version, time, version_key, written
+from verifywise_mlflow.persistence.tables.columns import (
+    identity_column,
+    revision_index,
+    time_column,
+    version_columns,
+    version_key_columns,
+    write_columns,
+)
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 artifact_manifests = Table(
     "artifact_manifests",
     metadata,
-    *version_key(),
+    *version_key_columns(),
     Column("location_key", Text, nullable=False),
     Column("manifest", Json, nullable=False),
     Column("retry", Boolean, nullable=False),
-    time("read_at", nullable=False),
-    time("hashed_at", nullable=False),
-    *written(),
+    time_column("read_at", nullable=False),
+    time_column("hashed_at", nullable=False),
+    *write_columns(),
     Column("location_md5", PlainText, Computed("md5(manifest ->> 'location')", persisted=True)),
     Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
-    by_revision("artifact_manifests"),
+    revision_index("artifact_manifests"),
 )
 
 integrity_events = Table(
     "integrity_events",
     metadata,
-    numbered("event_id"),
-    *of_version(),
+    identity_column("event_id"),
+    *version_columns(),
     Column("incarnation", Integer, nullable=False),
     Column("location", Text),
     Column("kind", Text, nullable=False),
@@ -38,8 +45,8 @@ integrity_events = Table(
     Column("sha256", Text),
     Column("former_size", BigInteger),
     Column("size", BigInteger),
-    time("former_read_at", nullable=False),
-    time("seen_at", nullable=False),
+    time_column("former_read_at", nullable=False),
+    time_column("seen_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     Index("integrity_events_by_version", "tenant_id", "model_name", "version_number"),
 )

@@ -11,7 +11,13 @@ from sqlalchemy.types import TypeEngine
 from verifywise_mlflow.normalizer.field_spec import FieldSpec, FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import by_revision, ended, key, time, version_key
+from verifywise_mlflow.persistence.tables.columns import (
+    end_columns,
+    key_column,
+    revision_index,
+    time_column,
+    version_key_columns,
+)
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions
 
 _COLUMN_TYPES: Final[Mapping[FieldType, TypeEngine[Any]]] = {
@@ -29,13 +35,13 @@ def _field_column(name: str, spec: FieldSpec) -> Column[Any]:
 
 def _record_columns() -> tuple[Column[Any], ...]:
     return (
-        key("tenant_id"),
+        key_column("tenant_id"),
         *(_field_column(name, spec) for name, spec in FIELD_SPECS.items()),
         # Provenance and quality
         Column("origins", Json, nullable=False),
         Column("incomplete", Json, nullable=False),
         Column("findings", Json, nullable=False),
-        time("deleted_at"),
+        time_column("deleted_at"),
         Column("fingerprint", Text, nullable=False),
     )
 
@@ -45,10 +51,10 @@ canonical_records = Table(
     metadata,
     *_record_columns(),
     Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
-    time("changed_at", nullable=False),
+    time_column("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
-    by_revision("canonical_records"),
+    revision_index("canonical_records"),
     Index(
         "canonical_records_deleted",
         *("tenant_id", "model_name", "version_number"),
@@ -66,9 +72,9 @@ canonical_record_history = Table(
     metadata,
     *_record_columns(),
     Column("revision", BigInteger, primary_key=True, autoincrement=False),
-    time("changed_at", nullable=False),
+    time_column("changed_at", nullable=False),
     Column("sync_id", Text, nullable=False),
-    *ended(),
+    *end_columns(),
     Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
     Index("canonical_record_history_by_end", "tenant_id", "valid_to"),
 )
@@ -77,7 +83,7 @@ canonical_record_history = Table(
 record_inputs = Table(
     "record_inputs",
     metadata,
-    *version_key(),
+    *version_key_columns(),
     Column("model_revision", BigInteger),
     Column("version_revision", BigInteger, nullable=False),
     Column("run_revision", BigInteger),

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.pg_text_codec import Text
-from verifywise_mlflow.persistence.tables.columns import time
+from verifywise_mlflow.persistence.tables.columns import time_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 role_grants = Table(
@@ -15,6 +15,6 @@ role_grants = Table(
     Column("role_name", PlainText, primary_key=True),
     Column("kind", PlainText, nullable=False),
     Column("tenant_id", Text),
-    time("granted_at", nullable=False),
+    time_column("granted_at", nullable=False),
 )
 """Which database roles may do what: the policies of row-level security ask it."""

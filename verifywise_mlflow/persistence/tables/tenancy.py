@@ -5,46 +5,46 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Table
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import key, numbered, time
+from verifywise_mlflow.persistence.tables.columns import identity_column, key_column, time_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 tenants = Table(
     "tenants",
     metadata,
-    key("tenant_id"),
+    key_column("tenant_id"),
     Column("tracking_uri", Text, nullable=False),
     Column("workspace", Text),
-    time("first_seen_at", nullable=False),
-    time("deactivated_at"),
+    time_column("first_seen_at", nullable=False),
+    time_column("deactivated_at"),
 )
 
 stage_refreshes = Table(
     "stage_refreshes",
     metadata,
-    key("tenant_id"),
-    key("stage"),
-    time("refreshed_at", nullable=False),
-    time("reconciled_at"),
+    key_column("tenant_id"),
+    key_column("stage"),
+    time_column("refreshed_at", nullable=False),
+    time_column("reconciled_at"),
     Column("sync_id", Text, nullable=False),
 )
 
 poll_watermarks = Table(
     "poll_watermarks",
     metadata,
-    key("tenant_id"),
+    key_column("tenant_id"),
     Column("newest_version_time", BigInteger),
-    time("updated_at", nullable=False),
+    time_column("updated_at", nullable=False),
 )
 
 config_versions = Table(
     "config_versions",
     metadata,
-    numbered("config_version_id"),
+    identity_column("config_version_id"),
     Column("tenant_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("document", Json, nullable=False),
-    time("valid_from", nullable=False),
+    time_column("valid_from", nullable=False),
     Column("sync_id", Text, nullable=False),
     Index("config_versions_by_kind", "tenant_id", "kind", "config_version_id"),
 )

@@ -8,7 +8,14 @@ from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table, text
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
-from verifywise_mlflow.persistence.tables.columns import ended, key, numbered, of_version, time, version_key
+from verifywise_mlflow.persistence.tables.columns import (
+    end_columns,
+    identity_column,
+    key_column,
+    time_column,
+    version_columns,
+    version_key_columns,
+)
 from verifywise_mlflow.persistence.tables.schema import metadata
 
 
@@ -20,7 +27,7 @@ def _verdict_columns() -> tuple[Column[Any], ...]:
         Column("values", Json, nullable=False),
         Column("policy_id", Text, nullable=False),
         Column("policy_version", Text, nullable=False),
-        time("evaluated_at", nullable=False),
+        time_column("evaluated_at", nullable=False),
         Column("sync_id", Text, nullable=False),
     )
 
@@ -32,7 +39,7 @@ def _rested_on() -> tuple[Column[Any], ...]:
         Column("day", Date),
         Column("input_hash", PlainText, nullable=False),
         Column("fingerprint", PlainText, nullable=False),
-        time("open_since"),
+        time_column("open_since"),
     )
 
 
@@ -41,17 +48,17 @@ def _badge_columns() -> tuple[Column[Any], ...]:
         Column("badge", Text, nullable=False),
         Column("record_revision", BigInteger, nullable=False),
         Column("policy_digest", Text, nullable=False),
-        time("evaluated_at", nullable=False),
+        time_column("evaluated_at", nullable=False),
         Column("sync_id", Text, nullable=False),
-        time("changed_at", nullable=False),
+        time_column("changed_at", nullable=False),
     )
 
 
 compliance_results = Table(
     "compliance_results",
     metadata,
-    *version_key(),
-    key("rule_id"),
+    *version_key_columns(),
+    key_column("rule_id"),
     *_verdict_columns(),
     *_rested_on(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
@@ -67,12 +74,12 @@ compliance_results = Table(
 compliance_result_history = Table(
     "compliance_result_history",
     metadata,
-    numbered("state_id"),
-    *of_version(),
+    identity_column("state_id"),
+    *version_columns(),
     Column("rule_id", Text, nullable=False),
     *_verdict_columns(),
     *_rested_on(),
-    *ended(),
+    *end_columns(),
     Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
     Index("compliance_result_history_by_end", "tenant_id", "valid_to"),
 )
@@ -80,17 +87,17 @@ compliance_result_history = Table(
 compliance_badges = Table(
     "compliance_badges",
     metadata,
-    *version_key(),
+    *version_key_columns(),
     *_badge_columns(),
 )
 
 compliance_badge_history = Table(
     "compliance_badge_history",
     metadata,
-    numbered("state_id"),
-    *of_version(),
+    identity_column("state_id"),
+    *version_columns(),
     *_badge_columns(),
-    *ended(),
+    *end_columns(),
     Index("compliance_badge_history_by_version", "tenant_id", "model_name", "version_number"),
     Index("compliance_badge_history_by_end", "tenant_id", "valid_to"),
 )
@@ -98,10 +105,10 @@ compliance_badge_history = Table(
 compliance_counts = Table(
     "compliance_counts",
     metadata,
-    key("tenant_id"),
+    key_column("tenant_id"),
     Column("revision", BigInteger, nullable=False),
     Column("counted_revision", BigInteger),
-    time("counted_at"),
+    time_column("counted_at"),
     Column("waiver_ids", Json),
     Column("counts", Json),
 )
@@ -110,7 +117,7 @@ compliance_counts = Table(
 waivers = Table(
     "waivers",
     metadata,
-    numbered("waiver_id"),
+    identity_column("waiver_id"),
     Column("tenant_id", Text, nullable=False),
     Column("rule_id", Text, nullable=False),
     Column("model", Text, nullable=False),
@@ -119,9 +126,9 @@ waivers = Table(
     Column("reason", Text, nullable=False),
     Column("expires_on", Date, nullable=False),
     Column("source", Text, nullable=False),
-    time("granted_at", nullable=False),
+    time_column("granted_at", nullable=False),
     Column("sync_id", Text, nullable=False),
-    time("ended_at"),
+    time_column("ended_at"),
     Column("end_reason", Text),
     Index("waivers_by_rule", "tenant_id", "rule_id"),
 )

@@ -60,7 +60,7 @@ def refresh(context: StageContext) -> Progress:
     )
     if listing.is_complete:
         with context.begin() as session:
-            tenancy.note_newest_version_time(session, _newest_timestamp(listing.rows), context.now)
+            tenancy.set_poll_watermark(session, _newest_timestamp(listing.rows), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
     progress.incomplete += len(progress.read_failures)

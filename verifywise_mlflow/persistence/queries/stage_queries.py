@@ -92,13 +92,13 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
     )
 
 
-def count_changed_bytes(session: TenantSession) -> int:
+def count_changed_files(session: TenantSession) -> int:
     """Return how many files were seen to change under versions that live and did not change."""
     counted = select(func.count()).select_from(integrity_events, model_versions)
     return session.scalar(counted.where(_under_living_versions(session.tenant_id))) or 0
 
 
-def changed_bytes(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
+def newest_changed_files(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
     """Return the newest of those files."""
     events = integrity_events
     query = (

@@ -123,7 +123,7 @@ CREATE TEMP VIEW of_models AS SELECT DISTINCT model FROM of_versions;
 
 def fill(connection: Connection) -> None:
     """Write the tenants, and have the planner know how many rows there are."""
-    connection.execute(text("SET LOCAL search_path = verifywise, pg_temp"))
+    connection.execute(text("SET LOCAL search_path = verifywise_mlflow, pg_temp"))
     connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=VERSIONS)))
     for tenant in TENANTS:
         written = _ROWS.replace("$tenant", f"'{tenant}'").replace("$rules", str(RULES))
