@@ -101,7 +101,7 @@ def dry_run(store: Store, tenant_id: str, rules: RuleSet, today: date) -> DryRun
                 result.add(record.evaluation.key, VerdictChange(None, record.badge, badge))
         result.evaluated_count += len(batch)
         result.stale_count += sum(1 for record in batch if not record.is_current)
-        after = batch[-1].due.key
+        after = batch[-1].evaluation.key
 
 
 def _compare(result: DryRunResult, record: verdicts.EvaluatedRecord, proposed: Mapping[str, str]) -> None:

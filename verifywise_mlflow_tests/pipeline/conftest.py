@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.faults import HASTY
+from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
 from verifywise_mlflow_tests.proxy import (
     Proxy,
     proxy_before,
@@ -51,7 +51,7 @@ def shaken(tenant: Tenant, proxy: Proxy) -> Tenant:
 @pytest.fixture
 def hasty(shaken: Tenant) -> Tenant:
     """The same tenant with limits that a test can wait for."""
-    return shaken.model_copy(update={"limits": HASTY})
+    return shaken.model_copy(update={"limits": SHORT_TIMEOUTS})
 
 
 @pytest.fixture
