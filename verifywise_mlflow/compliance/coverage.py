@@ -1,6 +1,6 @@
 """How much a tenant's records show of each clause of a framework. Pure: takes counted verdicts, returns a report.
 
-A clause is never reported as more than the catalogue says that MLflow can show, and a clause for which nothing can be
+A clause is never reported as more than the catalog says that MLflow can show, and a clause for which nothing can be
 shown is in the report like any other: auditors look for blanks first.
 """
 

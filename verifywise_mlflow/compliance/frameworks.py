@@ -1,7 +1,7 @@
-"""The catalogue of clauses that rules may give evidence for, with the most that MLflow can show of each.
+"""The catalog of clauses that rules may give evidence for, with the most that MLflow can show of each.
 
-The catalogue has each clause's number and a sentence of our own, never the text of a standard. How much MLflow can show
-is an upper limit: no rule and no report may claim more of a clause than the catalogue does.
+The catalog has each clause's number and a sentence of our own, never the text of a standard. How much MLflow can show
+is an upper limit: no rule and no report may claim more of a clause than the catalog does.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Confidence = Literal["high", "medium", "low"]
 _Sentence = Annotated[str, Field(min_length=1)]
 
 
-class CatalogueError(ValueError):
-    """A file of the catalogue is invalid. The message has one line per error: file, line, field."""
+class CatalogError(ValueError):
+    """A file of the catalog is invalid. The message has one line per error: file, line, field."""
 
 
 class Obtainable(StrEnum):
@@ -112,23 +112,23 @@ class Framework(_Section):
 
 
 def load_framework(path: Path) -> Framework:
-    """Return the framework of one file of the catalogue.
+    """Return the framework of one file of the catalog.
 
     Raises:
-        CatalogueError: the file cannot be read, or is not a valid framework.
+        CatalogError: the file cannot be read, or is not a valid framework.
     """
     try:
         source = read_yaml_source(path, expected="write name, edition, covers, source and clauses at the top level")
     except YamlSourceError as error:
-        raise CatalogueError(str(error)) from error
+        raise CatalogError(str(error)) from error
     try:
         return Framework.model_validate(source.document)
     except ValidationError as error:
-        raise CatalogueError("\n".join(validation_messages(error, source))) from error
+        raise CatalogError("\n".join(validation_messages(error, source))) from error
 
 
 @cache
-def catalogue() -> Mapping[FrameworkName, Framework]:
+def catalog() -> Mapping[FrameworkName, Framework]:
     """Return the frameworks that come with the package, by name, in the order of ``FRAMEWORK_NAMES``."""
     with as_file(files(__package__) / "frameworks") as folder:
         frameworks = {framework.name: framework for framework in map(load_framework, sorted(folder.glob("*.yaml")))}

@@ -14,12 +14,12 @@ from verifywise_mlflow.compliance.coverage import (
     clause_references,
     framework_coverage,
 )
-from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalogue
+from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applicable", "error"
-EU = catalogue()["EU AI Act"]
+EU = catalog()["EU AI Act"]
 
 
 def coverage_of(
@@ -131,7 +131,7 @@ VERDICT_GROUPS = st.builds(
 )
 
 
-@given(st.lists(VERDICT_GROUPS, max_size=4), st.sampled_from(list(catalogue().values())))
+@given(st.lists(VERDICT_GROUPS, max_size=4), st.sampled_from(list(catalog().values())))
 def test_no_verdicts_raise_a_clause_above_what_mlflow_can_show(
     groups: list[VerdictGroup], framework: Framework
 ) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from verifywise_mlflow.compliance.frameworks import catalogue
+from verifywise_mlflow.compliance.frameworks import catalog
 from verifywise_mlflow.compliance.policy_check import evaluate_example
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy
@@ -147,14 +147,14 @@ def test_each_group_of_the_record_is_read_by_a_rule() -> None:
 def test_a_rule_refers_only_to_clauses_whose_evidence_is_rules(rule: Rule) -> None:
     # Clauses that the stored records are the evidence for need no verdict on a version.
     for reference in rule.references:
-        assert catalogue()[reference.framework].by_id[reference.clause].shown_by == "rules"
+        assert catalog()[reference.framework].by_id[reference.clause].shown_by == "rules"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_each_reference_to_a_law_has_the_date_and_source_of_the_catalogue(rule: Rule) -> None:
+def test_each_reference_to_a_law_has_the_date_and_source_of_the_catalog(rule: Rule) -> None:
     for reference in rule.references:
-        application = catalogue()[reference.framework].application_date_of(
-            catalogue()[reference.framework].by_id[reference.clause]
+        application = catalog()[reference.framework].application_date_of(
+            catalog()[reference.framework].by_id[reference.clause]
         )
         dated = (application.applicable_from, application.source) if application else (None, None)
         assert (reference.applicable_from, reference.source) == dated

@@ -1,4 +1,4 @@
-"""The catalogue of clauses, and the format of its files."""
+"""The catalog of clauses, and the format of its files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from verifywise_mlflow.compliance.frameworks import (
     FRAMEWORK_NAMES,
-    CatalogueError,
+    CatalogError,
     Obtainable,
-    catalogue,
+    catalog,
     load_framework,
 )
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.policy import default_policy
 
-EU = catalogue()["EU AI Act"]
+EU = catalog()["EU AI Act"]
 READ_FROM_FILES = {"runtime_environment", "artifact_manifest", "evidence_files"}
 DECLARABLE = [
     rule
@@ -43,11 +43,11 @@ clauses:
 """
 
 
-def test_the_catalogue_has_each_framework() -> None:
-    assert tuple(catalogue()) == FRAMEWORK_NAMES
+def test_the_catalog_has_each_framework() -> None:
+    assert tuple(catalog()) == FRAMEWORK_NAMES
 
 
-def test_the_catalogue_has_all_items_of_annex_iv_and_leaves_blank_what_mlflow_cannot_show() -> None:
+def test_the_catalog_has_all_items_of_annex_iv_and_leaves_blank_what_mlflow_cannot_show() -> None:
     annex = {clause.id.removeprefix("Annex IV"): clause for clause in EU.clauses if clause.id.startswith("Annex IV(")}
 
     assert list(annex) == [f"(1)({letter})" for letter in "abcdefgh"] + [f"(2)({letter})" for letter in "abcdefgh"] + [
@@ -67,15 +67,15 @@ def test_a_clause_whose_rule_can_pass_because_of_a_tag_is_never_evidenced_in_ful
 
     assert [
         (framework.name, clause.id)
-        for framework in catalogue().values()
+        for framework in catalog().values()
         for clause in framework.clauses
         if clause.obtainable is Obtainable.EVIDENCED and (framework.name, clause.id) in by_tag
     ] == []
 
 
-def test_the_catalogue_has_all_subcategories_of_nist_and_all_controls_of_iso() -> None:
-    nist = Counter(clause.id.split()[0] for clause in catalogue()["NIST AI RMF"].clauses)
-    iso = Counter(clause.id.startswith("A.") for clause in catalogue()["ISO/IEC 42001"].clauses)
+def test_the_catalog_has_all_subcategories_of_nist_and_all_controls_of_iso() -> None:
+    nist = Counter(clause.id.split()[0] for clause in catalog()["NIST AI RMF"].clauses)
+    iso = Counter(clause.id.startswith("A.") for clause in catalog()["ISO/IEC 42001"].clauses)
 
     assert nist == {"GOVERN": 19, "MAP": 18, "MEASURE": 22, "MANAGE": 13}
     assert iso[True] == 38
@@ -95,7 +95,7 @@ def test_an_approval_or_a_signature_is_never_evidenced_in_full() -> None:
 def test_a_clause_that_is_not_shown_in_full_states_what_is_missing() -> None:
     without_blank = [
         clause.id
-        for framework in catalogue().values()
+        for framework in catalog().values()
         for clause in framework.clauses
         if clause.obtainable is not Obtainable.EVIDENCED and not clause.blank
     ]
@@ -124,13 +124,13 @@ def test_a_valid_file_is_a_framework(tmp_path: Path) -> None:
         pytest.param("name: HIPAA", "name: GDPR", "1: name: Input should be", id="name"),
     ],
 )
-def test_an_error_in_the_catalogue_names_its_location(
+def test_an_error_in_the_catalog_names_its_location(
     tmp_path: Path, replacement: str, original: str, message: str
 ) -> None:
     path = tmp_path / "gdpr.yaml"
     path.write_text(FRAMEWORK.replace(original, replacement))
 
-    with pytest.raises(CatalogueError) as raised:
+    with pytest.raises(CatalogError) as raised:
         load_framework(path)
 
     assert f"{path}:{message}" in str(raised.value)
@@ -140,10 +140,10 @@ def test_a_duplicate_clause_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "gdpr.yaml"
     path.write_text(FRAMEWORK + FRAMEWORK.split("clauses:\n")[1])
 
-    with pytest.raises(CatalogueError, match=r"gdpr\.yaml:1: these clauses occur twice: Art\. 35"):
+    with pytest.raises(CatalogError, match=r"gdpr\.yaml:1: these clauses occur twice: Art\. 35"):
         load_framework(path)
 
 
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="cannot be read: No such file"):
+    with pytest.raises(CatalogError, match="cannot be read: No such file"):
         load_framework(tmp_path / "none.yaml")

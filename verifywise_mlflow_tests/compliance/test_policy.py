@@ -84,7 +84,7 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
         pytest.param(
             "clause: GOVERN 9.1",
             "clause: GOVERN 2.1",
-            "13: rule 'owner': references.0.clause: the catalogue has no clause 'GOVERN 9.1' of NIST AI RMF",
+            "13: rule 'owner': references.0.clause: the catalog has no clause 'GOVERN 9.1' of NIST AI RMF",
             id="unknown clause",
         ),
         pytest.param(
@@ -266,11 +266,11 @@ def test_an_error_in_a_rule_file_names_that_file(tmp_path: Path, name: str, rule
     assert f"{tmp_path}/{message}" in str(raised.value)
 
 
-def test_a_reference_has_the_catalogues_date_unless_it_states_another(tmp_path: Path) -> None:
+def test_a_reference_has_the_catalogs_date_unless_it_states_another(tmp_path: Path) -> None:
     act = RULE.replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: EU AI Act, clause: Art. 6")
     (tmp_path / "other").mkdir()
 
-    (by_catalogue,) = load(tmp_path, HEAD + act).rules[0].references
+    (by_catalog,) = load(tmp_path, HEAD + act).rules[0].references
     (by_rule,) = (
         load(
             tmp_path / "other",
@@ -281,8 +281,8 @@ def test_a_reference_has_the_catalogues_date_unless_it_states_another(tmp_path: 
         .references
     )
 
-    assert (str(by_catalogue.applicable_from), str(by_rule.applicable_from)) == ("2027-12-02", "2028-01-01")
-    assert (by_catalogue.source or "").startswith("the Digital Omnibus")
+    assert (str(by_catalog.applicable_from), str(by_rule.applicable_from)) == ("2027-12-02", "2028-01-01")
+    assert (by_catalog.source or "").startswith("the Digital Omnibus")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def verdicts(store: Store) -> dict[str, str]:
     return {str(row["rule_id"]): str(row["verdict"]) for row in rows(store, "compliance_results")}
 
 
-def test_what_a_sync_finds_wrong_fails_its_rules(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_problems_that_a_sync_finds_fail_their_rules(registry: Registry, tenant: Tenant, store: Store) -> None:
     run_id = registry.run(
         params={"password": "hunter2-Tr0ub4dor&3-correct-horse"},
         tags={"risk_category": "minimal", "mlflow.source.git.commit": "8f3c1d2e4b5a6978-dirty"},
@@ -56,7 +56,7 @@ def test_what_a_sync_finds_wrong_fails_its_rules(registry: Registry, tenant: Ten
     assert (found["recent-training"], found["owner"]) == ("pass", "not evidenced")
 
 
-def test_a_tenants_own_figure_and_policy_are_what_it_is_judged_and_covered_by(
+def test_a_tenants_own_threshold_and_policy_decide_its_verdicts_and_coverage(
     registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "ours.yaml"

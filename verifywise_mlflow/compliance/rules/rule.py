@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalogue
+from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalog
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression, compile_value
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.reason_template import (
@@ -82,33 +82,33 @@ class Reference(PolicySection):
 
     framework: FrameworkName
     clause: Sentence
-    """The clause's number in the catalogue."""
+    """The clause's number in the catalog."""
     confidence: Confidence
     """How sure we are that the clause requires what the rule checks."""
     applicable_from: date | None = None
-    """The catalogue's date unless the rule states another; null for a clause that is followed voluntarily."""
+    """The catalog's date unless the rule states another; null for a clause that is followed voluntarily."""
     source: Sentence | None = None
     """The source of ``applicable_from``."""
 
     @model_validator(mode="before")
     @classmethod
-    def _take_date_from_catalogue(cls, raw: object) -> object:
+    def _take_date_from_catalog(cls, raw: object) -> object:
         if not isinstance(raw, Mapping) or "applicable_from" in raw or "source" in raw:
             return raw
-        framework = catalogue().get(raw.get("framework"))  # type: ignore[arg-type]  # an unknown name returns None
+        framework = catalog().get(raw.get("framework"))  # type: ignore[arg-type]  # an unknown name returns None
         clause = framework.by_id.get(str(raw.get("clause"))) if framework else None
         application = framework.application_date_of(clause) if framework and clause else None
         return {**raw, **application.model_dump()} if application else raw
 
     @field_validator("clause")
     @classmethod
-    def _is_in_catalogue(cls, number: str, info: ValidationInfo) -> str:
-        framework = catalogue().get(info.data.get("framework"))  # type: ignore[arg-type]  # missing if it is invalid
+    def _is_in_catalog(cls, number: str, info: ValidationInfo) -> str:
+        framework = catalog().get(info.data.get("framework"))  # type: ignore[arg-type]  # missing if it is invalid
         if framework is None:
             return number
         clause = framework.by_id.get(number)
         if clause is None:
-            raise ValueError(f"the catalogue has no clause {number!r} of {framework.name}")
+            raise ValueError(f"the catalog has no clause {number!r} of {framework.name}")
         if clause.obtainable is Obtainable.NOT_OBTAINABLE:
             raise ValueError(f"MLflow shows nothing of {framework.name} {number}: {clause.blank}")
         return number
