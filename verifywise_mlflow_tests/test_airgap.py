@@ -19,7 +19,7 @@ import pytest
 
 from verifywise_mlflow.demo.servers.process import child_environment
 from verifywise_mlflow_tests.airgap import NO_NAMESPACE, REACHED_OUT
-from verifywise_mlflow_tests.airgap.watcher import told_by
+from verifywise_mlflow_tests.airgap.watcher import destination_of
 from verifywise_mlflow_tests.browser import chromium
 
 REPOSITORY = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ try:
 except socket.gaierror:
     pass
 """
-AT_HOME = """
+LOCAL_CONNECTIONS = """
 import socket
 listening = socket.create_server(("127.0.0.1", 0))
 asking = socket.create_connection(listening.getsockname())
@@ -61,7 +61,7 @@ asking.sendall(b"x" * 100_000)
 socket.create_server(("::1", 0), family=socket.AF_INET6)
 socket.socket(socket.AF_INET).connect_ex(("127.0.0.1", 9))
 """
-ASKING_A_RESOLVER = """
+CONNECT_TO_RESOLVER = """
 import socket, sys
 from pathlib import Path
 from verifywise_mlflow_tests.airgap.namespace import enter
@@ -69,8 +69,8 @@ print("before", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
 enter([Path(sys.argv[1])])
 print("inside", socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
 """
-A_LOOK_UP = "import socket\ntry: socket.getaddrinfo('looked-up.example', 443)\nexcept socket.gaierror: pass"
-ON_A_MACHINE_WITH_A_DOMAIN = """
+LOOK_UP = "import socket\ntry: socket.getaddrinfo('looked-up.example', 443)\nexcept socket.gaierror: pass"
+WITH_SEARCH_DOMAIN = """
 import os, sys
 from pathlib import Path
 from verifywise_mlflow_tests.airgap.namespace import NAMES, enter, lay_over
@@ -78,7 +78,7 @@ enter()
 lay_over(NAMES, Path(sys.argv[1]))
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
-A_PAGE = """
+PAGE_WITH_REMOTE_CONTENT = """
 from verifywise_mlflow_tests.browser import chromium
 try:
     with chromium.page() as page:
@@ -89,7 +89,7 @@ except AssertionError as error:
 else:
     raise SystemExit("the browser tests would not have noticed")
 """
-A_CALL = """
+MLFLOW_CLIENT_CALL = """
 import threading
 import mlflow
 mlflow.set_tracking_uri("http://127.0.0.1:9")
@@ -104,7 +104,7 @@ for thread in threading.enumerate():
 """To a server that is not there: MLflow's client tells its makers of the call all the same."""
 
 
-def watched(
+def run_in_airgap(
     program: str, *options: str, env: Mapping[str, str], on: Sequence[str] = (sys.executable,)
 ) -> tuple[int, set[str]]:
     """Run a program with loopback only; return its exit code and what it tried to reach."""
@@ -123,8 +123,8 @@ def watched(
     return done.returncode, {line.removeprefix(said) for line in done.stderr.splitlines() if line.startswith(said)}
 
 
-def test_each_attempt_to_reach_the_world_is_seen_and_named() -> None:
-    assert watched(ATTEMPTS, env=os.environ) == (
+def test_each_outgoing_connection_attempt_is_recorded() -> None:
+    assert run_in_airgap(ATTEMPTS, env=os.environ) == (
         REACHED_OUT,
         {
             *("tcp 203.0.113.9:443", "tcp [2001:db8::7]:443", "tcp 203.0.113.10:80"),
@@ -134,15 +134,15 @@ def test_each_attempt_to_reach_the_world_is_seen_and_named() -> None:
     )
 
 
-def test_what_a_test_asks_for_on_purpose_is_said_and_does_not_count_and_nothing_else_is_let_through() -> None:
+def test_an_intended_lookup_is_reported_but_not_counted() -> None:
     asking = "import socket\nfor address in ('203.0.113.9', '203.0.113.10'): socket.socket().connect_ex((address, 80))"
     first, second = ("--on-purpose", "tcp 203.0.113.9:80"), ("--on-purpose", "tcp 203.0.113.10:80")
 
-    assert watched(asking, *first, *second, env=os.environ) == (
+    assert run_in_airgap(asking, *first, *second, env=os.environ) == (
         0,
         {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80, on purpose"},
     )
-    assert watched(asking, *first, env=os.environ) == (
+    assert run_in_airgap(asking, *first, env=os.environ) == (
         REACHED_OUT,
         {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80"},
     )
@@ -151,18 +151,18 @@ def test_what_a_test_asks_for_on_purpose_is_said_and_does_not_count_and_nothing_
 def test_a_proxy_on_this_machine_hides_no_attempt() -> None:
     through_a_proxy = "import urllib.request as r\ntry: r.urlopen('http://203.0.113.9/')\nexcept OSError: pass"
 
-    code, attempts = watched(through_a_proxy, env={**os.environ, "http_proxy": "http://127.0.0.1:9"})
+    code, attempts = run_in_airgap(through_a_proxy, env={**os.environ, "http_proxy": "http://127.0.0.1:9"})
 
     assert (code, attempts) == (REACHED_OUT, {"tcp 203.0.113.9:80"})
 
 
-def test_a_resolver_behind_a_socket_in_the_file_system_is_not_to_be_had(tmp_path: Path) -> None:
+def test_a_resolver_on_a_unix_socket_is_unreachable(tmp_path: Path) -> None:
     resolver = tmp_path / "resolver"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(resolver))
         listening.listen()
         seen = subprocess.run(
-            [sys.executable, "-c", ASKING_A_RESOLVER, resolver],
+            [sys.executable, "-c", CONNECT_TO_RESOLVER, resolver],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -173,37 +173,40 @@ def test_a_resolver_behind_a_socket_in_the_file_system_is_not_to_be_had(tmp_path
     assert seen.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
 
 
-def test_a_name_is_asked_for_as_it_was_given_whatever_domain_the_machine_has(tmp_path: Path) -> None:
+def test_a_name_is_resolved_without_the_search_domain(tmp_path: Path) -> None:
     (names := tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\nsearch corp.example\noptions ndots:5\n")
-    with_a_domain = (sys.executable, "-c", ON_A_MACHINE_WITH_A_DOMAIN, str(names))
+    with_a_domain = (sys.executable, "-c", WITH_SEARCH_DOMAIN, str(names))
 
-    assert watched(A_LOOK_UP, env=os.environ, on=with_a_domain) == (REACHED_OUT, {"name looked-up.example"})
+    assert run_in_airgap(LOOK_UP, env=os.environ, on=with_a_domain) == (REACHED_OUT, {"name looked-up.example"})
 
 
-def test_a_ping_is_an_attempt_and_the_kernels_word_that_nobody_answers_is_none() -> None:
-    assert told_by(ipv4(protocol=1, payload=b"\x08" + bytes(7))) == "ping 203.0.113.9"
-    assert told_by(ipv4(protocol=1, payload=b"\x03" + bytes(7))) is None
+def test_a_ping_counts_as_an_attempt_and_the_kernels_icmp_reply_does_not() -> None:
+    assert destination_of(ipv4(protocol=1, payload=b"\x08" + bytes(7))) == "ping 203.0.113.9"
+    assert destination_of(ipv4(protocol=1, payload=b"\x03" + bytes(7))) is None
 
 
 def ipv4(*, protocol: int, payload: bytes) -> bytes:
     return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, protocol, 0, bytes(4), b"\xcb\x00\x71\x09") + payload
 
 
-def test_what_a_page_loads_from_elsewhere_is_seen_and_the_browser_itself_asks_nobody() -> None:
+def test_a_pages_external_resources_are_recorded_and_the_browser_itself_connects_nowhere() -> None:
     chromium.executable()
 
-    assert watched(A_PAGE, env=os.environ) == (REACHED_OUT, {"name font.example", "name image.example"})
+    assert run_in_airgap(PAGE_WITH_REMOTE_CONTENT, env=os.environ) == (
+        REACHED_OUT,
+        {"name font.example", "name image.example"},
+    )
 
 
 @pytest.mark.parametrize("is_off", [False, True])
-def test_mlflows_own_telemetry_is_seen_where_it_is_on_and_not_where_it_is_off(is_off: bool) -> None:
+def test_mlflows_telemetry_is_recorded_only_if_enabled(is_off: bool) -> None:
     # MLflow sends nothing where it believes that it is tested.
     env = {
         name: value for name, value in child_environment().items() if not name.startswith(("CI", "GITHUB", "PYTEST"))
     }
     env |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"} | ({"MLFLOW_DISABLE_TELEMETRY": "true"} if is_off else {})
 
-    code, attempts = watched(A_CALL, env=env)
+    code, attempts = run_in_airgap(MLFLOW_CLIENT_CALL, env=env)
 
     names = {attempt for attempt in attempts if attempt.startswith("name ")}
     assert code == (0 if is_off else REACHED_OUT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.backfill.observations import Run, overlaps, read_after, runs_a_minute
+from benchmarks.backfill.observations import Run, overlaps, read_delay, runs_per_minute
 
 
 def run(asked_at: float, began_at: float | None, ended_at: float | None, status: str = "SUCCESS") -> Run:
@@ -13,15 +13,15 @@ def run(asked_at: float, began_at: float | None, ended_at: float | None, status:
 
 def test_a_backfill_that_slows_down_is_seen_in_its_fifths() -> None:
     steady = [100.0 + 2 * number for number in range(1, 21)]
-    assert runs_a_minute(100.0, steady) == pytest.approx([30.0] * 5)
+    assert runs_per_minute(100.0, steady) == pytest.approx([30.0] * 5)
 
     slower = steady[:16] + [steady[15] + 6 * number for number in range(1, 5)]
-    assert runs_a_minute(100.0, slower) == pytest.approx([30.0] * 4 + [10.0])
+    assert runs_per_minute(100.0, slower) == pytest.approx([30.0] * 4 + [10.0])
 
-    assert runs_a_minute(100.0, []) == []
+    assert runs_per_minute(100.0, []) == []
 
 
-def test_a_tenants_runs_that_are_under_way_together_are_counted() -> None:
+def test_concurrent_runs_of_a_tenant_are_counted() -> None:
     assert overlaps([run(0, 1, 5), run(0, 5, 9), run(0, None, None, "CANCELED")]) == 0
     assert overlaps([run(0, 1, 5), run(0, 4, 9), run(0, 8, None)]) == 2
     assert overlaps([run(0, 1, 100), run(0, 2, 3), run(0, 50, 60)]) == 2, "also those behind one that is over"
@@ -29,6 +29,6 @@ def test_a_tenants_runs_that_are_under_way_together_are_counted() -> None:
 
 def test_a_change_is_read_by_the_first_run_that_began_after_it_and_succeeded() -> None:
     runs = [run(0, 9, 12), run(0, 11, 13, "FAILURE"), run(0, 14, 20), run(0, 21, 25)]
-    assert read_after(runs, "acme", 10.0) == 10.0
-    assert read_after(runs, "globex", 10.0) is None
-    assert read_after(runs, "acme", 22.0) is None
+    assert read_delay(runs, "acme", 10.0) == 10.0
+    assert read_delay(runs, "globex", 10.0) is None
+    assert read_delay(runs, "acme", 22.0) is None

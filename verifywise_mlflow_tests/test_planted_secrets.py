@@ -125,7 +125,7 @@ def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
     return f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
 
 
-def test_no_secret_gets_into_the_store_dagster_logs_outputs_or_the_process_list(
+def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
     world: World, registry: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {found for tenant in load_tenants().values() for found in fields_with_secrets(tenant)}

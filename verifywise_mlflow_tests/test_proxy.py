@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from verifywise_mlflow_tests.http.hostile_server import Asked, HostileServer, hostile_server, json_answer
+from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, json_response
 from verifywise_mlflow_tests.proxy import (
     Fault,
     Proxy,
@@ -27,8 +27,8 @@ from verifywise_mlflow_tests.proxy import (
 )
 
 
-def echo(_server: HostileServer, asked: Asked) -> bytes:
-    return json_answer({"target": asked.target, "body": asked.body.decode(), "key": asked.headers.get("x-key")})
+def echo(_server: HostileServer, asked: ReceivedRequest) -> bytes:
+    return json_response({"target": asked.target, "body": asked.body.decode(), "key": asked.headers.get("x-key")})
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def test_a_request_arrives_as_it_was_sent_and_is_counted(proxy: Proxy, upstream:
     sent = urllib3.request("POST", f"{proxy.uri}/runs/search?a=%27%20b", body=b"{}", headers={"X-Key": "k"})
 
     assert sent.json() == {"target": "/runs/search?a=%27%20b", "body": "{}", "key": "k"}
-    assert (proxy.requests, len(upstream.asked)) == (1, 1)
+    assert (proxy.requests, len(upstream.requests)) == (1, 1)
     (seen,) = proxy.exchanges
     assert (seen.method, seen.path, seen.query["a"], seen.body) == ("POST", "/runs/search", ["' b"], b"{}")
     assert (seen.status, seen.answer_bytes) == (200, len(sent.data))
 
 
-def test_requests_that_are_under_way_together_are_noticed(proxy: Proxy) -> None:
+def test_concurrent_requests_are_counted(proxy: Proxy) -> None:
     proxy.fault = always(late(0.3))
 
     with ThreadPoolExecutor(3) as pool:
@@ -66,16 +66,16 @@ def test_requests_that_are_under_way_together_are_noticed(proxy: Proxy) -> None:
     assert (proxy.requests, proxy.most_at_once) == (3, 3)
 
 
-def test_each_kind_of_request_is_spoilt_once(proxy: Proxy) -> None:
+def test_each_kind_of_request_fails_once(proxy: Proxy) -> None:
     proxy.fault = once_for_each_kind(saying(503))
     paths = ["/a", "/a", "/logged-models/m-1/files", "/logged-models/m-2/files", "/b"]
 
     assert [get(proxy, path).status for path in paths] == [503, 200, 503, 200, 503]
 
 
-def test_what_is_to_happen_before_a_request_has_happened_when_it_arrives(proxy: Proxy, upstream: HostileServer) -> None:
+def test_an_action_before_a_request_is_done_when_it_arrives(proxy: Proxy, upstream: HostileServer) -> None:
     arrived: list[int] = []
-    proxy.before = lambda exchange: arrived.append(len(upstream.asked)) if exchange.is_later_page else None
+    proxy.before = lambda exchange: arrived.append(len(upstream.requests)) if exchange.is_later_page else None
 
     get(proxy, "/search")
     get(proxy, "/search?page_token=x")
@@ -91,7 +91,7 @@ def test_what_is_to_happen_before_a_request_has_happened_when_it_arrives(proxy: 
         (truncated, IncompleteRead),
     ],
 )
-def test_an_answer_is_broken_off_as_it_should_be(fault: Fault, error: type[Exception], proxy: Proxy) -> None:
+def test_a_response_is_cut_off_as_configured(fault: Fault, error: type[Exception], proxy: Proxy) -> None:
     proxy.fault = always(fault)
 
     with pytest.raises(ProtocolError) as caught:
@@ -101,7 +101,7 @@ def test_an_answer_is_broken_off_as_it_should_be(fault: Fault, error: type[Excep
     assert proxy.exchanges[0].status is None
 
 
-def test_a_gzip_bomb_is_small_on_the_line_and_large_beyond_it(proxy: Proxy) -> None:
+def test_a_gzip_bomb_is_small_on_the_wire_and_large_after_decompression(proxy: Proxy) -> None:
     proxy.fault = always(gzip_bomb(64 * 1024**2))
 
     packed = urllib3.request("GET", f"{proxy.uri}/a", decode_content=False).data

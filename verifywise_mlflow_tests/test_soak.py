@@ -118,7 +118,7 @@ def test_the_comparison_at_the_end_notices_what_was_lost_and_what_was_doubled(
     assert any(noticed in sentence for sentence in found), found
 
 
-def test_an_event_log_in_which_syncs_leave_more_and_more_is_out_of_bounds() -> None:
+def test_a_growing_event_log_exceeds_its_limit() -> None:
     steady = [RunEvents(94, 200_000 + noise) for noise in (0, 900, 300, 500, 100, 800, 200, 700, 400)]
     growing = [RunEvents(94, 200_000 + 10_000 * number) for number in range(9)]
 
@@ -129,7 +129,7 @@ def test_an_event_log_in_which_syncs_leave_more_and_more_is_out_of_bounds() -> N
     assert event_log.growth(growing[:8]) is None  # too few to tell
 
 
-def test_a_process_that_grows_after_the_first_third_is_told_from_one_that_has_settled() -> None:
+def test_a_growing_process_is_distinguished_from_a_settled_one() -> None:
     settling = [{1: size, 2: 50} for size in (40, 90, 90, 90, 90)]
 
     assert memory.growth([*settling, {1: 91, 2: 80}]) == {1: 1, 2: 30}

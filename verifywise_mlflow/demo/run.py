@@ -12,11 +12,11 @@ import yaml
 from rich.console import Console
 
 from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
-from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
+from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login

@@ -17,7 +17,7 @@ from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 runner = CliRunner()
 
 
-def test_sync_shows_people_what_was_found(registry: Registry, tenants_file: Path, store: Store) -> None:
+def test_sync_prints_a_table_for_people(registry: Registry, tenants_file: Path, store: Store) -> None:
     registry.version("churn [bold]model", tags={"owner": "ada"})
 
     result = runner.invoke(app, ["sync", "acme"])
@@ -27,7 +27,7 @@ def test_sync_shows_people_what_was_found(registry: Registry, tenants_file: Path
     assert len(rows(store, "canonical_records")) == 1
 
 
-def test_sync_gives_programs_one_json_object(registry: Registry, tenants_file: Path) -> None:
+def test_sync_prints_one_json_object_for_programs(registry: Registry, tenants_file: Path) -> None:
     registry.version("churn")
 
     result = runner.invoke(app, ["sync", "acme", "--json"])
@@ -61,14 +61,14 @@ def test_errors_are_sentences_with_an_exit_code(
     assert "Traceback" not in result.output
 
 
-def test_without_configuration_it_says_which_variable_to_set() -> None:
+def test_without_configuration_the_error_names_the_variable() -> None:
     result = runner.invoke(app, ["sync", "acme"])
 
     assert result.exit_code == 2
     assert "VERIFYWISE_TENANTS" in result.output
 
 
-def test_check_says_what_the_server_is_and_what_can_be_read(registry: Registry, tenants_file: Path) -> None:
+def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenants_file: Path) -> None:
     registry.trained_version("churn")
 
     result = runner.invoke(app, ["check", "acme", "--json"])
@@ -90,7 +90,7 @@ def test_check_says_what_the_server_is_and_what_can_be_read(registry: Registry, 
     assert "1 of the 1 newest that versions name" in table.output
 
 
-def test_check_tells_an_empty_registry_from_one_that_is_forbidden_as_far_as_mlflow_does(tenants_file: Path) -> None:
+def test_check_distinguishes_an_empty_registry_from_a_forbidden_one_as_far_as_mlflow_does(tenants_file: Path) -> None:
     result = runner.invoke(app, ["check", "acme", "--json"])
 
     tried = json.loads(result.stdout)["tried"][0]
@@ -99,7 +99,7 @@ def test_check_tells_an_empty_registry_from_one_that_is_forbidden_as_far_as_mlfl
     assert tried["mend"] == "if the server has some, grant READ on the registered models and on prompts"
 
 
-def test_check_tells_of_a_run_that_is_gone(registry: Registry, tenants_file: Path) -> None:
+def test_check_reports_a_deleted_run(registry: Registry, tenants_file: Path) -> None:
     registry.version("churn", run_id="f" * 32)
 
     result = runner.invoke(app, ["check", "acme", "--json"])
@@ -119,7 +119,7 @@ def test_upgrade_creates_the_schema(empty_database_url: str, monkeypatch: pytest
     assert re.search(r"at revision 0\d{3}\.", result.output)
 
 
-def test_manifest_prints_the_statement_that_a_signer_would_sign(registry: Registry, tenants_file: Path) -> None:
+def test_manifest_prints_the_statement_to_sign(registry: Registry, tenants_file: Path) -> None:
     registry.trained_version("churn")
     before = runner.invoke(app, ["manifest", "acme", "churn", "1"])
     runner.invoke(app, ["sync", "acme"])

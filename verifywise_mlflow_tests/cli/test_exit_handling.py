@@ -50,14 +50,14 @@ def shell(line: str, environment: Mapping[str, str] | None = None) -> subprocess
         ("$V frameworks >&-", 0, ""),
     ],
 )
-def test_an_output_that_takes_nothing_is_no_traceback(line: str, code: int, complaint: str) -> None:
+def test_an_unwritable_output_ends_without_a_traceback(line: str, code: int, complaint: str) -> None:
     done = shell(line)
 
     assert (done.returncode, done.stderr) == (code, complaint)
     assert code in EXIT_CODES
 
 
-def test_who_stops_reading_gets_no_complaint_and_a_code_that_says_so(store: Store, database_url: str) -> None:
+def test_a_broken_pipe_ends_quietly_with_its_exit_code(store: Store, database_url: str) -> None:
     append(store, *(entry(number, "why " * 200) for number in range(200)))  # more than a pipe holds
 
     done = shell("$V audit export acme | head -1", {"VERIFYWISE_DATABASE_URL": database_url})
@@ -66,14 +66,14 @@ def test_who_stops_reading_gets_no_complaint_and_a_code_that_says_so(store: Stor
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_letters_that_a_terminal_does_not_know_are_written_as_escapes() -> None:
+def test_characters_that_the_terminal_cannot_encode_are_escaped() -> None:
     done = shell("$V policy check Bürö.yaml", {"PYTHONIOENCODING": "ascii"})
 
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == "B\\xfcr\\xf6.yaml: cannot be read: No such file or directory\n"
 
 
-def test_the_demo_writes_such_letters_as_escapes_too(tmp_path: Path) -> None:
+def test_the_demo_escapes_such_characters_too(tmp_path: Path) -> None:
     home = Workdir(tmp_path / "Bürö")
 
     with home.locked():
@@ -87,7 +87,7 @@ def test_the_demo_writes_such_letters_as_escapes_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "options"), [(signal.SIGINT, ["--json"]), (signal.SIGTERM, []), (signal.SIGHUP, [])]
 )
-def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
+def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
     number: signal.Signals, options: list[str], store: Store, database_url: str, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -116,9 +116,7 @@ def test_a_sync_that_is_stopped_says_so_and_the_next_one_is_not_kept_out(
         pass  # nobody holds the lock
 
 
-def test_a_command_that_waits_for_the_database_ends_in_order_as_soon_as_that_answers(
-    store: Store, database_url: str
-) -> None:
+def test_a_command_interrupted_while_waiting_for_the_database_ends_cleanly(store: Store, database_url: str) -> None:
     with store.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
         with on_a_terminal(["db", "upgrade"], {"VERIFYWISE_DATABASE_URL": database_url}) as (running, terminal):

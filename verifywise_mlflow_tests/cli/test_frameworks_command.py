@@ -51,7 +51,7 @@ def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     return store
 
 
-def test_without_a_tenant_it_tells_what_mlflow_can_show_and_needs_no_database() -> None:
+def test_without_a_tenant_it_shows_what_mlflow_can_show_and_needs_no_database() -> None:
     result = runner.invoke(app, ["frameworks", "--framework", "eu ai act"])
 
     assert result.exit_code == 0, result.output
@@ -60,7 +60,7 @@ def test_without_a_tenant_it_tells_what_mlflow_can_show_and_needs_no_database() 
     assert "nothing was compared with the Official Journal" in " ".join(result.stdout.split())
 
 
-def test_of_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> None:
+def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> None:
     result = runner.invoke(app, ["frameworks", "acme", "--framework", "NIST AI RMF"])
 
     assert result.exit_code == 0, result.output
@@ -73,7 +73,7 @@ def test_of_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> N
     assert "38 not obtainable from MLflow" in " ".join(result.stdout.split())
 
 
-def test_it_tells_programs_the_same(judged: Store) -> None:
+def test_json_output_holds_the_same_data(judged: Store) -> None:
     result = runner.invoke(app, ["frameworks", "acme", "--json"])
 
     answer = json.loads(result.stdout)
@@ -93,7 +93,7 @@ tenants:
 """
 
 
-def test_it_shows_the_frameworks_that_the_tenant_chose_unless_another_is_asked_for(
+def test_it_shows_the_frameworks_in_tenants_yaml_unless_an_option_names_another(
     judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenants.yaml").write_text(TENANTS)
@@ -111,7 +111,7 @@ def test_it_shows_the_frameworks_that_the_tenant_chose_unless_another_is_asked_f
     assert "tenants.yaml selects these frameworks" in " ".join(people.split())
 
 
-def test_a_tenant_that_tenants_yaml_no_longer_has_is_shown_all_frameworks(
+def test_a_tenant_missing_from_tenants_yaml_gets_all_frameworks(
     judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenants.yaml").write_text(TENANTS.replace("acme:", "globex:"))
@@ -129,7 +129,7 @@ def test_a_tenant_that_tenants_yaml_no_longer_has_is_shown_all_frameworks(
         (["nobody"], 1, "the tenant 'nobody' has no version in MLflow"),
     ],
 )
-def test_what_there_is_not_is_said_in_a_sentence(judged: Store, arguments: list[str], code: int, said: str) -> None:
+def test_an_unknown_name_is_reported_in_a_sentence(judged: Store, arguments: list[str], code: int, said: str) -> None:
     result = runner.invoke(app, ["frameworks", *arguments])
 
     assert result.exit_code == code

@@ -47,7 +47,7 @@ def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> St
     return store
 
 
-def test_show_prints_the_record_as_of_a_time_with_where_each_value_came_from(kept: Store) -> None:
+def test_show_prints_the_record_as_of_a_time_with_origins(kept: Store) -> None:
     then = runner.invoke(app, ["show", "acme", "fraud", "3", "--as-of", "2026-03-03"])
     now = runner.invoke(app, ["show", "acme", "fraud", "3"])
 
@@ -60,7 +60,7 @@ def test_show_prints_the_record_as_of_a_time_with_where_each_value_came_from(kep
     assert "verifywise-mlflow history acme fraud 3" in now.stdout
 
 
-def test_show_tells_programs_the_same(kept: Store) -> None:
+def test_show_prints_the_same_as_json(kept: Store) -> None:
     result = runner.invoke(app, ["show", "acme", "fraud", "3", "--json"])
 
     answer = json.loads(result.stdout)
@@ -75,7 +75,7 @@ def test_show_tells_programs_the_same(kept: Store) -> None:
     }
 
 
-def test_diff_prints_what_differs_between_two_times_value_by_value(kept: Store) -> None:
+def test_diff_prints_changed_values_between_two_times(kept: Store) -> None:
     arguments = ["diff", "acme", "--from", "2026-03-02", "--to", "2026-03-04T00:00+01:00"]
 
     table, programs = runner.invoke(app, arguments), runner.invoke(app, [*arguments, "--json"])
@@ -88,7 +88,7 @@ def test_diff_prints_what_differs_between_two_times_value_by_value(kept: Store) 
     assert "No record changed." in before.stdout
 
 
-def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: Store) -> None:
+def test_history_lists_changes_in_chronological_order(kept: Store) -> None:
     result = runner.invoke(app, ["history", "acme", "fraud", "3", "--json"])
     table = runner.invoke(app, ["history", "acme", "fraud", "3"])
 
@@ -111,9 +111,7 @@ def test_history_tells_records_verdicts_and_badges_in_the_order_of_time(kept: St
     assert "dropped: pass → rule no longer evaluated" in table.stdout
 
 
-def test_a_reader_is_shown_its_own_tenant_and_no_other(
-    kept: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_sees_its_own_tenant_only(kept: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write_record(kept, inputs(), day(1), tenant_id="globex")
     commands = (["show", "TENANT", "fraud", "3"], ["history", "TENANT", "fraud", "3"], ["diff", "TENANT", *SINCE_EVER])
     with login_role(database_url, new_name("reader")) as reader:
@@ -148,7 +146,9 @@ def test_a_reader_is_shown_its_own_tenant_and_no_other(
         (["diff", "acme", "--from", "2026-03-03", "--to", "2026-03-02"], 2, "does not come after"),
     ],
 )
-def test_what_cannot_be_shown_is_a_sentence(kept: Store, arguments: list[str], code: int, sentence: str) -> None:
+def test_a_missing_object_is_reported_in_a_sentence(
+    kept: Store, arguments: list[str], code: int, sentence: str
+) -> None:
     result = runner.invoke(app, arguments)
 
     assert result.exit_code == code
@@ -156,7 +156,7 @@ def test_what_cannot_be_shown_is_a_sentence(kept: Store, arguments: list[str], c
     assert "Traceback" not in result.output
 
 
-def test_hostile_names_are_shown_and_do_nothing(kept: Store) -> None:
+def test_hostile_names_are_escaped(kept: Store) -> None:
     name = "[bold red]x[/]\x1b[31m\u202egnp\n"
     write_record(kept, RecordInputs(version=ModelVersion(name, 1)), day(1))
 
@@ -176,7 +176,7 @@ def test_hostile_names_are_shown_and_do_nothing(kept: Store) -> None:
     )
 
 
-def test_what_no_eye_can_see_is_written_out_and_what_is_long_is_cut() -> None:
+def test_invisible_characters_are_escaped_and_long_values_truncated() -> None:
     assert escape_invisible("Größe 模型 \ud800\u200b\u2028") == "Größe 模型 \\ud800\\u200b\\u2028"
     assert display("x" * 400).plain == f"{'x' * 300}… (400 characters)"
 

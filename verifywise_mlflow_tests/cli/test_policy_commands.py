@@ -66,7 +66,7 @@ def test_a_verdict_is_explained_by_its_rule_its_values_and_their_origins(judged:
     assert (rule["requires"], again["input_hash"]) == ("owner == 'ada'", told["input_hash"])
 
 
-def test_people_are_told_the_same(judged: Store) -> None:
+def test_the_text_output_explains_the_verdict_too(judged: Store) -> None:
     result = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "owned"])
 
     assert result.exit_code == 0
@@ -74,7 +74,7 @@ def test_people_are_told_the_same(judged: Store) -> None:
         assert words in result.stdout
 
 
-def test_a_verdict_of_the_past_is_explained_by_the_policy_and_the_record_of_then(judged: Store, policy: Path) -> None:
+def test_a_past_verdict_is_explained_by_the_policy_and_record_of_that_time(judged: Store, policy: Path) -> None:
     store_record(judged, "fraud", 2, day(2), stage="Production", owner="ada")
     evaluate(load_tenants()["acme"], judged, day(2))
     write_policy(policy, rule_yaml("owned", "owner == 'eve'", version=2), version=2)
@@ -117,7 +117,7 @@ def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, chang
     assert any(problem in str(one) for one in told["problems"])  # type: ignore[attr-defined]  # a list
 
 
-def test_what_was_never_judged_cannot_be_explained(judged: Store) -> None:
+def test_a_verdict_that_never_existed_cannot_be_explained(judged: Store) -> None:
     told = answer("policy", "explain", "acme", "fraud", "2", "owned", "--as-of", "2026-02-01", code=1)
 
     assert "there is no verdict of 'owned'" in str(told["error"])
@@ -153,19 +153,19 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store
     assert "owned" in runner.invoke(app, ["policy", "diff", "acme", "--policy", str(proposed)]).stdout
 
 
-def test_diff_with_the_present_policy_finds_nothing(judged: Store, policy: Path) -> None:
+def test_diff_with_the_current_policy_finds_no_change(judged: Store, policy: Path) -> None:
     told = answer("policy", "diff", "acme", "--policy", str(policy), "--alone")
 
     assert (told["changes"], told["not_judged_as_they_are"]) == ([], 0)
 
 
-def test_diff_refuses_a_policy_that_cannot_be_used(judged: Store, tmp_path: Path) -> None:
+def test_diff_rejects_an_invalid_policy(judged: Store, tmp_path: Path) -> None:
     told = answer("policy", "diff", "acme", "--policy", str(tmp_path / "none.yaml"), code=2)
 
     assert "none.yaml" in str(told["error"])
 
 
-def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: Store) -> None:
+def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(judged: Store) -> None:
     last_day = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
     arguments = ["--approver", "Ada [CISO]", "--reason", "A pilot.", "--expires", last_day]
 
@@ -208,7 +208,7 @@ def test_a_waiver_is_granted_listed_shown_beside_the_verdict_and_ended(judged: S
         ("owned", "9999-12-31", "expires: this is the last day of the calendar: write an earlier date"),
     ],
 )
-def test_a_waiver_that_would_cover_nothing_is_refused(judged: Store, rule: str, expires: str, complaint: str) -> None:
+def test_an_invalid_waiver_is_rejected(judged: Store, rule: str, expires: str, complaint: str) -> None:
     arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", expires]
 
     told = answer("policy", "waive", "acme", rule, "fraud", *arguments, code=2)
@@ -216,7 +216,7 @@ def test_a_waiver_that_would_cover_nothing_is_refused(judged: Store, rule: str, 
     assert complaint in str(told["error"])
 
 
-def test_all_that_is_wrong_with_a_waiver_is_said_at_once(judged: Store) -> None:
+def test_all_errors_of_a_waiver_are_reported_at_once(judged: Store) -> None:
     arguments = ["--approver", "\u200b", "--reason", " ", "--expires", "2099-01-01", "--version", "2147483648"]
 
     told = answer("policy", "waive", "acme", "owned", "fraud", *arguments, code=2)
@@ -224,7 +224,7 @@ def test_all_that_is_wrong_with_a_waiver_is_said_at_once(judged: Store) -> None:
     assert [line.partition(":")[0] for line in str(told["error"]).splitlines()] == ["version", "approver", "reason"]
 
 
-def test_who_grants_a_waiver_that_is_about_no_gap_is_told_so(judged: Store) -> None:
+def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(judged: Store) -> None:
     arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", "2099-01-01"]
 
     result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud*", *arguments])
@@ -233,7 +233,7 @@ def test_who_grants_a_waiver_that_is_about_no_gap_is_told_so(judged: Store) -> N
     assert "It covers no gap at present: check the spelling of the model's name" in result.stdout
 
 
-def test_figures_are_tried_and_with_nothing_given_what_the_files_say_now(judged: Store, policy: Path) -> None:
+def test_diff_tries_thresholds_or_the_current_files(judged: Store, policy: Path) -> None:
     tried = answer("policy", "diff", "acme", "--threshold", "most=1")
     present = answer("policy", "diff", "acme")
     write_policy(policy, OWNED, CODED, version=2)
@@ -256,7 +256,7 @@ def test_figures_are_tried_and_with_nothing_given_what_the_files_say_now(judged:
         (["--alone"], "--alone requires --policy"),
     ],
 )
-def test_diff_refuses_what_it_cannot_try(judged: Store, arguments: list[str], complaint: str) -> None:
+def test_diff_rejects_invalid_options(judged: Store, arguments: list[str], complaint: str) -> None:
     assert complaint in str(answer("policy", "diff", "acme", *arguments, code=2)["error"])
 
 
@@ -277,7 +277,7 @@ def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(judged:
     assert sum(told["model"]["verdicts"].values()) == 6
 
 
-def test_a_badge_is_printed_as_a_picture(judged: Store) -> None:
+def test_a_badge_is_printed_as_an_image(judged: Store) -> None:
     result = runner.invoke(app, ["badge", "acme", "fraud", "2", "--format", "svg"])
 
     assert result.exit_code == 0
@@ -285,7 +285,7 @@ def test_a_badge_is_printed_as_a_picture(judged: Store) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["churn"], ["fraud", "9"]])
-def test_what_was_not_judged_has_no_badge(judged: Store, arguments: list[str]) -> None:
+def test_a_version_without_verdicts_has_no_badge(judged: Store, arguments: list[str]) -> None:
     result = runner.invoke(app, ["badge", "acme", *arguments, "--format", "json"])
 
     assert result.exit_code == 1

@@ -42,7 +42,7 @@ def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_rules_of_a_tenant_are_listed_with_their_open_and_their_waived_gaps(
+def test_rules_are_listed_with_open_and_waived_gaps(
     policy: Path, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
@@ -68,7 +68,7 @@ def test_the_rules_of_a_tenant_are_listed_with_their_open_and_their_waived_gaps(
     assert "newer  high      ours       -       -       -" in shown
 
 
-def test_a_rule_is_read_in_full_with_the_tenants_figure(policy: Path) -> None:
+def test_a_rule_is_printed_with_the_tenants_threshold(policy: Path) -> None:
     told = json.loads(runner.invoke(app, ["policy", "rule", "acme", "numbered", "--json"]).stdout)
     shown = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout
 
@@ -77,14 +77,14 @@ def test_a_rule_is_read_in_full_with_the_tenants_figure(policy: Path) -> None:
         assert words in shown
 
 
-def test_who_asks_for_a_rule_that_there_is_not_is_told_which_there_are(policy: Path) -> None:
+def test_an_unknown_rule_is_reported_with_the_known_ones(policy: Path) -> None:
     result = runner.invoke(app, ["policy", "rule", "acme", "ownd", "--json"])
 
     assert result.exit_code == 1
     assert "its rules are: owned, numbered" in json.loads(result.stdout)["error"]
 
 
-def test_a_file_is_checked_without_tenants_and_database_and_its_examples_are_run(tmp_path: Path) -> None:
+def test_policy_check_runs_the_examples_without_tenants_and_database(tmp_path: Path) -> None:
     good = write_policy(tmp_path / "good.yaml", WITH_EXAMPLES, rule_yaml("bare", "owner != ''"))
     (tmp_path / "more.yaml").write_text("rules:" + WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
     bad = tmp_path / "bad.yaml"
@@ -111,7 +111,7 @@ def test_a_file_is_checked_without_tenants_and_database_and_its_examples_are_run
     assert "rule 'owned': requires: undeclared reference to 'ownr'" in told["errors"][0]
 
 
-def test_people_are_told_the_errors_of_a_file_with_their_lines(tmp_path: Path) -> None:
+def test_policy_check_prints_errors_with_their_lines(tmp_path: Path) -> None:
     bad = write_policy(tmp_path / "bad.yaml", WITH_EXAMPLES.replace("bob}, verdict: fail", "bob}, verdict: pass"))
 
     result = runner.invoke(app, ["policy", "check", str(bad)])
@@ -120,7 +120,7 @@ def test_people_are_told_the_errors_of_a_file_with_their_lines(tmp_path: Path) -
     assert f"{bad}:17: rule 'owned': example 2 expects 'pass'" in result.stdout
 
 
-def test_who_checks_tenants_yaml_checks_the_policies_and_waivers_that_it_names(policy: Path) -> None:
+def test_tenants_also_validates_the_policies_and_waivers(policy: Path) -> None:
     good = runner.invoke(app, ["tenants"])
     policy.with_name("waivers.yaml").write_text("waivers:\n  - {tenant: acme, rule: owned}\n")
     waivers = json.loads(runner.invoke(app, ["tenants", "--json"]).stdout)

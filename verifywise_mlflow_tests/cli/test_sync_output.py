@@ -12,7 +12,7 @@ from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, Stag
 HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
 
 
-def test_no_name_or_reason_moves_the_terminal_or_makes_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_and_reasons_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(read_failures=[ReadFailure("model version", HOSTILE, HOSTILE)], notes=[Note(HOSTILE)])
     _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
     _print_overview("acme", Overview(1, 1, {"gaps": 1}, [Offender(HOSTILE, 1, "owner", "fail", HOSTILE)]))

@@ -35,7 +35,7 @@ def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("tenants")
-def test_the_report_shows_each_problem_and_a_mapping_that_mends_it(store: Store) -> None:
+def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> None:
     version(store, 1, {"onwer": "ann", "[red]colour": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
 
     shown = CliRunner().invoke(app, ["tags", "acme"])
@@ -52,7 +52,7 @@ def test_the_report_shows_each_problem_and_a_mapping_that_mends_it(store: Store)
 
 
 @pytest.mark.usefixtures("tenants")
-def test_programs_get_the_whole_report_as_one_object(store: Store) -> None:
+def test_the_json_report_is_complete(store: Store) -> None:
     version(store, 1, {"onwer": "ann"})
 
     report = json.loads(CliRunner().invoke(app, ["tags", "acme", "--json"]).stdout)
@@ -67,7 +67,7 @@ def test_programs_get_the_whole_report_as_one_object(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("tenants")
-def test_an_auditor_sees_by_which_rule_a_field_is_filled() -> None:
+def test_mapping_shows_how_a_field_is_filled() -> None:
     rule = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
 
     assert rule["first_place_that_has_one"] == ["version tag", "config"]
@@ -81,7 +81,7 @@ def test_an_auditor_sees_by_which_rule_a_field_is_filled() -> None:
 
 
 @pytest.mark.usefixtures("tenants")
-def test_a_field_that_no_rule_fills_is_told_with_those_that_one_does() -> None:
+def test_a_field_outside_the_mapping_is_reported_with_those_inside() -> None:
     refused = CliRunner().invoke(app, ["mapping", "acme", "metrics"])
 
     assert refused.exit_code == 2
@@ -90,7 +90,7 @@ def test_a_field_that_no_rule_fills_is_told_with_those_that_one_does() -> None:
     )
 
 
-def test_without_tenants_yaml_the_mapping_of_the_last_sync_counts(
+def test_without_tenants_yaml_the_mapping_of_the_last_sync_is_used(
     store: Store, tenants: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version(store, 1, {"team_lead": "bob"})

@@ -27,7 +27,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> None:
+def test_a_demo_starts_clean_stops_on_request_and_resumes(tmp_path: Path) -> None:
     home = tmp_path / ".demo"
     try:
         first = start(home)
@@ -65,7 +65,7 @@ def test_a_demo_starts_clean_stops_on_request_and_is_resumed(tmp_path: Path) -> 
 def ask_in_another_terminal(told: str, environment_file: Path) -> str:
     """Do what the demo says; it has to work in a shell that knows nothing of the project."""
     assert environment_file.stat().st_mode & 0o077 == 0
-    _, _, said = told.partition("Or ask in another terminal:\n")
+    _, _, said = told.partition("Or query it from another terminal:\n")
     first, second = said.splitlines()[:2]
     asked = subprocess.run(
         ["/bin/sh", "-ec", f"{first}\n{second}"], env={"PATH": os.defpath}, capture_output=True, text=True, timeout=120

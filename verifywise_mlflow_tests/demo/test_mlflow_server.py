@@ -24,7 +24,7 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_it_passes_by_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path) -> None:
+def test_it_ignores_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path) -> None:
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=other.serve_forever, daemon=True).start()
     with MlflowServer(
@@ -42,7 +42,7 @@ def test_it_passes_by_another_healthy_server_and_serves_under_its_prefix(tmp_pat
     assert not server.process.is_alive()
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     server = MlflowServer(
         backend_uri="postgresql://nobody@127.0.0.1:1/nothing",
         artifacts=tmp_path / "artifacts",
@@ -55,7 +55,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
     assert not server.process.is_alive()
 
 
-def test_a_server_runs_in_the_python_that_it_is_given(tmp_path: Path) -> None:
+def test_a_server_runs_in_the_given_python(tmp_path: Path) -> None:
     other = tmp_path / "python"
     other.write_text('#!/bin/sh\necho "another Python: $1 $2 $3"\nexit 1\n')
     other.chmod(0o755)

@@ -47,13 +47,13 @@ def test_it_starts_on_the_data_of_a_server_that_was_killed(data: Path) -> None:
         assert run(server.url("one"), "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_server_that_still_runs_on_the_data_gives_way(data: Path) -> None:
+def test_a_server_still_running_on_the_data_is_stopped(data: Path) -> None:
     with EmbeddedPostgres(data, databases=["one"]) as left_over, EmbeddedPostgres(data) as server:
         assert not left_over.process.is_alive()
         assert run(server.url("one"), "SELECT 1") == [(1,)]
 
 
-def test_what_a_kill_left_of_a_new_data_directory_is_made_again(data: Path) -> None:
+def test_a_partial_data_directory_is_created_again(data: Path) -> None:
     half_made = data.with_name("postgres-half-made")
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("18\n")
@@ -61,7 +61,7 @@ def test_what_a_kill_left_of_a_new_data_directory_is_made_again(data: Path) -> N
         assert run(server.url("one"), "SELECT 1") == [(1,)]
 
 
-def test_nobody_enters_without_the_password(postgres: EmbeddedPostgres) -> None:
+def test_every_login_requires_the_password(postgres: EmbeddedPostgres) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password"):
         run(postgres.url("postgres").replace(postgres.password, "guessed"), "SELECT 1")
 
@@ -71,7 +71,7 @@ def test_only_this_machine_can_reach_it(postgres: EmbeddedPostgres) -> None:
     assert run(postgres.url("postgres"), "SHOW unix_socket_directories") == [("",)]
 
 
-def test_a_path_that_is_too_long_for_a_socket_does(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
     data = tmp_path / ("long " * 30) / "postgres"
     try:
         with EmbeddedPostgres(data) as server:
@@ -101,7 +101,7 @@ class TestAsRoot:
         assert not place.parent.exists()
         assert [path.name for path in closed.iterdir()] == ["postgres.log"]
 
-    def test_a_place_that_was_cleaned_away_is_made_again(self, tmp_path: Path) -> None:
+    def test_a_deleted_temporary_directory_is_created_again(self, tmp_path: Path) -> None:
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
         (closed / "postgres").symlink_to("/tmp/verifywise-postgres-gone/data")
@@ -109,7 +109,7 @@ class TestAsRoot:
             assert run(server.url("postgres"), "SELECT 1") == [(1,)]
         remove_postgres(closed / "postgres")
 
-    def test_programs_that_nobody_may_run_are_copied(
+    def test_programs_that_the_account_cannot_run_are_copied(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         programs = postgres_home.prepare_home(data).programs
@@ -124,7 +124,7 @@ class TestAsRoot:
             assert run(server.url("postgres"), "SELECT 1") == [(1,)]
         assert closed.stat().st_mode & 0o777 == 0o700
 
-    def test_a_link_to_somebody_elses_directory_is_removed_alone(self, tmp_path: Path) -> None:
+    def test_deleting_a_link_keeps_a_foreign_directory(self, tmp_path: Path) -> None:
         precious = tmp_path / "precious" / "data"
         precious.mkdir(parents=True)
         (tmp_path / "postgres").symlink_to(precious)

@@ -58,7 +58,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="re
 
 
 @needs_proc
-def test_stopping_a_child_stops_what_it_started(tmp_path: Path) -> None:
+def test_stopping_a_child_stops_its_descendants(tmp_path: Path) -> None:
     with python(SPAWNS_ANOTHER, tmp_path / "log"):
         grandchild = int(first_line(tmp_path / "log"))
         assert is_running(grandchild)
@@ -66,8 +66,8 @@ def test_stopping_a_child_stops_what_it_started(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_a_child_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "PATIENCE_SECONDS", 0.3)
+def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "STOP_TIMEOUT_S", 0.3)
     with python(IGNORES_REQUESTS, tmp_path / "log") as child:
         first_line(tmp_path / "log")
     assert child.exit_code == -signal.SIGKILL
@@ -95,7 +95,7 @@ def test_the_children_of_a_killed_process_are_stopped(tmp_path: Path) -> None:
     wait_until_gone(grandchild)
 
 
-def test_a_child_heeds_interrupts_though_we_ignore_them(tmp_path: Path) -> None:
+def test_a_child_handles_interrupts_even_if_we_ignore_them(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         child = python("print('ready', flush=True); import time; time.sleep(600)", tmp_path / "log")
@@ -110,7 +110,7 @@ def test_a_child_heeds_interrupts_though_we_ignore_them(tmp_path: Path) -> None:
         child.stop()
 
 
-def test_a_port_is_its_own_only_if_it_or_its_child_listens_there(tmp_path: Path) -> None:
+def test_a_child_owns_a_port_only_if_it_or_a_descendant_listens(tmp_path: Path) -> None:
     port = free_port()
     listens = f"import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler).serve_forever()"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {listens!r}])"
@@ -119,7 +119,7 @@ def test_a_port_is_its_own_only_if_it_or_its_child_listens_there(tmp_path: Path)
         assert not child.owns_port(ours.getsockname()[1])
 
 
-def test_a_child_that_ends_while_it_starts_shows_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_child_that_ends_during_start_shows_its_log(tmp_path: Path) -> None:
     with (
         python("raise SystemExit('no such database')", tmp_path / "log") as child,
         pytest.raises(ProcessFailedError, match=r"(?s)The program ended while it was starting.*no such database"),
@@ -127,7 +127,7 @@ def test_a_child_that_ends_while_it_starts_shows_the_end_of_its_log(tmp_path: Pa
         wait_for_port(child, free_port(), seconds=20)
 
 
-def test_a_child_hears_nothing_of_other_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_inherits_no_variables_of_other_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
     monkeypatch.setenv("PGHOST", "db.example.com")
     monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
@@ -138,7 +138,7 @@ def test_a_child_hears_nothing_of_other_servers(monkeypatch: pytest.MonkeyPatch)
     assert not {"MLFLOW_TRACKING_URI", "PGHOST", "https_proxy"} & set(environment)
 
 
-def test_a_preferred_port_is_taken_if_it_is_free_and_another_one_if_not() -> None:
+def test_a_preferred_port_is_used_if_free() -> None:
     port = free_port()
     assert free_port(port) == port
     with socket.create_server(("127.0.0.1", port)):

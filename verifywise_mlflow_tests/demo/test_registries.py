@@ -120,7 +120,7 @@ def test_an_environment_is_not_pinned(acme: MlflowClient, tmp_path: Path) -> Non
     assert {"scikit-learn", "numpy"} <= set(requirements(version(acme, "fraud-detection", 2), tmp_path).splitlines())
 
 
-def test_a_metric_is_no_number(acme: MlflowClient) -> None:
+def test_a_metric_is_not_a_number(acme: MlflowClient) -> None:
     metrics = run_of(acme, version(acme, "loan-loss-forecast", 1)).data.metrics
     assert list(metrics) == ["mape"]
     assert math.isnan(metrics["mape"])
@@ -157,12 +157,12 @@ def test_a_name_has_quotes_of_both_kinds_and_an_umlaut(globex: MlflowClient) -> 
     assert sum(map(sum, json.loads(evaluation)["matrix"])) == 100
 
 
-def test_every_version_is_told_of(filled: MlflowServer, steps: list[str]) -> None:
+def test_every_version_is_reported_as_progress(filled: MlflowServer, steps: list[str]) -> None:
     assert len([step for step in steps if "registered" in step]) == 14
     assert f"{GLOBEX}: trained and registered {SEPSIS}, version 1" in steps
 
 
-def test_a_filling_that_fails_says_why(filled: MlflowServer, tmp_path: Path) -> None:
+def test_a_failed_seeding_reports_the_reason(filled: MlflowServer, tmp_path: Path) -> None:
     told: list[str] = []
-    with pytest.raises(ProcessFailedError, match=r"(?s)Filling the registry of .*already exists"):
+    with pytest.raises(ProcessFailedError, match=r"(?s)Seeding the registry of .*already exists"):
         seed_registries(filled.uri, tmp_path, told.append)

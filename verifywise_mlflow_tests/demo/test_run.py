@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 
 
-def test_the_demos_dagster_is_a_role_that_row_level_security_holds_and_a_resumed_demo_lets_it_in_again() -> None:
+def test_row_level_security_applies_to_the_demos_role_also_after_resuming() -> None:
     with temporary_postgres(databases=("verifywise_mlflow", "dagster")) as postgres:
         first, login = grant_pipeline_role(postgres), grant_pipeline_role(postgres)
 

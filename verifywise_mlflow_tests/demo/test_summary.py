@@ -24,7 +24,7 @@ def offender(model: str, rule: str, reason: str = "Not met.") -> Offender:
     return Offender(model, 1, rule, "fail", reason)
 
 
-def test_badges_are_counted_and_names_are_no_markup() -> None:
+def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
     console = shown()
     worst = [offender("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
     print_summary(console, {"acme": Overview(4, 7, {"compliant": 3, "gaps": 2}, worst)})
@@ -34,7 +34,7 @@ def test_badges_are_counted_and_names_are_no_markup() -> None:
     assert "[bold]nothing[/bold]" in lines[4]
 
 
-def test_each_model_is_named_once_by_its_worst_verdict() -> None:
+def test_each_model_appears_once_with_its_worst_verdict() -> None:
     worst = [offender("a", "privacy"), offender("a", "owner"), offender("b", "owner"), offender("c", "owner")]
     assert [(found.model_name, found.rule_id) for found in worst_per_model(worst, limit=2)] == [
         ("a", "privacy"),

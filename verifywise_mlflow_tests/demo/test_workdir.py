@@ -32,20 +32,20 @@ def test_a_complete_demo_is_resumed_on_its_ports(home: Workdir) -> None:
 
 
 @pytest.mark.parametrize("missing", ["postgres/PG_VERSION", "complete.json"])
-def test_a_demo_without_its_database_or_its_mark_is_not_resumed(home: Workdir, missing: str) -> None:
+def test_a_demo_without_database_or_marker_is_not_resumed(home: Workdir, missing: str) -> None:
     complete(home)
     (home.path / missing).unlink()
     assert home.earlier_ports() is None
 
 
 @pytest.mark.parametrize("mark", ["", "[]", "{}", '{"ports": {"mlflow": 1}}', json.dumps({"layout": 0, "ports": {}})])
-def test_a_mark_that_is_none_of_ours_is_not_resumed(home: Workdir, mark: str) -> None:
+def test_an_unknown_marker_is_not_resumed(home: Workdir, mark: str) -> None:
     complete(home)
     (home.path / "complete.json").write_text(mark)
     assert home.earlier_ports() is None
 
 
-def test_clearing_leaves_nothing_but_the_lock(home: Workdir) -> None:
+def test_clear_deletes_everything_except_the_lock(home: Workdir) -> None:
     with home.locked():
         assert home.is_new()
         complete(home)
@@ -54,16 +54,16 @@ def test_clearing_leaves_nothing_but_the_lock(home: Workdir) -> None:
         assert home.is_new()
 
 
-def test_two_demos_do_not_share_a_directory(home: Workdir) -> None:
+def test_two_demos_cannot_share_a_folder(home: Workdir) -> None:
     with home.locked(), pytest.raises(DemoError, match="another demo runs"), Workdir(home.path).locked():
         pass
     with home.locked():
         pass
 
 
-def test_a_directory_of_something_else_is_refused(home: Workdir) -> None:
+def test_a_folder_with_other_files_is_rejected(home: Workdir) -> None:
     home.path.mkdir()
     (home.path / "thesis.tex").write_text("precious")
-    with pytest.raises(DemoError, match="something else"), home.locked():
+    with pytest.raises(DemoError, match="not a demo"), home.locked():
         pass
     assert [path.name for path in home.path.iterdir()] == ["thesis.tex"]

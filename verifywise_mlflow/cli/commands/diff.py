@@ -18,7 +18,7 @@ from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
 from verifywise_mlflow.cli.output import AsJson, out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries.history import Period, net_record_changes
+from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
 from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
 from verifywise_mlflow.persistence.store import Store
 
@@ -53,7 +53,9 @@ def diff(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from None
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        compared = ((after.key, differences(before, after)) for before, after in net_record_changes(session, period))
+        compared = (
+            (after.key, differences(before, after)) for before, after in net_record_transitions(session, period)
+        )
         changed = [(key, field_changes) for key, field_changes in compared if field_changes]
         if not changed:
             require_known_tenant(session, as_json)

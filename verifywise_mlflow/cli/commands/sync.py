@@ -42,9 +42,10 @@ def sync(
         ),
     ] = None,
 ) -> None:
-    """Sync one tenant through all six stages, without Dagster; a server is only read, the database is written.
+    """Sync one tenant through all six stages, without Dagster.
 
-    It may be interrupted or killed at any parse_time: the next one takes up where it ended.
+    The server is only read; the database is written. The command may be interrupted or killed at any moment: the next
+    sync continues from there.
     """
     with exit_on_errors(as_json):
         configured = configured_tenant(tenant)

@@ -15,9 +15,9 @@ from types import TracebackType
 
 import yaml
 
-from verifywise_mlflow.demo.dagster_instance import DEMO_SETTINGS, write_instance
 from verifywise_mlflow.demo.errors import DagsterApiError, DemoError
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, LOCATION, DagsterApi
+from verifywise_mlflow.demo.servers.dagster_instance import DEMO_SETTINGS, write_instance
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
