@@ -10,7 +10,8 @@ TYPE_CHECKING = False
 """As type checkers read it. Every sandbox process imports this file first and does not need ``typing``."""
 
 __version__: str
-"""The version of the installed package. Looked up on access: the look-up takes as long as the rest of a sandbox process."""
+"""The version of the installed package. Looked up on access, since that takes as long as the rest of a sandbox process
+needs to start."""
 
 if not TYPE_CHECKING:
 

@@ -1,7 +1,7 @@
-"""Nothing of ours, of Dagster's or of MLflow's leaves the machine: what watches for it, and what it sees.
+"""The airgap tool detects every attempt to leave the machine.
 
-``make airgap`` has a whole demo watched. Here is shown that the watcher sees what there is to be seen, also MLflow's
-own telemetry where it is not switched off as the demo does.
+``make airgap`` runs a whole demo with it. These tests prove that it detects what it must, including MLflow's own
+telemetry if it is not switched off as in the demo.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ for family, host, port in (
     (socket.AF_INET6, "::ffff:203.0.113.10", 80),
     (socket.AF_INET, "203.0.113.53", 53),
 ):
-    asking = socket.socket(family, socket.SOCK_STREAM)
-    asking.settimeout(30)
-    asking.connect_ex((host, port))
-question = bytes(12) + b"\\5asked\\2by\\4hand\\0" + bytes(4)
+    client = socket.socket(family, socket.SOCK_STREAM)
+    client.settimeout(30)
+    client.connect_ex((host, port))
+query = bytes(12) + b"\\5asked\\2by\\4hand\\0" + bytes(4)
 for family, host, port in (
     (socket.AF_INET, "198.51.100.1", 123),
     (socket.AF_INET6, "2001:db8::8", 443),
@@ -47,7 +47,7 @@ for family, host, port in (
     (socket.AF_INET, "127.0.0.53", 53),
     (socket.AF_INET6, "::1", 53),
 ):
-    socket.socket(family, socket.SOCK_DGRAM).sendto(question, (host, port))
+    socket.socket(family, socket.SOCK_DGRAM).sendto(query, (host, port))
 try:
     socket.getaddrinfo("looked-up.example.", 443)
 except socket.gaierror:
@@ -56,8 +56,8 @@ except socket.gaierror:
 LOCAL_CONNECTIONS = """
 import socket
 listening = socket.create_server(("127.0.0.1", 0))
-asking = socket.create_connection(listening.getsockname())
-asking.sendall(b"x" * 100_000)
+client = socket.create_connection(listening.getsockname())
+client.sendall(b"x" * 100_000)
 socket.create_server(("::1", 0), family=socket.AF_INET6)
 socket.socket(socket.AF_INET).connect_ex(("127.0.0.1", 9))
 """
@@ -73,9 +73,9 @@ LOOK_UP = "import socket\ntry: socket.getaddrinfo('looked-up.example', 443)\nexc
 WITH_SEARCH_DOMAIN = """
 import os, sys
 from pathlib import Path
-from verifywise_mlflow_tests.airgap.namespace import NAMES, enter, lay_over
+from verifywise_mlflow_tests.airgap.namespace import RESOLV_CONF, bind_mount, enter
 enter()
-lay_over(NAMES, Path(sys.argv[1]))
+bind_mount(RESOLV_CONF, Path(sys.argv[1]))
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 PAGE_WITH_REMOTE_CONTENT = """
@@ -85,7 +85,7 @@ try:
         page.set_content("<link rel=stylesheet href=https://font.example/><img src=http://image.example/x.png>")
         page.wait_for_timeout(2_000)
 except AssertionError as error:
-    assert str(error) == "pages asked ['font.example', 'image.example']"
+    assert str(error) == "pages contacted ['font.example', 'image.example']"
 else:
     raise SystemExit("the browser tests would not have noticed")
 """
@@ -101,13 +101,13 @@ for thread in threading.enumerate():
     if thread is not threading.current_thread():
         thread.join(30)
 """
-"""To a server that is not there: MLflow's client tells its makers of the call all the same."""
+"""The server does not exist: MLflow's client reports the call to its vendor nevertheless."""
 
 
 def run_in_airgap(
     program: str, *options: str, env: Mapping[str, str], on: Sequence[str] = (sys.executable,)
 ) -> tuple[int, set[str]]:
-    """Run a program with loopback only; return its exit code and what it tried to reach."""
+    """Run a program with loopback only; return the exit code and its attempts to leave the namespace."""
     done = subprocess.run(
         [*(*on, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
         cwd=REPOSITORY,
@@ -117,10 +117,11 @@ def run_in_airgap(
         check=False,
     )
     if done.returncode == NO_NAMESPACE:
-        pytest.skip(f"nothing is shown here: {done.stderr.strip()}")
+        pytest.skip(f"cannot run here: {done.stderr.strip()}")
     assert done.returncode in (0, REACHED_OUT), done.stderr
-    said = "it tried to reach "
-    return done.returncode, {line.removeprefix(said) for line in done.stderr.splitlines() if line.startswith(said)}
+    prefix = "it tried to reach "
+    lines = done.stderr.splitlines()
+    return done.returncode, {line.removeprefix(prefix) for line in lines if line.startswith(prefix)}
 
 
 def test_each_outgoing_connection_attempt_is_recorded() -> None:
@@ -129,20 +130,24 @@ def test_each_outgoing_connection_attempt_is_recorded() -> None:
         {
             *("tcp 203.0.113.9:443", "tcp [2001:db8::7]:443", "tcp 203.0.113.10:80"),
             *("udp 198.51.100.1:123", "udp [2001:db8::8]:443", "udp 224.0.0.251:5353"),
-            *("name, asked of 203.0.113.53", "name asked.by.hand", "name looked-up.example"),
+            *("name, queried at 203.0.113.53", "name asked.by.hand", "name looked-up.example"),
         },
     )
 
 
+def test_connections_within_the_machine_are_not_attempts() -> None:
+    assert run_in_airgap(LOCAL_CONNECTIONS, env=os.environ) == (0, set())
+
+
 def test_an_intended_lookup_is_reported_but_not_counted() -> None:
-    asking = "import socket\nfor address in ('203.0.113.9', '203.0.113.10'): socket.socket().connect_ex((address, 80))"
+    program = "import socket\nfor address in ('203.0.113.9', '203.0.113.10'): socket.socket().connect_ex((address, 80))"
     first, second = ("--on-purpose", "tcp 203.0.113.9:80"), ("--on-purpose", "tcp 203.0.113.10:80")
 
-    assert run_in_airgap(asking, *first, *second, env=os.environ) == (
+    assert run_in_airgap(program, *first, *second, env=os.environ) == (
         0,
         {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80, on purpose"},
     )
-    assert run_in_airgap(asking, *first, env=os.environ) == (
+    assert run_in_airgap(program, *first, env=os.environ) == (
         REACHED_OUT,
         {"tcp 203.0.113.9:80, on purpose", "tcp 203.0.113.10:80"},
     )
@@ -169,7 +174,7 @@ def test_a_resolver_on_a_unix_socket_is_unreachable(tmp_path: Path) -> None:
             check=False,
         )
     if "NoNamespaceError" in seen.stderr:
-        pytest.skip(f"nothing is shown here: {seen.stderr.splitlines()[-1]}")
+        pytest.skip(f"cannot run here: {seen.stderr.splitlines()[-1]}")
     assert seen.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
 
 
@@ -200,7 +205,7 @@ def test_a_pages_external_resources_are_recorded_and_the_browser_itself_connects
 
 @pytest.mark.parametrize("is_off", [False, True])
 def test_mlflows_telemetry_is_recorded_only_if_enabled(is_off: bool) -> None:
-    # MLflow sends nothing where it believes that it is tested.
+    # MLflow sends no telemetry if it detects a test environment.
     env = {
         name: value for name, value in child_environment().items() if not name.startswith(("CI", "GITHUB", "PYTEST"))
     }

@@ -1,14 +1,14 @@
-"""Runs a command where there is nothing but the loopback interface, and tells what it tried to reach beyond.
+"""Runs a command in a network namespace with loopback only, and reports which other addresses it tried to contact.
 
-``python -m verifywise_mlflow_tests.airgap COMMAND …`` ends with the command's own exit code, or with one of those
-below. In a network namespace of its own, every address in the world leads to the loopback interface, where nobody
-answers: an attempt is refused at once, as in a network that is cut off, and its packets are seen on the way, whichever
-descendant of the command sends them. Names are asked of a nameserver by such packets, so they are seen, too. What could
-hide an attempt is taken away: the sockets of resolvers in the file system, and the proxies in the environment.
+``python -m verifywise_mlflow_tests.airgap COMMAND …`` exits with the command's own exit code or with one of the codes
+below. In the namespace all addresses are routed to the loopback interface, where nothing listens: an attempt is refused
+at once, as in an isolated network, and its packets are captured, no matter which descendant of the command sends them.
+DNS queries are such packets, too. Ways to hide an attempt are removed: resolver sockets in the file system, and proxies
+in the environment.
 """
 
 REACHED_OUT = 3
-"""It tried to reach something."""
+"""The command tried to contact another address."""
 
 NO_NAMESPACE = 4
-"""The kernel, or who runs this machine, gives nobody a network namespace, so nothing was tried."""
+"""The kernel or its administrator does not allow network namespaces; the command was not run."""

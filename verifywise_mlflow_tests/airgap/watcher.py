@@ -1,4 +1,4 @@
-"""Sees what leaves this network namespace, and says what it was."""
+"""Captures packets to addresses outside the namespace and names their destinations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 
 _ATTACH_FILTER, _PACKET, _STATISTICS, _ALL_PROTOCOLS = 26, 263, 6, 3
 _IPV4, _IPV6, _TCP, _UDP, _DNS = 0x0800, 0x86DD, 6, 17, 53
-_PINGS = ((1, 8), (58, 128))
-"""The protocol and the kind of message, of either family."""
+_ECHO_REQUESTS = ((1, 8), (58, 128))
+"""Protocol number and message type, for IPv4 and IPv6."""
 
-_MARKED_PLACE = ("192.0.2.255", 9)
-_MARK = "udp 192.0.2.255:9"
-"""What the watcher itself sends, to an address that is nobody's (RFC 5737): packets are seen in their order."""
+_MARKER_ADDRESS = ("192.0.2.255", 9)
+_MARKER = "udp 192.0.2.255:9"
+"""What the watcher itself sends, to an address reserved for documentation (RFC 5737). Packets are captured in order."""
 
 
-def _outward_only() -> bytes:
-    """Return a packet filter (BPF) that passes what leaves loopback, and each question to a nameserver."""
+def _outbound_filter() -> bytes:
+    """Return a packet filter (BPF) that passes packets to other addresses than loopback, and all DNS queries."""
     load_half, load_byte, load_word, equal, end = 0x28, 0x30, 0x20, 0x15, 0x06
-    protocol = 0xFFFFF000  # Linux: the frame's protocol, wherever the packet begins
+    protocol = 0xFFFFF000  # Linux: the frame's protocol, at any packet offset
     program = (
         (load_half, 0, 0, protocol),
         (equal, 0, 7, _IPV4),  # else to IPv6
@@ -46,15 +46,15 @@ def _outward_only() -> bytes:
 
 
 class Watcher:
-    """Sees what leaves this process and its children for elsewhere. To be made in the namespace."""
+    """Captures what this process and its children send to other addresses. Create it inside the namespace."""
 
     def __init__(self) -> None:
-        """Begin to watch."""
+        """Start capturing."""
         self.attempts: set[str] = set()
         """``name example.org``, ``tcp 192.0.2.7:443``, …"""
         self._marked = threading.Event()
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
-        program = _outward_only()
+        program = _outbound_filter()
         self._lines = ctypes.create_string_buffer(program)
         pointer = struct.pack("@HP", len(program) // 8, ctypes.addressof(self._lines))
         self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, pointer)
@@ -62,34 +62,34 @@ class Watcher:
 
     def _watch(self) -> None:
         while True:
-            attempt = told_by(self._socket.recv(65_535))
-            if attempt == _MARK:
+            attempt = destination_of(self._socket.recv(65_535))
+            if attempt == _MARKER:
                 self._marked.set()
             elif attempt:
                 self.attempts.add(attempt)
 
     def catch_up(self) -> None:
-        """Wait until all that was sent so far is seen.
+        """Wait until every packet sent so far was examined.
 
         Raises:
-            TimeoutError: nobody watches any more, so nothing can be said of what was tried.
+            TimeoutError: the capturing thread no longer runs, so the attempts are unknown.
         """
         for _ in range(60):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                sender.sendto(b"", _MARKED_PLACE)
+                sender.sendto(b"", _MARKER_ADDRESS)
             if self._marked.wait(1):
                 return
         raise TimeoutError
 
     @property
     def missed(self) -> int:
-        """How many packets came too fast to be looked at."""
+        """The number of packets that were dropped before they could be examined."""
         _, dropped = struct.unpack("=II", self._socket.getsockopt(_PACKET, _STATISTICS, 8))
         return int(dropped)
 
 
-def told_by(packet: bytes) -> str | None:
-    """Return what a packet tries to reach; none where it is an answer, or the kernel's own."""
+def destination_of(packet: bytes) -> str | None:
+    """Return the destination of a packet; None for a response or a packet of the kernel itself."""
     if packet[0] >> 4 == 4:
         protocol, payload = packet[9], packet[(packet[0] & 15) * 4 :]
         address = str(ipaddress.ip_address(packet[16:20]))
@@ -98,21 +98,21 @@ def told_by(packet: bytes) -> str | None:
         address = f"[{ipaddress.ip_address(packet[24:40])}]"
     if len(payload) < 8:
         return None
-    if (protocol, payload[0]) in _PINGS:
+    if (protocol, payload[0]) in _ECHO_REQUESTS:
         return f"ping {address}"
     if protocol not in (_TCP, _UDP):
         return None
     (port,) = struct.unpack_from("!H", payload, 2)
     if port == _DNS:
-        return f"name {_asked_for(payload[8:])}" if protocol == _UDP else f"name, asked of {address}"
-    is_answer = protocol == _TCP and payload[13] & 0x12 != 0x02  # anything but the first packet of a connection
-    return None if is_answer else f"{'tcp' if protocol == _TCP else 'udp'} {address}:{port}"
+        return f"name {_queried_name(payload[8:])}" if protocol == _UDP else f"name, queried at {address}"
+    is_response = protocol == _TCP and payload[13] & 0x12 != 0x02  # anything but the first packet of a connection
+    return None if is_response else f"{'tcp' if protocol == _TCP else 'udp'} {address}:{port}"
 
 
-def _asked_for(question: bytes) -> str:
-    """Return the name in a question to a nameserver (RFC 1035, 4.1.2)."""
+def _queried_name(query: bytes) -> str:
+    """Return the name in a DNS query (RFC 1035, 4.1.2)."""
     labels, place = [], 12
-    while place < len(question) and (length := question[place]):
-        labels.append(question[place + 1 : place + 1 + length].decode("ascii", "backslashreplace"))
+    while place < len(query) and (length := query[place]):
+        labels.append(query[place + 1 : place + 1 + length].decode("ascii", "backslashreplace"))
         place += 1 + length
     return ".".join(labels)

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by playwright. It asks nobody but the servers on this machine."""
+"""Debian's Chromium, driven by playwright. It contacts only servers on this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-HOW = "the browser tests need Chromium, and there is none on PATH: apt-get install chromium (.ci/run does so as root)"
+INSTALL_HINT = (
+    "the browser tests need Chromium, which is not on PATH: apt-get install chromium (.ci/run does so as root)"
+)
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # It asks for updates of its parts all the same, and at a form how to fill it in: of nobody, then.
+    # It requests component updates and form-filling hints nevertheless: both go to a closed port.
     *("--component-updater=url-source=http://127.0.0.1:9/", "--autofill-server-url=http://127.0.0.1:9/"),
 )
 
@@ -31,7 +33,7 @@ names => names.every(name => [...document.querySelectorAll('*')].some(shown => {
     return false;
 }))
 """
-"""Of names: whether each stands on a green ground, as Dagster shows what was materialized."""
+"""Returns whether each of the names has a green background, as Dagster shows materialized assets."""
 
 DRAWN_FROM_LEFT_TO_RIGHT: Final = """
 () => [...document.querySelectorAll('canvas')].some(plot => {
@@ -42,22 +44,22 @@ DRAWN_FROM_LEFT_TO_RIGHT: Final = """
     return columns.size > width / 3;
 })
 """
-"""Whether a plot's blue line goes over more than a third of its width: through two points at least."""
+"""Returns whether a plot's blue line spans more than a third of its width, so that it joins at least two points."""
 
 
 def executable() -> str:
-    """Return where Chromium is. Without it a person's tests are skipped and say how to have it; in CI they fail."""
+    """Return the path of Chromium. Without it, tests are skipped with a hint; in CI they fail."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         if os.environ.get("CI"):
-            pytest.fail(HOW)
-        pytest.skip(HOW)
+            pytest.fail(INSTALL_HINT)
+        pytest.skip(INSTALL_HINT)
     return found
 
 
 @contextmanager
 def page() -> Iterator[Page]:
-    """Open a page. At the end, nothing that was opened in it may have asked for anything from elsewhere."""
+    """Open a page. Fail at the end if it requested anything from another host."""
     found = executable()
     hosts: set[str | None] = set()
     with sync_playwright() as playwright:
@@ -67,24 +69,24 @@ def page() -> Iterator[Page]:
         page.context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         yield page
         browser.close()
-    elsewhere = hosts - {"127.0.0.1", "localhost", None}  # none: what a page carries within itself
-    assert not elsewhere, f"pages asked {sorted(map(str, elsewhere))}"
+    elsewhere = hosts - {"127.0.0.1", "localhost", None}  # None: data: addresses
+    assert not elsewhere, f"pages contacted {sorted(map(str, elsewhere))}"
 
 
 def resize(page: Page, width: int, height: int) -> None:
-    """Let the page be so large: as much as a picture is to show without a scroll bar in it."""
+    """Set the size of the page, in pixels. Choose it so that a picture has no scroll bar."""
     page.set_viewport_size({"width": width, "height": height})
 
 
-def shoot(page: Page, name: str, directory: Path) -> Path:
-    """Take a picture of what is seen."""
+def take_screenshot(page: Page, name: str, directory: Path) -> Path:
+    """Save a screenshot and return its path."""
     path = directory / f"{name}.png"
     page.screenshot(path=path)
     return path
 
 
 def wait_for(page: Page, *texts: str) -> None:
-    """Wait until the page shows each text. Dagster breaks names with spaces of no width."""
+    """Wait until the page shows each text. Dagster inserts zero-width spaces into names."""
     page.wait_for_function(
         "texts => { const seen = document.body.innerText.replaceAll('\\u200b', '');"
         " return texts.every(text => seen.includes(text)) }",

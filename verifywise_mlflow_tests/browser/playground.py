@@ -1,4 +1,4 @@
-"""Dagster with the demo's two tenants, synced, for as long as a block lasts: what the browser looks at."""
+"""A running Dagster with the demo's two synced tenants, for the browser tests."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mlflow import MlflowClient
 
 import verifywise_mlflow
 from verifywise_mlflow.defs.assets.asset_metadata import SOURCE_URL
-from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
 from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.demo.wait_for_syncs import wait_for_syncs
 
 CODE = "https://code.example/verifywise_mlflow"
-"""Where a browser would show our code."""
+"""Web address of our code."""
 HOSTILE = "<img src=x onerror=alert(1)> ‮'; DROP TABLE x; --"
-"""MLflow takes it for a model's name: markup, a sign that turns the direction of writing, quotes."""
+"""A valid model name in MLflow: markup, a right-to-left override, quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """The servers."""
+    """The running servers and their files."""
 
     dagster: DagsterServers
     tenants: tuple[str, ...]
     tenants_file: Path
     environment: Mapping[str, str]
-    """Of Dagster's processes."""
+    """Environment of Dagster's processes."""
     home: Path
-    """Has Dagster's home in it, and the logs of its processes."""
+    """Contains Dagster's home and the logs of its processes."""
 
     def describe(self, tenant: str, described: Mapping[str, object]) -> None:
         """Add a tenant to tenants.yaml."""
@@ -48,7 +48,7 @@ class Playground:
         self.tenants_file.write_text(yaml.safe_dump(document))
 
     def evaluate(self, *sensors: str) -> None:
-        """Let the daemon evaluate sensors as if their intervals were over; return when it has."""
+        """Make the daemon evaluate sensors before their intervals are over, and wait until it has."""
         with pytest.MonkeyPatch.context() as variables:
             for name, value in self.environment.items():
                 variables.setenv(name, value)
@@ -59,7 +59,7 @@ class Playground:
 
 @contextmanager
 def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
-    """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor asks for."""
+    """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor requests."""
     home.mkdir(parents=True, exist_ok=True)
     seed_registries(mlflow_uri, home, tell=lambda _: None)
     _add_hostile(mlflow_uri, TENANTS[0])
@@ -73,7 +73,7 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
         login, began = grant_pipeline_role(postgres), time.time()
         environment = instance_environment(postgres, login, tenants_file) | {
             SOURCE_URL: CODE,
-            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test, wherever it lies
+            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test
         }
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
         outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, report_progress=lambda _: None, check=lambda: None)
@@ -91,7 +91,7 @@ def _evaluate(instance: DagsterInstance, sensor: str) -> None:
             return
         assert time.monotonic() < deadline, f"{sensor}: {tick}"
         if tick.timestamp <= asked and tick.status is not TickStatus.STARTED:
-            # Not while it ticks: what it notes at the tick's end, its cursor, would be written over by what was before.
+            # Not during a tick: the cursor that it saves at the end would be overwritten by the old one.
             _let_its_interval_be_over(instance, _state(instance, sensor))
         time.sleep(1)
 
@@ -104,7 +104,7 @@ def _state(instance: DagsterInstance, sensor: str) -> InstigatorState:
 def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState) -> None:
     data = state.instigator_data
     assert isinstance(data, SensorInstigatorData)
-    if data.last_tick_start_timestamp:  # what the daemon goes by; the cursor stays
+    if data.last_tick_start_timestamp:  # the daemon schedules by these; the cursor is not changed
         over = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
         instance.update_instigator_state(state.with_data(over))
 

@@ -1,4 +1,4 @@
-"""The real user interface in a real browser: what the guide says is seen. ``make pictures`` keeps its pictures."""
+"""Dagster's pages in a real browser show what docs/how-to/dagster-tour.md says. ``make pictures`` saves them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """First of all: without a browser, nothing else has to be started."""
+    """Requested first: without a browser, no server needs to start."""
     with chromium.page() as page:
         yield page
 
@@ -49,7 +49,7 @@ def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def outage(servers: Playground, mlflow_uri: str) -> Iterator[Proxy]:
-    """A third tenant, synced and then down. Begun sooner than it is looked at: a schedule ticks every other minute."""
+    """A third tenant whose server fails after a sync. It starts early, since a schedule ticks every other minute."""
     with proxy_before(mlflow_uri) as proxy:
         described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
         servers.describe("initech", {**described, "limits": {"max_attempts": 1}})
@@ -57,7 +57,7 @@ def outage(servers: Playground, mlflow_uri: str) -> Iterator[Proxy]:
         _wait_for_run(servers, "initech", "SUCCESS", asked_by="dagster/sensor_name")
 
         proxy.fault = always(reset_before_answer)
-        _let_pass(servers, "initech", timedelta(hours=3))
+        _age_last_sync(servers, "initech", timedelta(hours=3))
         yield proxy
 
 
@@ -74,14 +74,14 @@ def test_lineage_begins_at_the_servers_and_has_the_six_stages(page: Page, server
     wait_for(page, *STAGES, "mlflow_server")
     page.wait_for_function(chromium.GREEN, arg=STAGES)
 
-    chromium.shoot(page, "lineage", pictures)
+    chromium.take_screenshot(page, "lineage", pictures)
 
 
-def test_the_partitions_are_the_tenants_and_a_name_that_is_markup_stays_text(
+def test_partitions_are_tenants_and_a_name_with_markup_is_shown_as_text(
     page: Page, servers: Playground, pictures: Path
 ) -> None:
-    said: list[str] = []
-    page.on("dialog", lambda dialog: said.append(dialog.message))
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     chromium.resize(page, 1440, 1240)
     page.goto(f"{servers.dagster.uri}/assets/registered_models?view=partitions&partition={TENANTS[0]}")
 
@@ -89,11 +89,11 @@ def test_the_partitions_are_the_tenants_and_a_name_that_is_markup_stays_text(
 
     assert page.locator('img[src="x"]').count() == 0
     assert "\u202e" not in page.inner_text("body")
-    assert said == []
-    chromium.shoot(page, "partition", pictures)
+    assert dialogs == []
+    chromium.take_screenshot(page, "partition", pictures)
 
 
-def test_a_reader_learns_which_production_models_lack_a_privacy_assessment(
+def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
     page: Page, servers: Playground, pictures: Path
 ) -> None:
     chromium.resize(page, 1680, 960)
@@ -109,10 +109,10 @@ def test_a_reader_learns_which_production_models_lack_a_privacy_assessment(
     reader.choose(GLOBEX)
     reader.sees("need attention", "readmissionRisk", "privacy_assessment_status is 'in_progress'")
     assert reader.clicks == 6
-    chromium.shoot(page, "privacy", pictures)
+    chromium.take_screenshot(page, "privacy", pictures)
 
 
-def test_a_reader_learns_what_changed_today(
+def test_four_clicks_show_what_changed_today(
     page: Page, servers: Playground, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
 ) -> None:
     monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
@@ -129,7 +129,7 @@ def test_a_reader_learns_what_changed_today(
     reader.sees("changed", "removed", "preview", "newly-named@acme.example")
     assert reader.clicks == 4
     assert "fraud-detection" in page.locator("table table tbody tr").first.inner_text()
-    chromium.shoot(page, "changed", pictures)
+    chromium.take_screenshot(page, "changed", pictures)
 
 
 def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Playground, pictures: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Play
 
     page.goto(f"{servers.dagster.uri}/runs/b/{backfill}")
     wait_for(page, backfill, "100% completed")
-    page.get_by_text("Succeeded", exact=True).nth(1).wait_for()  # the first heads a column
+    page.get_by_text("Succeeded", exact=True).nth(1).wait_for()  # the first is a column heading
     chromium.resize(page, 1280, 360)
-    chromium.shoot(page, "backfill", pictures)
+    chromium.take_screenshot(page, "backfill", pictures)
 
 
 def _wait_for_success(servers: Playground) -> str:
@@ -162,7 +162,7 @@ def _wait_for_success(servers: Playground) -> str:
 
 
 @pytest.mark.usefixtures("outage")
-def test_an_asset_tells_what_it_holds_who_owns_it_and_where_its_code_is(page: Page, servers: Playground) -> None:
+def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, servers: Playground) -> None:
     reader = Reader(page, servers.dagster.uri)
 
     reader.click("Catalog", "model_versions")
@@ -181,14 +181,14 @@ def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Playg
     reader.click("Plots")
 
     reader.sees("compliance_score")
-    # A single point would be some ten pixels wide.
+    # A single point is about ten pixels wide.
     page.wait_for_function(chromium.DRAWN_FROM_LEFT_TO_RIGHT)
     page.get_by_text("open_gaps", exact=True).scroll_into_view_if_needed()
-    chromium.shoot(page, "plots", pictures)
+    chromium.take_screenshot(page, "plots", pictures)
 
 
 @pytest.mark.timeout(900)  # a schedule ticks every other minute
-def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back(
+def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recovers(
     page: Page, servers: Playground, outage: Proxy, pictures: Path
 ) -> None:
     servers.evaluate("alerts")
@@ -205,7 +205,7 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
     reader.choose("initech")
     reader.sees("stale stages: registered_models, ", "Its last sync ended at ")
     assert reader.clicks == 6
-    chromium.shoot(page, "late", pictures)
+    chromium.take_screenshot(page, "late", pictures)
     assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant stale raised"]
 
     outage.fault = lambda _: None
@@ -220,15 +220,15 @@ def test_a_tenant_whose_server_is_down_is_late_and_told_of_once_until_it_is_back
     ]
 
 
-def _let_pass(servers: Playground, tenant: str, ago: timedelta) -> None:
-    """Let a tenant have been synced so long ago."""
+def _age_last_sync(servers: Playground, tenant: str, ago: timedelta) -> None:
+    """Move the tenant's last sync back in time."""
     with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
         for stage in Stage:
             tenancy.record_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
 
 
 def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:
-    """Wait for a run that a sensor or a schedule has asked for, told by its tag; or a person, whose run has neither."""
+    """Wait for a run that a sensor or a schedule requested, as its tag states; a person's run has neither tag."""
     deadline = time.monotonic() + 300
     while True:
         seen = [
@@ -243,6 +243,6 @@ def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: st
 
 
 def _alerts(servers: Playground, tenant: str) -> list[str]:
-    """Return the alerts of a tenant, as the code server's log has them: their kind and their state."""
+    """Return the kind and state of a tenant's alerts in the code server's log."""
     log = (servers.home / "dagsters-code-server.log").read_text()
     return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]

@@ -1,4 +1,4 @@
-"""A link into a tenant's MLflow opens the page of that very model or version, whatever it is called."""
+"""A link into a tenant's MLflow opens the page of exactly that model or version, for any name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.registry import Registry
 pytestmark = pytest.mark.timeout(300)
 
 HOSTILE = """100% #1? a%2Fb%41 & "Sepsis" 'n' [x](y) + \\ ; <img src=x onerror=alert(1)> Frühwarnung 東京 🏦"""
-"""MLflow takes it for a name. Nearly each sign in it means something in an address or in markup."""
+"""A valid model name in MLflow. Nearly every character has a meaning in addresses or markup."""
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("name", ["credit-scoring", HOSTILE])
-def test_a_version_has_its_own_page_whatever_its_model_is_called(
+def test_a_link_opens_the_page_of_the_version_for_any_model_name(
     name: str, page: Page, tenant: Tenant, registry: Registry
 ) -> None:
-    said: list[str] = []
-    page.on("dialog", lambda dialog: said.append(dialog.message))
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     for description in ("the first", "the second"):
         registry.version(name, description=description)
 
@@ -38,10 +38,10 @@ def test_a_version_has_its_own_page_whatever_its_model_is_called(
 
     chromium.wait_for(page, name, "Version 1", "the first")
     assert page.locator('img[src="x"]').count() == 0
-    assert said == []
+    assert dialogs == []
 
 
-def test_the_models_of_a_tenant_are_those_of_its_workspace(page: Page, tenant: Tenant, registry: Registry) -> None:
+def test_the_link_to_a_tenants_models_opens_its_workspace(page: Page, tenant: Tenant, registry: Registry) -> None:
     registry.version("of-this-workspace")
 
     page.goto(models_page_url(tenant))
