@@ -100,7 +100,7 @@ def _inline(value: CelValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, datetime):
         return _time(value)
     if isinstance(value, dict):

@@ -106,7 +106,7 @@ def test_a_stale_tenant_raises_an_alert_until_a_sync_completes_all_stages(sensor
 
     (alert,) = sensor.tick()
     assert alert.startswith("tenant stale acme raised: stale stages: registered_models, model_versions, ")
-    assert alert.endswith(" UTC. No sync has ended yet")
+    assert alert.endswith(" UTC). No sync has ended yet")
     assert sensor.tick() == []
     sensor.complete_all_stages(timedelta(minutes=1))
     assert sensor.tick() == ["tenant stale acme resolved: back to normal"]
