@@ -51,7 +51,7 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class _ModelListing:
-    """The models, including hidden ones, and the prompts that were told apart from them."""
+    """The models, including hidden ones, and the prompts."""
 
     rows: tuple[ListedModel, ...]
     prompts: tuple[ListedModel, ...]

@@ -1,9 +1,9 @@
 """MLflow's objects as immutable values, under MLflow's own names.
 
 Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value; parsing maps MLflow's
-own forms of that (an empty string, a missing key, the stage ``"None"``) to it. ``problems`` lists the parts of a response
-that were unusable; the rest of the object is used. ``redactions`` lists what the tenant's redaction settings removed;
-the connector itself removes nothing.
+own forms of that (an empty string, a missing key, the stage ``"None"``) to it. ``problems`` lists the parts of a
+response that were unusable; the rest of the object is used. ``redactions`` lists what the tenant's redaction settings
+removed; the connector itself removes nothing.
 """
 
 from __future__ import annotations

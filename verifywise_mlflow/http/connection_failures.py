@@ -1,4 +1,4 @@
-"""Reasons for failed connections, in urllib3's and the system's words but readable within a sentence."""
+"""The reasons of failed connections, as urllib3 and the system report them, but readable within a sentence."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class _ForwardedConnection(_ProxiedConnection):
         return response
 
 
-class _TunnelledConnection(_ProxiedConnection, HTTPSConnection):
+class _TunneledConnection(_ProxiedConnection, HTTPSConnection):
     """A CONNECT tunnel to the server's port; the proxy cannot read what passes through."""
 
     def set_tunnel(
@@ -152,11 +152,11 @@ class _ForwardedPublic(_ForwardedConnection, PublicHTTPConnection):
     how_to_allow: ClassVar[str] = _HOW_TO_ALLOW
 
 
-class _Tunnelled(_TunnelledConnection, TimedHTTPSConnection):
+class _Tunneled(_TunneledConnection, TimedHTTPSConnection):
     pass
 
 
-class _TunnelledPublic(_TunnelledConnection, PublicHTTPSConnection):
+class _TunneledPublic(_TunneledConnection, PublicHTTPSConnection):
     how_to_allow: ClassVar[str] = _HOW_TO_ALLOW
 
 
@@ -172,13 +172,13 @@ class ForwardedPublicPool(TimedHTTPConnectionPool):
     ConnectionCls = _ForwardedPublic
 
 
-class TunnelledPool(TimedHTTPSConnectionPool):
+class TunneledPool(TimedHTTPSConnectionPool):
     """Connections to https servers through a proxy at any address."""
 
-    ConnectionCls = _Tunnelled
+    ConnectionCls = _Tunneled
 
 
-class TunnelledPublicPool(TimedHTTPSConnectionPool):
+class TunneledPublicPool(TimedHTTPSConnectionPool):
     """Connections to https servers through a proxy at a public address."""
 
-    ConnectionCls = _TunnelledPublic
+    ConnectionCls = _TunneledPublic

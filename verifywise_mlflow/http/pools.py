@@ -16,8 +16,8 @@ from verifywise_mlflow.http.deadlines import TimedHTTPConnectionPool, TimedHTTPS
 from verifywise_mlflow.http.forward_proxy import (
     ForwardedPool,
     ForwardedPublicPool,
-    TunnelledPool,
-    TunnelledPublicPool,
+    TunneledPool,
+    TunneledPublicPool,
     reject_literal_private_address,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -50,9 +50,9 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
         proxy.uri, proxy_headers=dict(proxy.headers()), maxsize=max_connections, block=True, ssl_context=context
     )
     proxied_pool.pool_classes_by_scheme = (
-        {"http": ForwardedPool, "https": TunnelledPool}
+        {"http": ForwardedPool, "https": TunneledPool}
         if proxy.allow_private_network
-        else {"http": ForwardedPublicPool, "https": TunnelledPublicPool}
+        else {"http": ForwardedPublicPool, "https": TunneledPublicPool}
     )
     return proxied_pool
 

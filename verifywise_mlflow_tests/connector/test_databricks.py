@@ -266,9 +266,9 @@ def test_a_transient_failure_omits_the_object_and_makes_the_listing_incomplete(w
 
 
 def test_an_object_that_is_deleted_during_the_read_is_not_a_problem(workspace: Workspace) -> None:
-    gone = error_response(404, "RESOURCE_DOES_NOT_EXIST")
-    workspace.respond(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, gone)
-    workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, gone)
+    not_found = error_response(404, "RESOURCE_DOES_NOT_EXIST")
+    workspace.respond(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, not_found)
+    workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, not_found)
 
     with open_databricks_reader(workspace) as (reader, _):
         listing = reader.model_versions()
@@ -331,12 +331,12 @@ def test_a_retired_endpoint_leaves_records_without_tags_and_with_a_problem(works
 
 
 def test_a_deleted_object_is_not_found(workspace: Workspace) -> None:
-    workspace.respond(UC_MODEL, {"name": "main.retail.gone"}, error_response(404, "RESOURCE_DOES_NOT_EXIST"))
+    workspace.respond(UC_MODEL, {"name": "main.retail.deleted"}, error_response(404, "RESOURCE_DOES_NOT_EXIST"))
 
     with open_databricks_reader(workspace) as (reader, _), pytest.raises(NotFoundError):
-        reader.registered_model("main.retail.gone")
+        reader.registered_model("main.retail.deleted")
     with open_databricks_reader(workspace, "workspace") as (reader, _), pytest.raises(NotFoundError):
-        reader.registered_model("gone")
+        reader.registered_model("deleted")
 
 
 @pytest.mark.parametrize("registry", ["workspace", "unity_catalog"])

@@ -282,13 +282,13 @@ def test_the_prompt_tag_on_one_version_hides_no_version(registry: Registry, read
     for _ in range(3):
         registry.version("churn")
     registry.client.set_model_version_tag("churn", "2", IS_PROMPT, "true")
-    shown = registry.client.search_model_versions("name = 'churn'")
+    searched = registry.client.search_model_versions("name = 'churn'")
 
-    models, found = listed(reader)
+    models, versions_found = listed(reader)
 
-    assert shown == [], "MLflow's own search shows no version of the model"
+    assert searched == [], "MLflow's own search returns no version of the model"
     assert models == [("churn", False)]
-    assert found == [(1, True), (2, True), (3, True)]
+    assert versions_found == [(1, True), (2, True), (3, True)]
 
 
 def test_versions_are_still_found_after_the_tagged_one_is_deleted(
@@ -297,7 +297,7 @@ def test_versions_are_still_found_after_the_tagged_one_is_deleted(
     for _ in range(3):
         registry.version("churn")
     registry.client.set_model_version_tag("churn", "2", IS_PROMPT, "true")
-    # MLflow's client no longer finds a model in it, so the call goes over REST, as anybody could send it.
+    # MLflow's client no longer finds a model in it, so the request is sent over REST, as any user could.
     deleted = urllib3.request(
         "DELETE",
         f"{mlflow_uri}/api/2.0/mlflow/model-versions/delete",
@@ -305,11 +305,11 @@ def test_versions_are_still_found_after_the_tagged_one_is_deleted(
         headers={"X-MLFLOW-WORKSPACE": workspace},
     )
 
-    models, found = listed(reader)
+    models, versions_found = listed(reader)
 
     assert deleted.status == 200
     assert models == [("churn", False)]
-    assert found == [(1, True), (3, True)]
+    assert versions_found == [(1, True), (3, True)]
 
 
 def test_the_prompt_tag_on_a_model_does_not_hide_the_model(registry: Registry, reader: MlflowReader) -> None:
@@ -317,10 +317,10 @@ def test_the_prompt_tag_on_a_model_does_not_hide_the_model(registry: Registry, r
     registry.version("fraud")
     registry.client.set_registered_model_tag("churn", IS_PROMPT, "true")
 
-    models, found = listed(reader)
+    models, versions_found = listed(reader)
 
     assert models == [("fraud", False), ("churn", True)]
-    assert found == [(1, False), (1, False)]
+    assert versions_found == [(1, False), (1, False)]
 
 
 def test_the_prompt_tag_on_model_and_version_hides_neither(registry: Registry, reader: MlflowReader) -> None:
@@ -341,7 +341,7 @@ def test_the_newest_version_timestamp_changes_for_a_new_version_and_not_for_a_ta
     first = newest_version_timestamp(settings)
     registry.client.set_model_version_tag("churn", "1", "owner", "ann")
     tagged = newest_version_timestamp(settings)
-    registry.client.update_model_version("churn", "1", "new words")
+    registry.client.update_model_version("churn", "1", "new description")
 
     assert empty is None
     assert first is not None

@@ -163,14 +163,14 @@ def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: Ml
         if run_id is None:
             return
 
-        (found,) = reader.runs([run_id], [experiment_id]).rows
+        (read,) = reader.runs([run_id], [experiment_id]).rows
 
-        assert found.problems == ()
-        assert (found.run_name, found.params) == (name, params)
-        assert found.tags == {**run_tags, "mlflow.runName": name}
-        assert _comparable(found.metrics) == _comparable(_as_mlflow_stores(metrics))
-        assert found.datasets == (dataset,)
-        assert _comparable_run(reader.run(run_id)) == _comparable_run(found)
+        assert read.problems == ()
+        assert (read.run_name, read.params) == (name, params)
+        assert read.tags == {**run_tags, "mlflow.runName": name}
+        assert _comparable(read.metrics) == _comparable(_as_mlflow_stores(metrics))
+        assert read.datasets == (dataset,)
+        assert _comparable_run(reader.run(run_id)) == _comparable_run(read)
 
     assert_round_trip()
     assert count.accepted_share > MIN_ACCEPTED_SHARE
@@ -206,14 +206,14 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
         if model_id is None:
             return
 
-        (found,) = reader.logged_models([model_id], [experiment_id]).rows
+        (read,) = reader.logged_models([model_id], [experiment_id]).rows
 
-        assert found.problems == ()
-        assert (found.name, found.model_type, found.source_run_id) == (name, model_type, run_id)
-        assert (found.params, found.tags) == (params, model_tags)
+        assert read.problems == ()
+        assert (read.name, read.model_type, read.source_run_id) == (name, model_type, run_id)
+        assert (read.params, read.tags) == (params, model_tags)
         # Of a logged model, unlike of a run, MLflow 3.17 hands out 0 for NaN.
-        assert found.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
-        assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(found)
+        assert read.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
+        assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(read)
 
     assert_round_trip()
     assert count.accepted_share > MIN_ACCEPTED_SHARE
@@ -261,20 +261,20 @@ def test_a_sync_stores_exactly_what_mlflow_returns(
         try:
             # The syncs are of different tenants, so that none finds what an earlier one has left.
             syncs += 1
-            of_its_own = tenant.model_copy(
+            own_tenant = tenant.model_copy(
                 update={
                     "tenant_id": f"tenant-{syncs}",
                     "artifacts": tenant.artifacts.model_copy(update={"manifests": False}),
                 }
             )
-            sync(of_its_own, store)
+            sync(own_tenant, store)
 
-            kept = _Kept(store, of_its_own.tenant_id)
-            assert set(kept.model(name).aliases) == aliases
-            assert kept.model(name) == reader.registered_model(name)
-            assert kept.version(name) == reader.model_version(name, 1)
-            assert _comparable_run(kept.run(run_id)) == _comparable_run(reader.run(run_id))
-            assert _comparable_model(kept.logged_model(model_id)) == _comparable_model(reader.logged_model(model_id))
+            stored = _StoredObjects(store, own_tenant.tenant_id)
+            assert set(stored.model(name).aliases) == aliases
+            assert stored.model(name) == reader.registered_model(name)
+            assert stored.version(name) == reader.model_version(name, 1)
+            assert _comparable_run(stored.run(run_id)) == _comparable_run(reader.run(run_id))
+            assert _comparable_model(stored.logged_model(model_id)) == _comparable_model(reader.logged_model(model_id))
         finally:
             client.delete_registered_model(name)
 
@@ -282,7 +282,7 @@ def test_a_sync_stores_exactly_what_mlflow_returns(
     assert count.accepted_share > MIN_ACCEPTED_SHARE
 
 
-class _Kept:
+class _StoredObjects:
     """A tenant's rows in Postgres, as the connector's models."""
 
     def __init__(self, store: Store, tenant_id: str) -> None:

@@ -120,17 +120,17 @@ def both(*changes: Change) -> Change:
 
 
 CHANGES_OF_MODELS = {
-    "the-first-row-goes": delete(0),
-    "the-first-two-rows-go": delete(0, 1),
-    "the-last-row-of-the-page-goes": delete(PAGE - 1),
-    "the-first-row-of-the-next-page-goes": delete(PAGE),
+    "the-first-row-is-deleted": delete(0),
+    "the-first-two-rows-are-deleted": delete(0, 1),
+    "the-last-row-of-the-page-is-deleted": delete(PAGE - 1),
+    "the-first-row-of-the-next-page-is-deleted": delete(PAGE),
     "the-rows-around-the-boundary-go": delete(*range(PAGE - 3, PAGE + 3)),
     "so-many-go-that-no-second-page-is-left": delete(*range(12)),
-    "a-row-comes-at-the-front": create("a"),
-    "a-row-comes-at-the-boundary": create(f"{model_name(PAGE - 1)}-b"),
-    "a-row-comes-at-the-end": create("z"),
-    "one-goes-and-one-comes": both(delete(3), create("a")),
-    "one-goes-at-the-front-and-one-comes-at-the-boundary": both(delete(3), create(f"{model_name(PAGE - 1)}-b")),
+    "a-row-is-inserted-at-the-front": create("a"),
+    "a-row-is-inserted-at-the-boundary": create(f"{model_name(PAGE - 1)}-b"),
+    "a-row-is-inserted-at-the-end": create("z"),
+    "one-deleted-and-one-inserted": both(delete(3), create("a")),
+    "one-deleted-at-the-front-and-one-inserted-at-the-boundary": both(delete(3), create(f"{model_name(PAGE - 1)}-b")),
     "one-is-renamed-from-the-front-to-the-end": lambda client: client.rename_registered_model(model_name(0), "zz"),
     "one-is-renamed-from-the-end-to-the-front": lambda client: client.rename_registered_model(
         model_name(MODELS - 1), "aa"
@@ -150,7 +150,7 @@ def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 
     assert between.happened == 1
     listed = [model.name for model in listing.rows]
-    assert len(listed) == len(set(listed)), "no row comes twice"
+    assert len(listed) == len(set(listed)), "no row is listed twice"
     lasting = before & names_in(client)
     assert lasting <= set(listed) or not listing.is_complete
     # One change is no reason to give up: the listing is read again, and is whole then.
@@ -169,7 +169,7 @@ def test_a_listing_that_changes_during_each_read_is_incomplete(
 
     assert not listing.is_complete
     assert "registered_models changed" in " ".join(listing.problems)
-    # What any of the readings has shown is there nevertheless.
+    # It still has every row that any read returned.
     assert len((before & names_in(client)) - {model.name for model in listing.rows}) <= 1
 
 
@@ -182,10 +182,10 @@ def create_version(client: MlflowClient) -> None:
 
 
 CHANGES_OF_VERSIONS: dict[str, Change] = {
-    "a-version-of-the-first-page-goes": delete_version,
-    "a-model-of-the-first-page-goes": delete(0),
-    "a-version-comes-on-the-first-page": create_version,
-    "one-goes-and-one-comes": both(delete_version, create_version),
+    "a-version-of-the-first-page-is-deleted": delete_version,
+    "a-model-of-the-first-page-is-deleted": delete(0),
+    "a-version-is-inserted-on-the-first-page": create_version,
+    "one-deleted-and-one-inserted": both(delete_version, create_version),
 }
 
 
@@ -201,7 +201,7 @@ def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 
     assert between.happened == 1
     listed = [(version.model_name, version.version_number) for version in listing.rows]
-    assert len(listed) == len(set(listed)), "no row comes twice"
+    assert len(listed) == len(set(listed)), "no row is listed twice"
     lasting = before & versions_in(client)
     assert lasting <= set(listed) or not listing.is_complete
     assert listing.is_complete
@@ -228,7 +228,7 @@ def test_a_sync_whose_listing_is_incomplete_removes_nothing(
     assert alive(store, "registered_models") == len(names_in(client)) < MODELS
 
 
-@pytest.mark.parametrize("name", ["the-first-two-rows-go", "a-row-comes-at-the-front"])
+@pytest.mark.parametrize("name", ["the-first-two-rows-are-deleted", "a-row-is-inserted-at-the-front"])
 def test_a_sync_with_shifting_pages_removes_no_existing_object(
     name: str, proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
 ) -> None:
@@ -247,13 +247,13 @@ def test_a_sync_with_shifting_pages_removes_no_existing_object(
 
 def names_in(client: MlflowClient) -> set[str]:
     """Return the names of the current models, read without the proxy."""
-    found, token = set(), None
+    names, token = set(), None
     while True:
         page = client.search_registered_models(max_results=1_000, order_by=["name ASC"], page_token=token)
-        found |= {model.name for model in page}
+        names |= {model.name for model in page}
         token = page.token
         if not token:
-            return found
+            return names
 
 
 def versions_in(client: MlflowClient) -> set[Key]:

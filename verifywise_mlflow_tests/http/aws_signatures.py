@@ -66,8 +66,8 @@ def signature_problem(
         "another body": request.headers.get("x-amz-content-sha256") == hashlib.sha256(request.body).hexdigest(),
         "another session": request.headers.get("x-amz-security-token") == token,
     }
-    for problem, holds in checks.items():
-        if not holds:
+    for problem, is_fulfilled in checks.items():
+        if not is_fulfilled:
             return problem
     return (
         None if expected_signature(request, secret, match[2], match[3]) == match[4] else "the signature does not match"

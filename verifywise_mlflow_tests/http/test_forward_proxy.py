@@ -75,17 +75,17 @@ def test_a_plain_request_is_forwarded_without_the_proxys_password() -> None:
     with hostile_server(respond_with(make_response('{"a": 1}'))) as server, forward_proxy(USER) as proxy:
         client = client_through(proxy.uri, server.uri)
 
-        found = [
+        responses = [
             client.get_json(MlflowEndpoint.SEARCH_MODELS),
             client.post_json(MlflowEndpoint.SEARCH_RUNS, {"x": "ü"}),
         ]
 
-    assert found == [{"a": 1}, {"a": 1}]
+    assert responses == [{"a": 1}, {"a": 1}]
     assert [passed.line for passed in proxy.requests] == [
         f"GET {server.uri}/api/2.0/mlflow/registered-models/search HTTP/1.1",
         f"POST {server.uri}/api/2.0/mlflow/runs/search HTTP/1.1",
     ]
-    assert [asked.headers["authorization"] for asked in server.requests] == [TOKEN, TOKEN]
+    assert [request.headers["authorization"] for request in server.requests] == [TOKEN, TOKEN]
     assert server.requests[1].body == b'{"x": "\\u00fc"}'
 
 
@@ -96,14 +96,14 @@ def test_the_proxy_cannot_read_requests_to_an_https_server(authority: Authority)
     ):
         client = client_through(proxy.uri, server.uri, authority=authority)
 
-        found = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(2)]
+        responses = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(2)]
 
-    assert found == [{"a": 1}, {"a": 1}]
+    assert responses == [{"a": 1}, {"a": 1}]
     (passed,) = proxy.requests  # one tunnel, used twice
     assert passed.line.startswith(f"CONNECT 127.0.0.1:{server.port} ")
     assert "authorization" not in passed.headers
-    assert [asked.headers.get("proxy-authorization") for asked in server.requests] == [None, None]
-    assert [asked.headers["authorization"] for asked in server.requests] == [TOKEN, TOKEN]
+    assert [request.headers.get("proxy-authorization") for request in server.requests] == [None, None]
+    assert [request.headers["authorization"] for request in server.requests] == [TOKEN, TOKEN]
 
 
 def test_a_tunnel_that_the_server_closed_is_reopened(authority: Authority) -> None:
@@ -113,9 +113,9 @@ def test_a_tunnel_that_the_server_closed_is_reopened(authority: Authority) -> No
     with hostile_server(closing, authority.server_context()) as server, forward_proxy(USER) as proxy:
         client = client_through(proxy.uri, server.uri, authority=authority)
 
-        found = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(3)]
+        responses = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(3)]
 
-    assert found == [{"a": 1}] * 3
+    assert responses == [{"a": 1}] * 3
     assert [passed.line.split()[0] for passed in proxy.requests] == ["CONNECT"] * 3
 
 

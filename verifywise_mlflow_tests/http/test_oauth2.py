@@ -78,15 +78,15 @@ def test_the_token_request_follows_the_rfc() -> None:
             "Authorization": f"Bearer {TOKEN}"
         }
 
-    (asked,) = issuer.requests
-    assert (asked.method, asked.target) == ("POST", "/token")
-    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
-    assert parse_qs(asked.body.decode()) == {
+    (request,) = issuer.requests
+    assert (request.method, request.target) == ("POST", "/token")
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert parse_qs(request.body.decode()) == {
         "grant_type": ["client_credentials"],
         "scope": ["mlflow.read mlflow.list"],
         "audience": ["https://mlflow.example"],
     }
-    scheme, _, pair = asked.headers["authorization"].partition(" ")
+    scheme, _, pair = request.headers["authorization"].partition(" ")
     assert (scheme, base64.b64decode(pair).decode()) == ("Basic", "svc+governance:s3cr3t+of+the+client%2B")
 
 
@@ -96,9 +96,9 @@ def test_with_post_authentication_the_secret_is_sent_in_the_form_only() -> None:
             REQUEST
         )
 
-    (asked,) = issuer.requests
-    assert "authorization" not in asked.headers
-    assert parse_qs(asked.body.decode()) == {
+    (request,) = issuer.requests
+    assert "authorization" not in request.headers
+    assert parse_qs(request.body.decode()) == {
         "grant_type": ["client_credentials"],
         "client_id": ["svc"],
         "client_secret": [SECRET],
@@ -106,9 +106,9 @@ def test_with_post_authentication_the_secret_is_sent_in_the_form_only() -> None:
 
 
 def test_one_token_serves_many_requests_and_threads() -> None:
-    def slow(server: HostileServer, asked: ReceivedRequest) -> bytes:
+    def slow(server: HostileServer, request: ReceivedRequest) -> bytes:
         time.sleep(0.1)
-        return tokens()(server, asked)
+        return tokens()(server, request)
 
     with hostile_server(slow) as issuer:
         credentials = OAuth2TokenSource(issuer_settings(issuer.uri), CLIENT)
@@ -132,13 +132,13 @@ def test_threads_that_wait_for_a_token_share_the_failure() -> None:
         credentials = OAuth2TokenSource(issuer_settings(issuer.uri), CLIENT)
         failures: list[HttpError] = []
 
-        def ask() -> None:
+        def fetch_token() -> None:
             try:
                 credentials.headers(REQUEST)
             except HttpError as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=ask) for _ in range(6)]
+        threads = [threading.Thread(target=fetch_token) for _ in range(6)]
         began = time.monotonic()
         for thread in threads:
             thread.start()
@@ -179,8 +179,8 @@ def test_a_token_is_renewed_shortly_before_it_expires(expires_in: object, fetche
 
 
 def test_after_a_401_the_token_is_renewed_once_and_the_request_retried() -> None:
-    def server_script(_server: HostileServer, asked: ReceivedRequest) -> bytes:
-        accepted = asked.headers["authorization"] == "Bearer token-2"
+    def server_script(_server: HostileServer, request: ReceivedRequest) -> bytes:
+        accepted = request.headers["authorization"] == "Bearer token-2"
         return make_response('{"a": 1}') if accepted else make_response("no", 401, "text/html")
 
     with hostile_server(tokens()) as issuer, hostile_server(server_script) as server:
@@ -265,7 +265,7 @@ BAD_RESPONSES = {
         UnauthenticatedError,
         "text withheld because it contains our credentials",
     ),
-    "long words": (json_response({"error": "A" * 9_000}, 400), UnauthenticatedError, "AAAA"),
+    "a long error": (json_response({"error": "A" * 9_000}, 400), UnauthenticatedError, "AAAA"),
     "a page": (
         make_response(f"<html>{TOKEN}</html>", 403, "text/html"),
         UnauthenticatedError,
@@ -352,10 +352,12 @@ def test_the_issuers_certificate_is_verified_with_its_own_ca_bundle(tmp_path: Pa
     authority, other = make_authority(tmp_path), make_authority(tmp_path, "other")
     with hostile_server(respond_with(token()), authority.server_context()) as issuer:
         error = token_error(issuer_settings(issuer.uri, ca_bundle=other.certificate))
-        found = OAuth2TokenSource(issuer_settings(issuer.uri, ca_bundle=authority.certificate), CLIENT).headers(REQUEST)
+        headers = OAuth2TokenSource(issuer_settings(issuer.uri, ca_bundle=authority.certificate), CLIENT).headers(
+            REQUEST
+        )
 
     assert "certificate verify failed" in str(error)
-    assert found == {"Authorization": f"Bearer {TOKEN}"}
+    assert headers == {"Authorization": f"Bearer {TOKEN}"}
 
 
 def test_the_token_request_goes_through_the_tenants_proxy(tmp_path: Path) -> None:

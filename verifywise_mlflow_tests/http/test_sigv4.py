@@ -31,8 +31,8 @@ SCOPE = "eu-west-1/sagemaker-mlflow"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/governed"
 
 
-def aws(_server: HostileServer, asked: ReceivedRequest) -> bytes:
-    problem = signature_problem(asked, KEY, SECRET, SCOPE, asked.headers.get("x-amz-security-token"))
+def aws(_server: HostileServer, request: ReceivedRequest) -> bytes:
+    problem = signature_problem(request, KEY, SECRET, SCOPE, request.headers.get("x-amz-security-token"))
     return make_response(problem, 403, "text/plain") if problem else make_response("{}")
 
 
@@ -68,9 +68,11 @@ AWS_EXAMPLES = [
 
 @pytest.mark.parametrize(("method", "target", "signature"), AWS_EXAMPLES)
 def test_the_verifying_server_agrees_with_awss_own_examples(method: str, target: str, signature: str) -> None:
-    asked = ReceivedRequest(method, target, {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, b"")
+    request = ReceivedRequest(method, target, {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, b"")
 
-    assert expected_signature(asked, SECRET, "20150830/us-east-1/service/aws4_request", "host;x-amz-date") == signature
+    assert (
+        expected_signature(request, SECRET, "20150830/us-east-1/service/aws4_request", "host;x-amz-date") == signature
+    )
 
 
 @settings(max_examples=150, deadline=None)

@@ -41,7 +41,7 @@ class CachedListing:
 
 
 class ListingCache:
-    """Stretches of one bucket's keys."""
+    """The cached key ranges of one bucket."""
 
     def __init__(self, max_objects: int = MAX_OBJECTS) -> None:
         self._ranges: list[_KeyRange] = []

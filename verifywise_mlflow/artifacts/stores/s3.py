@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth
 
 _JUST_BEFORE_SLASH = ".\ufffd"
-"""The full stop comes before the slash, and next to nothing between ``.\ufffd`` and it."""
+"""Sorts right before the slash: the full stop precedes it, and almost no key lies between ``.\ufffd`` and the slash."""
 
 
 class S3Api:

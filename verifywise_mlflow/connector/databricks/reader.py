@@ -119,7 +119,7 @@ class DatabricksReader(TrackingReader):
         return self._read_each(model_ids, self.logged_model)
 
     def logged_model(self, model_id: str) -> LoggedModel:
-        """Read one logged model by its id, wherever it lies."""
+        """Read one logged model by its id, in any experiment."""
         return super().logged_model(model_id)
 
     def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:

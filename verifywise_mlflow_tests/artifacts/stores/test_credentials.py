@@ -114,8 +114,8 @@ def test_an_invalid_account_key_is_an_error_that_does_not_quote_it(
 
 
 def test_azure_gets_a_token_that_the_issuer_grants_to_the_client() -> None:
-    def script(server: HostileServer, asked: ReceivedRequest) -> bytes:
-        if asked.method == "POST":
+    def script(server: HostileServer, request: ReceivedRequest) -> bytes:
+        if request.method == "POST":
             return json_response({"access_token": "handed-out", "token_type": "Bearer", "expires_in": 3600})
         return make_response("<EnumerationResults><Blobs/></EnumerationResults>")
 
@@ -165,8 +165,8 @@ def test_google_gets_a_token_signed_with_the_service_accounts_key(
         )
         assert list_files(opened, "gs://bucket/m").problems == ()
 
-    (asked,) = server.requests
-    scheme, token = asked.headers["authorization"].split()
+    (request,) = server.requests
+    scheme, token = request.headers["authorization"].split()
     head, claims, signature = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
     key.public_key().verify(signature, token.rpartition(".")[0].encode(), padding.PKCS1v15(), hashes.SHA256())
     assert (scheme, json.loads(head)["alg"]) == ("Bearer", "RS256")

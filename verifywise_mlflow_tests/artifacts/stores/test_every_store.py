@@ -104,7 +104,7 @@ def test_a_missing_object_is_an_error(backend: Backend) -> None:
         source = opened.open_root(f"{backend.uri}/m")
         assert source is not None
         with pytest.raises(ArtifactReadError, match="404"):
-            content(source, "gone")
+            content(source, "missing")
         empty = opened.open_root(f"{backend.uri}/nobody")
         assert empty is not None
         assert walk(empty, "", ManifestLimits()).files == ()

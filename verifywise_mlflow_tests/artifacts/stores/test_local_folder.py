@@ -16,13 +16,13 @@ from verifywise_mlflow.artifacts.stores.local_folder import LocalFolderSource
 from verifywise_mlflow.artifacts.stores.resolver import DirectSource
 from verifywise_mlflow.artifacts.walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
-from verifywise_mlflow_tests.artifacts.trees import grow
+from verifywise_mlflow_tests.artifacts.trees import write_files
 
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
     """The tenant's root, next to files that must not be read."""
-    grow(tmp_path, {"secret.txt": "secret", "share/1/run/artifacts/model/MLmodel": "flavors: {}\n"})
+    write_files(tmp_path, {"secret.txt": "secret", "share/1/run/artifacts/model/MLmodel": "flavors: {}\n"})
     return tmp_path / "share"
 
 
@@ -75,7 +75,7 @@ def test_other_locations_are_not_covered(share: Path, uri: str) -> None:
 
 
 def test_percent_signs_are_decoded_in_file_uris_only(share: Path) -> None:
-    grow(share, {"a b/x": "blank", "a%20b/x": "percent"})
+    write_files(share, {"a b/x": "blank", "a%20b/x": "percent"})
 
     for uri, expected in [("file:///mnt/mlflow/a%20b", b"blank"), ("/mnt/mlflow/a%20b", b"percent")]:
         source = source_at(share, uri)
@@ -122,7 +122,7 @@ def test_a_root_that_is_a_link_is_not_followed(share: Path) -> None:
 
 def test_a_file_that_is_replaced_by_a_link_is_not_followed(share: Path) -> None:
     """Replaced between listing and reading, as an attacker with access to the share could do."""
-    grow(share, {"model/weights": "weights"})
+    write_files(share, {"model/weights": "weights"})
     source = LocalFolderSource(share, (), timeout_seconds=10)
     assert len(walk(source, "", ManifestLimits()).files) == 2
 
@@ -177,7 +177,7 @@ def test_a_name_that_is_not_valid_text_is_reported(share: Path) -> None:
 
 
 def test_a_model_that_is_a_single_file_is_found_in_its_folder(share: Path) -> None:
-    grow(share, {"models/churn.pkl": "pickle"})
+    write_files(share, {"models/churn.pkl": "pickle"})
     opened_model = open_stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
 
     assert opened_model is not None
@@ -197,20 +197,20 @@ def test_an_unmounted_share_is_a_retryable_error_and_not_empty(tmp_path: Path) -
 
 
 def test_a_missing_folder_has_no_files(share: Path) -> None:
-    listing = walk(LocalFolderSource(share, ("gone",), timeout_seconds=10), "", ManifestLimits())
+    listing = walk(LocalFolderSource(share, ("missing",), timeout_seconds=10), "", ManifestLimits())
 
     assert (listing.is_root_listed, listing.files, listing.problems) == (True, (), ())
 
 
 def test_reading_ends_at_max_bytes(share: Path) -> None:
-    grow(share, {"big": b"x" * 3_000_000})
+    write_files(share, {"big": b"x" * 3_000_000})
     source = LocalFolderSource(share, (), timeout_seconds=10)
 
     assert len(content(source, "big", 2_000_001)) == 2_000_001
 
 
 def test_a_read_that_takes_too_long_is_aborted(share: Path) -> None:
-    grow(share, {"big": b"x" * 3_000_000})
+    write_files(share, {"big": b"x" * 3_000_000})
 
     with pytest.raises(ArtifactReadError, match="longer than the 0 seconds"):
         content(LocalFolderSource(share, (), timeout_seconds=0), "big")
@@ -218,7 +218,7 @@ def test_a_read_that_takes_too_long_is_aborted(share: Path) -> None:
 
 def test_a_directory_with_too_many_entries_is_not_listed(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "MAX_ENTRIES", 2)
-    grow(share, {"many/1": "", "many/2": "", "many/3": ""})
+    write_files(share, {"many/1": "", "many/2": "", "many/3": ""})
 
     assert list_files(share).problems == ("'many' could not be listed: it has more than 2 entries, the limit",)
 
@@ -231,7 +231,7 @@ def test_no_descriptor_is_left_open(share: Path) -> None:
     for _ in range(3):
         walk(source, "", ManifestLimits())
         content(source, "artifacts/model/MLmodel")
-        for path in ("gone", "artifacts", "artifacts/model/MLmodel/x"):
+        for path in ("missing", "artifacts", "artifacts/model/MLmodel/x"):
             with pytest.raises(ArtifactReadError):
                 content(source, path)
 

@@ -11,7 +11,7 @@ from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
-from verifywise_mlflow_tests.artifacts.trees import grow
+from verifywise_mlflow_tests.artifacts.trees import write_files
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
@@ -24,7 +24,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 
     home = tmp_path_factory.mktemp("proxy")
-    grow(home / "artifacts" / "7" / "run" / "artifacts", FILES)
+    write_files(home / "artifacts" / "7" / "run" / "artifacts", FILES)
     with MlflowServer(
         backend_uri=f"sqlite:///{home}/mlflow.db", artifacts=home / "artifacts", log=home / "mlflow.log"
     ) as server:
@@ -52,7 +52,7 @@ def test_a_missing_artifact_of_another_mlflow_is_an_error(proxy: str) -> None:
     with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
         source = opened.open_root(f"{prefix}/run/artifacts/model")
         assert source is not None
-        with pytest.raises(ArtifactReadError, match="404"), source.read("gone", 10) as chunks:
+        with pytest.raises(ArtifactReadError, match="404"), source.read("missing", 10) as chunks:
             list(chunks)
         assert opened.open_root(f"{proxy}{ROUTE}/8/run") is None
         assert opened.open_root(f"{prefix}/run/../../8") is None
@@ -93,7 +93,7 @@ def test_an_invalid_listing_is_an_error(body: str, message: str) -> None:
 
 
 def test_credentials_are_sent_to_their_own_server(tmp_path: Path) -> None:
-    def script(server: HostileServer, asked: object) -> bytes:
+    def script(server: HostileServer, request: object) -> bytes:
         return make_response('{"files": []}')
 
     with hostile_server(script) as server:
@@ -104,4 +104,4 @@ def test_credentials_are_sent_to_their_own_server(tmp_path: Path) -> None:
             assert source is not None
             assert walk(source, "", ManifestLimits()).problems == ()
 
-    assert [asked.headers["authorization"] for asked in server.requests] == ["Basic cmVhZGVyOkFLSURFWEFNUExF"]
+    assert [request.headers["authorization"] for request in server.requests] == ["Basic cmVhZGVyOkFLSURFWEFNUExF"]

@@ -1,4 +1,4 @@
-"""Prompts share the models' tables since MLflow 2.21: they are not listed as models, and hidden models are found."""
+"""Prompts share the models' tables since MLflow 2.21: they are not listed as models, and hidden models are versions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 
 
 def list_registry(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str, int, bool]]]:
-    models, found = reader.registered_models(), reader.model_versions()
+    models, versions = reader.registered_models(), reader.model_versions()
     assert models.is_complete
-    assert found.is_complete
+    assert versions.is_complete
     return (
         [(model.name, model.hidden_from_search) for model in models.rows],
-        [(version.model_name, version.version_number, version.hidden_from_search) for version in found.rows],
+        [(version.model_name, version.version_number, version.hidden_from_search) for version in versions.rows],
     )
 
 
@@ -37,9 +37,9 @@ def test_the_prompt_tag_on_one_version_hides_no_version(
     for _ in range(3):
         registry.version("churn")
     registry.client.set_model_version_tag("churn", "2", IS_PROMPT, "true")
-    shown = server.send("GET", "model-versions/search", {})
+    searched = server.send("GET", "model-versions/search", {})
 
-    assert shown == {}, "MLflow's own search shows no version of the model"
+    assert searched == {}, "MLflow's own search returns no version of the model"
     assert list_registry(reader) == ([("churn", False)], [("churn", 1, True), ("churn", 2, True), ("churn", 3, True)])
 
 

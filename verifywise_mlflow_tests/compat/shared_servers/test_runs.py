@@ -26,9 +26,9 @@ def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry,
         datasets=[CUSTOMERS],
     )
     registry.client.log_metric(run_id, "auc", 0.75, step=3)
-    shown = registry.client.get_run(run_id)
+    expected = registry.client.get_run(run_id)
 
-    (run,) = reader.runs([run_id], [shown.info.experiment_id]).rows
+    (run,) = reader.runs([run_id], [expected.info.experiment_id]).rows
 
     assert math.isnan(run.metrics["nan"])
     # MLflow's own form of an infinity.
@@ -46,9 +46,9 @@ def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry,
     assert [(dataset.name, dataset.digest, dataset.source, dataset.context) for dataset in run.datasets] == [
         ("customers", "abc123", '{"uri": "s3://data/customers"}', "training")
     ]
-    assert (run.status, run.lifecycle_stage, run.artifact_uri) == ("FINISHED", "active", shown.info.artifact_uri)
+    assert (run.status, run.lifecycle_stage, run.artifact_uri) == ("FINISHED", "active", expected.info.artifact_uri)
     assert run.started_at is not None
-    assert round(run.started_at.timestamp() * 1000) == shown.info.start_time
+    assert round(run.started_at.timestamp() * 1000) == expected.info.start_time
     assert str(reader.run(run_id)) == str(run)  # as text: NaN differs from itself
 
 
@@ -90,10 +90,10 @@ def test_a_deleted_experiment_is_listed(registry: SharedRegistry, reader: Mlflow
 
     listing = reader.experiments()
 
-    found = {experiment.experiment_id: experiment for experiment in listing.rows}[experiment_id]
-    assert (found.name, found.lifecycle_stage, found.tags) == (name, "deleted", {"team": "risk"})
+    experiment = {experiment.experiment_id: experiment for experiment in listing.rows}[experiment_id]
+    assert (experiment.name, experiment.lifecycle_stage, experiment.tags) == (name, "deleted", {"team": "risk"})
     assert listing.is_complete
-    assert reader.experiment(experiment_id) == found
+    assert reader.experiment(experiment_id) == experiment
 
 
 def test_a_running_run_is_updated_until_it_ends(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:

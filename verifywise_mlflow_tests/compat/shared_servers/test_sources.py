@@ -32,15 +32,15 @@ ELSEWHERE = [
 def test_the_manifest_of_a_trained_version_has_every_files_hash(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
-    beside = {"evaluation/report.json": b"{}", "empty.txt": b"", "odd names/it's 100% \u00fc.txt": b"odd"}
-    run_id = registry.run(files={f"model/{path}": content for path, content in MODEL_FILES.items()} | beside)
+    other_files = {"evaluation/report.json": b"{}", "empty.txt": b"", "odd names/it's 100% \u00fc.txt": b"odd"}
+    run_id = registry.run(files={f"model/{path}": content for path, content in MODEL_FILES.items()} | other_files)
     registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
 
     sync(tenant, store)
 
     row = record(store, "churn")
     assert row["incomplete"] == []
-    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model") | expected_hashes(beside, "run")
+    assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model") | expected_hashes(other_files, "run")
     assert row["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
 
 

@@ -33,7 +33,7 @@ def test_a_record_has_what_mlflow_returns(
         tags={"Owner": "risk-team", "risk_category": "High-Risk", "approver": "grace"},
     )
     registry.client.set_registered_model_alias("churn", "champion", "1")
-    shown = registry.client.get_run(run_id).info
+    run_info = registry.client.get_run(run_id).info
 
     run = sync(tenant, store)
 
@@ -45,10 +45,10 @@ def test_a_record_has_what_mlflow_returns(
     assert (row["source_run_id"], row["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
     assert row["training_status"] == "FINISHED"
     assert (row["metrics"], row["hyperparameters"]) == ({"accuracy": 0.93}, {"depth": "7"})
-    assert (row["experiment_id"], row["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (row["experiment_id"], row["experiment_name"]) == (run_info.experiment_id, "churn 2026")
     assert (row["code_commit"], row["training_entrypoint"]) == ("c0ffee", "train.py")
     assert [dataset["digest"] for dataset in row["dataset_reference"]] == ["abc123"]  # type: ignore[attr-defined]
-    assert row["artifact_uri"] == shown.artifact_uri
+    assert row["artifact_uri"] == run_info.artifact_uri
     assert [report.progress.notes for report in run.reports] == [[]] * 6
     (entry,) = (row for row in rows(store, "audit_entries") if row["kind"] == "sync ended")
     assert entry["server_version"] == server.version
@@ -132,13 +132,13 @@ def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version
     registry.client.delete_model_version("churn", "1")
     second = sync(tenant, store)
 
-    gone, left = record(store, "churn", 1), record(store, "churn", 2)
+    deleted, remaining = record(store, "churn", 1), record(store, "churn", 2)
     assert second.reports[1].progress.removed == 1
-    assert gone["deleted_at"] is not None
-    assert gone["metrics"] == known["metrics"] == {"accuracy": 0.93}
-    assert (left["deleted_at"], left["lifecycle_stage"]) == (None, None)
+    assert deleted["deleted_at"] is not None
+    assert deleted["metrics"] == known["metrics"] == {"accuracy": 0.93}
+    assert (remaining["deleted_at"], remaining["lifecycle_stage"]) == (None, None)
     # MLflow up to 3.1 does not delete the alias.
-    assert ("'champion'" in str(left["findings"])) is (server.environment in environments_before("3.17"))
+    assert ("'champion'" in str(remaining["findings"])) is (server.environment in environments_before("3.17"))
 
 
 def test_a_model_that_is_deleted_and_recreated_between_two_syncs_is_a_new_one(
