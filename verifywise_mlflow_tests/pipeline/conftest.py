@@ -1,4 +1,4 @@
-"""Two tenants at one server: one has a clean way to it, the other's leads through a proxy that spoils answers."""
+"""Two tenants of one server: one connects directly, the other through a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ def proxy(mlflow_uri: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def shaken(tenant: Tenant, proxy: Proxy) -> Tenant:
-    """A tenant whose way to the server leads through the proxy."""
+    """A tenant that connects through the proxy."""
     return tenant.model_copy(update={"tenant_id": "shaken", "tracking_uri": proxy.uri})
 
 
 @pytest.fixture
 def hasty(shaken: Tenant) -> Tenant:
-    """The same tenant with limits that a test can wait for."""
+    """The same tenant with timeouts that a test can wait for."""
     return shaken.model_copy(update={"limits": SHORT_TIMEOUTS})
 
 
 @pytest.fixture
 def calm(tenant: Tenant) -> Tenant:
-    """A tenant with a clean way to the same server."""
+    """A tenant that connects to the same server directly."""
     return tenant.model_copy(update={"tenant_id": "calm"})
 
 
 @pytest.fixture
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random pauses between two tries are as short as they may be; what a server asks for is waited for."""
+    """Make the random waits between attempts as short as possible; a wait that the server requests stays."""
     monkeypatch.setattr("random.uniform", lambda least, _most: least)

@@ -1,7 +1,7 @@
-"""All that a database keeps of its tenants, row by row, without when it was written and by which sync.
+"""All rows of a database, without the columns that say when and by which sync they were written.
 
-Two databases that were filled from one server, one by a single sync and one by many that were killed, have to hold
-the same. Every table is compared, those that are added tomorrow, too: a column is left out only by its name here.
+Two databases that were filled from one server, one by a single sync and one by many killed syncs, must be equal. Every
+table is compared, including future ones: a column is left out only if it is named here.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ TIME_COLUMNS = {
     *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
     *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
 }
-"""Our clock's times: of these only whether there is one is compared. MLflow's own times are compared as they are."""
+"""Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
-"""From a sequence, which a transaction that is undone moves on, too. Revisions are drawn as well."""
+"""Values of a sequence, which a rolled-back transaction advances, too. Revisions come from a sequence as well."""
 _SEEN = re.compile(r"\(seen [^)]*\)")
-"""As findings tell it."""
+"""As in the text of findings."""
 SYNC_ENTRY_KINDS = {"sync started", "sync ended"}
-"""Entries of the trail that tell of a sync as such: one that was killed has begun and not ended."""
+"""Audit entries about a sync itself: a killed sync has a start and no end."""
 
 
 def snapshot(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
-    """Return the rows of every table, in an order that their content gives, and the trail's entries of objects.
+    """Return the rows of every table, sorted by content, and the audit entries about objects.
 
-    Exactly: with all columns, but for the stages' times; a sync that finds nothing new writes nothing else.
+    With ``exactly``, include all columns except the stages' times: a sync that finds nothing new writes nothing else.
     """
-    kept = {}
+    tables = {}
     engine = connect(url)
     try:
         with engine.connect() as connection:
             for table in metadata.sorted_tables:
                 if table not in (audit_trail, audit_checkpoints):
                     is_exact = exactly and table is not stage_refreshes
-                    kept[table.name] = sorted(_told(row, exactly=is_exact) for row in _rows(connection, table))
-            kept["audit_trail"] = sorted(
+                    tables[table.name] = sorted(_serialize(row, exactly=is_exact) for row in _rows(connection, table))
+            tables["audit_trail"] = sorted(
                 json.dumps({name: entry[name] for name in ("kind", "outcome", "object_kind", "object_name", "reason")})
                 for entry in entries(connection)
                 if entry["kind"] not in SYNC_ENTRY_KINDS
             )
     finally:
         engine.dispose()
-    return kept
+    return tables
 
 
 def differences(url: str, other: str) -> dict[str, tuple[list[str], list[str]]]:
-    """Return, by table, the rows that only the one database has and those that only the other has."""
-    kept, kept_by_other = snapshot(url), snapshot(other)
+    """Return, by table, the rows that only one of the databases has, for each of the two."""
+    rows, other_rows = snapshot(url), snapshot(other)
     return {
-        table: (_without(kept[table], kept_by_other[table]), _without(kept_by_other[table], kept[table]))
-        for table in kept
-        if kept[table] != kept_by_other[table]
+        table: (_without(rows[table], other_rows[table]), _without(other_rows[table], rows[table]))
+        for table in rows
+        if rows[table] != other_rows[table]
     }
 
 
@@ -72,7 +72,7 @@ def _without(rows: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def verified_trail(url: str) -> list[dict[str, object]]:
-    """Return the trail's entries; they are a chain without a break."""
+    """Return the audit entries, and check that they form an unbroken hash chain."""
     engine = connect(url)
     try:
         with engine.connect() as connection:
@@ -91,12 +91,12 @@ def verified_trail(url: str) -> list[dict[str, object]]:
 
 
 def outcomes(url: str) -> list[object]:
-    """Return how the syncs ended that came to their end, in their order; the trail is unbroken."""
+    """Return the outcomes of the syncs that ended, in order, and check the hash chain."""
     return [entry["outcome"] for entry in verified_trail(url) if entry["kind"] == "sync ended"]
 
 
 def entries(connection: Connection) -> list[dict[str, object]]:
-    """Return what the trail's entries tell, in their order."""
+    """Return the audit entries, in order."""
     return [json.loads(str(row["entry"])) for row in _rows(connection, audit_trail, "tenant_id, sequence")]
 
 
@@ -105,19 +105,19 @@ def _rows(connection: Connection, table: Table, order: str | None = None) -> Seq
     return [dict(row) for row in connection.execute(query.order_by(text(order)) if order else query).mappings()]
 
 
-def _told(row: Row, *, exactly: bool) -> str:
+def _serialize(row: Row, *, exactly: bool) -> str:
     if exactly:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
     left_out = SYNC_COLUMNS | SEQUENCE_COLUMNS
     if "origins" in row:
-        # Over all of a record or of a verdict's values that is compared here, and over our clock's times in it.
+        # Hashes over values that are compared here anyway, and over times of our clock.
         left_out |= {"fingerprint", "input_hash"}
-    told = {
+    values = {
         name: _without_times(name, value)
         for name, value in row.items()
         if name not in left_out and name != "revision" and not name.endswith("_revision")
     }
-    return json.dumps(told, sort_keys=True, default=_plain)
+    return json.dumps(values, sort_keys=True, default=_plain)
 
 
 def _without_times(name: str, value: object) -> object:

@@ -1,4 +1,4 @@
-"""A tenant whose records are judged from the store alone, on any day, by policies that a test writes."""
+"""A tenant whose records are evaluated from the store alone, on any day, by policies that a test writes."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def write_policy(path: Path, *rules: str, policy_id: str = "ours", version: int 
 
 
 def tenant_with_policies(**compliance: object) -> Tenant:
-    """Return a tenant whose server is never asked."""
-    told = {"tenant_id": "acme", "tracking_uri": "https://mlflow.acme.example", "compliance": compliance}
-    return Tenant.model_validate(told)
+    """Return a tenant with compliance settings, whose server is never read."""
+    settings = {"tenant_id": "acme", "tracking_uri": "https://mlflow.acme.example", "compliance": compliance}
+    return Tenant.model_validate(settings)
 
 
 def store_record(
     store: Store, model: str, number: int, now: datetime, *, stage: str | None = None, **tags: str
 ) -> None:
-    """Keep the record of a version."""
+    """Store the record of a version."""
     version = ModelVersion(model, number, stage=stage, tags=tags)
     write_record(store, RecordInputs(version=version, model=RegisteredModel(model)), now)
 
 
 def evaluate(tenant: Tenant, store: Store, now: datetime) -> Sync:
-    """Judge what is due."""
+    """Evaluate the records that are due."""
     with Sync(tenant, store, now=lambda: now) as sync:
         sync.run(Stage.COMPLIANCE_RESULTS)
     return sync

@@ -1,4 +1,4 @@
-"""The faults of whole syncs, by what becomes of them, and what is compared before and after."""
+"""Faults of a server during a whole sync, transient and persistent, and what to compare before and after."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SHORT_TIMEOUTS = Limits(
     file_timeout_seconds=2,
     max_response_bytes=8 * 1024**2,
 )
-"""Bounds that a test can wait for; a small registry's answers take a tenth of a second."""
+"""Limits that a test can wait for. A small registry responds within 0.1 s."""
 MAX_FAULT_SECONDS = 20.0
-"""What a fault may cost: seconds, not minutes. With these bounds most cost less than one."""
+"""The longest that a fault may take: seconds, not minutes. With these limits most take less than one."""
 TENANT_SPECIFIC_COLUMNS = {
     "tenant_id",
     "changed_at",
@@ -59,7 +59,7 @@ ENDPOINTS = {
     "/get-artifact",
     "/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files",
 }
-"""The kinds of questions that a whole sync asks."""
+"""The endpoints that a whole sync requests."""
 
 MIB, GIB = 1024**2, 1024**3
 LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")
@@ -77,12 +77,12 @@ TRANSIENT_FAULTS: dict[str, Fault] = {
     "503 of a gateway": saying(503, "<html>no server is available</html>", "text/html"),
     "502 of a gateway": saying(502, "<html>bad gateway</html>", "text/html"),
 }
-"""Faults that trying again cures."""
+"""Faults that a retry cures."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastingFault:
-    """A fault that stays, and what the tenant's people are told of it."""
+    """A persistent fault, and the message that it causes."""
 
     fault: Fault
     message: str
@@ -106,7 +106,7 @@ LASTING_FAULTS = {
     "redirect of a POST": LastingFault(saying(307, "", None, Location="http://elsewhere.example/login"), "a redirect"),
     "huge": LastingFault(huge(512 * MIB), "sent more than"),
     "gzip bomb": LastingFault(gzip_bomb(4096 * MIB), "sent more than"),
-    # An MLflow before 3.17 says the same of the probe.
+    # An MLflow before 3.17 returns the same for the probe.
     "not MLflow": LastingFault(saying(404, "<html>not found</html>", "text/html"), "tracking URI|has no workspaces"),
     "forbidden": LastingFault(saying(403, "Permission denied", "text/html"), "responded with 403"),
     "unauthenticated": LastingFault(saying(401, "You are not authenticated", "text/html"), "responded with 401"),
@@ -115,7 +115,7 @@ LASTING_FAULTS = {
 
 @contextmanager
 def finishes_within(seconds: float) -> Iterator[None]:
-    """The block has to end in time, however it ends."""
+    """Fail if the block takes longer, whether it raises or not."""
     began = time.monotonic()
     try:
         yield
@@ -125,7 +125,7 @@ def finishes_within(seconds: float) -> Iterator[None]:
 
 
 def stored_rows(store: Store, tenant_id: str) -> dict[str, list[Row]]:
-    """What is kept of a tenant, without what is a tenant's own: its name, times and revisions."""
+    """Return the rows of a tenant, without the columns that differ between tenants: ID, times and revisions."""
     orders = {
         "registered_models": "model_name",
         "canonical_records": "model_name, version_number",
@@ -144,7 +144,7 @@ def stored_rows(store: Store, tenant_id: str) -> dict[str, list[Row]]:
 
 
 def last_entry(store: Store, tenant_id: str) -> Row:
-    """The last entry of a sync in the tenant's audit trail."""
+    """Return the last entry of a sync in the tenant's audit trail."""
     entries = [
         row
         for row in rows(store, "audit_entries", "occurred_at")
@@ -154,12 +154,12 @@ def last_entry(store: Store, tenant_id: str) -> Row:
 
 
 def requested_endpoints(proxy: Proxy) -> set[str]:
-    """The kinds of questions that were asked, by the ends of their paths."""
+    """Return the endpoints that were requested, by the ends of their paths."""
     return {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
 
 
 def recorded_files(store: Store) -> dict[object, tuple[object, ...]]:
-    """What the records say of each version's files and of what they need; not whether they could be read again."""
+    """Return each version's files and environment as recorded, without whether they could be read again."""
     return {
         row["model_name"]: (
             [tuple(file[part] for part in ("root", "path", "size", "sha256")) for file in _listed(row)],
@@ -177,7 +177,7 @@ def _listed(row: Row) -> list[dict[str, object]]:
 
 
 def assert_only_evidence_lost(now: Mapping[object, object], before: Mapping[object, object]) -> None:
-    """Show that what could not be read again took from verdicts their evidence at most, and made none of them fail."""
+    """Check that files that could not be read again cost verdicts their evidence at most, and made none fail."""
     changed = {what: (before[what], verdict) for what, verdict in now.items() if verdict != before[what]}
     assert now.keys() == before.keys()
     assert set(changed.values()) <= {("pass", "not evidenced")}, changed
@@ -191,6 +191,6 @@ def verdicts_of(store: Store) -> dict[object, object]:
 
 
 def read_failure_reasons(store: Store) -> list[str]:
-    """Why objects could not be read, as the audit trail tells it."""
+    """Return why objects could not be read, from the audit trail."""
     entries = rows(store, "audit_entries", "occurred_at, object_name")
     return [str(row["reason"]) for row in entries if row["kind"] == "object unreadable"]

@@ -1,10 +1,10 @@
-"""Syncs a tenant by the command line, and kills each sync at a place where none was killed before.
+"""Syncs a tenant with the command line, and kills each sync at a place where none was killed before.
 
 ``python -m verifywise_mlflow_tests.pipeline.killing [options of sync]`` reads places to spare, a line each. A place is
-a stage and the line that opened a transaction which wrote something; each is killed right before the commit, and in a
-later sync right after it. A sync that passes all places ends by itself, and it is the last. Each kill is printed.
+a stage and the line that opened a transaction with a write. A sync is killed right before the commit, and a later one
+right after it. The first sync that passes all places ends by itself and is the last. Each kill is printed.
 
-A sync is a fork of this process, which has everything imported: hundreds of starts would cost minutes.
+A sync is a fork of this process, which has imported everything: hundreds of starts would take minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from verifywise_mlflow.pipeline.stages import (
 )
 
 SMALL_BATCH = 2
-"""So that a registry of a few versions takes several batches a stage."""
+"""Small, so that a registry of a few versions takes several batches per stage."""
 MAX_KILLS = 200
 BEFORE, AFTER = "before", "after"
 
@@ -48,30 +48,30 @@ def main(options: list[str]) -> int:
         assert os.WTERMSIG(status) == signal.SIGKILL
         assert killed_at not in spent
         spent.add(killed_at)
-        print(killed_at, flush=True)  # noqa: T201  # the answer
+        print(killed_at, flush=True)  # noqa: T201  # the output
     return 3
 
 
 def _sync(spent: set[str], options: list[str]) -> tuple[str, int]:
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(read_end)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        Store.begin = _begin_that_kills(spent, tell)  # type: ignore[method-assign,assignment]  # for that it is a fork
+        Store.begin = _begin_that_kills(spent, write_end)  # type: ignore[method-assign,assignment]  # for that it is a fork
         app(["sync", "acme", "--json", *options])
         os._exit(0)
-    os.close(tell)
-    with os.fdopen(told) as answer:
-        killed_at = answer.read()
+    os.close(write_end)
+    with os.fdopen(read_end) as output:
+        killed_at = output.read()
     return killed_at, os.waitpid(pid, 0)[1]
 
 
-def _begin_that_kills(spent: set[str], tell: int) -> Callable[[Store, str], AbstractContextManager[TenantSession]]:
+def _begin_that_kills(spent: set[str], write_end: int) -> Callable[[Store, str], AbstractContextManager[TenantSession]]:
     def end(place: str) -> None:
         if place not in spent:
-            os.write(tell, place.encode())
+            os.write(write_end, place.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager

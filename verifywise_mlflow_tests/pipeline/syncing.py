@@ -1,4 +1,4 @@
-"""What the stories of the pipeline ask again and again."""
+"""Runs a sync and reads its rows, for many tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def record(store: Store, model: str, version: int = 1) -> Row:
     with store.begin_shared() as connection:
         found = connection.execute(
             text(
-                "SELECT * FROM verifywise_mlflow.canonical_records WHERE model_name = :model AND version_number = :version"
+                "SELECT * FROM verifywise_mlflow.canonical_records"
+                " WHERE model_name = :model AND version_number = :version"
             ),
             {"model": model, "version": version},
         ).mappings()
@@ -41,5 +42,5 @@ def record(store: Store, model: str, version: int = 1) -> Row:
 
 
 def requests(run: Sync) -> int:
-    """Return how many requests a sync has sent."""
+    """Return how many requests a sync sent."""
     return sum(report.requests for report in run.reports)

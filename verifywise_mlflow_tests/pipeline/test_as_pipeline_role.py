@@ -1,4 +1,4 @@
-"""A tenant's life as the database role that only syncs, which production has: not as the schema's owner."""
+"""A tenant's whole life runs as the database role of production, which only syncs, not as the schema's owner."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def of(store: Store, table: str, tenant_id: str) -> list[Row]:
     return [row for row in rows(store, table, "1, 2") if row["tenant_id"] == tenant_id]
 
 
-def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
+def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     registry: Registry, tenant: Tenant, store: Store, as_pipeline: Store
 ) -> None:
     now = datetime.now(UTC)
@@ -77,9 +77,7 @@ def test_a_tenants_life_takes_no_more_rights_than_a_pipelines(
     assert {table: of(store, table, "globex") for table in theirs} == theirs
 
 
-def test_a_sync_under_way_does_not_bring_back_a_tenant_that_was_erased(
-    registry: Registry, tenant: Tenant, store: Store
-) -> None:
+def test_a_sync_in_progress_does_not_restore_an_erased_tenant(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.version("churn")
 
     def erase_between_two_stages() -> None:

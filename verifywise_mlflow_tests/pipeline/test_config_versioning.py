@@ -1,4 +1,4 @@
-"""A change of mapping, policy or description is told in the trail, with both in full beside it."""
+"""A change of mapping, policies or settings is recorded in the audit trail, with both versions stored in full."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from verifywise_mlflow_tests.pipeline.syncing import record, rows
 from verifywise_mlflow_tests.services.test_tag_hygiene import version
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-TOLD = ("tenant changed", "mapping changed", "policy changed")
+CONFIG_KINDS = ("tenant changed", "mapping changed", "policy changed")
 
 
 @pytest.fixture
 def tenant() -> Tenant:
-    """Whose server is never asked: these stages build from the store alone."""
+    """A tenant whose server is never read: these stages use the store alone."""
     return described(auth={"kind": "bearer", "token": "env:ACME_TOKEN"})
 
 
@@ -43,27 +43,29 @@ def offline(tenant: Tenant, store: Store) -> str:
     return sync.sync_id
 
 
-def told(store: Store, sync_id: str) -> Mapping[str, Mapping[str, object]]:
+def entries_by_kind(store: Store, sync_id: str) -> Mapping[str, Mapping[str, object]]:
     entries = [row for row in rows(store, "audit_entries", "sequence") if row["sync_id"] == sync_id]
-    return {str(row["kind"]): row for row in entries if row["kind"] in TOLD}
+    return {str(row["kind"]): row for row in entries if row["kind"] in CONFIG_KINDS}
 
 
-def test_the_first_sync_tells_what_holds_and_the_next_has_nothing_to_add(tenant: Tenant, store: Store) -> None:
+def test_the_first_sync_records_the_configuration_and_the_next_records_nothing(tenant: Tenant, store: Store) -> None:
     first, second = offline(tenant, store), offline(tenant, store)
 
-    assert tuple(told(store, first)) == TOLD
-    assert told(store, first)["mapping changed"]["reason"] == "the first recorded mapping"
-    assert told(store, second) == {}
+    assert tuple(entries_by_kind(store, first)) == CONFIG_KINDS
+    assert entries_by_kind(store, first)["mapping changed"]["reason"] == "the first recorded mapping"
+    assert entries_by_kind(store, second) == {}
     kinds = [row["kind"] for row in rows(store, "config_versions", "config_version_id")]
     assert [kind for kind in kinds if kind != "redaction"] == ["tenant", "mapping", "policy"]
 
 
-def test_a_changed_mapping_is_told_with_what_differs_and_both_are_kept(tenant: Tenant, store: Store) -> None:
+def test_a_changed_mapping_is_recorded_with_its_differences_and_both_versions_are_stored(
+    tenant: Tenant, store: Store
+) -> None:
     offline(tenant, store)
     (former,) = (row["digest"] for row in rows(store, "config_versions") if row["kind"] == "mapping")
     other = tenant.model_copy(update={"mapping": TagMapping.model_validate({"defaults": {"owner": "risk"}})})
 
-    entries = told(store, offline(other, store))
+    entries = entries_by_kind(store, offline(other, store))
 
     assert list(entries) == ["mapping changed"]
     counts = entries["mapping changed"]["counts"]
@@ -73,11 +75,13 @@ def test_a_changed_mapping_is_told_with_what_differs_and_both_are_kept(tenant: T
         "mapping.defaults": {"previous": {}, "new": None},
         "mapping.defaults.owner": {"previous": None, "new": "risk"},
     }
-    kept = [row["document"] for row in rows(store, "config_versions", "config_version_id") if row["kind"] == "mapping"]
-    assert [document["mapping"]["defaults"] for document in kept] == [{}, {"owner": "risk"}]  # type: ignore[index]
+    documents = [
+        row["document"] for row in rows(store, "config_versions", "config_version_id") if row["kind"] == "mapping"
+    ]
+    assert [document["mapping"]["defaults"] for document in documents] == [{}, {"owner": "risk"}]  # type: ignore[index]
 
 
-def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_references(
+def test_changed_tenant_settings_are_recorded_and_secrets_only_by_reference(
     tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACME_TOKEN", "sesame-4711")
@@ -85,7 +89,7 @@ def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_re
     offline(tenant, store)
     other = described(auth={"kind": "bearer", "token": "env:OTHER_TOKEN"}, intervals={"reconcile": "2h"})
 
-    entry = told(store, offline(other, store))["tenant changed"]
+    entry = entries_by_kind(store, offline(other, store))["tenant changed"]
 
     assert entry["reason"] == "the tenant changed: auth.token, intervals.reconcile"
     counts = entry["counts"]
@@ -97,7 +101,7 @@ def test_a_tenant_described_anew_is_told_by_its_settings_and_secrets_by_their_re
     assert "sesame" not in str(rows(store, "config_versions")) + str(rows(store, "audit_entries"))
 
 
-def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
+def test_a_release_that_interprets_tags_differently_rebuilds_all_records(
     tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version(store, 1, {"risk": "tier-1"})
@@ -108,7 +112,7 @@ def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
         )
     monkeypatch.setattr(canonical_records, "NORMALIZER_REVISION", 99)
 
-    entries = told(store, offline(tenant, store))
+    entries = entries_by_kind(store, offline(tenant, store))
 
     findings = record(store, "fraud")["findings"]
     assert isinstance(findings, list)
@@ -116,7 +120,7 @@ def test_a_release_that_reads_the_same_tags_otherwise_builds_all_records_anew(
     assert list(entries) == ["mapping changed"]
 
 
-def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_policy_is_recorded(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     offline(tenant, store)
     policy = default_policy()
     (first, *others) = policy.rules
@@ -124,7 +128,7 @@ def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pyt
     changed = Policy(id=policy.id, version=99, title=policy.title, thresholds=policy.thresholds, rules=renamed)
     monkeypatch.setattr(tenant_policies, "default_policy", lambda: changed)
 
-    counts = told(store, offline(tenant, store))["policy changed"]["counts"]
+    counts = entries_by_kind(store, offline(tenant, store))["policy changed"]["counts"]
 
     assert isinstance(counts, dict)
     assert counts["changed"] == {
@@ -133,7 +137,7 @@ def test_a_changed_policy_is_told(tenant: Tenant, store: Store, monkeypatch: pyt
     }
 
 
-def test_the_file_of_tenants_tells_of_a_change_before_any_sync(tenant: Tenant, store: Store) -> None:
+def test_reconciling_tenants_records_a_change_before_any_sync(tenant: Tenant, store: Store) -> None:
     reconcile_tenants(store, {"acme": tenant}, NOW)
     reconcile_tenants(store, {"acme": tenant}, NOW)
     reconcile_tenants(store, {"acme": described(workspace="team-a")}, NOW)
@@ -142,7 +146,7 @@ def test_the_file_of_tenants_tells_of_a_change_before_any_sync(tenant: Tenant, s
     assert kinds == ["tenant activated", "tenant changed", "tenant changed"]
 
 
-def test_what_held_at_a_time_can_be_asked_for(tenant: Tenant, store: Store) -> None:
+def test_the_configuration_in_force_at_a_time_can_be_queried(tenant: Tenant, store: Store) -> None:
     early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
     with store.begin("acme") as session:
         for digest, now in (("a", early), ("b", late), ("b", NOW), ("a", NOW)):
@@ -158,5 +162,5 @@ def test_what_held_at_a_time_can_be_asked_for(tenant: Tenant, store: Store) -> N
         assert config_versions.config_version(session, "policy") is None
 
 
-def test_a_setting_that_is_long_is_told_by_its_name_alone() -> None:
+def test_a_long_setting_is_recorded_by_its_name_only() -> None:
     assert changed_settings({"a": {"b": ["x"] * 200, "c": 1}}, {"a": {"b": ["x"], "c": 1}}) == {"a.b": None}

@@ -1,4 +1,4 @@
-"""A fault costs seconds and little memory, and a second tenant at the same server does not notice."""
+"""A fault costs seconds and little memory, and does not affect a second tenant at the same server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from verifywise_mlflow_tests.registry import Registry
 
 
 @pytest.mark.parametrize("name", ["silent", "dripping", "huge", "503", "reset within the answer"])
-def test_a_second_tenant_at_the_same_time_is_untouched(
+def test_a_concurrent_sync_of_a_second_tenant_is_unaffected(
     name: str,
     full_registry: Registry,
     calm: Tenant,
@@ -59,14 +59,14 @@ def test_a_second_tenant_at_the_same_time_is_untouched(
         broken = pool.submit(sync, hasty, other, EVERYTHING)
         began = time.monotonic()
         again = sync(calm, store, EVERYTHING)
-        beside = time.monotonic() - began
+        concurrent = time.monotonic() - began
         with pytest.raises(HttpError):
             broken.result()
 
     assert stored_rows(store, "calm") == before
-    assert again.reports[3].progress.read == 3, "all artifacts were read anew"
+    assert again.reports[3].progress.read == 3, "all artifacts were read again"
     assert last_entry(store, "calm")["outcome"] == "complete"
-    assert beside < 3 * alone + 3
+    assert concurrent < 3 * alone + 3
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_second_tenant_at_the_same_time_is_untouched(
     [("registered-models/search", "failed"), ("runs/search", "complete"), ("get-artifact", "incomplete")],
 )
 @pytest.mark.parametrize("fault", [huge(8 * GIB), gzip_bomb(8 * GIB)], ids=["huge", "gzip-bomb"])
-def test_a_flood_ends_at_a_bound_with_little_memory(
+def test_a_flood_ends_at_a_limit_with_little_memory(
     fault: Fault,
     ending: str,
     outcome: str,
@@ -105,10 +105,10 @@ def test_a_flood_ends_at_a_bound_with_little_memory(
                 peak = max(peak, *(int(found) for found in re.findall(r"VmHWM:\s+(\d+) kB", status)), 0)
             time.sleep(0.02)
         said.seek(0)
-        told = json.loads(said.read())
+        report = json.loads(said.read())
 
     assert proxy.asked(ending), "the flood was met"
-    assert told["outcome"] == outcome
+    assert report["outcome"] == outcome
     assert 0 < peak * 1024 < 500 * MIB
 
 

@@ -1,4 +1,4 @@
-"""A Databricks tenant goes through the same pipeline, on an imitation that replays documented shapes."""
+"""A Databricks tenant goes through the same pipeline, with a fake server that replays documented responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default policy judges what a real MLflow server shows, and what a sync found wrong in it."""
+"""The default policy evaluates the data of a real MLflow server, and the problems that a sync finds in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ rules:
     version: 1
     title: Nothing is called churn
     severity: low
-    rationale: To see that a tenant's own rule is asked.
+    rationale: Shows that a tenant's own rule is evaluated.
     remedy: Call it something else.
     requires: model_name != "churn"
     references: [{framework: NIST AI RMF, clause: MAP 2.1, confidence: low}]
@@ -47,13 +47,13 @@ def test_problems_that_a_sync_finds_fail_their_rules(registry: Registry, tenant:
     registry.client.delete_run(run_id)
     sync(tenant, store)
 
-    found = verdicts(store)
+    verdict_by_rule = verdicts(store)
 
-    assert set(found) == {rule.id for rule in default_policy().rules}
-    assert {rule for rule, verdict in found.items() if verdict == "error"} == set()
+    assert set(verdict_by_rule) == {rule.id for rule in default_policy().rules}
+    assert {rule for rule, verdict in verdict_by_rule.items() if verdict == "error"} == set()
     for rule in ("no-secrets", "consistent-risk-tags", "training-run-kept", "safe-serialization", "source-unmodified"):
-        assert (rule, found[rule]) == (rule, "fail")
-    assert (found["recent-training"], found["owner"]) == ("pass", "not evidenced")
+        assert (rule, verdict_by_rule[rule]) == (rule, "fail")
+    assert (verdict_by_rule["recent-training"], verdict_by_rule["owner"]) == ("pass", "not evidenced")
 
 
 def test_a_tenants_own_threshold_and_policy_decide_its_verdicts_and_coverage(
@@ -61,13 +61,13 @@ def test_a_tenants_own_threshold_and_policy_decide_its_verdicts_and_coverage(
 ) -> None:
     path = tmp_path / "ours.yaml"
     path.write_text(OURS)
-    asked = Compliance(policies=(path,), thresholds={"longest_days_since_training": -1})
+    compliance = Compliance(policies=(path,), thresholds={"longest_days_since_training": -1})
     registry.version("churn", run_id=registry.run(), tags={"lifecycle_stage": "production"}, description="Leavers")
-    sync(tenant.model_copy(update={"compliance": asked}), store)
+    sync(tenant.model_copy(update={"compliance": compliance}), store)
 
-    found = verdicts(store)
+    verdict_by_rule = verdicts(store)
     frame = coverage_frame(store, "acme", [catalog()["NIST AI RMF"]])
     (covered,) = [row for row in frame.to_dict("records") if row["clause"] == "MAP 2.1"]
 
-    assert (found["recent-training"], found["sunday"]) == ("fail", "fail")
+    assert (verdict_by_rule["recent-training"], verdict_by_rule["sunday"]) == ("fail", "fail")
     assert (sorted(covered["rules"]), covered["failed"]) == (["description", "sunday"], 1)

@@ -1,4 +1,4 @@
-"""Records are judged by their tenant's policies and figures, on the day that it is, and anew when either changes."""
+"""Records are evaluated by their tenant's policies and thresholds, and again when those or the day change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from verifywise_mlflow_tests.pipeline.syncing import rows
 OWNED = rule_yaml("owned", "owner == 'ada'")
 
 
-def test_a_tenant_is_judged_by_its_own_policies_beside_the_default_one(store: Store, tmp_path: Path) -> None:
+def test_a_tenant_is_evaluated_by_its_own_policies_as_well_as_the_default_one(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON, owner="ada")
     ours = write_policy(tmp_path / "a.yaml", OWNED)
     theirs = write_policy(
@@ -49,7 +49,7 @@ def test_a_tenant_is_judged_by_its_own_policies_beside_the_default_one(store: St
     assert by_rule["numbered"]["thresholds"] == {"least": 0.5}
 
 
-def test_another_threshold_judges_anew_and_writes_only_what_it_touches(store: Store, tmp_path: Path) -> None:
+def test_a_new_threshold_reevaluates_records_and_writes_only_changed_verdicts(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON, owner="ada")
     path = write_policy(
         tmp_path / "a.yaml",
@@ -57,11 +57,11 @@ def test_another_threshold_judges_anew_and_writes_only_what_it_touches(store: St
         rule_yaml("numbered", "version_number > thresholds.least"),
         thresholds="{least: 0}",
     )
-    asked = {"policies": [str(path)], "default_policy": False}
-    evaluate(tenant_with_policies(**asked), store, day(1))
+    compliance: dict[str, object] = {"policies": [str(path)], "default_policy": False}
+    evaluate(tenant_with_policies(**compliance), store, day(1))
 
-    second = evaluate(tenant_with_policies(**asked, thresholds={"least": 1}), store, day(2))
-    third = evaluate(tenant_with_policies(**asked, thresholds={"least": 1}), store, day(3))
+    second = evaluate(tenant_with_policies(**compliance, thresholds={"least": 1}), store, day(2))
+    third = evaluate(tenant_with_policies(**compliance, thresholds={"least": 1}), store, day(3))
 
     assert verdicts(store) == {("fraud", 1, "owned"): "pass", ("fraud", 1, "numbered"): "fail"}
     begun = {row["rule_id"]: row["sync_id"] for row in rows(store, "compliance_results")}
@@ -69,7 +69,7 @@ def test_another_threshold_judges_anew_and_writes_only_what_it_touches(store: St
     assert [sync.reports[0].progress.read for sync in (second, third)] == [1, 0]
 
 
-def test_where_a_rule_asks_the_day_records_are_judged_once_a_day_and_others_not(store: Store, tmp_path: Path) -> None:
+def test_records_are_reevaluated_daily_only_if_a_rule_depends_on_the_day(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON, owner="ada")
     fresh = rule_yaml("fresh", "\"today < timestamp('2026-03-03T00:00:00Z')\"")
     dated = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", fresh))], default_policy=False)
@@ -90,12 +90,12 @@ def test_where_a_rule_asks_the_day_records_are_judged_once_a_day_and_others_not(
         ({"frameworks": ["ISO 9001"]}, "no rule refers to the framework 'ISO 9001'"),
     ],
 )
-def test_what_cannot_be_judged_by_is_told_with_the_tenant(compliance: dict[str, object], complaint: str) -> None:
+def test_unusable_policies_are_reported_with_the_tenant(compliance: dict[str, object], complaint: str) -> None:
     with pytest.raises(InvalidPoliciesError, match=complaint):
         load_rules(tenant_with_policies(**compliance))
 
 
-def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(store: Store, tmp_path: Path) -> None:
+def test_two_policies_with_the_same_rule_id_are_refused_and_nothing_is_evaluated(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     twice = [str(write_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
 
@@ -110,12 +110,12 @@ def test_two_policies_with_a_rule_of_one_name_are_refused_and_nothing_is_judged(
     [{"default_policy": False}, {"policies": ["relative.yaml"]}, {"thresholds": {"a": float("nan")}}, {"polices": []}],
     ids=str,
 )
-def test_a_description_that_asks_nothing_or_nonsense_is_refused(compliance: dict[str, object]) -> None:
+def test_compliance_settings_without_rules_or_with_errors_are_refused(compliance: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="compliance"):
         tenant_with_policies(**compliance)
 
 
-def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_path: Path) -> None:
+def test_a_waiver_that_begins_or_expires_reevaluates_nothing(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     waivers = tmp_path / "waivers.yaml"
     waivers.write_text("waivers: []")
@@ -133,7 +133,7 @@ def test_a_waiver_that_begins_or_expires_judges_nothing_anew(store: Store, tmp_p
 
 
 @pytest.mark.parametrize("count", [3, 4, 7])
-def test_while_batches_are_read_and_written_beside_each_is_judged_once(
+def test_each_record_is_evaluated_once_while_batches_overlap(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)
@@ -149,7 +149,7 @@ def test_while_batches_are_read_and_written_beside_each_is_judged_once(
     }
 
 
-def test_where_a_batch_cannot_be_written_those_before_it_are_kept_and_the_next_sync_goes_on(
+def test_a_failed_batch_keeps_earlier_batches_and_the_next_sync_continues(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)

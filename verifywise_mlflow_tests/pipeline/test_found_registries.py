@@ -1,6 +1,6 @@
-"""Registries that strangers made, served by a real MLflow, where a checkout has them beside it.
+"""Registries of other projects, served by a real MLflow, if they lie next to the checkout.
 
-They are not part of this repository, so these stories are told only where ``../shared/registries`` lies.
+They are not part of this repository, so these tests run only if ``../shared/registries`` exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, syn
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
 
-pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries beside this checkout")
+pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries next to this checkout")
 
 
 @contextmanager
@@ -54,10 +54,10 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
         }
 
     assert requests(second) <= 8
-    kept = {(row["model_name"], row["version_number"]): row for row in rows(store, "canonical_records")}
-    assert set(kept) == {(version.name, int(version.version)) for version in shown}
+    records = {(row["model_name"], row["version_number"]): row for row in rows(store, "canonical_records")}
+    assert set(records) == {(version.name, int(version.version)) for version in shown}
     for version in shown:
-        row = kept[version.name, int(version.version)]
+        row = records[version.name, int(version.version)]
         assert row["source_run_id"] == (version.run_id or None)
         assert row["source_artifact_uri"] == version.source
         run = runs.get(version.run_id)
@@ -67,7 +67,7 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
         assert row["code_commit"] == (run.data.tags.get("mlflow.source.git.commit") if run else None)
 
 
-def test_a_promotion_told_by_tags_and_an_alias_is_understood(tmp_path: Path, store: Store) -> None:
+def test_a_promotion_by_tags_and_an_alias_is_recognized(tmp_path: Path, store: Store) -> None:
     with served("regression-gates", tmp_path) as tenant:
         sync(tenant, store)
 

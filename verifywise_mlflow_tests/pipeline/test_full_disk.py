@@ -1,4 +1,4 @@
-"""A Postgres whose disk is full: the sync ends with a sentence, nothing is half-written, and the next one goes on."""
+"""The disk of Postgres is full: the sync ends with a clear error, writes nothing by halves, and the next continues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow_tests.proxy import Exchange, proxy_before
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_a_full_disk_is_a_sentence_undoes_what_was_begun_and_is_made_good(
+def test_a_full_disk_is_a_clear_error_rolls_back_and_the_next_sync_recovers(
     registry: Registry,
     tenant: Tenant,
     tenants_file: Path,
@@ -49,7 +49,7 @@ def test_a_full_disk_is_a_sentence_undoes_what_was_begun_and_is_made_good(
         assert "the next sync takes up from there" in said
         assert "Traceback" not in said
         with Store(disk.url) as full:
-            assert len(rows(full, "registered_models")) == 2, "the stage before was kept"
+            assert len(rows(full, "registered_models")) == 2, "the previous stage was committed"
             assert rows(full, "model_versions") == [], "the stage that failed was undone"
 
         disk.free()
@@ -57,6 +57,6 @@ def test_a_full_disk_is_a_sentence_undoes_what_was_begun_and_is_made_good(
 
         assert resumed.exit_code == 0, resumed.output
         assert differences(disk.url, database_url) == {}
-        # Those that failed are told as far as there was room for an entry.
+        # Failed syncs are recorded as far as the disk had space for an entry.
         assert outcomes(disk.url)[-1] == "incomplete"
         assert {*outcomes(disk.url)[:-1]} <= {"failed"}

@@ -1,4 +1,4 @@
-"""What a customer changes in MLflow stays known as it was before."""
+"""When data changes in MLflow, its previous state stays in the history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_a_changed_tag_leaves_the_former_record_and_verdict_with_their_spans_and_syncs(
+def test_a_changed_tag_keeps_the_previous_record_and_verdict_in_the_history(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", tags={"team": "risk"})
@@ -32,5 +32,5 @@ def test_a_changed_tag_leaves_the_former_record_and_verdict_with_their_spans_and
     was, became = (dataframes.verdicts_as_of(store, "acme", at) for at in (then, now))
     changed = was.merge(became, on="rule_id").query("verdict_x != verdict_y")
     assert changed[["rule_id", "verdict_x", "verdict_y"]].values.tolist() == [["owner", "pass", "not evidenced"]]
-    kept = became[became["sync_id"] == first.sync_id]
-    assert len(kept) == len(became) - 1
+    unchanged = became[became["sync_id"] == first.sync_id]
+    assert len(unchanged) == len(became) - 1

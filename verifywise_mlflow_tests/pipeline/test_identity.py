@@ -1,4 +1,4 @@
-"""What is deleted and created again under its name is another object; and one bad run does not speak for the others."""
+"""An object that is recreated under its name is another object; and one bad run does not affect the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifywise_mlflow_tests.proxy import Exchange, Fault, proxy_before, saying
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another_one(
+def test_a_model_that_was_recreated_between_two_syncs_is_another_model(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", tags={"owner": "first"})
@@ -33,7 +33,7 @@ def test_a_model_that_was_deleted_and_created_again_between_two_syncs_is_another
     ]
     assert incarnations == {("churn", 1): 2, ("churn", 2): 1, ("fraud", 1): 1}
     assert record(store, "churn")["owner"] == "second"
-    # The second version is gone with the first model, so the tags of the one that has the name now are not its own.
+    # The second version was deleted with the first model, so the tags of the current model do not apply to it.
     assert (record(store, "churn")["risk_category"], record(store, "churn", 2)["risk_category"]) == ("high", None)
     assert "incarnation 2" in str(record(store, "churn")["findings"])
     assert "incarnation" not in str(record(store, "fraud")["findings"])
@@ -54,7 +54,7 @@ def test_the_sync_records_what_the_server_offers(registry: Registry, tenant: Ten
     assert (offered["store_type"], offered["workspaces"], offered["logged_models"]) == ("SqlStore", True, True)
 
 
-def test_one_run_that_the_server_trips_over_costs_a_few_requests_and_no_other_run(
+def test_one_run_that_breaks_a_page_costs_a_few_requests_and_no_other_run(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     run_ids = [registry.run(metrics={"auc": 0.9}) for _ in range(20)]
@@ -63,8 +63,10 @@ def test_one_run_that_the_server_trips_over_costs_a_few_requests_and_no_other_ru
     bad = run_ids[7]
 
     def trips(exchange: Exchange) -> Fault | None:
-        asked = exchange.path.endswith(("runs/search", "runs/get")) and bad in exchange.target + exchange.body.decode()
-        return saying(500) if asked else None
+        is_requested = (
+            exchange.path.endswith(("runs/search", "runs/get")) and bad in exchange.target + exchange.body.decode()
+        )
+        return saying(500) if is_requested else None
 
     with proxy_before(tenant.tracking_uri) as proxy:
         proxy.fault = trips

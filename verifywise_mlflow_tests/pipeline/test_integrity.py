@@ -1,4 +1,4 @@
-"""Bytes that change under a registered version are noticed, kept and judged; bytes that do not are not read again."""
+"""Bytes that change under a registered version are detected, recorded and evaluated; others are not read again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_bytes_changed_in_place_are_an_event_a_finding_and_a_failed_verdict(
     assert [report.progress.changed for report in third.reports] == [0] * 6
 
 
-def test_the_bytes_that_were_changed_back_still_fail(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_bytes_that_were_changed_back_still_fail(registry: Registry, tenant: Tenant, store: Store) -> None:
     version = registry.trained_version("churn")
     sync(tenant, store)
     for content in (OTHER_BYTES, MODEL_FILES["model.pkl"]):
@@ -91,7 +91,7 @@ def test_an_outage_of_the_store_does_not_hide_a_change(registry: Registry, tenan
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
 
 
-def test_a_file_that_is_put_into_a_registered_model_is_an_event(
+def test_a_file_that_is_added_to_a_registered_model_is_an_event(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     version = registry.trained_version("churn")
@@ -104,7 +104,7 @@ def test_a_file_that_is_put_into_a_registered_model_is_an_event(
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("added", "loader.py")]
 
 
-def test_a_run_that_is_still_under_way_may_rewrite_its_files(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_run_in_progress_may_rewrite_its_files(registry: Registry, tenant: Tenant, store: Store) -> None:
     run_id = registry.run(files={"plots/loss.png": b"half way"}, end=False)
     registry.version("churn", run_id=run_id, source="s3://elsewhere/model")
     sync(tenant, store)
@@ -116,7 +116,7 @@ def test_a_run_that_is_still_under_way_may_rewrite_its_files(registry: Registry,
     assert rows(store, "integrity_events") == []
 
 
-def test_a_model_that_was_created_anew_is_not_compared_with_the_former_one(
+def test_a_recreated_model_is_not_compared_with_the_previous_one(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     version = registry.trained_version("churn")
@@ -135,7 +135,7 @@ def test_a_model_that_was_created_anew_is_not_compared_with_the_former_one(
 
 
 @pytest.mark.parametrize(("alias", "is_read_again"), [("champion", True), (None, False)])
-def test_what_is_in_production_is_hashed_again_more_often(
+def test_production_versions_are_rehashed_more_often(
     registry: Registry, tenant: Tenant, store: Store, alias: str | None, is_read_again: bool
 ) -> None:
     version = registry.trained_version("churn")
@@ -151,7 +151,7 @@ def test_what_is_in_production_is_hashed_again_more_often(
     assert bool(rows(store, "integrity_events")) is is_read_again
 
 
-def test_a_copy_of_a_version_takes_the_hashes_over_and_reads_no_model_again(
+def test_a_copy_of_a_version_reuses_its_hashes_without_reading_the_model(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     version = registry.trained_version("churn")
@@ -165,10 +165,10 @@ def test_a_copy_of_a_version_takes_the_hashes_over_and_reads_no_model_again(
 
         read = [exchange.query["path"][0] for exchange in proxy.asked("get-artifact")]
 
-    kept = {(row["model_name"]): row["hashed_at"] for row in rows(store, "artifact_manifests")}
+    hashed_at = {(row["model_name"]): row["hashed_at"] for row in rows(store, "artifact_manifests")}
     assert manifest(store, "churn-prod")["digest"] == manifest(store)["digest"]
     assert "model/model.pkl" not in read
-    assert kept["churn-prod"] == kept["churn"], "a hash that is taken over is no newer for it"
+    assert hashed_at["churn-prod"] == hashed_at["churn"], "a reused hash keeps its time"
     assert version.version == "1"
 
 
@@ -186,7 +186,7 @@ def test_bytes_that_change_under_a_version_and_its_copy_are_an_event_of_each(
     assert {row["model_name"] for row in rows(store, "integrity_events")} == {"churn", "churn-prod"}
 
 
-def test_what_is_beyond_a_limit_is_not_read_again_at_each_reconcile(
+def test_files_over_a_limit_are_not_read_again_by_each_reconcile(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.trained_version("churn")

@@ -1,4 +1,4 @@
-"""A sync that is killed loses nothing and doubles nothing: the next ones end where an undisturbed one would."""
+"""A killed sync loses nothing and duplicates nothing: later syncs leave the same rows as one undisturbed sync."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READ_ALL = ("--reconcile", "--rehash")
 
 
 @pytest.mark.timeout(900)  # some seventy syncs: half a minute, but on a machine that does other things, too
-def test_syncs_killed_around_every_commit_leave_what_an_undisturbed_one_leaves(
+def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed_sync(
     registry: Registry,
     tenants_file: Path,
     database_url: str,
@@ -57,7 +57,7 @@ def test_syncs_killed_around_every_commit_leave_what_an_undisturbed_one_leaves(
 
 
 def fill(registry: Registry) -> None:
-    """Register models of every sort: trained, copied, of a run that is gone, of a logged model, without anything."""
+    """Register models of every sort: trained, copied, of a deleted run, of a logged model, without files."""
     client = registry.client
     trained = registry.trained_version("churn")
     registry.trained_version("churn")
@@ -75,7 +75,7 @@ def fill(registry: Registry) -> None:
 
 
 def change(registry: Registry) -> None:
-    """Change what can change: tags, aliases, stages, runs, bytes; delete, create anew, add."""
+    """Change everything that can change: tags, aliases, stages, runs, bytes; delete, recreate, add."""
     client = registry.client
     client.set_registered_model_alias("churn", "champion", "2")
     client.set_model_version_tag("fraud", "1", "risk", "low")

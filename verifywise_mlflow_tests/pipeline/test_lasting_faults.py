@@ -1,4 +1,4 @@
-"""A fault that stays ends a sync in a sentence, in seconds, and what is stored stays as it was."""
+"""A persistent fault ends a sync within seconds with a clear error, and the stored data stays as it was."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from verifywise_mlflow_tests.registry import Registry
 
 
 @pytest.mark.parametrize("name", LASTING_FAULTS)
-def test_a_fault_that_stays_ends_the_sync_in_a_sentence_and_takes_nothing_away(
+def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing(
     name: str, full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(hasty, store)
@@ -53,7 +53,7 @@ def test_a_fault_that_stays_ends_the_sync_in_a_sentence_and_takes_nothing_away(
     ["registered-models/search", "model-versions/search", "experiments/search", "logged-models/search", "runs/search"],
 )
 @pytest.mark.parametrize("name", ["503", "login page"])
-def test_a_fault_at_one_kind_of_question_takes_nothing_away(
+def test_a_fault_of_one_endpoint_deletes_nothing(
     name: str,
     ending: str,
     full_registry: Registry,
@@ -71,7 +71,7 @@ def test_a_fault_at_one_kind_of_question_takes_nothing_away(
 
     assert stored_rows(store, "shaken") == before
     entry = last_entry(store, "shaken")
-    # What a search does not give is asked for one by one, unless the server is overburdened anyway.
+    # Objects that a search does not return are requested one by one, unless the server is overloaded.
     if ending in {"logged-models/search", "runs/search"} and name != "503":
         assert entry["outcome"] == "complete"
     else:
@@ -81,7 +81,7 @@ def test_a_fault_at_one_kind_of_question_takes_nothing_away(
 
 @pytest.mark.parametrize("ending", ["artifacts/list", "artifacts/directories", "get-artifact", "artifacts/files"])
 @pytest.mark.parametrize("name", ["503", "truncated"])
-def test_artifacts_that_cannot_be_read_again_stay_as_they_were_read_before(
+def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
     name: str,
     ending: str,
     full_registry: Registry,
@@ -106,7 +106,7 @@ def test_artifacts_that_cannot_be_read_again_stay_as_they_were_read_before(
 
 @pytest.mark.parametrize("ending", ["get-artifact", "artifacts/files"])
 @pytest.mark.parametrize("name", ["login page", "empty"])
-def test_what_a_gateway_says_in_place_of_a_file_is_not_taken_for_the_file(
+def test_a_gateways_error_page_is_not_taken_for_the_file(
     name: str,
     ending: str,
     full_registry: Registry,
@@ -126,14 +126,14 @@ def test_what_a_gateway_says_in_place_of_a_file_is_not_taken_for_the_file(
     assert recorded_files(store) == files
 
 
-def test_an_outage_does_not_count_down_in_what_is_stored(
+def test_an_outage_stores_no_countdown(
     full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     proxy.fault = always(saying(503), "get-artifact")
 
     sync(hasty, store)
 
-    # Words with the seconds that are left differ from sync to sync: records would be written anew each time.
-    kept = [*read_failure_reasons(store), *(str(row) for row in rows(store, "canonical_records"))]
-    assert any("503" in words for words in kept)
-    assert [words for words in kept if re.search(r"another \d+ seconds", words)] == []
+    # A text with the remaining seconds would differ in each sync, and each sync would rewrite the records.
+    texts = [*read_failure_reasons(store), *(str(row) for row in rows(store, "canonical_records"))]
+    assert any("503" in text for text in texts)
+    assert [text for text in texts if re.search(r"another \d+ seconds", text)] == []

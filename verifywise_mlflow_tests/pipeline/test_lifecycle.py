@@ -1,4 +1,4 @@
-"""Which events lie between two readings, and which would claim more than MLflow shows."""
+"""Which events lie between two reads, and which would claim more than MLflow shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def told(events: list[LifecycleEvent]) -> list[tuple[str, str | None, str | None
     return [(event.kind.value, event.previous, event.value) for event in events]
 
 
-def test_a_transition_has_mlflows_time_where_only_it_can_have_moved_that() -> None:
+def test_a_transition_has_mlflows_time_if_only_it_can_have_set_that() -> None:
     (event,) = between(BEFORE, PROMOTED)
 
     assert (event.previous, event.value, event.happened_at) == ("Staging", "Production", LATER)
@@ -44,15 +44,13 @@ def test_a_transition_has_mlflows_time_where_only_it_can_have_moved_that() -> No
     ],
     ids=["the description changed, too", "no time moved", "the description is not known", "Databricks"],
 )
-def test_a_transition_has_no_time_where_something_else_may_have_moved_it(
-    after: ModelVersion, is_plain_mlflow: bool
-) -> None:
+def test_a_transition_has_no_time_if_something_else_may_have_set_it(after: ModelVersion, is_plain_mlflow: bool) -> None:
     (event,) = between(BEFORE, after, is_plain_mlflow=is_plain_mlflow)
 
     assert (event.value, event.happened_at) == ("Production", None)
 
 
-def test_status_and_deployment_job_are_told_when_they_move() -> None:
+def test_changes_of_status_and_deployment_job_are_events() -> None:
     failed = replace(BEFORE, status="FAILED_REGISTRATION", deployment_job_state="RUNNING")
 
     assert told(between(BEFORE, failed)) == [
@@ -61,7 +59,7 @@ def test_status_and_deployment_job_are_told_when_they_move() -> None:
     ]
 
 
-def test_what_could_not_be_read_is_not_taken_for_a_move() -> None:
+def test_values_that_could_not_be_read_are_not_taken_for_changes() -> None:
     unread = replace(BEFORE, stage=None, problems=("current_stage could not be used: []",))
     champion = RegisteredModel("churn", aliases={"champion": 1})
     no_aliases = RegisteredModel("churn", problems=("aliases could not be used: 7",))

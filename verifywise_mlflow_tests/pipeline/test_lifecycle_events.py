@@ -1,4 +1,4 @@
-"""What becomes of models and versions on a real MLflow server is told, once, by what MLflow says of it."""
+"""Each change of a model or version on a real MLflow server is recorded once, with MLflow's own values."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def listed(tenant: Tenant, store: Store) -> str:
     return run.sync_id
 
 
-def told(store: Store, sync_id: str) -> list[tuple[object, ...]]:
-    """What a sync told, without times."""
+def recorded_events(store: Store, sync_id: str) -> list[tuple[object, ...]]:
+    """Return the lifecycle events of a sync, without times."""
     return [
         (row["model_name"], row["version_number"], row["kind"], row["alias"], row["previous"], row["value"])
         for row in rows(store, "lifecycle_events", "event_id")
@@ -57,14 +57,14 @@ def time_of(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
 
 
-def test_each_move_between_two_syncs_is_told_once(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_each_change_between_two_syncs_is_recorded_once(registry: Registry, tenant: Tenant, store: Store) -> None:
     client = registry.client
     created = registry.version(NAME)
     registry.version(NAME)
     client.transition_model_version_stage(NAME, "1", "Production")
     client.set_registered_model_alias(NAME, "champion", "1")
     first = listed(tenant, store)
-    assert told(store, first) == [
+    assert recorded_events(store, first) == [
         (NAME, None, "first seen", None, None, None),
         (NAME, 1, "alias", "champion", None, "1"),
         (NAME, 1, "first seen", None, None, None),
@@ -81,7 +81,7 @@ def test_each_move_between_two_syncs_is_told_once(registry: Registry, tenant: Te
     client.set_registered_model_alias(NAME, "champion", "2")
     client.set_model_version_tag(NAME, "2", "owner", "ada")
     second = listed(tenant, store)
-    assert told(store, second) == [
+    assert recorded_events(store, second) == [
         (NAME, 2, "alias", "champion", "1", "2"),
         (NAME, 1, "stage", None, "Production", "Archived"),
         (NAME, 2, "stage", None, None, "Production"),
@@ -92,17 +92,17 @@ def test_each_move_between_two_syncs_is_told_once(registry: Registry, tenant: Te
     client.delete_registered_model_alias(NAME, "champion")
     client.delete_model_version(NAME, "1")
     third, fourth = listed(tenant, store), listed(tenant, store)
-    assert told(store, third) == [
+    assert recorded_events(store, third) == [
         (NAME, 2, "alias", "champion", "2", None),
         (NAME, 1, "disappeared", None, None, None),
     ]
-    assert told(store, fourth) == []
+    assert recorded_events(store, fourth) == []
     assert [entries(store, sync_id) for sync_id in (first, second, third, fourth)] == [5, 3, 2, 0]
     frame = lifecycle_events(store, "acme", NAME, 1)
     assert list(frame["kind"]) == ["alias", "first seen", "stage", "alias", "stage", "disappeared"]
 
 
-def test_what_is_renamed_there_and_back_disappears_and_reappears(
+def test_a_model_renamed_there_and_back_disappears_and_reappears(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     created = registry.version("churn")
@@ -114,7 +114,7 @@ def test_what_is_renamed_there_and_back_disappears_and_reappears(
     registry.client.rename_registered_model("attrition", "churn")
     back = listed(tenant, store)
 
-    assert told(store, there) == [
+    assert recorded_events(store, there) == [
         ("attrition", None, "first seen", None, None, None),
         ("attrition", 1, "alias", "champion", None, "1"),
         ("churn", None, "disappeared", None, None, None),
@@ -122,7 +122,7 @@ def test_what_is_renamed_there_and_back_disappears_and_reappears(
         ("attrition", 1, "first seen", None, None, None),
     ]
     assert happened_at(store, there, "first seen", 1) == time_of(created.creation_timestamp)
-    assert told(store, back) == [
+    assert recorded_events(store, back) == [
         ("churn", None, "reappeared", None, None, None),
         ("attrition", None, "disappeared", None, None, None),
         ("attrition", 1, "disappeared", None, None, None),
@@ -130,26 +130,26 @@ def test_what_is_renamed_there_and_back_disappears_and_reappears(
     ]
 
 
-def test_what_is_created_anew_under_its_name_starts_from_none(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_recreated_model_starts_from_none(registry: Registry, tenant: Tenant, store: Store) -> None:
     former = registry.version("churn")
     registry.client.transition_model_version_stage("churn", "1", "Production")
     listed(tenant, store)
 
     registry.client.delete_registered_model("churn")
-    anew = registry.version("churn")
+    recreated_version = registry.version("churn")
     registry.client.transition_model_version_stage("churn", "1", "Production")
     sync_id = listed(tenant, store)
 
-    times = [time_of(version.creation_timestamp) for version in (former, anew)]
-    assert told(store, sync_id)[1:] == [
+    times = [time_of(version.creation_timestamp) for version in (former, recreated_version)]
+    assert recorded_events(store, sync_id)[1:] == [
         ("churn", 1, "recreated", None, *(time.isoformat() for time in times)),
         ("churn", 1, "stage", None, None, "Production"),
     ]
-    assert told(store, sync_id)[0][:3] == ("churn", None, "recreated")
+    assert recorded_events(store, sync_id)[0][:3] == ("churn", None, "recreated")
     assert happened_at(store, sync_id, "recreated", 1) == times[1]
 
 
-def test_a_row_and_what_is_told_of_it_are_kept_together_or_not_at_all(
+def test_a_row_and_its_event_are_committed_together_or_not_at_all(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn")
@@ -168,11 +168,14 @@ def test_a_row_and_what_is_told_of_it_are_kept_together_or_not_at_all(
         connection.exec_driver_sql("DROP TRIGGER no_room ON verifywise_mlflow.audit_trail")
     sync_id = listed(tenant, store)
 
-    assert [event[:3] for event in told(store, sync_id)] == [("churn", None, "first seen"), ("churn", 1, "first seen")]
+    assert [event[:3] for event in recorded_events(store, sync_id)] == [
+        ("churn", None, "first seen"),
+        ("churn", 1, "first seen"),
+    ]
     assert entries(store, sync_id) == len(rows(store, "lifecycle_events")) == 2
 
 
-def test_a_large_loss_is_held_back_each_time_until_a_person_accepts_it(
+def test_a_large_loss_is_held_back_by_every_sync_until_a_person_accepts_it(
     registry: Registry, tenant: Tenant, tenants_file: Path, store: Store
 ) -> None:
     for number in range(25):
@@ -184,14 +187,14 @@ def test_a_large_loss_is_held_back_each_time_until_a_person_accepts_it(
 
     held_back = [sync(tenant, store), sync(tenant, store)]
     shown = [row["reason"] for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
-    kept = record(store, "churn")
+    churn = record(store, "churn")
     accepted = CliRunner().invoke(app, ["sync", "acme", "--json", "--accept-removals", "ada: churn is retired"])
     events = CliRunner().invoke(app, ["events", "acme", "churn", "1", "--kind", "disappeared", "--json"])
 
     for run, reason in zip(held_back, shown[1:], strict=True):
         assert [report.progress.removed for report in run.reports[:2]] == [0, 0]
         assert "25 of 26 model versions disappeared at once: held back" in str(reason)
-    assert kept["deleted_at"] is None
+    assert churn["deleted_at"] is None
     assert accepted.exit_code == 0, accepted.output
     after = record(store, "churn")
     assert after["deleted_at"] is not None

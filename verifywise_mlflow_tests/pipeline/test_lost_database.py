@@ -1,4 +1,4 @@
-"""A Postgres that is restarted in the middle of a sync: the sync ends with a sentence, and the next one goes on."""
+"""Postgres restarts during a sync: the sync ends with a clear error, and the next sync continues."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ PLACES: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_restart_in_the_middle_of_a_sync_is_a_sentence_and_the_next_sync_goes_on(
+def test_a_database_restart_during_a_sync_is_a_clear_error_and_the_next_sync_continues(
     mode: str,
     place: str,
     registry: Registry,
@@ -104,7 +104,7 @@ def test_a_restart_in_the_middle_of_a_sync_is_a_sentence_and_the_next_sync_goes_
     assert outcomes(lost_url) == ["failed", "incomplete"]
 
 
-def test_a_store_that_lives_long_outlives_restarts(own_postgres: OwnPostgres, lost_url: str) -> None:
+def test_a_long_lived_store_survives_database_restarts(own_postgres: OwnPostgres, lost_url: str) -> None:
     with Store(lost_url) as store:
         for mode in ("immediate", "fast"):
             with store.exclusive("acme"), store.begin("acme") as session:
@@ -114,7 +114,7 @@ def test_a_store_that_lives_long_outlives_restarts(own_postgres: OwnPostgres, lo
             assert session.scalar(text("SELECT 1")) == 1
 
 
-def test_a_database_that_stays_away_does_not_hide_why_a_sync_failed(
+def test_a_lost_database_does_not_hide_why_a_sync_failed(
     tenant: Tenant, own_postgres: OwnPostgres, lost_url: str
 ) -> None:
     first = ValueError("the first thing that went wrong")
@@ -130,7 +130,7 @@ def test_a_database_that_stays_away_does_not_hide_why_a_sync_failed(
     assert any("the database" in note for note in getattr(first, "__notes__", []))
 
 
-def test_a_database_that_is_away_is_a_sentence(own_postgres: OwnPostgres, lost_url: str) -> None:
+def test_an_unreachable_database_is_a_clear_error(own_postgres: OwnPostgres, lost_url: str) -> None:
     with Store(lost_url) as store:
         own_postgres.stop()
         for act in (lambda: store.begin("acme"), lambda: store.exclusive("acme")):

@@ -1,4 +1,4 @@
-"""A signature that lies beside a model is verified, against the hashes of this very reading."""
+"""A signature next to a model is verified against the hashes of the same read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def verdict(store: Store) -> str:
 SIGNED = {**FILES, "model.sig": bundle("key-p256")}
 
 
-def test_a_model_that_is_as_a_trusted_signer_signed_it_passes(
+def test_a_model_that_matches_a_trusted_signature_passes(
     registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
 ) -> None:
     register(registry, SIGNED)
@@ -66,12 +66,12 @@ def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, 
     sync(tenant, store)
 
     with store.begin("acme") as session:
-        kept = manifests.manifest_by_key(session, ("churn", 1))
+        manifest = manifests.manifest_by_key(session, ("churn", 1))
 
-    assert kept is not None
+    assert manifest is not None
     theirs = payload(bundle("key-p256"))["subject"]
     assert isinstance(theirs, list)
-    assert oms_statement(kept)["subject"][0]["digest"] == theirs[0]["digest"]
+    assert oms_statement(manifest)["subject"][0]["digest"] == theirs[0]["digest"]
 
 
 def test_a_model_with_other_bytes_than_were_signed_fails(
@@ -86,9 +86,7 @@ def test_a_model_with_other_bytes_than_were_signed_fails(
     assert verdict(store) == "fail"
 
 
-def test_a_signature_by_somebody_whom_the_tenant_does_not_trust_is_no_evidence(
-    registry: Registry, tenant: Tenant, store: Store
-) -> None:
+def test_a_signature_by_an_untrusted_signer_is_no_evidence(registry: Registry, tenant: Tenant, store: Store) -> None:
     register(registry, SIGNED)
 
     sync(tenant, store)
@@ -97,7 +95,7 @@ def test_a_signature_by_somebody_whom_the_tenant_does_not_trust_is_no_evidence(
     assert verdict(store) == "not evidenced"
 
 
-def test_a_model_without_a_signature_is_not_judged_by_it(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_model_without_a_signature_is_not_evaluated_for_it(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("churn")
 
     sync(tenant, store)
@@ -105,7 +103,7 @@ def test_a_model_without_a_signature_is_not_judged_by_it(registry: Registry, ten
     assert verdict(store) == "not applicable"
 
 
-def test_a_signer_that_cannot_be_used_is_told_by_its_file(
+def test_an_unusable_signer_is_reported_with_its_file(
     registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
 ) -> None:
     registry.trained_version("churn")

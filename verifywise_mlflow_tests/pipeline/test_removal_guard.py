@@ -1,4 +1,4 @@
-"""What has to be true before something counts as gone."""
+"""The conditions under which a missing object counts as deleted."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from verifywise_mlflow.pipeline.removal_guard import MAX_CONFIRMATIONS_PER_SYNC,
 
 
 class Server:
-    """Answers for each object, and remembers which it was asked for."""
+    """Returns a response for each object, and remembers which objects were requested."""
 
-    def __init__(self, answers: dict[str, HttpError | None] | None = None) -> None:
-        self.answers = answers or {}
-        self.asked: list[str] = []
+    def __init__(self, responses: dict[str, HttpError | None] | None = None) -> None:
+        self.responses = responses or {}
+        self.requested: list[str] = []
 
     def ask(self, name: str) -> None:
-        self.asked.append(name)
-        answer = self.answers.get(name, NotFoundError("no such object"))
-        if answer:
-            raise answer
+        self.requested.append(name)
+        response = self.responses.get(name, NotFoundError("no such object"))
+        if response:
+            raise response
 
 
 def confirm(
@@ -44,9 +44,9 @@ def names(count: int) -> list[str]:
     return [f"m{number}" for number in range(count)]
 
 
-def test_only_what_the_server_says_is_not_there_is_gone() -> None:
+def test_only_objects_that_the_server_does_not_find_are_deleted() -> None:
     server = Server(
-        {"forbidden": ForbiddenError("403"), "broken": UnreachableError("no answer"), "unlisted but there": None}
+        {"forbidden": ForbiddenError("403"), "broken": UnreachableError("no response"), "unlisted but there": None}
     )
 
     removal = confirm(server, ["gone", "forbidden", "broken", "unlisted but there"], known=1000)
@@ -56,12 +56,12 @@ def test_only_what_the_server_says_is_not_there_is_gone() -> None:
 
 
 @pytest.mark.parametrize("is_accepted", [False, True])
-def test_an_incomplete_listing_removes_nothing_whoever_accepts_it(is_accepted: bool) -> None:
+def test_an_incomplete_listing_removes_nothing_even_if_accepted(is_accepted: bool) -> None:
     server = Server()
 
     removal = confirm(server, names(3), known=1000, is_complete=False, is_accepted=is_accepted)
 
-    assert (removal.deleted, removal.unconfirmed, server.asked) == ([], [], [])
+    assert (removal.deleted, removal.unconfirmed, server.requested) == ([], [], [])
     assert "3 models are missing" in removal.notes[0]
 
 
@@ -81,12 +81,12 @@ def test_a_large_loss_is_held_back(missing: int, known: int, taken: int, is_held
 
     removal = confirm(server, names(missing), known=known, taken=taken)
 
-    assert bool(server.asked) != is_held_back
+    assert bool(server.requested) != is_held_back
     assert len(removal.deleted) == (0 if is_held_back else missing)
     assert any("held back" in note for note in removal.notes) == is_held_back
 
 
-def test_an_accepted_loss_is_still_asked_for_object_by_object_and_in_full() -> None:
+def test_an_accepted_loss_is_still_confirmed_object_by_object_and_in_full() -> None:
     server = Server({"m7": None, "m8": ForbiddenError("403")})
     missing = names(MAX_CONFIRMATIONS_PER_SYNC + 50)
 
@@ -96,14 +96,14 @@ def test_an_accepted_loss_is_still_asked_for_object_by_object_and_in_full() -> N
     assert removal.accepted_loss == "250 of 250 models disappeared at once"
 
 
-def test_what_needs_no_acceptance_is_not_told_as_accepted() -> None:
+def test_a_small_loss_is_not_recorded_as_accepted() -> None:
     assert confirm(Server(), names(3), known=1000, is_accepted=True).accepted_loss is None
 
 
-def test_more_than_a_sync_asks_for_is_left_to_the_next() -> None:
+def test_more_missing_objects_than_a_sync_confirms_are_left_to_the_next() -> None:
     server = Server()
 
     removal = confirm(server, names(MAX_CONFIRMATIONS_PER_SYNC + 50), known=10_000)
 
-    assert len(removal.deleted) == len(server.asked) == MAX_CONFIRMATIONS_PER_SYNC
+    assert len(removal.deleted) == len(server.requested) == MAX_CONFIRMATIONS_PER_SYNC
     assert removal.notes == ["50 more missing models are left to the next sync"]

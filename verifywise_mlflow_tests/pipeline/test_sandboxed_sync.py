@@ -1,4 +1,4 @@
-"""A sync hashes and parses in the sandbox, says what was in force, and goes on where a file is too much for it."""
+"""A sync hashes and parses in the sandbox, records its protections, and continues after a file that crashes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def figures(store: Store) -> Row:
     return cast("dict[str, Row]", last["counts"])["artifact_manifests"]
 
 
-def test_the_audit_entry_says_what_was_in_force(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_the_audit_entry_lists_the_sandbox_protections(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("churn")
 
     sync(tenant, store)
@@ -35,7 +35,7 @@ def test_the_audit_entry_says_what_was_in_force(registry: Registry, tenant: Tena
     assert "sandbox" not in figures(store), "nothing was due, so nothing was started"
 
 
-def test_a_sandbox_that_leaves_something_open_is_told_to_people(
+def test_a_sandbox_with_missing_protections_is_reported(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, hashing=lying_hash_worker.__name__))
@@ -48,7 +48,7 @@ def test_a_sandbox_that_leaves_something_open_is_told_to_people(
     assert "new-processes" in note
 
 
-def test_a_file_the_sandbox_does_not_survive_costs_only_its_own_version(
+def test_a_file_that_crashes_the_sandbox_affects_only_its_own_version(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, parsing=fragile_parser.__name__))

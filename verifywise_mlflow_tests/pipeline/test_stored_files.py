@@ -1,4 +1,4 @@
-"""Files that the tracking server does not serve are read where they lie, if the tenant says so, and nowhere else."""
+"""Files that the tracking server does not serve are read from their store, if the tenant allows that store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """A bucket with a model in it, and another one beside it."""
+    """A bucket with a model in it, and a second bucket."""
     monkeypatch.setenv("STORE_KEY_ID", "anybody")
     monkeypatch.setenv("STORE_SECRET", "anything")
     bucket = backends.s3(s3_endpoint)
@@ -66,7 +66,7 @@ def test_a_model_in_a_bucket_of_the_tenants_is_hashed_there(
 
 
 @pytest.mark.parametrize("artifacts", [{}, {"allowed_locations": ["s3://elsewhere"]}])
-def test_what_lies_outside_of_the_tenants_places_is_never_asked_for(
+def test_files_outside_the_tenants_stores_are_never_requested(
     registry: Registry, tenant: Tenant, store: Store, bucket: Backend, artifacts: Mapping[str, object]
 ) -> None:
     registry.version("churn", source=f"{bucket.uri}/models/churn")
@@ -91,7 +91,7 @@ def test_bytes_changed_in_a_bucket_are_an_integrity_event(
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
 
 
-def test_a_source_of_a_kind_that_nobody_can_read_says_so_and_stops_nothing_else(
+def test_an_unsupported_source_is_reported_and_stops_nothing_else(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", source="dbfs:/databricks/models/churn")

@@ -1,4 +1,4 @@
-"""A fault that passes leaves no trace in the records."""
+"""A transient fault leaves no trace in the records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from verifywise_mlflow_tests.registry import Registry
 
 
 @pytest.mark.parametrize("name", TRANSIENT_FAULTS)
-def test_a_fault_that_passes_leaves_no_trace_in_the_records(
+def test_a_transient_fault_leaves_no_trace_in_the_records(
     name: str, full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(calm, store)
@@ -42,7 +42,7 @@ def test_a_fault_that_passes_leaves_no_trace_in_the_records(
     assert last_entry(store, "shaken")["outcome"] == last_entry(store, "calm")["outcome"]
 
 
-def test_an_error_of_the_server_that_passes_leaves_no_trace_in_the_records(
+def test_a_transient_server_error_leaves_no_trace_in_the_records(
     full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(calm, store)
@@ -56,7 +56,7 @@ def test_an_error_of_the_server_that_passes_leaves_no_trace_in_the_records(
 
 
 @pytest.mark.parametrize("name", ["500", "login page", "huge"])
-def test_what_no_second_try_would_cure_is_gone_after_the_next_reconcile(
+def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     name: str,
     full_registry: Registry,
     calm: Tenant,

@@ -1,4 +1,4 @@
-"""Two syncs of one tenant must not write into each other; two tenants must not wait for each other."""
+"""Concurrent syncs of one tenant exclude each other; syncs of two tenants do not wait for each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_two_processes_at_once_leave_what_one_sync_leaves(
+def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(
     registry: Registry,
     tenant: Tenant,
     tenants_file: Path,
@@ -42,13 +42,13 @@ def test_two_processes_at_once_leave_what_one_sync_leaves(
 
     assert [process.wait() for process in both] == [0, 0]
     assert differences(empty_database_url, alone_url) == {}
-    # Whoever came second has found nothing new, and a run that is known to be gone is not asked for again.
+    # The second sync found nothing new, and a run that is known to be missing is not requested again.
     ended = outcomes(empty_database_url)
     assert len(ended) == 2
     assert "failed" not in ended
 
 
-def test_a_second_one_steps_back_when_the_first_does_not_end(tenant: Tenant, store: Store, database_url: str) -> None:
+def test_a_second_sync_gives_up_if_the_first_does_not_end(tenant: Tenant, store: Store, database_url: str) -> None:
     with _Hasty(database_url) as other:
         with store.exclusive("acme"), pytest.raises(TenantBusyError, match="another sync of acme"):
             sync(tenant, other)

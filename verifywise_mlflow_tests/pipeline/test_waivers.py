@@ -1,4 +1,4 @@
-"""A waiver stands beside a verdict from the moment it is granted until its day is over, and the trail tells of both."""
+"""A waiver is shown with a verdict from its grant through its day of expiry, and the audit trail records both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from verifywise_mlflow_tests.pipeline.syncing import rows
 WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
 
 
-def told(store: Store) -> list[tuple[object, object]]:
+def waiver_entries(store: Store) -> list[tuple[object, object]]:
     entries = rows(store, "audit_entries", "sequence")
     return [(row["kind"], row["object_name"]) for row in entries if str(row["kind"]).startswith("waiver")]
 
@@ -71,7 +71,7 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
     evaluate(tenant, store, day(2))
 
     assert {first[model, 1, "owner"] for model in ("fraud", "fraud-2", "churn")} == {"not evidenced"}
-    assert told(store) == [("waiver granted", "owner on fraud*")]
+    assert waiver_entries(store) == [("waiver granted", "owner on fraud*")]
     ends = datetime(2026, 3, 4, tzinfo=UTC)
     # Without any sync, and to the moment.
     assert open_and_waived(store, ends - timedelta(seconds=1)) == (1, 2)
@@ -79,12 +79,12 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
     evaluate(tenant, store, day(4))
     evaluate(tenant, store, day(5))
     assert verdicts(store) == first
-    assert told(store)[1:] == [("waiver expired", "owner on fraud*")]
+    assert waiver_entries(store)[1:] == [("waiver expired", "owner on fraud*")]
     (row,) = rows(store, "waivers")
     assert (row["end_reason"], row["ended_at"]) == ("expired", day(4))
 
 
-def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what_it_was(
+def test_removing_a_waiver_from_the_file_withdraws_it_and_leaves_the_history_unchanged(
     store: Store, tmp_path: Path
 ) -> None:
     store_record(store, "fraud", 1, NOON)
@@ -94,11 +94,11 @@ def test_who_takes_a_waiver_out_of_the_file_withdraws_it_and_the_past_stays_what
 
     evaluate(tenant, store, day(2))
 
-    assert told(store) == [("waiver granted", "owner on fraud*"), ("waiver withdrawn", "owner on fraud*")]
+    assert waiver_entries(store) == [("waiver granted", "owner on fraud*"), ("waiver withdrawn", "owner on fraud*")]
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(0, 1), (1, 0)]
 
 
-def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: Store, tmp_path: Path) -> None:
+def test_the_badge_is_the_same_with_a_waiver_and_mentions_it(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     evaluate(tenant_with_policies(), store, day(1))
     with store.begin("acme") as session:
@@ -116,7 +116,7 @@ def test_the_badge_is_the_same_with_a_waiver_and_says_that_there_is_one(store: S
     assert "(1 waived)" in after.svg()
 
 
-def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_path: Path) -> None:
+def test_dataframes_show_a_waiver_next_to_its_gap_as_of_then(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     store_record(store, "churn", 1, NOON)
     evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(1))
@@ -131,7 +131,7 @@ def test_frames_show_a_waiver_beside_its_gap_as_it_held_then(store: Store, tmp_p
     assert len(then) == len(later) == len(dataframes.verdicts(store, "acme"))
 
 
-def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> None:
+def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -> None:
     store_record(store, "fraud", 1, NOON)
     tenant = tenant_with_policies()
     evaluate(tenant, store, day(1))
@@ -146,27 +146,27 @@ def test_a_waiver_by_command_holds_at_once_and_ends_by_command(store: Store) -> 
     (row,) = rows(store, "waivers")
     withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
     assert open_and_waived(store, day(3)) == (1, 0)
-    assert [kind for kind, _ in told(store)] == ["waiver granted", "waiver withdrawn"]
+    assert [kind for kind, _ in waiver_entries(store)] == ["waiver granted", "waiver withdrawn"]
     with pytest.raises(WaiverCommandError, match="has no waiver"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
 
 
-def test_of_two_commands_that_grant_the_same_waiver_at_once_one_does_and_one_is_told(store: Store) -> None:
+def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_refused(store: Store) -> None:
     tenant = tenant_with_policies()
     held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
-        with store.engine.begin() as another:  # holds both up before they are kept: the trail comes last
+        with store.engine.begin() as another:  # blocks both before they commit: the audit trail is written last
             another.execute(held_up)
-            asked = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
-            wait(asked, timeout=2)
-        complaints = [str(one.exception()) for one in asked if one.exception()]
+            grants = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
+            wait(grants, timeout=2)
+        complaints = [str(one.exception()) for one in grants if one.exception()]
 
     assert complaints == ["the same waiver is already in force"]
     assert len(rows(store, "waivers")) == 1
-    assert [kind for kind, _ in told(store)] == ["waiver granted"]
+    assert [kind for kind, _ in waiver_entries(store)] == ["waiver granted"]
 
 
-def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_path: Path) -> None:
+def test_expired_waivers_and_waivers_from_the_file_are_refused_by_commands(store: Store, tmp_path: Path) -> None:
     tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
     evaluate(tenant, store, day(1))
     (row,) = rows(store, "waivers")
@@ -177,7 +177,7 @@ def test_what_expired_or_stands_in_a_file_is_not_for_commands(store: Store, tmp_
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(2))
 
 
-def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
+def test_a_file_next_to_tenants_yaml_is_read_unless_the_tenant_names_its_own(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
@@ -190,9 +190,7 @@ def test_a_file_beside_tenants_yaml_is_read_unless_the_tenant_names_its_own(
     assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn"]
 
 
-def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_anything(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_missing_file_stops_the_stage_before_it_withdraws_anything(store: Store, tmp_path: Path) -> None:
     path = file_of(tmp_path, LINE)
     tenant = tenant_with_policies(waivers=str(path))
     evaluate(tenant, store, day(1))
@@ -204,7 +202,7 @@ def test_a_file_that_is_named_and_not_there_stops_the_stage_before_it_withdraws_
     assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
 
 
-def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: Path) -> None:
+def test_a_waiver_for_an_unknown_rule_is_noted(store: Store, tmp_path: Path) -> None:
     tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
 
     sync = evaluate(tenant, store, day(1))
@@ -214,7 +212,7 @@ def test_a_waiver_for_a_rule_that_nobody_asks_is_noted(store: Store, tmp_path: P
     ]
 
 
-def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store: Store, tmp_path: Path) -> None:
+def test_a_waiver_that_expired_before_it_was_read_is_noted_and_never_applies(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
 
@@ -227,7 +225,7 @@ def test_a_waiver_that_was_over_before_it_was_read_is_noted_and_never_held(store
 
 
 @pytest.mark.parametrize("broken", ["", "waivers:\n", "waivers: [", "waivers:\n  - {rule: owner}\n"])
-def test_a_file_that_is_broken_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
+def test_a_broken_file_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
     store_record(store, "fraud", 1, NOON)
     path = file_of(tmp_path, LINE)
     evaluate(tenant_with_policies(waivers=str(path)), store, day(1))
@@ -239,7 +237,7 @@ def test_a_file_that_is_broken_withdraws_nothing(store: Store, tmp_path: Path, b
     assert open_and_waived(store, day(2)) == (0, 1)
 
 
-def test_a_link_beside_tenants_yaml_that_leads_nowhere_withdraws_nothing(
+def test_a_dangling_link_next_to_tenants_yaml_withdraws_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a volume that is mounted late."""
@@ -268,7 +266,7 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     "change",
     ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
 )
-def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store, change: str) -> None:
+def test_a_stored_waiver_and_its_end_cannot_be_changed(store: Store, change: str) -> None:
     grant_waiver(store, tenant_with_policies(), WAIVER, day(1))
     with store.begin("acme") as session:
         waivers.end_waivers(session, [1], "withdrawn", day(2))
@@ -280,7 +278,7 @@ def test_what_a_waiver_says_cannot_be_changed_and_its_end_not_moved(store: Store
 
 
 @pytest.mark.parametrize("model", ["100%", "a_b", "a\\b", "fraud*", "f?", "*", "模型*", "a'b", "[f]*", "*]*", "f[!a]*"])
-def test_the_database_covers_what_the_waiver_covers(store: Store, model: str) -> None:
+def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model: str) -> None:
     names = [
         "100%",
         "100x",

@@ -1,4 +1,4 @@
-"""The main job: a registry goes in, records with verdicts come out, and a second sync finds nothing to do."""
+"""The main job: a registry becomes records with verdicts, and a second sync finds nothing to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STRANGE_NAMES = [
 ]
 
 
-def test_a_record_says_what_mlflow_shows(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_record_holds_the_data_that_mlflow_shows(registry: Registry, tenant: Tenant, store: Store) -> None:
     dataset = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
     run_id = registry.run(
         experiment="churn 2026",
@@ -70,23 +70,23 @@ def test_a_record_says_what_mlflow_shows(registry: Registry, tenant: Tenant, sto
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
-    assert kept["description"] == "Who leaves?"
-    assert kept["owner"] == "risk-team"
-    assert kept["business_purpose"] == "retention offers"
-    assert kept["lifecycle_stage"] == "production"
-    assert kept["created_at"] == _time(version.creation_timestamp)
-    assert kept["last_updated_at"] == _time(version.last_updated_timestamp)
-    assert (kept["source_run_id"], kept["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
-    assert kept["training_status"] == "FINISHED"
-    assert kept["training_started_at"] == _time(shown.start_time)
-    assert kept["training_ended_at"] == _time(shown.end_time)
-    assert kept["metrics"] == {"accuracy": 0.93, "auc": 0.5}
-    assert kept["hyperparameters"] == {"depth": "7"}
-    assert kept["evaluation_tags"] == {"eval_auc": "0.5"}
-    assert (kept["experiment_id"], kept["experiment_name"]) == (shown.experiment_id, "churn 2026")
-    assert (kept["code_commit"], kept["training_entrypoint"]) == ("c0ffee", "train.py")
-    assert kept["dataset_reference"] == [
+    stored = record(store, "churn")
+    assert stored["description"] == "Who leaves?"
+    assert stored["owner"] == "risk-team"
+    assert stored["business_purpose"] == "retention offers"
+    assert stored["lifecycle_stage"] == "production"
+    assert stored["created_at"] == _time(version.creation_timestamp)
+    assert stored["last_updated_at"] == _time(version.last_updated_timestamp)
+    assert (stored["source_run_id"], stored["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
+    assert stored["training_status"] == "FINISHED"
+    assert stored["training_started_at"] == _time(shown.start_time)
+    assert stored["training_ended_at"] == _time(shown.end_time)
+    assert stored["metrics"] == {"accuracy": 0.93, "auc": 0.5}
+    assert stored["hyperparameters"] == {"depth": "7"}
+    assert stored["evaluation_tags"] == {"eval_auc": "0.5"}
+    assert (stored["experiment_id"], stored["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (stored["code_commit"], stored["training_entrypoint"]) == ("c0ffee", "train.py")
+    assert stored["dataset_reference"] == [
         {
             "name": "customers",
             "digest": "abc123",
@@ -95,12 +95,12 @@ def test_a_record_says_what_mlflow_shows(registry: Registry, tenant: Tenant, sto
             "context": "training",
         }
     ]
-    assert kept["artifact_uri"] == shown.artifact_uri
-    assert (kept["risk_category"], kept["data_sensitivity"]) == ("high", "personal")
-    assert (kept["privacy_assessment_status"], kept["compliance_approver"]) == ("completed", "grace")
-    assert kept["regulatory_scope"] is None
-    assert kept["origins"]["owner"] == {"source": "version tag", "key": "Owner", "raw": "risk-team"}  # type: ignore[index]
-    assert kept["origins"]["lifecycle_stage"] == {"source": "alias", "key": "champion", "raw": "champion"}  # type: ignore[index]
+    assert stored["artifact_uri"] == shown.artifact_uri
+    assert (stored["risk_category"], stored["data_sensitivity"]) == ("high", "personal")
+    assert (stored["privacy_assessment_status"], stored["compliance_approver"]) == ("completed", "grace")
+    assert stored["regulatory_scope"] is None
+    assert stored["origins"]["owner"] == {"source": "version tag", "key": "Owner", "raw": "risk-team"}  # type: ignore[index]
+    assert stored["origins"]["lifecycle_stage"] == {"source": "alias", "key": "champion", "raw": "champion"}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", STRANGE_NAMES)
@@ -111,14 +111,14 @@ def test_a_model_of_any_name_gets_its_record(name: str, registry: Registry, tena
 
     sync(tenant, store)
 
-    (kept,) = rows(store, "canonical_records")
-    assert unescape(str(kept["model_name"])) == name
-    assert unescape(str(kept["owner"])) == name.strip()
-    assert kept["lifecycle_stage"] == "production"
-    assert kept["source_run_id"] == run_id
+    (stored,) = rows(store, "canonical_records")
+    assert unescape(str(stored["model_name"])) == name
+    assert unescape(str(stored["owner"])) == name.strip()
+    assert stored["lifecycle_stage"] == "production"
+    assert stored["source_run_id"] == run_id
 
 
-def test_values_that_postgres_alone_would_refuse_survive(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_values_that_postgres_rejects_survive(registry: Registry, tenant: Tenant, store: Store) -> None:
     long = "x" * 100_000
     metrics = {"nan": math.nan, "inf": math.inf, "minus": -math.inf, "zero": 0.0}
     run_id = registry.run(metrics=metrics, params={"nul": "a\x00b"})
@@ -126,18 +126,18 @@ def test_values_that_postgres_alone_would_refuse_survive(registry: Registry, ten
 
     sync(tenant, store)
 
-    kept = record(store, "odd")
-    assert unescape(str(kept["owner"])) == "null\x00owner"
-    assert kept["evaluation_tags"] == {"eval_long": long}
-    assert unescape(kept["hyperparameters"]["nul"]) == "a\x00b"  # type: ignore[index]
+    stored = record(store, "odd")
+    assert unescape(str(stored["owner"])) == "null\x00owner"
+    assert stored["evaluation_tags"] == {"eval_long": long}
+    assert unescape(stored["hyperparameters"]["nul"]) == "a\x00b"  # type: ignore[index]
     # MLflow's own way to hand out an infinity; NaN has no number in JSON.
-    assert kept["metrics"]["nan"] == "NaN"  # type: ignore[index]
-    assert kept["metrics"]["inf"] == 1.7976931348623157e308  # type: ignore[index]
-    assert kept["metrics"]["minus"] == -1.7976931348623157e308  # type: ignore[index]
-    assert kept["metrics"]["zero"] == 0  # type: ignore[index]
+    assert stored["metrics"]["nan"] == "NaN"  # type: ignore[index]
+    assert stored["metrics"]["inf"] == 1.7976931348623157e308  # type: ignore[index]
+    assert stored["metrics"]["minus"] == -1.7976931348623157e308  # type: ignore[index]
+    assert stored["metrics"]["zero"] == 0  # type: ignore[index]
 
 
-def test_every_version_is_there_whatever_is_wrong_with_it(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_every_version_gets_a_record_despite_its_problems(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("whole")
     registry.version("runless")
     deleted = registry.trained_version("run deleted")
@@ -149,15 +149,15 @@ def test_every_version_is_there_whatever_is_wrong_with_it(registry: Registry, te
 
     sync(tenant, store)
 
-    kept = {row["model_name"]: row for row in rows(store, "canonical_records")}
-    assert set(kept) == {"whole", "runless", "run deleted", "run never was", "experiment deleted"}
-    assert kept["whole"]["incomplete"] == []
-    assert kept["runless"]["metrics"] is None
-    assert kept["run deleted"]["metrics"] == {"accuracy": 0.93}
-    assert "deleted run" in str(kept["run deleted"]["findings"])
-    assert "does not exist" in " ".join(kept["run never was"]["incomplete"])  # type: ignore[arg-type]
-    assert kept["experiment deleted"]["metrics"] == {"auc": 0.7}
-    assert kept["experiment deleted"]["experiment_name"] == "thrown away"
+    stored = {row["model_name"]: row for row in rows(store, "canonical_records")}
+    assert set(stored) == {"whole", "runless", "run deleted", "run never was", "experiment deleted"}
+    assert stored["whole"]["incomplete"] == []
+    assert stored["runless"]["metrics"] is None
+    assert stored["run deleted"]["metrics"] == {"accuracy": 0.93}
+    assert "deleted run" in str(stored["run deleted"]["findings"])
+    assert "does not exist" in " ".join(stored["run never was"]["incomplete"])  # type: ignore[arg-type]
+    assert stored["experiment deleted"]["metrics"] == {"auc": 0.7}
+    assert stored["experiment deleted"]["experiment_name"] == "thrown away"
 
 
 def test_a_manifest_holds_the_hash_of_each_file(registry: Registry, tenant: Tenant, store: Store) -> None:
@@ -170,22 +170,22 @@ def test_a_manifest_holds_the_hash_of_each_file(registry: Registry, tenant: Tena
 
     sync(tenant, store)
 
-    kept = record(store, "churn")
+    stored = record(store, "churn")
     listed = {
         (file["root"], file["path"]): (file["size"], file["sha256"])
-        for file in kept["artifact_manifest"]["files"]  # type: ignore[index]
+        for file in stored["artifact_manifest"]["files"]  # type: ignore[index]
     }
     expected = {("model", name): content for name, content in MODEL_FILES.items()} | {
         ("run", "evaluation/report.json"): b"{}",
         ("run", "empty.txt"): b"",
     }
     assert listed == {place: (len(content), hashlib.sha256(content).hexdigest()) for place, content in expected.items()}
-    assert kept["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
-    assert kept["runtime_environment"]["reproducible"] is True  # type: ignore[index]
-    assert [file["path"] for file in kept["evidence_files"]] == ["evaluation/report.json"]  # type: ignore[attr-defined]
+    assert stored["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
+    assert stored["runtime_environment"]["reproducible"] is True  # type: ignore[index]
+    assert [file["path"] for file in stored["evidence_files"]] == ["evaluation/report.json"]  # type: ignore[attr-defined]
 
 
-def test_a_second_sync_writes_nothing_but_its_two_entries_in_the_trail(
+def test_a_second_sync_writes_nothing_but_its_two_audit_entries(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.trained_version("churn")
@@ -206,7 +206,7 @@ def test_a_second_sync_writes_nothing_but_its_two_entries_in_the_trail(
     assert confirmed["version_confirmed_at"] > confirmed["changed_at"]  # type: ignore[operator]
 
 
-def test_a_run_that_names_nobody_gives_no_owner(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_run_without_a_user_gives_no_owner(registry: Registry, tenant: Tenant, store: Store) -> None:
     run_id = registry.run()
     registry.version("churn", run_id=run_id)
     assert registry.client.get_run(run_id).info.user_id == "unknown"  # what MLflow's client writes
@@ -216,25 +216,25 @@ def test_a_run_that_names_nobody_gives_no_owner(registry: Registry, tenant: Tena
     assert record(store, "churn")["owner"] is None
 
 
-def test_more_missing_runs_than_a_sync_asks_for_are_asked_for_by_and_by(
+def test_more_missing_runs_than_a_sync_requests_are_left_to_the_next_ones(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_runs, "MAX_SINGLE_READS", 2)
     for number in range(5):
         registry.version("churn", run_id=f"{number:032x}")
 
-    def answered() -> int:
+    def confirmed_missing() -> int:
         return sum("does not exist" in str(row["read_error"]) for row in rows(store, "training_runs"))
 
     counts = []
     for _ in range(4):
         sync(tenant, store, SyncOptions(reconcile=True))
-        counts.append(answered())
+        counts.append(confirmed_missing())
 
     assert counts == [2, 4, 5, 5]
 
 
-def test_what_moves_no_time_stamp_is_seen_all_the_same(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_changes_that_update_no_timestamp_are_detected(registry: Registry, tenant: Tenant, store: Store) -> None:
     first = registry.trained_version("churn")
     registry.trained_version("churn")
     client = registry.client
@@ -264,14 +264,14 @@ def test_a_deleted_version_gets_a_tombstone_and_keeps_its_record(
     registry.client.delete_model_version("churn", "1")
     second = sync(tenant, store)
 
-    gone = record(store, "churn", 1)
+    deleted = record(store, "churn", 1)
     assert second.reports[1].progress.removed == 1
-    assert gone["deleted_at"] is not None
-    assert gone["metrics"] == before["metrics"]
+    assert deleted["deleted_at"] is not None
+    assert deleted["metrics"] == before["metrics"]
     assert record(store, "churn", 2)["deleted_at"] is None
 
 
-def test_a_model_that_comes_back_under_its_name_lives_again(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_restored_model_loses_its_tombstone(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.version("churn", tags={"owner": "first"})
     sync(tenant, store)
     registry.client.delete_registered_model("churn")
@@ -285,7 +285,7 @@ def test_a_model_that_comes_back_under_its_name_lives_again(registry: Registry, 
     assert (back["deleted_at"], back["owner"]) == (None, "second")
 
 
-def test_a_great_loss_at_once_is_held_back(registry: Registry, tenant: Tenant, store: Store) -> None:
+def test_a_large_loss_is_held_back_in_a_sync(registry: Registry, tenant: Tenant, store: Store) -> None:
     for _ in range(25):
         registry.version("churn")
     sync(tenant, store)
@@ -298,7 +298,7 @@ def test_a_great_loss_at_once_is_held_back(registry: Registry, tenant: Tenant, s
     assert all(row["deleted_at"] is None for row in rows(store, "canonical_records"))
 
 
-def test_a_mapping_of_the_tenant_rebuilds_the_records_without_asking_mlflow(
+def test_a_new_tenant_mapping_rebuilds_the_records_without_reading_mlflow(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     registry.version("churn", tags={"zuständig": "ada"})
@@ -334,10 +334,10 @@ def test_without_hashing_only_environment_files_are_read(registry: Registry, ten
 
     sync(tenant.model_copy(update={"artifacts": artifacts}), store)
 
-    kept = record(store, "churn")
-    hashed = {file["path"]: file["sha256"] is not None for file in kept["artifact_manifest"]["files"]}  # type: ignore[index]
+    stored = record(store, "churn")
+    hashed = {file["path"]: file["sha256"] is not None for file in stored["artifact_manifest"]["files"]}  # type: ignore[index]
     assert hashed == {"MLmodel": True, "model.pkl": False, "python_env.yaml": True, "requirements.txt": True}
-    assert kept["runtime_environment"]["reproducible"] is True  # type: ignore[index]
+    assert stored["runtime_environment"]["reproducible"] is True  # type: ignore[index]
 
 
 def test_a_file_over_the_tenants_limit_is_listed_and_not_read(registry: Registry, tenant: Tenant, store: Store) -> None:
@@ -347,11 +347,11 @@ def test_a_file_over_the_tenants_limit_is_listed_and_not_read(registry: Registry
 
     sync(tenant.model_copy(update={"artifacts": artifacts}), store)
 
-    kept = record(store, "churn")
-    (weights,) = (file for file in kept["artifact_manifest"]["files"] if file["path"] == "weights.bin")  # type: ignore[index]
+    stored = record(store, "churn")
+    (weights,) = (file for file in stored["artifact_manifest"]["files"] if file["path"] == "weights.bin")  # type: ignore[index]
     assert (weights["size"], weights["sha256"]) == (5_000, None)
     assert "over the limit" in weights["note"]
-    assert kept["artifact_manifest"]["status"] == "partial"  # type: ignore[index]
+    assert stored["artifact_manifest"]["status"] == "partial"  # type: ignore[index]
 
 
 def test_a_server_that_is_down_leaves_the_records_and_one_entry(
@@ -380,7 +380,7 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
     entries = [row for row in rows(store, "audit_entries") if row["object_kind"] == "training run"]
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
     ends = [entry for entry in rows(store, "audit_entries") if entry["kind"] == "sync ended"]
-    for end in ends:  # though the second had nothing to read anew
+    for end in ends:  # although the second had nothing to read again
         assert "incomplete records of living versions: 1" in str(end["reason"])
         assert end["counts"]["incomplete_records"] == 1  # type: ignore[index]  # a JSON object
 

@@ -1,4 +1,4 @@
-"""A sync tells of its start and its end, and where there is a key it signs for the trail up to there."""
+"""A sync records its start and its end and, with a signing key, signs the audit trail up to there."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
         ("-----BEGIN PRIVATE KEY-----hunter2", "not the key"),
     ],
 )
-def test_a_key_that_cannot_be_used_stops_a_sync_before_it_reads_and_the_trail_says_so(
+def test_an_unusable_key_stops_a_sync_before_it_reads_and_is_recorded(
     store: Store, monkeypatch: pytest.MonkeyPatch, reference: str, reason: str
 ) -> None:
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, reference)
@@ -89,9 +89,7 @@ EXECUTE FUNCTION verifywise_mlflow.refuse_kind();
 """
 
 
-def test_a_row_is_not_there_without_the_entry_that_tells_of_it(
-    registry: Registry, tenant: Tenant, store: Store
-) -> None:
+def test_a_row_exists_only_with_its_audit_entry(registry: Registry, tenant: Tenant, store: Store) -> None:
     version = registry.trained_version("churn")
     sync(tenant, store)
     path = registry.scratch / "model.pkl"

@@ -1,4 +1,4 @@
-"""How a tenant stands over time: gaps age, close, open anew, and are never hidden by a waiver."""
+"""A tenant's compliance over time: gaps age, close and reopen, and a waiver never hides them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def oldest(tenant: Tenant, store: Store, at: datetime) -> int | float | None:
     return figures(tenant, store, at).get("oldest_gap_days")
 
 
-def test_a_gap_ages_whatever_is_said_of_it_is_closed_and_opens_anew(tenant: Tenant, store: Store) -> None:
+def test_a_gap_ages_while_its_reason_changes_then_closes_and_reopens(tenant: Tenant, store: Store) -> None:
     ages = []
     for number, owner in ((1, None), (4, "bob"), (6, "eve"), (8, "ada"), (9, "bob"), (11, "bob")):
         store_record(store, "fraud", 1, day(number), **({"owner": owner} if owner else {}))
@@ -53,7 +53,7 @@ def test_a_gap_ages_whatever_is_said_of_it_is_closed_and_opens_anew(tenant: Tena
     assert ages == [0, 3, 5, None, 0, 2]
 
 
-def test_the_figures_say_how_many_gaps_of_which_age_and_severity_are_open(tenant: Tenant, store: Store) -> None:
+def test_the_metrics_count_open_gaps_by_age_and_severity(tenant: Tenant, store: Store) -> None:
     for model, number, since in (("a", 1, 1), ("b", 1, 2), ("c", 2, 24), ("d", 1, 25), ("e", 6, 31)):
         store_record(store, model, number, day(since), owner="bob" if model < "e" else "ada")
         evaluate(tenant, store, day(since))
@@ -83,7 +83,7 @@ def test_the_figures_say_how_many_gaps_of_which_age_and_severity_are_open(tenant
     assert (much_later["open_gaps_31_to_90_days"], much_later["open_gaps_over_90_days"]) == (0, 5)
 
 
-def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_old_as_it_is(
+def test_a_waived_gap_is_counted_separately_lowers_the_score_and_reopens_with_its_age(
     tenant: Tenant, store: Store
 ) -> None:
     store_record(store, "fraud", 1, day(1), owner="bob")
@@ -102,7 +102,7 @@ def test_a_waived_gap_is_counted_beside_lowers_the_score_and_opens_by_itself_as_
     assert {one["compliance_score"] for one in told} == {50}
 
 
-def test_where_nothing_applies_there_is_no_score(tmp_path: Path, store: Store) -> None:
+def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> None:
     policy = write_policy(tmp_path / "none.yaml", rule_yaml("never", "'true'", applies="version_number > 9"))
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     store_record(store, "fraud", 1, day(1))
@@ -134,7 +134,7 @@ def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_
     assert (owned.open_gaps, owned.waived_gaps, owned.oldest_gap_days) == (4, 1, 4)
 
 
-def test_who_edits_a_verdict_cannot_make_its_gap_younger(tenant: Tenant, store: Store) -> None:
+def test_editing_a_verdict_does_not_reset_the_age_of_its_gap(tenant: Tenant, store: Store) -> None:
     store_record(store, "fraud", 1, day(1), owner="bob")
     evaluate(tenant, store, day(1))
     with store.begin_shared() as connection:

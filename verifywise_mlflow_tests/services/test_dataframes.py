@@ -1,4 +1,4 @@
-"""Notebooks get frames in the record's own words."""
+"""Notebooks get dataframes with the record's own column names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.registry import Registry
 
 
-def test_records_and_verdicts_of_living_versions_come_as_frames(
+def test_records_and_verdicts_of_existing_versions_are_dataframes(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
     for owner in ("ada", "grace"):

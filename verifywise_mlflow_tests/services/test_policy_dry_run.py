@@ -1,4 +1,4 @@
-"""What the dry run says is what the next sync does, version by version."""
+"""The dry run predicts what the next sync changes, version by version."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
 )
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
-Told = dict[tuple[str, int, str | None], str]
+Outcomes = dict[tuple[str, int, str | None], str]
 """Model, version and rule to the verdict; without a rule, the badge."""
 
 
-def told(store: Store) -> Told:
+def outcomes(store: Store) -> Outcomes:
     verdicts, badges = rows(store, "compliance_results"), rows(store, "compliance_badges")
-    found: Told = {
+    result: Outcomes = {
         (unescape(str(one["model_name"])), int(str(one["version_number"])), str(one["rule_id"])): str(one["verdict"])
         for one in verdicts
     }
-    return found | {
+    return result | {
         (unescape(str(one["model_name"])), int(str(one["version_number"])), None): str(one["badge"]) for one in badges
     }
 
 
-def moved(before: Told, after: Told) -> set[tuple[object, ...]]:
+def changed_outcomes(before: Outcomes, after: Outcomes) -> set[tuple[object, ...]]:
     both = before.keys() | after.keys()
     return {(*key, before.get(key), after.get(key)) for key in both if before.get(key) != after.get(key)}
 
@@ -50,13 +50,13 @@ SECOND = (
     rule_yaml("reworded", "owner.contains('%')", version=2, applies='lifecycle_stage == "production"'),
     rule_yaml("figured", "version_number < thresholds.most"),
     rule_yaml("dated", "today < timestamp('2026-03-02T12:00:00Z') && has(stated.owner)"),
-    # It divides by nought where an owner has three letters.
+    # It divides by zero if an owner has three letters.
     rule_yaml("broken", "1 / (size(owner) - 3) >= 0"),
 )
-"""Four versions, so that each change names every version that it is about."""
+"""Four versions, so that the examples of each change name every version."""
 
 
-def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names(store: Store, tmp_path: Path) -> None:
+def test_the_dry_run_predicts_exactly_what_the_next_sync_changes_for_any_names(store: Store, tmp_path: Path) -> None:
     for name, number, owner in (
         ("a\x00b\n[red]%s'\"", 1, "ada"),
         ("100%_\\", 2, "50% of us"),
@@ -67,37 +67,37 @@ def test_the_dry_run_tells_exactly_what_the_next_sync_changes_whatever_the_names
     policy = write_policy(tmp_path / "ours.yaml", *FIRST, thresholds="{most: 10}")
     tenant = tenant_with_policies(policies=[str(policy)])
     evaluate(tenant, store, day(1))
-    before = told(store)
+    before = outcomes(store)
 
     new = write_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
     rules = proposed_rules(tenant, [new], replaces_all=False, thresholds={"most": 3.0})
-    found = dry_run(store, "acme", rules, day(2).date())
+    result = dry_run(store, "acme", rules, day(2).date())
 
-    assert told(store) == before
+    assert outcomes(store) == before
     evaluate(tenant_with_policies(policies=[str(new)], thresholds={"most": 3}), store, day(2))
-    happened = moved(before, told(store))
+    actual = changed_outcomes(before, outcomes(store))
     predicted = {
         (name, number, move.rule_id, move.before, move.after)
-        for move, keys in found.examples.items()
+        for move, keys in result.examples.items()
         for name, number in keys
     }
-    assert predicted == happened
-    assert {after for *_, after in happened} >= {"pass", "fail", "error", "not applicable", None}
-    assert (found.evaluated_count, found.stale_count, found.changes.total()) == (4, 0, len(happened))
+    assert predicted == actual
+    assert {after for *_, after in actual} >= {"pass", "fail", "error", "not applicable", None}
+    assert (result.evaluated_count, result.stale_count, result.changes.total()) == (4, 0, len(actual))
     again = dry_run(store, "acme", rules, day(2).date())
     assert not again.changes
 
 
-def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_threshold_alone_can_be_tried_and_an_unknown_one_is_refused(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 5, NOON)
     policy = write_policy(tmp_path / "ours.yaml", FIRST[2], thresholds="{most: 10}")
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
     evaluate(tenant, store, day(1))
 
     rules = proposed_rules(tenant, [], replaces_all=False, thresholds={"most": 5.0})
-    found = dry_run(store, "acme", rules, day(1).date())
+    result = dry_run(store, "acme", rules, day(1).date())
 
-    assert {(move.rule_id, move.before, move.after) for move in found.changes} == {
+    assert {(move.rule_id, move.before, move.after) for move in result.changes} == {
         ("figured", "pass", "fail"),
         (None, "compliant", "non-compliant"),
     }
@@ -105,7 +105,7 @@ def test_a_figure_alone_is_tried_and_one_that_no_policy_has_is_refused(store: St
         proposed_rules(tenant, [], replaces_all=False, thresholds={"moat": 5.0})
 
 
-def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_the_first(tmp_path: Path) -> None:
+def test_two_proposed_policies_with_the_same_id_are_refused(tmp_path: Path) -> None:
     tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "ours.yaml", FIRST[0]))])
     proposals = [
         write_policy(tmp_path / f"{number}.yaml", rule_yaml(f"rule-{number}", "owner != ''")) for number in range(2)
@@ -115,7 +115,7 @@ def test_two_proposals_of_one_id_are_refused_where_the_second_would_have_hidden_
         proposed_rules(tenant, proposals, replaces_all=False)
 
 
-def test_a_policy_that_the_tenants_frameworks_do_not_go_with_is_refused_before_it_is_adopted(tmp_path: Path) -> None:
+def test_a_policy_without_the_tenants_frameworks_is_refused(tmp_path: Path) -> None:
     policy = write_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
 

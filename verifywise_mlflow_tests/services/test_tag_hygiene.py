@@ -1,4 +1,4 @@
-"""What a tenant could mend in its tags is counted over what is alive, and judged by the tenant's own mapping."""
+"""The tag-hygiene report counts existing objects only, and uses the tenant's own mapping."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def logged_model(store: Store, model_id: str, run_id: str, tags: Mapping[str, st
         session.execute(insert(logged_models).values(**row, **READ, **WRITTEN))
 
 
-def test_a_key_that_is_a_slip_of_a_known_one_is_told_with_the_known_one(store: Store) -> None:
+def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
     slips = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
     version(store, 1, slips)
 
@@ -59,7 +59,7 @@ def test_a_key_that_is_a_slip_of_a_known_one_is_told_with_the_known_one(store: S
     assert report.unmapped == ()
 
 
-def test_a_key_of_another_meaning_is_no_slip_and_a_known_one_no_problem(store: Store) -> None:
+def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_problem(store: Store) -> None:
     version(
         store,
         1,
@@ -73,7 +73,7 @@ def test_a_key_of_another_meaning_is_no_slip_and_a_known_one_no_problem(store: S
     assert report.read_keys == 2
 
 
-def test_uses_are_counted_on_each_kind_of_living_object_once(store: Store) -> None:
+def test_uses_are_counted_once_per_kind_of_existing_object(store: Store) -> None:
     model(store, {"cost_centre": "a"})
     run(store, "r1", {"cost_centre": "a"})
     run(store, "r2", {"cost_centre": "a"})
@@ -95,7 +95,7 @@ def test_uses_are_counted_on_each_kind_of_living_object_once(store: Store) -> No
     ]
 
 
-def test_values_of_no_known_form_are_told_with_how_often_they_stand_there(store: Store) -> None:
+def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> None:
     version(store, 1, {"risk": "tier-1", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
     version(store, 2, {"risk": "tier-1", "contains_pii": "maybe", "dpia": "  "})
     version(store, 3, {"risk": "high", "dpia": "x" * 100_000})
@@ -109,20 +109,20 @@ def test_values_of_no_known_form_are_told_with_how_often_they_stand_there(store:
     ]
 
 
-def test_what_the_tenants_mapping_knows_is_no_problem_any_more(store: Store) -> None:
+def test_keys_and_values_in_the_tenants_mapping_are_no_problem(store: Store) -> None:
     version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
     mapping = {
         "synonyms": {"owner": ["onwer"]},
         "key_patterns": {"business_purpose": ["kosten*"]},
         "values": {"risk_category": {"high": ["tier-1"]}},
     }
-    mended = TENANT.model_copy(update={"mapping": TagMapping.model_validate(mapping)})
+    with_mapping = TENANT.model_copy(update={"mapping": TagMapping.model_validate(mapping)})
 
     assert len(to_dataframe(tag_hygiene(store, TENANT))) == 3
-    assert to_dataframe(tag_hygiene(store, mended)).empty
+    assert to_dataframe(tag_hygiene(store, with_mapping)).empty
 
 
-def test_strange_texts_come_back_as_they_are(store: Store) -> None:
+def test_unusual_texts_come_back_unchanged(store: Store) -> None:
     version(store, 1, {"nul\x00key": "v", "\ud800": "v", "risk": "nul\x00value"})
 
     report = tag_hygiene(store, TENANT)
@@ -131,7 +131,7 @@ def test_strange_texts_come_back_as_they_are(store: Store) -> None:
     assert report.unknown_values[0].found.value == "nul\x00value"
 
 
-def test_the_frame_has_a_row_a_problem(store: Store) -> None:
+def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
     version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
 
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
@@ -144,7 +144,7 @@ def test_the_frame_has_a_row_a_problem(store: Store) -> None:
     assert [(row["example_model"], row["example_version"]) for row in rows] == [("fraud", 1)] * 3
 
 
-def test_any_number_of_distinct_keys_is_cut_to_the_most_used_ones(store: Store) -> None:
+def test_many_distinct_keys_are_cut_to_the_most_used_ones(store: Store) -> None:
     with store.begin("acme") as session:
         session.execute(
             text("""
