@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from verifywise_mlflow.dagster_yaml import InvalidSettingError, instance_config
-from verifywise_mlflow.demo.dagster_instance import write_instance
+from verifywise_mlflow.demo.servers.dagster_instance import write_instance
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

@@ -1,4 +1,4 @@
-"""Dagster's queue in production: limits, order and duplicates, whoever asks. The real queue decides what is next."""
+"""The run queue in production: limits, priorities and deduplication, decided by Dagster's real queue daemon."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from verifywise_mlflow.defs.run_queue.active_runs import (
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}
-SCHEDULE = {"dagster/schedule_name": "hourly_sync"}
+SCHEDULE = {"dagster/schedule_name": "reconcile"}
 BACKFILL = {"dagster/backfill": "abcdefgh"}
-PERSON: dict[str, str] = {}
+MANUAL: dict[str, str] = {}
 
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="x"), "y"),
@@ -39,7 +39,7 @@ LIMITS = {
 
 @dg.op(config_schema=dict)
 def sync() -> None:
-    """Never run: the queue looks at tags, names and configuration."""
+    """Never runs: the queue reads tags, names and configuration only."""
 
 
 @dg.job
@@ -48,46 +48,46 @@ def sync_tenant() -> None:
 
 
 class Queue:
-    """What sensors, schedules, backfills and people have of it."""
+    """The queue of an instance."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
 
-    def ask(self, tenant_id: str, who: dict[str, str], *, reconcile: bool = False) -> dg.DagsterRun:
+    def submit(self, tenant_id: str, requester: dict[str, str], *, reconcile: bool = False) -> dg.DagsterRun:
         config = {"ops": {"sync": {"config": {"reconcile": reconcile}}}}
         run = self.instance.create_run_for_job(
             sync_tenant,
             run_config=config,
-            tags={"dagster/partition": tenant_id, **who},
+            tags={"dagster/partition": tenant_id, **requester},
             remote_job_origin=ORIGIN,
         )
-        context = SubmitRunContext(run, workspace=None)  # type: ignore[arg-type]  # the queue asks nothing of it
+        context = SubmitRunContext(run, workspace=None)  # type: ignore[arg-type]  # the queue does not use it
         return self.instance.run_coordinator.submit_run(context)
 
-    def next(self) -> list[str]:
-        """Return the tenants whose runs would be begun now, in their order."""
+    def startable(self) -> list[str]:
+        """Return the tenants whose runs Dagster would start now, in order."""
         daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
-        chosen = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
-        return [run.tags["dagster/partition"] for run in chosen]
+        runs = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
+        return [run.tags["dagster/partition"] for run in runs]
 
     def in_flight(self) -> InFlightSyncs:
         return classify_in_flight(runs_in_flight(self.instance))
 
-    def begin(self) -> list[str]:
-        """Begin these runs."""
-        tenants = self.next()
+    def start(self) -> list[str]:
+        """Mark the runs that Dagster would start now as starting; return their tenants."""
+        tenants = self.startable()
         for tenant_id in tenants:
-            (run, *_) = self.of(tenant_id, dg.DagsterRunStatus.QUEUED)
+            (run, *_) = self.runs(tenant_id, dg.DagsterRunStatus.QUEUED)
             self.instance.report_dagster_event(_event("PIPELINE_STARTING"), run.run_id)
         return tenants
 
-    def of(self, tenant_id: str, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-        found = dg.RunsFilter(tags={"dagster/partition": tenant_id}, statuses=[status])
-        return list(self.instance.get_runs(filters=found))
+    def runs(self, tenant_id: str, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+        filters = dg.RunsFilter(tags={"dagster/partition": tenant_id}, statuses=[status])
+        return list(self.instance.get_runs(filters=filters))
 
 
 def _event(kind: str) -> dg.DagsterEvent:
-    return dg.DagsterEvent(event_type_value=kind, job_name="sync_tenant", message="begun by the test")
+    return dg.DagsterEvent(event_type_value=kind, job_name="sync_tenant", message="started by the test")
 
 
 @pytest.fixture
@@ -101,116 +101,118 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
         yield Queue(instance)
 
 
-def test_a_backfill_leaves_places_to_the_others_and_lets_them_go_first(queue: Queue) -> None:
+def test_a_backfill_leaves_slots_to_other_requests_and_has_the_lowest_priority(queue: Queue) -> None:
     for index in range(7):
-        queue.ask(f"own-{index}", BACKFILL)
-    assert queue.begin() == ["own-0", "own-1"]  # two of four places, though all four are free
+        queue.submit(f"own-{index}", BACKFILL)
+    assert queue.start() == ["own-0", "own-1"]  # two of four slots, although all four are free
 
-    queue.ask("own-7", SCHEDULE)
-    queue.ask("own-8", SENSOR)
-    queue.ask("own-9", PERSON)
+    queue.submit("own-7", SCHEDULE)
+    queue.submit("own-8", SENSOR)
+    queue.submit("own-9", MANUAL)
 
-    assert queue.begin() == ["own-9", "own-8"]
-    assert queue.next() == []
-
-
-def test_tenants_of_one_server_wait_for_each_other_whoever_asks(queue: Queue) -> None:
-    queue.ask("shared-0", PERSON)
-    queue.ask("shared-1", SENSOR)
-    queue.ask("shared-2", SCHEDULE)
-    queue.ask("alike", BACKFILL)
-    queue.ask("own-0", BACKFILL)
-
-    assert queue.begin() == ["shared-0", "shared-1", "own-0"]
-    assert queue.next() == []
+    assert queue.start() == ["own-9", "own-8"]
+    assert queue.startable() == []
 
 
-def test_a_tenant_is_synced_once_at_a_time_and_waits_in_the_queue_once(queue: Queue) -> None:
-    first = queue.ask("own-0", SENSOR)
-    assert queue.begin() == ["own-0"]
+def test_tenants_of_one_server_share_its_limit_whatever_requested_the_sync(queue: Queue) -> None:
+    queue.submit("shared-0", MANUAL)
+    queue.submit("shared-1", SENSOR)
+    queue.submit("shared-2", SCHEDULE)
+    queue.submit("alike", BACKFILL)
+    queue.submit("own-0", BACKFILL)
 
-    # The one that has begun may have read already what somebody has changed since: so one more may wait.
-    waits = queue.ask("own-0", SCHEDULE)
-    again = queue.ask("own-0", PERSON)
-    other = queue.ask("own-0", PERSON, reconcile=True)
-
-    assert queue.next() == []
-    assert {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)} == {waits.run_id, other.run_id}
-    assert again.status is dg.DagsterRunStatus.CANCELED
-    assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.STARTING)] == [first.run_id]
+    assert queue.start() == ["shared-0", "shared-1", "own-0"]
+    assert queue.startable() == []
 
 
-def test_of_those_who_ask_at_once_on_threads_of_the_daemon_one_is_queued(queue: Queue) -> None:
+def test_a_tenant_has_one_running_sync_and_one_queued_sync_of_each_kind(queue: Queue) -> None:
+    first = queue.submit("own-0", SENSOR)
+    assert queue.start() == ["own-0"]
+
+    # The running sync may already have read what has changed since, so one more may be queued.
+    queued = queue.submit("own-0", SCHEDULE)
+    duplicate = queue.submit("own-0", MANUAL)
+    other_config = queue.submit("own-0", MANUAL, reconcile=True)
+
+    assert queue.startable() == []
+    queued_ids = {run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.QUEUED)}
+    assert queued_ids == {queued.run_id, other_config.run_id}
+    assert duplicate.status is dg.DagsterRunStatus.CANCELED
+    assert [run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.STARTING)] == [first.run_id]
+
+
+def test_concurrent_submissions_for_one_tenant_are_deduplicated(queue: Queue) -> None:
     with ThreadPoolExecutor(4) as threads:
-        asked = list(threads.map(lambda who: queue.ask("own-0", who), [SENSOR, SCHEDULE, SENSOR, SCHEDULE]))
+        requesters = [SENSOR, SCHEDULE, SENSOR, SCHEDULE]
+        runs = list(threads.map(lambda requester: queue.submit("own-0", requester), requesters))
 
-    assert len(asked) == 4
-    assert len(queue.of("own-0", dg.DagsterRunStatus.QUEUED)) == 1
-    assert len(queue.of("own-0", dg.DagsterRunStatus.CANCELED)) == 3
+    assert len(runs) == 4
+    assert len(queue.runs("own-0", dg.DagsterRunStatus.QUEUED)) == 1
+    assert len(queue.runs("own-0", dg.DagsterRunStatus.CANCELED)) == 3
 
 
-def test_a_run_that_has_begun_since_keeps_its_tags(queue: Queue) -> None:
-    run = queue.ask("own-0", BACKFILL)
-    assert queue.begin() == ["own-0"]
+def test_the_priority_of_a_run_that_has_started_is_not_changed(queue: Queue) -> None:
+    run = queue.submit("own-0", BACKFILL)
+    assert queue.start() == ["own-0"]
 
     raise_priority(queue.instance, run.run_id, 5)
 
-    (begun,) = queue.of("own-0", dg.DagsterRunStatus.STARTING)
-    assert begun.tags["dagster/priority"] == "-10"
+    (started,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
+    assert started.tags["dagster/priority"] == "-10"
 
 
-def test_a_backfill_keeps_its_run_and_the_one_that_waited_is_taken_out(queue: Queue) -> None:
-    sensors = queue.ask("own-0", SENSOR)
-    backfills = queue.ask("own-0", BACKFILL, reconcile=False)
-    later = queue.ask("own-0", SENSOR)
+def test_a_backfill_keeps_its_run_and_the_duplicate_in_the_queue_is_canceled(queue: Queue) -> None:
+    of_sensor = queue.submit("own-0", SENSOR)
+    of_backfill = queue.submit("own-0", BACKFILL, reconcile=False)
+    later = queue.submit("own-0", SENSOR)
 
-    assert [run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.QUEUED)] == [backfills.run_id]
-    canceled = {run.run_id for run in queue.of("own-0", dg.DagsterRunStatus.CANCELED)}
-    assert canceled == {sensors.run_id, later.run_id}
+    assert [run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.QUEUED)] == [of_backfill.run_id]
+    canceled = {run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.CANCELED)}
+    assert canceled == {of_sensor.run_id, later.run_id}
 
 
-def test_whoever_waits_for_a_run_that_stays_waits_no_longer_than_for_his_own(queue: Queue) -> None:
+def test_the_surviving_run_keeps_the_higher_priority_of_the_two(queue: Queue) -> None:
     for index in range(3):
-        queue.ask(f"own-{index}", BACKFILL)
-    queue.ask("own-1", SCHEDULE)
-    queue.ask("own-2", PERSON)
-    assert queue.next() == ["own-2", "own-1"], "the backfill's runs, since somebody else asks for the same"
+        queue.submit(f"own-{index}", BACKFILL)
+    queue.submit("own-1", SCHEDULE)
+    queue.submit("own-2", MANUAL)
+    assert queue.startable() == ["own-2", "own-1"], "the runs of the backfill, at the priority of the duplicates"
 
-    queue.ask("own-3", SENSOR)
-    queue.ask("own-3", BACKFILL)
-    assert queue.next() == ["own-2", "own-3"], "a backfill that takes a run's place is no reason to wait longer"
+    queue.submit("own-3", SENSOR)
+    queue.submit("own-3", BACKFILL)
+    assert queue.startable() == ["own-2", "own-3"], "a backfill's run takes over the priority of the run it replaces"
 
 
-def test_a_sensor_has_a_tenants_waiting_run_begun_sooner_and_asks_nothing_of_one_that_has_begun(queue: Queue) -> None:
+def test_a_sensor_can_promote_a_queued_backfill_run_but_not_one_that_has_started(queue: Queue) -> None:
     for index in range(3):
-        queue.ask(f"own-{index}", BACKFILL)
-    queue.ask("own-3", PERSON)
-    assert queue.begin() == ["own-3", "own-0", "own-1"]
-    queue.ask("own-4", SENSOR)
+        queue.submit(f"own-{index}", BACKFILL)
+    queue.submit("own-3", MANUAL)
+    assert queue.start() == ["own-3", "own-0", "own-1"]
+    queue.submit("own-4", SENSOR)
 
-    seen = queue.in_flight()
+    in_flight = queue.in_flight()
 
-    assert seen.busy == {"own-0", "own-1", "own-3", "own-4"}
-    (waiting,) = queue.of("own-2", dg.DagsterRunStatus.QUEUED)
-    assert seen.promotable == {"own-2": waiting.run_id}
-
-
-def test_two_backfills_over_the_same_tenant_have_its_runs_one_after_the_other(queue: Queue) -> None:
-    # Dagster counts a backfill as failed that lost a run, so both keep theirs; the later one finds nothing new.
-    first = queue.ask("own-0", BACKFILL)
-    second = queue.ask("own-0", {"dagster/backfill": "ijklmnop"})
-
-    assert queue.begin() == ["own-0"]
-    assert queue.next() == []
-    (begun,) = queue.of("own-0", dg.DagsterRunStatus.STARTING)
-    (waits,) = queue.of("own-0", dg.DagsterRunStatus.QUEUED)
-    assert {begun.run_id, waits.run_id} == {first.run_id, second.run_id}
+    assert in_flight.busy == {"own-0", "own-1", "own-3", "own-4"}
+    (queued,) = queue.runs("own-2", dg.DagsterRunStatus.QUEUED)
+    assert in_flight.promotable == {"own-2": queued.run_id}
 
 
-def test_runs_are_queued_also_while_the_tenants_file_cannot_be_read(
+def test_two_backfills_over_the_same_tenant_both_keep_their_runs(queue: Queue) -> None:
+    # Dagster counts a backfill that lost a run as failed, so both stay; the later one finds nothing new.
+    first = queue.submit("own-0", BACKFILL)
+    second = queue.submit("own-0", {"dagster/backfill": "ijklmnop"})
+
+    assert queue.start() == ["own-0"]
+    assert queue.startable() == []
+    (started,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
+    (queued,) = queue.runs("own-0", dg.DagsterRunStatus.QUEUED)
+    assert {started.run_id, queued.run_id} == {first.run_id, second.run_id}
+
+
+def test_runs_are_queued_even_while_tenants_yaml_cannot_be_read(
     queue: Queue, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "tenants.yaml").write_text("tenants: [")
 
-    assert queue.ask("own-0", PERSON).status is dg.DagsterRunStatus.QUEUED
-    assert "without its server" in caplog.text
+    assert queue.submit("own-0", MANUAL).status is dg.DagsterRunStatus.QUEUED
+    assert "without its server tag" in caplog.text

@@ -1,4 +1,4 @@
-"""Old runs are deleted, and what Dagster's pages say of now stays: a real instance on Postgres, some months later."""
+"""Old runs are deleted and the current state on Dagster's pages stays: a real instance on Postgres, months later."""
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
@@ -27,67 +27,76 @@ from verifywise_mlflow.defs.run_retention.policy import FinishedRun, ProtectedRu
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
-KEPT = RetentionPeriods.from_environment({})
+PERIODS = RetentionPeriods.from_environment({})
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACME = ("sync_tenant", "acme")
 RECORDS = dg.AssetKey("canonical_records")
 FRESH = dg.AssetCheckKey(RECORDS, "fresh")
 
 
-def ended(
-    age: timedelta, *, succeeded: bool = True, did_nothing: bool = False, backfill: str | None = None
+def finished(
+    age: timedelta, *, is_success: bool = True, is_unchanged: bool = False, backfill: str | None = None
 ) -> FinishedRun:
-    return FinishedRun("a-run", ACME, NOON - age, succeeded, did_nothing, backfill)
+    return FinishedRun("a-run", ACME, NOON - age, is_success, is_unchanged, backfill)
 
 
-NEEDED = ProtectedRuns({ACME: NOON - timedelta(days=1)}, frozenset({"under-way"}), frozenset())
+PROTECTED = ProtectedRuns({ACME: NOON - timedelta(days=1)}, frozenset({"active"}), frozenset())
+UNPROTECTED = ProtectedRuns({}, frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(
-    ("run", "needed", "goes"),
+    ("run", "protected", "expected"),
     [
-        (ended(timedelta(days=8), did_nothing=True), NEEDED, True),
-        (ended(timedelta(days=7), did_nothing=True), NEEDED, False),
-        (ended(timedelta(days=8)), NEEDED, False),
-        (ended(timedelta(days=91)), NEEDED, True),
-        (ended(timedelta(days=8), succeeded=False), NEEDED, False),
-        (ended(timedelta(days=91), succeeded=False), ProtectedRuns({}, frozenset(), frozenset()), True),
-        (ended(timedelta(days=91)), ProtectedRuns({}, frozenset(), frozenset()), False),
-        (ended(timedelta(days=91)), ProtectedRuns({ACME: NOON - timedelta(days=91)}, frozenset(), frozenset()), False),
-        (ended(timedelta(days=91), backfill="under-way"), NEEDED, False),
-        (ended(timedelta(days=91), backfill="over"), NEEDED, True),
-        (ended(timedelta(days=91)), ProtectedRuns(NEEDED.newest_success, frozenset(), frozenset({"a-run"})), False),
+        (finished(timedelta(days=8), is_unchanged=True), PROTECTED, True),
+        (finished(timedelta(days=7), is_unchanged=True), PROTECTED, False),
+        (finished(timedelta(days=8)), PROTECTED, False),
+        (finished(timedelta(days=91)), PROTECTED, True),
+        (finished(timedelta(days=8), is_success=False), PROTECTED, False),
+        (finished(timedelta(days=91), is_success=False), UNPROTECTED, True),
+        (finished(timedelta(days=91)), UNPROTECTED, False),
+        (
+            finished(timedelta(days=91)),
+            ProtectedRuns({ACME: NOON - timedelta(days=91)}, frozenset(), frozenset()),
+            False,
+        ),
+        (finished(timedelta(days=91), backfill="active"), PROTECTED, False),
+        (finished(timedelta(days=91), backfill="ended"), PROTECTED, True),
+        (
+            finished(timedelta(days=91)),
+            ProtectedRuns(PROTECTED.newest_success, frozenset(), frozenset({"a-run"})),
+            False,
+        ),
     ],
 )
-def test_a_run_goes_when_it_is_old_and_nothing_of_now_hangs_on_it(
-    run: FinishedRun, needed: ProtectedRuns, goes: bool
+def test_a_run_is_deletable_if_it_is_past_its_period_and_not_protected(
+    run: FinishedRun, protected: ProtectedRuns, expected: bool
 ) -> None:
-    assert is_deletable(run, KEPT, needed, NOON) is goes
+    assert is_deletable(run, PERIODS, protected, NOON) is expected
 
 
-def test_how_long_runs_are_kept_comes_from_the_environment_and_nonsense_deletes_none() -> None:
-    said = {"VERIFYWISE_RUN_RETENTION_DAYS": "30", "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": "60"}
+def test_the_retention_periods_come_from_the_environment_and_an_invalid_one_is_rejected() -> None:
+    environment = {"VERIFYWISE_RUN_RETENTION_DAYS": "30", "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": "60"}
 
-    assert RetentionPeriods.from_environment(said) == RetentionPeriods(
-        timedelta(days=30), timedelta(days=30)
-    )  # nobody keeps longer what is of less worth
+    periods = RetentionPeriods.from_environment(environment)
+
+    assert periods == RetentionPeriods(timedelta(days=30), timedelta(days=30))  # unchanged runs are not kept longer
     with pytest.raises(InvalidSettingError, match="VERIFYWISE_RUN_RETENTION_DAYS"):
         RetentionPeriods.from_environment({"VERIFYWISE_RUN_RETENTION_DAYS": "0"})
 
 
 def stage_asset(stage: Stage) -> dg.AssetsDefinition:
-    checked = stage is Stage.CANONICAL_RECORDS
+    has_checks = stage is Stage.CANONICAL_RECORDS
 
     @dg.asset(
         name=stage.value,
         partitions_def=tenant_partitions,
-        check_specs=stage_check_specs(stage) if checked else [],
+        check_specs=stage_check_specs(stage) if has_checks else [],
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        if checked and context.run.tags.get("fails"):
-            raise dg.Failure("as asked", allow_retries=False)
+        if has_checks and context.run.tags.get("fails"):
+            raise dg.Failure("requested by the test", allow_retries=False)
         yield dg.MaterializeResult()
-        for name in ("complete", "fresh") if checked else ():
+        for name in ("complete", "fresh") if has_checks else ():
             yield dg.AssetCheckResult(check_name=name, passed=True)
 
     return asset
@@ -108,75 +117,75 @@ def instance(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def sync(
-    instance: dg.DagsterInstance, tenant: str, tags: dict[str, str] | None = None, *, alone: Stage | None = None
+    instance: dg.DagsterInstance, tenant: str, tags: dict[str, str] | None = None, *, only: Stage | None = None
 ) -> str:
     result = JOB.execute_in_process(
         instance=instance,
         partition_key=tenant,
         tags=tags or {},
-        asset_selection=[dg.AssetKey(alone.value)] if alone else None,
+        asset_selection=[dg.AssetKey(only.value)] if only else None,
         raise_on_error=False,
     )
     return result.run_id
 
 
-def test_after_the_deletion_each_tenant_is_still_materialized_and_has_its_newest_results(
+def test_deletion_keeps_each_tenants_materialization_and_newest_results(
     instance: dg.DagsterInstance, database_url: str, tmp_path: Path
 ) -> None:
-    nothing_new = {UNCHANGED_TAG: "true"}
+    unchanged_tag = {UNCHANGED_TAG: "true"}
     changed = sync(instance, "acme")
-    unchanged = sync(instance, "acme", nothing_new)
+    unchanged = sync(instance, "acme", unchanged_tag)
     failed = sync(instance, "acme", {"fails": "yes"})
-    filled = sync(instance, "acme", {"dagster/backfill": "under-way"})
-    newest = sync(instance, "acme", nothing_new)
-    part = sync(instance, "acme", nothing_new, alone=Stage.REGISTERED_MODELS)
-    only = sync(instance, "globex", nothing_new)
-    under_way = dg.DagsterRun("sync_tenant", status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "acme"})
-    instance.add_run(under_way)
-    instance.add_backfill(PartitionBackfill("under-way", BulkActionStatus.REQUESTED, False, {}, NOON.timestamp()))
+    of_backfill = sync(instance, "acme", {"dagster/backfill": "active"})
+    newest = sync(instance, "acme", unchanged_tag)
+    partial = sync(instance, "acme", unchanged_tag, only=Stage.REGISTERED_MODELS)
+    only_run = sync(instance, "globex", unchanged_tag)
+    active = dg.DagsterRun("sync_tenant", status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "acme"})
+    instance.add_run(active)
+    instance.add_backfill(PartitionBackfill("active", BulkActionStatus.REQUESTED, False, {}, NOON.timestamp()))
     now = datetime.now(UTC)
-    before = shown(instance)
-    everything = {changed, unchanged, failed, filled, newest, part, only, under_way.run_id}
+    before = displayed_state(instance)
+    everything = {changed, unchanged, failed, of_backfill, newest, partial, only_run, active.run_id}
     assert run_ids(instance) == everything
 
-    assert delete_expired_runs(instance, None, KEPT, now) == 0
-    assert delete_expired_runs(instance, None, KEPT, now + timedelta(days=8)) == 1
+    assert delete_expired_runs(instance, None, PERIODS, now) == 0
+    assert delete_expired_runs(instance, None, PERIODS, now + timedelta(days=8)) == 1
     assert run_ids(instance) == everything - {unchanged}
-    assert delete_expired_runs(instance, None, KEPT, now + timedelta(days=91)) == 2
+    assert delete_expired_runs(instance, None, PERIODS, now + timedelta(days=91)) == 2
 
-    assert run_ids(instance) == {filled, newest, part, only, under_way.run_id}
-    assert shown(instance) == before == ({"acme", "globex"}, [newest, only])
-    assert left(database_url, "event_logs") == {filled, newest, part, only}
-    assert left(database_url, "asset_check_executions") == {filled, newest, only}
-    assert {path.name for path in (tmp_path / "logs").iterdir()} == {filled, newest, part, only}
+    assert run_ids(instance) == {of_backfill, newest, partial, only_run, active.run_id}
+    assert displayed_state(instance) == before == ({"acme", "globex"}, [newest, only_run])
+    assert run_ids_in_table(database_url, "event_logs") == {of_backfill, newest, partial, only_run}
+    assert run_ids_in_table(database_url, "asset_check_executions") == {of_backfill, newest, only_run}
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {of_backfill, newest, partial, only_run}
 
 
-def test_a_sensor_tells_a_tenants_result_as_often_as_it_has_to_and_what_is_superseded_goes(
+def test_a_sensor_can_report_a_result_repeatedly_and_superseded_events_are_deleted(
     instance: dg.DagsterInstance, database_url: str
 ) -> None:
-    for tenant, why in (("acme", "late"), ("acme", "late again"), ("globex", "late")):
-        told = dg.AssetCheckEvaluation(
-            asset_key=RECORDS, check_name="fresh", passed=False, metadata={}, description=why, partition=tenant
+    for tenant, reason in (("acme", "stale"), ("acme", "stale again"), ("globex", "stale")):
+        result = dg.AssetCheckEvaluation(
+            asset_key=RECORDS, check_name="fresh", passed=False, metadata={}, description=reason, partition=tenant
         )
-        delete_previous_runless_result(instance, told)
-        instance.report_runless_asset_event(told)
+        delete_previous_runless_result(instance, result)
+        instance.report_runless_asset_event(result)
         instance.report_runless_asset_event(dg.AssetObservation(mlflow_server.key, partition=tenant))
-    assert shown_results(instance) == ["late again", "late"]
+    assert newest_descriptions(instance) == ["stale again", "stale"]
     synced = sync(instance, "acme")
 
-    delete_expired_runs(instance, None, KEPT, datetime.now(UTC) + timedelta(days=89))
+    delete_expired_runs(instance, None, PERIODS, datetime.now(UTC) + timedelta(days=89))
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 6
-    delete_expired_runs(instance, None, KEPT, datetime.now(UTC) + timedelta(days=91))
+    delete_expired_runs(instance, None, PERIODS, datetime.now(UTC) + timedelta(days=91))
 
-    told_of = rows(
+    results = rows(
         database_url, "SELECT partition, run_id FROM asset_check_executions WHERE check_name = 'fresh' ORDER BY 1"
     )
-    assert told_of == [("acme", ""), ("acme", synced), ("globex", "")]  # in a table that holds one of a partition
+    assert results == [("acme", ""), ("acme", synced), ("globex", "")]  # one row per partition without a run
     observed = rows(database_url, "SELECT partition FROM event_logs WHERE run_id = '' ORDER BY 1")
     assert observed == [("acme",), ("globex",)]
 
 
-def test_runs_and_reports_of_another_code_location_stay_whatever_they_are_called(
+def test_runs_and_events_of_another_code_location_stay_even_with_the_same_names(
     instance: dg.DagsterInstance, database_url: str
 ) -> None:
     def synced_by(location: str) -> dg.DagsterRun:
@@ -185,20 +194,21 @@ def test_runs_and_reports_of_another_code_location_stay_whatever_they_are_called
         succeeded = dg.DagsterRunStatus.SUCCESS
         return instance.add_run(dg.DagsterRun("sync_tenant", status=succeeded, tags=tags, remote_job_origin=origin))
 
-    goes, newest, others, others_newest = (synced_by(location) for location in ("ours", "ours", "others", "others"))
-    of_none = [sync(instance, "acme"), sync(instance, "acme")]
+    expired, newest, others, others_newest = (synced_by(name) for name in ("ours", "ours", "others", "others"))
+    without_location = [sync(instance, "acme"), sync(instance, "acme")]
     foreign = dg.AssetKey(["theirs", "server"])
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(foreign, "up", passed=True, metadata={}))
     for _ in range(2):
         instance.report_runless_asset_event(dg.AssetObservation(foreign, partition="acme"))
 
-    assert delete_expired_runs(instance, code_location_of(goes), KEPT, datetime.now(UTC) + timedelta(days=91)) == 1
+    later = datetime.now(UTC) + timedelta(days=91)
+    assert delete_expired_runs(instance, code_location_of(expired), PERIODS, later) == 1
 
-    assert run_ids(instance) == {newest.run_id, others.run_id, others_newest.run_id, *of_none}
+    assert run_ids(instance) == {newest.run_id, others.run_id, others_newest.run_id, *without_location}
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 3
 
 
-def test_the_job_deletes_by_the_environment_and_is_itself_soon_deleted(instance: dg.DagsterInstance) -> None:
+def test_the_runs_of_the_deletion_job_itself_are_deleted_soon(instance: dg.DagsterInstance) -> None:
     result = delete_old_runs.execute_in_process(instance=instance)
 
     assert result.success
@@ -207,7 +217,7 @@ def test_the_job_deletes_by_the_environment_and_is_itself_soon_deleted(instance:
     assert run.tags[UNCHANGED_TAG] == "true"
 
 
-def shown(instance: dg.DagsterInstance) -> tuple[set[str], list[str]]:
+def displayed_state(instance: dg.DagsterInstance) -> tuple[set[str], list[str]]:
     """Return the partitions that Dagster's page shows as materialized, and the runs of the tenants' newest results."""
     cached = get_and_update_asset_status_cache_value(instance, RECORDS, tenant_partitions)
     assert cached is not None
@@ -215,23 +225,23 @@ def shown(instance: dg.DagsterInstance) -> tuple[set[str], list[str]]:
     return set(materialized.get_partition_keys()), [result.run_id for result in newest_results(instance)]
 
 
-def shown_results(instance: dg.DagsterInstance) -> list[str | None]:
+def newest_descriptions(instance: dg.DagsterInstance) -> list[str | None]:
     return [result.evaluation.description if result.evaluation else None for result in newest_results(instance)]
 
 
 def newest_results(instance: dg.DagsterInstance) -> list[AssetCheckExecutionRecord]:
-    found: list[AssetCheckExecutionRecord] = []
+    results: list[AssetCheckExecutionRecord] = []
     for tenant in ("acme", "globex"):
-        of_tenant = PartitionKeyFilter(key=tenant)
-        found += instance.event_log_storage.get_asset_check_execution_history(FRESH, 1, partition_filter=of_tenant)
-    return found
+        partition = PartitionKeyFilter(key=tenant)
+        results += instance.event_log_storage.get_asset_check_execution_history(FRESH, 1, partition_filter=partition)
+    return results
 
 
 def run_ids(instance: dg.DagsterInstance) -> set[str]:
     return {run.run_id for run in instance.get_runs()}
 
 
-def left(database_url: str, table: str) -> set[object]:
+def run_ids_in_table(database_url: str, table: str) -> set[object]:
     return {run_id for (run_id,) in rows(database_url, f"SELECT DISTINCT run_id FROM {table}")}
 
 
