@@ -1,9 +1,9 @@
-"""What reading a registry costs: requests to the server, our CPU and our memory, beside MLflow's own client.
+"""Measures what reading a registry costs: requests to the server, CPU and memory, compared with MLflow's own client.
 
-``make bench`` runs it. It is no test, and nothing depends on its figures.
+``make bench`` runs the benchmarks. They are not tests, and nothing depends on their figures.
 """
 
 import os
 
-# Before anything imports MLflow, whose client would tell its makers of what it is measured at.
+# Set before anything imports MLflow, whose client would send telemetry during the measurement.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

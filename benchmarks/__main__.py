@@ -1,4 +1,4 @@
-"""``python -m benchmarks [open] [password] [runs]``: prints tables, and writes every figure as JSON."""
+"""``python -m benchmarks [open] [password] [runs]``: prints tables and writes all figures as JSON."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measurement import ContenderFailedError
-from benchmarks.parts import PASSWORD_SERVERS_PYTHON, Part, measure_part
+from benchmarks.parts import PASSWORD_SERVER_PYTHON, Part, measure_part
 from benchmarks.report import as_json, machine, table
 from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.progress import Progress
 
 _PAPER_WIDTH = 150
-"""Of what goes into a file: a table's columns must not be folded."""
+"""Width of output that goes to a file, so that table columns do not wrap."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what the command line asks for."""
+    """Measure the parts that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "parts", nargs="*", type=Part, default=list(Part), help=f"what to measure, of {', '.join(Part)}; all by default"
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts: list[Part] = arguments.parts
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
-    if Part.PASSWORD in parts and not PASSWORD_SERVERS_PYTHON.exists():
+    if Part.PASSWORD in parts and not PASSWORD_SERVER_PYTHON.exists():
         parser.error("the part password needs make .compat/current/.ready first; make bench sees to that")
 
     progress = Progress(Console(stderr=True))

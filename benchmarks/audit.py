@@ -1,4 +1,4 @@
-"""``python -m benchmarks.audit``: how fast a long trail is verified, from the database, and with how much memory."""
+"""``python -m benchmarks.audit``: the speed and memory of verifying a long audit trail from the database."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
 
 ENTRIES_PER_TRANSACTION = 1_000
-"""Entries; each transaction ends with a checkpoint, as a sync does."""
+"""Entries per transaction. Each transaction ends with a checkpoint, like a sync."""
 
 VERIFYING = "import sys; from benchmarks.audit import verify_alone; verify_alone(*sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What verifying a trail took."""
+    """The measured cost of verifying a trail."""
 
     entries: int
     entry_bytes: float
-    """Of the mean entry."""
+    """Size of the mean entry."""
     append_seconds: float
     verify_seconds: float
     entries_a_second: float
     processor_seconds: float
-    """Of the process that verified: what it would take where nothing else runs."""
+    """CPU time of the verifying process: what it would take on a machine without other load."""
     peak_mib: float
-    """Of the process that verified, and that of its memory which it had before it began."""
+    """Peak memory of the verifying process, and the memory that it had before it began."""
     before_mib: float
 
 
 def entry(number: int) -> AuditEntry:
-    """Return an entry like those that are written most: an object that could not be read."""
+    """Return an entry of the most frequent kind: an object that could not be read."""
     return AuditEntry(
         tenant_id="acme",
         occurred_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
@@ -65,7 +65,7 @@ def entry(number: int) -> AuditEntry:
 
 
 def write(url: str, entries: int, key: SigningKey) -> float:
-    """Write a trail; return the seconds that it took."""
+    """Write a trail; return the duration in seconds."""
     began = time.monotonic()
     with Store(url) as store:
         for start in range(0, entries, ENTRIES_PER_TRANSACTION):
@@ -76,14 +76,14 @@ def write(url: str, entries: int, key: SigningKey) -> float:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process ever had."""
-    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    """Return the peak memory of this process."""
+    # Not ru_maxrss, which starts at the memory of the parent process.
     (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found) / 1024
 
 
 def verify_alone(url: str, private_key: str) -> None:
-    """Verify the trail, in a process that does nothing else, and print what it took."""
+    """Verify the trail in a process of its own and print the cost."""
     key = SigningKey.from_pem(Path(private_key).read_bytes())
     with Store(url) as store, store.begin("acme") as session:
         before, began, began_working = peak_mib(), time.monotonic(), time.process_time()
@@ -103,7 +103,7 @@ def verify_alone(url: str, private_key: str) -> None:
 
 
 def measure(entries: int, folder: Path) -> Figures:
-    """Write a trail into a Postgres of its own, and verify it."""
+    """Write a trail into a separate Postgres and verify it."""
     key = SigningKey.generate()
     private_key = folder / "signing.pem"
     private_key.write_bytes(key.pem())
@@ -112,7 +112,7 @@ def measure(entries: int, folder: Path) -> Figures:
         append_seconds = write(url, entries, key)
         with Store(url) as store, store.begin("acme") as session:
             head = audit_log.head(session)
-        done = subprocess.run(  # noqa: S603  # our own code, told what we made
+        done = subprocess.run(  # noqa: S603  # our own code, with arguments that we made
             [sys.executable, "-c", VERIFYING, url, str(private_key)],
             check=True,
             capture_output=True,
@@ -132,7 +132,7 @@ def measure(entries: int, folder: Path) -> Figures:
 
 
 def main() -> int:
-    """Measure, print, write the figures."""
+    """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000, help="how long the trail is (1,000,000)")
     parser.add_argument("--json", type=Path, default=Path("build/bench/audit.json"), help="where the figures go")

@@ -1,4 +1,4 @@
-"""The floor: the same calls in the same batches, with the standard library and without a single check."""
+"""The lower bound: the same calls in the same batches, with the standard library and without any check."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from benchmarks.task import Found
+from benchmarks.task import ReadCounts
 
 RUNS_A_REQUEST, LOGGED_MODELS_A_REQUEST = 200, 200
 _API = "api/2.0/mlflow"
 
 
-def read_registry(uri: str) -> Found:
-    """Read everything; experiments that do not fit on a first page are missed."""
-    found = Found()
+def read_registry(uri: str) -> ReadCounts:
+    """Read everything, but only the first page of experiments."""
+    found = ReadCounts()
     models = _listed(uri, "registered-models/search", "registered_models", 1_000)
     versions = _listed(uri, "model-versions/search", "model_versions", 10_000)
     experiments = _post(uri, "experiments/search", max_results=5_000, view_type="ALL")["experiments"]

@@ -1,7 +1,7 @@
-"""The process of one contender: ``python -m benchmarks.competitor NAME``.
+"""The process of one competitor: ``python -m benchmarks.competitor NAME``.
 
-It takes a task from its standard input, prepares itself, says that it is ready, waits for the word, reads, and says
-what that took. A process for each, so that time of the processor and memory are the contender's own.
+It takes a task from standard input, prepares, reports that it is ready, waits for the start signal, reads, and reports
+the cost. Each competitor has a process of its own, so that CPU time and memory are its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.task import Contender, Outcome, ReadCounts, Ready, Task
 
 
 def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
-    """Import what a contender needs, and no more; return what is to be measured."""
+    """Import only what a competitor needs; return the function to measure."""
     match name:
         case Contender.MLFLOW_CLIENT | Contender.MLFLOW_RUNS:
             from benchmarks import mlflow_client
@@ -45,13 +45,13 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
             from benchmarks import our_sync
             from verifywise_mlflow.persistence.store import Store
 
-            store = Store(task.database_url)  # makes the schema, if need be
+            store = Store(task.database_url)  # creates the schema if it is missing
             return lambda: our_sync.sync(task, store)
 
 
 def main() -> None:
-    """Take a task, prepare, wait for the word, read, tell."""
-    # Libraries may print: what they say goes where errors go.
+    """Take a task, prepare, wait for the start signal, read and report."""
+    # Libraries may print: redirect that to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
@@ -74,15 +74,15 @@ def _tell(write: Callable[[str], object], answer: dict[str, object]) -> None:
 
 
 def cpu_seconds() -> float:
-    """Return what this process has taken of the processor so far."""
+    """Return the CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def peak_bytes() -> int:
-    """Return the most memory that was in use so far.
+    """Return the peak memory so far.
 
-    Not getrusage's figure: Linux hands that one down from the process that started this one, which is larger.
+    Not getrusage's figure: on Linux it starts at the value of the parent process, which is larger.
     """
     (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(peak.split()[1]) * 1024

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.compliance``: what judging all records of a tenant takes, offline, in a real Postgres.
+"""``python -m benchmarks.compliance``: the cost of evaluating all records of a tenant offline, in a real Postgres.
 
-Rounds, each in a process of its own: the first evaluation; the same policy in other words (nothing is written but who
-judged last); one rule of 25 changed; nothing due; the next day, since one rule looks at it; all rules changed, which
-moves every former verdict to the history; the rules of the default policy in their place, so that all others end.
+Rounds, each in a process of its own: the first evaluation; the same policy reworded (only the last evaluation's policy
+is written); one rule of 25 changed; nothing due; the next day, which one rule depends on; all rules changed, which
+moves every former verdict to the history; the default policy instead, which ends all other verdicts.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from verifywise_mlflow.pipeline.stages.compliance_results import evaluate_due
 from verifywise_mlflow.pipeline.sync import Sync
 
 NORMALIZED_RECORDS = 1_000
-"""Records that are made by the normalizer; the database multiplies them, with texts of their own."""
+"""Records that the normalizer builds. The database multiplies them, with different texts."""
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Round(StrEnum):
-    """What is judged, in this order."""
+    """The rounds, in order."""
 
     FIRST = "first evaluation"
     REWORDED = "policy in other words"
@@ -58,7 +58,7 @@ class Round(StrEnum):
 
     @property
     def policy(self) -> Policy:
-        """By which it is judged."""
+        """The policy to evaluate."""
         match self:
             case Round.FIRST:
                 return policy()
@@ -73,14 +73,14 @@ class Round(StrEnum):
 
     @property
     def at(self) -> datetime:
-        """When it is judged."""
+        """The time of the evaluation."""
         has_night_passed = self in (Round.NEXT_DAY, Round.ALL_RULES, Round.DEFAULT)
         return _NOW + timedelta(days=has_night_passed, minutes=1 + list(Round).index(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one round took."""
+    """The measured cost of one round."""
 
     records: int
     round: str
@@ -91,12 +91,12 @@ class Figure:
     cpu_seconds: float
     postgres_cpu_seconds: float
     memory_before: int
-    """Peak bytes of the process before the first record, its imports included."""
+    """Peak memory of the process in bytes before the first record, imports included."""
     peak_bytes: int
 
 
 def fill(store: Store, count: int) -> None:
-    """Write records: each with an owner, a commit and a model of its own."""
+    """Write records, each with a different owner, commit and model."""
     reader, mapping = SyntheticReader(min(NORMALIZED_RECORDS, count)), default_mapping()
     models = {model.name: model for model in reader.registered_models().rows}
     versions = reader.model_versions().rows
@@ -133,7 +133,7 @@ def fill(store: Store, count: int) -> None:
         copy = f"""
             INSERT INTO verifywise_mlflow.canonical_records ({", ".join(columns)})
             SELECT {values} FROM verifywise_mlflow.canonical_records, generate_series(1, :copies) AS n
-        """  # noqa: S608  # names of our own columns alone
+        """  # noqa: S608  # only names of our own columns
         session.execute(text(copy), {"copies": max(0, count // NORMALIZED_RECORDS - 1)})
     with store.begin_shared() as connection:
         connection.execute(text("ANALYZE"))
@@ -146,7 +146,7 @@ _COLUMNS = """
 
 
 def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
-    """Judge all records in this process."""
+    """Evaluate all records in this process."""
     now = round_.at
     rules = merge_policies([round_.policy])
     with Store(url) as store:
@@ -176,7 +176,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
 
 
 def measure(count: int, console: Console) -> list[Figure]:
-    """Fill a database, and judge what is in it again and again."""
+    """Fill a database and evaluate its records in each round."""
     figures = []
     with temporary_postgres(["compliance"]) as postgres:
         url = postgres.url("compliance")
@@ -223,11 +223,11 @@ def table(figures: list[Figure]) -> Table:
 
 
 def main() -> int:
-    """Measure, print a table, write the figures."""
+    """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compliance", description=__doc__)
     parser.add_argument("records", nargs="*", type=int, default=[10_000], help="how many records, in thousands full")
     parser.add_argument("--json", type=Path, default=Path("build/bench/compliance.json"), help="where the figures go")
-    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # what the processes of the rounds are told
+    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the rounds' processes
     arguments = parser.parse_args()
     if arguments.round:
         figure = run(arguments.round, arguments.records[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))

@@ -1,6 +1,6 @@
-"""A policy of 25 rules over all groups of the record, for the benchmark: as many as the issue's bound speaks of.
+"""A policy of 25 rules over all groups of the record, for the benchmark.
 
-They are written as people would write them: most share what they apply to, some look into lists, one at the day.
+They resemble rules that people write: most share their scope, some examine lists, one depends on the day.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
 
 
 def policy(*, version: int = 1, changed: int = 0) -> Policy:
-    """Return the policy; of another version, so many of its rules ask for what nobody has."""
+    """Return the policy. ``changed`` rules have another version and a requirement that no record meets."""
     rules = tuple(
         Rule(
             id=name,

@@ -1,6 +1,6 @@
-"""A server that imitates MLflow's search for runs: one page of 200 runs, as often as it is asked.
+"""A fake of MLflow's run search: it returns the same page of 200 runs for every request.
 
-A real server takes minutes for 100,000 runs; this one leaves the time to whoever reads.
+A real server takes minutes for 100,000 runs; with this one, only the reader takes time.
 ``python -m benchmarks.fake_server PORT``.
 """
 
@@ -13,15 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.task import METRICS, PARAMS, TAGS
 
-RUNS_A_PAGE = 200
+RUNS_PAGE_SIZE = 200
 _LONG_AGO = 1_700_000_000_000
 
 
 def page() -> bytes:
-    """Return the answer to a search for runs, about 7 KB a run."""
+    """Return the response to a run search, about 7 KB per run."""
     numbers = random.Random(7)  # noqa: S311  # no secret; the same in every round
-    runs = [_run(f"{number:032x}", numbers) for number in range(RUNS_A_PAGE)]
-    return json.dumps({"runs": runs}, indent=2).encode()  # indented, as MLflow's own answers are
+    runs = [_run(f"{number:032x}", numbers) for number in range(RUNS_PAGE_SIZE)]
+    return json.dumps({"runs": runs}, indent=2).encode()  # indented, like MLflow's own responses
 
 
 def _run(run_id: str, numbers: random.Random) -> dict[str, object]:
@@ -66,7 +66,7 @@ def _run(run_id: str, numbers: random.Random) -> dict[str, object]:
 
 
 def main() -> None:
-    """Serve until somebody ends it."""
+    """Serve until terminated."""
     runs = page()
 
     class Handler(BaseHTTPRequestHandler):
@@ -91,7 +91,7 @@ def main() -> None:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            """Nobody reads it."""
+            """Do not log requests."""
 
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 

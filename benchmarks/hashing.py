@@ -1,4 +1,4 @@
-"""``python -m benchmarks.hashing``: the sandbox beside a plain read with ``sha256sum``, on few files and on many."""
+"""``python -m benchmarks.hashing``: the sandbox compared with a plain read through ``sha256sum``, for few large files and many small ones."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
 
 CHUNK = 256 * 1024
 LARGE, SMALL = (3, 512 * MIB), (5_000, 4 * 1024)
-"""How many files, and of how many bytes."""
+"""Number of files and bytes per file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one contender did with one folder."""
+    """The result of one competitor for one folder."""
 
     files: str
     contender: str
     seconds: tuple[float, ...]
     bytes_a_second: float
-    """Of the median round."""
+    """Figures of the median round."""
     files_a_second: float
 
 
 def chunks(path: Path) -> Iterator[bytes]:
-    """Read a file as it is read from a server: in chunks."""
+    """Read a file in chunks, as from a server."""
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
 
 
 def in_the_sandbox(files: Sequence[Path]) -> list[str]:
-    """Hash in the process that is locked in, its start included."""
+    """Hash in the sandbox process, including its start."""
     with Sandbox(SandboxLimits(max_file_bytes=4 * GIB)) as sandbox:
         hashed = [sandbox.hash_file(chunks(path), 4 * GIB) for path in files]
     assert all(isinstance(one, FileHash) for one in hashed), hashed
@@ -54,7 +54,7 @@ def in_the_sandbox(files: Sequence[Path]) -> list[str]:
 
 
 def by_sha256sum(files: Sequence[Path]) -> list[str]:
-    """Read in the same chunks, and pipe them into ``sha256sum``: a process for each file."""
+    """Read in the same chunks and pipe them into ``sha256sum``, one process per file."""
     hashes = []
     for path in files:
         with subprocess.Popen(["sha256sum"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S607
@@ -74,7 +74,7 @@ CONTENDERS: dict[str, Callable[[Sequence[Path]], list[str]]] = {
 
 
 def measure(folder: Path, rounds: int) -> list[Figure]:
-    """Write the files, hash them by turns, and see that all say the same."""
+    """Write the files, hash them in alternation, and check that all hashes agree."""
     figures = []
     for count, size in (LARGE, SMALL):
         files = [folder / f"{size}-{number}" for number in range(count)]
@@ -99,7 +99,7 @@ def measure(folder: Path, rounds: int) -> list[Figure]:
 
 
 def main() -> int:
-    """Measure, print a table, write the figures."""
+    """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hashing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often each hashes (3)")
     parser.add_argument("--json", type=Path, default=Path("build/bench/hashing.json"), help="where the figures go")

@@ -1,7 +1,7 @@
-"""A synthetic tenant of any size, as it stands after a first sync: nothing is due.
+"""A synthetic tenant of any size after its first sync: nothing is due.
 
-The listings are really synced. What comes after them would take minutes of judging and hashing: it is really done for
-the first thousand versions, and the database copies it to the others, so that each thousandth version is alike.
+The listings are synced by the real stages. The later stages would take minutes of evaluating and hashing: they run for
+the first thousand versions, and the database copies the results to the others, so every thousandth version is equal.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 
 SYNCED_VERSIONS = 1_000
-"""Versions that go through all stages."""
+"""Versions that all stages really process."""
 
-# n is a version's number in the tenant, as its run's id has it; "of" is the version that it is alike.
+# n is a version's number in the tenant, as in its run's id; "of" is the version that it is copied from.
 _VERSIONS = """
     CREATE TEMP TABLE copied ON COMMIT DROP AS
     SELECT v.model_name, v.version_number, v.run_id, v.logged_model_id, v.source, v.revision,
@@ -57,7 +57,7 @@ _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "canonical_records": (_IS_OF_VERSION, {**_OF_VERSION, "source_run_id": "c.run_id", **_REVISION}),
     "compliance_results": (
         _IS_OF_VERSION,
-        # Gaps of all ages: each thousand of versions was judged some hours before the next.
+        # Gaps of all ages: each thousand versions was evaluated some hours before the next.
         {**_OF_VERSION, "open_since": "t.open_since - c.copy * interval '37 hours'"},
     ),
 }
@@ -84,7 +84,7 @@ _BADGES = """
 
 
 def fill(store: Store, versions: int) -> None:
-    """Write the tenant ``TENANT`` with so many versions."""
+    """Write the tenant ``TENANT`` with this number of versions."""
     with Sync(TENANT, store, _reader=SyntheticReader(min(SYNCED_VERSIONS, versions))) as sync:
         for stage in Stage:
             if stage is Stage.ARTIFACT_MANIFESTS:
@@ -111,7 +111,7 @@ def _copy(connection: Connection, versions: int) -> None:
         copy = f"""
             INSERT INTO verifywise_mlflow.{table} ({names})
             SELECT {values} FROM verifywise_mlflow.{table} AS t JOIN copied AS c ON {is_alike}
-        """  # noqa: S608  # names of our own columns alone
+        """  # noqa: S608  # only names of our own columns
         connection.execute(text(copy), settings if ":settings" in copy else {})
         connection.execute(text(f"ANALYZE verifywise_mlflow.{table}"))
     connection.execute(text(_RECORD_INPUTS))

@@ -1,4 +1,4 @@
-"""Starts a contender's process, gives the word, and takes down what the reading took both sides."""
+"""Starts a competitor's process, gives the start signal, and records the cost on both sides."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 
-from benchmarks.task import Contender, Found, Outcome, Ready, Task
+from benchmarks.task import Contender, Outcome, ReadCounts, Ready, Task
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment
 
 REPOSITORY = Path(__file__).parents[1]
 
 
 class ContenderFailedError(RuntimeError):
-    """A contender did not do what it was to do."""
+    """A competitor failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One reading, from the word to the end."""
+class TimedRead:
+    """One reading, from the start signal to the end."""
 
     seconds: float
     cpu_seconds: float
@@ -32,21 +32,21 @@ class Round:
     peak_bytes: int
     import_seconds: float
     imported_bytes: int
-    found: Found
+    counts: ReadCounts
 
 
 @dataclass(slots=True)
-class Measured:
-    """A contender's rounds, and what it asked of the server in a round of its own, which is not timed."""
+class ContenderResult:
+    """A competitor's rounds, and the requests of a separate round that is not timed."""
 
     contender: Contender
     requests: int = 0
-    """0 where nobody counted."""
+    """0 if not counted."""
     answer_bytes: int = 0
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[TimedRead] = field(default_factory=list)
 
-    def median(self, of: Callable[[Round], float]) -> float:
-        """Return the middle one of all rounds' figures."""
+    def median(self, of: Callable[[TimedRead], float]) -> float:
+        """Return the median over the rounds."""
         return median(map(of, self.rounds))
 
 
@@ -57,18 +57,18 @@ def measure(
     *,
     variables: Mapping[str, str] | None = None,
     at_start: Callable[[], object] = lambda: None,
-) -> Round:
-    """Have a contender read once.
+) -> TimedRead:
+    """Run a competitor once.
 
     Args:
-        contender: who.
-        task: what.
-        server: the process that is asked, with its children.
-        variables: more of the contender's environment.
-        at_start: called when the contender is ready, before it gets the word.
+        contender: the competitor to run.
+        task: what it reads.
+        server: the server process, whose children are included.
+        variables: additional environment variables.
+        at_start: called when the competitor is ready, before the start signal.
 
     Raises:
-        ContenderFailedError: it ended with an error.
+        ContenderFailedError: it exited with an error.
     """
     with subprocess.Popen(  # noqa: S603  # our own command, no shell
         [sys.executable, "-m", "benchmarks.competitor", contender],
@@ -82,7 +82,7 @@ def measure(
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(task.written() + "\n")
+            process.stdin.write(task.to_json() + "\n")
             process.stdin.flush()
             ready_line = process.stdout.readline()
             before = _cpu_seconds(server)
@@ -95,15 +95,15 @@ def measure(
         raise ContenderFailedError(f"{contender} ended with {process.returncode}:\n{complaint[-4_000:]}")
     ready = Ready(**json.loads(ready_line))
     told = json.loads(said)
-    outcome = Outcome(**told | {"found": Found(**told["found"])})
-    return Round(
+    outcome = Outcome(**told | {"found": ReadCounts(**told["found"])})
+    return TimedRead(
         seconds=outcome.seconds,
         cpu_seconds=outcome.cpu_seconds,
         server_cpu_seconds=_cpu_seconds(server) - before,
         peak_bytes=outcome.peak_bytes,
         import_seconds=ready.import_seconds,
         imported_bytes=ready.imported_bytes,
-        found=outcome.found,
+        counts=outcome.found,
     )
 
 

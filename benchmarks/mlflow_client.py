@@ -1,4 +1,4 @@
-"""MLflow's plain client as people use it: list the registry, then get what each version names."""
+"""MLflow's plain client as people use it: list the registry, then get each version's run."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.entities import PagedList
 
-from benchmarks.task import Found
+from benchmarks.task import ReadCounts
 
 _LOGGED_MODEL = re.compile(r"models:/(m-[^/]+)")
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client whose first call has been made: that one imports a good deal."""
+    """Return a client after its first call, which imports many modules."""
     client = MlflowClient(uri)
     client.search_experiments(max_results=1)
     return client
 
 
-def read_registry(client: MlflowClient) -> Found:
+def read_registry(client: MlflowClient) -> ReadCounts:
     """Read everything."""
-    found = Found()
+    found = ReadCounts()
     found.models = sum(1 for _ in _all(lambda token: client.search_registered_models(page_token=token)))
     experiments = set()
     for version in _all(lambda token: client.search_model_versions(page_token=token)):
@@ -43,16 +43,16 @@ def read_registry(client: MlflowClient) -> Found:
     return found
 
 
-def read_runs(client: MlflowClient, pages: int) -> Found:
-    """Ask for a page of 200 runs again and again."""
-    found = Found()
+def read_runs(client: MlflowClient, pages: int) -> ReadCounts:
+    """Request a page of 200 runs repeatedly."""
+    found = ReadCounts()
     for _ in range(pages):
         for run in client.search_runs(["1"], max_results=200):
             _count(run, found)
     return found
 
 
-def _count(run: Run, found: Found) -> None:
+def _count(run: Run, found: ReadCounts) -> None:
     found.runs += 1
     found.values += len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
 

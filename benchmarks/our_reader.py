@@ -1,4 +1,4 @@
-"""Our reader, from the registry's listings to the runs, one request after the other."""
+"""Our reader, from the registry's listings to the runs, with sequential requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from benchmarks.task import PASSWORD_VARIABLE, USER, Found, Task
+from benchmarks.task import PASSWORD_VARIABLE, USER, ReadCounts, Task
 from verifywise_mlflow.artifacts.location import parse_logged_model_id
 from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
@@ -18,7 +18,7 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 
 
 def settings_of(task: Task) -> ConnectionSettings:
-    """Return the settings of the connection that a task is about."""
+    """Return the connection settings for a task."""
     headers = {}
     if task.with_password:
         pair = f"{USER}:{os.environ[PASSWORD_VARIABLE]}"
@@ -26,9 +26,9 @@ def settings_of(task: Task) -> ConnectionSettings:
     return ConnectionSettings(task.uri, lambda: StaticHeaders(headers), allow_private_network=True)
 
 
-def read_registry(settings: ConnectionSettings) -> Found:
-    """Read everything; each listing must prove itself complete."""
-    found = Found()
+def read_registry(settings: ConnectionSettings) -> ReadCounts:
+    """Read everything; each listing must prove that it is complete."""
+    found = ReadCounts()
     with closing(MlflowReader(settings)) as reader:
         models, versions, experiments = reader.registered_models(), reader.model_versions(), reader.experiments()
         assert all(listing.is_complete for listing in (models, versions, experiments))
@@ -50,15 +50,15 @@ def read_registry(settings: ConnectionSettings) -> Found:
     return found
 
 
-def poll(settings: ConnectionSettings) -> Found:
-    """Ask for the newest version's time."""
+def poll(settings: ConnectionSettings) -> ReadCounts:
+    """Request the newest version's timestamp."""
     assert newest_version_timestamp(settings) is not None
-    return Found()
+    return ReadCounts()
 
 
-def read_runs(settings: ConnectionSettings, pages: int) -> Found:
-    """Ask for a page of 200 runs again and again."""
-    found = Found()
+def read_runs(settings: ConnectionSettings, pages: int) -> ReadCounts:
+    """Request a page of 200 runs repeatedly."""
+    found = ReadCounts()
     run_ids = [f"{number:032x}" for number in range(RUNS_PAGE_SIZE)]
     with closing(MlflowReader(settings)) as reader:
         for _ in range(pages):
@@ -68,7 +68,7 @@ def read_runs(settings: ConnectionSettings, pages: int) -> Found:
     return found
 
 
-def _count(runs: Sequence[TrainingRun], found: Found) -> None:
+def _count(runs: Sequence[TrainingRun], found: ReadCounts) -> None:
     found.runs += len(runs)
     found.values += sum(len(run.metrics) + len(run.params) + len(run.tags) for run in runs)
 

@@ -1,4 +1,4 @@
-"""A whole sync into Postgres, from the first request to the audit entry; manifests are off."""
+"""A complete sync into Postgres, from the first request to the audit entry, without manifests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 
 
 def tenant_of(task: Task) -> Tenant:
-    """Return the tenant that a task is about."""
+    """Return the tenant of a task."""
     password = SecretReference(f"env:{PASSWORD_VARIABLE}")
     return Tenant(
         tenant_id="acme",

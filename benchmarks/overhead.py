@@ -1,7 +1,7 @@
-"""What a run of Dagster adds to a sync: ``python -m benchmarks.overhead``.
+"""The overhead of a Dagster run over a sync: ``python -m benchmarks.overhead``.
 
-A real MLflow, Postgres and Dagster, as in the demo; no-change syncs, asked for one after the other as a person does.
-The moments are those that each side wrote down itself: the proxy before MLflow, the audit trail, Dagster's events.
+A real MLflow, Postgres and Dagster, as in the demo. Syncs without changes are requested one after the other, as by a
+person. Each side records its own times: the proxy in front of MLflow, the audit trail, Dagster's events.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import psycopg2
 from rich.console import Console
 
 from benchmarks.registry import SMALL, fill
-from verifywise_mlflow.demo.dagster_instance import instance_environment
 from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
+from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
@@ -35,33 +35,33 @@ RUN_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class SyncTiming:
-    """One no-change sync. Seconds."""
+    """One sync without changes. Times in seconds."""
 
     request_to_process: float
-    """Until Dagster's daemon took the run out of the queue and asked for its process."""
+    """Until Dagster's daemon dequeued the run and requested its process."""
     process_to_run: float
-    """Until the process had imported all and began with the run."""
+    """Until the process had finished its imports and started the run."""
     run_to_first_call: float
     """Until the first request reached MLflow."""
     first_call_to_last_write: float
     """The sync itself."""
     last_write_to_success: float
-    """Until Dagster knew that the run had succeeded."""
+    """Until Dagster recorded the success of the run."""
     events: float
     """Rows in Dagster's event log."""
     event_bytes: float
     """Their size, without indexes."""
     result_bytes: float
-    """The checks' results, which Dagster keeps once more in a table of their own."""
+    """Size of the check results, which Dagster also stores in a separate table."""
 
     @property
     def request_to_first_call(self) -> float:
-        """What somebody waits for who asks."""
+        """Time until the requester sees the result."""
         return self.request_to_process + self.process_to_run + self.run_to_first_call
 
 
 def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTiming]:
-    """Bring all up, and sync so many times."""
+    """Start all servers and sync this number of times."""
     calls: list[float] = []
 
     def note(_: Exchange) -> None:
@@ -99,7 +99,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTi
             asked = time.time()
             dagster.api.launch(TENANT)
             run = _await(dagster.api, before)
-            if number:  # the one before them warms up
+            if number:  # preceded by one to warm up
                 measured.append(_round(postgres, run.run_id, asked, calls[0]))
                 tell(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
         return measured
@@ -149,7 +149,7 @@ def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: fl
 
 
 def main() -> int:
-    """Measure, print, write the figures."""
+    """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often (5)")
     parser.add_argument("--json", type=Path, default=Path("build/bench/overhead.json"), help="where the figures go")

@@ -1,4 +1,4 @@
-"""What is measured: an open server, one that asks for a password, and a flood of runs."""
+"""The parts of the benchmark: an open server, one with a password, and many runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from benchmarks.fake_server import RUNS_A_PAGE
-from benchmarks.measurement import REPOSITORY, ContenderFailedError, Measured, Round, measure
+from benchmarks.fake_server import RUNS_PAGE_SIZE
+from benchmarks.measurement import REPOSITORY, ContenderFailedError, ContenderResult, TimedRead, measure
 from benchmarks.registry import LARGE, SMALL, fill
-from benchmarks.task import CHANGES, METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, Found, Task
+from benchmarks.task import CHANGES, METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, ReadCounts, Task
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
@@ -20,21 +20,21 @@ from verifywise_mlflow.demo.servers.process import ChildProcess, child_environme
 from verifywise_mlflow_tests.proxy import Proxy, proxy_before
 from verifywise_mlflow_tests.seeding import Sizes
 
-PASSWORD_SERVERS_PYTHON = REPOSITORY / ".compat" / "current" / "bin" / "python"
+PASSWORD_SERVER_PYTHON = REPOSITORY / ".compat" / "current" / "bin" / "python"
 """The MLflow of ``make compat``: basic-auth needs Flask-WTF, which the product does not."""
 
-MANY_RUNS = 100_000
-FEWER_RUNS = 2_000
-"""For MLflow's client, which would take minutes otherwise."""
+READER_RUNS = 100_000
+CLIENT_RUNS = 2_000
+"""Size for MLflow's client, which would otherwise take minutes."""
 
-CLIENTS_ROUNDS = 2
-"""At most, of MLflow's client at the open server: each takes as long as all others together."""
+MAX_CLIENT_ROUNDS = 2
+"""Maximum rounds of MLflow's client at the open server: each takes as long as all others together."""
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 class Part(StrEnum):
-    """What can be measured by itself."""
+    """A part that can be measured alone."""
 
     OPEN = "open"
     PASSWORD = "password"  # noqa: S105  # a word
@@ -43,32 +43,32 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """A part's figures."""
+    """The figures of a part."""
 
     part: Part
     title: str
-    rows: Sequence[Measured]
+    rows: Sequence[ContenderResult]
 
 
-def measure_part(part: Part, home: Path, rounds: int, tell: Tell) -> Measurements:
-    """Start what a part needs, measure, stop it again.
+def measure_part(part: Part, home: Path, rounds: int, tell: ReportProgress) -> Measurements:
+    """Start what a part needs, measure, and stop it.
 
     Args:
-        part: which.
+        part: the part to measure.
         home: an empty directory.
-        rounds: how often each contender reads with the clock running.
-        tell: takes what is being done.
+        rounds: timed readings per competitor.
+        tell: called with progress messages.
     """
     match part:
         case Part.OPEN:
-            return _openopen_server(home, rounds, tell)
+            return _open_server(home, rounds, tell)
         case Part.PASSWORD:
-            return _passwordopen_server(home, rounds, tell)
+            return _password_server(home, rounds, tell)
         case Part.RUNS:
             return _many_runs(home, tell)
 
 
-def _openopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+def _open_server(home: Path, rounds: int, tell: ReportProgress) -> Measurements:
     contenders = (
         *(Contender.MLFLOW_CLIENT, Contender.BARE_REST, Contender.READER),
         *(Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL),
@@ -80,7 +80,7 @@ def _openopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
     return Measurements(Part.OPEN, f"An open server: {LARGE}, {METRICS + PARAMS + TAGS} values a run", rows)
 
 
-def _passwordopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
+def _password_server(home: Path, rounds: int, tell: ReportProgress) -> Measurements:
     password = secrets.token_urlsafe(16)
     settings = home / "basic-auth.ini"
     settings.write_text(
@@ -96,18 +96,18 @@ def _passwordopen_server(home: Path, rounds: int, tell: Tell) -> Measurements:
     variables = {"MLFLOW_TRACKING_USERNAME": USER, PASSWORD_VARIABLE: password}
     contenders = (Contender.READER, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL)
     with (
-        open_server(home, PASSWORD_SERVERS_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
+        open_server(home, PASSWORD_SERVER_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
         temporary_postgres() as postgres,
     ):
         tell(f"filling it with {SMALL}")
         fill(home / "mlflow.db", SMALL)
         rows = compare(contenders, SMALL, server, postgres, rounds, tell, variables)
-        # Its one round is the counted one: it takes more than a minute, in which the proxy's share does not show.
+        # Its only round is the counted one: it takes more than a minute, so the proxy's share is negligible.
         clients = compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, tell, variables)
     return Measurements(Part.PASSWORD, f"A server with --app-name basic-auth: {SMALL}", (*clients, *rows))
 
 
-def _many_runs(home: Path, tell: Tell) -> Measurements:
+def _many_runs(home: Path, tell: ReportProgress) -> Measurements:
     port = free_port()
     rows = []
     with ChildProcess(
@@ -118,14 +118,14 @@ def _many_runs(home: Path, tell: Tell) -> Measurements:
         cwd=REPOSITORY,
     ) as server:
         wait_for_port(server, port, seconds=30)
-        # One round: it asks the same hundreds of times.
-        for contender, count in ((Contender.MLFLOW_RUNS, FEWER_RUNS), (Contender.READER_RUNS, MANY_RUNS)):
+        # One round: it repeats the same request hundreds of times.
+        for contender, count in ((Contender.MLFLOW_RUNS, CLIENT_RUNS), (Contender.READER_RUNS, READER_RUNS)):
             tell(f"{contender}, {count:,}")
-            task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_A_PAGE)
+            task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_PAGE_SIZE)
             taken = measure(contender, task, server)
-            _expect(taken.found.runs == count, contender, taken.found)
-            rows.append(Measured(contender, rounds=[taken]))
-    return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_A_PAGE} a request", rows)
+            _expect(taken.counts.runs == count, contender, taken.counts)
+            rows.append(ContenderResult(contender, rounds=[taken]))
+    return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_PAGE_SIZE} a request", rows)
 
 
 def open_server(
@@ -134,7 +134,7 @@ def open_server(
     arguments: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> MlflowServer:
-    """Return a server, to be started, whose database is ``mlflow.db`` in its home."""
+    """Return an unstarted server whose database is ``mlflow.db`` in its home."""
     return MlflowServer(
         backend_uri=f"sqlite:///{home}/mlflow.db",
         artifacts=home / "artifacts",
@@ -151,16 +151,16 @@ def compare(
     server: MlflowServer,
     postgres: EmbeddedPostgres,
     rounds: int,
-    tell: Tell,
+    tell: ReportProgress,
     variables: Mapping[str, str] | None = None,
     change: Callable[[], object] = lambda: None,
-) -> list[Measured]:
-    """Have all contenders read once through a counting proxy, to warm up, and then in turns with the clock running.
+) -> list[ContenderResult]:
+    """Run all competitors once through a counting proxy, as a warm-up, then timed in alternation.
 
-    Turns, so that whatever else this machine is doing meanwhile hits all of them alike. ``change`` is called before
-    the sync that is to find changes.
+    Alternation spreads other load of the machine evenly. ``change`` is called before the sync that must find
+    changes.
     """
-    measured = [Measured(contender) for contender in contenders]
+    measured = [ContenderResult(contender) for contender in contenders]
     with proxy_before(server.uri) as proxy:
         task = Task(proxy.uri, variables is not None, postgres.create_database("counted"))
         for row in measured:
@@ -175,7 +175,7 @@ def compare(
     for number in range(1, rounds + 1):
         task = replace(task, uri=server.uri, database_url=postgres.create_database(f"round_{number}"))
         for row in measured:
-            if row.contender is Contender.MLFLOW_CLIENT and number > CLIENTS_ROUNDS:
+            if row.contender is Contender.MLFLOW_CLIENT and number > MAX_CLIENT_ROUNDS:
                 continue
             tell(f"round {number} of {rounds}: {row.contender}")
             if row.contender is Contender.CHANGED_SYNC:
@@ -185,7 +185,7 @@ def compare(
     return measured
 
 
-def _take_down(proxy: Proxy, row: Measured) -> None:
+def _take_down(proxy: Proxy, row: ContenderResult) -> None:
     refused = [exchange.target for exchange in proxy.exchanges if exchange.status != 200]
     if refused:
         raise ContenderFailedError(f"{row.contender}: the server refused {refused[:3]}")
@@ -193,17 +193,19 @@ def _take_down(proxy: Proxy, row: Measured) -> None:
     row.answer_bytes = sum(exchange.answer_bytes for exchange in proxy.exchanges)
 
 
-def _check(contender: Contender, finished: Round, sizes: Sizes) -> None:
-    """Few requests are no art if something is missing."""
-    found = finished.found
+def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
+    """Check that every competitor found everything."""
+    found = finished.counts
     match contender:
         case Contender.POLL:
             return
         case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
             records = {Contender.FIRST_SYNC: sizes.versions, Contender.CHANGED_SYNC: CHANGES}.get(contender, 0)
-            _expect(found == Found(models=sizes.models, versions=sizes.versions, records=records), contender, found)
+            _expect(
+                found == ReadCounts(models=sizes.models, versions=sizes.versions, records=records), contender, found
+            )
         case _:
-            expected = Found(
+            expected = ReadCounts(
                 models=sizes.models,
                 versions=sizes.versions,
                 runs=sizes.runs,
@@ -214,6 +216,6 @@ def _check(contender: Contender, finished: Round, sizes: Sizes) -> None:
             _expect(found == expected, contender, found)
 
 
-def _expect(holds: bool, contender: Contender, found: Found) -> None:
+def _expect(holds: bool, contender: Contender, found: ReadCounts) -> None:
     if not holds:
         raise ContenderFailedError(f"{contender} did not read what is there, but {found}")

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.redaction``: what looking for secrets costs a value, with runs as people log them."""
+"""``python -m benchmarks.redaction``: the cost per value of scanning for secrets, in runs as people log them."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _WORDS = ("adam", "gini", "relu", "sqrt", "True", "None", "auto", "balanced", "s
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one kind of runs costs."""
+    """The cost for one kind of run."""
 
     runs: str
     microseconds_a_value: float
-    """The median of the rounds."""
+    """Median over the rounds."""
     seconds_of_100_000_runs: float
 
 
 def sweep_run(number: int, made: random.Random) -> TrainingRun:
-    """Return a run of a sweep: numbers differ from run to run, words hardly do."""
+    """Return a run of a hyperparameter sweep: numbers differ between runs, texts hardly."""
     params = {f"param_{index}": f"{made.random():.6f}" for index in range(PARAMS // 2)}
     params |= {f"word_{index}": made.choice(_WORDS) for index in range(PARAMS - len(params))}
     return _run(number, made, params)
 
 
 def distinct_run(number: int, made: random.Random) -> TrainingRun:
-    """Return a run whose every text is its own: the worst for whoever remembers texts."""
+    """Return a run without any text in common with others: the worst case for a cache of texts."""
     params = {f"param_{index}": f"s3://acme/{made.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
     return _run(number, made, params)
 
@@ -73,7 +73,7 @@ PERSONAL = {"personal_data": {"redact": ["email", "phone", "iban", "card", "ip_a
 
 
 def measure(runs: int, rounds: int) -> list[Figure]:
-    """Make runs and redact them, secrets alone and with personal data."""
+    """Make runs and redact them, for secrets only and with personal data."""
     figures = []
     values = runs * (PARAMS + TAGS + METRICS)
     for name, make in KINDS.items():
@@ -86,7 +86,7 @@ def measure(runs: int, rounds: int) -> list[Figure]:
                 made = random.Random(1)  # noqa: S311  # the same runs each time
                 read = [make(number, made) for number in range(runs)]
                 redactor = EntityRedactor(settings)
-                redactor.training_run(read[0])  # the catalogue is loaded once a process
+                redactor.training_run(read[0])  # the catalog is loaded once per process
                 began = time.process_time()
                 for run in read:
                     assert redactor.training_run(run) is run
@@ -97,7 +97,7 @@ def measure(runs: int, rounds: int) -> list[Figure]:
 
 
 def main() -> int:
-    """Measure, print a table, write the figures."""
+    """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redaction", description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000, help="how many runs (2,000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often (3)")

@@ -1,4 +1,4 @@
-"""The registries that are read: those of the tests, with runs as full as people's."""
+"""The registries to read: those of the tests, with runs of realistic size."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from verifywise_mlflow_tests.seeding import Sizes, seed
 
 LARGE = Sizes(models=200, versions=2_000, experiments=20, runs=2_000, logged_models=200)
 SMALL = Sizes(models=10, versions=100, experiments=20, runs=100, logged_models=10)
-"""For a server on which each request takes a third of a second."""
+"""Size for a server on which each request takes a third of a second."""
 
 WORKSPACE = "default"
-"""Where a server without workspaces keeps everything."""
+"""The workspace id of a server without workspaces."""
 
 _LONG_AGO = 1_700_000_000_000
 
 
 def fill(database: Path, sizes: Sizes) -> None:
-    """Write a registry into the database of a server that runs already, and make its runs full."""
+    """Write a registry into the database of a running server and fill its runs."""
     seed(database, WORKSPACE, sizes)
     engine = create_engine(f"sqlite:///{database}")
     try:
@@ -49,12 +49,12 @@ def fill(database: Path, sizes: Sizes) -> None:
 
 
 def change(database: Path, versions: int, to: str) -> None:
-    """Give the tag of so many versions, spread over the models, another value; no time stamp moves."""
+    """Change the tag of this number of versions, spread over the models; no timestamp changes."""
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         chosen = "SELECT rowid FROM model_version_tags ORDER BY version, name LIMIT ?"
         connection.execute(f"UPDATE model_version_tags SET value = ? WHERE rowid IN ({chosen})", (to, versions))  # noqa: S608
 
 
 def _names(what: str, count: int) -> Sequence[str]:
-    """Return names beside those that a seeded run has already: three metrics, two parameters, two tags."""
+    """Return names in addition to those of a seeded run: three metrics, two parameters, two tags."""
     return [f"{what}_{number}" for number in range(count)]

@@ -1,4 +1,4 @@
-"""The figures, as tables for people and as JSON for programs."""
+"""Formats the figures as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from benchmarks.measurement import Measured, Round
+from benchmarks.measurement import ContenderResult, TimedRead
 from benchmarks.parts import Measurements, Part
 
 _MEGABYTE = 1_000_000
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the figures hang on."""
+    """Return the versions and hardware that the figures depend on."""
     return {
         "processors": os.cpu_count() or 0,
         "system": f"{platform.system()} {platform.machine()}",
@@ -29,7 +29,7 @@ def machine() -> dict[str, str | int]:
 
 
 def table(measurements: Measurements) -> Table:
-    """Return a part's figures as a table: the median of the rounds, and from the least to the most."""
+    """Return a part's figures as a table: median, minimum and maximum of the rounds."""
     if measurements.part is Part.RUNS:
         return _runs_table(measurements)
     shown = Table(title=measurements.title, title_justify="left", caption=_CAPTION, caption_justify="left")
@@ -60,7 +60,7 @@ def _runs_table(measurements: Measurements) -> Table:
     for heading in ("runs", "seconds", "our CPU s", "server's CPU s", "peak MB", "our CPU ms a run"):
         shown.add_column(heading, justify="right")
     for row in measurements.rows:
-        count = row.rounds[0].found.runs
+        count = row.rounds[0].counts.runs
         shown.add_row(
             row.contender.partition(":")[0],
             f"{count:,}",
@@ -70,7 +70,7 @@ def _runs_table(measurements: Measurements) -> Table:
     return shown
 
 
-def _figures(row: Measured) -> tuple[str, str, str, str]:
+def _figures(row: ContenderResult) -> tuple[str, str, str, str]:
     return (
         _middle(row, lambda taken: taken.seconds, 2),
         _middle(row, lambda taken: taken.cpu_seconds, 2),
@@ -79,14 +79,14 @@ def _figures(row: Measured) -> tuple[str, str, str, str]:
     )
 
 
-def _middle(row: Measured, of: Callable[[Round], float], digits: int) -> str:
+def _middle(row: ContenderResult, of: Callable[[TimedRead], float], digits: int) -> str:
     least, most = (f"{edge(map(of, row.rounds)):.{digits}f}" for edge in (min, max))
     middle = f"{row.median(of):.{digits}f}"
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
-    """Return every figure of every round."""
+    """Return all figures of all rounds."""
     return {
         "machine": machine(),
         "parts": {

@@ -1,8 +1,7 @@
-"""``python -m benchmarks.sizes [VERSIONS …]``: what a sync takes at 200, 2,000 and 20,000 versions on a real server.
+"""``python -m benchmarks.sizes [VERSIONS …]``: the cost of a sync at 200, 2,000 and 20,000 versions on a real server.
 
-Beside it, what reading the same takes a bare loop over the bulk endpoints, without a check and without a store, and
-MLflow's plain client. Prints a table in Markdown. Each contender runs in a process of its own; what Postgres takes
-is in the time alone.
+For comparison: a bare loop over the bulk endpoints, without checks or database, and MLflow's plain client. Prints a
+Markdown table. Each competitor runs in a process of its own; the cost of Postgres appears in the elapsed time only.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.measurement import ContenderFailedError, Measured
-from benchmarks.parts import Measurements, Part, Tell, compare, open_server
+from benchmarks.measurement import ContenderFailedError, ContenderResult
+from benchmarks.parts import Measurements, Part, ReportProgress, compare, open_server
 from benchmarks.registry import change, fill
 from benchmarks.report import as_json, machine
 from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
@@ -29,20 +28,21 @@ from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow_tests.seeding import Sizes
 
 CLIENT_ONCE_FROM = 10_000
-"""Versions from which on MLflow's client reads only once, through the counting proxy: it asks once a version."""
+"""From this number of versions on, MLflow's client reads only once, through the counting proxy: it sends one request
+per version."""
 
 _CONTENDERS = (Contender.BARE_REST, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.CHANGED_SYNC)
 _MEGABYTE = 1_000_000
 
 
 def sizes_of(versions: int) -> Sizes:
-    """Return a registry with a tenth as many models and logged models, and a run for each version."""
+    """Return a registry with one model and one logged model per ten versions, and one run per version."""
     tenth = max(versions // 10, 1)
     return Sizes(models=tenth, versions=versions, experiments=20, runs=versions, logged_models=tenth)
 
 
-def measured(versions: int, home: Path, rounds: int, tell: Tell, *, with_client: bool) -> Measurements:
-    """Have all contenders read a registry of so many versions."""
+def measure_size(versions: int, home: Path, rounds: int, tell: ReportProgress, *, with_client: bool) -> Measurements:
+    """Run all competitors on a registry of this number of versions."""
     sizes = sizes_of(versions)
     numbers = itertools.count(1)
     with open_server(home) as server, temporary_postgres() as postgres:
@@ -61,7 +61,7 @@ def measured(versions: int, home: Path, rounds: int, tell: Tell, *, with_client:
 
 
 def markdown(found: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
-    """Yield a row for each size and contender: the median of the rounds."""
+    """Yield a row for each size and competitor: the median over the rounds."""
     yield "| versions | who reads | requests | MB read | seconds | our CPU s | server's CPU s | peak MB |"
     yield "|---|---|---|---|---|---|---|---|"
     for versions, measurements in found:
@@ -69,7 +69,7 @@ def markdown(found: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
             yield f"| {versions:,} | {row.contender} | {' | '.join(_figures(row))} |"
 
 
-def _figures(row: Measured) -> Iterator[str]:
+def _figures(row: ContenderResult) -> Iterator[str]:
     yield f"{row.requests:,}"
     yield f"{row.answer_bytes / _MEGABYTE:.1f}"
     yield f"{row.median(lambda taken: taken.seconds):.2f}"
@@ -79,7 +79,7 @@ def _figures(row: Measured) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what the command line asks for."""
+    """Measure the sizes that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes", description=__doc__)
     parser.add_argument("versions", nargs="*", type=int, default=[200, 2_000, 20_000])
     parser.add_argument("--rounds", type=int, default=1, help="how often each reads with the clock running (1)")
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     progress.step(f"{versions:,} versions") as tell,
                 ):
                     with_client = not arguments.without_client
-                    taken = measured(versions, Path(home), arguments.rounds, tell, with_client=with_client)
+                    taken = measure_size(versions, Path(home), arguments.rounds, tell, with_client=with_client)
                     found.append((versions, taken))
     except KeyboardInterrupt:
         return 130

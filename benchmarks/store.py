@@ -1,8 +1,8 @@
-"""``python -m benchmarks.store``: what a sync costs in the store, with the objects made on the spot (``synthetic``).
+"""``python -m benchmarks.store``: the cost of a sync in the database, with generated objects (``synthetic``).
 
-Each sync runs in a process of its own, through the real stages, into a real Postgres. What is not the store's is
-shown apart: making the objects, in place of a server, and, of the first sync, the reading of files. Hashing what was
-read, to see whether it changed, is ours but needs no store, so it is measured by itself.
+Each sync runs in a process of its own, through the real stages, into a real Postgres. Generating the objects and, in
+the first sync, reading files is excluded. Hashing the listing to detect changes needs no database, so it is measured
+separately.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import event, text
@@ -40,7 +40,7 @@ RETAGGED = 10_000
 
 
 class Round(StrEnum):
-    """The syncs, in their order."""
+    """The syncs, in order."""
 
     FIRST = "first sync"
     UNCHANGED = "nothing changed"
@@ -50,32 +50,32 @@ class Round(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one stage of one sync took."""
+    """The measured cost of one stage of one sync."""
 
     versions: int
     round: str
     stage: str
     seconds: float
-    """Without the making of objects."""
+    """Without generating objects."""
     cpu_seconds: float
-    """Ours, without the making of objects."""
+    """CPU time of this process, without generating objects."""
     postgres_cpu_seconds: float
     statements: int
     rows_fetched: int
     changed: int
     peak_bytes: int
-    """Of the process up to the end of the stage, its imports included."""
+    """Peak memory of the process at the end of the stage, imports included."""
 
 
 @dataclass(slots=True)
 class _Traffic:
-    """What goes to Postgres and what comes back."""
+    """Counts statements and returned rows."""
 
     statements: int = 0
     rows: int = 0
 
     def watch(self, store: Store) -> None:
-        """Count from now on."""
+        """Start counting."""
 
         def count(_connection: object, cursor: object, *_: object) -> None:
             self.statements += 1
@@ -119,7 +119,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
 
 
 def write_manifests(sync: Sync) -> int:
-    """Write a manifest for each version, as the stage does, but for the reading of files."""
+    """Write a manifest for each version as the stage does, without reading files."""
     now = sync.now()
     with sync.store.begin(TENANT.tenant_id) as session:
         due = manifests.pending_manifests(
@@ -141,7 +141,7 @@ def write_manifests(sync: Sync) -> int:
 
 
 def postgres_cpu_seconds(pid: int) -> float:
-    """Return what a server and its processes have taken, those that ended included."""
+    """Return the CPU time of a server and its processes, including those that ended."""
     server = psutil.Process(pid)
     times = [process.cpu_times() for process in (server, *server.children())]
     ended = times[0].children_user + times[0].children_system
@@ -149,7 +149,7 @@ def postgres_cpu_seconds(pid: int) -> float:
 
 
 def hashing_seconds(versions: int) -> float:
-    """Return what it takes to hash the listing of versions, which every sync does."""
+    """Return the cost of hashing the listing of versions, which every sync does."""
     listing = SyntheticReader(versions).model_versions()
     began = time.process_time()
     for version in listing.rows:
@@ -158,7 +158,7 @@ def hashing_seconds(versions: int) -> float:
 
 
 def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
-    """Fill a database, and sync it again and again."""
+    """Fill a database and run each sync."""
     figures: list[Figure] = []
     with temporary_postgres(["store"]) as postgres:
         for round_ in Round:
@@ -207,13 +207,13 @@ def _cells(figures: list[Figure]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print a table, write the figures."""
+    """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument(
         "versions", nargs="*", type=int, default=[10_000], help="how many versions (10,000; 100,000 take ten minutes)"
     )
     parser.add_argument("--json", type=Path, default=Path("build/bench/store.json"), help="where the figures go")
-    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # what the processes of the syncs are told
+    parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the syncs' processes
     arguments = parser.parse_args()
     if arguments.round:
         postgres, url = int(sys.stdin.read()), os.environ["BENCHMARK_DATABASE_URL"]

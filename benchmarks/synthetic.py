@@ -1,7 +1,7 @@
-"""A tenant of any size, in place of a server: its objects are made on the spot, as large as people's are.
+"""A tenant of any size without a server: its objects are generated, at realistic sizes.
 
-It stands for the tracking server, whose time is not the store's: the store's stages are driven with it, and the time
-that making the objects takes is counted apart.
+It replaces the tracking server, whose time must not count: the real stages run against it, and the time for generating
+objects is measured separately.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")
 
-VERSIONS_A_MODEL = 10
+VERSIONS_PER_MODEL = 10
 TAGS, PARAMS, METRICS, FILES = 10, 20, 10, 8
 _LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 _GOVERNANCE = ("owner", "risk_category", "regulatory_scope", "data_sensitivity", "business_purpose")
@@ -31,41 +31,41 @@ TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:5000", allow_pr
 
 
 class SyntheticReader(MlflowReader):
-    """Answers as a server would: every object anew, with texts of its own, as they come out of JSON."""
+    """Responds like a server: every object is a new one with its own strings, as parsed from JSON."""
 
     def __init__(self, versions: int, *, retagged: int = 0) -> None:
-        """Hold so many versions, of which so many have got another tag."""
+        """Create a tenant with this number of versions, some of them with another tag."""
         self.versions, self.retagged = versions, retagged
-        self.server = ServerInfo("3.17.0", "SqlStore", has_workspaces=False, has_logged_models=True)
+        self.server = ServerInfo("3.17.0", "SqlStore", workspaces=False, logged_models=True)
         self.seconds = 0.0
-        """What making the objects has taken."""
+        """The time spent on generating objects."""
 
     @property
     def traffic(self) -> Traffic:
-        """Nothing is sent."""
+        """No request is sent."""
         return Traffic()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
     def registered_models(self) -> Listing[RegisteredModel]:
-        """Return a model for every ten versions."""
-        return self._made(_model, range(-(-self.versions // VERSIONS_A_MODEL)))
+        """Return one model per ten versions."""
+        return self._made(_model, range(-(-self.versions // VERSIONS_PER_MODEL)))
 
     def model_versions(self) -> Listing[ModelVersion]:
         """Return all versions."""
         return self._made(lambda number: _version(number, is_retagged=number < self.retagged), range(self.versions))
 
     def experiments(self) -> Listing[Experiment]:
-        """Return the one experiment."""
+        """Return the only experiment."""
         return Listing((Experiment("1", "credit-risk"),))
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:  # noqa: ARG002
-        """Return the runs that were asked for."""
+        """Return the requested runs."""
         return self._made(_run, [int(run_id, 16) for run_id in run_ids])
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
-        """Return the logged models that were asked for."""
+        """Return the requested logged models."""
         return self._made(_logged_model, [int(model_id.removeprefix("m-"), 16) for model_id in model_ids])
 
     def _made(self, make: Callable[[int], T], numbers: Sequence[int]) -> Listing[T]:
@@ -76,7 +76,7 @@ class SyntheticReader(MlflowReader):
 
 
 def manifest(number: int) -> ArtifactManifest:
-    """Return a version's manifest, as the stage would build it from its files."""
+    """Return a version's manifest as the stage builds it from files."""
     names = ("MLmodel", "conda.yaml", "model.pkl", "python_env.yaml", "requirements.txt", "model_card.md", "shap.html")
     return ArtifactManifest(
         location=f"mlflow-artifacts:/1/models/m-{number:032x}/artifacts",
@@ -109,7 +109,7 @@ def _model(number: int) -> RegisteredModel:
         name=_name(number),
         description=f"What model {number} is for, in a sentence or two of the team that built it.",
         tags={f"team.tag_{index}": f"some words of team {number}" for index in range(TAGS // 2)},
-        aliases={"champion": number * VERSIONS_A_MODEL % VERSIONS_A_MODEL + 1},
+        aliases={"champion": number * VERSIONS_PER_MODEL % VERSIONS_PER_MODEL + 1},
         created_at=_at(number),
         last_updated_at=_at(number),
     )
@@ -120,12 +120,12 @@ def _name(model: int) -> str:
 
 
 def _version(number: int, *, is_retagged: bool) -> ModelVersion:
-    model, index = divmod(number, VERSIONS_A_MODEL)
+    model, index = divmod(number, VERSIONS_PER_MODEL)
     tags = {name: f"{name.replace('_', ' ')} {number}" for name in _GOVERNANCE}
     tags |= {f"team.tag_{index}": f"some words of version {number}" for index in range(TAGS - len(tags))}
     if is_retagged:
         tags["owner"] = f"another owner {number}"
-    # Half of them were registered as MLflow 3 does it, from a logged model.
+    # Half of the versions are registered from a logged model, as MLflow 3 does it.
     source = f"models:/m-{number:032x}" if number % 2 else f"mlflow-artifacts:/1/{number:032x}/artifacts/model"
     return ModelVersion(
         model_name=_name(model),

@@ -1,4 +1,4 @@
-"""What a contender is told before it starts, and what it says when it is through."""
+"""The task of a competitor, and its report."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from enum import StrEnum
 
 USER = "admin"
 PASSWORD_VARIABLE = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a variable's name
-"""MLflow's own client takes the password from here, so ours does, too."""
+"""MLflow's own client reads the password from this variable, so ours does, too."""
 
 METRICS, PARAMS, TAGS = 20, 15, 15
-"""Of each run."""
+"""Values per run."""
 
 CHANGES = 20
-"""Versions whose tag is changed before the sync that finds them."""
+"""Versions whose tag changes before the sync that must find them."""
 
 
 class Contender(StrEnum):
-    """Who reads. Each runs in a process of its own."""
+    """The competitors. Each runs in a process of its own."""
 
     MLFLOW_CLIENT = "MLflow's client"
     BARE_REST = "bare REST loop"
@@ -33,30 +33,30 @@ class Contender(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to read, and into what."""
+    """What to read, and where to store it."""
 
     uri: str
-    """The tracking server, or the proxy before it."""
+    """The tracking server, or the proxy in front of it."""
     with_password: bool = False
-    """Whether the server asks for the password in ``PASSWORD_VARIABLE``."""
+    """Whether the server requires the password in ``PASSWORD_VARIABLE``."""
     database_url: str = ""
-    """Where a sync writes to. It holds a password, so it must not be an argument."""
+    """The database of a sync. It contains a password, so it must not be a command-line argument."""
     pages: int = 0
-    """How often to ask for a page of runs."""
+    """How often to request a page of runs."""
 
-    def written(self) -> str:
-        """Return it as a line of JSON."""
+    def to_json(self) -> str:
+        """Return the task as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, line: str) -> Task:
-        """Return what ``written`` wrote."""
+    def from_json(cls, line: str) -> Task:
+        """Parse a line from ``written``."""
         return cls(**json.loads(line))
 
 
 @dataclass(slots=True)
-class Found:
-    """What a contender has read, so that nobody is quick by reading less."""
+class ReadCounts:
+    """The objects that a competitor read, to detect one that is fast because it reads less."""
 
     models: int = 0
     versions: int = 0
@@ -64,27 +64,27 @@ class Found:
     experiments: int = 0
     logged_models: int = 0
     values: int = 0
-    """Metrics, parameters and tags of the runs."""
+    """Number of metrics, parameters and tags of the runs."""
     records: int = 0
     """Canonical records that a sync wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Said when all is imported and prepared: from here on it counts."""
+    """Sent when imports and preparation are done: the measurement starts here."""
 
     import_seconds: float
     imported_bytes: int
-    """The most memory that was in use up to here."""
+    """Peak memory up to this point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Said at the end."""
+    """Sent at the end."""
 
     seconds: float
     cpu_seconds: float
-    """Of this process, in user and in system mode."""
+    """CPU time of this process, user and system."""
     peak_bytes: int
-    """The most memory that was in use at a time."""
-    found: Found
+    """Peak memory."""
+    found: ReadCounts

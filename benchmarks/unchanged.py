@@ -1,8 +1,8 @@
-"""``python -m benchmarks.unchanged``: what a sync of a tenant that did not change asks our store, question by question.
+"""``python -m benchmarks.unchanged``: the queries of a sync of an unchanged tenant, one by one.
 
-The six stages, and what Dagster is told of each: its data version, the rows that changed last, its checks, and how the
-tenant stands. The sync runs in a process of its own, against objects made on the spot (``synthetic``); making them is
-left out of the times, but not out of the memory. ``python -m benchmarks.unchanged 20000 100000`` takes ten minutes.
+The six stages, and what is reported to Dagster for each: its data version, the rows that changed last, its checks and
+the compliance summary. The sync runs in a process of its own, against generated objects (``synthetic``); generating
+them is excluded from the times, but not from the memory. ``python -m benchmarks.unchanged 20000 100000`` takes ten minutes.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 
 PREVIEW_ROWS = 5
-"""Rows of a stage that Dagster is shown."""
+"""Rows of a stage in Dagster's preview."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one question took."""
+    """The measured cost of one query."""
 
     versions: int
     operation: str
     seconds: float
-    """Without the making of objects."""
+    """Without generating objects."""
     postgres_cpu_seconds: float
     peak_bytes: int
-    """Of the process up to the end of the question, its imports included."""
+    """Peak memory of the process at the end of the query, imports included."""
 
 
 def run(versions: int, url: str, postgres: int) -> list[Figure]:
@@ -113,7 +113,7 @@ def _preview(stage: Stage, session: TenantSession) -> object:
 
 
 def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
-    """Fill a database, and sync it once more."""
+    """Fill a database and sync it again."""
     with temporary_postgres(["unchanged"]) as postgres:
         url = postgres.url("unchanged")
         show(f"{versions:,} versions are written …")
@@ -132,7 +132,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
 
 
 def table(figures: list[Figure]) -> Table:
-    """Return a row for each question, and one for all."""
+    """Return a row for each query, and one for all."""
     shown = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
     shown.add_column("versions", no_wrap=True)
     shown.add_column("question", no_wrap=True)
@@ -155,11 +155,11 @@ def _cells(figures: list[Figure]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print a table, write the figures."""
+    """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged", description=__doc__)
     parser.add_argument("versions", nargs="*", type=int, default=[20_000], help="how many versions (20,000)")
     parser.add_argument("--json", type=Path, default=Path("build/bench/unchanged.json"), help="where the figures go")
-    parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # what the process of the sync is told
+    parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # the arguments of the sync's process
     arguments = parser.parse_args()
     if arguments.ask:
         figures = run(arguments.versions[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))

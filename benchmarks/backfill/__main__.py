@@ -15,8 +15,8 @@ from rich.table import Table
 
 from benchmarks import backfill
 from benchmarks.backfill.drain import drain
-from benchmarks.backfill.installation import place
-from benchmarks.backfill.observations import Found, Spread, found
+from benchmarks.backfill.installation import installation
+from benchmarks.backfill.observations import BackfillFigures, Spread, collect_figures
 
 
 def main() -> int:
@@ -41,10 +41,10 @@ def main() -> int:
 
     with (
         tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
-        place(arguments.tenants, Path(folder), tell) as brought_up,
+        installation(arguments.tenants, Path(folder), tell) as brought_up,
     ):
-        figures = found(brought_up, drain(brought_up, arguments.seconds_at_most, tell))
-    not_right = list(figures.not_right())
+        figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, tell))
+    not_right = list(figures.problems())
     console.print(shown(figures))
     for sentence in not_right:
         console.print(f"NOT RIGHT: {sentence}", markup=False)
@@ -53,20 +53,20 @@ def main() -> int:
     return 1 if not_right else 0
 
 
-def shown(figures: Found) -> Table:
+def shown(figures: BackfillFigures) -> Table:
     """Return the figures as people read them."""
     table = Table("", "", box=None, show_header=False)
     table.add_row("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s")
     table.add_row("all were queued after", f"{figures.queued_after_seconds:,.0f} s")
-    table.add_row("runs a minute, in each fifth", "  ".join(f"{rate:.1f}" for rate in figures.runs_a_minute))
-    for who, spread in figures.waited.items():
+    table.add_row("runs a minute, in each fifth", "  ".join(f"{rate:.1f}" for rate in figures.runs_per_minute))
+    for who, spread in figures.wait_times.items():
         table.add_row(f"a {who}'s runs waited", _seconds(spread))
-    read = _seconds(figures.read_after) if figures.read_after else "none"
+    read = _seconds(figures.read_delay) if figures.read_delay else "none"
     table.add_row(f"{figures.changed} new versions, until they were read", read)
-    table.add_row("runs of the backfill that went sooner for that", str(figures.went_sooner))
-    table.add_row("a tenant's runs that overlap", str(figures.at_once_twice))
+    table.add_row("runs of the backfill that went sooner for that", str(figures.promoted))
+    table.add_row("a tenant's runs that overlap", str(figures.overlapping))
     for name, ticks in figures.ticks.items():
-        told = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_between:.0f} s between two at most"
+        told = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_gap:.0f} s between two at most"
         table.add_row(f"ticks of {name} (each {ticks.interval:.0f} s)", told)
     table.add_row("runs", ", ".join(f"{count} x {what}" for what, count in figures.runs.items()))
     for name, megabytes in figures.peak_megabytes.items():

@@ -17,8 +17,8 @@ import yaml
 
 from verifywise_mlflow.dagster_yaml import INTEGER_SETTINGS
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.demo.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.servers.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres

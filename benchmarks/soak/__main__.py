@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import soak
-from benchmarks.soak.run import soaked
-from benchmarks.soak.size import Size
+from benchmarks.soak.run import run_soak
+from benchmarks.soak.size import SoakSize
 
 
 def main() -> int:
@@ -24,8 +24,8 @@ def main() -> int:
     def tell(sentence: str) -> None:
         progress.print(f"{time.monotonic() - began:5.0f} s  {sentence}", markup=False)
 
-    with soaked(size, tell) as over:
-        found, figures = list(over.faults()), over.figures()
+    with run_soak(size, tell) as over:
+        found, figures = list(over.problems()), over.figures()
     console.print(figures.table())
     console.print(figures.syncs_table())
     for sentence in found:
@@ -39,8 +39,8 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _arguments() -> tuple[Size, Path | None]:
-    whole = Size()
+def _arguments() -> tuple[SoakSize, Path | None]:
+    whole = SoakSize()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.soak", description=soak.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -53,12 +53,12 @@ def _arguments() -> tuple[Size, Path | None]:
     given = parser.parse_args()
     if given.tenants < given.servers:
         parser.error("each server needs a tenant")
-    size = Size(
+    size = SoakSize(
         minutes=given.minutes,
         tenants=given.tenants,
         servers=given.servers,
         processes=given.processes,
-        seconds_at_most=given.seconds_at_most or inf,
+        max_seconds=given.seconds_at_most or inf,
     )
     return size, given.json
 

@@ -9,12 +9,12 @@ from statistics import median
 
 import psycopg2
 
-MARGIN = 1.1
+MAX_GROWTH_FACTOR = 1.1
 """A sync that changes nothing may leave a tenth more at the end than at the beginning: figures get more digits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RunEvents:
     """What one run left in the event log."""
 
     rows: int
@@ -23,7 +23,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class DatabaseSize:
     """What lies in Dagster's database."""
 
     runs: int
@@ -35,24 +35,24 @@ class Extent:
     """With indexes. A row that is deleted gives its place to later rows, and not to the disk."""
 
 
-def left_by_runs(url: str) -> dict[str, Left]:
+def events_by_run(url: str) -> dict[str, RunEvents]:
     """Return what each run left, by its id."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT run_id, count(*), sum(octet_length(event)) FROM event_logs GROUP BY run_id")
-        return {run: Left(rows, event_bytes) for run, rows, event_bytes in cursor.fetchall()}
+        return {run: RunEvents(rows, event_bytes) for run, rows, event_bytes in cursor.fetchall()}
 
 
-def extent(url: str) -> Extent:
+def database_size(url: str) -> DatabaseSize:
     """Return what lies in Dagster's database."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT count(*) FROM runs), count(*), coalesce(sum(octet_length(event)), 0), "
             "(SELECT count(*) FROM asset_check_executions), pg_database_size(current_database()) FROM event_logs"
         )
-        return Extent(*cursor.fetchone())
+        return DatabaseSize(*cursor.fetchone())
 
 
-def first_and_last(left: Sequence[Left]) -> tuple[float, float] | None:
+def first_and_last_third(left: Sequence[RunEvents]) -> tuple[float, float] | None:
     """Return the median bytes of the first third and of the last third of some runs; None of fewer than nine.
 
     Fewer tell nothing: a step of one of them that is tried again would pass for growth.
@@ -63,10 +63,10 @@ def first_and_last(left: Sequence[Left]) -> tuple[float, float] | None:
     return median(one.event_bytes for one in left[:third]), median(one.event_bytes for one in left[-third:])
 
 
-def growth(left: Sequence[Left]) -> str | None:
+def growth(left: Sequence[RunEvents]) -> str | None:
     """Return a sentence if syncs leave more the longer it goes on."""
-    ends = first_and_last(left)
-    if ends is None or ends[1] <= MARGIN * ends[0]:
+    ends = first_and_last_third(left)
+    if ends is None or ends[1] <= MAX_GROWTH_FACTOR * ends[0]:
         return None
     return (
         f"a sync that changed nothing left {ends[1] / 1e3:.0f} kB in Dagster's event log at the end, and "

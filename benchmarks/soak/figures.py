@@ -10,23 +10,23 @@ from typing import Literal
 from rich.table import Table
 
 from benchmarks.soak.deletion import Deletion
-from benchmarks.soak.event_log import Extent, Left, first_and_last
-from benchmarks.soak.scenario import Life
-from benchmarks.soak.syncing import Done
+from benchmarks.soak.event_log import DatabaseSize, RunEvents, first_and_last_third
+from benchmarks.soak.scenario import Scenario
+from benchmarks.soak.syncing import SyncOutcome
 
-Kind = Literal["found changes", "found nothing new", "failed"]
-KINDS: tuple[Kind, ...] = ("found changes", "found nothing new", "failed")
+OutcomeKind = Literal["found changes", "found nothing new", "failed"]
+KINDS: tuple[OutcomeKind, ...] = ("found changes", "found nothing new", "failed")
 
 
-def kind_of(done: Done) -> Kind:
+def outcome_of(done: SyncOutcome) -> OutcomeKind:
     """Return what came of a sync."""
     if done.failure:
         return "failed"
-    return "found changes" if done.found else "found nothing new"
+    return "found changes" if done.changes else "found nothing new"
 
 
 @dataclass(frozen=True, slots=True)
-class Syncs:
+class SyncFigures:
     """The syncs of a kind. Bytes are of events in Dagster's log."""
 
     count: int
@@ -40,9 +40,9 @@ class Syncs:
     """The median of the last third."""
 
     @classmethod
-    def of(cls, left: list[Left]) -> Syncs:
+    def from_events(cls, left: list[RunEvents]) -> SyncFigures:
         """Return the figures of what these syncs left."""
-        first, last = first_and_last(left) or (None, None)
+        first, last = first_and_last_third(left) or (None, None)
         rows = mean(one.rows for one in left) if left else 0.0
         event_bytes = mean(one.event_bytes for one in left) if left else 0.0
         return cls(len(left), rows, event_bytes, first, last)
@@ -58,41 +58,44 @@ class Figures:
     versions: int
     """Living, at the end."""
     changes: dict[str, int]
-    illnesses: dict[str, int]
-    syncs: dict[str, Syncs]
-    failed_though_well: int
+    faults: dict[str, int]
+    syncs: dict[str, SyncFigures]
+    unexpected_failures: int
     memory_settled: int
     """The most that this process and those that sync held together in the first third."""
     memory_at_end: int
     trail_entries: int
     database_bytes: int
-    dagster: Extent
+    dagster: DatabaseSize
     runs_deleted: int
     """Of Dagster, all of them being old by then."""
-    dagster_after_deletion: Extent
+    dagster_after_deletion: DatabaseSize
 
     @classmethod
-    def of(
+    def from_scenario(
         cls,
-        life: Life,
+        life: Scenario,
         *,
         versions: int,
         entries: int,
         database_bytes: int,
-        left: Mapping[str, Left],
+        left: Mapping[str, RunEvents],
         deletion: Deletion,
     ) -> Figures:
         """Return the figures of a life."""
-        together = [sum(minute.values()) for minute in life.minutes]
+        together = [sum(minute.values()) for minute in life.memory_by_minute]
         return cls(
-            minutes=len(life.minutes),
+            minutes=len(life.memory_by_minute),
             minutes_wanted=life.size.minutes,
-            tenants=sum(len(estate.tenants) for estate in life.estates),
+            tenants=sum(len(estate.tenants) for estate in life.fleet),
             versions=versions,
-            changes=dict(sorted(life.people.did.items())),
-            illnesses=dict(sorted(life.illnesses.items())),
-            syncs={kind: Syncs.of([left[one.run_id] for one in life.syncs if kind_of(one) == kind]) for kind in KINDS},
-            failed_though_well=len(life.failed_though_well),
+            changes=dict(sorted(life.mutator.counts.items())),
+            illnesses=dict(sorted(life.fault_counts.items())),
+            syncs={
+                kind: SyncFigures.from_events([left[one.run_id] for one in life.syncs if outcome_of(one) == kind])
+                for kind in KINDS
+            },
+            failed_though_well=len(life.unexpected_failures),
             memory_settled=max(together[: max(len(together) // 3, 1)]),
             memory_at_end=together[-1],
             trail_entries=entries,
@@ -115,9 +118,9 @@ class Figures:
         for what, figure in (
             ("lived through", f"{lived} simulated minutes, {self.tenants} tenants"),
             ("what people did", _counted(self.changes)),
-            ("what servers did", _counted(self.illnesses)),
+            ("what servers did", _counted(self.faults)),
             ("living versions at the end", f"{self.versions:,}"),
-            ("syncs that failed though all was well", f"{self.failed_though_well:,}"),
+            ("syncs that failed though all was well", f"{self.unexpected_failures:,}"),
             ("memory, at most in the first third", _megabytes(self.memory_settled)),
             ("memory, at the end", _megabytes(self.memory_at_end)),
             ("our database", f"{_megabytes(self.database_bytes)}; {self.trail_entries:,} entries in the trails"),
@@ -147,7 +150,7 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {what}" for what, count in counts.items())
 
 
-def _extent(extent: Extent) -> str:
+def _extent(extent: DatabaseSize) -> str:
     return f"{extent.runs:,} runs, {extent.events:,} events of {_megabytes(extent.event_bytes)}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import urllib3
 import yaml
 
-from benchmarks.soak.size import Size
+from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow_tests.proxy import (
     Exchange,
@@ -29,7 +29,7 @@ from verifywise_mlflow_tests.seeding import Sizes, seed
 MODELS, VERSIONS = 3, 9
 """Of each tenant, at the beginning."""
 
-IMPATIENT: Mapping[str, float] = {
+SHORT_TIMEOUTS: Mapping[str, float] = {
     "connect_timeout_seconds": 1,
     "probe_timeout_seconds": 1,
     "request_timeout_seconds": 1.5,
@@ -56,7 +56,7 @@ FAULTS: Mapping[str, Fault] = {
 
 
 @dataclass(slots=True)
-class Estate:
+class FleetServer:
     """A server with its tenants, the way to it, and what is wrong with whom."""
 
     server: MlflowServer
@@ -64,28 +64,28 @@ class Estate:
     proxy: Proxy
     tenants: Sequence[str]
     is_up: bool = True
-    ill: dict[str, tuple[str, int]] = field(default_factory=dict)
+    active_faults: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Tenants whose server does something, and until which minute."""
 
-    def is_well(self, tenant: str) -> bool:
+    def is_healthy(self, tenant: str) -> bool:
         """Whether a tenant's requests go through."""
-        return self.is_up and tenant not in self.ill
+        return self.is_up and tenant not in self.active_faults
 
-    def fault(self, exchange: Exchange) -> Fault | None:
+    def choose_fault(self, exchange: Exchange) -> Fault | None:
         """Choose what happens to a request: it names its tenant's workspace."""
         if not self.is_up:
             return reset_before_answer
-        illness = self.ill.get(exchange.headers.get("x-mlflow-workspace", ""))
+        illness = self.active_faults.get(exchange.headers.get("x-mlflow-workspace", ""))
         return FAULTS[illness[0]] if illness else None
 
-    def fall_ill_and_recover(self, minute: int, one_in: int, chance: random.Random) -> list[str]:
+    def update_faults(self, minute: int, one_in: int, chance: random.Random) -> list[str]:
         """Let some tenants begin to suffer, for three to eight minutes; return from what."""
-        self.ill = {tenant: illness for tenant, illness in self.ill.items() if illness[1] > minute}
+        self.active_faults = {tenant: illness for tenant, illness in self.active_faults.items() if illness[1] > minute}
         began = []
         for tenant in self.tenants:
-            if tenant not in self.ill and chance.random() < 1 / one_in:
+            if tenant not in self.active_faults and chance.random() < 1 / one_in:
                 began.append(chance.choice(list(FAULTS)))
-                self.ill[tenant] = (began[-1], minute + chance.randint(3, 8))
+                self.active_faults[tenant] = (began[-1], minute + chance.randint(3, 8))
         return began
 
     def stop(self) -> None:
@@ -93,13 +93,13 @@ class Estate:
         self.is_up = False
         self.server.stop()
 
-    def start_again(self) -> None:
+    def restart(self) -> None:
         """Start it again, at another port, of which the proxy's clients see nothing."""
         self.server.__enter__()
         self.proxy.upstream = self.server.uri
         self.is_up = True
 
-    def ask(self, method: str, call: str, tenant: str, body: Mapping[str, object]) -> Mapping[str, object]:
+    def call_api(self, method: str, call: str, tenant: str, body: Mapping[str, object]) -> Mapping[str, object]:
         """Do what a person does, past the proxy."""
         url = f"{self.server.uri}/api/2.0/mlflow/{call}"
         answer = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
@@ -108,7 +108,7 @@ class Estate:
         return told
 
 
-def estates_in(home: Path, size: Size, stack: ExitStack) -> list[Estate]:
+def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServer]:
     """Start the servers, with a proxy before each, and give each tenant a workspace with models and versions."""
     estates = []
     for number in range(size.servers):
@@ -121,9 +121,9 @@ def estates_in(home: Path, size: Size, stack: ExitStack) -> list[Estate]:
         )
         stack.enter_context(server)
         proxy = stack.enter_context(proxy_before(server.uri))
-        tenants = [f"tenant-{number}-{place:02}" for place in range(size.tenants_each)]
-        estate = Estate(server, database, proxy, tenants)
-        proxy.fault = estate.fault
+        tenants = [f"tenant-{number}-{place:02}" for place in range(size.tenants_per_server)]
+        estate = FleetServer(server, database, proxy, tenants)
+        proxy.fault = estate.choose_fault
         estates.append(estate)
         for tenant in tenants:
             url = f"{server.uri}/api/3.0/mlflow/workspaces"
@@ -133,7 +133,7 @@ def estates_in(home: Path, size: Size, stack: ExitStack) -> list[Estate]:
     return estates
 
 
-def write_tenants(path: Path, estates: Sequence[Estate], limits: Mapping[str, float]) -> None:
+def write_tenants(path: Path, estates: Sequence[FleetServer], limits: Mapping[str, float]) -> None:
     """Describe all tenants in a tenants.yaml, which each sync reads anew."""
     described = {
         tenant: {

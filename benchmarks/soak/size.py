@@ -8,7 +8,7 @@ from math import inf
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SoakSize:
     """The whole soak by default; a test takes a small one."""
 
     minutes: int = 30
@@ -16,19 +16,19 @@ class Size:
     tenants: int = 50
     """Shared out evenly over the servers."""
     servers: int = 2
-    turn: int = 5
+    sync_interval_minutes: int = 5
     """Minutes between two syncs of a tenant."""
-    changes: int = 12
+    changes_per_minute: int = 12
     """What people change in a minute."""
-    one_in: int = 12
+    healthy_per_fault: int = 12
     """So many of the tenants whose server is well fall ill in a minute."""
     processes: int = 4
     """Syncs at once."""
-    seconds_at_most: float = inf
+    max_seconds: float = inf
     """Of real time: no minute begins later. What was lived through until then is compared all the same."""
 
     @property
-    def tenants_each(self) -> int:
+    def tenants_per_server(self) -> int:
         """Return how many tenants a server has."""
         return max(self.tenants // self.servers, 1)
 
@@ -44,4 +44,4 @@ class Size:
 
     def due_in(self, minute: int) -> Callable[[int], bool]:
         """Return which of a server's tenants have their turn, by their place."""
-        return lambda place: place % self.turn == minute % self.turn
+        return lambda place: place % self.sync_interval_minutes == minute % self.sync_interval_minutes

@@ -32,7 +32,7 @@ class SimulatedSync(TenantSync):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SyncRequest:
     """A sync to be done."""
 
     home: Path
@@ -43,12 +43,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class SyncOutcome:
     """A sync that is over."""
 
     tenant: str
     run_id: str
-    found: int
+    changes: int
     """Objects whose rows were written or that were gone, over all stages."""
     failure: str | None = None
     is_expected: bool = True
@@ -56,7 +56,7 @@ class Done:
 
 
 @contextmanager
-def instance_in(home: Path) -> Iterator[dg.DagsterInstance]:
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """Open Dagster's instance, as its dagster.yaml and the environment describe it."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
@@ -74,7 +74,7 @@ def prepare(home: Path) -> None:
     defs.resolve_job_def(sync_tenant.name)
 
 
-def sync(asked: Asked) -> Done:
+def sync(asked: SyncRequest) -> SyncOutcome:
     """Run the job; a sync that fails is no error here."""
     result = defs.resolve_job_def(sync_tenant.name).execute_in_process(
         instance=_opened(asked.home),
@@ -90,10 +90,10 @@ def sync(asked: Asked) -> Done:
         if name in ("changed", "removed") and isinstance(figure, dg.IntMetadataValue) and figure.value
     )
     if result.success:
-        return Done(asked.tenant, result.run_id, found)
+        return SyncOutcome(asked.tenant, result.run_id, found)
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     if not failures:
-        return Done(asked.tenant, result.run_id, found, "no step failed, and the run did", is_expected=False)
+        return SyncOutcome(asked.tenant, result.run_id, found, "no step failed, and the run did", is_expected=False)
     described = failures[0].user_failure_data
     sentence = described.description if described else failures[0].error_display_string
-    return Done(asked.tenant, result.run_id, found, sentence or "no reason", is_expected=described is not None)
+    return SyncOutcome(asked.tenant, result.run_id, found, sentence or "no reason", is_expected=described is not None)
