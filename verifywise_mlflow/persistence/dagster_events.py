@@ -1,4 +1,4 @@
-"""SQL on Dagster's own tables: deletes what ``DagsterInstance.delete_run`` leaves and what sensors report without a run.
+"""SQL on Dagster's tables: deletes what ``DagsterInstance.delete_run`` leaves, and what sensors report without a run.
 
 Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
 names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.

@@ -1,6 +1,6 @@
-"""Erasure of a tenant: everything that is kept of it goes, but the trail, which tells that it was and by whom it went.
+"""Erasure of a tenant: deletes all its data except the audit trail, which records the erasure and who ran it.
 
-Nothing else in this package deletes what was read: what is gone from MLflow gets a tombstone.
+Nothing else in this package deletes data that was read: what MLflow no longer has gets a tombstone.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ RETAINED_TABLES = (audit_trail, audit_checkpoints)
 
 
 def erased_tables() -> list[Table]:
-    """Return every table that holds rows of tenants, in the order in which they are emptied."""
-    of_tenants = [
+    """Return every table whose rows an erasure deletes, in the order of deletion."""
+    tenant_tables = [
         table for table in metadata.tables.values() if "tenant_id" in table.c and table not in RETAINED_TABLES
     ]
-    # What triggers write comes last: deleting a verdict puts it into its history, and outdates the counts.
+    # Tables that triggers write come last: deleting a verdict adds it to its history and invalidates the counts.
     return sorted(
-        of_tenants, key=lambda table: (table is compliance_counts or table.name.endswith("_history"), table.name)
+        tenant_tables, key=lambda table: (table is compliance_counts or table.name.endswith("_history"), table.name)
     )
 
 
 def count_erasable_rows(session: TenantSession) -> dict[str, int]:
-    """Return how many rows of a tenant an erasure would delete, table by table."""
+    """Return how many rows of the tenant an erasure would delete, by table."""
     counted = {
         table.name: session.scalar(select(func.count()).where(table.c.tenant_id == session.tenant_id)) or 0
         for table in erased_tables()
@@ -43,13 +43,13 @@ def count_erasable_rows(session: TenantSession) -> dict[str, int]:
 
 
 def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
-    """Erase a tenant, and tell so in its trail; return how many rows went, table by table.
+    """Erase a tenant and record it in its audit trail; return how many rows were deleted, by table.
 
-    Who may read the tenant is shut out, so that another one of its name is not theirs to read.
+    The tenant's readers lose their access, so that they cannot read a later tenant of the same name.
 
     Raises:
-        TenantBusyError: a sync of the tenant is at work.
-        DatabaseError: the role in use is not the schema's owner.
+        TenantBusyError: a sync of the tenant is running.
+        DatabaseError: the current role is not the schema's owner.
     """
     with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as session:
         role_grants.require_owner(session.connection, "to erase a tenant")

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _TRANSIENT_CODES = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
 """Postgres' error codes for conditions that may clear by themselves: lost connections, deadlocks, a full disk, a
-shutdown, transaction time-outs, locks that others hold. Errors of the program, and values that are too large, have other
-codes."""
+shutdown, transaction time-outs, locks that others hold. Errors of the program and values that are too large have
+other codes."""
 
 _ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
@@ -72,7 +72,7 @@ def translate_errors(role: str | None) -> Iterator[None]:
         code = _code(error)
         if code == "42501":
             raise DatabaseError(
-                f"the database role {role!r} may not do this: {_message(error)}. The schema's owner gives a role access "
+                f"the database role {role!r} may not do this: {_message(error)}. The schema's owner grants access "
                 "with verifywise-mlflow db grant"
             ) from error
         if code == "25006":

@@ -1,11 +1,11 @@
-"""Column types for text that people elsewhere wrote, which Postgres alone would not take.
+"""Column types for untrusted text and JSON that Postgres alone would refuse.
 
-Postgres keeps no NUL in text, no lone surrogate, and no NaN in JSON; MLflow hands out all three. They
-are written with an escape and read back as they were:
+Postgres stores no NUL in text, no lone surrogate, and no NaN in JSON; MLflow returns all three. They are escaped on
+write and unescaped on read:
 
-* NUL is kept as ``␀``, a lone surrogate as ``␛`` and its four hex digits, and the two signs themselves
-  behind a ``␛``. Any other text stands in the table as it is.
-* NaN and the infinities in JSON are kept as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
+* NUL is stored as ``␀``, a lone surrogate as ``␛`` and its four hex digits, and these two characters themselves after a
+  ``␛``. All other text is stored unchanged.
+* NaN and the infinities in JSON are stored as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
 """
 
 from __future__ import annotations

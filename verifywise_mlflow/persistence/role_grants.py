@@ -1,7 +1,7 @@
-"""Who may do what in the database: the schema's owner, pipelines that write for one tenant at a time, readers of one.
+"""Database roles: the schema's owner, pipelines that write one tenant at a time, and readers of one tenant.
 
-Privileges say which tables a role may touch and how; row-level security (migration 0010) says which rows. Both are
-given by ``grant`` and never by hand; ``verifywise-mlflow db upgrade`` gives them again, for a new release's tables.
+Privileges limit a role to tables and statements; row-level security limits it to rows. ``grant`` sets up both, never an
+operator by hand; ``verifywise-mlflow db upgrade`` grants again, so that roles get the tables of a new release.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "artifact_manifests": _WRITE,
     "canonical_records": _WRITE,
     "record_inputs": _WRITE,
-    # The one table that something is deleted from: verdicts of rules that are no longer asked. A trigger keeps them.
+    # The one table with deletions: verdicts of rules that no policy has any more. A trigger saves them as history.
     "compliance_results": (*_WRITE, "DELETE"),
     "compliance_badges": _WRITE,
-    # Its row comes with a trigger, and so does what outdates it.
+    # Triggers create its row and invalidate it.
     "compliance_counts": (*_READ, "UPDATE"),
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
     "poll_watermarks": _WRITE,
-    # What happened stays as it was told.
+    # Append-only.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,
     "config_versions": _APPEND,
@@ -49,27 +49,27 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "canonical_record_history": _READ,
     "compliance_result_history": _READ,
     "compliance_badge_history": _READ,
-    # A role sees its own row there; the policies ask it.
+    # A role sees its own row; the policies of row-level security read it.
     "role_grants": _READ,
 }
-"""What a pipeline does with each table. A new table has to be named here: a test compares this with the tables."""
+"""A pipeline's privileges on each table. A new table has to be added here: a test compares this with the tables."""
 
 REVISION_TABLE = "alembic_version"
-"""Everybody reads it, to refuse a schema of another release. It belongs to no tenant."""
+"""Every role reads it, to refuse a schema of another release. It belongs to no tenant."""
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
-    """Let a role in. Granting what it has already gives it its privileges anew.
+    """Grant a role access. Granting the same access again restores its privileges.
 
     Raises:
-        DatabaseError: there is no such role, it would not be kept to one tenant, or it has another access.
+        DatabaseError: there is no such role, row-level security would not apply to it, or it has other access.
     """
     _lock(connection)
     _refuse_missing(connection, role)
     if reason := _bypass_of(connection, role):
         raise DatabaseError(
-            f"the role {role!r} {reason}, so row-level security would not hold it: grant access to one that is none of "
-            "superuser, BYPASSRLS, the schema's owner and its member"
+            f"the role {role!r} {reason}, so row-level security would not apply to it: grant access to a role that is "
+            "not a superuser, has no BYPASSRLS, and is neither the schema's owner nor a member of it"
         )
     held = connection.execute(
         select(role_grants.c.kind, role_grants.c.tenant_id).where(role_grants.c.role_name == role)
@@ -79,38 +79,38 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
     elif tuple(held) != (kind, tenant_id):
         of = f" of {held.tenant_id}" if held.tenant_id else ""
         raise DatabaseError(
-            f"the role {role!r} is {held.kind}{of} already: take that away first, with verifywise-mlflow db revoke"
+            f"the role {role!r} already is a {held.kind}{of}: revoke that first, with verifywise-mlflow db revoke"
         )
-    _give_privileges(connection, role, kind)
+    _grant_privileges(connection, role, kind)
 
 
 def revoke(connection: Connection, role: str) -> None:
-    """Shut a role out, also one that is no more.
+    """Revoke a role's access, even if the role no longer exists.
 
     Raises:
         DatabaseError: it has no access.
     """
     _lock(connection)
-    was_in = connection.execute(delete(role_grants).where(role_grants.c.role_name == role)).rowcount
+    was_granted = connection.execute(delete(role_grants).where(role_grants.c.role_name == role)).rowcount
     if _exists(connection, role):
-        if not was_in and role not in _privileged(connection):
+        if not was_granted and role not in _privileged(connection):
             raise DatabaseError(f"the role {role!r} has no access to revoke")
-        _take_privileges(connection, role)
-    elif not was_in:
+        _revoke_privileges(connection, role)
+    elif not was_granted:
         raise DatabaseError(f"the role {role!r} has no access to revoke, and does not exist")
 
 
 def regrant_all(connection: Connection) -> None:
-    """Give all who have access their privileges anew: there may be tables that they know nothing of."""
+    """Restore the privileges of every role with access, since there may be new tables."""
     for role, kind in connection.execute(
         select(role_grants.c.role_name, role_grants.c.kind).order_by(role_grants.c.role_name)
     ).all():
         if _exists(connection, role):
-            _give_privileges(connection, role, kind)
+            _grant_privileges(connection, role, kind)
 
 
 def readers_of(connection: Connection, tenant_id: str) -> list[str]:
-    """Return the roles that read the tenant."""
+    """Return the tenant's readers."""
     query = (
         select(role_grants.c.role_name).where(role_grants.c.tenant_id == tenant_id).order_by(role_grants.c.role_name)
     )
@@ -124,40 +124,40 @@ def is_known_tenant(connection: Connection, tenant_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RoleAccess:
-    """What a role is to the schema."""
+    """A role and its access to the schema."""
 
     role: str
     kind: Literal["owner", "unbound", "pipeline", "reader", "none"]
-    """``unbound`` is a role that row-level security does not hold; ``none`` has privileges and sees no rows."""
+    """``unbound``: row-level security does not apply to the role. ``none``: it has privileges but sees no rows."""
     tenant_id: str | None = None
     granted_at: datetime | None = None
     remark: str | None = None
 
 
 def roles(connection: Connection) -> list[RoleAccess]:
-    """Return who has access, those first whom row-level security does not hold."""
+    """Return the roles with access; those that bypass row-level security come first."""
     schema_owner = owner(connection)
-    found = [RoleAccess(schema_owner, "owner", remark="sees and may change all tenants; for upgrades and erasure")]
+    access = [RoleAccess(schema_owner, "owner", remark="reads and writes all tenants; for upgrades and erasure")]
     unbound = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"))
     reasons = {role: reason for role in unbound.all() if (reason := _bypass_of(connection, role))}
     granted = connection.execute(
         select(role_grants).order_by(role_grants.c.kind, role_grants.c.tenant_id, role_grants.c.role_name)
     ).all()
     names = {row.role_name for row in granted}
-    found += [
-        RoleAccess(role, "unbound", remark=f"{reason}: row-level security does not hold it")
+    access += [
+        RoleAccess(role, "unbound", remark=f"{reason}: row-level security does not apply to it")
         for role, reason in reasons.items()
         if role != schema_owner and role not in names
     ]
     for row in granted:
-        remark = None if _exists(connection, row.role_name) else "there is no such role any more: revoke it"
+        remark = None if _exists(connection, row.role_name) else "the role no longer exists: revoke it"
         if row.role_name in reasons:
-            remark = f"{reasons[row.role_name]}: row-level security does not hold it"
-        found.append(RoleAccess(row.role_name, row.kind, row.tenant_id, row.granted_at, remark))
+            remark = f"{reasons[row.role_name]}: row-level security does not apply to it"
+        access.append(RoleAccess(row.role_name, row.kind, row.tenant_id, row.granted_at, remark))
     others = _privileged(connection) - names - reasons.keys() - {schema_owner}
-    remark = "privileges that db grant did not give; it sees no tenant's rows: revoke it"
-    found += [RoleAccess(role, "none", remark=remark) for role in sorted(others)]
-    return found
+    remark = "has privileges that db grant did not give and sees no tenant's rows: revoke it"
+    access += [RoleAccess(role, "none", remark=remark) for role in sorted(others)]
+    return access
 
 
 def owner(connection: Connection) -> str:
@@ -166,26 +166,26 @@ def owner(connection: Connection) -> str:
 
 
 def is_owner(connection: Connection) -> bool:
-    """Return whether the role in use has the rights of the schema's owner."""
+    """Return whether the current role has the rights of the schema's owner."""
     query = text("SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
     return bool(connection.scalar(query, {"schema": SCHEMA}))
 
 
 def require_owner(connection: Connection, action: str) -> None:
-    """Refuse a role that has not the rights of the schema's owner.
+    """Refuse a role without the rights of the schema's owner.
 
     Raises:
-        DatabaseError: it has not.
+        DatabaseError: the current role lacks them.
     """
     if not is_owner(connection):
         raise DatabaseError(
-            f"{action} takes the rights of the schema's owner, the database role {owner(connection)!r}; "
-            f"this is {current_role(connection)!r}"
+            f"{action} needs the rights of the schema's owner, the database role {owner(connection)!r}; "
+            f"the current role is {current_role(connection)!r}"
         )
 
 
 def rls_bypass_reason(connection: Connection) -> str | None:
-    """Return why row-level security does not hold the role in use; none if it does."""
+    """Return why the current role bypasses row-level security; None if it does not."""
     return _bypass_of(connection, current_role(connection))
 
 
@@ -215,7 +215,7 @@ def _bypass_of(connection: Connection, role: str) -> str | None:
 
 
 def _privileged(connection: Connection) -> set[str]:
-    """Return the roles that have privileges on anything in the schema, beside its owner."""
+    """Return the roles with privileges on anything in the schema, except its owner."""
     return set(
         connection.scalars(
             text("""
@@ -230,7 +230,7 @@ def _privileged(connection: Connection) -> set[str]:
 
 def _lock(connection: Connection) -> None:
     require_owner(connection, "to grant and to revoke access")
-    # Two at once would change the same privileges' row in the catalogue, which Postgres refuses.
+    # Two at once would update the same row of the catalog, which Postgres refuses.
     connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 
 
@@ -245,8 +245,8 @@ def _refuse_missing(connection: Connection, role: str) -> None:
         )
 
 
-def _give_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
-    _take_privileges(connection, role)  # what an earlier release gave, too
+def _grant_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
+    _revoke_privileges(connection, role)  # including those that an earlier release granted
     name = _quoted(role)
     by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(PIPELINE_PRIVILEGES, _READ)
     for privileges in dict.fromkeys(by_table.values()):
@@ -259,7 +259,7 @@ def _give_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
     _execute(connection, f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
 
 
-def _take_privileges(connection: Connection, role: str) -> None:
+def _revoke_privileges(connection: Connection, role: str) -> None:
     name = _quoted(role)
     for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         _execute(connection, f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM {name}")
@@ -276,5 +276,5 @@ def _quoted(name: str) -> str:
 
 
 def _execute(connection: Connection, statement: str) -> None:
-    # GRANT takes no parameters, and without any the driver looks for none: a role's name may hold a %.
+    # GRANT takes no parameters. Without any, the driver does not look for placeholders: a role's name may hold a %.
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})

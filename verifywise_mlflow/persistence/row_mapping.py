@@ -38,13 +38,13 @@ Key: TypeAlias = tuple[str, int]
 """A version's model name and number."""
 
 BATCH_SIZE = 500
-"""Rows of one transaction: a kill redoes at most these, and memory holds no more."""
+"""Rows per transaction: a killed process repeats at most one batch, and memory holds no more."""
 
 E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
 
 def columns_of(entity: object) -> Row:
-    """Return a dataclass's fields by name; what is a tuple of dataclasses becomes a list of such rows."""
+    """Return a dataclass's fields by name; a tuple of dataclasses becomes a list of such rows."""
     kind: type = type(entity)
     return {name: _column(getattr(entity, name)) for name in _names(kind)}
 
@@ -61,25 +61,25 @@ def _column(value: object) -> object:
 
 
 def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows, or put them in the place of those with the same key, under a new revision."""
+    """Upsert rows by primary key, each with a new revision."""
     if not rows:
         return
     statement = insert(table)
     written = {name for name in rows[0] if not table.c[name].primary_key}
     if "revision" in table.c:
-        written.add("revision")  # the sequence gives it as the column's default
+        written.add("revision")  # the column's default draws it from the sequence
     replaced = {name: statement.excluded[name] for name in written}
     keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
-    # Of an upsert that returns nothing, SQLAlchemy makes a statement for each row (its issue 13130).
+    # Without RETURNING, SQLAlchemy sends one statement per row of an upsert (its issue 13130).
     batched = keyed.returning(table.c.tenant_id)
     for start in range(0, len(rows), BATCH_SIZE):
         session.execute(batched, rows[start : start + BATCH_SIZE])
 
 
 def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
-    """Whether a row is of one of the given versions.
+    """Return the condition that a row belongs to one of the given versions.
 
-    As two arrays: of 500 pairs Postgres makes 500 conditions, and planning those takes ten times as long as reading.
+    It passes two arrays: 500 pairs would become 500 conditions, and planning them takes ten times as long as the read.
     """
     wanted = (
         func.unnest(
@@ -92,9 +92,9 @@ def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
 
 
-def same_version(one: FromClause, other: FromClause) -> ColumnElement[bool]:
-    """Whether rows of two tables are of the same version of the same tenant."""
-    return and_(*(one.c[name] == other.c[name] for name in ("tenant_id", "model_name", "version_number")))
+def same_version(left: FromClause, right: FromClause) -> ColumnElement[bool]:
+    """Return the condition that rows of two tables belong to the same version of the same tenant."""
+    return and_(*(left.c[name] == right.c[name] for name in ("tenant_id", "model_name", "version_number")))
 
 
 def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) -> dict[Key, str]:
@@ -108,7 +108,7 @@ def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) ->
 
 
 def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
-    """Return the entity that a row was made of; ``other`` gives fields that are named differently there."""
+    """Return the entity that a row was built from; ``other`` gives the fields with another name in the row."""
     values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
     for name in ("problems", "logged_model_ids"):
         if name in values:
@@ -125,7 +125,7 @@ def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
 
 
 def to_floats(stored: object) -> dict[str, float]:
-    """Return metrics as numbers again: JSON has no NaN, and its largest numbers come back as whole ones."""
+    """Return metrics as floats: JSON has no NaN, and its largest numbers are decoded as integers."""
     return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
@@ -134,9 +134,9 @@ def _list(stored: object) -> Iterable[object]:
 
 
 MAX_NAME_BYTES = 2_000
-"""The longest name that can be a key: an entry of a Postgres index ends at 2,704 bytes, and the key has more parts."""
+"""The longest name in a key: an entry of a Postgres index has at most 2,704 bytes, and a key has more parts."""
 
 
 def fits_in_key(*names: str | None) -> bool:
-    """Whether names can be parts of a key."""
+    """Return whether names are short enough to be parts of a key."""
     return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES for name in names)

@@ -1,4 +1,4 @@
-"""The store: transactions of one tenant, and one writer a tenant at a time."""
+"""The store: transactions of one tenant, and a lock that admits one writer per tenant."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 
 __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
 
-# Two statements in one round trip. The lock is shared with all other transactions and not with `db upgrade`, which so
-# waits for those that have begun; whoever begins later finds the new revision. The second statement has to begin after
-# the lock was granted: within one, the revision would be seen as it was before the upgrade.
+# Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
+# waits for open transactions, and later ones see the new revision. The second statement has to begin after the lock was
+# granted: a single statement would see the revision as it was before the upgrade.
 _BEGIN = f"""
     SELECT pg_advisory_xact_lock_shared(%(schema_lock)s);
     SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
@@ -34,17 +34,17 @@ _BEGIN = f"""
 
 
 class TenantBusyError(DatabaseError):
-    """Another sync of the tenant is at work and did not end in time."""
+    """Another sync of the tenant is running and did not end in time."""
 
 
 class Store:
-    """Our tables in one Postgres database. A context: it closes its connections at the end."""
+    """Our tables in one Postgres database. As a context manager, it closes its connections at the end."""
 
     def __init__(self, url: str) -> None:
-        """Connect, and make sure that the schema is this code's.
+        """Connect, and create the schema or check its revision.
 
         Raises:
-            DatabaseError: there is no such database, or its schema is another.
+            DatabaseError: there is no such database, or its schema is at another revision.
         """
         self._engine = connect(url)
         self._revision = newest_revision()
@@ -60,7 +60,7 @@ class Store:
 
     @property
     def engine(self) -> Engine:
-        """The connections, for what belongs to no tenant."""
+        """The engine, for statements that belong to no tenant."""
         return self._engine
 
     def close(self) -> None:
@@ -105,14 +105,14 @@ class Store:
 
     @contextmanager
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
-        """Keep other syncs of the tenant out while the block runs.
+        """Hold the tenant's lock while the block runs, so that no other sync of the tenant runs.
 
-        The lock belongs to a connection, so Postgres lifts it when this process dies.
+        The lock belongs to a connection, so Postgres releases it when this process dies.
 
         Raises:
             TenantBusyError: another sync held it for all of ``wait_seconds``.
-            DatabaseUnreachableError: there is no connection to be had.
-            DatabaseFailedError: the database was lost.
+            DatabaseUnreachableError: no connection could be opened.
+            DatabaseFailedError: the connection was lost.
         """
         lock = {"lock": f"verifywise_mlflow {tenant_id}"}
         deadline = time.monotonic() + wait_seconds
@@ -121,12 +121,12 @@ class Store:
             while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:lock, 0))"), lock):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(
-                        f"another sync of {tenant_id} has been at work for {wait_seconds:.0f} s: wait for it, or end it"
+                        f"another sync of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end it"
                     )
                 time.sleep(0.25)
             try:
                 yield
             finally:
-                # A connection that is lost took the lock with it; that must not hide how the block ended.
+                # A lost connection has released the lock; its error must not hide an error of the block.
                 with suppress(OperationalError):
                     connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), lock)

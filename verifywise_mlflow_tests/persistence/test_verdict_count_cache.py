@@ -156,8 +156,8 @@ def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: 
 @pytest.mark.parametrize(
     "other",
     [
-        """counts || '{"form": "of-another"}' #- '{counts,badges,0}'""",
-        "(counts #- '{counts,badges,0}') - 'form'",
+        """counts || '{"format": "of-another"}' #- '{counts,badges,0}'""",
+        "(counts #- '{counts,badges,0}') - 'format'",
         "counts #- '{counts,opened}'",
         "'[]'",
     ],

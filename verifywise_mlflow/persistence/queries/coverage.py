@@ -1,4 +1,4 @@
-"""How a tenant's living versions were judged, counted by the database, and what that shows of each clause."""
+"""How a tenant's living versions cover the clauses of frameworks. The database counts the verdicts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_r
 
 
 def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
-    """Yield the tenant's living versions, those together whose rules gave the same verdicts.
+    """Yield the tenant's living versions, grouped by equal verdicts.
 
-    There are few such groups where there are many versions. They come in pieces all the same: nothing bounds them.
+    Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
     records, results = canonical_records, compliance_results
     of_version = same_version(results, records)
@@ -42,8 +42,8 @@ def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
         .subquery()
     )
     query = select(versions.c.verdicts, func.count()).group_by(versions.c.verdicts)
-    for given, count in session.execute(query.execution_options(yield_per=1_000)):
-        yield VerdictGroup(given or {}, count)
+    for verdicts_by_rule, count in session.execute(query.execution_options(yield_per=1_000)):
+        yield VerdictGroup(verdicts_by_rule or {}, count)
 
 
 class _Reference(BaseModel):
@@ -60,16 +60,16 @@ class _Policy(BaseModel):
 
 
 class _Document(BaseModel):
-    """A policy as it was adopted: only what it refers to. Releases before wrote one policy, not several."""
+    """The references of a stored version of the policies."""
 
     policies: dict[str, _Policy] = Field(default_factory=dict)
     policy: _Policy | None = None
 
 
 def current_references(session: TenantSession) -> References | None:
-    """Return the references of the rules that the tenant was judged by last; None where nothing was judged yet.
+    """Return the references of the rules that last evaluated the tenant; None before the first evaluation.
 
-    They come from the store, so that whoever may read it sees them as they were, whatever the files say by now.
+    They come from the store, so that a reader of the store sees them as they were, whatever the files say now.
     """
     adopted = config_versions.config_version(session, "policy")
     if adopted is None:
@@ -77,21 +77,21 @@ def current_references(session: TenantSession) -> References | None:
     document = _Document.model_validate(adopted.document)
     policies = [*document.policies.values(), *([document.policy] if document.policy else [])]
     return {
-        rule_id: {(one.framework, one.clause) for one in rule.references}
+        rule_id: {(reference.framework, reference.clause) for reference in rule.references}
         for policy in policies
         for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
     }
 
 
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
-    """Return what the tenant's living versions show of each clause, by the verdicts that are kept."""
+    """Return how the tenant's living versions cover each clause, according to the stored verdicts."""
     with store.begin(tenant_id) as session:
         references = current_references(session)
         return framework_coverage(frameworks, references or {}, verdict_groups(session))
 
 
 def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
-    """Return the same as a pandas frame: a row a clause, a column for each way in which versions can stand to it."""
+    """Return the coverage as a pandas data frame: one row per clause, one column per standing of a version."""
     rows = [
         {
             "framework": covered.framework.name,

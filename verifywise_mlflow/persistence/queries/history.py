@@ -1,7 +1,7 @@
-"""The states that records, verdicts and badges have had: as of a time, and one after the other.
+"""Reads the history of records, verdicts and badges: their states as of a time, or all of them in order.
 
-Triggers keep them; nothing here writes. A state holds from its first moment until the next one's: ``[valid_from,
-valid_to)``. Times are UTC and have a zone; one without is refused, since guessing it could show another day's state.
+Triggers write the history. A state is valid in the half-open interval ``[valid_from, valid_to)``. Times are UTC and
+time-zone aware; a naive time is refused, since a guess could return another day's state.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from verifywise_mlflow.persistence.tables import (
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """When a state held, and which syncs made and ended it."""
+    """When a state was valid, and which syncs wrote and ended it."""
 
     valid_from: datetime
     sync_id: str
-    """Empty for a state that no sync made: it is older than the history, or somebody changed the row by hand."""
+    """Empty for a state that no sync wrote: somebody changed the row by hand."""
     valid_to: datetime | None
-    """Null for the present state."""
+    """None for the current state."""
     ended_by_sync_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
-    """A canonical record as it was in a span of time."""
+    """A canonical record while it was unchanged."""
 
     record: CanonicalRecord
     origins: Mapping[str, Mapping[str, object]]
-    """Field to where its value came from."""
+    """Field to the provenance of its value."""
     incomplete: Sequence[str]
     findings: Sequence[Mapping[str, object]]
     deleted_at: datetime | None
@@ -59,7 +59,7 @@ class RecordState:
 
 @dataclass(frozen=True, slots=True)
 class VerdictState:
-    """A rule's verdict on a version as it was in a span of time."""
+    """A rule's verdict on a version while it was unchanged."""
 
     rule_id: str
     rule_version: int
@@ -68,11 +68,11 @@ class VerdictState:
     values: Mapping[str, object]
     policy_id: str
     policy_version: str
-    """Of the policy that gave this verdict first; later ones may have given it again."""
+    """Of the policy that gave this verdict first. Later versions may have confirmed it."""
     origins: Mapping[str, Mapping[str, object]]
     thresholds: Mapping[str, float]
     day: date | None
-    """On which it was given first, where the rule looks at the day."""
+    """The day of the evaluation that gave it first, if the rule depends on the day."""
     input_hash: str
     """Of what it follows from: ``compliance.input_hash``. Empty for one that is older than these hashes."""
     span: Validity
@@ -80,37 +80,37 @@ class VerdictState:
 
 @dataclass(frozen=True, slots=True)
 class BadgeState:
-    """A version's badge as it was in a span of time."""
+    """A version's badge while it was unchanged."""
 
     badge: str
     evaluated_at: datetime
-    """When it was last judged to be this one."""
+    """When an evaluation last gave this badge."""
     span: Validity
 
 
-def _states(name: str, kept: Table, begin: str) -> TableClause:
-    """Return the view over a table and its history; its columns are those of the history but for the begin's name."""
+def _states_view(name: str, history: Table, start_column: str) -> TableClause:
+    """Return the view over a table and its history: the history's columns, with the start named ``valid_from``."""
     columns = [
-        column("valid_from" if one.name == begin else one.name, one.type)
-        for one in kept.columns
-        if one.name != "state_id"
+        column("valid_from" if source.name == start_column else source.name, source.type)
+        for source in history.columns
+        if source.name != "state_id"
     ]
     return table(name, *columns, schema=SCHEMA)
 
 
-record_states = _states("canonical_record_states", canonical_record_history, "changed_at")
-verdict_states = _states("compliance_result_states", compliance_result_history, "evaluated_at")
-badge_states = _states("compliance_badge_states", compliance_badge_history, "changed_at")
+record_states = _states_view("canonical_record_states", canonical_record_history, "changed_at")
+verdict_states = _states_view("compliance_result_states", compliance_result_history, "evaluated_at")
+badge_states = _states_view("compliance_badge_states", compliance_badge_history, "changed_at")
 
 
 def record_as_of(session: TenantSession, key: Key, at: datetime) -> RecordState | None:
-    """Return a version's record as it was at a time; None if it was not known then.
+    """Return a version's record as of a time; None if no sync had seen the version by then.
 
     Raises:
-        ValueError: the time has no zone.
+        ValueError: the time is naive.
     """
-    found = _record_states(session, *_of_version(record_states, session.tenant_id, key), *valid_at(record_states, at))
-    return found[0] if found else None
+    states = _record_states(session, *_of_version(record_states, session.tenant_id, key), *valid_at(record_states, at))
+    return states[0] if states else None
 
 
 def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
@@ -119,7 +119,7 @@ def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
 
 
 def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
-    """Return the verdicts on a version as they were at a time, in the order of the rules' names."""
+    """Return the verdicts on a version as of a time, sorted by rule."""
     found = _verdict_states(
         session, *_of_version(verdict_states, session.tenant_id, key), *valid_at(verdict_states, at)
     )
@@ -127,12 +127,12 @@ def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[Verdi
 
 
 def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
-    """Return all states of the verdicts on a version, in the order of their beginnings."""
+    """Return all states of the verdicts on a version, sorted by their start."""
     return _verdict_states(session, *_of_version(verdict_states, session.tenant_id, key))
 
 
 def badge_as_of(session: TenantSession, key: Key, at: datetime) -> BadgeState | None:
-    """Return a version's badge as it was at a time; None if it had not been judged then."""
+    """Return a version's badge as of a time; None if it had not been evaluated by then."""
     found = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *valid_at(badge_states, at))
     return found[0] if found else None
 
@@ -144,10 +144,10 @@ def badge_states_of(session: TenantSession, key: Key) -> list[BadgeState]:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What lies after ``since``, up to and with ``until``: of a tenant, of one model, or of one version.
+    """The interval ``(since, until]`` for a tenant, one model or one version.
 
     Raises:
-        ValueError: a time has no zone, or the end does not come after the beginning.
+        ValueError: a time is naive, or ``until`` is not after ``since``.
     """
 
     since: datetime
@@ -161,49 +161,49 @@ class Period:
 
 
 RecordTransition: TypeAlias = tuple[RecordState | None, RecordState]
-"""What a record was, if it was known then, and what became of it."""
+"""A record before and after a change; the first is None if there was no record before."""
 
 
-def record_changes(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
-    """Yield each change of a record in a period, version by version, the oldest first."""
+def record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
+    """Yield each change of a record in a period, by version, oldest first."""
     for states in _states_within(session, period):
         if states[0].span.valid_from > period.since:
             yield None, states[0]
         yield from pairwise(states)
 
 
-def net_record_changes(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
-    """Yield, of each version whose record changed in a period, what it was before and what it is at the end."""
+def net_record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
+    """Yield, for each version whose record changed in a period, its states at the start and at the end."""
     for states in _states_within(session, period):
         yield (states[0] if states[0].span.valid_from <= period.since else None), states[-1]
 
 
 def _states_within(session: TenantSession, period: Period) -> Iterator[list[RecordState]]:
-    """Yield the states of each version that has changed, from the one that held when the period began."""
+    """Yield the states of each version that changed, from the one that was valid at the start of the period."""
     states = record_states.c
-    wanted = [states.tenant_id == session.tenant_id, states.valid_from <= period.until]
+    conditions = [states.tenant_id == session.tenant_id, states.valid_from <= period.until]
     if period.model_name is not None:
-        wanted.append(states.model_name == period.model_name)
+        conditions.append(states.model_name == period.model_name)
     if period.version_number is not None:
-        wanted.append(states.version_number == period.version_number)
+        conditions.append(states.version_number == period.version_number)
     version = tuple_(states.model_name, states.version_number)
     found = session.execute(
-        select(states.model_name, states.version_number).where(*wanted, states.valid_from > period.since).distinct()
+        select(states.model_name, states.version_number).where(*conditions, states.valid_from > period.since).distinct()
     )
     keys = sorted((name, number) for name, number in found)
     for start in range(0, len(keys), BATCH_SIZE):
         by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH_SIZE]}
         is_within = or_(states.valid_to > period.since, states.valid_to.is_(None))
-        for state in _record_states(session, *wanted, is_within, version.in_(by_key)):
+        for state in _record_states(session, *conditions, is_within, version.in_(by_key)):
             by_key[state.key].append(state)
         yield from by_key.values()
 
 
 def valid_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions that a state held at a time.
+    """Return the conditions that a state was valid at a time.
 
     Raises:
-        ValueError: the time has no zone.
+        ValueError: the time is naive.
     """
     moment = to_utc(at)
     return states.c.valid_from <= moment, or_(states.c.valid_to > moment, states.c.valid_to.is_(None))
@@ -213,7 +213,7 @@ def to_utc(at: datetime) -> datetime:
     """Return the time in UTC.
 
     Raises:
-        ValueError: it has no zone.
+        ValueError: it is naive.
     """
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no zone: write datetime(..., tzinfo=UTC)")
@@ -225,9 +225,9 @@ def _of_version(states: TableClause, tenant_id: str, key: Key) -> tuple[ColumnEl
     return states.c.tenant_id == tenant_id, states.c.model_name == name, states.c.version_number == number
 
 
-def _record_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[RecordState]:
-    # A revision is drawn at each write, so it keeps the order even where the clock went back.
-    query = select(record_states).where(*wanted).order_by(record_states.c.revision)
+def _record_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[RecordState]:
+    # Each write draws a higher revision, so this order holds even if the clock went back.
+    query = select(record_states).where(*conditions).order_by(record_states.c.revision)
     return [
         RecordState(
             record=canonical_record(dict(row)),
@@ -242,9 +242,9 @@ def _record_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list
     ]
 
 
-def _verdict_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[VerdictState]:
+def _verdict_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[VerdictState]:
     states = verdict_states.c
-    query = select(verdict_states).where(*wanted).order_by(states.valid_from, states.valid_to.nulls_last())
+    query = select(verdict_states).where(*conditions).order_by(states.valid_from, states.valid_to.nulls_last())
     return [
         VerdictState(
             rule_id=row["rule_id"],
@@ -264,9 +264,9 @@ def _verdict_states(session: TenantSession, *wanted: ColumnElement[bool]) -> lis
     ]
 
 
-def _badge_states(session: TenantSession, *wanted: ColumnElement[bool]) -> list[BadgeState]:
+def _badge_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[BadgeState]:
     states = badge_states.c
-    query = select(badge_states).where(*wanted).order_by(states.valid_from, states.valid_to.nulls_last())
+    query = select(badge_states).where(*conditions).order_by(states.valid_from, states.valid_to.nulls_last())
     return [
         BadgeState(badge=row["badge"], evaluated_at=row["evaluated_at"], span=_span(row))
         for row in session.execute(query).mappings()

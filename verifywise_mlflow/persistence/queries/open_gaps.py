@@ -1,6 +1,6 @@
-"""Open gaps of a tenant's living versions: how many, since when, and the worst of each rule. A few scans for all rules.
+"""Open gaps of a tenant's living versions: counts, ages, and the worst gaps of each rule, in a few scans for all rules.
 
-What a waiver covers is told apart by an anti join. Asked verdict by verdict, of millions it would take minutes.
+An anti join excludes waived gaps. A check of each verdict would take minutes for millions of verdicts.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
 
 AGE_LIMITS_DAYS: Final = (7, 30, 90)
-"""Days that a gap may have been open to be of an age; the last age has no end."""
+"""Upper limits of the age groups, in whole days; the last group has no limit."""
 WORST_GAPS_PER_RULE: Final = 5
-"""Gaps of each rule that are told one by one."""
+"""Gaps of each rule that are listed individually."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenGaps:
-    """The gaps of a rule that no waiver covers."""
+    """The gaps of a rule that no waiver covers, by age."""
 
     by_age: tuple[int, ...]
-    """How many are open up to so many whole days as ``AGES`` says, and how many longer."""
+    """The number of gaps in each age group of ``AGE_LIMITS_DAYS``, and of older ones."""
     oldest: datetime
-    """Since when the oldest is open."""
+    """When the oldest gap opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A version's verdict that is open."""
+    """A verdict that is an open gap."""
 
     rule_id: str
     model_name: str
@@ -52,16 +52,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class GapCohort:
-    """Gaps of a rule that opened at one time."""
+    """The gaps of a rule that opened at the same time."""
 
     open_since: datetime
     count: int
 
 
 def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCohort]]:
-    """Return the gaps of each rule that no waiver covers at a time, by when they opened.
+    """Return the gaps of each rule that no waiver covers at a time, grouped by when they opened.
 
-    Those that are of the last age already stand together, as opened when the oldest did: they grow no older in it.
+    Gaps of the last age group form one cohort, dated by the oldest: they cannot change their group any more.
     """
     results, since = compliance_results, _open_since()
     opened = case((since > at - timedelta(days=AGE_LIMITS_DAYS[-1] + 1), since))
@@ -81,33 +81,33 @@ def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCo
 
 
 def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None:
-    """Return gaps by their age at a time that is not before they were counted; None, if there are none."""
+    """Group gaps by their age at a time, which must not be before they were counted; None if there are none."""
     if not opened:
         return None
     by_age = [0] * (len(AGE_LIMITS_DAYS) + 1)
-    for one in opened:
+    for cohort in opened:
         # A gap that is 7.9 days old is 7 whole days old.
-        by_age[bisect_left(AGE_LIMITS_DAYS, (at - one.open_since).days)] += one.count
-    return OpenGaps(tuple(by_age), min(one.open_since for one in opened))
+        by_age[bisect_left(AGE_LIMITS_DAYS, (at - cohort.open_since).days)] += cohort.count
+    return OpenGaps(tuple(by_age), min(cohort.open_since for cohort in opened))
 
 
 def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GAPS_PER_RULE) -> Mapping[str, list[Gap]]:
-    """Return up to so many gaps of each rule: production first, then what failed, then the oldest; the waived last."""
+    """Return up to `per_rule` gaps of each rule: production first, then failures, then the oldest; waived ones last."""
     rules = _rules_with_waivers(session, at)
     waived = is_waived(compliance_results, at)
     found: defaultdict[str, list[Gap]] = defaultdict(list)
     for gap in _worst(session, per_rule, ~waived if rules else true(), are_waived=False):
         found[gap.rule_id].append(gap)
     if short := [rule_id for rule_id in rules if len(found[rule_id]) < per_rule]:
-        wanted = and_(compliance_results.c.rule_id.in_(short), waived)
-        for gap in _worst(session, per_rule, wanted, are_waived=True):
+        condition = and_(compliance_results.c.rule_id.in_(short), waived)
+        for gap in _worst(session, per_rule, condition, are_waived=True):
             if len(found[gap.rule_id]) < per_rule:
                 found[gap.rule_id].append(gap)
     return found
 
 
 def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
-    """Return how many living versions have each badge; under None, those that were not judged."""
+    """Return how many living versions have each badge; None counts those that were not evaluated."""
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
     query = (
@@ -119,7 +119,7 @@ def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
     return dict(session.execute(query).tuples().all())
 
 
-def _worst(session: TenantSession, per_rule: int, wanted: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
+def _worst(session: TenantSession, per_rule: int, condition: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
     results, records = compliance_results, canonical_records
     place = func.row_number().over(
         partition_by=results.c.rule_id,
@@ -135,19 +135,19 @@ def _worst(session: TenantSession, per_rule: int, wanted: ColumnElement[bool], *
     ranked = (
         select(*identity, records.c.lifecycle_stage, place.label("place"))
         .select_from(results.join(records, same_version(records, results)))
-        .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), wanted)
+        .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), condition)
         .subquery()
     )
-    # The texts are fetched for the worst alone: carried along, they would be sorted with all the others.
+    # Texts are fetched for the worst gaps only: in the ranking query they would be sorted with all other rows.
     worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
     texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
         *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
     )
-    told = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
+    texts_by_gap = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
     return [
         Gap(rule_id, name, number, stage, verdict, reason, since, are_waived)
         for name, number, rule_id, stage, _ in worst
-        for verdict, reason, since in [told[name, number, rule_id]]
+        for verdict, reason, since in [texts_by_gap[name, number, rule_id]]
     ]
 
 
@@ -156,16 +156,16 @@ def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _of_tombstone() -> ColumnElement[bool]:
-    # Tombstones are few and have an index: to look each verdict's record up would take longer than all the rest.
+    # Tombstones are few and indexed: looking up the record of each verdict would take longer than everything else.
     records = canonical_records
     same = same_version(records, compliance_results)
     return select(records.c.tenant_id).where(same, records.c.deleted_at.is_not(None)).exists()
 
 
 def _open_since() -> ColumnElement[datetime]:
-    # A verdict that somebody inserted by hand says nothing of it.
+    # A verdict that somebody inserted by hand has no open_since.
     return func.coalesce(compliance_results.c.open_since, compliance_results.c.evaluated_at)
 
 
 def _rules_with_waivers(session: TenantSession, at: datetime) -> list[str]:
-    return sorted({one.waiver.rule for one in waivers_in_force(session, at)})
+    return sorted({stored.waiver.rule for stored in waivers_in_force(session, at)})

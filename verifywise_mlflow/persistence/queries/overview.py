@@ -1,4 +1,4 @@
-"""A tenant at a glance: what a summary shows."""
+"""Overview of a tenant: counts, badges and the worst verdicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import (
 
 @dataclass(frozen=True, slots=True)
 class Offender:
-    """A version that a rule has something to say about."""
+    """An open gap of a version, with its reason."""
 
     model_name: str
     version_number: int
@@ -40,7 +40,7 @@ class Overview:
 
 
 def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
-    """Return a tenant at a glance, with up to ``worst`` verdicts that need a person."""
+    """Return the overview of a tenant, with up to ``worst`` open gaps."""
     models, records, badges = registered_models, canonical_records, compliance_badges
     with store.begin(tenant_id) as session:
         counted = session.execute(
@@ -69,7 +69,7 @@ def overview(store: Store, tenant_id: str, *, worst: int = 5) -> Overview:
 
 
 def offenders(session: TenantSession, *, limit: int = 20) -> list[Offender]:
-    """Return living versions that failed, erred or lack evidence: production first, failures first."""
+    """Return the open gaps of living versions: production first, then failures."""
     results, records = compliance_results, canonical_records
     query = (
         select(results.c.model_name, results.c.version_number, results.c.rule_id, results.c.verdict, results.c.reason)

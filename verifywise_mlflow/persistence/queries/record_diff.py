@@ -1,4 +1,4 @@
-"""What differs between two states of a record, member by member, so that a person sees what changed. Pure."""
+"""The difference of two states of a record, member by member, for people. No database access."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from dataclasses import dataclass
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries.history import RecordState
 
-_NAMED_BY = ("root", "path", "name", "context", "kind", "field", "seen_at")
-"""What tells one element of a list from the others: a file by root and path, a package by name, a data set by name
-and context, a finding by kind and field. Of these, an element is named by those that it has."""
+_IDENTIFYING = ("root", "path", "name", "context", "kind", "field", "seen_at")
+"""The members that identify an element of a list: root and path of a file, the name of a package, name and context of a
+data set, kind and field of a finding. An element is identified by those of these members that it has."""
 
-_NEVER_A_NAME = {"files": ("kind",), "evidence_files": ("kind",)}
-"""In these lists, what may change of an element that stays the same."""
+_NOT_IDENTIFYING = {"files": ("kind",), "evidence_files": ("kind",)}
+"""Members that may change while the element stays the same, by list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that is not what it was."""
+    """One value that changed."""
 
     path: tuple[str, ...]
-    """The record's field, then, in a nested one, the members that lead to the value: ``("metrics", "auc")``."""
+    """The record's field, then the members that lead to a nested value: ``("metrics", "auc")``."""
     before: object
-    """Null where there was none."""
+    """None if there was no value."""
     after: object
 
     @property
     def field(self) -> str:
-        """The path in one word. Names in it may hold dots themselves."""
+        """The path as one dotted text. The names in it may contain dots."""
         return ".".join(self.path)
 
 
 def differences(before: RecordState | None, after: RecordState | None) -> list[Difference]:
-    """Return what differs between two states of a version's record, in the order of the record's fields.
+    """Return the differences between two states of a version's record, in the order of the record's fields.
 
-    Where one of them is missing, the one difference is the path ``("record",)``: seen first, or not yet. A value that
-    stayed the same but was taken from elsewhere is a difference of ``origins``.
+    If one state is missing, the only difference has the path ``("record",)``. A value that stayed the same but has
+    another source is a difference of ``origins``.
     """
     if before is None or after is None:
         was, became = ("kept" if state else None for state in (before, after))
@@ -88,7 +88,7 @@ def _is_list(value: object) -> bool:
 
 
 def _named(of: str, elements: object) -> dict[str, object]:
-    """Return a list's elements by what names them; those of the same name are numbered."""
+    """Return a list's elements by their identity; equal identities are numbered."""
     assert isinstance(elements, Sequence)  # the caller asked
     named: dict[str, object] = {}
     for element in elements:
@@ -104,12 +104,12 @@ def _named(of: str, elements: object) -> dict[str, object]:
 def _name(of: str, element: object) -> str:
     if not isinstance(element, Mapping):
         return str(element)
-    parts = [element[key] for key in _NAMED_BY if key in element and key not in _NEVER_A_NAME.get(of, ())]
+    parts = [element[key] for key in _IDENTIFYING if key in element and key not in _NOT_IDENTIFYING.get(of, ())]
     return " ".join(str(part) for part in parts if part) or json.dumps(element, sort_keys=True, default=str)
 
 
 def _is_same(before: object, after: object) -> bool:
-    """Whether two values are the same; NaN is the same as NaN."""
+    """Return whether two values are equal; NaN equals NaN."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return before.keys() == after.keys() and all(_is_same(before[key], after[key]) for key in before)
     return before == after or (before != before and after != after)  # only NaN differs from itself

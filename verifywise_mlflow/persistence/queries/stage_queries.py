@@ -1,4 +1,4 @@
-"""What stands in a stage's table: which state it is in, and its newest rows for people."""
+"""The content of a stage's table: a state that changes with it, and its newest rows for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence import tables
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import compliance_badges, integrity_events, model_versions
 
-_SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
+_PREVIEW_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "registered_models": ("model_name", "description", "aliases", "deleted_at", "changed_at"),
     "model_versions": (
         "model_name",
@@ -33,48 +33,48 @@ _SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "compliance_results": ("model_name", "version_number", "badge", "changed_at"),
 }
-"""The columns that fit on a page, by the stage."""
+"""The columns of a preview, by stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """What changes whenever a stage's rows do."""
+    """A value that changes whenever a stage's rows change."""
 
     rows: int
     newest: int | datetime | None
-    """The newest revision; of verdicts, which draw none, when the last was given."""
+    """The newest revision; for verdicts, which have no revision, the time of the last evaluation."""
 
 
 def _table(stage: str) -> Table:
-    # A badge stands for the verdicts on a version, of which there are some thirty times as many.
+    # A badge represents the verdicts on a version, which are some thirty times as many rows.
     return compliance_badges if stage == "compliance_results" else tables.metadata.tables[f"{tables.SCHEMA}.{stage}"]
 
 
-def _writing(table: Table) -> Column[Any]:
-    """Return the column that each writing of a row moves forward."""
+def _write_column(table: Table) -> Column[Any]:
+    """Return the column that grows with each write of a row."""
     return table.c.evaluated_at if table is compliance_badges else table.c.revision
 
 
 def stage_state(session: TenantSession, stage: str) -> StageState:
-    """Return the state that a tenant's rows of a stage are in.
+    """Return the state of a tenant's rows of a stage.
 
-    No row is written that did not change, each writing draws a new revision, and what is gone keeps its row: so two
-    equal states are of equal contents, and an erasure shows in the count.
+    An unchanged row is not written, each write draws a new revision, and a deleted object keeps its row. So equal
+    states mean equal content, and an erasure changes the count.
     """
     table = _table(stage)
     row = session.execute(
-        select(func.count(), func.max(_writing(table))).where(table.c.tenant_id == session.tenant_id)
+        select(func.count(), func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
     ).one()
     return StageState(*row)
 
 
 def newest_rows(session: TenantSession, stage: str, limit: int) -> Sequence[Mapping[str, object]]:
-    """Return the rows of a stage that were written last, the newest first, with the columns that fit on a page."""
+    """Return the rows of a stage that were written last, newest first, with the columns of a preview."""
     table = _table(stage)
     query = (
-        select(*(table.c[name] for name in _SHOWN[stage]))
+        select(*(table.c[name] for name in _PREVIEW_COLUMNS[stage]))
         .where(table.c.tenant_id == session.tenant_id)
-        .order_by(_writing(table).desc())
+        .order_by(_write_column(table).desc())
         .limit(limit)
     )
     return [dict(row) for row in session.execute(query).mappings()]
@@ -93,13 +93,13 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
 
 
 def count_changed_files(session: TenantSession) -> int:
-    """Return how many files were seen to change under versions that live and did not change."""
+    """Return how many files changed under living versions that did not change."""
     counted = select(func.count()).select_from(integrity_events, model_versions)
     return session.scalar(counted.where(_under_living_versions(session.tenant_id))) or 0
 
 
 def newest_changed_files(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
-    """Return the newest of those files."""
+    """Return the newest of these files."""
     events = integrity_events
     query = (
         select(events.c.model_name, events.c.version_number, events.c.path, events.c.kind, events.c.seen_at)

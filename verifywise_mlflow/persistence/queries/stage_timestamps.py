@@ -1,4 +1,4 @@
-"""How a tenant stands: how far behind its stages are, and which bytes have changed under its versions."""
+"""When a tenant's stages last completed, and its new integrity events."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from verifywise_mlflow.persistence.tables import integrity_events, stage_refresh
 
 @dataclass(frozen=True, slots=True)
 class StageTimestamps:
-    """When a tenant came in, and when it was gone through last."""
+    """When a tenant was first synced, and when each stage last completed."""
 
     first_seen_at: datetime
     refreshed_at: Mapping[str, datetime]
-    """By stage; without those that never were."""
+    """By stage; stages that never completed are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewIntegrityEvents:
-    """Integrity events that nobody was told of."""
+    """The integrity events since the last report."""
 
     count: int
     newest_event_id: int
-    """The number of the newest."""
+    """The id of the newest event."""
     model_name: str
     version_number: int
     path: str
-    """Of the newest."""
+    """Of the newest event."""
 
 
 def stage_timestamps(session: TenantSession) -> StageTimestamps | None:
-    """Return how a tenant stands; None where there is no such tenant."""
+    """Return the timestamps of a tenant; None if there is no such tenant."""
     table = stage_refreshes
     rows = session.execute(
         select(tenants.c.first_seen_at, table.c.stage, table.c.refreshed_at)
@@ -50,7 +50,7 @@ def stage_timestamps(session: TenantSession) -> StageTimestamps | None:
 
 
 def new_integrity_events(session: TenantSession, after: int) -> NewIntegrityEvents | None:
-    """Return the tenant's integrity events past a number. Within a tenant they are numbered as they come."""
+    """Summarize the tenant's integrity events after an id; None if there are none. Ids grow within a tenant."""
     table = integrity_events
     new = (table.c.tenant_id == session.tenant_id) & (table.c.event_id > after)
     row = session.execute(

@@ -1,4 +1,4 @@
-"""How a tenant's living objects are tagged, counted by the database: only keys and values that differ come back."""
+"""How a tenant's living objects are tagged. The database counts, and returns distinct keys and values only."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
 MAX_DISTINCT: Final = 10_000
-"""Keys, and values, that are looked at, the most used first: a server may have any number of them."""
+"""Maximum of keys, and of values, most used first: a server may have any number of them."""
 
-_LONGEST_VALUE = 201
-"""Characters that come back of a value: one more than a known form may have."""
+_MAX_VALUE_LENGTH = 201
+"""Characters that are returned of a value: one more than a known form may have."""
 
-_BETWEEN = "\x01"
-# One text that is compared byte by byte: an array, in the database's language, takes twice the time.
+_SEPARATOR = "\x01"
+# One text, compared byte by byte: an array in the database's collation takes twice the time.
 _OF_VERSION = func.concat(
-    cast(model_versions.c.model_name, Text), _BETWEEN, cast(model_versions.c.version_number, Text), type_=Text()
+    cast(model_versions.c.model_name, Text), _SEPARATOR, cast(model_versions.c.version_number, Text), type_=Text()
 ).collate("C")
-_OF_MODEL = func.concat(cast(registered_models.c.model_name, Text), _BETWEEN, type_=Text()).collate("C")
+_OF_MODEL = func.concat(cast(registered_models.c.model_name, Text), _SEPARATOR, type_=Text()).collate("C")
 
 
 def key_uses(session: TenantSession) -> list[KeyUse]:
-    """Return the keys of the living objects' tags, the most used first, without MLflow's own.
+    """Return the keys of the living objects' tags with an example each, most used first, without MLflow's own keys.
 
-    Of each there is an example; they are ``MOST_DISTINCT + 1`` at most.
+    At most ``MAX_DISTINCT + 1`` keys are returned.
     """
     parts = []
     for source, objects in _tagged(session.tenant_id):
@@ -54,13 +54,13 @@ def key_uses(session: TenantSession) -> list[KeyUse]:
 
 
 def value_uses(session: TenantSession, keys: Collection[str]) -> list[ValueUse]:
-    """Return the values under the keys, the most used first; ``MOST_DISTINCT + 1`` at most."""
+    """Return the values of the keys, most used first; at most ``MAX_DISTINCT + 1``."""
     if not keys:
         return []
     parts = []
     for source, objects in _tagged(session.tenant_id):
         tag = func.jsonb_each_text(objects.c.tags).table_valued("key", "value").render_derived()
-        value = func.left(tag.c.value, _LONGEST_VALUE).label("value")
+        value = func.left(tag.c.value, _MAX_VALUE_LENGTH).label("value")
         parts.append(
             select(literal(source).label("source"), tag.c.key, value, objects.c.example)
             .select_from(objects.join(tag, literal(True)))
@@ -77,12 +77,12 @@ def value_uses(session: TenantSession, keys: Collection[str]) -> list[ValueUse]:
 
 
 def _use(source: SourceKind, key: str, uses: int, example: str) -> KeyUse:
-    model, _, version = example.rpartition(_BETWEEN)
+    model, _, version = example.rpartition(_SEPARATOR)
     return KeyUse(source, unescape(key), uses, (unescape(model), int(version) if version else None))
 
 
 def _tagged(tenant_id: str) -> Iterator[tuple[SourceKind, Subquery]]:
-    """Yield the living objects of each kind, with a model and version by which each can be found."""
+    """Yield the tagged living objects of each kind, with a model and version as an example."""
     versions, models = model_versions, registered_models
     living = and_(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None))
     yield "version tag", select(versions.c.tags, _OF_VERSION.label("example")).where(living).subquery()
@@ -95,7 +95,7 @@ def _tagged(tenant_id: str) -> Iterator[tuple[SourceKind, Subquery]]:
 def _linked(
     tenant_id: str, table: Table, id_column: str, link: ColumnElement[str], living: ColumnElement[bool]
 ) -> Subquery:
-    """Return what living versions link to, each object once, however many versions came from it."""
+    """Return the objects that living versions link to, each object once."""
     linked = (
         select(link.label("object_id"), func.min(_OF_VERSION).label("example"))
         .select_from(VERSIONS_WITH_LOGGED_MODELS)

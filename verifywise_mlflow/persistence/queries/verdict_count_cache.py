@@ -1,9 +1,9 @@
-"""How a tenant's verdicts count, kept until something changes that they are counted from.
+"""A cache of a tenant's verdict counts.
 
-Counting takes seconds where there are millions of verdicts, and most syncs change none. Triggers move a revision with
-each change of a record, a verdict or a badge, whoever makes it, in the same transaction; the kept counts hold while the
-revision, and the waivers that hold, are those of the counting. The day is not in them: gaps are kept by when they
-opened, and grow older by themselves. What another release has kept counts as none.
+Counting takes seconds for millions of verdicts, and most syncs change none. Triggers move a revision with each change
+of a record, a verdict or a badge, in the same transaction. Cached counts are current while the revision and the waivers
+in force are those of the computation. They do not depend on the day: gaps are grouped by when they opened, and their
+age is computed at read time. Counts that another release cached are ignored.
 """
 
 from __future__ import annotations
@@ -27,59 +27,59 @@ from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
 
 @dataclass(frozen=True, slots=True)
 class VerdictCounts:
-    """The verdicts and badges of a tenant's living versions."""
+    """The counts of the verdicts and badges of a tenant's living versions."""
 
     verdicts: Mapping[str, Mapping[str, int]]
-    """How often each rule gave each verdict."""
+    """Rule id to verdict to number of versions."""
     opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
-    """The waived come last."""
+    """Waived gaps come last."""
     badges: Sequence[tuple[str | None, int]]
-    """How many versions have each; with None, those that were not judged."""
+    """Badge and number of versions; None counts those that were not evaluated."""
 
 
 def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
-    """Return the counts as they are at a time, which is now; count only what no kept ones tell.
+    """Return the current counts, from the cache when its revision is current. `at` is the current time.
 
-    A role that may only read counts each time that nobody has kept what it asks.
+    A role that may only read computes them each time that the cache is stale.
     """
     table = compliance_counts
-    waiver_ids = [one.waiver_id for one in waivers_in_force(session, at)]
-    hold = and_(
+    waiver_ids = [stored.waiver_id for stored in waivers_in_force(session, at)]
+    is_current = and_(
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
-        table.c.counted_at <= at,  # a clock that went back makes gaps younger again
+        table.c.counted_at <= at,  # if the clock went back, gaps are younger again
     )
-    may_keep = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
-    kept = session.execute(
-        select(table.c.revision, case((hold, table.c.counts)).label("counts"), may_keep.label("may_keep")).where(
-            table.c.tenant_id == session.tenant_id
-        )
+    may_write = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
+    cached = session.execute(
+        select(
+            table.c.revision, case((is_current, table.c.counts)).label("counts"), may_write.label("may_write")
+        ).where(table.c.tenant_id == session.tenant_id)
     ).first()
-    if kept and (ours := _of_this_form(kept.counts)):
-        return ours
-    found = compute_counts(session, at)
-    if kept and kept.may_keep:
-        # Of another revision by now, somebody changed something while this was counted: it is of no state at all.
+    if cached and (current := _current_format(cached.counts)):
+        return current
+    computed = compute_counts(session, at)
+    if cached and cached.may_write:
+        # If the revision has moved, something changed during the computation: the counts match no state.
         session.execute(
             update(table)
-            .where(table.c.tenant_id == session.tenant_id, table.c.revision == kept.revision)
+            .where(table.c.tenant_id == session.tenant_id, table.c.revision == cached.revision)
             .values(
-                counted_revision=kept.revision,
+                counted_revision=cached.revision,
                 counted_at=at,
                 waiver_ids=waiver_ids,
-                counts=_KEPT.dump_python(_Kept(_FORM, found), mode="json"),
+                counts=_CACHED.dump_python(_CachedCounts(_FORMAT, computed), mode="json"),
             )
         )
-    return found
+    return computed
 
 
 def compute_counts(session: TenantSession, at: datetime) -> VerdictCounts:
-    """Return the counts, counted now, whatever is kept."""
+    """Compute the counts, ignoring the cache."""
     verdicts: dict[str, dict[str, int]] = {}
-    for one in rule_counts(session):
-        verdicts.setdefault(one.rule_id, {})[one.verdict] = one.versions
+    for count in rule_counts(session):
+        verdicts.setdefault(count.rule_id, {})[count.verdict] = count.versions
     return VerdictCounts(
         verdicts,
         gap_cohorts(session, at),
@@ -89,23 +89,23 @@ def compute_counts(session: TenantSession, at: datetime) -> VerdictCounts:
 
 
 _REVISION: Final = 1
-"""To be raised where a count comes to mean something else."""
-_FORM: Final = fingerprint([_REVISION, TypeAdapter(VerdictCounts).json_schema()])
+"""Raise it when the meaning of a count changes."""
+_FORMAT: Final = fingerprint([_REVISION, TypeAdapter(VerdictCounts).json_schema()])
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    form: str
+class _CachedCounts:
+    format: str
     counts: VerdictCounts
 
 
-_KEPT: Final = TypeAdapter(_Kept)
+_CACHED: Final = TypeAdapter(_CachedCounts)
 
 
-def _of_this_form(kept: object) -> VerdictCounts | None:
-    """Return kept counts; none where there are none, or another release has counted them."""
+def _current_format(cached: object) -> VerdictCounts | None:
+    """Return the cached counts; None if there are none, or another release cached them."""
     try:
-        found = _KEPT.validate_python(kept)
+        found = _CACHED.validate_python(cached)
     except ValidationError:
         return None
-    return found.counts if found.form == _FORM else None
+    return found.counts if found.format == _FORMAT else None

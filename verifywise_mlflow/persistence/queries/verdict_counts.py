@@ -1,4 +1,4 @@
-"""How often each rule gave each verdict, over the living versions of a tenant."""
+"""Counts of each rule's verdicts over the living versions of a tenant."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_r
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """How often a rule gave a verdict, over the living versions of a tenant."""
+    """How many living versions of a tenant have a verdict of a rule."""
 
     rule_id: str
     verdict: str
     versions: int
     waived: int
-    """Of those, the gaps that a waiver covers."""
+    """How many of them are gaps that a waiver covers."""
 
 
 def rule_counts(session: TenantSession, at: datetime | None = None) -> list[RuleCount]:
-    """Return the verdicts of each rule, counted over the tenant's living versions; with a time, what is waived then."""
+    """Count the verdicts of each rule over the tenant's living versions, and the gaps waived at a time, if given."""
     results, records = compliance_results, canonical_records
     of_tenant = results.c.tenant_id == session.tenant_id
-    is_gone = and_(same_version(records, results), records.c.deleted_at.is_not(None))
+    is_deleted = and_(same_version(records, results), records.c.deleted_at.is_not(None))
 
-    def counted(wanted: ColumnElement[bool], among: FromClause = results) -> Counter[tuple[str, str]]:
+    def counted(condition: ColumnElement[bool], among: FromClause = results) -> Counter[tuple[str, str]]:
         rows = session.execute(
             select(results.c.rule_id, results.c.verdict, func.count())
             .select_from(among)
-            .where(of_tenant, wanted)
+            .where(of_tenant, condition)
             .group_by(results.c.rule_id, results.c.verdict)
         )
         return Counter({(rule_id, verdict): count for rule_id, verdict, count in rows})
 
-    # All of them are in an index. What is gone is little: to look each verdict's record up would take seconds.
+    # An index has all verdicts. Deleted versions are few: looking up the record of each verdict would take seconds.
     living = counted(true())
-    living.subtract(counted(is_gone, among=results.join(records, is_gone)))
-    # Whether a gap is waived is asked of rules alone that have a waiver: of millions of gaps, it would take minutes.
-    rules = {one.waiver.rule for one in waivers_in_force(session, at)} if at else set()
+    living.subtract(counted(is_deleted, among=results.join(records, is_deleted)))
+    # Only rules with a waiver are checked for waived gaps: checking millions of gaps would take minutes.
+    rules = {stored.waiver.rule for stored in waivers_in_force(session, at)} if at else set()
     waived: Counter[tuple[str, str]] = Counter()
     if at and rules:
         of_living = results.join(records, and_(same_version(records, results), records.c.deleted_at.is_(None)))
         is_covered = and_(results.c.verdict.in_(OPEN_VERDICTS), results.c.rule_id.in_(rules), is_waived(results, at))
         waived = counted(is_covered, among=of_living)
-    return [RuleCount(*of, count, waived[of]) for of, count in living.items() if count]
+    return [RuleCount(*group, count, waived[group]) for group, count in living.items() if count]

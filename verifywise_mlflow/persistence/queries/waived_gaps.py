@@ -1,4 +1,4 @@
-"""How many gaps each waiver is about: one that is about none is as likely misspelt."""
+"""How many gaps are in each waiver's scope. A waiver without any is probably misspelled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_r
 
 
 def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
-    """Return the gaps of living versions that each waiver is about, whether it holds or not; without those of none."""
+    """Return the number of open gaps in each waiver's scope, in force or not. Waivers without any are missing."""
     results, records = compliance_results, canonical_records
     counted = session.execute(
         select(waivers.c.waiver_id, func.count())

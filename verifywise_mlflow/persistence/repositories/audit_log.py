@@ -1,4 +1,4 @@
-"""The audit trail's tables: entries and checkpoints are added and read, never changed."""
+"""The audit trail: entries and checkpoints. Append-only."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
 CURSOR_PAGE_SIZE = 2_000
-"""Rows that a cursor on the server hands out at a time: memory holds no more of a trail, however long it is."""
+"""Rows per fetch from a server-side cursor, which bounds memory for a trail of any length."""
 
 
-_REQUIRED = [one.name for one in fields(AuditEntry) if one.default is MISSING and one.default_factory is MISSING]
+_REQUIRED = [
+    field.name for field in fields(AuditEntry) if field.default is MISSING and field.default_factory is MISSING
+]
 
 
 class DamagedEntryError(DatabaseError):
-    """An entry is none that this program wrote."""
+    """An entry is not as this program wrote it."""
 
 
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
     """Append entries, in their order, to the end of the tenant's chain.
 
-    Who appends holds the tenant's chain until the transaction ends, so that two processes do not both write the same
-    next link. So it comes last in its transaction: what else would be locked afterwards could wait for the chain.
+    The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
+    Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
+
+    Raises:
+        ValueError: an entry belongs to another tenant.
     """
     if not entries:
         return
@@ -47,7 +52,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
     link = head(session)
     rows = []
     for entry in entries:
-        link = make_link(_told(entry), link)
+        link = make_link(_entry_fields(entry), link)
         rows.append(
             {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         )
@@ -55,15 +60,15 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
-    """Keep a checkpoint beside the chain that it speaks of. Two of the same second are one: they are the same text."""
+    """Store a checkpoint. Storing an equal one again has no effect: two of the same second have the same text."""
     claim = parse_claim(checkpoint)
-    kept = {
+    row = {
         "tenant_id": claim.tenant_id,
         "sequence": claim.sequence,
         "checkpoint": checkpoint.text,
         "signature": checkpoint.signature,
     }
-    session.execute(insert_if_new(audit_checkpoints).values(kept).on_conflict_do_nothing())
+    session.execute(insert_if_new(audit_checkpoints).values(row).on_conflict_do_nothing())
 
 
 def head(session: TenantSession) -> ChainLink | None:
@@ -79,7 +84,7 @@ def head(session: TenantSession) -> ChainLink | None:
 
 
 def links(session: TenantSession) -> Iterator[ChainLink]:
-    """Go through the tenant's chain from its beginning. The query runs when the first link is asked for."""
+    """Yield the tenant's chain from its start. The query runs at the first iteration."""
     table = audit_trail
     rows = session.execute(
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
@@ -92,9 +97,9 @@ def links(session: TenantSession) -> Iterator[ChainLink]:
 
 
 def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
-    """Go through the tenant's checkpoints in the order of what they speak of.
+    """Iterate over the tenant's checkpoints in the order of their entries.
 
-    The query runs at once: those that are found speak of entries that a later query finds, too.
+    The query runs at once, so that a later query finds every entry that these checkpoints cover.
     """
     table = audit_checkpoints
     rows = session.execute(
@@ -107,7 +112,7 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
 
 
 def is_expected(session: TenantSession) -> bool:
-    """Whether there is to be a trail: the first thing that is written of a tenant has its entry."""
+    """Return whether there must be a trail: the first write of a tenant has an entry."""
     known = select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)
     return session.scalar(known) is not None
 
@@ -119,12 +124,10 @@ def entries(
     since: datetime | None = None,
     kind: str | None = None,
 ) -> list[tuple[int, AuditEntry]]:
-    """Return the tenant's newest entries with their sequence, the newest first.
-
-    Entries that an older release wrote may be of its kinds: ``sync``, where this one writes ``sync ended``.
+    """Return the tenant's newest entries with their sequence numbers, newest first.
 
     Raises:
-        DamagedEntryError: somebody changed one, so that it can no longer be read.
+        DamagedEntryError: an entry was changed so that it cannot be parsed.
     """
     table = audit_trail
     query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == session.tenant_id)
@@ -140,31 +143,31 @@ def entries(
 
 
 def length(session: TenantSession) -> int:
-    """Return the last sequence of the tenant's chain."""
+    """Return the last sequence number of the tenant's chain."""
     last = select(func.max(audit_trail.c.sequence)).where(audit_trail.c.tenant_id == session.tenant_id)
     return session.scalar(last) or 0
 
 
-def _told(entry: AuditEntry) -> dict[str, object]:
-    # As Postgres can keep it, so that the view can take it apart.
-    told = columns_of(entry)
-    told["occurred_at"] = entry.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return {name: to_stored(value) for name, value in told.items()}
+def _entry_fields(entry: AuditEntry) -> dict[str, object]:
+    # In a form that Postgres accepts as JSON, so that the view can parse it.
+    parts = columns_of(entry)
+    parts["occurred_at"] = entry.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return {name: to_stored(value) for name, value in parts.items()}
 
 
 def _entry(tenant_id: str, sequence: int, written: str) -> AuditEntry:
-    told = from_stored(json.loads(written))
-    if not isinstance(told, dict) or not all(isinstance(told.get(name), str) for name in _REQUIRED):
+    parts = from_stored(json.loads(written))
+    if not isinstance(parts, dict) or not all(isinstance(parts.get(name), str) for name in _REQUIRED):
         raise _damaged(tenant_id, f"entry {sequence}")
     try:
-        del told["sequence"], told["previous_hash"]
-        told["occurred_at"] = datetime.fromisoformat(str(told["occurred_at"]))  # type: ignore[assignment]  # a time again
-        return AuditEntry(**told)  # type: ignore[arg-type]  # the names are the entry's fields
+        del parts["sequence"], parts["previous_hash"]
+        parts["occurred_at"] = datetime.fromisoformat(str(parts["occurred_at"]))  # type: ignore[assignment]  # a time again
+        return AuditEntry(**parts)  # type: ignore[arg-type]  # the names are the entry's fields
     except (KeyError, TypeError, ValueError):
         raise _damaged(tenant_id, f"entry {sequence}") from None
 
 
 def _damaged(tenant_id: str, what: str) -> DamagedEntryError:
     return DamagedEntryError(
-        f"{what} in the trail of {tenant_id!r} is not as it was written: see verifywise-mlflow audit verify"
+        f"{what} in the trail of {tenant_id!r} is not as it was written: run verifywise-mlflow audit verify"
     )

@@ -1,4 +1,4 @@
-"""What a badge is made of: a model's living versions with their badges, and how often each verdict was given."""
+"""What a badge is computed from: a model's versions with their badges, and counts of verdicts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_b
 
 @dataclass(frozen=True, slots=True)
 class BadgedVersion:
-    """A version that is known, living or gone."""
+    """A stored version, living or deleted."""
 
     judged: EvaluatedVersion
     deleted_at: datetime | None
     changed_at: datetime | None
-    """Since when the badge has been this one."""
+    """Since when the badge has had this value."""
     evaluated_at: datetime | None
-    """When it was judged last."""
+    """When it was last evaluated."""
 
 
 def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersion]:
-    """Return the versions of a model with their badges, the newest first; also those that are gone."""
+    """Return all versions of a model with their badges, newest first, deleted ones included."""
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
     query = (
@@ -53,15 +53,15 @@ def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersi
 
 @dataclass(frozen=True, slots=True)
 class VerdictTally:
-    """How often each verdict was given, and how many open gaps are waived."""
+    """Counts of verdicts and of waived gaps."""
 
     verdicts: Mapping[str, int]
     waived: Mapping[str, int]
-    """Rule's id to how many versions; of open gaps alone."""
+    """Rule id to the number of versions whose open gap is waived."""
 
 
 def verdict_tally(session: TenantSession, keys: list[Key], at: datetime) -> VerdictTally:
-    """Return the verdicts on some versions of one model, counted, with what is waived at a time."""
+    """Count the verdicts on some versions of one model, and the gaps that are waived at a time."""
     results = compliance_results
     of_versions = and_(
         results.c.tenant_id == session.tenant_id,

@@ -1,4 +1,4 @@
-"""Which mapping, policy and description of a tenant held from when on, each in full, so that the past can be told."""
+"""The versions of a tenant's mapping, policies and description, in full, so that past verdicts can be explained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ConfigKind = Literal["mapping", "policy", "tenant"]
 
 @dataclass(frozen=True, slots=True)
 class ConfigVersion:
-    """Something that holds, or held, from a time on."""
+    """A version of the configuration and the time from which it was in force."""
 
     digest: str
     document: Mapping[str, object]
@@ -27,10 +27,10 @@ class ConfigVersion:
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """A change of what holds."""
+    """A change to a new version."""
 
     previous: ConfigVersion | None
-    """None the first time."""
+    """None for the first version."""
 
 
 def record_config_version(
@@ -41,11 +41,11 @@ def record_config_version(
     sync_id: str,
     now: datetime,
 ) -> ConfigChange | None:
-    """Note what holds from now on; return what it takes the place of, or None where the same held before."""
+    """Store a new version; return the change, or None if the version in force has the same digest."""
     newest = config_version(session, kind)
     if newest and newest.digest == digest:
         return None
-    # Two processes may start with the same new description: only one of them is to tell of it.
+    # Two processes may start with the same new configuration: only one of them reports the change.
     session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"),
         {"lock": f"verifywise_mlflow config versions {session.tenant_id}"},
@@ -59,7 +59,7 @@ def record_config_version(
 
 
 def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:
-    """Return what holds, or what held at a time; None before the first."""
+    """Return the version in force, now or at a time; None before the first."""
     table = config_versions
     query = (
         select(table.c.digest, table.c.document, table.c.valid_from, table.c.sync_id)

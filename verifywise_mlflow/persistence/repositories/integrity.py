@@ -1,4 +1,4 @@
-"""Integrity events: bytes that changed under a version that did not. They are added and read, never changed."""
+"""Integrity events: files that changed while their version did not. Append-only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.tables import integrity_events, model_version
 
 @dataclass(frozen=True, slots=True)
 class IntegrityEvent:
-    """What changed, between which two readings."""
+    """A changed file, and the two reads between which it changed."""
 
     key: Key
     incarnation: int
@@ -26,7 +26,7 @@ class IntegrityEvent:
 
 
 def append(session: TenantSession, sync_id: str, events: Sequence[IntegrityEvent], now: datetime) -> None:
-    """Add events."""
+    """Append events."""
     if events:
         session.execute(
             insert(integrity_events),
@@ -48,7 +48,7 @@ def append(session: TenantSession, sync_id: str, events: Sequence[IntegrityEvent
 
 
 def changes_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, list[DetectedChange]]:
-    """Return what has changed under the given versions, in their present incarnation, the oldest first."""
+    """Return the changed files of the given versions in their current incarnation, oldest first."""
     events, versions = integrity_events, model_versions
     same_version = and_(
         versions.c.tenant_id == events.c.tenant_id,
@@ -62,7 +62,7 @@ def changes_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, l
         .where(events.c.tenant_id == session.tenant_id, is_one_of(events, keys))
         .order_by(events.c.event_id)
     ).mappings()
-    found: dict[Key, list[DetectedChange]] = {}
+    changes: dict[Key, list[DetectedChange]] = {}
     for row in rows:
         change = ByteChange(
             kind=row["kind"],
@@ -73,5 +73,7 @@ def changes_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, l
             former_size=row["former_size"],
             size=row["size"],
         )
-        found.setdefault((row["model_name"], row["version_number"]), []).append(DetectedChange(change, row["seen_at"]))
-    return found
+        changes.setdefault((row["model_name"], row["version_number"]), []).append(
+            DetectedChange(change, row["seen_at"])
+        )
+    return changes

@@ -1,4 +1,4 @@
-"""Lifecycle events: what became of models and versions, as seen from sync to sync. Added and read, never changed."""
+"""Lifecycle events of models and versions, as seen from sync to sync. Append-only."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LifecycleEvent:
-    """One change of one object between two readings."""
+    """One change of one object between two syncs."""
 
     kind: EventKind
     model_name: str
     version_number: int | None
-    """None for what happened to the model. For an alias the version that it points to now, or did before it went."""
+    """None for an event of the model. For an alias, the version that it points to, or pointed to before its removal."""
     incarnation: int
-    """Of the object; for an alias, of the model that has it."""
+    """Of the object; for an alias, of its model."""
     alias: str | None = None
     previous: str | None = None
-    """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created anew."""
+    """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created again."""
     value: str | None = None
     happened_at: datetime | None = None
-    """Only where MLflow says it."""
+    """Set only if MLflow reports it."""
 
     @property
     def sentence(self) -> str:
-        """What happened, with all that is known of it."""
-        told = self.kind.value
+        """The event as a sentence."""
+        sentence = self.kind.value
         if self.alias is not None:
-            told += f" {self.alias!r}"
+            sentence += f" {self.alias!r}"
         if self.previous is not None or self.value is not None:
-            told += f": {_shown(self.previous)} → {_shown(self.value)}"
-        return f"{told}, by MLflow's clock at {self.happened_at.isoformat()}" if self.happened_at else told
+            sentence += f": {_quoted(self.previous)} → {_quoted(self.value)}"
+        return f"{sentence}, by MLflow's clock at {self.happened_at.isoformat()}" if self.happened_at else sentence
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event with when and by which sync it was seen."""
+    """An event, and when and by which sync it was seen."""
 
     event: LifecycleEvent
     seen_at: datetime
@@ -65,7 +65,7 @@ class RecordedEvent:
 
 
 def append(session: TenantSession, sync_id: str, events: Sequence[LifecycleEvent], now: datetime) -> None:
-    """Add events, in their order."""
+    """Append events, in their order."""
     if events:
         common = {"tenant_id": session.tenant_id, "seen_at": now, "sync_id": sync_id}
         session.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
@@ -81,27 +81,27 @@ def lifecycle_events_of(
     until: datetime | None = None,
     limit: int | None = None,
 ) -> list[RecordedEvent]:
-    """Return the newest events, the oldest of them first; of a version also the aliases that came to it or left it.
+    """Return the newest `limit` events, oldest first. A version's events include aliases moved to it or away from it.
 
-    ``since`` and ``until`` are compared with when an event was seen; the first belongs to the span, the last does not.
+    Events that were seen in ``[since, until)`` are returned.
     """
     table = lifecycle_events
-    wanted: list[ColumnElement[bool]] = [table.c.tenant_id == session.tenant_id]
+    conditions: list[ColumnElement[bool]] = [table.c.tenant_id == session.tenant_id]
     if model_name is not None:
-        wanted.append(table.c.model_name == model_name)
+        conditions.append(table.c.model_name == model_name)
     if version_number is not None:
         number = str(version_number)
         is_alias_of_it = and_(
             table.c.kind == EventKind.ALIAS.value, or_(table.c.previous == number, table.c.value == number)
         )
-        wanted.append(or_(table.c.version_number == version_number, is_alias_of_it))
+        conditions.append(or_(table.c.version_number == version_number, is_alias_of_it))
     if kind is not None:
-        wanted.append(table.c.kind == kind.value)
+        conditions.append(table.c.kind == kind.value)
     if since is not None:
-        wanted.append(table.c.seen_at >= since)
+        conditions.append(table.c.seen_at >= since)
     if until is not None:
-        wanted.append(table.c.seen_at < until)
-    newest = select(table).where(*wanted).order_by(table.c.event_id.desc()).limit(limit)
+        conditions.append(table.c.seen_at < until)
+    newest = select(table).where(*conditions).order_by(table.c.event_id.desc()).limit(limit)
     rows = session.execute(newest).mappings().all()
     return [
         RecordedEvent(
@@ -122,5 +122,5 @@ def lifecycle_events_of(
     ]
 
 
-def _shown(value: str | None) -> str:
+def _quoted(value: str | None) -> str:
     return "none" if value is None else repr(value)

@@ -1,4 +1,4 @@
-"""Artifact manifests, as last read, and which versions are due for one."""
+"""Artifact manifests, as last read, and which versions have a manifest pending."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.tables import (
 
 @dataclass(frozen=True, slots=True)
 class RehashBefore:
-    """Hashes made before these times are to be made again."""
+    """Hashes that were computed before these times are computed again."""
 
     production: datetime
     non_production: datetime
@@ -31,14 +31,14 @@ class RehashBefore:
 
 @dataclass(frozen=True, slots=True)
 class PendingManifest:
-    """A version whose files are to be listed."""
+    """A version whose files have to be listed."""
 
     key: Key
     run_id: str | None
     logged_model_id: str | None
     incarnation: int
     location_key: str
-    """Tells when the place of the files, or whether the run may still write there, has changed."""
+    """Changes with the location of the files, and with whether the run may still write there."""
 
 
 def pending_manifests(
@@ -48,11 +48,13 @@ def pending_manifests(
     rehash_before: RehashBefore,
     retry_failed: bool,
 ) -> list[PendingManifest]:
-    """Return the versions whose manifest is missing, made of another place, failed in passing, or old.
+    """Return the versions whose manifest is missing, stale, of another location, or failed with a transient error.
 
-    With ``retry_failed``, also those that are not complete for another reason than the tenant's limits.
-
-    ``settings_digest`` stands for the tenant's settings that change what a manifest holds.
+    Args:
+        session: the tenant's session.
+        settings_digest: a digest of the tenant's settings that change what a manifest holds.
+        rehash_before: which hashes are stale.
+        retry_failed: also return those that are incomplete for another reason than the tenant's limits.
     """
     versions, manifests, records = model_versions, artifact_manifests, canonical_records
     location_key = func.md5(
@@ -84,7 +86,7 @@ def pending_manifests(
             & (manifests.c.version_number == versions.c.version_number),
         )
         .outerjoin(
-            # As the last sync left them: the records of this one are built after the manifests.
+            # As the last sync left them: this sync builds its records after the manifests.
             records,
             (records.c.tenant_id == versions.c.tenant_id)
             & (records.c.model_name == versions.c.model_name)
@@ -125,21 +127,21 @@ def pending_manifests(
 
 @dataclass(frozen=True, slots=True)
 class ManifestReadResult:
-    """A manifest as it was just read."""
+    """The result of reading a manifest."""
 
     pending: PendingManifest
     manifest: ArtifactManifest
     fingerprint: str
-    """Of what it says, without when it was read."""
+    """Of the content, without the time of the read."""
     retry: bool
     hashed_at: datetime
-    """When the oldest of its hashes was made."""
+    """When the oldest of its hashes was computed."""
 
 
 def write_manifests(
     session: TenantSession, read: Sequence[ManifestReadResult], now: datetime
 ) -> list[ManifestReadResult]:
-    """Write the manifests that differ and note the reading of the others; return those that differed."""
+    """Upsert the manifests that changed and record the read of the others. Return those that changed."""
     before = fingerprints(session, artifact_manifests, [item.pending.key for item in read])
     changed = [item for item in read if before.get(item.pending.key) != item.fingerprint]
     same = [item for item in read if before.get(item.pending.key) == item.fingerprint]
@@ -163,11 +165,11 @@ def write_manifests(
         ],
     )
     if same:
-        _note_reading(session, same, now)
+        _record_read(session, same, now)
     return changed
 
 
-def _note_reading(session: TenantSession, same: Sequence[ManifestReadResult], now: datetime) -> None:
+def _record_read(session: TenantSession, same: Sequence[ManifestReadResult], now: datetime) -> None:
     table = artifact_manifests
     columns = {
         "model_name": [item.pending.key[0] for item in same],
@@ -194,7 +196,7 @@ def _note_reading(session: TenantSession, same: Sequence[ManifestReadResult], no
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest as it was read before."""
+    """A manifest from an earlier read."""
 
     manifest: ArtifactManifest
     read_at: datetime
@@ -202,7 +204,7 @@ class StoredManifest:
 
 
 def newest_at_location(session: TenantSession, location: str, since: datetime) -> StoredManifest | None:
-    """Return the newest manifest of any version at a place whose hashes were all made since then."""
+    """Return the newest manifest of any version at a location whose hashes were all computed since then."""
     table = artifact_manifests
     row = session.execute(
         select(table.c.manifest, table.c.read_at, table.c.hashed_at)
@@ -214,8 +216,8 @@ def newest_at_location(session: TenantSession, location: str, since: datetime) -
         .order_by(table.c.hashed_at.desc())
         .limit(1)
     ).first()
-    kept = None if row is None else StoredManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
-    return kept if kept and kept.manifest.location == location else None
+    stored = None if row is None else StoredManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
+    return stored if stored and stored.manifest.location == location else None
 
 
 def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key, StoredManifest]:
@@ -233,7 +235,7 @@ def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key,
 
 
 def manifest_by_key(session: TenantSession, key: Key) -> ArtifactManifest | None:
-    """Return one version's manifest, or none."""
+    """Return one version's manifest, or None."""
     row = manifest_rows(session, [key]).get(key)
     stored = row["manifest"] if row else None
     return manifest_from_json(stored) if isinstance(stored, Mapping) else None

@@ -1,4 +1,4 @@
-"""Canonical records, and which are due because something they are built from has changed."""
+"""Canonical records, and which are pending because an input changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.tables import (
 
 @dataclass(frozen=True, slots=True)
 class PendingRecord:
-    """A version whose record is to be built, with the revisions of what it will be built from."""
+    """A version whose record has to be built, with the revisions of its inputs."""
 
     key: Key
     version: Mapping[str, object]
@@ -38,7 +38,7 @@ class PendingRecord:
 def pending_records(
     session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int
 ) -> list[PendingRecord]:
-    """Return the next versions, in the order of their keys, whose record is older than what it is built from."""
+    """Return the next versions, sorted by key, whose record is older than one of its inputs."""
     versions, inputs = model_versions, record_inputs
     same_version = and_(
         inputs.c.tenant_id == versions.c.tenant_id,
@@ -96,7 +96,7 @@ def pending_records(
 
 
 def count_incomplete(session: TenantSession) -> int:
-    """Return how many living versions have a record that does not hold all that MLflow shows."""
+    """Return how many living versions have an incomplete record."""
     table = canonical_records
     count = session.scalar(
         select(func.count()).where(
@@ -108,7 +108,7 @@ def count_incomplete(session: TenantSession) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BuiltRecord:
-    """A record as it was just built."""
+    """A record that was just built."""
 
     pending: PendingRecord
     normalized: NormalizedRecord
@@ -116,7 +116,7 @@ class BuiltRecord:
 
     @property
     def deleted_at(self) -> datetime | None:
-        """When its version was found gone."""
+        """When its version was marked as deleted."""
         value = self.pending.version["deleted_at"]
         return value if isinstance(value, datetime) else None
 
@@ -124,7 +124,7 @@ class BuiltRecord:
 def write_records(
     session: TenantSession, built: Sequence[BuiltRecord], sync_id: str, now: datetime
 ) -> list[BuiltRecord]:
-    """Write the records that differ, and for all what they were built from; return those that differed."""
+    """Upsert the records that changed, and the input revisions of all. Return those that changed."""
     before = fingerprints(session, canonical_records, [record.pending.key for record in built])
     changed = [record for record in built if before.get(record.pending.key) != record.fingerprint]
     rows: list[Row] = [
@@ -159,5 +159,5 @@ def write_records(
 
 
 def _origin_json(origin: Origin) -> Row:
-    """Return an origin's columns; a date and a rule only where there is one, since most have neither."""
+    """Return an origin's fields. A date and a rule are left out if there is none, since most origins have neither."""
     return {name: value for name, value in columns_of(origin).items() if value is not None or name == "raw"}

@@ -14,7 +14,7 @@ _KIND = "redaction"
 
 
 def record_redaction_settings(session: TenantSession, settings: RedactionSettings, now: datetime, sync_id: str) -> None:
-    """Note settings that differ from those that held before; so does a catalogue of tokens that knows others."""
+    """Store settings that differ from those in force. A new catalog of token patterns also makes them differ."""
     digest = settings.digest()
     if _latest(session)[0] != digest:
         document = settings.model_dump(mode="json")
@@ -31,7 +31,7 @@ def record_redaction_settings(session: TenantSession, settings: RedactionSetting
 
 
 def in_force_since(session: TenantSession) -> datetime | None:
-    """Return since when the settings hold that hold now; null before the first sync."""
+    """Return since when the current settings are in force; None before the first sync."""
     return _latest(session)[1]
 
 

@@ -1,4 +1,4 @@
-"""Registered models and their versions, as last seen."""
+"""Registered models and model versions, as the last listing returned them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the store holds of one object."""
+    """What is stored of one model or version, reduced to what decides whether it changed."""
 
     fingerprint: str
     is_deleted: bool
@@ -29,23 +29,23 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ListedObject(Generic[T]):
-    """An object as a listing has just shown it."""
+    """A model or version from a listing, next to what was stored before."""
 
     entity: T
     fingerprint: str
     incarnation: int = 1
     stored: StoredObject | None = None
-    """What the store held of it until now."""
+    """What was stored before this listing; None for a new object."""
 
     @property
     def is_recreated(self) -> bool:
-        """Whether the name was that of another object until now."""
+        """Whether the object was deleted and created again under the same name or number."""
         return self.stored is not None and self.stored.incarnation != self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """An object that has just got its tombstone."""
+    """An object that has just been marked as deleted."""
 
     model_name: str
     version_number: int | None
@@ -54,26 +54,28 @@ class Tombstone:
 
 
 def stored_models(session: TenantSession) -> dict[str, StoredObject]:
-    """Return what is known of every model by its name, tombstones too."""
+    """Return every stored model by its name, tombstones included."""
     table = registered_models
-    rows = session.execute(select(table.c.model_name, *_known(table)).where(table.c.tenant_id == session.tenant_id))
-    return {name: StoredObject(*known) for name, *known in rows}
+    rows = session.execute(
+        select(table.c.model_name, *_stored_columns(table)).where(table.c.tenant_id == session.tenant_id)
+    )
+    return {name: StoredObject(*stored) for name, *stored in rows}
 
 
 def stored_versions(session: TenantSession) -> dict[Key, StoredObject]:
-    """Return what is known of every version by its key, tombstones too."""
+    """Return every stored version by its key, tombstones included."""
     table = model_versions
     rows = session.execute(
-        select(table.c.model_name, table.c.version_number, *_known(table))
+        select(table.c.model_name, table.c.version_number, *_stored_columns(table))
         .where(table.c.tenant_id == session.tenant_id)
-        # In pieces: the driver would hold the whole answer beside what is made of it.
+        # In pages: otherwise the driver holds the whole result next to what is built from it.
         .execution_options(yield_per=10 * BATCH_SIZE)
     )
-    return {(name, number): StoredObject(*known) for name, number, *known in rows}
+    return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
 
 def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
-    """Return the models and the versions that no plain search showed, since they hide among the prompts."""
+    """Return the models and versions that plain searches hide, since they carry the prompt tag."""
     models, versions = registered_models, model_versions
     names = session.scalars(
         select(models.c.model_name).where(models.c.tenant_id == session.tenant_id, models.c.hidden_from_search)
@@ -86,12 +88,12 @@ def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
     return set(names), {(name, number) for name, number in keys}
 
 
-def _known(table: Table) -> list[ColumnElement[Any]]:
+def _stored_columns(table: Table) -> list[ColumnElement[Any]]:
     return [table.c.fingerprint, table.c.deleted_at.is_not(None), table.c.created_at, table.c.incarnation]
 
 
 def aliases_by_version(session: TenantSession) -> dict[Key, list[str]]:
-    """Return the aliases of each version that has any, sorted."""
+    """Return the sorted aliases of each version that has any."""
     table = registered_models
     rows = session.execute(
         select(table.c.model_name, table.c.aliases).where(
@@ -106,18 +108,18 @@ def aliases_by_version(session: TenantSession) -> dict[Key, list[str]]:
 
 
 def write_models(session: TenantSession, models: Sequence[ListedObject[RegisteredModel]], now: datetime) -> None:
-    """Write models."""
+    """Upsert models."""
     rows: list[Row] = []
-    for seen in models:
-        row = columns_of(seen.entity)
+    for listed in models:
+        row = columns_of(listed.entity)
         row["model_name"] = row.pop("name")
-        rows.append({**row, **_written(session.tenant_id, seen, now)})
+        rows.append({**row, **_written(session.tenant_id, listed, now)})
     upsert(session, registered_models, rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """A version with what the models' listing adds to it."""
+    """A version with what the models' listing adds: its aliases and its logged model."""
 
     version: ModelVersion
     aliases: Sequence[str]
@@ -125,55 +127,59 @@ class ListedVersion:
 
 
 def write_versions(session: TenantSession, versions: Sequence[ListedObject[ListedVersion]], now: datetime) -> None:
-    """Write versions."""
+    """Upsert versions."""
     rows: list[Row] = [
         {
-            **columns_of(seen.entity.version),
-            "aliases": seen.entity.aliases,
-            "logged_model_id": seen.entity.logged_model_id,
-            **_written(session.tenant_id, seen, now),
+            **columns_of(listed.entity.version),
+            "aliases": listed.entity.aliases,
+            "logged_model_id": listed.entity.logged_model_id,
+            **_written(session.tenant_id, listed, now),
         }
-        for seen in versions
+        for listed in versions
     ]
     upsert(session, model_versions, rows)
 
 
-def _written(tenant_id: str, seen: ListedObject[T], now: datetime) -> Row:
+def _written(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
     return {
         "tenant_id": tenant_id,
         "deleted_at": None,
-        "fingerprint": seen.fingerprint,
-        "incarnation": seen.incarnation,
+        "fingerprint": listed.fingerprint,
+        "incarnation": listed.incarnation,
         "changed_at": now,
     }
 
 
 def mark_models_deleted(session: TenantSession, names: Collection[str], now: datetime) -> list[Tombstone]:
-    """Mark models as gone, and their versions with them; what is known of them stays. Return the living among them."""
+    """Soft delete models and their versions. Return the tombstones of those that were living."""
     return [
-        entombed
+        tombstone
         for table in (registered_models, model_versions)
-        for entombed in _mark_deleted(
+        for tombstone in _mark_deleted(
             session, table, and_(table.c.tenant_id == session.tenant_id, table.c.model_name.in_(names)), now
         )
     ]
 
 
 def mark_versions_deleted(session: TenantSession, keys: Collection[Key], now: datetime) -> list[Tombstone]:
-    """Mark versions as gone; what is known of them stays. Return the living among them."""
+    """Soft delete versions. Return the tombstones of those that were living."""
     table = model_versions
     return _mark_deleted(session, table, and_(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)), now)
 
 
-def _mark_deleted(session: TenantSession, table: Table, these: ColumnElement[bool], now: datetime) -> list[Tombstone]:
+def _mark_deleted(
+    session: TenantSession, table: Table, condition: ColumnElement[bool], now: datetime
+) -> list[Tombstone]:
     number = table.c.version_number if "version_number" in table.c else null()
     rows = session.execute(
         update(table)
-        .where(these, table.c.deleted_at.is_(None))
+        .where(condition, table.c.deleted_at.is_(None))
         .values(deleted_at=now, changed_at=now, revision=revisions.next_value())
         .returning(table.c.model_name, number, table.c.incarnation)
     )
-    return sorted((Tombstone(*row) for row in rows), key=lambda one: (one.model_name, one.version_number or 0))
+    return sorted(
+        (Tombstone(*row) for row in rows), key=lambda tombstone: (tombstone.model_name, tombstone.version_number or 0)
+    )
 
 
 def models_by_name(session: TenantSession, names: Collection[str]) -> dict[str, Mapping[str, object]]:
@@ -184,7 +190,7 @@ def models_by_name(session: TenantSession, names: Collection[str]) -> dict[str, 
 
 
 def living_version_numbers(session: TenantSession, names: Collection[str]) -> dict[str, set[int]]:
-    """Return the numbers of the versions that the named models have in MLflow."""
+    """Return the numbers of the named models' living versions."""
     table = model_versions
     rows = session.execute(
         select(table.c.model_name, table.c.version_number).where(
@@ -198,7 +204,7 @@ def living_version_numbers(session: TenantSession, names: Collection[str]) -> di
 
 
 def count_living_versions(session: TenantSession) -> int:
-    """Return how many versions the tenant has in MLflow."""
+    """Return how many living versions the tenant has."""
     table = model_versions
     living = (
         select(func.count())
@@ -209,12 +215,12 @@ def count_living_versions(session: TenantSession) -> int:
 
 
 def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, ModelVersion]:
-    """Return the versions as last seen, tombstones too."""
+    """Return the versions with these keys, tombstones included."""
     table = model_versions
     rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
     return {(row["model_name"], row["version_number"]): to_entity(ModelVersion, dict(row)) for row in rows.mappings()}
 
 
 def version_by_key(session: TenantSession, name: str, number: int) -> ModelVersion | None:
-    """Return one version, or none."""
+    """Return one version, or None."""
     return versions_by_key(session, [(name, number)]).get((name, number))

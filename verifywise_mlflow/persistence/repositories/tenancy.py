@@ -1,4 +1,4 @@
-"""Which tenants there are, when each stage of theirs was last refreshed, and how new its versions were."""
+"""The tenants, when each of their stages was last refreshed, and the watermark of their polls."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshe
 
 
 def activate(session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
-    """Note a tenant as one that is synced; return whether it was none before."""
+    """Mark a tenant as active; return whether it was new or inactive before."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
     row = {"tenant_id": session.tenant_id, "first_seen_at": now, **described}
-    # Of two that do this at once, the second waits here for the first, and then finds it done.
+    # Of two concurrent transactions, the second waits here for the first and then changes nothing.
     is_new = session.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
     is_back = session.scalar(
         update(tenants)
@@ -31,7 +31,7 @@ def activate(session: TenantSession, tracking_uri: str, workspace: str | None, n
 
 
 def deactivate(session: TenantSession, now: datetime) -> str | None:
-    """Note a tenant as one that is no longer synced; its data and history stay. Return its server, if it was one."""
+    """Mark a tenant as inactive; its data and history stay. Return its tracking URI, or None if it was not active."""
     uri: str | None = session.scalar(
         update(tenants)
         .where(tenants.c.tenant_id == session.tenant_id, tenants.c.deactivated_at.is_(None))
@@ -46,27 +46,27 @@ class TenantErasedError(DatabaseError):
 
 
 def refuse_erased(session: TenantSession) -> None:
-    """Refuse to go on with a sync whose tenant is no longer kept.
+    """Refuse to continue a sync whose tenant was erased.
 
     Raises:
-        TenantErasedError: it was erased since the sync began, which noted it.
+        TenantErasedError: the tenant was erased since the sync began, which had stored it.
     """
     if session.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)) is None:
-        raise TenantErasedError(f"{session.tenant_id} was erased while it was being synced: nothing more of it is kept")
+        raise TenantErasedError(f"{session.tenant_id} was erased during its sync: nothing more of it is stored")
 
 
 def active_tenants(connection: Connection) -> set[str]:
-    """Return the tenants that are synced."""
+    """Return the active tenants."""
     return set(connection.scalars(select(tenants.c.tenant_id).where(tenants.c.deactivated_at.is_(None))))
 
 
 @dataclass(frozen=True, slots=True)
 class StageRefresh:
-    """When a stage was last gone through."""
+    """When a stage last completed."""
 
     refreshed_at: datetime
     reconciled_at: datetime | None
-    """When it last read everything anew, for the stages that otherwise read only what has changed."""
+    """When it last read every object again, for the stages that otherwise read only what changed."""
 
 
 def stage_refreshes_of(session: TenantSession) -> dict[str, StageRefresh]:
@@ -79,7 +79,7 @@ def stage_refreshes_of(session: TenantSession) -> dict[str, StageRefresh]:
 
 
 def record_refresh(session: TenantSession, stage: str, sync_id: str, now: datetime, *, reconciled: bool) -> None:
-    """Note that a stage was gone through."""
+    """Record that a stage completed."""
     statement = insert(stage_refreshes).values(
         tenant_id=session.tenant_id,
         stage=stage,
@@ -97,7 +97,7 @@ def record_refresh(session: TenantSession, stage: str, sync_id: str, now: dateti
 
 
 def poll_watermark(session: TenantSession) -> tuple[bool, int | None]:
-    """Return whether any is noted, and the newest version time that a sync has seen or was asked for."""
+    """Return whether there is a watermark, and its newest version time, in milliseconds since 1970."""
     row = session.execute(
         select(poll_watermarks.c.newest_version_time).where(poll_watermarks.c.tenant_id == session.tenant_id)
     ).first()
@@ -105,7 +105,7 @@ def poll_watermark(session: TenantSession) -> tuple[bool, int | None]:
 
 
 def set_poll_watermark(session: TenantSession, newest: int | None, now: datetime) -> None:
-    """Note the newest version time, in milliseconds since 1970, unless it is the one that is noted."""
+    """Set the newest version time, in milliseconds since 1970. An equal value is not written again."""
     statement = insert(poll_watermarks).values(tenant_id=session.tenant_id, newest_version_time=newest, updated_at=now)
     replaced = {"newest_version_time": newest, "updated_at": now}
     differs = poll_watermarks.c.newest_version_time.is_distinct_from(newest)

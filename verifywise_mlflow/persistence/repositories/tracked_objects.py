@@ -1,7 +1,7 @@
-"""Training runs and logged models, as last read, and which of them are due to be read.
+"""Training runs and logged models, as last read, and which of them are pending.
 
-Both hang on versions by an id, and both are read in the same rhythm, so the two tables share these
-functions: ``RUNS`` and ``LOGGED_MODELS`` say which column of the versions leads to which table.
+Versions link to both by an id, and both are read in the same way, so the two tables share these functions. ``RUNS`` and
+``LOGGED_MODELS`` say which column of the versions links to which table.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ RUN_ID: ColumnElement[str] = func.coalesce(
     model_versions.c.run_id,
     case((model_versions.c.source.like("models:/m-%"), logged_models.c.source_run_id)),
 )
-"""The run of a version: its own, or that of the logged model it was registered from."""
+"""The run of a version: its own, or that of the logged model that it was registered from."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind(Generic[T]):
-    """A kind of object that versions link to by an id."""
+    """A kind of object that versions link to by an id, and its table."""
 
     table: Table
     id_column: str
@@ -54,91 +54,91 @@ _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 @dataclass(frozen=True, slots=True)
 class PendingRead:
-    """An object that is to be read, and up to which revision of its versions that reading counts."""
+    """An object to read, and the newest revision of the versions that link to it, up to which the read is current."""
 
     object_id: str
     revision: int
 
 
 class ReadScope(IntEnum):
-    """How many of the objects that living versions link to are to be read; each holds those before it."""
+    """Which of the objects that living versions link to are read; each scope includes the narrower ones."""
 
     CHANGED = 1
-    """Those of new and changed versions, and those whose reading failed in passing."""
+    """Objects of new and changed versions, and those whose last read failed with a transient error."""
     PENDING = 2
-    """Those, and those that were under way."""
+    """Also those that were unfinished when they were read."""
     READABLE = 3
-    """Those, and all that could be read before."""
+    """Also every other object that could be read before."""
     ALL = 4
 
 
-def pending_reads(session: TenantSession, linked: ObjectKind[T], reach: ReadScope) -> list[PendingRead]:
-    """Return the ids to read, sorted."""
-    objects = _linked_objects(session.tenant_id, linked).subquery()
-    query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= reach.value)
+def pending_reads(session: TenantSession, kind: ObjectKind[T], scope: ReadScope) -> list[PendingRead]:
+    """Return the objects to read, sorted by id."""
+    objects = _linked_objects(session.tenant_id, kind).subquery()
+    query = select(objects.c.object_id, objects.c.revision).where(objects.c.scope <= scope.value)
     return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def pending_reads_up_to(session: TenantSession, linked: ObjectKind[T], limit: int) -> list[PendingRead]:
-    """Return the ids of the widest reach that has no more than so many; of the narrowest, however many it has."""
-    # In one question: to fetch all ids of a reach, only to see that they are too many, cost more than all the rest.
-    objects = _linked_objects(session.tenant_id, linked).cte("objects")
-    fits = {reach: func.count().filter(objects.c.reach <= reach.value) <= limit for reach in ReadScope}
+def pending_reads_up_to(session: TenantSession, kind: ObjectKind[T], limit: int) -> list[PendingRead]:
+    """Return the largest scope with at most `limit` objects; ``CHANGED`` is always returned in full."""
+    # In one query: fetching all ids of a scope, only to find that there are too many, took longer than everything else.
+    objects = _linked_objects(session.tenant_id, kind).cte("objects")
+    fits_limit = {scope: func.count().filter(objects.c.scope <= scope.value) <= limit for scope in ReadScope}
     widest = select(
         case(
-            (fits[ReadScope.READABLE], ReadScope.READABLE.value),
-            (fits[ReadScope.PENDING], ReadScope.PENDING.value),
+            (fits_limit[ReadScope.READABLE], ReadScope.READABLE.value),
+            (fits_limit[ReadScope.PENDING], ReadScope.PENDING.value),
             else_=ReadScope.CHANGED.value,
         )
     ).select_from(objects)
-    query = select(objects.c.object_id, objects.c.revision).where(objects.c.reach <= widest.scalar_subquery())
+    query = select(objects.c.object_id, objects.c.revision).where(objects.c.scope <= widest.scalar_subquery())
     return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def _linked_objects(tenant_id: str, linked: ObjectKind[T]) -> Select[tuple[str, int, int]]:
-    """Return what living versions link to, each with the narrowest reach that it is in."""
-    versions, table = model_versions, linked.table
+def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, int, int]]:
+    """Return what living versions link to, each with the narrowest scope that includes it."""
+    versions, table = model_versions, kind.table
     newest = (
-        select(linked.link.label("object_id"), func.max(versions.c.revision).label("revision"))
+        select(kind.link.label("object_id"), func.max(versions.c.revision).label("revision"))
         .select_from(VERSIONS_WITH_LOGGED_MODELS)
-        .where(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None), linked.link.is_not(None))
-        .group_by(linked.link)
+        .where(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None), kind.link.is_not(None))
+        .group_by(kind.link)
         .subquery()
     )
-    known = (table.c.tenant_id == tenant_id) & (table.c[linked.id_column] == newest.c.object_id)
+    known = (table.c.tenant_id == tenant_id) & (table.c[kind.id_column] == newest.c.object_id)
     is_changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
     is_readable = table.c.read_error.is_(None)
-    reach = case(
+    scope = case(
         (is_changed, ReadScope.CHANGED.value),
         (and_(is_readable, table.c.status.in_(_UNFINISHED)), ReadScope.PENDING.value),
         (is_readable, ReadScope.READABLE.value),
         else_=ReadScope.ALL.value,
     )
-    return select(newest.c.object_id, newest.c.revision, reach.label("reach")).select_from(
+    return select(newest.c.object_id, newest.c.revision, scope.label("scope")).select_from(
         newest.outerjoin(table, known)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult(Generic[T]):
-    """What came of reading one object. ``found`` is null where it could not be read, for the reason given."""
+    """The result of reading one object. ``entity`` is None if it could not be read; ``read_error`` says why."""
 
     object_id: str
     revision: int
     entity: T | None
     fingerprint: str
-    """Of the object, or of the reason."""
+    """Of the object, or of the error."""
     read_error: str | None = None
     retry: bool = False
     deferred: bool = False
     """Whether the object was not requested by itself yet, because too many objects are missing."""
     experiment_name: str | None = None
-    """Of runs only."""
+    """Set for runs only."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRead:
-    """What the store holds of an object that is being read again."""
+    """What is stored of an object from its last read."""
 
     fingerprint: str
     read_for_revision: int
@@ -147,60 +147,60 @@ class StoredRead:
     deferred: bool
 
 
-def stored_reads(session: TenantSession, linked: ObjectKind[T], ids: Collection[str]) -> dict[str, StoredRead]:
-    """Return what the store holds of the given objects."""
-    table = linked.table
+def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, StoredRead]:
+    """Return what is stored of the given objects."""
+    table = kind.table
     rows = session.execute(
         select(
-            table.c[linked.id_column],
+            table.c[kind.id_column],
             table.c.fingerprint,
             table.c.read_for_revision,
             table.c.retry,
             table.c.read_error,
             table.c.deferred,
-        ).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
+        ).where(table.c.tenant_id == session.tenant_id, table.c[kind.id_column].in_(ids))
     )
     return {object_id: StoredRead(*rest) for object_id, *rest in rows}
 
 
 def write_read_results(
-    session: TenantSession, linked: ObjectKind[T], readings: Sequence[ReadResult[T]], now: datetime
+    session: TenantSession, kind: ObjectKind[T], results: Sequence[ReadResult[T]], now: datetime
 ) -> None:
-    """Write what was read. What an unreadable object was before is kept: failing to read is not losing."""
-    failed = [reading.object_id for reading in readings if reading.entity is None]
-    before = rows_by_id(session, linked, failed) if failed else {}
+    """Upsert what was read. If a read failed, the values of the last successful read stay."""
+    failed = [result.object_id for result in results if result.entity is None]
+    before = rows_by_id(session, kind, failed) if failed else {}
     rows: list[Row] = []
-    for reading in readings:
-        found = reading.entity
-        experiment_name = reading.experiment_name
-        if found is None and reading.object_id in before:
-            row = before[reading.object_id]
-            found = to_entity(linked.entity_type, row)
+    for result in results:
+        entity = result.entity
+        experiment_name = result.experiment_name
+        if entity is None and result.object_id in before:
+            row = before[result.object_id]
+            entity = to_entity(kind.entity_type, row)
             experiment_name = _text(row.get("experiment_name"))
-        if found is None:
-            found = linked.entity_type(reading.object_id)
-        columns = columns_of(found) | {linked.id_column: reading.object_id}
-        if linked.table is training_runs:
+        if entity is None:
+            entity = kind.entity_type(result.object_id)
+        columns = columns_of(entity) | {kind.id_column: result.object_id}
+        if kind.table is training_runs:
             columns["experiment_name"] = experiment_name
-            columns["datasets"] = [columns_of(dataset) for dataset in getattr(found, "datasets", ())]
+            columns["datasets"] = [columns_of(dataset) for dataset in getattr(entity, "datasets", ())]
         rows.append(
             {
                 **columns,
                 "tenant_id": session.tenant_id,
-                "read_error": reading.read_error,
-                "retry": reading.retry,
-                "deferred": reading.deferred,
-                "read_for_revision": reading.revision,
-                "fingerprint": reading.fingerprint,
+                "read_error": result.read_error,
+                "retry": result.retry,
+                "deferred": result.deferred,
+                "read_for_revision": result.revision,
+                "fingerprint": result.fingerprint,
                 "changed_at": now,
             }
         )
-    upsert(session, linked.table, rows)
+    upsert(session, kind.table, rows)
 
 
-def mark_read(session: TenantSession, linked: ObjectKind[T], read: Sequence[PendingRead]) -> None:
-    """Note that objects were read and found unchanged; their revision stays, so nothing is rebuilt from them."""
-    table = linked.table
+def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[PendingRead]) -> None:
+    """Record that objects were read and did not change. Their revision stays, so nothing is rebuilt from them."""
+    table = kind.table
     values = (
         func.unnest(
             cast([item.object_id for item in read], ARRAY(PlainText)),
@@ -211,18 +211,18 @@ def mark_read(session: TenantSession, linked: ObjectKind[T], read: Sequence[Pend
     )
     session.execute(
         table.update()
-        .where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column] == values.c.object_id)
+        .where(table.c.tenant_id == session.tenant_id, table.c[kind.id_column] == values.c.object_id)
         .values(read_for_revision=values.c.revision)
     )
 
 
-def rows_by_id(session: TenantSession, linked: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
+def rows_by_id(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the given objects."""
-    table = linked.table
+    table = kind.table
     rows = session.execute(
-        select(table).where(table.c.tenant_id == session.tenant_id, table.c[linked.id_column].in_(ids))
+        select(table).where(table.c.tenant_id == session.tenant_id, table.c[kind.id_column].in_(ids))
     ).mappings()
-    return {str(row[linked.id_column]): dict(row) for row in rows}
+    return {str(row[kind.id_column]): dict(row) for row in rows}
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,7 @@
-"""Writes verdicts and badges by the thousand: 100,000 records that are judged by 25 rules have 2.5 million verdicts.
+"""Upserts verdicts and badges in bulk: 100,000 records and 25 rules make 2.5 million verdicts.
 
-SQLAlchemy takes some 20 µs a row to make a statement of 17 columns; here each column goes to Postgres as one text,
-which Postgres takes apart. COPY would be as fast, and is refused on tables with row-level security.
+SQLAlchemy needs some 20 µs per row to build a statement of 17 columns. Here each column is sent as one text, which
+Postgres splits. COPY would be as fast, but Postgres refuses it on tables with row-level security.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 ROWS_PER_STATEMENT: Final = 5_000
-"""Of one statement."""
+"""Rows of one statement."""
 
 
 class VerdictRow(NamedTuple):
-    """A verdict as it is kept, all as text: JSON as ``codec.dumps`` writes it. The order is that of ``_COLUMNS``."""
+    """A verdict's columns, all as text; JSON as ``pg_text_codec.dumps`` writes it. In the order of ``_COLUMNS``."""
 
     rule_id: str
     rule_version: str
@@ -40,16 +40,16 @@ class VerdictRow(NamedTuple):
 
 
 class VerdictRows:
-    """Verdicts to be written, column by column: a tuple a row would make Python's search for cycles look at each."""
+    """Verdicts to write, by column: with one tuple per row, Python's cycle detection would visit each."""
 
     def __init__(self) -> None:
-        """Begin without a row."""
+        """Create it empty."""
         self.keys: list[Key] = []
-        """Whose they are."""
+        """The version of each verdict."""
         self.columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of verdicts."""
         return len(self.keys)
 
     def add(self, key: Key, row: VerdictRow) -> None:
@@ -73,13 +73,13 @@ _COLUMNS: Final = {
     "input_hash": "text",
     "fingerprint": "text",
 }
-_BETWEEN: Final = "\x1e"
-"""A control character, which canonical JSON has only as an escape and our sentences not at all."""
+_SEPARATOR: Final = "\x1e"
+"""A control character: canonical JSON escapes it, and our texts do not have it."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
-"""The verdicts that are gaps."""
+"""The verdicts that are open gaps."""
 _KEY = ("tenant_id", "model_name", "version_number", "rule_id")
-_TOLD = ("evaluated_at", "sync_id")
-_ALL = (*_KEY, *(name for name in _COLUMNS if name != "rule_id"), *_TOLD)
+_PROVENANCE = ("evaluated_at", "sync_id")
+_ALL = (*_KEY, *(name for name in _COLUMNS if name != "rule_id"), *_PROVENANCE)
 
 
 def _value(name: str) -> str:
@@ -100,7 +100,7 @@ _selected = ", ".join(
 )
 _replaced = ", ".join(f"{name} = excluded.{name}" for name in _ALL if name not in _KEY)
 _open = ", ".join(f"'{verdict}'" for verdict in OPEN_VERDICTS)
-# Since when a gap is open is said of a new row alone: the trigger that keeps a former verdict looks after the others.
+# open_since is set for new rows only: the trigger that saves a former verdict maintains it for the others.
 _UPSERT = text(
     f"""
     INSERT INTO {SCHEMA}.compliance_results ({", ".join(_ALL)}, open_since)
@@ -113,7 +113,7 @@ _UPSERT = text(
 
 
 def upsert_verdicts(session: TenantSession, rows: VerdictRows, now: datetime, sync_id: str) -> None:
-    """Insert verdicts, or put them in the place of those of the same version and rule."""
+    """Upsert verdicts by version and rule."""
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         batch = slice(start, start + ROWS_PER_STATEMENT)
         keys = rows.keys[batch]
@@ -159,7 +159,7 @@ _UPSERT_BADGES = text(
 
 
 def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
-    """Insert badges, or put them in the place of the same versions'. A trigger keeps a former word."""
+    """Upsert badges by version. A trigger saves a former badge."""
     if rows:
         names, numbers, badges, revisions = zip(*rows, strict=True)
         session.execute(
@@ -178,8 +178,8 @@ def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str,
 
 
 def _joined(cells: Sequence[str]) -> str:
-    """Return the cells with a sign behind each: of '' alone, Postgres would make no cell at all."""
-    joined = _BETWEEN.join(cells)
-    if joined.count(_BETWEEN) != len(cells) - 1:  # an error's text could quote anything
-        joined = _BETWEEN.join(cell.replace(_BETWEEN, " ") for cell in cells)
-    return joined + _BETWEEN
+    """Return the cells, each followed by the separator: Postgres splits an empty text into no cells."""
+    joined = _SEPARATOR.join(cells)
+    if joined.count(_SEPARATOR) != len(cells) - 1:  # the text of an error could hold anything
+        joined = _SEPARATOR.join(cell.replace(_SEPARATOR, " ") for cell in cells)
+    return joined + _SEPARATOR

@@ -1,4 +1,4 @@
-"""Verdicts and badges, and which records are due to be judged."""
+"""Verdicts and badges, and which records have an evaluation pending."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_b
 
 @dataclass(frozen=True, slots=True)
 class PendingEvaluation:
-    """A record that is to be judged."""
+    """A record to evaluate."""
 
     key: Key
     """The version's model name and number."""
     subject: Subject
-    """What the rules look at; of a field that none does, null."""
+    """The values that the rules use; null for a field that no rule uses."""
     revision: int
     present: Collection[str] = frozenset()
-    """The verdicts that it has, as ``<rule's id> <fingerprint>``."""
+    """Its current verdicts, as ``<rule id> <fingerprint>``."""
 
 
 _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact_manifest": ("files", "changed_in_place"),
     "runtime_environment": ("packages",),
 }
-"""Members that take most of a record's bytes. They stay in the database where no rule looks at them."""
+"""Members with most of a record's bytes. They are not loaded unless a rule uses them."""
 
 
 def pending_evaluations(
@@ -54,16 +54,15 @@ def pending_evaluations(
     evaluated_since: datetime | None = None,
     selection: Selection | None = None,
 ) -> list[PendingEvaluation]:
-    """Return the next records, in the order of their keys, that this policy has not judged as they are now.
+    """Return the next records, sorted by key, whose current state this policy has not evaluated.
 
     Args:
-        connection: a transaction of the tenant.
-        tenant_id: whose records.
-        policy_digest: of the policy; who was judged by another one is due.
-        after: the key of the last one before.
-        limit: how many at most.
-        judged_since: who was judged earlier is due as well: for rules that look at the day.
-        selection: what the rules look at; by default, all.
+        session: the tenant's session.
+        policy_digest: a digest of the policies; records with another one are pending.
+        after: the last key of the previous page.
+        limit: the page size.
+        judged_since: records that were evaluated earlier are pending too, for rules that depend on the day.
+        selection: the fields that the rules use; all by default.
     """
     records, badges = canonical_records, compliance_badges
     same_version = _badge_of_record(after)
@@ -74,7 +73,13 @@ def pending_evaluations(
     if evaluated_since is not None:
         is_due.append(badges.c.evaluated_at < evaluated_since)
     query = (
-        select(*_shown(selection), records.c.incomplete, records.c.findings, records.c.origins, records.c.revision)
+        select(
+            *_selected_columns(selection),
+            records.c.incomplete,
+            records.c.findings,
+            records.c.origins,
+            records.c.revision,
+        )
         .select_from(records.outerjoin(badges, same_version))
         .where(records.c.tenant_id == session.tenant_id, or_(*is_due))
         .order_by(records.c.model_name, records.c.version_number)
@@ -92,9 +97,9 @@ def pending_evaluations(
 
 
 def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
-    """Return how a badge is joined to its record; behind a key, if one is given.
+    """Return the join condition of a badge and its record, for keys after `after` if one is given.
 
-    The key has to be said of the badges, too: else each batch walks through all badges before it once more.
+    The key also limits the badges: otherwise each batch scans all badges before it again.
     """
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
@@ -103,25 +108,25 @@ def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRecord:
-    """A living record with the verdicts that it has."""
+    """A living record with its current verdicts."""
 
     evaluation: PendingEvaluation
     verdicts: Mapping[str, str]
-    """Rule's id to verdict."""
+    """Rule id to verdict."""
     badge: str | None
     is_current: bool
-    """Whether the record is as it was when it was judged."""
+    """Whether the record is unchanged since its evaluation."""
 
 
 def evaluated_records(
     session: TenantSession, *, after: Key | None, limit: int, selection: Selection
 ) -> list[EvaluatedRecord]:
-    """Return the next living records, in the order of their keys, with the verdicts that they have."""
+    """Return the next living records, sorted by key, with their current verdicts."""
     records, badges, results = canonical_records, compliance_badges, compliance_results
     same_version = _badge_of_record(after)
     query = (
         select(
-            *_shown(selection),
+            *_selected_columns(selection),
             *(records.c.incomplete, records.c.findings, records.c.origins, records.c.revision),
             *(badges.c.badge, badges.c.record_revision),
         )
@@ -152,8 +157,8 @@ def evaluated_records(
     ]
 
 
-def _shown(selection: Selection | None) -> Iterator[ColumnElement[object]]:
-    """Yield the record's columns that rules look at, and of large values what they look at."""
+def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[object]]:
+    """Yield the record's columns that rules use; of large values only the members that rules use."""
     wanted = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
     for field in FIELDS:
         column = canonical_records.c[field]
@@ -168,7 +173,7 @@ def _shown(selection: Selection | None) -> Iterator[ColumnElement[object]]:
 
 
 def subject_from_row(row: Mapping[str, object]) -> Subject:
-    """Return what a row of ``canonical_records`` says of a version; columns that are not in it are null."""
+    """Return the rules' input from a row of ``canonical_records``. Columns that the row lacks are null."""
     return Subject(
         canonical_record(row),
         row["incomplete"],  # type: ignore[arg-type]  # as records.write_records wrote them
@@ -178,7 +183,7 @@ def subject_from_row(row: Mapping[str, object]) -> Subject:
 
 
 def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
-    """Return the record that a row of ``canonical_records`` holds; columns that are not in it are null."""
+    """Return the record in a row of ``canonical_records``. Columns that the row lacks are null."""
     values = {field: row.get(field) for field in FIELDS}
     if values["metrics"] is not None:
         values["metrics"] = to_floats(values["metrics"])
@@ -186,17 +191,17 @@ def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
 
 
 class NewVerdict(Protocol):
-    """A verdict that was given. All that is only needed of one that is new is made at need."""
+    """A verdict from an evaluation. What only a changed verdict needs is computed on demand."""
 
     @property
     def rule_id(self) -> str:
-        """Which rule's it is."""
+        """The id of its rule."""
 
     def fingerprint(self) -> str:
-        """Return a hash of what it says: the same verdict again needs no writing."""
+        """Return a hash of the verdict: an equal verdict is not written again."""
 
     def result(self) -> RuleResult:
-        """Return the verdict with all that it rests on."""
+        """Return the verdict with its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,54 +214,54 @@ class PolicyIdentity:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """Who judges, by what, and when."""
+    """What all verdicts of one evaluation share."""
 
     tenant_id: str
     policy_of: Mapping[str, PolicyIdentity]
-    """Rule's id to its policy."""
+    """Rule id to its policy."""
     digest: str
-    """Of all policies together; it stands beside the badges."""
+    """A digest of all policies; it is stored with the badges."""
     sync_id: str
     now: datetime
 
 
 class VerdictBatch:
-    """The verdicts on some hundreds of records that differ from the present ones.
+    """The verdicts on a batch of records that differ from the stored ones.
 
-    A verdict that is the same again keeps the time, the sync, the day and the policy that gave it first; the badge
-    tells which policy judged last, and when. Those of rules that are no longer asked are dropped. What ends is kept as
-    history, by triggers, which are told who writes, and when.
+    An equal verdict keeps the time, sync, day and policy that gave it first; the badge says which policy evaluated the
+    record last, and when. Verdicts of rules that no policy has any more are deleted. Triggers save what ends as
+    history; two settings of the transaction give them the time and the sync.
 
-    Records are taken one by one, so that what was made to judge one is gone before the next: with all of a batch
-    around, Python's search for cycles takes two fifths of the time that judging takes.
+    Records are added one by one, so that the objects of one evaluation are freed before the next: with all objects of a
+    batch alive, Python's cycle detection takes two fifths of the time of the evaluation.
     """
 
-    def __init__(self, judging: EvaluationContext) -> None:
-        """Begin without a verdict."""
-        self._judging = judging
+    def __init__(self, context: EvaluationContext) -> None:
+        """Create an empty batch."""
+        self._context = context
         self._verdicts = VerdictRows()
         self._badges: list[BadgeRow] = []
-        self._with_dropped: list[Key] = []
-        """Versions that have a verdict of a rule that is no longer asked."""
+        self._with_deleted: list[Key] = []
+        """Versions with a verdict of a rule that no policy has any more."""
 
     def __len__(self) -> int:
-        """How many records were taken."""
+        """The number of records."""
         return len(self._badges)
 
     def add(self, due: PendingEvaluation, results: Sequence[NewVerdict], badge: Badge) -> None:
-        """Take a record's verdicts and badge."""
-        kept = due.present
-        given = {f"{one.rule_id} {one.fingerprint()}": one for one in results}
-        if given.keys() != kept:
-            for said, one in given.items():
-                if said not in kept:
-                    self._add(due.key, one.result(), said.rpartition(" ")[2])
-            if any(said.rpartition(" ")[0] not in self._judging.policy_of for said in kept):
-                self._with_dropped.append(due.key)
+        """Add a record's verdicts and badge."""
+        current = due.present
+        new = {f"{verdict.rule_id} {verdict.fingerprint()}": verdict for verdict in results}
+        if new.keys() != current:
+            for identity, verdict in new.items():
+                if identity not in current:
+                    self._add(due.key, verdict.result(), identity.rpartition(" ")[2])
+            if any(identity.rpartition(" ")[0] not in self._context.policy_of for identity in current):
+                self._with_deleted.append(due.key)
         self._badges.append(BadgeRow(*due.key, badge.value, due.revision))
 
     def _add(self, key: Key, result: RuleResult, fingerprint: str) -> None:
-        policy = self._judging.policy_of[result.rule_id]
+        policy = self._context.policy_of[result.rule_id]
         row = VerdictRow(
             rule_id=result.rule_id,
             rule_version=str(result.rule_version),
@@ -274,36 +279,36 @@ class VerdictBatch:
         self._verdicts.add(key, row)
 
     def write(self, session: TenantSession) -> int:
-        """Write what was taken; return how many verdicts were written or dropped."""
-        judging, results = self._judging, compliance_results
-        told = {"now": judging.now.isoformat(), "sync_id": judging.sync_id}
+        """Write the batch; return how many verdicts were written or deleted."""
+        context, results = self._context, compliance_results
+        settings = {"now": context.now.isoformat(), "sync_id": context.sync_id}
         session.execute(
-            select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in told.items()))
+            select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in settings.items()))
         )
-        dropped = 0
-        if self._with_dropped:
-            of_taken = and_(results.c.tenant_id == judging.tenant_id, is_one_of(results, self._with_dropped))
-            dropped = session.execute(
-                delete(results).where(of_taken, results.c.rule_id.not_in(judging.policy_of))
+        deleted = 0
+        if self._with_deleted:
+            of_batch = and_(results.c.tenant_id == context.tenant_id, is_one_of(results, self._with_deleted))
+            deleted = session.execute(
+                delete(results).where(of_batch, results.c.rule_id.not_in(context.policy_of))
             ).rowcount
-        verdict_bulk_writer.upsert_verdicts(session, self._verdicts, judging.now, judging.sync_id)
-        verdict_bulk_writer.upsert_badges(session, self._badges, judging.digest, judging.now, judging.sync_id)
-        return len(self._verdicts) + dropped
+        verdict_bulk_writer.upsert_verdicts(session, self._verdicts, context.now, context.sync_id)
+        verdict_bulk_writer.upsert_badges(session, self._badges, context.digest, context.now, context.sync_id)
+        return len(self._verdicts) + deleted
 
 
-_NOT_AS_IT_STANDS: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
-"""In canonical JSON: what Postgres would refuse, or hand back otherwise."""
+_NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
+"""In canonical JSON: what Postgres refuses or changes."""
 
 
 def to_stored_json(canonical: str) -> str:
-    """Return canonical JSON as the codec would have written it."""
-    # To look for a word is ten times as fast as for a pattern, and hardly any has one.
+    """Return canonical JSON as ``pg_text_codec.dumps`` writes it."""
+    # A substring search is ten times as fast as a pattern, and hardly any value matches.
     may_differ = "\\u" in canonical or "e+" in canonical
-    return dumps(json.loads(canonical)) if may_differ and _NOT_AS_IT_STANDS.search(canonical) else canonical
+    return dumps(json.loads(canonical)) if may_differ and _NEEDS_RECODING.search(canonical) else canonical
 
 
 def _present(session: TenantSession, keys: Sequence[Key]) -> dict[Key, set[str]]:
-    """Return of each version the verdicts that there are, as ``<rule's id> <fingerprint>``: one text a version."""
+    """Return each version's verdicts, as ``<rule id> <fingerprint>``. The database joins them to one text."""
     results = compliance_results
     said = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
     query = (

@@ -1,4 +1,4 @@
-"""Waivers as they are kept: granted once, ended once, so that any time's can be asked for."""
+"""Stored waivers. A waiver is granted once and ended once, so that those in force at any time can be queried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EndReason = Literal["withdrawn", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class StoredWaiver:
-    """A waiver with when and how it was granted and ended."""
+    """A waiver, and when and how it was granted and ended."""
 
     waiver_id: int
     waiver: Waiver
@@ -28,16 +28,16 @@ class StoredWaiver:
     granted_at: datetime
     sync_id: str
     ended_at: datetime | None
-    """When its end was noted. It holds no longer after its day of expiry, noted or not."""
+    """When its end was recorded. It is out of force after its day of expiry, recorded or not."""
     end_reason: EndReason | None
 
     def is_in_force(self, at: datetime) -> bool:
-        """Return whether it held at a time."""
+        """Return whether it was in force at a time."""
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
 def lock_waivers(session: TenantSession) -> None:
-    """Keep others out of the tenant's waivers until the transaction ends, so that what it has looked up stays true."""
+    """Lock the tenant's waivers until the transaction ends, so that what it has read stays current."""
     lock = f"verifywise_mlflow waivers {session.tenant_id}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
 
@@ -45,7 +45,7 @@ def lock_waivers(session: TenantSession) -> None:
 def insert_waivers(
     session: TenantSession, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
 ) -> None:
-    """Keep waivers from now on."""
+    """Store new waivers."""
     rows = [
         {
             "tenant_id": session.tenant_id,
@@ -66,7 +66,7 @@ def insert_waivers(
 
 
 def end_waivers(session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime) -> None:
-    """Note that waivers hold no longer."""
+    """Record that waivers have ended."""
     if waiver_ids:
         session.execute(
             update(waivers)
@@ -80,22 +80,22 @@ def end_waivers(session: TenantSession, waiver_ids: Sequence[int], ended: EndRea
 
 
 def all_waivers(session: TenantSession) -> list[StoredWaiver]:
-    """Return all waivers of a tenant that there ever were, the oldest first."""
-    return _kept(session, waivers.c.tenant_id == session.tenant_id)
+    """Return all waivers of the tenant, ended ones included, oldest first."""
+    return _select_waivers(session, waivers.c.tenant_id == session.tenant_id)
 
 
 def unended_waivers(session: TenantSession) -> list[StoredWaiver]:
-    """Return the waivers whose end was not noted. Those among them that expired hold no longer all the same."""
-    return _kept(session, waivers.c.tenant_id == session.tenant_id, waivers.c.ended_at.is_(None))
+    """Return the waivers whose end is not recorded. Some of them may have expired."""
+    return _select_waivers(session, waivers.c.tenant_id == session.tenant_id, waivers.c.ended_at.is_(None))
 
 
 def waivers_in_force(session: TenantSession, at: datetime) -> list[StoredWaiver]:
-    """Return the waivers that held at a time, the oldest first."""
+    """Return the waivers that were in force at a time, oldest first."""
     return [one for one in all_waivers(session) if one.is_in_force(at)]
 
 
 def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
-    """Whether a verdict is covered by a waiver that holds at a time: the same that ``Waiver.covers`` says."""
+    """Return the condition that a waiver in force at a time covers a verdict, as ``Waiver.covers`` decides it."""
     day = literal(at.astimezone(UTC).date())
     return (
         select(waivers.c.waiver_id)
@@ -109,11 +109,11 @@ def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
 
 
 def is_in_scope(results: Table) -> ColumnElement[bool]:
-    """Whether a waiver is about a verdict, at whatever time."""
-    # LIKE knows % for any characters, _ for one, and \ before what is meant as it stands.
+    """Return the condition that a verdict is in a waiver's scope, whether the waiver is in force or not."""
+    # LIKE has % for any characters, _ for one character, and \ as the escape.
     pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
-    for sign, like in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
-        pattern = func.replace(pattern, sign, like, type_=PlainText())
+    for character, replacement in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
+        pattern = func.replace(pattern, character, replacement, type_=PlainText())
     return and_(
         waivers.c.tenant_id == results.c.tenant_id,
         waivers.c.rule_id == results.c.rule_id,
@@ -122,16 +122,16 @@ def is_in_scope(results: Table) -> ColumnElement[bool]:
     )
 
 
-def _kept(session: TenantSession, *wanted: ColumnElement[bool]) -> list[StoredWaiver]:
-    query = select(waivers).where(*wanted).order_by(waivers.c.waiver_id)
-    return [_kept_waiver(dict(row)) for row in session.execute(query).mappings()]
+def _select_waivers(session: TenantSession, *conditions: ColumnElement[bool]) -> list[StoredWaiver]:
+    query = select(waivers).where(*conditions).order_by(waivers.c.waiver_id)
+    return [_waiver_from_row(dict(row)) for row in session.execute(query).mappings()]
 
 
-def _kept_waiver(row: Mapping[str, object]) -> StoredWaiver:
-    told = {"rule": "rule_id", "model": "model", "version": "version_number", "expires": "expires_on"}
-    # As it was granted: another release's bounds must not hide it.
+def _waiver_from_row(row: Mapping[str, object]) -> StoredWaiver:
+    columns = {"rule": "rule_id", "model": "model", "version": "version_number", "expires": "expires_on"}
+    # Not validated: a waiver that another release accepted must not be hidden by the limits of this one.
     waiver = Waiver.model_construct(
-        **{name: row[column] for name, column in told.items()},  # type: ignore[arg-type]  # the columns' types
+        **{name: row[column] for name, column in columns.items()},  # type: ignore[arg-type]  # the columns' types
         approver=row["approver"],
         reason=row["reason"],
     )

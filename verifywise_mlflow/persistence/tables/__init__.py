@@ -1,15 +1,15 @@
-"""The tables, in the schema ``verifywise``. They bear the assets' names and lead with the tenant.
+"""The tables. They have the assets' names and lead with the tenant.
 
-Four columns come back in several of them:
+Four columns are in several of them:
 
 * ``fingerprint``: SHA-256 of what was read. A row is written only when it differs.
-* ``revision``: drawn from one sequence at each write. What was built from a row remembers the row's
-  revision, so that what is *pending* is found by comparing revisions, row by row.
-* ``incarnation``: from 1, how many objects have borne this name and number: what is deleted and created again is
-  another object, with another time of creation.
-* ``retry``: the last reading failed by something passing, so the next sync tries again.
+* ``revision``: drawn from one sequence at each write. What is built from a row stores the row's revision, so comparing
+  revisions finds what is pending.
+* ``incarnation``: counts the objects with this name and number, from 1. An object that is deleted and created again is
+  another object, with another creation time.
+* ``retry``: the last read failed with a transient error, so the next sync reads the object again.
 
-A table is named here besides its own file, so that ``metadata`` knows every table to whoever imports it.
+Every table is imported here, so that ``metadata`` is complete for its users.
 """
 
 from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail
@@ -32,8 +32,6 @@ from verifywise_mlflow.persistence.tables.verdicts import (
 
 __all__ = [
     "SCHEMA",
-    "role_grants",
-    "config_versions",
     "artifact_manifests",
     "audit_checkpoints",
     "audit_trail",
@@ -44,17 +42,19 @@ __all__ = [
     "compliance_counts",
     "compliance_result_history",
     "compliance_results",
+    "config_versions",
     "integrity_events",
     "lifecycle_events",
     "logged_models",
     "metadata",
     "model_versions",
+    "poll_watermarks",
     "record_inputs",
     "registered_models",
     "revisions",
+    "role_grants",
     "stage_refreshes",
     "tenants",
     "training_runs",
-    "poll_watermarks",
     "waivers",
 ]

@@ -18,7 +18,7 @@ audit_trail = Table(
     Column("kind", PlainText, Computed("entry::jsonb ->> 'kind'", persisted=True)),
     Index("audit_trail_by_kind", "tenant_id", "kind", "sequence"),
 )
-"""``entry`` is canonical JSON, the very bytes that were hashed; the view ``audit_entries`` shows its parts."""
+"""``entry`` is canonical JSON, the bytes that were hashed; the view ``audit_entries`` has its parts as columns."""
 
 audit_checkpoints = Table(
     "audit_checkpoints",

@@ -1,4 +1,4 @@
-"""The columns, and the index, that come back in several tables."""
+"""Columns and an index that several tables share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from verifywise_mlflow.persistence.tables.schema import revisions
 
 
 def key_column(name: str) -> Column[Any]:
-    """A word of the primary key."""
+    """A text column of the primary key."""
     return Column(name, Text, primary_key=True)
 
 
 def version_key_columns() -> tuple[Column[Any], ...]:
-    """The primary key of what there is once of each model version."""
+    """The primary key of a table with one row per model version."""
     return (
         key_column("tenant_id"),
         key_column("model_name"),
@@ -27,7 +27,7 @@ def version_key_columns() -> tuple[Column[Any], ...]:
 
 
 def version_columns() -> tuple[Column[Any], ...]:
-    """The model version that a row is about, where there may be several rows of one."""
+    """The model version of a row, in a table with several rows per version."""
     return (
         Column("tenant_id", Text, nullable=False),
         Column("model_name", Text, nullable=False),
@@ -36,17 +36,17 @@ def version_columns() -> tuple[Column[Any], ...]:
 
 
 def identity_column(name: str) -> Column[Any]:
-    """The primary key of rows that the database numbers."""
+    """A primary key that the database generates."""
     return Column(name, BigInteger, Identity(always=True), primary_key=True)
 
 
 def time_column(name: str, *, nullable: bool = True) -> Column[Any]:
-    """A moment, which Postgres keeps in UTC to the microsecond."""
+    """A time, which Postgres stores in UTC to the microsecond."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
 def incarnation_column() -> Column[Any]:
-    """How many objects have borne this name and number."""
+    """How many objects have had this name and number."""
     return Column("incarnation", Integer, nullable=False, server_default=text("1"))
 
 
@@ -56,7 +56,7 @@ def redactions_column() -> Column[Any]:
 
 
 def write_columns() -> tuple[Column[Any], ...]:
-    """What a row that was read says of its writing."""
+    """The columns that describe the last write of a row."""
     return (
         Column("fingerprint", Text, nullable=False),
         Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
@@ -65,10 +65,10 @@ def write_columns() -> tuple[Column[Any], ...]:
 
 
 def revision_index(table: str) -> Index:
-    """Where each sync looks what was written last."""
+    """The index by which each sync finds the rows that were written last."""
     return Index(f"{table}_by_revision", "tenant_id", "revision")
 
 
 def end_columns() -> tuple[Column[Any], ...]:
-    """Until when a state of a history held, and the sync that ended it."""
+    """When a state of a history ended, and the sync that ended it."""
     return (time_column("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

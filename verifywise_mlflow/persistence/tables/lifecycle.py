@@ -1,4 +1,4 @@
-"""What became of models and versions: created, moved between stages and aliases, gone."""
+"""Lifecycle events of models and versions: first seen, moved between stages and aliases, deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the versions, and where their bytes changed under the same version."""
+"""The files of the versions, and the files that changed under an unchanged version."""
 
 from __future__ import annotations
 

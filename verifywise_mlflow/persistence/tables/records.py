@@ -1,4 +1,4 @@
-"""The canonical records, their history, and which rows each was built from."""
+"""The canonical records, their history, and the revisions of the rows that each was built from."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ canonical_record_history = Table(
     Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
     Index("canonical_record_history_by_end", "tenant_id", "valid_to"),
 )
-"""Written by a trigger, as the other two histories are."""
+"""A trigger writes it, as the other two histories."""
 
 record_inputs = Table(
     "record_inputs",

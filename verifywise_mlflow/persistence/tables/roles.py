@@ -1,4 +1,4 @@
-"""Which database roles may do what."""
+"""The database roles with access."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ role_grants = Table(
     Column("tenant_id", Text),
     time_column("granted_at", nullable=False),
 )
-"""Which database roles may do what: the policies of row-level security ask it."""
+"""The policies of row-level security read it."""

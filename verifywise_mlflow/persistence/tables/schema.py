@@ -33,7 +33,7 @@ def schema_name_problem(name: str) -> str | None:
 _configured: Final = os.environ.get(VARIABLE) or DEFAULT_SCHEMA
 
 SCHEMA_PROBLEM: Final = schema_name_problem(_configured)
-"""Why the configured name is refused, or None. An import cannot refuse it in a sentence, so ``database.connect`` does."""
+"""Why the configured name is refused, or None. ``database.connect`` raises it: an import cannot report it well."""
 
 SCHEMA: Final = DEFAULT_SCHEMA if SCHEMA_PROBLEM else _configured
 

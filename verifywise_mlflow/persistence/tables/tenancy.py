@@ -1,4 +1,4 @@
-"""The tenants, how far each stage of theirs has come, and what held for them from when on."""
+"""The tenants, how far each of their stages has come, and the versions of their configuration."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ config_versions = Table(
     Column("sync_id", Text, nullable=False),
     Index("config_versions_by_kind", "tenant_id", "kind", "config_version_id"),
 )
-"""Which mapping, policy and description of a tenant held from when on."""
+"""The versions of a tenant's mapping, policies, description and redaction settings."""

@@ -1,4 +1,4 @@
-"""What the registry refers to: training runs and logged models."""
+"""What versions link to: training runs and logged models."""
 
 from __future__ import annotations
 

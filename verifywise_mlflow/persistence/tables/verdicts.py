@@ -1,4 +1,4 @@
-"""The verdicts on each version, its badge, the history of both, and the gaps that were accepted."""
+"""The verdicts on each version, its badge, the history of both, waivers, and cached counts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _verdict_columns() -> tuple[Column[Any], ...]:
     )
 
 
-def _rested_on() -> tuple[Column[Any], ...]:
+def _input_columns() -> tuple[Column[Any], ...]:
     return (
         Column("origins", Json, nullable=False),
         Column("thresholds", Json, nullable=False),
@@ -60,7 +60,7 @@ compliance_results = Table(
     *version_key_columns(),
     key_column("rule_id"),
     *_verdict_columns(),
-    *_rested_on(),
+    *_input_columns(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
     Index(
         "compliance_results_open",
@@ -78,7 +78,7 @@ compliance_result_history = Table(
     *version_columns(),
     Column("rule_id", Text, nullable=False),
     *_verdict_columns(),
-    *_rested_on(),
+    *_input_columns(),
     *end_columns(),
     Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
     Index("compliance_result_history_by_end", "tenant_id", "valid_to"),
@@ -112,7 +112,7 @@ compliance_counts = Table(
     Column("waiver_ids", Json),
     Column("counts", Json),
 )
-"""Triggers move ``revision`` with each change of what verdicts are counted from; the counts hold while it stays."""
+"""A cache. Triggers move ``revision`` with each change of the counted rows; the counts are current until then."""
 
 waivers = Table(
     "waivers",
@@ -132,4 +132,4 @@ waivers = Table(
     Column("end_reason", Text),
     Index("waivers_by_rule", "tenant_id", "rule_id"),
 )
-"""Accepted gaps. A row is granted once and ended once; a trigger refuses any other change."""
+"""Accepted gaps. A waiver is granted once and ended once; a trigger refuses any other change."""
