@@ -220,7 +220,7 @@ def test_a_sync_whose_listing_is_incomplete_removes_nothing(
 
     models = disturbed.reports[0].progress
     assert models.removed == 0
-    assert "not complete" in " ".join(note.text for note in models.notes)
+    assert "incomplete listing" in " ".join(note.text for note in models.notes)
     assert alive(store, "registered_models") == MODELS
 
     proxy.before = lambda _: None
