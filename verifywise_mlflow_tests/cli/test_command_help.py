@@ -81,7 +81,7 @@ def test_a_command_without_its_requirements_names_them(path: str, monkeypatch: p
     done = CliRunner().invoke(app, shlex.split(f"{path} {HELP[path].example}"))
     missing = next((REQUIREMENTS[one] for one in REQUIREMENTS if HELP[path].needs.startswith(one)), None)
     if path == "audit checkpoint":
-        missing = (2, "VERIFYWISE_AUDIT_SIGNING_KEY")  # which it asks for first
+        missing = (2, "VERIFYWISE_AUDIT_SIGNING_KEY")  # which it requires first
     assert missing is not None
     assert (done.exit_code, missing[1] in done.output) == (missing[0], True), done.output
 

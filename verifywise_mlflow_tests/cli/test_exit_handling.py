@@ -106,7 +106,7 @@ def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
     assert running.returncode == 130
     if options:
         assert json.loads(answer) == {"outcome": "failed", "error": "interrupted"}
-    elif number != signal.SIGHUP:  # then nobody could be told
+    elif number != signal.SIGHUP:  # then no output is possible
         assert "interrupted" in shown
         assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
     with store.begin("acme") as session:

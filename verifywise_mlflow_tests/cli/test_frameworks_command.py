@@ -69,7 +69,7 @@ def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> 
     blank = column(result.stdout, "blank")
     assert state["GOVERN 2.1"] == "declared only: 1 shown, 1 with gaps"
     assert (state["GOVERN 2.2"], blank["GOVERN 2.2"]) == ("not obtainable from MLflow", "Everything.")
-    assert (state["MEASURE 2.9"], blank["MEASURE 2.9"]) == ("nothing shown", "No rule asks for it.")
+    assert (state["MEASURE 2.9"], blank["MEASURE 2.9"]) == ("nothing shown", "No rule covers it.")
     assert "38 not obtainable from MLflow" in " ".join(result.stdout.split())
 
 

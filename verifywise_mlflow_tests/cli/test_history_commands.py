@@ -1,4 +1,4 @@
-"""What is kept of a version can be read from the command line, by whoever may read the store."""
+"""The command line shows the history of a version to every role that may read the store."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def policy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def judged(store: Store, database_url: str, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A model with two versions in production, judged by a policy of its tenant's own."""
+    """A model with two versions in production, evaluated by the tenant's own policy."""
     path = tmp_path / "tenants.yaml"
     path.write_text(
         f"tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n"
@@ -100,7 +100,10 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(judged: Store) -> No
     ("change", "problem"),
     [
         ("verdict = 'pass', evaluated_at = evaluated_at + interval '1 second'", "evaluated again"),
-        ("values = '{\"owner\": \"ada\"}', evaluated_at = evaluated_at + interval '1 second'", "its hash is not that"),
+        (
+            "values = '{\"owner\": \"ada\"}', evaluated_at = evaluated_at + interval '1 second'",
+            "the input hash does not match",
+        ),
     ],
 )
 def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, change: str, problem: str) -> None:
@@ -181,7 +184,9 @@ def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(judged:
     assert explained["verdict"] == "fail"
     assert [one["approver"] for one in explained["waivers"]] == ["Ada [CISO]"]  # type: ignore[attr-defined]  # a list
     shown = runner.invoke(app, ["show", "acme", "fraud", "2"]).stdout
-    row = " ".join(shown[shown.index("owned  ") : shown.index("coded  ")].split())  # the gap's own: beside its verdict
+    row = " ".join(
+        shown[shown.index("owned  ") : shown.index("coded  ")].split()
+    )  # the row of the gap, next to its verdict
     assert "owned fail Found: owner is" in row
     assert "waived: accepted by Ada [CISO] through" in row
     assert shown.count("waived: ") == 1

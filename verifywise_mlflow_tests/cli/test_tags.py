@@ -15,7 +15,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default
 from verifywise_mlflow.persistence.repositories.config_versions import record_config_version
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.services.test_tag_hygiene import version
+from verifywise_mlflow_tests.services.tagged_rows import write_version
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("tenants")
 def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> None:
-    version(store, 1, {"onwer": "ann", "[red]colour": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
+    write_version(store, 1, {"onwer": "ann", "[red]colour": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
 
     shown = CliRunner().invoke(app, ["tags", "acme"])
 
@@ -53,7 +53,7 @@ def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> N
 
 @pytest.mark.usefixtures("tenants")
 def test_the_json_report_is_complete(store: Store) -> None:
-    version(store, 1, {"onwer": "ann"})
+    write_version(store, 1, {"onwer": "ann"})
 
     report = json.loads(CliRunner().invoke(app, ["tags", "acme", "--json"]).stdout)
 
@@ -93,7 +93,7 @@ def test_a_field_outside_the_mapping_is_reported_with_those_inside() -> None:
 def test_without_tenants_yaml_the_mapping_of_the_last_sync_is_used(
     store: Store, tenants: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version(store, 1, {"team_lead": "bob"})
+    write_version(store, 1, {"team_lead": "bob"})
     whole = default_mapping().extended_by(load_tenants(tenants)["acme"].mapping)
     monkeypatch.delenv("VERIFYWISE_TENANTS")
     before = CliRunner().invoke(app, ["mapping", "acme", "owner"])

@@ -1,4 +1,4 @@
-"""The MLflow server: what answers is its own, under the prefix that it was given, and it tells why it fails."""
+"""The MLflow server: it owns its port, serves under its prefix, and reports why it fails."""
 
 from __future__ import annotations
 

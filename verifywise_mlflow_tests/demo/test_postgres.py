@@ -1,4 +1,4 @@
-"""The embedded Postgres: it starts on whatever an earlier one left, and leaves nothing when it should not."""
+"""The embedded Postgres: it starts on any data that an earlier one left, and a temporary one leaves no files."""
 
 from __future__ import annotations
 

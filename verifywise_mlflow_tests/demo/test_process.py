@@ -1,4 +1,4 @@
-"""Child processes are stopped for certain, whatever happens to them or to us."""
+"""Child processes are stopped reliably, even if they or we are killed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SEPSIS = """O'Neil's "Sepsis" Frühwarnung 1.0"""
 
 @pytest.fixture(scope="module")
 def steps() -> list[str]:
-    """What was told while the registries were filled."""
+    """The progress lines of the seeding."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The summary shows names as they are, and the most telling verdicts."""
+"""The summary shows names without markup, and the worst verdicts."""
 
 from __future__ import annotations
 

@@ -161,4 +161,4 @@ _WORDS = {
     "failed": (VersionEvidence.FAILED,),
     "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
-"""Of the table, where there is no room for all; ``--json`` has each by itself."""
+"""The states that the table combines, for lack of space. ``--json`` has each separately."""

@@ -1,4 +1,4 @@
-"""A hospital group: aliases instead of stages, tags on models and runs, in whatever way their authors write."""
+"""A hospital group: aliases instead of stages, tags on models and runs, written inconsistently."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _tumour_triage(registry: Registry) -> None:
 
 
 def _sepsis_warning(registry: Registry) -> None:
-    """A name that has to survive the way into Postgres, and a version that shows all that is asked for."""
+    """A name that is hard to store in Postgres, and a version with all required evidence."""
     registry.create_model(
         SEPSIS_WARNING,
         description="Warns of sepsis six hours ahead",

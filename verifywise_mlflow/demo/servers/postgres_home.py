@@ -2,7 +2,7 @@
 
 Postgres refuses to run as root, so root starts it as ``nobody``. That account can neither enter a private directory (a
 checkout under ``/root``, pytest's ``tmp_path``) nor run programs from one. The package's own ``get_server`` opens every
-directory up to ``/`` to all users instead, and adds a user to the system. Here, whatever ``nobody`` cannot access is
+directory up to ``/`` to all users instead, and adds a user to the system. Here, files that ``nobody`` cannot access are
 placed in a temporary directory, and nothing outside of it changes.
 """
 

@@ -43,7 +43,7 @@ def _send(pgid: int, signal_number: int) -> bool:
     """Send a signal (0 only probes); return whether the group exists."""
     try:
         os.killpg(pgid, signal_number)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS returns EPERM for a group of zombies
         return False
     return True
 
