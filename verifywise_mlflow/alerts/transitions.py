@@ -51,7 +51,7 @@ def detect_transitions(
                     kind=observation.kind,
                     tenant_id=observation.tenant_id,
                     state="resolved",
-                    sentence="resolved",
+                    sentence="back to normal",
                     at=now,
                 )
             )

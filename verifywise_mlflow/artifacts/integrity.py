@@ -71,7 +71,7 @@ def _changes(earlier: ArtifactManifest, current: ArtifactManifest) -> Iterator[B
     after = {(file.root, file.path): file for file in current.files}
     for key, new in after.items():
         old = before.get(key)
-        if old and old.sha256 and _differs(old, new):
+        if old and old.sha256 and _is_changed(old, new):
             yield ByteChange("changed", new.root, new.path, old.sha256, new.sha256, old.size, new.size)
     if "model" not in (*earlier.not_listed, *current.not_listed):
         for key in _model_keys(after) - before.keys():
@@ -82,7 +82,7 @@ def _changes(earlier: ArtifactManifest, current: ArtifactManifest) -> Iterator[B
             yield ByteChange("removed", old.root, old.path, old.sha256, None, old.size, None)
 
 
-def _differs(old: ArtifactFile, new: ArtifactFile) -> bool:
+def _is_changed(old: ArtifactFile, new: ArtifactFile) -> bool:
     if new.sha256:
         return old.sha256 != new.sha256
     # Without this, growing a file past the hash limit would be a way to change it unnoticed.

@@ -25,7 +25,7 @@ class InvalidCheckpointError(ValueError):
 
 
 class UnknownKeyError(InvalidCheckpointError):
-    """A checkpoint names a key that was not supplied: one from before a key rotation, or a stranger's."""
+    """A checkpoint names a key that was not supplied: one from before a key rotation, or somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,10 @@ def diagnose(
     if link.sequence < expected_sequence:
         return Damage("insertion", link.sequence, f"the sequence number {link.sequence} is used twice or is below 1")
     if entry_hash(link.text) != link.hash:
-        return Damage("edit", expected_sequence, f"the text of entry {expected_sequence} does not match its hash")
+        return Damage("edit", expected_sequence, f"entry {expected_sequence} does not match its hash")
     position = parse_position(link.text)
     if position is None:
-        return Damage("edit", expected_sequence, f"the text at {expected_sequence} is not an entry of an audit trail")
+        return Damage("edit", expected_sequence, f"entry {expected_sequence} is not an entry of an audit trail")
     if position.tenant_id != tenant_id:
         return Damage(
             "edit", expected_sequence, f"entry {expected_sequence} belongs to another tenant, {position.tenant_id!r}"
@@ -96,7 +96,7 @@ def _broken_link(previous: ChainLink | None, link: ChainLink, following: ChainLi
     """Diagnose a link at its claimed position whose ``previous_hash`` is wrong."""
     sequence, hash_before = link.sequence, previous.hash if previous else GENESIS_HASH
     next_position = parse_position(following.text) if following else None
-    if next_position and (next_position.sequence, next_position.previous_hash) == (sequence, hash_before):
+    if next_position and _is_at(next_position, sequence, hash_before):
         return Damage("insertion", sequence, f"entry {sequence} was inserted before the genuine one")
     # An entry that was edited together with its hash is revealed by its successor, which has the original hash.
     if (
@@ -110,14 +110,16 @@ def _broken_link(previous: ChainLink | None, link: ChainLink, following: ChainLi
     )
 
 
-def _gap_or_reorder(place: int, hash_before: str, position: EntryPosition, rest: Iterator[ChainLink]) -> Damage:
+def _gap_or_reorder(
+    expected_sequence: int, hash_before: str, position: EntryPosition, rest: Iterator[ChainLink]
+) -> Damage:
     """Diagnose a link that claims a later position: the expected entry was either moved or deleted."""
     for link in rest:
         other_position = parse_position(link.text)
-        if other_position and (other_position.sequence, other_position.previous_hash) == (place, hash_before):
-            sentence = f"entry {position.sequence} is at the position of entry {place}, which is at {link.sequence}"
-            return Damage("reorder", place, sentence)
-    return _missing_entries(place, position.sequence - 1)
+        if other_position and _is_at(other_position, expected_sequence, hash_before):
+            places = f"is at the position of entry {expected_sequence}, which is at {link.sequence}"
+            return Damage("reorder", expected_sequence, f"entry {position.sequence} {places}")
+    return _missing_entries(expected_sequence, position.sequence - 1)
 
 
 def _extra_entry(
@@ -126,7 +128,7 @@ def _extra_entry(
     """Diagnose a link that claims the position of an earlier one."""
     sequence = link.sequence
     previous_position = parse_position(previous.text) if previous else None
-    if previous and previous_position and _is_same_position(position, previous_position):
+    if previous and previous_position and _is_at(position, previous_position.sequence, previous_position.previous_hash):
         next_position = parse_position(following.text) if following else None
         # Two entries claim one position. The genuine one is that whose hash the next entry contains.
         if link.hash != previous.hash and (next_position is None or next_position.previous_hash == link.hash):
@@ -134,8 +136,8 @@ def _extra_entry(
     return Damage("insertion", sequence, f"the entry at {sequence} claims to be entry {position.sequence}")
 
 
-def _is_same_position(left: EntryPosition, right: EntryPosition) -> bool:
-    return (left.sequence, left.previous_hash) == (right.sequence, right.previous_hash)
+def _is_at(position: EntryPosition, sequence: int, previous_hash: str) -> bool:
+    return (position.sequence, position.previous_hash) == (sequence, previous_hash)
 
 
 def prepend(following: ChainLink | None, rest: Iterator[ChainLink]) -> Iterator[ChainLink]:

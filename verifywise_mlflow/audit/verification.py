@@ -93,8 +93,8 @@ def verify_chain(
     )
 
 
-def _sequence(placed: AnchoredCheckpoint) -> int:
-    return placed.sequence
+def _sequence(anchored: AnchoredCheckpoint) -> int:
+    return anchored.sequence
 
 
 @dataclass(slots=True)
@@ -120,8 +120,8 @@ class _ChainVerifier:
         while link is not None:
             following = next(links, None)
             if not self._is_valid(link):
-                vouched = self.last_signed if self.keys else 0
-                return diagnose(self.tenant_id, self.last_valid, link, prepend(following, links), vouched)
+                last_signed = self.last_signed if self.keys else 0
+                return diagnose(self.tenant_id, self.last_valid, link, prepend(following, links), last_signed)
             previous, self.last_valid = self.last_valid, link
             if self._next_checkpoint is not None and self._next_checkpoint.sequence <= link.sequence:
                 damage = self._check_checkpoints(link, following)

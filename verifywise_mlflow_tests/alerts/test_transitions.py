@@ -20,18 +20,18 @@ from verifywise_mlflow.alerts.transitions import (
 from verifywise_mlflow.tenants.freshness import StageFreshness
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NOTHING: OpenAlerts = frozenset()
+NO_ALERTS: OpenAlerts = frozenset()
 
 
-def failed(tenant_id: str, wrong: str | None) -> Observation:
+def observe_sync(tenant_id: str, wrong: str | None) -> Observation:
     return Observation("sync failed", tenant_id, wrong)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40))
 def test_an_alert_is_sent_only_on_a_transition(looks: list[tuple[str, bool]]) -> None:
-    opened, told = NOTHING, {"a": ["resolved"], "b": ["resolved"]}
+    opened, told = NO_ALERTS, {"a": ["resolved"], "b": ["resolved"]}
     for tenant_id, is_failed in looks:
-        alerts, opened = detect_transitions(opened, [failed(tenant_id, "no" if is_failed else None)], NOW)
+        alerts, opened = detect_transitions(opened, [observe_sync(tenant_id, "no" if is_failed else None)], NOW)
         told[tenant_id] += [alert.state for alert in alerts]
 
         assert (("sync failed", tenant_id) in opened) == is_failed
@@ -42,13 +42,13 @@ def test_an_alert_is_sent_only_on_a_transition(looks: list[tuple[str, bool]]) ->
 
 
 def test_an_unobserved_alert_stays_open() -> None:
-    _, opened = detect_transitions(NOTHING, [failed("a", "no"), failed("b", "no")], NOW)
+    _, opened = detect_transitions(NO_ALERTS, [observe_sync("a", "no"), observe_sync("b", "no")], NOW)
 
-    alerts, opened = detect_transitions(opened, [failed("b", None)], NOW)
+    alerts, opened = detect_transitions(opened, [observe_sync("b", None)], NOW)
 
     assert [(alert.tenant_id, alert.state) for alert in alerts] == [("b", "resolved")]
     assert opened == {("sync failed", "a")}
-    assert drop_removed_tenants(opened, {"b"}) == NOTHING
+    assert drop_removed_tenants(opened, {"b"}) == NO_ALERTS
 
 
 def test_an_overdue_tenant_is_reported_with_stage_and_last_sync_outcome() -> None:

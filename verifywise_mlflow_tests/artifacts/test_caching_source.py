@@ -11,7 +11,7 @@ from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, hash_stream
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError
-from verifywise_mlflow_tests.artifacts.trees import HostileTree, grow
+from verifywise_mlflow_tests.artifacts.trees import HostileSource, write_files
 
 
 @given(st.lists(st.binary()), st.integers(0, 100))
@@ -25,7 +25,7 @@ def test_a_stream_is_hashed_whole_or_not_at_all(chunks: list[bytes], max_bytes: 
 
 
 def test_a_result_over_the_limit_is_not_cached(tmp_path: Path, sandbox: Sandbox) -> None:
-    tree = CachingSource(grow(tmp_path, {"x": "12345"}), sandbox)
+    tree = CachingSource(write_files(tmp_path, {"x": "12345"}), sandbox)
 
     assert isinstance(tree.file_hash("x", 4), NotHashed)
     assert isinstance(tree.file_hash("x", 5), FileHash)
@@ -33,7 +33,7 @@ def test_a_result_over_the_limit_is_not_cached(tmp_path: Path, sandbox: Sandbox)
 
 
 def test_a_failed_listing_is_requested_once(sandbox: Sandbox) -> None:
-    source = HostileTree({})
+    source = HostileSource({})
     tree = CachingSource(source, sandbox)
     with pytest.raises(ArtifactReadError):
         tree.list_directory("")
@@ -44,7 +44,7 @@ def test_a_failed_listing_is_requested_once(sandbox: Sandbox) -> None:
 
 
 def test_content_over_the_limit_is_rejected(tmp_path: Path, sandbox: Sandbox) -> None:
-    tree = CachingSource(grow(tmp_path, {"x": "12345"}), sandbox)
+    tree = CachingSource(write_files(tmp_path, {"x": "12345"}), sandbox)
 
     assert tree.read_whole("x", 5) == b"12345"
     with pytest.raises(ArtifactReadError, match="larger than 4 bytes"):

@@ -36,39 +36,39 @@ def manifest(
     return ArtifactManifest(location, status, reason, files, environment, digest, not_listed=not_listed)
 
 
-KNOWN = manifest(file("MLmodel"), file("model.pkl"))
-NOTHING = manifest(status="unreachable", not_listed=("model", "run"))
+EARLIER = manifest(file("MLmodel"), file("model.pkl"))
+UNREACHABLE = manifest(status="unreachable", not_listed=("model", "run"))
 
 
-def hashes(found: ArtifactManifest) -> dict[str, str | None]:
-    return {file.path: file.sha256 for file in found.files}
+def hashes(manifest: ArtifactManifest) -> dict[str, str | None]:
+    return {file.path: file.sha256 for file in manifest.files}
 
 
 @pytest.mark.parametrize("location", ["s3://b/m", "runs:/r1/model"])
 def test_an_outage_of_the_store_loses_no_known_data(location: str) -> None:
-    kept = carry_forward(replace(NOTHING, location=location), KNOWN)
+    carried = carry_forward(replace(UNREACHABLE, location=location), EARLIER)
 
-    assert hashes(kept) == hashes(KNOWN)
-    assert (kept.status, kept.reason, kept.digest) == ("unreachable", "the store is down", None)
-    assert kept.environment == ENVIRONMENT
-    assert {file.note for file in kept.files} == {"carried forward from an earlier sync"}
-    assert {file.outcome for file in kept.files} == {ReadOutcome.CARRIED_FORWARD}
+    assert hashes(carried) == hashes(EARLIER)
+    assert (carried.status, carried.reason, carried.digest) == ("unreachable", "the store is down", None)
+    assert carried.environment == ENVIRONMENT
+    assert {file.note for file in carried.files} == {"carried forward from an earlier sync"}
+    assert {file.outcome for file in carried.files} == {ReadOutcome.CARRIED_FORWARD}
 
 
 def test_an_unreadable_file_keeps_its_earlier_hash_with_a_note() -> None:
     unread = file("model.pkl", None, note="not hashed: 503")
 
-    kept = carry_forward(manifest(file("MLmodel"), unread, status="partial"), KNOWN)
+    carried = carry_forward(manifest(file("MLmodel"), unread, status="partial"), EARLIER)
 
-    assert hashes(kept) == hashes(KNOWN)
-    assert kept.files[1].note == "not hashed: 503; its hash is carried forward from an earlier sync"
-    assert kept.status == "partial"
+    assert hashes(carried) == hashes(EARLIER)
+    assert carried.files[1].note == "not hashed: 503; its hash is carried forward from an earlier sync"
+    assert carried.status == "partial"
 
 
 def test_a_file_of_another_size_does_not_keep_the_earlier_hash() -> None:
-    kept = carry_forward(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), KNOWN)
+    carried = carry_forward(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), EARLIER)
 
-    assert hashes(kept) == {"MLmodel": OLD, "model.pkl": None}
+    assert hashes(carried) == {"MLmodel": OLD, "model.pkl": None}
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_file_of_another_size_does_not_keep_the_earlier_hash() -> None:
     [((), {"MLmodel"}), (("run",), {"MLmodel"}), (("model",), {"MLmodel", "model.pkl"})],
 )
 def test_an_unlisted_file_is_removed_only_if_its_root_was_listed(not_listed: tuple[Root, ...], paths: set[str]) -> None:
-    kept = carry_forward(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), KNOWN)
+    carried = carry_forward(manifest(file("MLmodel", None), status="partial", not_listed=not_listed), EARLIER)
 
-    assert set(hashes(kept)) == paths
+    assert set(hashes(carried)) == paths
 
 
-@pytest.mark.parametrize("lost", [NOTHING, manifest(file("MLmodel"), file("model.pkl", None), status="partial")])
+@pytest.mark.parametrize("lost", [UNREACHABLE, manifest(file("MLmodel"), file("model.pkl", None), status="partial")])
 def test_an_outage_does_not_hide_a_change(lost: ArtifactManifest) -> None:
-    after_the_outage = carry_forward(lost, KNOWN)
+    after_the_outage = carry_forward(lost, EARLIER)
 
     changes = changes_in_place(after_the_outage, manifest(file("MLmodel"), file("model.pkl", NEW)))
 
@@ -94,11 +94,11 @@ def test_a_complete_manifest_and_one_of_another_location_carry_nothing_forward()
     complete = manifest(file("model.pkl", NEW))
     elsewhere = manifest(file("model.pkl", None), status="partial", location="s3://b/other")
 
-    assert carry_forward(complete, KNOWN) is complete
-    assert carry_forward(elsewhere, KNOWN) is elsewhere
+    assert carry_forward(complete, EARLIER) is complete
+    assert carry_forward(elsewhere, EARLIER) is elsewhere
 
 
 def test_an_emptied_folder_stays_empty() -> None:
     emptied = manifest(status="partial")
 
-    assert carry_forward(emptied, KNOWN).files == ()
+    assert carry_forward(emptied, EARLIER).files == ()

@@ -237,7 +237,7 @@ BOMB = "a: &a [x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "reason"),
     [
         (BOMB, "aliases"),
         ("a: &a [*a]", "aliases"),
@@ -255,11 +255,11 @@ BOMB = "a: &a [x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}
     ],
 )
 @pytest.mark.parametrize("name", ["MLmodel", "conda.yaml", "python_env.yaml"])
-def test_hostile_yaml_is_rejected_with_a_reason(name: str, document: str, told: str) -> None:
+def test_hostile_yaml_is_rejected_with_a_reason(name: str, document: str, reason: str) -> None:
     environment = read_environment({name: document.encode()})
 
     assert len(environment.problems) == 1
-    assert told in environment.problems[0]
+    assert reason in environment.problems[0]
     assert not environment.reproducible
 
 

@@ -18,12 +18,12 @@ def manifest(*files: ArtifactFile, not_listed: tuple[Root, ...] = (), location: 
     return ArtifactManifest(location, "complete", None, files, None, None, not_listed=not_listed)
 
 
-def found(former: ArtifactManifest, current: ArtifactManifest) -> list[tuple[str, str, str]]:
-    return [(change.kind, change.root, change.path) for change in changes_in_place(former, current)]
+def changed_files(earlier: ArtifactManifest, current: ArtifactManifest) -> list[tuple[str, str, str]]:
+    return [(change.kind, change.root, change.path) for change in changes_in_place(earlier, current)]
 
 
 def test_identical_bytes_are_not_a_change() -> None:
-    assert found(manifest(file("a"), file("b")), manifest(file("b"), file("a"))) == []
+    assert changed_files(manifest(file("a"), file("b")), manifest(file("b"), file("a"))) == []
 
 
 def test_different_bytes_at_one_path_are_a_change_with_both_hashes() -> None:
@@ -36,36 +36,36 @@ def test_different_bytes_at_one_path_are_a_change_with_both_hashes() -> None:
 
 @pytest.mark.parametrize("unread", [(None, NEW), (OLD, None), (None, None)])
 def test_a_file_not_hashed_by_both_syncs_is_not_a_change(unread: tuple[str | None, str | None]) -> None:
-    assert found(manifest(file("a", unread[0])), manifest(file("a", unread[1]))) == []
+    assert changed_files(manifest(file("a", unread[0])), manifest(file("a", unread[1]))) == []
 
 
 def test_a_file_added_to_or_removed_from_the_model_is_a_change() -> None:
-    former, current = manifest(file("kept"), file("gone")), manifest(file("kept"), file("new", NEW))
+    earlier, current = manifest(file("same"), file("deleted")), manifest(file("same"), file("new", NEW))
 
-    assert found(former, current) == [("removed", "model", "gone"), ("added", "model", "new")]
+    assert changed_files(earlier, current) == [("removed", "model", "deleted"), ("added", "model", "new")]
 
 
 def test_a_run_may_gain_and_lose_files_but_not_change_one() -> None:
-    former = manifest(file("report", root="run"), file("old", root="run"))
+    earlier = manifest(file("report", root="run"), file("old", root="run"))
     current = manifest(file("report", NEW, root="run"), file("later", root="run"))
 
-    assert found(former, current) == [("changed", "run", "report")]
+    assert changed_files(earlier, current) == [("changed", "run", "report")]
 
 
 @pytest.mark.parametrize(("before", "now"), [(("model",), ()), ((), ("model",))])
 def test_an_incomplete_listing_proves_no_removal(before: tuple[Root, ...], now: tuple[Root, ...]) -> None:
-    former = manifest(file("a"), file("b"), not_listed=before)
+    earlier = manifest(file("a"), file("b"), not_listed=before)
     current = manifest(file("b", NEW), file("c"), not_listed=now)
 
-    assert found(former, current) == [("changed", "model", "b")]
+    assert changed_files(earlier, current) == [("changed", "model", "b")]
 
 
 def test_manifests_of_different_locations_are_not_compared() -> None:
-    assert found(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
+    assert changed_files(manifest(file("a")), replace(manifest(file("a", NEW)), location="s3://b/other")) == []
 
 
 def test_an_unlisted_run_does_not_hide_a_removal_in_the_model() -> None:
-    assert found(manifest(file("a")), manifest(not_listed=("run",))) == [("removed", "model", "a")]
+    assert changed_files(manifest(file("a")), manifest(not_listed=("run",))) == [("removed", "model", "a")]
 
 
 def test_a_different_size_is_a_change_even_if_the_bytes_were_not_hashed() -> None:

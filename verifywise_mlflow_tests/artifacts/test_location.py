@@ -25,7 +25,7 @@ def version(source: str | None, number: int = 1, name: str = "fraud", run_id: st
     return ModelVersion(name, number, source=source, run_id=run_id)
 
 
-def nowhere(name: str, number: int) -> ModelVersion | None:
+def find_nothing(name: str, number: int) -> ModelVersion | None:
     return None
 
 
@@ -51,7 +51,7 @@ def nowhere(name: str, number: int) -> ModelVersion | None:
 def test_a_source_below_the_runs_artifact_uri_belongs_to_the_run(artifact_uri: str, source: str, path: str) -> None:
     run = TrainingRun(RUN, artifact_uri=artifact_uri)
 
-    assert locate_files(version(source), run, None, nowhere) == RunFiles(RUN, path, source)
+    assert locate_files(version(source), run, None, find_nothing) == RunFiles(RUN, path, source)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_source_below_the_runs_artifact_uri_belongs_to_the_run(artifact_uri: s
 )
 def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
     location = locate_files(
-        version(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None, nowhere
+        version(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None, find_nothing
     )
 
     assert isinstance(location, UnreachableFiles)
@@ -80,8 +80,8 @@ def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
 def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
     run = TrainingRun(RUN, artifact_uri="s3://b/x/artifacts/")
 
-    known = locate_files(version(f"runs:/{RUN}/a/model"), run, None, nowhere)
-    unknown = locate_files(version(f"runs:/{OTHER_RUN}/model"), run, None, nowhere)
+    known = locate_files(version(f"runs:/{RUN}/a/model"), run, None, find_nothing)
+    unknown = locate_files(version(f"runs:/{OTHER_RUN}/model"), run, None, find_nothing)
 
     assert known == RunFiles(RUN, "a/model", "s3://b/x/artifacts/a/model")
     assert unknown == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
@@ -89,18 +89,18 @@ def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
 
 @pytest.mark.parametrize("source", ["runs:/", f"runs:/{RUN}/../x", "runs:/a b/x", f"runs://other-host/{RUN}/x"])
 def test_a_malformed_run_uri_is_unreachable(source: str) -> None:
-    assert isinstance(locate_files(version(source), None, None, nowhere), UnreachableFiles)
+    assert isinstance(locate_files(version(source), None, None, find_nothing), UnreachableFiles)
 
 
 @pytest.mark.parametrize("run_id", ["short-id", RUN])
 def test_a_uri_in_the_servers_store_names_an_unreadable_run(run_id: str) -> None:
     source = f"mlflow-artifacts:/7/{run_id}/artifacts/model"
 
-    assert locate_files(version(source, run_id=run_id), None, None, nowhere) == RunFiles(run_id, "model", source)
+    assert locate_files(version(source, run_id=run_id), None, None, find_nothing) == RunFiles(run_id, "model", source)
 
 
 def test_an_unreadable_run_in_another_store_is_unreachable() -> None:
-    location = locate_files(version("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None, nowhere)
+    location = locate_files(version("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None, find_nothing)
 
     assert isinstance(location, UnreachableFiles)
     assert "could not be read" in location.reason
@@ -110,11 +110,11 @@ def test_logged_models_are_found_by_id_uri_and_path() -> None:
     uri = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
     logged = LoggedModel(MODEL_ID, artifact_uri=uri)
 
-    assert locate_files(version(f"models:/{MODEL_ID}"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate_files(version(uri + "/"), None, logged, nowhere) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate_files(version(uri), None, None, nowhere) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(f"models:/{MODEL_ID}"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(uri + "/"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(version(uri), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
     unread = f"models:/{MODEL_ID}"
-    assert locate_files(version(unread), None, None, nowhere) == LoggedModelFiles(MODEL_ID, unread)
+    assert locate_files(version(unread), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, unread)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def chain(hops: int) -> dict[int, ModelVersion]:
     return {**copies, hops + 1: version(f"runs:/{RUN}/m", hops + 1)}
 
 
-@pytest.mark.parametrize(("hops", "found"), [(MAX_COPY_HOPS, True), (MAX_COPY_HOPS + 1, False)])
-def test_chains_of_copies_are_followed_up_to_the_limit(hops: int, found: bool) -> None:
+@pytest.mark.parametrize(("hops", "is_located"), [(MAX_COPY_HOPS, True), (MAX_COPY_HOPS + 1, False)])
+def test_chains_of_copies_are_followed_up_to_the_limit(hops: int, is_located: bool) -> None:
     versions = chain(hops)
 
     location = locate_files(versions[1], None, None, lambda _, number: versions.get(number))
 
-    assert isinstance(location, RunFiles if found else UnreachableFiles)
+    assert isinstance(location, RunFiles if is_located else UnreachableFiles)
 
 
 def test_a_cycle_of_copies_is_unreachable() -> None:
@@ -180,17 +180,17 @@ def test_a_cycle_of_copies_is_unreachable() -> None:
     ["models:/fraud@champion", "models:/fraud/Production", "models:/fraud", "models:/gone/3", "models://x@db/f/3"],
 )
 def test_a_models_uri_without_a_known_version_is_unreachable(source: str) -> None:
-    assert isinstance(locate_files(version(source), None, None, nowhere), UnreachableFiles)
+    assert isinstance(locate_files(version(source), None, None, find_nothing), UnreachableFiles)
 
 
 @pytest.mark.parametrize("source", [None, "", "  "])
 def test_a_version_without_a_source_has_no_location(source: str | None) -> None:
-    assert isinstance(locate_files(version(source), None, None, nowhere), NoFiles)
+    assert isinstance(locate_files(version(source), None, None, find_nothing), NoFiles)
 
 
 @given(st.text(), st.text())
 def test_any_source_against_any_artifact_uri_gives_a_location(source: str, artifact_uri: str) -> None:
-    location = locate_files(version(source), TrainingRun(RUN, artifact_uri=artifact_uri), None, nowhere)
+    location = locate_files(version(source), TrainingRun(RUN, artifact_uri=artifact_uri), None, find_nothing)
 
     if isinstance(location, RunFiles):
         assert ".." not in location.path.split("/")

@@ -14,7 +14,7 @@ from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind, Rea
 from verifywise_mlflow.artifacts.manifest_builder import HASHING_OFF_NOTE, build_manifest, manifest_digest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
-from verifywise_mlflow_tests.artifacts.trees import HostileTree, LocalTree, file, grow
+from verifywise_mlflow_tests.artifacts.trees import HostileSource, LocalSource, file, write_files
 
 RUN = "r1"
 IN_RUN = RunFiles(RUN, "model", "mlflow-artifacts:/1/r1/artifacts/model")
@@ -37,14 +37,14 @@ def _end_of_the_sandbox() -> Iterator[None]:
     SANDBOX.close()
 
 
-def built(
+def build(
     location: ModelLocation,
     model_files: ArtifactSource | None,
     run_files: ArtifactSource | None = None,
     *,
     limits: ManifestLimits | None = None,
     hash_files: bool = True,
-    kinds: Sequence[FilePattern] = (),
+    patterns: Sequence[FilePattern] = (),
 ) -> ArtifactManifest:
     return build_manifest(
         location,
@@ -54,17 +54,17 @@ def built(
         limits=limits or ManifestLimits(),
         hash_files=hash_files,
         sandbox=SANDBOX,
-        patterns=kinds,
+        patterns=patterns,
     )
 
 
 @pytest.fixture
-def run_tree(tmp_path: Path) -> LocalTree:
-    return grow(tmp_path, FILES)
+def run_tree(tmp_path: Path) -> LocalSource:
+    return write_files(tmp_path, FILES)
 
 
-def test_a_model_inside_its_run_is_listed_once_with_every_hash(run_tree: LocalTree) -> None:
-    manifest = built(IN_RUN, run_tree, run_tree)
+def test_a_model_inside_its_run_is_listed_once_with_every_hash(run_tree: LocalSource) -> None:
+    manifest = build(IN_RUN, run_tree, run_tree)
 
     assert manifest.status == "complete"
     assert manifest.reason is None
@@ -85,10 +85,10 @@ def test_a_model_inside_its_run_is_listed_once_with_every_hash(run_tree: LocalTr
 
 
 def test_a_logged_model_is_listed_separately_from_its_run(tmp_path: Path) -> None:
-    model = grow(tmp_path / "m", {"MLmodel": "", "data/model.pth": "w"})
-    run = grow(tmp_path / "r", {"model_card.md": "hello"})
+    model = write_files(tmp_path / "m", {"MLmodel": "", "data/model.pth": "w"})
+    run = write_files(tmp_path / "r", {"model_card.md": "hello"})
 
-    manifest = built(LOGGED, model, run)
+    manifest = build(LOGGED, model, run)
 
     assert [(file.root, file.path) for file in manifest.files] == [
         ("model", "MLmodel"),
@@ -99,11 +99,11 @@ def test_a_logged_model_is_listed_separately_from_its_run(tmp_path: Path) -> Non
 
 
 def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -> None:
-    tree = grow(tmp_path, {"one/MLmodel": "", "two/MLmodel": "", "metrics.json": "{}"})
+    tree = write_files(tmp_path, {"one/MLmodel": "", "two/MLmodel": "", "metrics.json": "{}"})
     shared = CachingSource(tree, SANDBOX)
 
-    first = built(RunFiles(RUN, "one", "u/one"), shared, shared)
-    second = built(RunFiles(RUN, "two", "u/two"), shared, shared)
+    first = build(RunFiles(RUN, "one", "u/one"), shared, shared)
+    second = build(RunFiles(RUN, "two", "u/two"), shared, shared)
 
     assert [file.path for file in first.files] == ["MLmodel", "metrics.json", "two/MLmodel"]
     assert [file.path for file in second.files] == ["MLmodel", "metrics.json", "one/MLmodel"]
@@ -111,24 +111,24 @@ def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -
     assert tree.opened.count("metrics.json") == 1
 
 
-def test_a_model_that_is_the_whole_run_leaves_no_run_files(run_tree: LocalTree) -> None:
-    manifest = built(RunFiles(RUN, "", "u"), run_tree, run_tree)
+def test_a_model_that_is_the_whole_run_leaves_no_run_files(run_tree: LocalSource) -> None:
+    manifest = build(RunFiles(RUN, "", "u"), run_tree, run_tree)
 
     assert {file.root for file in manifest.files} == {"model"}
     assert len(manifest.files) == len(FILES)
 
 
 def test_a_version_whose_source_is_a_single_file_has_that_file(tmp_path: Path) -> None:
-    tree = grow(tmp_path, {"out/model.pkl": "w", "out/notes.txt": ""})
+    tree = write_files(tmp_path, {"out/model.pkl": "w", "out/notes.txt": ""})
 
-    manifest = built(RunFiles(RUN, "out/model.pkl", "runs:/r1/out/model.pkl"), tree, tree)
+    manifest = build(RunFiles(RUN, "out/model.pkl", "runs:/r1/out/model.pkl"), tree, tree)
 
     assert [(file.root, file.path) for file in manifest.files] == [("model", "model.pkl"), ("run", "out/notes.txt")]
     assert manifest.status == "complete"
 
 
 def test_an_empty_model_folder_is_reported(tmp_path: Path) -> None:
-    manifest = built(LOGGED, LocalTree(tmp_path))
+    manifest = build(LOGGED, LocalSource(tmp_path))
 
     assert manifest.status == "partial"
     assert manifest.reason == f"the server lists no files at {LOGGED.uri}"
@@ -137,14 +137,14 @@ def test_an_empty_model_folder_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_model_without_environment_files_is_reported(tmp_path: Path) -> None:
-    manifest = built(LOGGED, grow(tmp_path, {"model.pkl": "w"}))
+    manifest = build(LOGGED, write_files(tmp_path, {"model.pkl": "w"}))
 
     assert manifest.environment is not None
     assert "no environment file" in manifest.environment.missing_pins
 
 
-def test_without_hashing_only_environment_files_are_opened(run_tree: LocalTree) -> None:
-    manifest = built(IN_RUN, run_tree, run_tree, hash_files=False)
+def test_without_hashing_only_environment_files_are_opened(run_tree: LocalSource) -> None:
+    manifest = build(IN_RUN, run_tree, run_tree, hash_files=False)
 
     assert sorted(run_tree.opened) == ["model/MLmodel", "model/requirements.txt"]
     assert manifest.status == "complete"
@@ -155,8 +155,8 @@ def test_without_hashing_only_environment_files_are_opened(run_tree: LocalTree) 
 
 
 @pytest.mark.parametrize("limits", [ManifestLimits(max_file_bytes=10), ManifestLimits(max_total_bytes=80)])
-def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalTree, limits: ManifestLimits) -> None:
-    manifest = built(IN_RUN, run_tree, run_tree, limits=limits)
+def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalSource, limits: ManifestLimits) -> None:
+    manifest = build(IN_RUN, run_tree, run_tree, limits=limits)
 
     model = next(file for file in manifest.files if file.path == "model.pkl")
     assert model.sha256 is None
@@ -173,9 +173,9 @@ def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalTree, limits: 
 
 def test_bytes_of_another_size_than_listed_are_not_hashed_as_the_file() -> None:
     listed = {"": [file("model.pkl", 3), file("requirements.txt", 4)]}
-    manifest = built(LOGGED, HostileTree(listed, b"12345"))
+    manifest = build(LOGGED, HostileSource(listed, b"12345"))
 
-    assert [(found.path, found.size, found.sha256) for found in manifest.files] == [
+    assert [(file.path, file.size, file.sha256) for file in manifest.files] == [
         ("model.pkl", 3, None),
         ("requirements.txt", 4, None),
     ]
@@ -186,8 +186,8 @@ def test_bytes_of_another_size_than_listed_are_not_hashed_as_the_file() -> None:
 
 
 def test_a_small_listed_size_does_not_bypass_the_limit() -> None:
-    manifest = built(
-        LOGGED, HostileTree({"": [file("model.pkl", 3)]}, b"x" * 100), limits=ManifestLimits(max_file_bytes=50)
+    manifest = build(
+        LOGGED, HostileSource({"": [file("model.pkl", 3)]}, b"x" * 100), limits=ManifestLimits(max_file_bytes=50)
     )
 
     assert manifest.files[0].sha256 is None
@@ -196,22 +196,22 @@ def test_a_small_listed_size_does_not_bypass_the_limit() -> None:
 
 def test_a_file_name_that_mentions_a_limit_does_not_make_the_manifest_limited(tmp_path: Path) -> None:
     name = "x not hashed: over the limit of 1 bytes"
-    tree = CachingSource(grow(tmp_path, {name: "w"}), SANDBOX)
+    tree = CachingSource(write_files(tmp_path, {name: "w"}), SANDBOX)
     tree.list_directory("")
     (tmp_path / name).unlink()
 
-    manifest = built(LOGGED, tree, LocalTree(tmp_path))
+    manifest = build(LOGGED, tree, LocalSource(tmp_path))
 
     assert {file.path: file.outcome for file in manifest.files} == {name: ReadOutcome.FAILED}
     assert not manifest.is_limited
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
-    tree = CachingSource(grow(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
+    tree = CachingSource(write_files(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
     tree.list_directory("")
     (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a clean-up job would
 
-    manifest = built(LOGGED, tree)
+    manifest = build(LOGGED, tree)
 
     gone = next(file for file in manifest.files if file.path == "conda.yaml")
     assert gone.note == "not hashed: No such file or directory"
@@ -220,40 +220,40 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) ->
     assert manifest.environment.problems == ("conda.yaml: No such file or directory",)
 
 
-def test_an_unreachable_source_still_lists_the_runs_files(run_tree: LocalTree) -> None:
+def test_an_unreachable_source_still_lists_the_runs_files(run_tree: LocalSource) -> None:
     location = UnreachableFiles("dbfs:/x", "dbfs:/x is served by nobody here")
 
-    alone = built(location, None)
-    with_run = built(location, None, run_tree)
+    alone = build(location, None)
+    with_run = build(location, None, run_tree)
 
     assert (alone.status, alone.reason, alone.files) == ("unreachable", location.reason, ())
     assert (with_run.status, with_run.reason, len(with_run.files)) == ("partial", location.reason, len(FILES))
 
 
 def test_a_version_without_source_has_no_files() -> None:
-    manifest = built(NoFiles("no source"), None)
+    manifest = build(NoFiles("no source"), None)
 
     assert (manifest.status, manifest.reason, manifest.location) == ("none", "no source", None)
 
 
 def test_a_server_that_lists_nothing_at_all_is_unreachable() -> None:
-    manifest = built(LOGGED, HostileTree({}))
+    manifest = build(LOGGED, HostileSource({}))
 
     assert manifest.status == "unreachable"
     assert manifest.reason == "model: the root could not be listed: 500 Internal Server Error"
 
 
-def test_the_digest_depends_on_every_byte_and_on_no_order(run_tree: LocalTree) -> None:
-    before = built(IN_RUN, run_tree, run_tree)
+def test_the_digest_depends_on_every_byte_and_on_no_order(run_tree: LocalSource) -> None:
+    before = build(IN_RUN, run_tree, run_tree)
     (run_tree.folder / "model/model.pkl").write_bytes(b"\x80\x05weights that are longer than a chunl")
-    after = built(IN_RUN, run_tree, run_tree)
+    after = build(IN_RUN, run_tree, run_tree)
 
     assert before.digest == manifest_digest(reversed(before.files))
     assert before.digest != after.digest
 
 
-def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalTree) -> None:
-    manifest = built(IN_RUN, run_tree, run_tree, limits=ManifestLimits(timeout_s=0))
+def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalSource) -> None:
+    manifest = build(IN_RUN, run_tree, run_tree, limits=ManifestLimits(timeout_s=0))
 
     notes = {file.path: file.note for file in manifest.files if file.sha256 is None}
     assert set(notes) == {"model.pkl", "metrics.json", "plots/roc.png"}
@@ -262,10 +262,10 @@ def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalTree) 
     assert manifest.digest is None
 
 
-def test_a_tenants_patterns_take_precedence_over_the_defaults(run_tree: LocalTree) -> None:
-    kinds = (FilePattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
+def test_a_tenants_patterns_take_precedence_over_the_defaults(run_tree: LocalSource) -> None:
+    patterns = (FilePattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
 
-    found = {file.path: file.kind for file in built(IN_RUN, run_tree, run_tree, kinds=kinds).files}
+    kinds = {file.path: file.kind for file in build(IN_RUN, run_tree, run_tree, patterns=patterns).files}
 
-    assert found["plots/roc.png"] is FileKind.BIAS_REPORT
-    assert found["MLmodel"] is FileKind.MLMODEL
+    assert kinds["plots/roc.png"] is FileKind.BIAS_REPORT
+    assert kinds["MLmodel"] is FileKind.MLMODEL

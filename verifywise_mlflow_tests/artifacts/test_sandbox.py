@@ -32,7 +32,7 @@ def hash_of(content: bytes) -> FileHash:
     return FileHash(len(content), hashlib.sha256(content).hexdigest())
 
 
-def inside() -> list[psutil.Process]:
+def worker_processes() -> list[psutil.Process]:
     """Return the child processes of this one, the newest last."""
     return sorted(psutil.Process().children(), key=lambda child: (child.create_time(), child.pid))
 
@@ -88,11 +88,11 @@ def test_the_sandbox_parses_an_environment_like_the_library(
 
 
 def test_no_worker_is_started_without_work() -> None:
-    before = inside()
+    before = worker_processes()
     with Sandbox() as sandbox:
         sandbox.parse_environment({}, {"conda.yaml": "403 Forbidden"})
 
-        assert inside() == before
+        assert worker_processes() == before
         assert sandbox.protections == ()
 
 
@@ -102,7 +102,7 @@ def test_a_killed_worker_costs_only_its_current_file() -> None:
 
         def killed_half_way() -> Iterator[bytes]:
             yield b"x" * CHUNK
-            inside()[-1].kill()
+            worker_processes()[-1].kill()
             yield from (b"x" * CHUNK for _ in range(100))
 
         lost = sandbox.hash_file(killed_half_way(), GIB)
@@ -114,7 +114,7 @@ def test_a_killed_worker_costs_only_its_current_file() -> None:
 def test_a_hanging_worker_is_stopped_and_costs_only_its_current_file() -> None:
     with Sandbox(SandboxLimits(stall_timeout_s=0.5)) as sandbox:
         sandbox.hash_file([b""], 0)
-        hanging = inside()[-1]
+        hanging = worker_processes()[-1]
         hanging.suspend()
 
         lost = sandbox.hash_file((b"x" * CHUNK for _ in range(100)), GIB)
@@ -126,7 +126,7 @@ def test_a_hanging_worker_is_stopped_and_costs_only_its_current_file() -> None:
 
 def test_a_stream_that_breaks_off_is_discarded_and_raises_the_sources_error(sandbox: Sandbox) -> None:
     sandbox.hash_file([b""], 0)
-    before = inside()
+    before = worker_processes()
 
     def broken() -> Iterator[bytes]:
         yield b"half of it"
@@ -136,7 +136,7 @@ def test_a_stream_that_breaks_off_is_discarded_and_raises_the_sources_error(sand
         sandbox.hash_file(broken(), 100)
 
     assert sandbox.hash_file([b"abc"], 3) == ABC
-    assert inside() == before, "it is the source that failed, not the process"
+    assert worker_processes() == before, "it is the source that failed, not the process"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_interruption_leaves_no_state_behind(chunks: list[bytes], at: str) ->
 
     with Sandbox() as sandbox:
         sandbox.hash_file([b""], 0)
-        interrupted = inside()[-1]
+        interrupted = worker_processes()[-1]
         interrupted.suspend()
         former = signal.signal(signal.SIGALRM, interrupt)
         try:
@@ -169,7 +169,7 @@ def test_hashing_workers_are_replaced_between_files(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(SandboxLimits, "max_worker_bytes", 10)
     with Sandbox() as sandbox:
         sandbox.hash_file([b"01234"], 10)
-        first = inside()[-1]
+        first = worker_processes()[-1]
         sandbox.hash_file([b"56789"], 10)
 
         assert not first.is_running()
@@ -180,7 +180,7 @@ def test_parsing_workers_are_replaced_between_versions(monkeypatch: pytest.Monke
     monkeypatch.setattr(sandbox_module, "MAX_REQUESTS_PER_WORKER", 2)
     with Sandbox() as sandbox:
         sandbox.parse_environment({"conda.yaml": b""}, {})
-        first = inside()[-1]
+        first = worker_processes()[-1]
         sandbox.parse_environment({"conda.yaml": b""}, {})
 
         assert not first.is_running()
@@ -201,7 +201,7 @@ def test_hashing_a_gigabyte_takes_no_more_memory_than_a_small_file() -> None:
     chunk = os.urandom(256 * 1024)
     with Sandbox() as sandbox:
         hashed = sandbox.hash_file((chunk for _ in range(4 * 1024)), GIB)
-        process = inside()[-1]
+        process = worker_processes()[-1]
         with open(f"/proc/{process.pid}/status", encoding="ascii") as status:  # noqa: PTH123 - no such Path elsewhere
             peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 

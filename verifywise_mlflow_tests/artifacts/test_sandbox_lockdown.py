@@ -17,16 +17,16 @@ from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker, WorkerLostError
 from verifywise_mlflow_tests.artifacts.rogue_workers import sandbox_escape_attempts
 
-BURGLAR = sandbox_escape_attempts.__name__
+ESCAPE_WORKER = sandbox_escape_attempts.__name__
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="uses protections that only Linux has")
 
 
 @pytest.fixture(scope="module")
-def locked_in() -> Iterator[Worker]:
+def locked_down_worker() -> Iterator[Worker]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VERIFYWISE_DATABASE_URL", "postgresql://user:password@host/database")
-        worker = Worker(BURGLAR, 256 * MIB, 60)
+        worker = Worker(ESCAPE_WORKER, 256 * MIB, 60)
     yield worker
     worker.close()
 
@@ -37,14 +37,14 @@ def port() -> Iterator[str]:
         yield str(server.getsockname()[1])
 
 
-def told(worker: Worker, order: str, seconds: float = 30) -> str:
+def run_in_worker(worker: Worker, order: str, seconds: float = 30) -> str:
     worker.send(protocol.DATA, order.encode(), seconds)
     return worker.finish_request(10_000, seconds).decode()
 
 
-def free(order: str) -> str:
+def run_unconfined(order: str) -> str:
     """Return the outcome of the same order in a process without a lockdown."""
-    command = [sys.executable, "-m", BURGLAR, order]
+    command = [sys.executable, "-m", ESCAPE_WORKER, order]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -70,41 +70,43 @@ def free(order: str) -> str:
         "take memory 300000000",
     ],
 )
-def test_a_locked_down_process_can_do_nothing_else(locked_in: Worker, tmp_path: Path, port: str, order: str) -> None:
+def test_a_locked_down_process_can_do_nothing_else(
+    locked_down_worker: Worker, tmp_path: Path, port: str, order: str
+) -> None:
     (tmp_path / "file").write_text("content")
     order = order.format(folder=tmp_path, port=port)
 
-    outcome = told(locked_in, order)
+    outcome = run_in_worker(locked_down_worker, order)
 
     assert outcome.startswith("refused"), outcome
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert free(order).startswith("done"), "otherwise the attempt proves nothing"
+    assert run_unconfined(order).startswith("done"), "otherwise the attempt proves nothing"
 
 
 @linux
-def test_a_locked_down_process_cannot_run_another_program(locked_in: Worker) -> None:
-    assert told(locked_in, f"become {sys.executable}").startswith("refused")
+def test_a_locked_down_process_cannot_run_another_program(locked_down_worker: Worker) -> None:
+    assert run_in_worker(locked_down_worker, f"become {sys.executable}").startswith("refused")
 
 
 @linux
-def test_a_locked_down_process_cannot_lift_a_limit(locked_in: Worker) -> None:
-    assert told(locked_in, "lift a limit").startswith("refused")
+def test_a_locked_down_process_cannot_lift_a_limit(locked_down_worker: Worker) -> None:
+    assert run_in_worker(locked_down_worker, "lift a limit").startswith("refused")
 
 
-def test_a_worker_does_not_see_the_products_environment_variables(locked_in: Worker) -> None:
-    seen = told(locked_in, "show variables")
+def test_a_worker_does_not_see_the_products_environment_variables(locked_down_worker: Worker) -> None:
+    variables = run_in_worker(locked_down_worker, "show variables")
 
-    assert "postgresql" not in seen
-    assert "HOME" not in seen
-    assert "PATH'" not in seen.replace("LIBRARY_PATH'", "")
-    assert "HOME" in free("show variables") or "PATH" in free("show variables")
+    assert "postgresql" not in variables
+    assert "HOME" not in variables
+    assert "PATH'" not in variables.replace("LIBRARY_PATH'", "")
+    assert "HOME" in run_unconfined("show variables") or "PATH" in run_unconfined("show variables")
 
 
 def test_a_worker_does_not_inherit_files_or_sockets(tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
-        worker = Worker(BURGLAR, 256 * MIB, 60)
-    outcome = told(worker, "show descriptors")
+        worker = Worker(ESCAPE_WORKER, 256 * MIB, 60)
+    outcome = run_in_worker(worker, "show descriptors")
     worker.close()
 
     assert outcome in ("done: [0, 1, 2]", "done: []")  # under seccomp descriptors cannot even be inspected
@@ -112,15 +114,15 @@ def test_a_worker_does_not_inherit_files_or_sockets(tmp_path: Path) -> None:
 
 @linux
 def test_an_endless_loop_ends_at_the_cpu_limit() -> None:
-    worker = Worker(BURGLAR, 256 * MIB, 1)
+    worker = Worker(ESCAPE_WORKER, 256 * MIB, 1)
     with pytest.raises(WorkerLostError, match="used more than 1 seconds of CPU time"):
-        told(worker, "spin")
+        run_in_worker(worker, "spin")
     worker.close()
 
 
 @linux
 def test_a_current_kernel_grants_the_main_protections() -> None:
-    worker = Worker(BURGLAR, 256 * MIB, 60)
+    worker = Worker(ESCAPE_WORKER, 256 * MIB, 60)
     worker.close()
 
     granted = {"no-new-privileges", "no-capabilities", "not-dumpable", "memory-limit", "rlimits", "seccomp"}
@@ -128,7 +130,7 @@ def test_a_current_kernel_grants_the_main_protections() -> None:
     assert worker.refused == ESCAPE_ATTEMPTS
 
 
-ALONE = """
+SINGLE_STEPS_PROGRAM = """
 import sys
 from verifywise_mlflow.artifacts.sandbox import linux_hardening, lockdown, seccomp
 steps = dict(linux_hardening.STEPS) | {"seccomp": seccomp.install}
@@ -138,9 +140,11 @@ print(*lockdown._refused_attempts())
 """
 
 
-def alone(*words: str) -> set[str]:
+def refused_with_only(*words: str) -> set[str]:
     """Return what only these steps refuse; skip the test if the kernel does not grant them."""
-    done = subprocess.run([sys.executable, "-c", ALONE, " ".join(words)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SINGLE_STEPS_PROGRAM, " ".join(words)], capture_output=True, text=True, check=False
+    )
     if "PermissionError" in done.stderr or "Function not implemented" in done.stderr:
         pytest.skip(f"not granted here: {words}")
     assert done.returncode == 0, done.stderr
@@ -149,12 +153,12 @@ def alone(*words: str) -> set[str]:
 
 @linux
 def test_each_protection_works_by_itself() -> None:
-    assert alone("no-new-privileges", "seccomp") == set(ESCAPE_ATTEMPTS)
-    assert alone("no-new-privileges", "landlock") >= {"reading-files", "writing-files"}
-    assert alone("user-namespace", "empty-root") >= {"writing-files"}
+    assert refused_with_only("no-new-privileges", "seccomp") == set(ESCAPE_ATTEMPTS)
+    assert refused_with_only("no-new-privileges", "landlock") >= {"reading-files", "writing-files"}
+    assert refused_with_only("user-namespace", "empty-root") >= {"writing-files"}
 
 
-PORTABLE = """
+PORTABLE_PROGRAM = """
 import sys
 sys.platform = "darwin"
 from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
@@ -164,7 +168,7 @@ print(*protections.in_force, "|", *protections.refused)
 
 
 def test_the_portable_part_alone_refuses_files_and_sockets() -> None:
-    done = subprocess.run([sys.executable, "-c", PORTABLE], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PORTABLE_PROGRAM], capture_output=True, text=True, check=True)
     in_force, _, refused = done.stdout.partition("|")
 
     assert "rlimits" in in_force.split()
@@ -172,7 +176,7 @@ def test_the_portable_part_alone_refuses_files_and_sockets() -> None:
 
 
 def test_a_step_that_the_kernel_refuses_does_not_stop_the_others() -> None:
-    program = PORTABLE.replace('"darwin"', '"linux"').replace(
+    program = PORTABLE_PROGRAM.replace('"darwin"', '"linux"').replace(
         "protections =",
         """
 from verifywise_mlflow.artifacts.sandbox import linux_hardening

@@ -24,10 +24,10 @@ from verifywise_mlflow.artifacts.sandbox.response_validation import (
 )
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
 from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
-from verifywise_mlflow_tests.artifacts.trees import grow
+from verifywise_mlflow_tests.artifacts.trees import write_files
 
-IMPATIENT = SandboxLimits(stall_timeout_s=1, parse_timeout_s=2)
-HONEST = b"dependencies: [python=3.11.7]"
+SHORT_TIMEOUTS = SandboxLimits(stall_timeout_s=1, parse_timeout_s=2)
+BENIGN = b"dependencies: [python=3.11.7]"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ HONEST = b"dependencies: [python=3.11.7]"
     ids=lambda content: content.decode(),
 )
 def test_an_invalid_hash_response_is_rejected(content: bytes) -> None:
-    with Sandbox(IMPATIENT, hashing=lying_hash_worker.__name__) as sandbox:
+    with Sandbox(SHORT_TIMEOUTS, hashing=lying_hash_worker.__name__) as sandbox:
         hashed = sandbox.hash_file([content], 1_000)
 
         assert isinstance(hashed, NotHashed)
@@ -49,14 +49,14 @@ def test_only_protections_of_every_worker_are_reported() -> None:
         sandbox.hash_file([b"x"], 1)
         assert sandbox.protections == ("separate-process", "empty-environment", "no-capabilities")
         assert "new-processes" in sandbox.unblocked_attempts
-        sandbox.parse_environment({"conda.yaml": HONEST}, {})
+        sandbox.parse_environment({"conda.yaml": BENIGN}, {})
 
         assert "rlimits" not in sandbox.protections
         assert "network" not in sandbox.unblocked_attempts
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "clause"),
     [
         (b"laughs: billions", f"it needed more than the {256 * MIB} bytes of memory it may use"),
         (b"regex: slow", "it took longer than 2 seconds and was stopped"),
@@ -64,10 +64,10 @@ def test_only_protections_of_every_worker_are_reported() -> None:
     ],
 )
 def test_a_file_that_crashes_the_parser_is_marked_and_the_others_are_parsed(
-    tmp_path: Path, content: bytes, told: str
+    tmp_path: Path, content: bytes, clause: str
 ) -> None:
-    tree = grow(tmp_path, {"MLmodel": content, "conda.yaml": HONEST, "weights.bin": b"w"})
-    with Sandbox(IMPATIENT, parsing=fragile_parser.__name__) as sandbox:
+    tree = write_files(tmp_path, {"MLmodel": content, "conda.yaml": BENIGN, "weights.bin": b"w"})
+    with Sandbox(SHORT_TIMEOUTS, parsing=fragile_parser.__name__) as sandbox:
         manifest = build_manifest(
             LoggedModelFiles("m-1", "mlflow-artifacts:/m"),
             tree,
@@ -79,20 +79,20 @@ def test_a_file_that_crashes_the_parser_is_marked_and_the_others_are_parsed(
         )
 
     marked = next(file for file in manifest.files if file.path == "MLmodel")
-    assert marked.note == f"not parsed: the sandbox failed: {told}"
+    assert marked.note == f"not parsed: the sandbox failed: {clause}"
     assert marked.sha256 is not None
     assert manifest.status == "partial"
     assert manifest.reason == f"model: MLmodel {marked.note}"
     assert [file.note for file in manifest.files if file is not marked] == [None, None]
     assert manifest.environment is not None
     assert manifest.environment.python_version == "3.11.7"
-    assert manifest.environment.problems == (f"MLmodel: the sandbox failed: {told}",)
+    assert manifest.environment.problems == (f"MLmodel: the sandbox failed: {clause}",)
 
 
 def test_files_that_crash_the_parser_only_together_are_all_marked() -> None:
-    with Sandbox(IMPATIENT, parsing=fragile_parser.__name__) as sandbox:
-        read = sandbox.parse_environment({"MLmodel": b"deadly: together", "conda.yaml": HONEST}, {})
-        after = sandbox.parse_environment({"conda.yaml": HONEST}, {})
+    with Sandbox(SHORT_TIMEOUTS, parsing=fragile_parser.__name__) as sandbox:
+        read = sandbox.parse_environment({"MLmodel": b"deadly: together", "conda.yaml": BENIGN}, {})
+        after = sandbox.parse_environment({"conda.yaml": BENIGN}, {})
 
     assert read.failed_files.keys() == {"MLmodel", "conda.yaml"}
     assert read.environment.python_version is None
@@ -120,7 +120,7 @@ def test_a_sandbox_that_cannot_start_is_tried_a_limited_number_of_times(
     assert "could not be started: ModuleNotFoundError" in reason.reason
 
 
-def _told(**changes: Any) -> bytes:
+def environment_response(**changes: Any) -> bytes:
     environment = read_environment({"conda.yaml": b"dependencies: [python=3.11.7, {pip: [a==1]}]"})
     return json.dumps(asdict(environment) | changes).encode()
 
@@ -129,7 +129,7 @@ PACKAGE = {"name": "a", "specifier": "==1", "source": "conda.yaml", "pinned": Tr
 
 
 def test_a_valid_environment_is_accepted() -> None:
-    assert validate_environment(_told(), ["conda.yaml"]).packages[0].name == "a"
+    assert validate_environment(environment_response(), ["conda.yaml"]).packages[0].name == "a"
 
 
 @pytest.mark.parametrize(
@@ -138,20 +138,20 @@ def test_a_valid_environment_is_accepted() -> None:
         b"",
         b"null",
         b"[" * 100_000,
-        _told()[:-1],
-        _told(python_version=3),
-        _told(python_version="\ud800"),
-        _told(reproducible=False),
-        _told(reproducible="yes"),
-        _told(sources=["requirements.txt"], packages=[]),
-        _told(sources=["conda.yaml", "/etc/passwd"]),
-        _told(packages=[PACKAGE | {"source": "elsewhere"}]),
-        _told(packages=[PACKAGE] * 5_001),
-        _told(packages=[PACKAGE | {"name": "a" * (MAX_TEXT_CHARS + 1)}]),
-        _told(problems=["x"] * 30),
-        _told(problems=["x" * (MAX_TEXT_CHARS + 1)]),
-        _told(flavors={str(number): None for number in range(60)}),
-        _told(flavors={"x" * (MAX_TEXT_CHARS + 1): None}),
+        environment_response()[:-1],
+        environment_response(python_version=3),
+        environment_response(python_version="\ud800"),
+        environment_response(reproducible=False),
+        environment_response(reproducible="yes"),
+        environment_response(sources=["requirements.txt"], packages=[]),
+        environment_response(sources=["conda.yaml", "/etc/passwd"]),
+        environment_response(packages=[PACKAGE | {"source": "elsewhere"}]),
+        environment_response(packages=[PACKAGE] * 5_001),
+        environment_response(packages=[PACKAGE | {"name": "a" * (MAX_TEXT_CHARS + 1)}]),
+        environment_response(problems=["x"] * 30),
+        environment_response(problems=["x" * (MAX_TEXT_CHARS + 1)]),
+        environment_response(flavors={str(number): None for number in range(60)}),
+        environment_response(flavors={"x" * (MAX_TEXT_CHARS + 1): None}),
     ],
 )
 def test_an_environment_that_our_parsers_cannot_return_is_rejected(answer: bytes) -> None:

@@ -7,11 +7,11 @@ import pytest
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.walk import MAX_PROBLEMS, walk
 from verifywise_mlflow.connector.models import RemoteFile
-from verifywise_mlflow_tests.artifacts.trees import HostileTree, directory, file, grow
+from verifywise_mlflow_tests.artifacts.trees import HostileSource, directory, file, write_files
 
 
 def test_a_tree_is_listed_completely_and_sorted(tmp_path: Path) -> None:
-    tree = grow(tmp_path, {"b/c/deep.txt": "1", "a.txt": "", "b/x y.txt": "22"})
+    tree = write_files(tmp_path, {"b/c/deep.txt": "1", "a.txt": "", "b/x y.txt": "22"})
 
     listing = walk(tree, "", ManifestLimits())
 
@@ -24,7 +24,7 @@ def test_a_tree_is_listed_completely_and_sorted(tmp_path: Path) -> None:
 
 
 def test_an_excluded_folder_is_not_listed(tmp_path: Path) -> None:
-    tree = grow(tmp_path, {"model/MLmodel": "", "model2/MLmodel": ""})
+    tree = write_files(tmp_path, {"model/MLmodel": "", "model2/MLmodel": ""})
 
     listing = walk(tree, "", ManifestLimits(), excluded={"model"})
 
@@ -51,7 +51,7 @@ def test_an_excluded_folder_is_not_listed(tmp_path: Path) -> None:
     ],
 )
 def test_an_untrusted_path_is_rejected_with_a_reason(path: str) -> None:
-    tree = HostileTree({"folder": [file(path), file("folder/good")]})
+    tree = HostileSource({"folder": [file(path), file("folder/good")]})
 
     listing = walk(tree, "folder", ManifestLimits())
 
@@ -62,7 +62,7 @@ def test_an_untrusted_path_is_rejected_with_a_reason(path: str) -> None:
 
 
 def test_a_directory_that_lists_itself_or_its_parent_terminates() -> None:
-    tree = HostileTree({"": [directory("a"), directory("a"), directory("")], "a": [directory("a"), file("a/x")]})
+    tree = HostileSource({"": [directory("a"), directory("a"), directory("")], "a": [directory("a"), file("a/x")]})
 
     listing = walk(tree, "", ManifestLimits())
 
@@ -71,7 +71,7 @@ def test_a_directory_that_lists_itself_or_its_parent_terminates() -> None:
 
 
 def test_a_symlink_loop_ends_at_the_depth_limit(tmp_path: Path) -> None:
-    tree = grow(tmp_path, {"x": "1"})
+    tree = write_files(tmp_path, {"x": "1"})
     (tmp_path / "loop").symlink_to(tmp_path)
 
     listing = walk(tree, "", ManifestLimits(max_depth=4))
@@ -81,7 +81,7 @@ def test_a_symlink_loop_ends_at_the_depth_limit(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_fails_does_not_stop_the_others() -> None:
-    tree = HostileTree({"": [directory("bad"), directory("good")], "good": [file("good/x")]})
+    tree = HostileSource({"": [directory("bad"), directory("good")], "good": [file("good/x")]})
 
     listing = walk(tree, "", ManifestLimits())
 
@@ -91,11 +91,11 @@ def test_a_directory_that_fails_does_not_stop_the_others() -> None:
 
 
 def test_a_failing_root_is_not_listed() -> None:
-    assert not walk(HostileTree({}), "", ManifestLimits()).is_root_listed
+    assert not walk(HostileSource({}), "", ManifestLimits()).is_root_listed
 
 
 @pytest.mark.parametrize(
-    ("limits", "count", "told"),
+    ("limits", "count", "expected"),
     [
         (ManifestLimits(max_files=2), 2, "2 files"),
         (ManifestLimits(max_files=3), 3, None),
@@ -105,23 +105,23 @@ def test_a_failing_root_is_not_listed() -> None:
     ],
 )
 def test_a_truncated_listing_reports_a_problem(
-    tmp_path: Path, limits: ManifestLimits, count: int, told: str | None
+    tmp_path: Path, limits: ManifestLimits, count: int, expected: str | None
 ) -> None:
-    tree = grow(tmp_path, {"a": "", "b": "", "c/d": ""})
+    tree = write_files(tmp_path, {"a": "", "b": "", "c/d": ""})
 
     listing = walk(tree, "", limits)
 
     assert len(listing.files) == count
-    assert bool(listing.problems) is (told is not None)
-    assert told is None or told in listing.problems[0]
+    assert bool(listing.problems) is (expected is not None)
+    assert expected is None or expected in listing.problems[0]
 
 
 def test_a_flood_of_bad_entries_is_counted() -> None:
-    listing = walk(HostileTree({"": [file(f"/{number}") for number in range(1000)]}), "", ManifestLimits())
+    listing = walk(HostileSource({"": [file(f"/{number}") for number in range(1000)]}), "", ManifestLimits())
 
     assert len(listing.problems) == MAX_PROBLEMS + 1
     assert listing.problems[-1] == f"{1000 - MAX_PROBLEMS} more problems"
 
 
 def test_a_negative_size_is_rejected() -> None:
-    assert walk(HostileTree({"": [RemoteFile("x", False, -1)]}), "", ManifestLimits()).files == ()
+    assert walk(HostileSource({"": [RemoteFile("x", False, -1)]}), "", ManifestLimits()).files == ()

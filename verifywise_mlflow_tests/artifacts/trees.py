@@ -10,7 +10,7 @@ from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.connector.models import RemoteFile
 
 
-class LocalTree:
+class LocalSource:
     """A folder on disk, listed and read as by MLflow. It records each request."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class LocalTree:
             raise ArtifactReadError(error.strerror or "unreadable") from error
 
 
-class HostileTree:
+class HostileSource:
     """Lists exactly the given entries for each directory. Every file contains ``content``."""
 
     def __init__(self, listings: Mapping[str, Sequence[RemoteFile]], content: bytes = b"") -> None:
@@ -71,10 +71,10 @@ def directory(path: str) -> RemoteFile:
     return RemoteFile(path, is_directory=True, size=None)
 
 
-def grow(folder: Path, files: Mapping[str, bytes | str]) -> LocalTree:
+def write_files(folder: Path, files: Mapping[str, bytes | str]) -> LocalSource:
     """Write the files below ``folder`` and return it as a source."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
-    return LocalTree(folder)
+    return LocalSource(folder)

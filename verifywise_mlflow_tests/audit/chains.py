@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KEY = SigningKey.generate()
 
 
-def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
+def make_chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
     """Return a chain of entries with these reasons."""
     links: list[ChainLink] = []
     for reason in reasons:
@@ -22,12 +22,12 @@ def chain(reasons: Sequence[str], tenant_id: str = "acme") -> list[ChainLink]:
     return links
 
 
-def chain_of(length: int) -> list[ChainLink]:
+def make_chain_of_length(length: int) -> list[ChainLink]:
     """Return a chain of ``length`` entries."""
-    return chain([f"reason {number}" for number in range(1, length + 1)])
+    return make_chain([f"reason {number}" for number in range(1, length + 1)])
 
 
-def signed(link: ChainLink, key: SigningKey = KEY, tenant_id: str = "acme") -> AnchoredCheckpoint:
+def signed_checkpoint(link: ChainLink, key: SigningKey = KEY, tenant_id: str = "acme") -> AnchoredCheckpoint:
     """Return a checkpoint that signs an entry."""
     return AnchoredCheckpoint(link.sequence, sign_checkpoint(tenant_id, link, key, NOW))
 

@@ -75,25 +75,25 @@ def test_an_external_checkpoint_reveals_a_truncated_trail(filled: Store) -> None
 
     assert run("verify", "acme").exit_code == 0
     shown = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
-    told = json.loads(shown.stdout)
+    report = json.loads(shown.stdout)
 
-    assert (shown.exit_code, told["outcome"], told["damage"]["kind"]) == (1, "damaged", "truncation")
-    assert (told["damage"]["sequence"], told["entries"], told["signatures_judged"]) == (6, 5, False)
+    assert (shown.exit_code, report["outcome"], report["damage"]["kind"]) == (1, "damaged", "truncation")
+    assert (report["damage"]["sequence"], report["entries"], report["signatures_judged"]) == (6, 5, False)
     assert "DAMAGED (truncation)" in run("verify", "acme", "--checkpoint", "kept.jsonl").stdout
 
 
 def test_without_a_public_key_the_report_says_that_signatures_were_not_verified(filled: Store) -> None:
-    assert "NOT judged" in run("verify", "acme").stdout
+    assert "NOT verified" in run("verify", "acme").stdout
     Path("public.pem").write_text(KEY.public.pem())
     assert "their signatures were verified" in run("verify", "acme", "--public-key", "public.pem").stdout
 
 
 def test_entries_are_listed_verbatim_and_can_be_filtered(filled: Store) -> None:
     shown = run("show", "acme")
-    assert shown.stdout.count("[red]why") == 8, "no text of a server is taken for a colour"
+    assert shown.stdout.count("[red]why") == 8, "no text of a server is interpreted as a color"
 
-    told = json.loads(run("show", "acme", "--since", "2026-01-02T03:04:10Z", "--limit", "2", "--json").stdout)
-    assert [one["sequence"] for one in told["entries"]] == [7, 8]
+    report = json.loads(run("show", "acme", "--since", "2026-01-02T03:04:10Z", "--limit", "2", "--json").stdout)
+    assert [item["sequence"] for item in report["entries"]] == [7, 8]
     assert json.loads(run("show", "acme", "--kind", "sync ended", "--json").stdout)["entries"] == []
     assert json.loads(run("show", "acme", "--since", "2026-01-02T03:04:13Z", "--json").stdout)["entries"] == []
 
@@ -175,10 +175,10 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
         (["verify", "acme", "--public-key", "given.pem"], 2, "given.pem: it is not a public key"),
         (["verify", "acme", "--public-key", "absent.pem"], 2, "absent.pem: No such file"),
         (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: it is not JSON"),
-        (["verify", "acme", "--checkpoint", "/dev/null"], 2, "there is no checkpoint in it"),
-        (["verify", "acme", "--checkpoint", sys.executable], 2, "it is not UTF-8 text"),
-        (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot be written"),
-        (["export", "acme", "--output", "/dev/full"], 1, "cannot be written: No space left"),
+        (["verify", "acme", "--checkpoint", "/dev/null"], 2, "the file holds no checkpoint"),
+        (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text"),
+        (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot write absent/a.jsonl"),
+        (["export", "acme", "--output", "/dev/full"], 1, "cannot write /dev/full: No space left"),
     ],
 )
 def test_an_invalid_argument_is_reported_in_a_sentence(

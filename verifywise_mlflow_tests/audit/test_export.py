@@ -15,7 +15,7 @@ import pytest
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, signed
+from verifywise_mlflow_tests.audit.chains import KEY, make_chain, make_chain_of_length, signed_checkpoint
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
 HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]
@@ -28,10 +28,10 @@ class Export:
     folder: Path
     options: list[str] = field(default_factory=list)
 
-    def verified(self, written: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
-        """Run the script; return its exit code and what it said."""
+    def verified(self, exported: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
+        """Run the script; return its exit code and what it output."""
         path = self.folder / "export.jsonl"
-        path.write_text("".join(f"{line}\n" for line in written), encoding="utf-8")
+        path.write_text("".join(f"{line}\n" for line in exported), encoding="utf-8")
         # -S hides installed packages; -O removes asserts.
         flags = ["-I", "-S"] if isolated else ["-I", "-O"]
         done = subprocess.run(
@@ -70,52 +70,54 @@ def test_the_script_is_short_and_imports_nothing_of_the_product() -> None:
 
 
 def test_an_intact_export_is_accepted_for_any_content(export: Export) -> None:
-    links = chain(HOSTILE)
+    links = make_chain(HOSTILE)
     export.give("--public-key", KEY.public.pem())
-    export.give("--checkpoint", signed(links[3]).checkpoint.to_json_line() + "\n")
+    export.give("--checkpoint", signed_checkpoint(links[3]).checkpoint.to_json_line() + "\n")
 
-    code, said = export.verified(list(export_lines(links, [signed(links[1]), signed(links[-1])])))
+    code, output = export.verified(
+        list(export_lines(links, [signed_checkpoint(links[1]), signed_checkpoint(links[-1])]))
+    )
 
-    assert (code, f"6 entries in one unbroken chain that ends with {links[-1].hash}" in said) == (0, True), said
-    assert "3 checkpoints agree, the last at entry 6; signatures judged" in said
+    assert (code, f"6 entries in one unbroken chain that ends with {links[-1].hash}" in output) == (0, True), output
+    assert "3 checkpoints match, the last at entry 6; signatures verified" in output
 
 
 def test_without_cryptography_the_chain_is_verified_but_not_the_signatures(export: Export) -> None:
-    links = chain_of(3)
-    written = list(export_lines(links, [signed(links[1])]))
+    links = make_chain_of_length(3)
+    exported = list(export_lines(links, [signed_checkpoint(links[1])]))
 
-    code, said = export.verified(written, isolated=True)
-    assert (code, "signatures NOT judged" in said) == (0, True)
+    code, output = export.verified(exported, isolated=True)
+    assert (code, "signatures NOT verified" in output) == (0, True)
 
     export.give("--public-key", KEY.public.pem())
-    code, said = export.verified(written, isolated=True)
-    assert (code, "cryptography" in said) == (2, True)
+    code, output = export.verified(exported, isolated=True)
+    assert (code, "cryptography" in output) == (2, True)
 
 
-def damaged(links: list[ChainLink], what: str) -> list[str]:
-    written = list(export_lines(links, [signed(links[3])]))
-    match what:
+def tamper(links: list[ChainLink], tampering: str) -> list[str]:
+    exported = list(export_lines(links, [signed_checkpoint(links[3])]))
+    match tampering:
         case "edit":
-            written[1] = written[1].replace("reason 2", "reason 9")
+            exported[1] = exported[1].replace("reason 2", "reason 9")
         case "gap":
-            del written[1]
+            del exported[1]
         case "reorder":
-            written[1], written[2] = written[2], written[1]
+            exported[1], exported[2] = exported[2], exported[1]
         case "insertion":
-            written.insert(2, written[1])
+            exported.insert(2, exported[1])
         case "truncation before a checkpoint":
-            del written[3]
+            del exported[3]
         case "a checkpoint of a stranger":
-            written[4] = signed(links[3], SigningKey.generate()).checkpoint.to_json_line()
+            exported[4] = signed_checkpoint(links[3], SigningKey.generate()).checkpoint.to_json_line()
         case "another tenant's":
-            written[1] = chain_of(2)[1].text.replace("acme", "globex")
+            exported[1] = make_chain_of_length(2)[1].text.replace("acme", "globex")
         case "half a line":
-            written[-1] = written[-1][:40]
-    return written
+            exported[-1] = exported[-1][:40]
+    return exported
 
 
 @pytest.mark.parametrize(
-    ("what", "line"),
+    ("tampering", "line"),
     [
         ("edit", 3),
         ("gap", 2),
@@ -127,12 +129,12 @@ def damaged(links: list[ChainLink], what: str) -> list[str]:
         ("half a line", 6),
     ],
 )
-def test_the_first_invalid_line_is_reported(export: Export, what: str, line: int) -> None:
+def test_the_first_invalid_line_is_reported(export: Export, tampering: str, line: int) -> None:
     export.give("--public-key", KEY.public.pem())
 
-    code, said = export.verified(damaged(chain_of(5), what))
+    code, output = export.verified(tamper(make_chain_of_length(5), tampering))
 
-    assert (code, said.startswith(f"DAMAGED at line {line}:")) == (1, True), said
+    assert (code, output.startswith(f"DAMAGED at line {line}:")) == (1, True), output
 
 
 @pytest.mark.parametrize(
@@ -140,54 +142,54 @@ def test_the_first_invalid_line_is_reported(export: Export, what: str, line: int
     [
         ("{}", "it has no 'tenant_id'"),
         ('{"checkpoint":"{}","signature":"00"}', "it has no 'format'"),
-        ('"text"', "it is no entry"),
-        ("[]", "it is no entry"),
+        ('"text"', "it is not an entry"),
+        ("[]", "it is not an entry"),
         ("{", "it is not JSON"),
     ],
 )
 def test_a_foreign_line_is_reported_in_a_sentence(export: Export, line: str, reason: str) -> None:
-    code, said = export.verified([chain_of(1)[0].text, line])
+    code, output = export.verified([make_chain_of_length(1)[0].text, line])
 
-    assert (code, said) == (1, f"DAMAGED at line 2: {reason}\n")
+    assert (code, output) == (1, f"DAMAGED at line 2: {reason}\n")
 
 
 def test_wrong_keys_are_reported_in_a_sentence(export: Export) -> None:
     export.give("--public-key", KEY.public.pem())
-    links = chain_of(2)
-    of_a_stranger = signed(links[1], SigningKey.generate())
-    told = json.loads(signed(links[1]).checkpoint.to_json_line()) | {"signature": "00" * 64}
+    links = make_chain_of_length(2)
+    of_a_stranger = signed_checkpoint(links[1], SigningKey.generate())
+    forged = json.loads(signed_checkpoint(links[1]).checkpoint.to_json_line()) | {"signature": "00" * 64}
 
     unknown = export.verified(list(export_lines(links, [of_a_stranger])))
-    wrong = export.verified([*(link.text for link in links), json.dumps(told)])
+    wrong = export.verified([*(link.text for link in links), json.dumps(forged)])
 
-    assert (unknown[0], "which is none of those given" in unknown[1]) == (1, True), unknown
-    assert wrong == (1, "DAMAGED at line 3: its signature is not of the key that it names\n")
+    assert (unknown[0], "which was not supplied" in unknown[1]) == (1, True), unknown
+    assert wrong == (1, "DAMAGED at line 3: its signature was not made by the key that it names\n")
 
 
 def test_an_empty_export_is_damaged(export: Export) -> None:
-    code, said = export.verified([])
+    code, output = export.verified([])
 
-    assert (code, "there is not one entry" in said) == (1, True), said
+    assert (code, "the export has no entry" in output) == (1, True), output
 
 
 @pytest.mark.parametrize(
-    "forge", [lambda links: links[:3], lambda _: chain(["reason 1", "another", "reason 3", "reason 4"])]
+    "forge", [lambda links: links[:3], lambda _: make_chain(["reason 1", "another", "reason 3", "reason 4"])]
 )
 def test_an_external_checkpoint_reveals_tampering_with_the_export(
     export: Export, forge: Callable[[list[ChainLink]], list[ChainLink]]
 ) -> None:
-    links = chain_of(4)
-    export.give("--checkpoint", signed(links[3]).checkpoint.to_json_line())
+    links = make_chain_of_length(4)
+    export.give("--checkpoint", signed_checkpoint(links[3]).checkpoint.to_json_line())
 
-    code, said = export.verified(list(export_lines(forge(links), [])))
+    code, output = export.verified(list(export_lines(forge(links), [])))
 
-    assert (code, "DAMAGED" in said) == (1, True), said
+    assert (code, "DAMAGED" in output) == (1, True), output
 
 
 def test_each_exported_entry_is_the_text_that_was_hashed() -> None:
-    links = chain(HOSTILE)
-    written = list(export_lines(links, [signed(links[0]), signed(links[-1])]))
+    links = make_chain(HOSTILE)
+    exported = list(export_lines(links, [signed_checkpoint(links[0]), signed_checkpoint(links[-1])]))
 
-    assert [line for line in written if "checkpoint" not in json.loads(line)] == [link.text for link in links]
-    assert [line.count("\n") for line in written] == [0] * len(written)
-    assert json.loads(written[1])["checkpoint"] == signed(links[0]).checkpoint.text
+    assert [line for line in exported if "checkpoint" not in json.loads(line)] == [link.text for link in links]
+    assert [line.count("\n") for line in exported] == [0] * len(exported)
+    assert json.loads(exported[1])["checkpoint"] == signed_checkpoint(links[0]).checkpoint.text

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from verifywise_mlflow.audit.checkpoint import parse_claim, verify_claim
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
-from verifywise_mlflow_tests.audit.chains import KEY, chain_of, signed
+from verifywise_mlflow_tests.audit.chains import KEY, make_chain_of_length, signed_checkpoint
 
 RSA = generate_private_key(65_537, 2_048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 LOCKED = load_pem_private_key(KEY.pem(), None).private_bytes(
@@ -29,7 +29,7 @@ def test_a_key_round_trips_through_pem() -> None:
     again = SigningKey.from_pem(KEY.pem())
     public = PublicKey.from_pem(again.public.pem().encode())
 
-    checkpoint = signed(chain_of(1)[0], again).checkpoint
+    checkpoint = signed_checkpoint(make_chain_of_length(1)[0], again).checkpoint
 
     assert verify_claim(checkpoint, [public]) == parse_claim(checkpoint)
     assert parse_claim(checkpoint).key_id == public.key_id == KEY.key_id

@@ -15,27 +15,27 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 from verifywise_mlflow.audit.tampering import Damage, DamageKind
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint, verify_chain
-from verifywise_mlflow_tests.audit.chains import KEY, chain, chain_of, renumbered, signed
+from verifywise_mlflow_tests.audit.chains import KEY, make_chain, make_chain_of_length, renumbered, signed_checkpoint
 
-CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(chain)
+CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(make_chain)
 
 
 QUICKLY = settings(max_examples=60, deadline=None)
 
 
-def damage(
+def find_damage(
     links: Sequence[ChainLink],
     stored: Sequence[AnchoredCheckpoint] = (),
-    kept_elsewhere: Sequence[Checkpoint] = (),
+    external_checkpoints: Sequence[Checkpoint] = (),
     keys: Sequence[PublicKey] = (),
 ) -> tuple[DamageKind, int] | None:
-    found: Damage | None = verify_chain("acme", links, stored, kept_elsewhere, keys).damage
-    return (found.kind, found.sequence) if found else None
+    damage: Damage | None = verify_chain("acme", links, stored, external_checkpoints, keys).damage
+    return (damage.kind, damage.sequence) if damage else None
 
 
-def rewritten(link: ChainLink, **told: object) -> ChainLink:
+def edit_entry(link: ChainLink, **fields: object) -> ChainLink:
     """Return an entry with changed fields and a matching hash."""
-    text = json.dumps({**json.loads(link.text), **told}, sort_keys=True, separators=(",", ":"))
+    text = json.dumps({**json.loads(link.text), **fields}, sort_keys=True, separators=(",", ":"))
     return ChainLink(link.sequence, text, entry_hash(text))
 
 
@@ -43,7 +43,11 @@ def rewritten(link: ChainLink, **told: object) -> ChainLink:
 @given(CHAINS)
 def test_an_unmodified_chain_is_intact(links: list[ChainLink]) -> None:
     report = verify_chain(
-        "acme", links, [signed(links[0]), signed(links[-1])], [signed(links[1]).checkpoint], [KEY.public]
+        "acme",
+        links,
+        [signed_checkpoint(links[0]), signed_checkpoint(links[-1])],
+        [signed_checkpoint(links[1]).checkpoint],
+        [KEY.public],
     )
 
     assert (report.damage, report.entries, report.head) == (None, len(links), links[-1].hash)
@@ -56,11 +60,13 @@ def test_an_edit_is_detected(links: list[ChainLink], data: st.DataObject) -> Non
     place = data.draw(st.integers(1, len(links)))
     link = links[place - 1]
     position = data.draw(st.integers(0, len(link.text) - 1))
-    other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda one: one != link.text[position]))
+    other = data.draw(
+        st.characters(exclude_categories=["Cs"]).filter(lambda character: character != link.text[position])
+    )
 
     links[place - 1] = replace(link, text=link.text[:position] + other + link.text[position + 1 :])
 
-    assert damage(links) == ("edit", place)
+    assert find_damage(links) == ("edit", place)
 
 
 @QUICKLY
@@ -76,9 +82,9 @@ def test_an_edit_with_a_recomputed_hash_is_detected_by_the_next_entry(
         )
     )
 
-    links[place - 1] = rewritten(links[place - 1], **{name: value})
+    links[place - 1] = edit_entry(links[place - 1], **{name: value})
 
-    assert damage(links) == ("edit", place)
+    assert find_damage(links) == ("edit", place)
 
 
 @QUICKLY
@@ -89,18 +95,18 @@ def test_a_deletion_is_detected(links: list[ChainLink], data: st.DataObject, clo
 
     del links[first - 1 : last]
 
-    assert damage(renumbered(links) if closed else links) == ("gap", first)
+    assert find_damage(renumbered(links) if closed else links) == ("gap", first)
 
 
 @QUICKLY
 @given(CHAINS, st.data())
 def test_a_swap_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
-    one = data.draw(st.integers(1, len(links) - 1))
-    other = data.draw(st.integers(one + 1, len(links)))
+    first = data.draw(st.integers(1, len(links) - 1))
+    other = data.draw(st.integers(first + 1, len(links)))
 
-    links[one - 1], links[other - 1] = links[other - 1], links[one - 1]
+    links[first - 1], links[other - 1] = links[other - 1], links[first - 1]
 
-    assert damage(renumbered(links)) == ("reorder", one)
+    assert find_damage(renumbered(links)) == ("reorder", first)
 
 
 @QUICKLY
@@ -109,11 +115,11 @@ def test_an_insertion_is_detected(links: list[ChainLink], data: st.DataObject, f
     place = data.draw(st.integers(2, len(links)))
     forged = make_link({"tenant_id": "acme", "kind": "x", "reason": "never was"}, links[place - 2])
     if not fits:
-        forged = rewritten(forged, previous_hash="0" * 64)
+        forged = edit_entry(forged, previous_hash="0" * 64)
 
     links.insert(place - 1, forged)
 
-    assert damage(renumbered(links)) == ("insertion", place)
+    assert find_damage(renumbered(links)) == ("insertion", place)
 
 
 @QUICKLY
@@ -124,44 +130,44 @@ def test_a_duplicate_entry_is_detected(links: list[ChainLink], data: st.DataObje
 
     links.insert(place - 1, links[source - 1])
 
-    assert damage(renumbered(links)) == ("insertion", place)
+    assert find_damage(renumbered(links)) == ("insertion", place)
 
 
 @QUICKLY
 @given(CHAINS, st.data(), st.booleans())
 def test_a_truncation_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject, elsewhere: bool) -> None:
     left = data.draw(st.integers(0, len(links) - 1))
-    checkpoint = signed(links[-1])
-    stored, kept = ([], [checkpoint.checkpoint]) if elsewhere else ([checkpoint], [])
+    checkpoint = signed_checkpoint(links[-1])
+    stored, external = ([], [checkpoint.checkpoint]) if elsewhere else ([checkpoint], [])
 
-    assert damage(links[:left], stored, kept, [KEY.public]) == ("truncation", left + 1)
-    assert damage(links[:left]) is None, "which nothing within the chain could show"
+    assert find_damage(links[:left], stored, external, [KEY.public]) == ("truncation", left + 1)
+    assert find_damage(links[:left]) is None, "which nothing within the chain could show"
 
 
 @QUICKLY
 @given(CHAINS, st.data())
 def test_a_rebuilt_chain_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject) -> None:
     place = data.draw(st.integers(1, len(links)))
-    anew = links[: place - 1]
+    rebuilt = links[: place - 1]
     for link in links[place - 1 :]:
-        told = {**json.loads(link.text), "reason": "another"}
-        anew.append(make_link(told, anew[-1] if anew else None))
-    if anew[-1] == links[-1]:
+        fields = {**json.loads(link.text), "reason": "another"}
+        rebuilt.append(make_link(fields, rebuilt[-1] if rebuilt else None))
+    if rebuilt[-1] == links[-1]:
         return
 
-    assert damage(anew) is None, "which nothing within the chain could show"
-    assert damage(anew, [signed(links[-1])], (), [KEY.public]) == ("rewrite", len(links))
+    assert find_damage(rebuilt) is None, "which nothing within the chain could show"
+    assert find_damage(rebuilt, [signed_checkpoint(links[-1])], (), [KEY.public]) == ("rewrite", len(links))
 
 
 def test_an_edit_of_a_signed_entry_is_attributed_to_that_entry() -> None:
-    links = chain_of(4)
-    checkpoint = signed(links[1])
-    edited = [links[0], rewritten(links[1], reason="none"), *links[2:]]
+    links = make_chain_of_length(4)
+    checkpoint = signed_checkpoint(links[1])
+    edited = [links[0], edit_entry(links[1], reason="none"), *links[2:]]
 
-    assert damage(edited, [checkpoint]) == ("edit", 2)
+    assert find_damage(edited, [checkpoint]) == ("edit", 2)
 
-    relinked = [*links[:2], rewritten(links[2], previous_hash="0" * 64)]
-    assert damage(relinked, [checkpoint], (), [KEY.public]) == ("edit", 3)
+    relinked = [*links[:2], edit_entry(links[2], previous_hash="0" * 64)]
+    assert find_damage(relinked, [checkpoint], (), [KEY.public]) == ("edit", 3)
 
 
 def test_an_expected_but_empty_trail_is_truncated() -> None:
@@ -175,52 +181,52 @@ def test_an_expected_but_empty_trail_is_truncated() -> None:
     ("forge", "sentence"),
     [
         (
-            lambda link: AnchoredCheckpoint(2, replace(signed(link).checkpoint, signature="00" * 64)),
+            lambda link: AnchoredCheckpoint(2, replace(signed_checkpoint(link).checkpoint, signature="00" * 64)),
             "not made by the key that it names",
         ),
         (
-            lambda link: AnchoredCheckpoint(2, replace(signed(link).checkpoint, signature="nonsense")),
+            lambda link: AnchoredCheckpoint(2, replace(signed_checkpoint(link).checkpoint, signature="nonsense")),
             "not made by the key that it names",
         ),
         (lambda _: AnchoredCheckpoint(2, Checkpoint("[]", "")), "not an object in JSON"),
         (lambda _: AnchoredCheckpoint(2, Checkpoint("{", "")), "it is not JSON"),
         (lambda _: AnchoredCheckpoint(2, Checkpoint("{}", "")), "not a statement about a chain"),
-        (lambda link: signed(link, tenant_id="globex"), "signs entry 2 of 'globex'"),
-        (lambda link: AnchoredCheckpoint(1, signed(link).checkpoint), "signs entry 2 of 'acme'"),
+        (lambda link: signed_checkpoint(link, tenant_id="globex"), "signs entry 2 of 'globex'"),
+        (lambda link: AnchoredCheckpoint(1, signed_checkpoint(link).checkpoint), "signs entry 2 of 'acme'"),
     ],
 )
 def test_a_forged_checkpoint_is_detected(forge: object, sentence: str) -> None:
     assert callable(forge)
-    links = chain_of(3)
+    links = make_chain_of_length(3)
 
-    found = verify_chain("acme", links, [forge(links[1])], keys=[KEY.public]).damage
+    damage = verify_chain("acme", links, [forge(links[1])], keys=[KEY.public]).damage
 
-    assert found is not None
-    assert found.kind == "forged checkpoint"
-    assert sentence in found.sentence
+    assert damage is not None
+    assert damage.kind == "forged checkpoint"
+    assert sentence in damage.sentence
 
 
 def test_a_checkpoint_of_an_unknown_key_is_not_reported_as_forged() -> None:
-    links = chain_of(3)
+    links = make_chain_of_length(3)
 
-    found = verify_chain("acme", links, [signed(links[1], SigningKey.generate())], keys=[KEY.public]).damage
+    damage = verify_chain("acme", links, [signed_checkpoint(links[1], SigningKey.generate())], keys=[KEY.public]).damage
 
-    assert found is not None
-    assert (found.kind, found.sequence) == ("unknown key", 2)
-    assert "which was not supplied: after a key rotation, supply the old and the new key" in found.sentence
+    assert damage is not None
+    assert (damage.kind, damage.sequence) == ("unknown key", 2)
+    assert "which was not supplied: after a key rotation, supply the old and the new key" in damage.sentence
 
 
 def test_without_a_public_key_checkpoints_are_compared_but_not_verified() -> None:
-    links = chain_of(3)
+    links = make_chain_of_length(3)
 
-    report = verify_chain("acme", links, [signed(links[1], SigningKey.generate())])
+    report = verify_chain("acme", links, [signed_checkpoint(links[1], SigningKey.generate())])
 
     assert (report.damage, report.checkpoints, report.signatures_judged) == (None, 1, False)
-    assert damage(links[:1], [signed(links[1], SigningKey.generate())]) == ("truncation", 2)
+    assert find_damage(links[:1], [signed_checkpoint(links[1], SigningKey.generate())]) == ("truncation", 2)
 
 
 def test_only_valid_entries_are_counted() -> None:
-    links = chain_of(5)
+    links = make_chain_of_length(5)
     del links[3]
 
     report = verify_chain("acme", links, [])

@@ -35,13 +35,13 @@ def parse_conda(content: bytes, name: str) -> EnvironmentFile:
     """Parse a conda.yaml: the Python version, conda packages and the ``pip:`` list."""
     file = EnvironmentFile(name)
     for position, entry in enumerate(_get_list(file, _parse_document(file, content), "dependencies"), start=1):
-        place = f"dependency {position}"
+        label = f"dependency {position}"
         if isinstance(entry, str):
-            _add_conda_package(file, entry, place)
+            _add_conda_package(file, entry, label)
         elif isinstance(entry, dict) and list(entry) == ["pip"]:
             _add_pip_lines(file, _get_list(file, entry, "pip"), "pip line")
         else:
-            file.mark_incomplete(f"{place} is neither a package nor a pip list")
+            file.mark_incomplete(f"{label} is neither a package nor a pip list")
     return file
 
 
@@ -82,19 +82,19 @@ def _get_list(file: EnvironmentFile, mapping: dict[str, YamlValue], key: str) ->
     return []
 
 
-def _add_pip_lines(file: EnvironmentFile, lines: list[YamlValue], place: str) -> None:
+def _add_pip_lines(file: EnvironmentFile, lines: list[YamlValue], label: str) -> None:
     for position, line in enumerate(lines, start=1):
         if isinstance(line, str):
-            add_requirement(file, line, f"{place} {position}")
+            add_requirement(file, line, f"{label} {position}")
         else:
-            file.mark_incomplete(f"{place} {position} is not text")
+            file.mark_incomplete(f"{label} {position} is not text")
 
 
-def _add_conda_package(file: EnvironmentFile, spec: str, place: str) -> None:
+def _add_conda_package(file: EnvironmentFile, spec: str, label: str) -> None:
     spec = spec.strip()
     match = _SPEC.fullmatch(spec) if len(spec) <= MAX_SPEC_CHARS else None
     if match is None:
-        file.mark_incomplete(f"{place} is not a conda package")
+        file.mark_incomplete(f"{label} is not a conda package")
         return
     name, (specifier, pinned) = canonicalize_name(match["name"]), _to_pep440(match["constraint"].strip())
     if name == "python":

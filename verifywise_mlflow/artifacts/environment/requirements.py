@@ -61,10 +61,10 @@ def parse_requirements(content: bytes, name: str) -> EnvironmentFile:
     return file
 
 
-def add_requirement(file: EnvironmentFile, line: str, place: str) -> None:
+def add_requirement(file: EnvironmentFile, line: str, label: str) -> None:
     """Add the requirement in one logical line to ``file``, or the reason why it could not be parsed."""
     if len(line) > MAX_LINE_CHARS:
-        file.mark_incomplete(f"{place} is longer than {MAX_LINE_CHARS} characters")
+        file.mark_incomplete(f"{label} is longer than {MAX_LINE_CHARS} characters")
         return
     line = _COMMENT.sub("", line).strip()
     if not line:
@@ -75,11 +75,11 @@ def add_requirement(file: EnvironmentFile, line: str, place: str) -> None:
         file.add(_link_entry(editable[1].strip(), file.name))
     elif line.startswith("-"):
         # An index or a constraints file selects versions; it adds no package.
-        file.add_problem(f"{place}: {_option_name(line)} is not followed")
+        file.add_problem(f"{label}: {_option_name(line)} is not followed")
     elif _URL.match(line) or (_LOCAL_PATH.match(_OPTION_AT_END.sub("", line)) and "@" not in line):
         file.add(_link_entry(line, file.name))
     else:
-        _add_named_package(file, _OPTION_AT_END.sub("", line), place)
+        _add_named_package(file, _OPTION_AT_END.sub("", line), label)
 
 
 def _option_name(line: str) -> str:
@@ -88,11 +88,11 @@ def _option_name(line: str) -> str:
     return option[0] if option else "an option"
 
 
-def _add_named_package(file: EnvironmentFile, line: str, place: str) -> None:
+def _add_named_package(file: EnvironmentFile, line: str, label: str) -> None:
     try:
         parsed = PipRequirement(line)
     except (InvalidRequirement, ValueError, RecursionError):
-        file.mark_incomplete(f"{place} is not a requirement")
+        file.mark_incomplete(f"{label} is not a requirement")
         return
     name = canonicalize_name(parsed.name)
     if parsed.url:

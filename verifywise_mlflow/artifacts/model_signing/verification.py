@@ -84,35 +84,35 @@ def verify_signature(
         signature_path: Path of the bundle itself, if it is in ``files``: it need not be signed.
     """
     try:
-        read = parse_bundle(bundle)
-        signed = parse_statement(read.payload)
-        judgement = check_signature(read, trusted, now)
+        parsed = parse_bundle(bundle)
+        signed = parse_statement(parsed.payload)
+        verdict = check_signature(parsed, trusted, now)
     except (InvalidBundleError, InvalidStatementError, BadSignatureError) as error:
         return SignatureCheck("invalid", str(error))
     except (NotABundleError, UnsupportedStatementError, UnsupportedSignatureError) as error:
         return SignatureCheck("not verified", str(error))
-    return _compare_files(signed, judgement, files, signature_path)
+    return _compare_files(signed, verdict, files, signature_path)
 
 
 def _compare_files(
-    signed: SignedFiles, judgement: SignerVerdict, files: Mapping[str, str | None], signature_path: str | None
+    signed: SignedFiles, verdict: SignerVerdict, files: Mapping[str, str | None], signature_path: str | None
 ) -> SignatureCheck:
-    if judgement.signer is None:
-        return SignatureCheck("untrusted", judgement.distrust_reason)
-    proven = SignatureCheck("valid", None, judgement.signer, signed.count, signed.root_digest)
-    if judgement.distrust_reason is not None:
-        return replace(proven, status="untrusted", reason=judgement.distrust_reason)
+    if verdict.signer is None:
+        return SignatureCheck("untrusted", verdict.distrust_reason)
+    checked = SignatureCheck("valid", None, verdict.signer, signed.count, signed.root_digest)
+    if verdict.distrust_reason is not None:
+        return replace(checked, status="untrusted", reason=verdict.distrust_reason)
     if signed.incomparable_reason is not None:
-        return replace(proven, status="not verified", reason=signed.incomparable_reason)
+        return replace(checked, status="not verified", reason=signed.incomparable_reason)
 
     unsigned = sorted(files.keys() - signed.sha256.keys() - {signature_path})
     left_out = [path for path in unsigned if signed.ignores(path)]
-    proven = replace(proven, left_out=tuple(left_out[:MAX_REPORTED_PATHS]), left_out_count=len(left_out))
+    checked = replace(checked, left_out=tuple(left_out[:MAX_REPORTED_PATHS]), left_out_count=len(left_out))
     if differences := sorted(_differences(signed, files, unsigned), key=lambda difference: difference.path):
         first = differences[0]
         more = f", and {len(differences) - 1} more differ" if len(differences) > 1 else ""
         return replace(
-            proven,
+            checked,
             status="mismatch",
             reason=f"{quote(first.path, 200)} {_DIFFERENCE_TEXT[first.kind]}{more}",
             differences=tuple(differences[:MAX_REPORTED_PATHS]),
@@ -120,8 +120,8 @@ def _compare_files(
         )
     if unhashed := sorted(path for path in signed.sha256 if files[path] is None):
         more = f" and {len(unhashed) - 1} more were" if len(unhashed) > 1 else " was"
-        return replace(proven, status="not verified", reason=f"{quote(unhashed[0], 200)}{more} not hashed")
-    return proven
+        return replace(checked, status="not verified", reason=f"{quote(unhashed[0], 200)}{more} not hashed")
+    return checked
 
 
 def _differences(signed: SignedFiles, files: Mapping[str, str | None], unsigned: list[str]) -> Iterator[FileDifference]:

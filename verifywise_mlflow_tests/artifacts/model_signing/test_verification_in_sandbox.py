@@ -21,11 +21,11 @@ bundles, keys, authorities = [bundle(name) for name in names], [pem(f"key-{c}") 
 warm_up()
 refused = lock_down(256 * 1024**2, 30).refused
 trusted = TrustStore.from_pem(keys, authorities)
-found = {name: verify_signature(content, hashes(), trusted, NOW, signature_path="model.sig").status
+statuses = {name: verify_signature(content, hashes(), trusted, NOW, signature_path="model.sig").status
          for name, content in zip(names, bundles)}
 for hostile in (b"", b"[" * 400_000, b"[" + b"{}," * 5_000_000, b'"' + b"a" * 16_000_000 + b'"', b"[1" + b"0" * 9_999):
-    found.setdefault("hostile", set()).add(verify_signature(hostile, {}, trusted, NOW).status)
-os.write(1, json.dumps([list(refused), {**found, "hostile": sorted(found["hostile"])}]).encode())
+    statuses.setdefault("hostile", set()).add(verify_signature(hostile, {}, trusted, NOW).status)
+os.write(1, json.dumps([list(refused), {**statuses, "hostile": sorted(statuses["hostile"])}]).encode())
 os._exit(0)  # a regular exit would import modules
 """
 
@@ -37,9 +37,9 @@ def test_the_warm_up_runs_each_kind_of_verification() -> None:
 def test_every_bundle_is_verified_after_the_lockdown_within_the_memory_limit() -> None:
     ended = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=True, timeout=60)
 
-    refused, found = json.loads(ended.stdout)
+    refused, statuses = json.loads(ended.stdout)
     assert refused, "the process was free"
-    assert found == {
+    assert statuses == {
         **dict.fromkeys(["key-p256", "key-p384", "key-p521", "certificate", "ignoring-notes"], "valid"),
         **dict.fromkeys(["blake2", "blake3", "shards", "single-file"], "not verified"),
         "hostile": ["not verified"],
