@@ -1,4 +1,7 @@
-"""``python -m benchmarks.hashing``: the sandbox compared with a plain read through ``sha256sum``, for few large files and many small ones."""
+"""``python -m benchmarks.hashing``: the sandbox compared with a plain read through ``sha256sum``.
+
+Few large files and many small ones.
+"""
 
 from __future__ import annotations
 

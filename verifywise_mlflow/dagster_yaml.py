@@ -1,8 +1,8 @@
 """Generates Dagster's instance configuration from environment variables.
 
 Run ``python -m verifywise_mlflow.dagster_yaml > dagster.yaml``. Dagster itself reads only some settings from variables:
-the limits of run monitoring, retention and concurrency have to be numbers in the file. Secrets are not written: the file
-refers to the variables that hold them.
+the limits of run monitoring, retention and concurrency have to be numbers in the file. Secrets are not written: the
+file refers to the variables that hold them.
 """
 
 from __future__ import annotations

@@ -5,5 +5,6 @@ were synced before, and a backfill then asks for each once more; while it drains
 sensor has to notice them. The figures are those that Dagster wrote down itself. It ends with 1 where a run failed, a
 tenant was synced twice at once, a sensor missed its ticks, or a change was not read.
 
-The variables of ``docs/reference/environment-variables.md`` hold, as in production: ``VERIFYWISE_MAX_CONCURRENT_SYNCS=4`` and so on.
+The variables of ``docs/reference/environment-variables.md`` hold, as in production:
+``VERIFYWISE_MAX_CONCURRENT_SYNCS=4`` and so on.
 """

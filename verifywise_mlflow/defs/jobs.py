@@ -13,8 +13,8 @@ in the queue meanwhile; if a server stays down, the next schedule tries again.""
 
 sync_tenant = dg.define_asset_job(
     SYNC_JOB,
-    # Without the checks of the rules, whose results compliance_results logs anyway: planning each of them would cost one
-    # more event, and a sync that fails earlier would show all of them as failed.
+    # Without the checks of the rules, whose results compliance_results logs anyway: planning each of them would cost
+    # one more event, and a sync that fails earlier would show all of them as failed.
     selection=dg.AssetSelection.assets(*stage_assets)
     - dg.AssetSelection.checks_for_assets(Stage.COMPLIANCE_RESULTS.value),
     description="Syncs one tenant through all six stages. To sync several tenants, launch a backfill.",

@@ -27,8 +27,8 @@ FRAMEWORK_URLS: Final[Mapping[FrameworkName, str]] = {
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown renders literally: no link, image or other markup.
 
-    For use within a line: at the start of one, a hyphen would begin a list. Dagster still turns a URL in the text into a
-    link to exactly that URL.
+    For use within a line: at the start of one, a hyphen would begin a list. Dagster still turns a URL in the text into
+    a link to exactly that URL.
     """
     return re.sub(r"[\\`*_\[\]<>&~|#!]", r"\\\g<0>", escape_invisible(text))
 

@@ -24,7 +24,6 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "redactions": "What was redacted before the row was stored.",
     "incarnation": "Counts from 1 the objects that have had this name and number.",
     "deleted_at": "Tombstone: since when MLflow no longer has the object, UTC; null while it exists.",
-    "deleted_at": "Tombstone: since when MLflow no longer has the object, UTC; null while it exists.",
     "fingerprint": "SHA-256 of the content. The row is written only when it changes.",
     "revision": "A number from a sequence, new with each write. Later stages process rows with a higher revision.",
     "changed_at": "When the row was last written, UTC.",
@@ -55,7 +54,6 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "params": "All parameters.",
     "datasets": "The data sets that were logged as inputs.",
     "logged_model_ids": "The IDs of the logged models that the run created.",
-    "read_error": "Why the object could not be read; null if it could.",
     "read_error": "Why the object could not be read; null if it could.",
     # artifact_manifests
     "location_key": "Identifies the location of the files. They are listed again when it changes.",

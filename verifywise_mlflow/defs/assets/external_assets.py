@@ -19,7 +19,7 @@ mlflow_server = dg.AssetSpec(
     kinds={"mlflow"},
     owners=["team:data-platform"],
     tags={"access": "read_only"},
-    description="A tenant's MLflow tracking server and registry, as configured in tenants.yaml. Access is read-only, and "
-    "this asset cannot be materialized. registered_models shows when the server was last read and with how many "
+    description="A tenant's MLflow tracking server and registry, as configured in tenants.yaml. Access is read-only, "
+    "and this asset cannot be materialized. registered_models shows when the server was last read and with how many "
     "requests. A sensor reports here when a server becomes unreachable and when it recovers.",
 )

@@ -1,7 +1,7 @@
 """The six stages as assets, partitioned by tenant.
 
-They differ only in the pipeline stage that they run and in their descriptions, so one function builds all of them from a
-table. Data passes through Postgres, not through Dagster: an asset returns counts.
+They differ only in the pipeline stage that they run and in their descriptions, so one function builds all of them from
+a table. Data passes through Postgres, not through Dagster: an asset returns counts.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
@@ -70,8 +70,8 @@ _STAGE_ASSETS = (
         Stage.TRAINING_RUNS,
         (Stage.MODEL_VERSIONS,),
         _FROM_MLFLOW,
-        "The training runs of the versions, including deleted ones: status, times, metrics, parameters, tags, data sets "
-        "and experiment. Logged models of MLflow 3 are included. "
+        "The training runs of the versions, including deleted ones: status, times, metrics, parameters, tags, data "
+        "sets and experiment. Logged models of MLflow 3 are included. "
         "How to read it: read_error says why a run could not be read. A deleted run keeps its content and is marked as "
         "deleted.",
     ),
@@ -96,8 +96,8 @@ _STAGE_ASSETS = (
         Stage.COMPLIANCE_RESULTS,
         (Stage.CANONICAL_RECORDS,),
         _FROM_STORE,
-        "The verdict of each rule on each record, and a badge per version. Evaluated from the store; this stage does not "
-        "contact MLflow. "
+        "The verdict of each rule on each record, and a badge per version. Evaluated from the store; this stage does "
+        "not contact MLflow. "
         "How to read it: 'not evidenced' means that MLflow shows no evidence, not that something was not done. "
         f"Compliance score: {SCORE_RULE} The plots on this page compare the tenants' latest metrics; the assets under "
         "compliance_over_time plot each tenant over time.",

@@ -26,8 +26,8 @@ _COMPLETE, _INTACT, FRESH = "complete", "intact", "fresh"
 _MAX_CHANGED_FILE_ROWS = 20
 
 _READ_COMPLETELY: Final = (
-    "The sync could read everything that it had to read. What it could not read is retried by the next sync and is never "
-    "treated as deleted."
+    "The sync could read everything that it had to read. What it could not read is retried by the next sync and is "
+    "never treated as deleted."
 )
 _CHECKS: Final[Mapping[Stage, Mapping[str, str]]] = {
     Stage.REGISTERED_MODELS: {_COMPLETE: _READ_COMPLETELY},
@@ -39,8 +39,8 @@ _CHECKS: Final[Mapping[Stage, Mapping[str, str]]] = {
     },
     Stage.CANONICAL_RECORDS: {
         _COMPLETE: "The record of each existing version contains everything that MLflow shows.",
-        FRESH: "Each stage completed recently enough: by default within twice the tenant's intervals.reconcile plus ten "
-        "minutes. Evaluated after each sync, and every five minutes for tenants that are not synced.",
+        FRESH: "Each stage completed recently enough: by default within twice the tenant's intervals.reconcile plus "
+        "ten minutes. Evaluated after each sync, and every five minutes for tenants that are not synced.",
     },
 }
 

@@ -11,8 +11,8 @@ from verifywise_mlflow.defs.markdown import escape_markdown, reference_links
 
 _HOW_TO_READ: Final = (
     "The check warns if a version fails this rule, if MLflow shows no evidence ('not evidenced': it may be done and "
-    "documented elsewhere, so this is not non-compliance), or if the rule could not be evaluated. Gaps with a waiver are "
-    "counted separately; the check passes if no other gap is open. A result shows the number of versions for each "
+    "documented elsewhere, so this is not non-compliance), or if the rule could not be evaluated. Gaps with a waiver "
+    "are counted separately; the check passes if no other gap is open. A result shows the number of versions for each "
     "verdict that occurs, and the five worst gaps. It also shows where the tenant's policy differs from this page."
 )
 

@@ -1,7 +1,7 @@
 """A tenant's compliance as check results: one per rule, with the worst gaps and links to their versions.
 
-Dagster stores each result of each sync twice, and its text three more times. So a result holds only what this sync found;
-what is the same for all syncs is in the check's description.
+Dagster stores each result of each sync twice, and its text three more times. So a result holds only what this sync
+found; what is the same for all syncs is in the check's description.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
 
 
 def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
-    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag whenever it dequeues runs.
+    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag whenever it dequeues
+    runs.
 
     ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, that could undo what
     the run's own process writes.

@@ -1,8 +1,8 @@
 """Selects tenants whose data is about to become older than their interval allows. Pure: times are arguments.
 
 The age counts from the tenant's last sync in the store, not from the wall clock. A sync that a person or a sensor
-requested therefore counts, and a turn that fell into an outage is not lost. The tenant's name determines its turn within
-the interval, so tenants that were read together drift apart.
+requested therefore counts, and a turn that fell into an outage is not lost. The tenant's name determines its turn
+within the interval, so tenants that were read together drift apart.
 """
 
 from __future__ import annotations

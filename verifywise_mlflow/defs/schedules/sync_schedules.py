@@ -46,9 +46,9 @@ def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg
     job=sync_tenant,
     cron_schedule=f"*/{REHASH_TICK // timedelta(minutes=1)} * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Requests a sync of each tenant that had none for a tenth of intervals.rehash (default: one day). Every "
-    "sync rehashes the files whose hashes are older than nine tenths of that interval. Tenants that reconcile more "
-    "often, as they do by default, need no sync from this schedule.",
+    description="Requests a sync of each tenant that had none for a tenth of intervals.rehash (default: one day). "
+    "Every sync rehashes the files whose hashes are older than nine tenths of that interval. Tenants that reconcile "
+    "more often, as they do by default, need no sync from this schedule.",
 )
 def rehash(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Request the syncs without which hashes would become too old."""
@@ -84,8 +84,8 @@ def _run_requests(
     overdue = overdue_tenants(last_reads, now, tick)
     if not overdue:
         return dg.SkipReason(
-            f"none of {len(last_reads)} tenants is due; skipped {len(tenants) - len(last_reads)} tenants with a sync in "
-            "flight, with a sync that failed within the last hour, or without a partition"
+            f"none of {len(last_reads)} tenants is due; skipped {len(tenants) - len(last_reads)} tenants with a sync "
+            "in flight, with a sync that failed within the last hour, or without a partition"
         )
     # The run key makes a retried tick idempotent.
     return [dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{now.isoformat()}") for tenant_id in overdue]

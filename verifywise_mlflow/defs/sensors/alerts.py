@@ -36,7 +36,7 @@ MAX_RUNS_PER_TICK = 500
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, files that changed under an "
-    "unchanged version, and damaged audit trails. An alert is sent once when it is raised and once when it is resolved.",
+    "unchanged version, and damaged audit trails. Each alert is sent when it is raised and again when it is resolved.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Observe, compare with the last tick and deliver; the cursor holds the state of the alerts."""

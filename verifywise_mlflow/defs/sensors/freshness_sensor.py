@@ -31,8 +31,8 @@ _ASSET = dg.AssetKey(Stage.CANONICAL_RECORDS.value)
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads from the VerifyWise store when each tenant's stages last completed, and fails the check 'fresh' "
-    "on canonical_records for stale tenants, with the outcome of their last sync. The next sync passes the check again; "
-    "after a sync from the command line, this sensor does.",
+    "on canonical_records for stale tenants, with the outcome of their last sync. The next sync passes the check "
+    "again; after a sync from the command line, this sensor does.",
 )
 def stale_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Report each stale tenant once, and again after a sync that passed the check but did not complete.

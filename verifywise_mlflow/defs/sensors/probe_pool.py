@@ -1,8 +1,8 @@
 """A thread pool with a deadline: probes many servers at once and waits for none that hangs.
 
 A tick has to end in time, and a thread cannot be stopped. A server that hangs keeps its thread until its socket times
-out, and the tick does not wait for it. All ticks share one limit of threads, and a tenant whose probe still hangs is not
-probed again. The threads are daemon threads, so they do not delay the end of the process.
+out, and the tick does not wait for it. All ticks share one limit of threads, and a tenant whose probe still hangs is
+not probed again. The threads are daemon threads, so they do not delay the end of the process.
 """
 
 from __future__ import annotations
