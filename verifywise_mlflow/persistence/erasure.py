@@ -52,7 +52,7 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         DatabaseError: the current role is not the schema's owner.
     """
     with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as session:
-        role_grants.require_owner(session.connection, "to erase a tenant")
+        role_grants.require_owner(session.connection, "erasing a tenant")
         counts = count_erasable_rows(session)
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
         for role in role_grants.readers_of(session.connection, tenant_id):

@@ -229,7 +229,7 @@ def _privileged(connection: Connection) -> set[str]:
 
 
 def _lock(connection: Connection) -> None:
-    require_owner(connection, "to grant and to revoke access")
+    require_owner(connection, "granting and revoking access")
     # Two at once would update the same row of the catalog, which Postgres refuses.
     connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import House, open_house
+from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import IsolatedTenants, isolated_tenants
 
 
 @pytest.fixture(scope="module")
-def house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    with open_house(postgres) as built:
+def isolated(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
+    with isolated_tenants(postgres) as built:
         yield built

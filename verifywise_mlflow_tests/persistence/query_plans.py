@@ -22,7 +22,7 @@ class Step:
     """Rows looked at, those thrown away included, over all times that the step was run."""
 
 
-def steps_of(session: TenantSession, ask: Callable[[TenantSession], object]) -> list[Step]:
+def plan_steps(session: TenantSession, ask: Callable[[TenantSession], object]) -> list[Step]:
     """Return what reads tables in the plans of all statements that a question sends, each run once more."""
     sent: list[tuple[str, Any]] = []
 

@@ -23,8 +23,8 @@ def relations(connection: PgConnection, *kinds: str) -> list[str]:
     """Return the names of the schema's tables (``r``) and views (``v``), but for the one of Alembic."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise_mlflow'::regnamespace AND relkind::text = ANY(%s)"
-            " AND relname <> %s ORDER BY 1",
+            "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise_mlflow'::regnamespace"
+            " AND relkind::text = ANY(%s) AND relname <> %s ORDER BY 1",
             [list(kinds), REVISION_TABLE],
         )
         return [str(name) for (name,) in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Records and verdicts written straight to the store, as the last two stages write them."""
+"""Writes records and verdicts to the store directly, as the last two stages write them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_record(
     deleted_at: datetime | None = None,
     metrics: dict[str, float] | None = None,
 ) -> int:
-    """Write the record of what MLflow shows; return how many states that added. The sync is named after its day."""
+    """Write the record of these inputs; return how many states that added. The sync id holds the day."""
     normalized = normalize(given, default_mapping())
     if metrics is not None:
         normalized = replace(normalized, record=replace(normalized.record, metrics=metrics))
@@ -49,37 +49,40 @@ def write_record(
 
 def write_verdicts(
     store: Store,
-    words: dict[str, Verdict],
+    verdicts_by_rule: dict[str, Verdict],
     now: datetime,
     *,
     key: Key = ("fraud", 3),
     policy_version: str = "1",
     reason: str = "Because.",
 ) -> None:
-    """Write the verdicts of some rules on a version whose record is there."""
+    """Write the verdicts of some rules on a version with a record."""
     with store.begin("acme") as session:
         (due,) = [
             item
             for item in verdicts.pending_evaluations(session, policy_digest="", after=None, limit=100)
             if item.key == key
         ]
-        results = [Written(RuleResult(rule, 1, word, reason, '{"owner":null}')) for rule, word in words.items()]
-        policy_of = dict.fromkeys(words, PolicyIdentity("p", policy_version))
-        judging = EvaluationContext("acme", policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
-        writing = VerdictBatch(judging)
-        writing.add(due, results, version_badge((one.given for one in results), complete=True))
-        writing.write(session)
+        results = [
+            GivenVerdict(RuleResult(rule, 1, verdict, reason, '{"owner":null}'))
+            for rule, verdict in verdicts_by_rule.items()
+        ]
+        policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
+        context = EvaluationContext(policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
+        batch = VerdictBatch(context)
+        batch.add(due, results, version_badge((result.given for result in results), complete=True))
+        batch.write(session)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A verdict that nothing was judged for."""
+class GivenVerdict:
+    """A verdict that no evaluation gave."""
 
     given: RuleResult
 
     @property
     def rule_id(self) -> str:
-        """Which rule's it is."""
+        """The id of its rule."""
         return self.given.rule_id
 
     def fingerprint(self) -> str:

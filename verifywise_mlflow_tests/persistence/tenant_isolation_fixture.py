@@ -1,4 +1,4 @@
-"""A database with rows of two tenants, and the roles that log in to it."""
+"""A database with rows of two tenants, and the roles that may log in to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg2
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow.persistence import database, role_grants
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.databases import migrated_database
 from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_name
@@ -20,23 +20,22 @@ OURS, THEIRS = "acme", "globex"
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """A database with rows of two tenants in every table, and who logs in to it."""
+class IsolatedTenants:
+    """A database with rows of two tenants in every table, and its roles."""
 
     owner: str
     pipeline: LoginRole
     reader: LoginRole
-    """Of the tenant acme. It has a schema of its own, where it may create what it likes."""
+    """Reads the tenant acme. It owns the schema ``den``, in which it may create anything."""
     stranger: LoginRole
-    """Has every privilege on the tables, but no access."""
+    """Has every privilege on the tables, but no grant of access."""
 
 
 @contextmanager
-def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    """Build it, and let the roles in."""
+def isolated_tenants(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
+    """Fill the database and grant the roles access."""
     with ExitStack() as stack:
         owner = stack.enter_context(migrated_database(postgres))
-        database.upgrade(owner)
         with closing(psycopg2.connect(owner)) as connection:
             for tenant in (OURS, THEIRS):
                 fill(connection, tenant)
@@ -44,9 +43,9 @@ def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
         pipeline, reader, stranger = (
             stack.enter_context(login_role(owner, new_name(kind))) for kind in ("pipeline", "reader", "stranger")
         )
-        with Store(owner) as store, store.begin_shared() as begun:
-            role_grants.grant(begun, pipeline.name, "pipeline", None, NOW)
-            role_grants.grant(begun, reader.name, "reader", OURS, NOW)
+        with Store(owner) as store, store.begin_shared() as shared:
+            role_grants.grant(shared, pipeline.name, "pipeline", None, NOW)
+            role_grants.grant(shared, reader.name, "reader", OURS, NOW)
         execute(
             owner,
             f"CREATE SCHEMA den AUTHORIZATION {reader.name}",
@@ -55,40 +54,40 @@ def open_house(postgres: EmbeddedPostgres) -> Iterator[House]:
             f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA verifywise_mlflow TO {stranger.name}",
             "ANALYZE",
         )
-        yield House(owner, pipeline, reader, stranger)
+        yield IsolatedTenants(owner, pipeline, reader, stranger)
 
 
 @contextmanager
 def logged_in(url: str, tenant: str | None = None) -> Iterator[PgConnection]:
-    """A transaction that is undone, set to a tenant as ``Store.begin`` sets it."""
+    """A transaction that is rolled back, with its tenant set as ``Store.begin`` sets it."""
     with closing(psycopg2.connect(url)) as connection:
         if tenant:
-            ask(connection, f"SELECT set_config('verifywise_mlflow.tenant', '{tenant}', true)")
+            query(connection, f"SELECT set_config('verifywise_mlflow.tenant', '{tenant}', true)")
         yield connection
 
 
-def ask(connection: PgConnection, statement: str) -> list[tuple[object, ...]]:
+def query(connection: PgConnection, statement: str) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
-def tenants_seen(connection: PgConnection, shown: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
-    """Return how many rows of which tenants each table and view shows."""
+def visible_rows(connection: PgConnection, names: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
+    """Return how many rows of each tenant each table and view returns."""
     return {
         relation: dict(
-            ask(connection, f"SELECT tenant_id, count(*) FROM verifywise_mlflow.{relation} GROUP BY 1")  # type: ignore[arg-type]
+            query(connection, f"SELECT tenant_id, count(*) FROM verifywise_mlflow.{relation} GROUP BY 1")  # type: ignore[arg-type]
         )
-        for relation in shown or of_tenants(connection)
+        for relation in names or tenant_relations(connection)
     }
 
 
-def of_tenants(connection: PgConnection) -> list[str]:
-    """Return the tables and views that show rows of tenants; ``access`` shows roles."""
+def tenant_relations(connection: PgConnection) -> list[str]:
+    """Return the tables and views with rows of tenants; ``role_grants`` has roles."""
     return [relation for relation in relations(connection, "r", "v") if relation != "role_grants"]
 
 
-def rows_of(connection: PgConnection, relation: str, tenant: str) -> int:
-    ((count,),) = ask(connection, f"SELECT count(*) FROM verifywise_mlflow.{relation} WHERE tenant_id = '{tenant}'")
+def count_rows(connection: PgConnection, relation: str, tenant: str) -> int:
+    ((count,),) = query(connection, f"SELECT count(*) FROM verifywise_mlflow.{relation} WHERE tenant_id = '{tenant}'")
     assert isinstance(count, int)
     return count

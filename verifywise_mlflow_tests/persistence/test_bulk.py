@@ -39,7 +39,8 @@ COUNTING = """
         INSERT INTO statements VALUES (clock_timestamp());
         RETURN NULL;
     END $$;
-    CREATE TRIGGER note AFTER INSERT ON verifywise_mlflow.model_versions FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
+    CREATE TRIGGER note AFTER INSERT ON verifywise_mlflow.model_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
 """
 
 

@@ -45,7 +45,7 @@ def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest
         result = CliRunner().invoke(app, line.split()[1:])
         assert result.exit_code == 0, result.output
 
-    assert "row-level security does not hold it" in " ".join(result.output.split())  # of the owner, who was asked
+    assert "row-level security does not apply to it" in " ".join(result.output.split())  # of the owner, who was asked
     with Store(urls["verifywise_pipeline"]) as pipeline, pipeline.begin("acme") as session:
         assert role_grants.rls_bypass_reason(session.connection) is None
     with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as session:

@@ -105,7 +105,7 @@ def test_a_tenant_that_is_still_described_is_not_erased(filled: PgConnection) ->
     result = run("erase", "globex", "--yes")
 
     assert result.exit_code == 2
-    assert "globex is in tenants.yaml: take it out first" in result.output
+    assert "tenants.yaml still has globex: remove it there first" in result.output
     assert kept(filled, "globex") == before
 
 
@@ -151,7 +151,7 @@ def test_a_tenant_of_whom_nothing_is_kept_is_told(filled: PgConnection) -> None:
     result = run("erase", "acmee", "--yes")
 
     assert result.exit_code == 1
-    assert "nothing is kept of a tenant 'acmee'" in result.output
+    assert "the database holds nothing of a tenant 'acmee'" in result.output
 
 
 def test_a_tenant_that_is_being_synced_is_not_erased(filled: PgConnection, store: Store, database_url: str) -> None:
@@ -174,7 +174,7 @@ def test_only_the_owner_erases_and_a_pipeline_is_told_so(
             erasure.erase(restricted, "acme", NOW)
 
     assert result.exit_code == 1
-    assert "to erase a tenant takes the rights of the schema's owner" in " ".join(result.output.split())
+    assert "erasing a tenant needs the rights of the schema's owner" in " ".join(result.output.split())
     assert kept(filled, "acme")["tenants"]
 
 

@@ -92,7 +92,7 @@ def test_the_pages_commands_print_events_with_hostile_names(
     ran = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "200"})
 
     assert ran.exit_code == 0, ran.output
-    assert ("There is no such event." in ran.output) == ("churn" in command)
+    assert ("No such event is recorded." in ran.output) == ("churn" in command)
     assert "\x00" not in ran.output
 
 

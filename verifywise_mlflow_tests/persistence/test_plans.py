@@ -42,7 +42,7 @@ from verifywise_mlflow_tests.persistence.large_tenants import (
     fill,
 )
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.persistence.query_plans import steps_of
+from verifywise_mlflow_tests.persistence.query_plans import plan_steps
 
 Question = Callable[[TenantSession], object]
 KEY = (MODEL, NUMBER)
@@ -125,7 +125,7 @@ NARROW: Mapping[str, Question] = {
 
 @pytest.mark.parametrize("question", NARROW)
 def test_a_narrow_question_reads_few_rows(session: TenantSession, question: str) -> None:
-    steps = [step for step in steps_of(session, NARROW[question]) if step.table not in {"role_grants", "tenants"}]
+    steps = [step for step in plan_steps(session, NARROW[question]) if step.table not in {"role_grants", "tenants"}]
 
     assert steps
     assert [step for step in steps if step.index is None] == []
@@ -162,7 +162,7 @@ def test_a_wide_question_looks_at_each_row_once(session: TenantSession, question
         assert WIDE[question](session) == []
 
     by_table: dict[str, float] = {}
-    for step in steps_of(session, WIDE[question]):
+    for step in plan_steps(session, WIDE[question]):
         by_table[step.table] = by_table.get(step.table, 0) + step.rows
 
     states = {"compliance_results": RULES, "canonical_record_history": 3}
@@ -173,7 +173,7 @@ def test_a_wide_question_looks_at_each_row_once(session: TenantSession, question
 
 
 def test_open_gaps_are_found_without_the_verdicts_that_are_none(session: TenantSession) -> None:
-    steps = steps_of(session, WIDE["the open gaps by when they opened"])
+    steps = plan_steps(session, WIDE["the open gaps by when they opened"])
     read = [step for step in steps if step.table == "compliance_results"]
 
     assert {step.index for step in read} == {"compliance_results_open"}
@@ -185,7 +185,7 @@ def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(session: 
     used = [
         step.index
         for question in ("the newest manifest at a place", "the trail's entries of a rare kind")
-        for step in steps_of(session, NARROW[question])
+        for step in plan_steps(session, NARROW[question])
     ]
 
     assert {"artifact_manifests_by_location", "audit_trail_by_kind"} <= set(used)

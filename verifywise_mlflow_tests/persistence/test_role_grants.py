@@ -21,11 +21,11 @@ from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, ROWS, PgC
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OURS,
     THEIRS,
-    House,
-    ask,
+    IsolatedTenants,
+    count_rows,
     logged_in,
-    rows_of,
-    tenants_seen,
+    query,
+    visible_rows,
 )
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
@@ -38,11 +38,11 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
         relation: {
             privilege
             for privilege in PRIVILEGES
-            if ask(owner, f"SELECT has_table_privilege('{role}', 'verifywise_mlflow.{relation}', '{privilege}')")
+            if query(owner, f"SELECT has_table_privilege('{role}', 'verifywise_mlflow.{relation}', '{privilege}')")
             == [(True,)]
             or (
                 privilege in ("SELECT", "INSERT", "UPDATE", "REFERENCES")
-                and ask(
+                and query(
                     owner, f"SELECT has_any_column_privilege('{role}', 'verifywise_mlflow.{relation}', '{privilege}')"
                 )
                 == [(True,)]
@@ -52,9 +52,11 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
     }
 
 
-def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_appended(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        given = privileges_of(owner, house.pipeline.name)
+def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_appended(
+    isolated: IsolatedTenants,
+) -> None:
+    with logged_in(isolated.owner) as owner:
+        given = privileges_of(owner, isolated.pipeline.name)
         views = {name: {"SELECT"} for name in [*relations(owner, "v"), role_grants.REVISION_TABLE]}
 
     assert given == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
@@ -64,16 +66,16 @@ def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_
         assert given[told] == {"SELECT", "INSERT"}
 
 
-def test_a_reader_may_read_and_nothing_else(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        given = privileges_of(owner, house.reader.name)
+def test_a_reader_may_read_and_nothing_else(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        given = privileges_of(owner, isolated.reader.name)
 
     assert set(map(frozenset, given.values())) == {frozenset({"SELECT"})}
 
 
-def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        unprotected = ask(
+def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        unprotected = query(
             owner,
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND NOT relrowsecurity "
             "AND relnamespace = 'verifywise_mlflow'::regnamespace",
@@ -84,9 +86,9 @@ def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way
     assert sorted(role_grants.PIPELINE_PRIVILEGES) == tables == sorted(table.name for table in metadata.tables.values())
 
 
-def test_every_view_is_read_with_the_rights_of_who_reads_it(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        views = ask(
+def test_every_view_is_read_with_the_rights_of_who_reads_it(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        views = query(
             owner,
             "SELECT relname, coalesce('security_invoker=true' = ANY(reloptions), false) FROM pg_class "
             "WHERE relnamespace = 'verifywise_mlflow'::regnamespace AND relkind IN ('v', 'm')",
@@ -96,9 +98,11 @@ def test_every_view_is_read_with_the_rights_of_who_reads_it(house: House) -> Non
     assert [name for name, invoker in views if not invoker] == []
 
 
-def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_where_postgres_is(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        functions = ask(
+def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_where_postgres_is(
+    isolated: IsolatedTenants,
+) -> None:
+    with logged_in(isolated.owner) as owner:
+        functions = query(
             owner,
             "SELECT proname, prosecdef, proconfig, EXISTS (SELECT FROM aclexplode(coalesce(proacl, "
             "acldefault('f', proowner))) WHERE grantee = 0) "
@@ -114,28 +118,28 @@ def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_wh
 @pytest.mark.parametrize(
     "name", ['"; DROP SCHEMA verifywise_mlflow CASCADE; --', "%s %(x)s :x '$$\\", "Ünï 模型", "public "]
 )
-def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(house: House, name: str) -> None:
+def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(isolated: IsolatedTenants, name: str) -> None:
     name += new_name("")
-    with login_role(house.owner, name) as role:
-        with Store(house.owner) as store:
+    with login_role(isolated.owner, name) as role:
+        with Store(isolated.owner) as store:
             for _ in range(2):  # again is not another access
                 with store.begin_shared() as connection:
                     role_grants.grant(connection, name, "reader", THEIRS, NOW)
             with logged_in(role.url) as connection:
-                assert set(tenants_seen(connection)["audit_trail"]) == {THEIRS}
+                assert set(visible_rows(connection)["audit_trail"]) == {THEIRS}
 
             with store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
         with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            ask(connection, "SELECT * FROM verifywise_mlflow.audit_trail")
-        with logged_in(house.owner) as owner:
-            assert rows_of(owner, "audit_trail", THEIRS) == ROWS
+            query(connection, "SELECT * FROM verifywise_mlflow.audit_trail")
+        with logged_in(isolated.owner) as owner:
+            assert count_rows(owner, "audit_trail", THEIRS) == ROWS
 
 
-def test_a_role_that_is_not_there_is_told_how_to_create_it(house: House) -> None:
+def test_a_role_that_is_not_there_is_told_how_to_create_it(isolated: IsolatedTenants) -> None:
     with (
-        Store(house.owner) as store,
+        Store(isolated.owner) as store,
         pytest.raises(DatabaseError, match='CREATE ROLE "new""comer" LOGIN'),
         store.begin_shared() as connection,
     ):
@@ -146,58 +150,60 @@ def test_a_role_that_is_not_there_is_told_how_to_create_it(house: House) -> None
     ("options", "reason"),
     [("SUPERUSER", "is a superuser"), ("BYPASSRLS", "has BYPASSRLS"), ("IN ROLE {owner}", "member")],
 )
-def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(house: House, options: str, reason: str) -> None:
-    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
+def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(
+    isolated: IsolatedTenants, options: str, reason: str
+) -> None:
+    owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
     with (
-        login_role(house.owner, new_name("mighty"), options.format(owner=owner)) as role,
-        Store(house.owner) as store,
+        login_role(isolated.owner, new_name("mighty"), options.format(owner=owner)) as role,
+        Store(isolated.owner) as store,
         pytest.raises(DatabaseError, match=reason),
         store.begin_shared() as connection,
     ):
         role_grants.grant(connection, role.name, "reader", OURS, NOW)
 
 
-def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(house: House) -> None:
-    with Store(house.owner) as store:
+def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(isolated: IsolatedTenants) -> None:
+    with Store(isolated.owner) as store:
         for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
             with (
                 pytest.raises(DatabaseError, match=r"reader of acme already.*db revoke"),
                 store.begin_shared() as connection,
             ):
-                role_grants.grant(connection, house.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
+                role_grants.grant(connection, isolated.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
 
 
-def test_a_role_without_access_cannot_be_shut_out(house: House) -> None:
-    with login_role(house.owner, new_name("nobody")) as nobody, Store(house.owner) as store:
+def test_a_role_without_access_cannot_be_shut_out(isolated: IsolatedTenants) -> None:
+    with login_role(isolated.owner, new_name("nobody")) as nobody, Store(isolated.owner) as store:
         for name in (nobody.name, "never there"):
             with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
 
 def test_an_upgrade_gives_those_with_access_what_they_need_of_new_tables_and_takes_what_is_too_much(
-    house: House,
+    isolated: IsolatedTenants,
 ) -> None:
-    name = house.pipeline.name
-    with logged_in(house.owner) as owner:
+    name = isolated.pipeline.name
+    with logged_in(isolated.owner) as owner:
         before = privileges_of(owner, name)
     execute(
-        house.owner,
+        isolated.owner,
         f"REVOKE ALL ON verifywise_mlflow.config_versions, verifywise_mlflow.audit_entries FROM {name}",
         f"GRANT DELETE ON verifywise_mlflow.canonical_records TO {name}",
     )
 
-    database.upgrade(house.owner)
+    database.upgrade(isolated.owner)
 
-    with logged_in(house.owner) as owner:
+    with logged_in(isolated.owner) as owner:
         assert privileges_of(owner, name) == before
 
 
 def test_the_list_of_roles_says_who_is_what_and_whom_row_level_security_does_not_hold(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
-    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.owner)
-    with login_role(house.owner, new_name("mighty"), "BYPASSRLS") as mighty:
+    owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
+    with login_role(isolated.owner, new_name("mighty"), "BYPASSRLS") as mighty:
         told = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
         shown = CliRunner().invoke(app, ["db", "roles"]).output
 
@@ -205,23 +211,25 @@ def test_the_list_of_roles_says_who_is_what_and_whom_row_level_security_does_not
     expected = {
         owner: ("owner", None),
         mighty.name: ("unbound", None),
-        house.pipeline.name: ("pipeline", None),
-        house.reader.name: ("reader", OURS),
-        house.stranger.name: ("none", None),
+        isolated.pipeline.name: ("pipeline", None),
+        isolated.reader.name: ("reader", OURS),
+        isolated.stranger.name: ("none", None),
     }
     assert expected.items() <= kinds.items()
     assert (told["role_in_use"], told["held_by_row_security"]) == (owner, False)
-    assert f"This URL's role {owner} is a superuser: row-level security does not hold it" in " ".join(shown.split())
+    assert f"This URL's role {owner} is a superuser: row-level security does not apply to it" in " ".join(shown.split())
     gone = {role["role"]: role["remark"] for role in told["roles"]}["role 1 of acme " + HOSTILE]
     assert gone == "there is no such role any more: revoke it"
 
 
-def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.pipeline.url)
+def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(
+    isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.pipeline.url)
     for command in (
-        ["grant", "pipeline", house.reader.name],
-        ["grant", "reader", house.reader.name, "--tenant", THEIRS],
-        ["revoke", house.reader.name],
+        ["grant", "pipeline", isolated.reader.name],
+        ["grant", "reader", isolated.reader.name, "--tenant", THEIRS],
+        ["revoke", isolated.reader.name],
         ["upgrade"],
     ):
         result = CliRunner().invoke(app, ["db", *command])
@@ -232,9 +240,9 @@ def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(house: House, monkeyp
     assert told["held_by_row_security"] is True
 
 
-def test_the_commands_let_a_role_in_and_shut_it_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", house.owner)
-    with login_role(house.owner, new_name("auditor")) as role:
+def test_the_commands_let_a_role_in_and_shut_it_out(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
+    with login_role(isolated.owner, new_name("auditor")) as role:
         said = [
             CliRunner().invoke(app, ["db", *command]).output.strip()
             for command in (
@@ -247,23 +255,23 @@ def test_the_commands_let_a_role_in_and_shut_it_out(house: House, monkeypatch: p
 
     assert said == [
         f"{role.name} may sync.",
-        f"{role.name} has no access any more.",
-        f"acmee was never synced here: is its name right?\n{role.name} may read acmee.",
-        f"{role.name} has no access any more.",
+        f"{role.name} no longer has access.",
+        f"acmee was never synced here: check the spelling.\n{role.name} may read acmee.",
+        f"{role.name} no longer has access.",
     ]
 
 
-def test_a_reader_reads_its_tenant_through_the_store(house: House) -> None:
-    with Store(house.reader.url) as store:
+def test_a_reader_reads_its_tenant_through_the_store(isolated: IsolatedTenants) -> None:
+    with Store(isolated.reader.url) as store:
         assert overview(store, OURS).versions == 0  # those that fill made are gone
         with store.begin(OURS) as session:
             assert role_grants.is_known_tenant(session.connection, OURS)
             assert not role_grants.is_known_tenant(session.connection, THEIRS)
 
 
-def test_what_a_role_may_not_do_is_refused_in_a_sentence_without_a_row_in_it(house: House) -> None:
+def test_what_a_role_may_not_do_is_refused_in_a_sentence_without_a_row_in_it(isolated: IsolatedTenants) -> None:
     with (
-        Store(house.reader.url) as store,
+        Store(isolated.reader.url) as store,
         pytest.raises(DatabaseError, match="may not do this: permission denied for table tenants") as caught,
         store.begin(OURS) as session,
     ):

@@ -14,59 +14,63 @@ from verifywise_mlflow_tests.persistence.row_factories import ROWS, insert
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OURS,
     THEIRS,
-    House,
-    ask,
+    IsolatedTenants,
+    count_rows,
     logged_in,
-    of_tenants,
-    rows_of,
-    tenants_seen,
+    query,
+    tenant_relations,
+    visible_rows,
 )
 
 
-def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_and_view(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in tenants_seen(owner).items()}
+def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_and_view(
+    isolated: IsolatedTenants,
+) -> None:
+    with logged_in(isolated.owner) as owner:
+        expected = {name: {OURS: seen[OURS]} for name, seen in visible_rows(owner).items()}
 
-    with logged_in(house.reader.url) as reader:
-        seen = tenants_seen(reader)
-        own = ask(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
+    with logged_in(isolated.reader.url) as reader:
+        seen = visible_rows(reader)
+        own = query(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
 
     assert len(expected) > 20
     assert seen == expected
-    assert own == [(house.reader.name, OURS)]
+    assert own == [(isolated.reader.name, OURS)]
 
 
-def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(house: House) -> None:
-    with logged_in(house.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in tenants_seen(owner).items()}
+def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        expected = {name: {OURS: seen[OURS]} for name, seen in visible_rows(owner).items()}
 
-    with logged_in(house.pipeline.url, OURS) as pipeline:
-        assert tenants_seen(pipeline) == expected | {"tenants": {OURS: 1, THEIRS: 1}}
+    with logged_in(isolated.pipeline.url, OURS) as pipeline:
+        assert visible_rows(pipeline) == expected | {"tenants": {OURS: 1, THEIRS: 1}}
 
 
 @pytest.mark.parametrize("tenant", [None, "", "nobody", "%", "acme' OR true --"])
-def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(house: House, tenant: str | None) -> None:
-    with closing(psycopg2.connect(house.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
+def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(
+    isolated: IsolatedTenants, tenant: str | None
+) -> None:
+    with closing(psycopg2.connect(isolated.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
         if tenant is not None:
             cursor.execute("SELECT set_config('verifywise_mlflow.tenant', %s, true)", [tenant])
-        seen = tenants_seen(pipeline)
+        seen = visible_rows(pipeline)
 
     assert {name for name, rows in seen.items() if rows} == {"tenants"}
 
 
-def test_who_has_privileges_but_no_access_sees_no_row(house: House) -> None:
-    with logged_in(house.stranger.url, OURS) as stranger:
-        assert {name for name, rows in tenants_seen(stranger).items() if rows} == set()
-        assert ask(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
+def test_who_has_privileges_but_no_access_sees_no_row(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.stranger.url, OURS) as stranger:
+        assert {name for name, rows in visible_rows(stranger).items() if rows} == set()
+        assert query(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
             insert(stranger, "registered_models", OURS)
 
 
-def test_who_was_let_in_by_nobody_may_not_even_look(house: House) -> None:
-    with login_role(house.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
+def test_who_was_let_in_by_nobody_may_not_even_look(isolated: IsolatedTenants) -> None:
+    with login_role(isolated.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
         for relation in ("audit_trail", "audit_entries", "alembic_version", "role_grants"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                ask(connection, f"SELECT * FROM verifywise_mlflow.{relation}")
+                query(connection, f"SELECT * FROM verifywise_mlflow.{relation}")
             connection.rollback()
 
 
@@ -96,16 +100,16 @@ STILL_OURS = {
 
 
 @pytest.mark.parametrize("way", STILL_OURS)
-def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(house: House, way: str) -> None:
-    with logged_in(house.reader.url) as reader:
-        known = of_tenants(reader)  # its own operators would mislead this question, too
+def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(isolated: IsolatedTenants, way: str) -> None:
+    with logged_in(isolated.reader.url) as reader:
+        known = tenant_relations(reader)  # its own operators would mislead this question, too
         for statement in STILL_OURS[way]:
-            ask(reader, statement)
+            query(reader, statement)
 
-        assert {name: set(seen) for name, seen in tenants_seen(reader, known).items()} == {
+        assert {name: set(seen) for name, seen in visible_rows(reader, known).items()} == {
             name: {OURS} for name in known
         }
-        assert ask(reader, "SELECT verifywise_mlflow.current_tenant()") == [(OURS,)]
+        assert query(reader, "SELECT verifywise_mlflow.current_tenant()") == [(OURS,)]
 
 
 REFUSED_TO_READERS = [
@@ -136,30 +140,32 @@ REFUSED_TO_READERS = [
 
 
 @pytest.mark.parametrize("statement", REFUSED_TO_READERS)
-def test_a_reader_is_refused(house: House, statement: str) -> None:
-    owner = psycopg2.extensions.parse_dsn(house.owner)["user"]
-    with logged_in(house.reader.url) as reader, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        ask(reader, statement.format(owner=owner, pipeline=house.pipeline.name))
+def test_a_reader_is_refused(isolated: IsolatedTenants, statement: str) -> None:
+    owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
+    with logged_in(isolated.reader.url) as reader, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(reader, statement.format(owner=owner, pipeline=isolated.pipeline.name))
 
 
-def test_a_copy_holds_only_the_readers_rows(house: House) -> None:
+def test_a_copy_holds_only_the_readers_rows(isolated: IsolatedTenants) -> None:
     copied = io.StringIO()
-    with logged_in(house.reader.url) as reader, reader.cursor() as cursor:
+    with logged_in(isolated.reader.url) as reader, reader.cursor() as cursor:
         cursor.copy_expert("COPY verifywise_mlflow.audit_trail TO STDOUT", copied)
 
     assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OURS] * ROWS
 
 
-def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_statistics(house: House) -> None:
-    with logged_in(house.reader.url) as reader:
-        ask(
+def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_statistics(
+    isolated: IsolatedTenants,
+) -> None:
+    with logged_in(isolated.reader.url) as reader:
+        query(
             reader,
             "CREATE FUNCTION den.tell(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS "
             "$$ BEGIN RAISE NOTICE 'told %', $1; RETURN true; END $$",
         )
-        ask(reader, "SELECT * FROM verifywise_mlflow.audit_entries WHERE den.tell(tenant_id)")
+        query(reader, "SELECT * FROM verifywise_mlflow.audit_entries WHERE den.tell(tenant_id)")
         told = {notice.split("told ")[1].strip() for notice in reader.notices}
-        statistics = ask(
+        statistics = query(
             reader, "SELECT * FROM pg_stats WHERE schemaname = 'verifywise_mlflow' AND attname = 'tenant_id'"
         )
 
@@ -170,7 +176,8 @@ def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_stati
 # One with the rights of the owner behind it: what it would write is no history of anything.
 BORROWED = """
     CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.compliance_results);
-    CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdict();
+    CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed
+    FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdict();
 """
 
 REFUSED_TO_PIPELINES = [
@@ -194,15 +201,15 @@ REFUSED_TO_PIPELINES = [
 
 
 @pytest.mark.parametrize("statement", REFUSED_TO_PIPELINES)
-def test_a_pipeline_is_refused(house: House, statement: str) -> None:
-    with logged_in(house.pipeline.url, OURS) as pipeline, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        ask(pipeline, statement)
+def test_a_pipeline_is_refused(isolated: IsolatedTenants, statement: str) -> None:
+    with logged_in(isolated.pipeline.url, OURS) as pipeline, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(pipeline, statement)
 
 
-def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(house: House) -> None:
+def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(isolated: IsolatedTenants) -> None:
     tried = 0
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
-        with logged_in(house.pipeline.url, "initech") as pipeline:
+        with logged_in(isolated.pipeline.url, "initech") as pipeline:
             if "INSERT" in privileges:
                 tried += 1
                 with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
@@ -210,19 +217,21 @@ def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(house: House)
     assert tried > 15
 
 
-def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(house: House) -> None:
+def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(isolated: IsolatedTenants) -> None:
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         if "UPDATE" not in privileges:
             continue
-        with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
+        with logged_in(isolated.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
             cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
             assert cursor.rowcount == 0
             with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
                 cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = 'hooli'")
 
 
-def test_a_verdict_that_a_pipeline_deletes_is_kept_and_another_tenants_is_out_of_reach(house: House) -> None:
-    with logged_in(house.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
+def test_a_verdict_that_a_pipeline_deletes_is_kept_and_another_tenants_is_out_of_reach(
+    isolated: IsolatedTenants,
+) -> None:
+    with logged_in(isolated.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
         cursor.execute("DELETE FROM verifywise_mlflow.compliance_results")
         assert cursor.rowcount == ROWS
-        assert rows_of(pipeline, "compliance_result_history", OURS) == 2 * ROWS
+        assert count_rows(pipeline, "compliance_result_history", OURS) == 2 * ROWS

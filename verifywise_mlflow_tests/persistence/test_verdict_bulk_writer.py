@@ -51,9 +51,7 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
         )
         results = evaluator.evaluate_subject(due.subject)
         policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
-        writing = VerdictBatch(
-            EvaluationContext("acme", policy_of, policy.digest, sync_id or f"sync of day {number}", now)
-        )
+        writing = VerdictBatch(EvaluationContext(policy_of, policy.digest, sync_id or f"sync of day {number}", now))
         writing.add(due, results, version_badge(results, complete=True))
         return writing.write(session)
 

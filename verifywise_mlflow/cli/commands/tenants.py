@@ -70,7 +70,7 @@ def erase(
         key = signing_key()
         with Store(database_url()) as store:
             with store.begin(tenant) as session:
-                role_grants.require_owner(session.connection, "to erase a tenant")
+                role_grants.require_owner(session.connection, "erasing a tenant")
                 stored_row_counts = erasure.count_erasable_rows(session)
             if not stored_row_counts:
                 fail(f"the database holds nothing of a tenant {tenant!r}", 1, as_json)

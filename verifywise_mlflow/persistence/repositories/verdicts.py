@@ -216,7 +216,6 @@ class PolicyIdentity:
 class EvaluationContext:
     """What all verdicts of one evaluation share."""
 
-    tenant_id: str
     policy_of: Mapping[str, PolicyIdentity]
     """Rule id to its policy."""
     digest: str
@@ -287,7 +286,7 @@ class VerdictBatch:
         )
         deleted = 0
         if self._with_deleted:
-            of_batch = and_(results.c.tenant_id == context.tenant_id, is_one_of(results, self._with_deleted))
+            of_batch = and_(results.c.tenant_id == session.tenant_id, is_one_of(results, self._with_deleted))
             deleted = session.execute(
                 delete(results).where(of_batch, results.c.rule_id.not_in(context.policy_of))
             ).rowcount

@@ -67,7 +67,7 @@ class _Evaluation:
         day = context.now.astimezone(UTC).date()
         policies = rules.policy_of.items()
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
-        self._run = EvaluationContext(context.tenant.tenant_id, policy_of, digest, context.sync_id, context.now)
+        self._run = EvaluationContext(policy_of, digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
         self._evaluator = Evaluator(rules, today=day)
 
