@@ -2,7 +2,9 @@
 
 The six stages, and what is reported to Dagster for each: its data version, the rows that changed last, its checks and
 the compliance summary. The sync runs in a process of its own, against generated objects (``synthetic``); generating
-them is excluded from the times, but not from the memory. ``python -m benchmarks.unchanged 20000 100000`` takes ten
+them is excluded from the times, but not from the memory.
+
+``python -m benchmarks.unchanged 20000 100000`` takes ten
 minutes.
 """
 

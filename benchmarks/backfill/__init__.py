@@ -1,9 +1,9 @@
-"""``python -m benchmarks.backfill``: a backfill of 500 tenants drains, and the sensors go on meanwhile.
+"""``python -m benchmarks.backfill``: drains a backfill of 500 tenants while the sensors run.
 
-MLflow servers, Postgres and Dagster with the dagster.yaml of production are real; each run is a process. All tenants
-were synced before, and a backfill then asks for each once more; while it drains, people register new versions, and a
-sensor has to notice them. The figures are those that Dagster wrote down itself. It ends with 1 where a run failed, a
-tenant was synced twice at once, a sensor missed its ticks, or a change was not read.
+MLflow servers, Postgres and Dagster with the production dagster.yaml are real; each run is a process. All tenants are
+synced first, then a backfill requests each again. While it drains, new versions are registered, which a sensor must
+detect. The figures are those that Dagster recorded. It exits with 1 if a run failed, a tenant was synced twice at
+once, a sensor missed its ticks, or a change was not read.
 
 The variables of ``docs/reference/environment-variables.md`` hold, as in production:
 ``VERIFYWISE_MAX_CONCURRENT_SYNCS=4`` and so on.

@@ -1,4 +1,4 @@
-"""Drains a backfill, prints the figures; ends with 1 if anything is not right."""
+"""Drains a backfill and prints the figures; exits with 1 if anything failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.backfill.observations import BackfillFigures, Spread, collect_fi
 
 
 def main() -> int:
-    """Drain as the arguments say."""
+    """Drain a backfill with the given arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.backfill",
         description=backfill.__doc__,
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def shown(figures: BackfillFigures) -> Table:
-    """Return the figures as people read them."""
+    """Return the figures as text."""
     table = Table("", "", box=None, show_header=False)
     table.add_row("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s")
     table.add_row("all were queued after", f"{figures.queued_after_seconds:,.0f} s")

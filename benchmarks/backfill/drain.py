@@ -1,4 +1,4 @@
-"""Launches the backfill, changes tenants while it drains, and takes down what Dagster's processes hold meanwhile."""
+"""Launches the backfill, changes tenants while it drains, and measures Dagster's processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 import urllib3
 from dagster._core.execution.backfill import BulkActionStatus
 
@@ -20,9 +20,9 @@ from verifywise_mlflow.demo.servers.process import ChildProcess
 
 CHANGE_INTERVAL_SECONDS = 8.0
 SYNC_WAIT_SECONDS = 240.0
-"""For the syncs of what changed last, which a sensor has to notice first."""
+"""Seconds for the syncs of the last changes, which a sensor must detect first."""
 POLLING_SENSORS = ("new_versions", "changed_listings")
-"""The sensors that look at the tenants' servers."""
+"""The sensors that poll the tenants' servers."""
 
 _LAUNCH = """
 mutation ($params: LaunchBackfillParams!) {
@@ -35,29 +35,29 @@ mutation ($params: LaunchBackfillParams!) {
 
 @dataclass(slots=True)
 class DrainRecord:
-    """What happened, beside what Dagster keeps itself."""
+    """Observations in addition to what Dagster records."""
 
     backfill: str
     launched_at: float
     """Seconds since 1970."""
     left_at: float = 0.0
-    """When nobody looked any more."""
+    """When the observation ended."""
     changed: dict[str, float] = field(default_factory=dict)
-    """When a person registered a new version, by tenant."""
+    """When a new version was registered, by tenant."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
-    """The most that each of Dagster's processes held, by its name, and all runs' processes together."""
+    """Peak memory of each of Dagster's processes by name, and of all runs' processes together."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """That each of Dagster's processes took, without the runs'."""
+    """CPU time of each of Dagster's processes, without the runs'."""
 
 
 def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> DrainRecord:
-    """Launch a backfill over all tenants, and return when it and what was changed meanwhile are through."""
+    """Launch a backfill over all tenants; return when it and the syncs of all changes are done."""
     _await_first_ticks(place)
     tell(f"a backfill of {len(place.servers)} tenants")
     before = {child.name: _cpu_seconds(child) for child in place.dagster.children}
     launched_at = time.time()
     drained = DrainRecord(_launch(place), launched_at)
-    ends_at, chance, told = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret hangs on it
+    ends_at, chance, told = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret depends on it
     to_change = chance.sample(sorted(place.servers), max(len(place.servers) // 5, 1))
     next_change = launched_at + CHANGE_INTERVAL_SECONDS
     while time.time() < ends_at:
@@ -94,7 +94,7 @@ _LEFT = [
 
 
 def _await_first_ticks(place: Installation) -> None:
-    """Let the sensors look at everybody once, so that what they ask for later is what has changed."""
+    """Wait until the sensors have polled all tenants once, so that later requests are due to changes."""
     deadline = time.monotonic() + 300
     while True:
         states = [one for one in place.instance.all_instigator_state() if one.instigator_name in POLLING_SENSORS]
@@ -122,13 +122,13 @@ def _launch(place: Installation) -> str:
 
 
 def _has_ended(place: Installation, backfill: str) -> bool:
-    """Whether Dagster will make no further run of it: none that is left, and none that is tried again."""
+    """Whether Dagster will create no further run of the backfill, retries included."""
     found = place.instance.get_backfill(backfill)
     return found is not None and found.status not in _UNDER_WAY
 
 
 def _is_read(place: Installation, tenant: str, at: float) -> bool:
-    """Whether a run that began after a change has succeeded."""
+    """Whether a run that started after a change has succeeded."""
     records = place.instance.get_run_records(
         dg.RunsFilter(
             tags={PARTITION_TAG: tenant},

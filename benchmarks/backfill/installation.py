@@ -32,7 +32,7 @@ from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
 
 REPOSITORY = Path(__file__).parents[2]
 SERVERS = 4
-"""On each, by default, two syncs at once: enough for all places of the queue."""
+"""Number of servers. With two concurrent syncs on each, by default, they suffice for all slots of the queue."""
 TENANT_SIZES = Sizes(models=3, versions=9, runs=9)
 
 ReportProgress = Callable[[str], None]
@@ -40,15 +40,15 @@ ReportProgress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """All that runs."""
+    """The running servers."""
 
     servers: Mapping[str, MlflowServer]
-    """By tenant."""
+    """Server by tenant."""
     dagster: DagsterServers
     instance: dg.DagsterInstance
 
     def register_version(self, tenant: str) -> None:
-        """Do what a person does, through MLflow's API."""
+        """Act as a user, through MLflow's API."""
         url = f"{self.servers[tenant].uri}/api/2.0/mlflow/model-versions/create"
         body = {"name": model_name(0), "source": "s3://bucket/new"}
         answer = urllib3.request("POST", url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=120)
@@ -57,7 +57,7 @@ class Installation:
 
 @contextmanager
 def installation(tenants: int, home: Path, tell: ReportProgress) -> Iterator[Installation]:
-    """Bring all up, with tenants that were synced already, and end it with the block."""
+    """Start everything, with synced tenants, until the block ends."""
     with ExitStack() as stack:
         tell(f"starting Postgres and {SERVERS} MLflow servers")
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
@@ -76,7 +76,7 @@ def installation(tenants: int, home: Path, tell: ReportProgress) -> Iterator[Ins
         (home / "dagster").mkdir()
         write_instance(home / "dagster", settings)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
-        # Or a sensor would ask for the first sync of each.
+        # Otherwise a sensor would request the first sync of each.
         instance.add_dynamic_partitions(tenant_partitions.name or "", sorted(servers))
         dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
         yield Installation(servers, stack.enter_context(dagster), instance)
@@ -111,7 +111,7 @@ def _described(tenant: str, server: MlflowServer) -> Mapping[str, object]:
 
 @cache
 def _tenants() -> Mapping[str, Tenant]:
-    """Read the file once a process: 500 tenants take a second."""
+    """Read the file once per process: 500 tenants take a second."""
     return load_tenants()
 
 

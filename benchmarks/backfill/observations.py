@@ -1,4 +1,4 @@
-"""What Dagster's own records say of a backfill that has drained."""
+"""Figures of a drained backfill, from Dagster's own records."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from verifywise_mlflow.defs.run_queue.policy import SENSOR_PRIORITY, effective_p
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
 
 MAX_TICK_GAP = 3.0
-"""Of a sensor's interval. The daemon evaluates sensors some seconds late where all cores have work."""
+"""Multiple of a sensor's interval. On a busy machine the daemon evaluates sensors some seconds late."""
 
 _WHO = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
 
 Spread = tuple[float, float]
-"""The median and the most, in seconds."""
+"""Median and maximum, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as Dagster keeps it. Seconds since 1970."""
+    """A run in Dagster's records. Times in seconds since 1970."""
 
     tenant: str
     requested_by: str
     status: str
     requested_at: float
     started_at: float | None
-    """When its process was up and began with it."""
+    """When its process started it."""
     ended_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """What became of a sensor's ticks."""
+    """The outcomes of a sensor's ticks."""
 
     interval: float
     count: int
@@ -57,29 +57,29 @@ class BackfillFigures:
     succeeded: int
     backfill_status: str
     seconds: float
-    """From the launch to the end of the last run."""
+    """Seconds from the launch to the end of the last run."""
     queued_after_seconds: float
-    """When the backfill's last run was in the queue."""
+    """Seconds until the backfill's last run was queued."""
     runs_per_minute: Sequence[float]
-    """In each fifth of the backfill's runs, by the order in which they ended."""
+    """Per fifth of the backfill's runs, in the order in which they ended."""
     wait_times: Mapping[str, Spread]
-    """From being asked for to the begin of the run, by who asked."""
+    """From the request to the start of the run, by requester."""
     runs: Mapping[str, int]
-    """By who asked, and how they ended."""
+    """By requester and outcome."""
     promoted: int
-    """Runs of the backfill that a sensor let go sooner, since their tenant had news."""
+    """Runs of the backfill whose priority a sensor raised, since their tenant had changed."""
     read_delay: Spread | None
-    """From a new version to the end of the sync that read it, the sensor's interval included."""
+    """From a new version to the end of the sync that read it, including the sensor's interval."""
     changed: int
     unread: int
     ticks: Mapping[str, Ticks]
     peak_megabytes: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
     overlapping: int
-    """Runs of a tenant that began before another one of the same had ended."""
+    """Runs of a tenant that started before another run of the same tenant had ended."""
 
     def problems(self) -> Iterator[str]:
-        """Yield what should not be, in sentences."""
+        """Yield a sentence for each violation."""
         if self.succeeded != self.tenants:
             yield f"{self.succeeded} of {self.tenants} runs of the backfill succeeded"
         if self.backfill_status != "COMPLETED_SUCCESS":
@@ -99,13 +99,13 @@ class BackfillFigures:
 
 
 def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigures:
-    """Read Dagster's records."""
+    """Read the figures from Dagster's records."""
     since = datetime.fromtimestamp(drained.launched_at - 1, UTC)
     records = place.instance.get_run_records(dg.RunsFilter(created_after=since))
     runs = [_run(record) for record in records]
     of_backfill = [run for run in runs if run.requested_by == "backfill"]
     ends = sorted(run.ended_at for run in of_backfill if run.ended_at and run.status == "SUCCESS")
-    # Of those that Dagster tried again, the first.
+    # Of retried runs, the first.
     asked = [min(run.requested_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
     waited: dict[str, list[float]] = defaultdict(list)
     for run in runs:
@@ -138,7 +138,7 @@ def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigure
 
 
 def runs_per_minute(began: float, ends: Sequence[float]) -> list[float]:
-    """Return how many runs ended a minute in each fifth of them."""
+    """Return the runs that ended per minute, for each fifth of them."""
     bounds = [len(ends) * fifth // 5 for fifth in range(6)]
     at = [began if not bound else ends[bound - 1] for bound in bounds]
     return [
@@ -168,7 +168,7 @@ def _by_tenant(runs: Sequence[Run]) -> Mapping[str, list[Run]]:
 
 
 def overlaps(runs: Sequence[Run]) -> int:
-    """Return how many runs of a tenant began before one that began earlier had ended."""
+    """Return the number of runs that started before an earlier run of the same tenant had ended."""
     count, latest_end = 0, float("-inf")
     for began, ended in sorted(
         (run.started_at, run.ended_at or float("inf")) for run in runs if run.started_at is not None
@@ -179,7 +179,7 @@ def overlaps(runs: Sequence[Run]) -> int:
 
 
 def read_delay(runs: Sequence[Run], tenant: str, at: float) -> float | None:
-    """Return how long after a change the first sync ended that began after it and succeeded; none if there was none."""
+    """Return the seconds from a change to the end of the first successful sync that started later, or None."""
     ended = [
         run.ended_at - at
         for run in runs
@@ -195,7 +195,7 @@ def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str
         if not interval:
             continue  # a schedule
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since)
-        # With the beginning and the end, or one that did not tick at all would pass.
+        # Including start and end, since otherwise a sensor without any tick would pass.
         times = sorted([since, *(tick.timestamp for tick in ticks), until])
         of_sensors[state.instigator_name] = Ticks(
             interval=interval,

@@ -1,4 +1,4 @@
-"""Soaks, prints the figures; ends with 1 if anything is lost, doubled or out of bounds."""
+"""Runs the soak and prints the figures; exits with 1 if anything is lost, duplicated or beyond a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.soak.size import SoakSize
 
 
 def main() -> int:
-    """Soak as the arguments say."""
+    """Run the soak with the given arguments."""
     size, json_path = _arguments()
     began, progress, console = time.monotonic(), Console(stderr=True, highlight=False), Console(highlight=False)
 

@@ -1,4 +1,4 @@
-"""What must hold at the end: our store has what the servers have, each thing was told once, and each chain is whole."""
+"""What must hold at the end: our data equals the servers', each event was recorded once, each chain is intact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What of a version is compared."""
+    """The compared parts of a version."""
 
     description: str | None
     tags: dict[str, str]
@@ -27,7 +27,7 @@ class Version:
 
 
 def versions_in_servers(estates: Sequence[FleetServer]) -> dict[Key, Version]:
-    """Return each living version, from the servers' own databases."""
+    """Return every living version, from the servers' own databases."""
     found: dict[Key, Version] = {}
     for estate in estates:
         with closing(sqlite3.connect(estate.database)) as connection:
@@ -49,7 +49,7 @@ def versions_in_servers(estates: Sequence[FleetServer]) -> dict[Key, Version]:
 
 
 def versions_in_store(store: Store) -> list[tuple[Key, Version]]:
-    """Return each row of a living version in our store."""
+    """Return every row of a living version in our database."""
     query = text(
         "SELECT tenant_id, model_name, version_number, description, tags, aliases "
         "FROM verifywise_mlflow.model_versions WHERE deleted_at IS NULL"
@@ -66,13 +66,13 @@ def versions_in_store(store: Store) -> list[tuple[Key, Version]]:
 
 
 def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
-    """Yield a sentence for each thing that is lost or doubled.
+    """Yield a sentence for each object that is lost or duplicated.
 
     Args:
         estates: the servers.
-        deleted: the versions that people deleted.
-        syncs: how many there were.
-        store: ours, as the owner of its tables sees it.
+        deleted: the versions that were deleted in MLflow.
+        syncs: the number of syncs.
+        store: our database, opened as its owner.
     """
     theirs, rows = versions_in_servers(estates), versions_in_store(store)
     ours = dict(rows)
@@ -104,7 +104,7 @@ def _records(living: Set[Key], store: Store) -> Iterator[str]:
 
 
 def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
-    """Yield what was not told once: that a version was seen, and that it was gone."""
+    """Yield the versions whose first sight or disappearance was not recorded exactly once."""
     query = (
         "SELECT tenant_id, model_name, version_number, kind FROM verifywise_mlflow.lifecycle_events "
         "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"
@@ -120,7 +120,7 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
 
 
 def _entries(syncs: int, store: Store) -> Iterator[str]:
-    """Yield kinds of entries in the audit trails of which there are more or fewer than there was to be told."""
+    """Yield the kinds of audit entries whose number differs from the number of events."""
     query = "SELECT entry::jsonb ->> 'kind', count(*) FROM verifywise_mlflow.audit_trail GROUP BY 1"
     with store.begin_shared() as connection:
         kinds = Counter({str(row[0]): int(row[1]) for row in connection.execute(text(query))})

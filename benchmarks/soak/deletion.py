@@ -1,4 +1,4 @@
-"""What the deletion of old runs leaves in Dagster's database, once all that the soak did has become old."""
+"""What run retention leaves in Dagster's database once all runs of the soak have expired."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs
 from verifywise_mlflow.defs.run_retention.policy import RetentionPeriods
 
 MaterializedTenants = Mapping[str, Sequence[str]]
-"""The tenants whose partition of a stage Dagster shows as materialized, by the stage."""
+"""Per stage, the tenants whose partition Dagster shows as materialized."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was there before, and after."""
+    """The database before and after the deletion."""
 
     deleted: int
-    """Runs."""
+    """Number of deleted runs."""
     before: DatabaseSize
     after: DatabaseSize
     materialized_before: MaterializedTenants
     materialized_after: MaterializedTenants
 
     def problems(self, tenants: int, most_rows: int) -> Iterator[str]:
-        """Yield what is out of bounds: it hangs on how many tenants there are, and not on how long it went on.
+        """Yield violations. The limits depend on the number of tenants, not on the duration of the soak.
 
         Args:
-            tenants: how many were synced.
-            most_rows: of events that one sync left.
+            tenants: number of synced tenants.
+            most_rows: the largest number of event rows of one sync.
         """
         if self.after.runs > tenants:
             yield f"{self.after.runs:,} runs are left of {tenants:,} tenants, though all are old"
@@ -48,7 +48,7 @@ class Deletion:
 
 
 def delete_old_runs(home: Path, url: str) -> Deletion:
-    """Delete what the production defaults let go a day after the soak's last run has become old."""
+    """Delete runs by the production defaults, one day after the soak's last run has expired."""
     kept = RetentionPeriods.from_environment(os.environ)
     before = database_size(url)
     with open_instance(home) as instance:

@@ -1,4 +1,4 @@
-"""What syncs leave in Dagster's own database, and whether it grows."""
+"""What syncs leave in Dagster's database, and whether it grows."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from statistics import median
 import psycopg2
 
 MAX_GROWTH_FACTOR = 1.1
-"""A sync that changes nothing may leave a tenth more at the end than at the beginning: figures get more digits."""
+"""A sync without changes may leave a tenth more at the end than at the start, since numbers get more digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvents:
-    """What one run left in the event log."""
+    """The events of one run in the event log."""
 
     rows: int
     event_bytes: int
-    """Of the events themselves, without row headers and indexes."""
+    """Bytes of the events themselves, without row headers and indexes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSize:
-    """What lies in Dagster's database."""
+    """The size of Dagster's database."""
 
     runs: int
     events: int
     event_bytes: int
     check_results: int
-    """Which Dagster keeps a second time, in a table of their own."""
+    """Check results, which Dagster also stores in a separate table."""
     database_bytes: int
-    """With indexes. A row that is deleted gives its place to later rows, and not to the disk."""
+    """With indexes. The space of a deleted row is reused by later rows, not returned to the disk."""
 
 
 def events_by_run(url: str) -> dict[str, RunEvents]:
-    """Return what each run left, by its id."""
+    """Return the events of each run, by run id."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT run_id, count(*), sum(octet_length(event)) FROM event_logs GROUP BY run_id")
         return {run: RunEvents(rows, event_bytes) for run, rows, event_bytes in cursor.fetchall()}
 
 
 def database_size(url: str) -> DatabaseSize:
-    """Return what lies in Dagster's database."""
+    """Return the size of Dagster's database."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT count(*) FROM runs), count(*), coalesce(sum(octet_length(event)), 0), "
@@ -53,9 +53,9 @@ def database_size(url: str) -> DatabaseSize:
 
 
 def first_and_last_third(left: Sequence[RunEvents]) -> tuple[float, float] | None:
-    """Return the median bytes of the first third and of the last third of some runs; None of fewer than nine.
+    """Return the median bytes of the first and the last third of the runs; None for fewer than nine.
 
-    Fewer tell nothing: a step of one of them that is tried again would pass for growth.
+    With fewer runs, one retried step would look like growth.
     """
     third = len(left) // 3
     if third < 3:
@@ -64,7 +64,7 @@ def first_and_last_third(left: Sequence[RunEvents]) -> tuple[float, float] | Non
 
 
 def growth(left: Sequence[RunEvents]) -> str | None:
-    """Return a sentence if syncs leave more the longer it goes on."""
+    """Return a sentence if later syncs leave more than earlier ones."""
     ends = first_and_last_third(left)
     if ends is None or ends[1] <= MAX_GROWTH_FACTOR * ends[0]:
         return None

@@ -1,4 +1,4 @@
-"""The figures of a soak: a table for people, JSON for programs."""
+"""The figures of a soak, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS: tuple[OutcomeKind, ...] = ("found changes", "found nothing new", "failed"
 
 
 def outcome_of(done: SyncOutcome) -> OutcomeKind:
-    """Return what came of a sync."""
+    """Return the outcome of a sync."""
     if done.failure:
         return "failed"
     return "found changes" if done.changes else "found nothing new"
@@ -27,21 +27,21 @@ def outcome_of(done: SyncOutcome) -> OutcomeKind:
 
 @dataclass(frozen=True, slots=True)
 class SyncFigures:
-    """The syncs of a kind. Bytes are of events in Dagster's log."""
+    """Figures of one kind of sync. Bytes are those of events in Dagster's log."""
 
     count: int
     event_rows: float
-    """Of one sync, on average."""
+    """Mean per sync."""
     event_bytes: float
-    """The same."""
+    """Mean per sync."""
     bytes_at_first: float | None
-    """The median of the first third of them."""
+    """Median of the first third."""
     bytes_at_last: float | None
-    """The median of the last third."""
+    """Median of the last third."""
 
     @classmethod
     def from_events(cls, left: list[RunEvents]) -> SyncFigures:
-        """Return the figures of what these syncs left."""
+        """Return the figures of these syncs."""
         first, last = first_and_last_third(left) or (None, None)
         rows = mean(one.rows for one in left) if left else 0.0
         event_bytes = mean(one.event_bytes for one in left) if left else 0.0
@@ -50,25 +50,25 @@ class SyncFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All of them. Memory is bytes."""
+    """All figures. Memory is in bytes."""
 
     minutes: int
     minutes_wanted: int
     tenants: int
     versions: int
-    """Living, at the end."""
+    """Living versions at the end."""
     changes: dict[str, int]
     faults: dict[str, int]
     syncs: dict[str, SyncFigures]
     unexpected_failures: int
     memory_settled: int
-    """The most that this process and those that sync held together in the first third."""
+    """Peak memory of this process and the sync workers together in the first third."""
     memory_at_end: int
     trail_entries: int
     database_bytes: int
     dagster: DatabaseSize
     runs_deleted: int
-    """Of Dagster, all of them being old by then."""
+    """The deletion of Dagster's runs, all of which have expired by then."""
     dagster_after_deletion: DatabaseSize
 
     @classmethod
@@ -82,7 +82,7 @@ class Figures:
         left: Mapping[str, RunEvents],
         deletion: Deletion,
     ) -> Figures:
-        """Return the figures of a life."""
+        """Return the figures of a scenario."""
         together = [sum(minute.values()) for minute in life.memory_by_minute]
         return cls(
             minutes=len(life.memory_by_minute),
@@ -106,11 +106,11 @@ class Figures:
         )
 
     def as_json(self) -> dict[str, object]:
-        """Return them for programs."""
+        """Return the figures as JSON."""
         return asdict(self)
 
     def table(self) -> Table:
-        """Return them for people."""
+        """Return the figures as text."""
         shown = Table(show_header=False, box=None, pad_edge=False)
         shown.add_column(no_wrap=True)
         shown.add_column()
@@ -132,7 +132,7 @@ class Figures:
         return shown
 
     def syncs_table(self) -> Table:
-        """Return what syncs left in Dagster's event log, for people."""
+        """Return the table of the syncs' events in Dagster's log."""
         shown = Table(title="Syncs, and what one leaves in Dagster's event log", title_justify="left")
         for heading in ("", "syncs", "events", "kB", "kB, first third", "kB, last third"):
             shown.add_column(heading, justify="right" if heading else "left")

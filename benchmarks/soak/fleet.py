@@ -1,4 +1,4 @@
-"""The MLflow servers, the way to them, and what is wrong with whom."""
+"""The MLflow servers, the proxies in front of them, and the faults of each tenant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from verifywise_mlflow_tests.proxy import (
 from verifywise_mlflow_tests.seeding import Sizes, seed
 
 MODELS, VERSIONS = 3, 9
-"""Of each tenant, at the beginning."""
+"""Initial registry of each tenant."""
 
 SHORT_TIMEOUTS: Mapping[str, float] = {
     "connect_timeout_seconds": 1,
@@ -36,11 +36,11 @@ SHORT_TIMEOUTS: Mapping[str, float] = {
     "retry_deadline_seconds": 2,
     "breaker_open_seconds": 1,
 }
-"""Limits of each tenant: a server that hangs costs seconds of our real time, not minutes."""
+"""Limits of each tenant: a hanging server costs seconds of real time, not minutes."""
 
 
 def hangs(line: Line) -> None:
-    """Take the request and say nothing, until long after the client has given up."""
+    """Accept the request and send nothing until long after the client's timeout."""
     line.wait(5)
     line.close()
 
@@ -57,7 +57,7 @@ FAULTS: Mapping[str, Fault] = {
 
 @dataclass(slots=True)
 class FleetServer:
-    """A server with its tenants, the way to it, and what is wrong with whom."""
+    """A server with its tenants, its proxy, and the faults of each tenant."""
 
     server: MlflowServer
     database: Path
@@ -65,21 +65,21 @@ class FleetServer:
     tenants: Sequence[str]
     is_up: bool = True
     active_faults: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Tenants whose server does something, and until which minute."""
+    """Tenants with a fault, and the minute in which it ends."""
 
     def is_healthy(self, tenant: str) -> bool:
-        """Whether a tenant's requests go through."""
+        """Whether a tenant's requests are forwarded."""
         return self.is_up and tenant not in self.active_faults
 
     def choose_fault(self, exchange: Exchange) -> Fault | None:
-        """Choose what happens to a request: it names its tenant's workspace."""
+        """Choose the fault for a request by the workspace that it names."""
         if not self.is_up:
             return reset_before_answer
         illness = self.active_faults.get(exchange.headers.get("x-mlflow-workspace", ""))
         return FAULTS[illness[0]] if illness else None
 
     def update_faults(self, minute: int, one_in: int, chance: random.Random) -> list[str]:
-        """Let some tenants begin to suffer, for three to eight minutes; return from what."""
+        """Start faults for some tenants, for three to eight minutes; return the faults."""
         self.active_faults = {tenant: illness for tenant, illness in self.active_faults.items() if illness[1] > minute}
         began = []
         for tenant in self.tenants:
@@ -94,13 +94,13 @@ class FleetServer:
         self.server.stop()
 
     def restart(self) -> None:
-        """Start it again, at another port, of which the proxy's clients see nothing."""
+        """Restart the server at another port, behind the same proxy."""
         self.server.__enter__()
         self.proxy.upstream = self.server.uri
         self.is_up = True
 
     def call_api(self, method: str, call: str, tenant: str, body: Mapping[str, object]) -> Mapping[str, object]:
-        """Do what a person does, past the proxy."""
+        """Act as a user, bypassing the proxy."""
         url = f"{self.server.uri}/api/2.0/mlflow/{call}"
         answer = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
         assert answer.status == 200, answer.data
@@ -109,7 +109,7 @@ class FleetServer:
 
 
 def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServer]:
-    """Start the servers, with a proxy before each, and give each tenant a workspace with models and versions."""
+    """Start the servers with a proxy in front of each, and create a workspace with models and versions per tenant."""
     estates = []
     for number in range(size.servers):
         database = home / f"mlflow-{number}.db"
@@ -134,7 +134,7 @@ def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServe
 
 
 def write_tenants(path: Path, estates: Sequence[FleetServer], limits: Mapping[str, float]) -> None:
-    """Describe all tenants in a tenants.yaml, which each sync reads anew."""
+    """Write all tenants to a tenants.yaml, which each sync reads again."""
     described = {
         tenant: {
             "tracking_uri": estate.proxy.uri,

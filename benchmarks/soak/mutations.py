@@ -1,4 +1,4 @@
-"""What people do to the servers, and what they remember of it."""
+"""Changes that users make in the servers, and a record of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key: TypeAlias = tuple[str, str, int]
 
 @dataclass(slots=True)
 class Mutator:
-    """Those who work in the servers, through their API."""
+    """Users who change the servers through their API."""
 
     fleet: Sequence[FleetServer]
     random: random.Random
@@ -26,7 +26,7 @@ class Mutator:
     _living: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def mutate(self) -> None:
-        """Do one of the things that people do, where a server is up to do it in."""
+        """Make one random change in a running server."""
         up = [estate for estate in self.fleet if estate.is_up]
         if not up:
             return

@@ -1,4 +1,4 @@
-"""A whole soak: starts the servers, lives through the minutes, compares, and returns the figures."""
+"""A complete soak: starts the servers, simulates the minutes, compares, and returns the figures."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from verifywise_mlflow.persistence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class SoakResult:
-    """A soak that is over, with its servers still up."""
+    """A finished soak whose servers are still running."""
 
     scenario: Scenario
     postgres: EmbeddedPostgres
     recovery_failures: list[str]
     run_events: Mapping[str, RunEvents]
-    """What each run left in Dagster's event log, before any was deleted."""
+    """The events of each run in Dagster's event log, before the deletion."""
     deletion: Deletion
 
     def store(self) -> Store:
-        """Open our store, as the owner of its tables."""
+        """Open our database as its owner."""
         return Store(self.postgres.url("verifywise_mlflow"))
 
     def problems(self) -> Iterator[str]:
-        """Yield a sentence for each thing that is lost, doubled or out of bounds."""
+        """Yield a sentence for each object that is lost or duplicated, and each exceeded limit."""
         life = self.scenario
         yield from self.recovery_failures
         for one in life.syncs:
@@ -64,7 +64,7 @@ class SoakResult:
                 yield f"{whose} grew by {more / 1e6:.0f} MB after the first third"
 
     def figures(self) -> Figures:
-        """Return what was counted."""
+        """Return the figures."""
         with self.store() as store, store.begin_shared() as connection:
             entries = int(connection.scalar(text("SELECT count(*) FROM verifywise_mlflow.audit_trail")) or 0)
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
@@ -81,7 +81,7 @@ class SoakResult:
 
 @contextmanager
 def run_soak(size: SoakSize, tell: ReportProgress) -> Iterator[SoakResult]:
-    """Soak; while the block lasts, what came of it can be looked at."""
+    """Run the soak; its servers run until the block ends."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verifywise-soak-")))
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))

@@ -1,4 +1,4 @@
-"""The half-hour, minute by minute: what changes, who falls ill, who is synced."""
+"""The half-hour, minute by minute: changes, faults and syncs."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ ReportProgress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Scenario:
-    """What goes on, and what came of it."""
+    """The running scenario and its results."""
 
     fleet: Sequence[FleetServer]
     mutator: Mutator
     size: SoakSize
     home: Path
-    """Of Dagster's instance."""
+    """Home of Dagster's instance."""
     tenants_file: Path
     pool: ProcessPoolExecutor
     tell: ReportProgress
     fault_counts: Counter[str] = field(default_factory=Counter)
     syncs: list[SyncOutcome] = field(default_factory=list)
-    """In their order."""
+    """The syncs, in order."""
     unexpected_failures: list[SyncOutcome] = field(default_factory=list)
     memory_by_minute: list[ResidentBytes] = field(default_factory=list)
-    """What the processes held at the end of each minute that was lived through."""
+    """Memory of the processes at the end of each simulated minute."""
 
     def run(self) -> None:
-        """Live through the minutes, or through as many of them as there are seconds for."""
+        """Simulate the minutes, or as many as fit into the allowed seconds."""
         ends = time.monotonic() + self.size.max_seconds
         write_tenants(self.tenants_file, self.fleet, SHORT_TIMEOUTS)
         for minute in range(self.size.minutes):
@@ -58,20 +58,20 @@ class Scenario:
                 self.mutator.mutate()
             self._turn(minute, self.size.due_in(minute))
             for estate in self.fleet:
-                estate.proxy.forget()  # its list of requests would grow, and be taken for our memory
+                estate.proxy.forget()  # its list of requests would grow and count as our memory
             self.memory_by_minute.append(resident_bytes())
             ill = sum(len(estate.active_faults) for estate in self.fleet)
             megabytes = sum(self.memory_by_minute[-1].values()) / 1e6
             self.tell(f"minute {minute}: {len(self.syncs)} syncs, {ill} ill, {megabytes:.0f} MB")
 
     def recover(self) -> list[str]:
-        """Let all servers be well, and sync each tenant once more; return a sentence for each that cannot be."""
+        """Clear all faults and sync each tenant again; return a sentence for each failure."""
         for estate in self.fleet:
             if not estate.is_up:
                 estate.restart()
             estate.active_faults.clear()
         time.sleep(SHORT_TIMEOUTS["breaker_open_seconds"])
-        # The default bounds: on a busy machine a living server may take longer than the impatient ones allow.
+        # The default limits: on a busy machine a healthy server may exceed the short timeouts of the soak.
         write_tenants(self.tenants_file, self.fleet, {})
         done = self._turn(self.size.minutes + self.size.sync_interval_minutes, lambda _: True, reconcile=True)
         return [
@@ -86,7 +86,7 @@ class Scenario:
             last.stop()
 
     def _turn(self, minute: int, is_due: Callable[[int], bool], *, reconcile: bool = False) -> list[SyncOutcome]:
-        """Sync those whose turn it is, as many at a time as there are processes."""
+        """Sync the tenants that are due, one per process at a time."""
         due = [
             (estate, tenant) for estate in self.fleet for place, tenant in enumerate(estate.tenants) if is_due(place)
         ]
@@ -103,14 +103,14 @@ class Scenario:
 
 @contextmanager
 def sync_processes(count: int, home: Path) -> Iterator[ProcessPoolExecutor]:
-    """Open processes to sync in; they begin with nothing, as a run's process does."""
+    """Start worker processes with a fresh interpreter, like a run's process."""
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        # One is started for each that is asked for while no other is idle.
+        # A worker starts for each task that finds no idle one.
         for _ in pool.map(prepare, [home] * count):
             pass
         yield pool
 
 
 def seeded_random() -> random.Random:
-    """Return what happens by chance, which is the same in each soak of a size."""
+    """Return the random generator, with the same seed for each soak of a size."""
     return random.Random(7)  # noqa: S311  # no secret

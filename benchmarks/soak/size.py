@@ -1,4 +1,4 @@
-"""How long a soak takes, and how much goes on in it."""
+"""The duration and load of a soak."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class SoakSize:
-    """The whole soak by default; a test takes a small one."""
+    """The default is the full soak; a test uses a small one."""
 
     minutes: int = 30
-    """Of the simulated clock."""
+    """Minutes of the simulated clock."""
     tenants: int = 50
-    """Shared out evenly over the servers."""
+    """Tenants, distributed evenly over the servers."""
     servers: int = 2
     sync_interval_minutes: int = 5
     """Minutes between two syncs of a tenant."""
     changes_per_minute: int = 12
-    """What people change in a minute."""
+    """Changes per minute."""
     healthy_per_fault: int = 12
-    """So many of the tenants whose server is well fall ill in a minute."""
+    """Share of the healthy tenants that get a fault in a minute."""
     processes: int = 4
-    """Syncs at once."""
+    """Concurrent syncs."""
     max_seconds: float = inf
-    """Of real time: no minute begins later. What was lived through until then is compared all the same."""
+    """Real seconds after which no further minute starts. The simulated minutes are compared nevertheless."""
 
     @property
     def tenants_per_server(self) -> int:
-        """Return how many tenants a server has."""
+        """Return the number of tenants of a server."""
         return max(self.tenants // self.servers, 1)
 
     @property
@@ -39,9 +39,9 @@ class SoakSize:
 
     @property
     def started_at(self) -> int:
-        """Return the minute in which it is started again."""
+        """Return the minute in which it is restarted."""
         return self.minutes // 2
 
     def due_in(self, minute: int) -> Callable[[int], bool]:
-        """Return which of a server's tenants have their turn, by their place."""
+        """Return the indexes of the tenants that are due."""
         return lambda place: place % self.sync_interval_minutes == minute % self.sync_interval_minutes

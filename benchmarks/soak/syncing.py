@@ -1,7 +1,7 @@
 """One sync, as Dagster does it in production: the job ``sync_tenant`` for a partition, in a process of several.
 
-Production starts a process for each run; here a few processes take one run after the other, which saves the imports,
-and lets a leak add up. Left out are the queue and the daemon, which go by the real clock.
+Production starts a process per run. Here a few processes execute one run after the other, which saves imports and lets
+a leak add up. The queue and the daemon are not part of it, since they use the real clock.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from verifywise_mlflow.defs.resources import TenantSync
 
 
 class SimulatedSync(TenantSync):
-    """The sync of a run, which goes by a time that it is told."""
+    """The sync of a run, with an injected time."""
 
     at: str
     """ISO 8601."""
 
     def now(self) -> datetime:
-        """Return that time."""
+        """Return the injected time."""
         return datetime.fromisoformat(self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """A sync to be done."""
+    """A requested sync."""
 
     home: Path
-    """Of Dagster's instance."""
+    """Home of Dagster's instance."""
     tenant: str
     at: datetime
     reconcile: bool = False
@@ -44,38 +44,38 @@ class SyncRequest:
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """A sync that is over."""
+    """A finished sync."""
 
     tenant: str
     run_id: str
     changes: int
-    """Objects whose rows were written or that were gone, over all stages."""
+    """Number of written or removed objects, over all stages."""
     failure: str | None = None
     is_expected: bool = True
-    """Whether a failure is one that the product has a sentence for."""
+    """Whether the failure is an error that the product reports in a sentence."""
 
 
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """Open Dagster's instance, as its dagster.yaml and the environment describe it."""
+    """Open Dagster's instance from its dagster.yaml and the environment."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
 @cache
 def _opened(home: Path) -> dg.DagsterInstance:
-    """Return a process's instance, which lives as long as the process."""
+    """Return the instance of this process, opened once."""
     return dg.DagsterInstance.from_config(str(home))
 
 
 def prepare(home: Path) -> None:
-    """Import all, and open the instance: what a process has before its first sync."""
+    """Import everything and open the instance, before the first sync of a process."""
     _opened(home)
     defs.resolve_job_def(sync_tenant.name)
 
 
 def sync(asked: SyncRequest) -> SyncOutcome:
-    """Run the job; a sync that fails is no error here."""
+    """Run the job. A failed sync is a result, not an error."""
     result = defs.resolve_job_def(sync_tenant.name).execute_in_process(
         instance=_opened(asked.home),
         partition_key=asked.tenant,
