@@ -92,14 +92,14 @@ def verify_alone(url: str, private_key: str) -> None:
         seconds, worked = time.monotonic() - began, time.process_time() - began_working
     assert report.damage is None, report.damage
     assert report.vouched == report.entries
-    told = {
+    result = {
         "entries": report.entries,
         "seconds": seconds,
         "worked": worked,
         "peak_mib": peak_mib(),
         "before_mib": before,
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(result))
 
 
 def measure(entries: int, folder: Path) -> Figures:
@@ -117,17 +117,17 @@ def measure(entries: int, folder: Path) -> Figures:
             check=True,
             capture_output=True,
         )
-    told = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert head
     return Figures(
-        entries=told["entries"],
+        entries=result["entries"],
         entry_bytes=len(head.text),
         append_seconds=append_seconds,
-        verify_seconds=told["seconds"],
-        entries_a_second=told["entries"] / told["seconds"],
-        processor_seconds=told["worked"],
-        peak_mib=told["peak_mib"],
-        before_mib=told["before_mib"],
+        verify_seconds=result["seconds"],
+        entries_a_second=result["entries"] / result["seconds"],
+        processor_seconds=result["worked"],
+        peak_mib=result["peak_mib"],
+        before_mib=result["before_mib"],
     )
 
 

@@ -185,7 +185,7 @@ def measure(count: int, console: Console) -> list[Figure]:
             fill(store, count)
         for round_ in Round:
             console.print(f"{round_} …")
-            told = subprocess.run(  # noqa: S603  # our own command, no shell
+            output = subprocess.run(  # noqa: S603  # our own command, no shell
                 [sys.executable, "-m", "benchmarks.compliance", "--round", round_, str(count)],
                 env=os.environ | {"BENCHMARK_DATABASE_URL": url},
                 check=True,
@@ -194,7 +194,7 @@ def measure(count: int, console: Console) -> list[Figure]:
                 input=str(postgres.process.pid),
                 cwd=Path(__file__).parents[1],
             ).stdout
-            figures.append(Figure(**json.loads(told)))
+            figures.append(Figure(**json.loads(output)))
         with Store(url) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
         console.print(f"{size / 1e6:,.0f} MB in the database at the end")

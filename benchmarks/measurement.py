@@ -94,8 +94,8 @@ def measure(
     if process.returncode or not said:
         raise ContenderFailedError(f"{contender} ended with {process.returncode}:\n{complaint[-4_000:]}")
     ready = Ready(**json.loads(ready_line))
-    told = json.loads(said)
-    outcome = Outcome(**told | {"found": ReadCounts(**told["found"])})
+    content = json.loads(said)
+    outcome = Outcome(**content | {"found": ReadCounts(**content["found"])})
     return TimedRead(
         seconds=outcome.seconds,
         cpu_seconds=outcome.cpu_seconds,

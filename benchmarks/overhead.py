@@ -165,7 +165,7 @@ def main() -> int:
         f"{middle['first_call_to_last_write']:.2f} s; from last write to success "
         f"{middle['last_write_to_success']:.2f} s; {middle['events']:.0f} events, "
         f"{middle['event_bytes'] / 1024:.0f} KiB, in Dagster's log, and {middle['result_bytes'] / 1024:.0f} KiB of "
-        f"checks' results beside it. Medians of {len(rounds)} no-change syncs",
+        f"check results in addition. Medians of {len(rounds)} no-change syncs",
         highlight=False,
     )
     arguments.json.parent.mkdir(parents=True, exist_ok=True)

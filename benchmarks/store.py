@@ -163,7 +163,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
     with temporary_postgres(["store"]) as postgres:
         for round_ in Round:
             show(f"{versions:,} versions: {round_} …")
-            told = subprocess.run(  # noqa: S603  # our own command, no shell
+            output = subprocess.run(  # noqa: S603  # our own command, no shell
                 [sys.executable, "-m", "benchmarks.store", "--round", round_, str(versions)],
                 env=os.environ | {"BENCHMARK_DATABASE_URL": postgres.url("store")},
                 check=True,
@@ -172,7 +172,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
                 input=str(postgres.process.pid),
                 cwd=Path(__file__).parents[1],
             ).stdout
-            figures += [Figure(**figure) for figure in json.loads(told)]
+            figures += [Figure(**figure) for figure in json.loads(output)]
         with Store(postgres.url("store")) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
         show(f"{versions:,} versions take {size / 1e6:,.0f} MB in the database at the end")

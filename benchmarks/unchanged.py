@@ -122,7 +122,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
         show(f"{versions:,} versions are written …")
         with Store(url) as store:
             fill(store, versions)
-        told = subprocess.run(  # noqa: S603  # our own command, no shell
+        output = subprocess.run(  # noqa: S603  # our own command, no shell
             [sys.executable, "-m", "benchmarks.unchanged", "--ask", str(versions)],
             env=os.environ | {"BENCHMARK_DATABASE_URL": url},
             check=True,
@@ -131,7 +131,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
             input=str(postgres.process.pid),
             cwd=Path(__file__).parents[1],
         ).stdout
-    return [Figure(**figure) for figure in json.loads(told)]
+    return [Figure(**figure) for figure in json.loads(output)]
 
 
 def table(figures: list[Figure]) -> Table:

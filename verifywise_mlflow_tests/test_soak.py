@@ -90,13 +90,13 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: S
         ),
         (
             f"DELETE FROM verifywise_mlflow.lifecycle_events WHERE {LIVING}",
-            "1 versions never told of: tenant-0-00 model-00000",
+            "1 versions without an event 'first seen': tenant-0-00 model-00000",
         ),
         (
             "INSERT INTO verifywise_mlflow.lifecycle_events (tenant_id, model_name, version_number, incarnation, kind, "
             "seen_at, sync_id) SELECT tenant_id, model_name, version_number, incarnation, kind, seen_at, sync_id "
             f"FROM verifywise_mlflow.lifecycle_events WHERE kind = 'first seen' AND {LIVING}",
-            "1 versions told of twice: tenant-0-00 model-00000",
+            "1 versions with a duplicate event: tenant-0-00 model-00000",
         ),
         (
             "SET session_replication_role = replica; DELETE FROM verifywise_mlflow.audit_trail "

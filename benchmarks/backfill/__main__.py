@@ -44,13 +44,13 @@ def main() -> int:
         installation(arguments.tenants, Path(folder), tell) as brought_up,
     ):
         figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, tell))
-    not_right = list(figures.problems())
+    problems = list(figures.problems())
     console.print(shown(figures))
-    for sentence in not_right:
-        console.print(f"NOT RIGHT: {sentence}", markup=False)
+    for sentence in problems:
+        console.print(f"PROBLEM: {sentence}", markup=False)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(asdict(figures) | {"not_right": not_right}, indent=2) + "\n")
-    return 1 if not_right else 0
+    arguments.json.write_text(json.dumps(asdict(figures) | {"problems": problems}, indent=2) + "\n")
+    return 1 if problems else 0
 
 
 def shown(figures: BackfillFigures) -> Table:
@@ -66,8 +66,8 @@ def shown(figures: BackfillFigures) -> Table:
     table.add_row("runs of the backfill that went sooner for that", str(figures.promoted))
     table.add_row("a tenant's runs that overlap", str(figures.overlapping))
     for name, ticks in figures.ticks.items():
-        told = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_gap:.0f} s between two at most"
-        table.add_row(f"ticks of {name} (each {ticks.interval:.0f} s)", told)
+        summary = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_gap:.0f} s between two at most"
+        table.add_row(f"ticks of {name} (each {ticks.interval:.0f} s)", summary)
     table.add_row("runs", ", ".join(f"{count} x {what}" for what, count in figures.runs.items()))
     for name, megabytes in figures.peak_megabytes.items():
         cpu = f", {figures.cpu_seconds[name]:.0f} s of CPU" if name in figures.cpu_seconds else ""

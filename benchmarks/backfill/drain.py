@@ -57,15 +57,15 @@ def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> 
     before = {child.name: _cpu_seconds(child) for child in place.dagster.children}
     launched_at = time.time()
     drained = DrainRecord(_launch(place), launched_at)
-    ends_at, chance, told = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret depends on it
+    ends_at, chance, reported = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret depends on it
     to_change = chance.sample(sorted(place.servers), max(len(place.servers) // 5, 1))
     next_change = launched_at + CHANGE_INTERVAL_SECONDS
     while time.time() < ends_at:
         _take_down_memory(place, drained)
         left = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill}, statuses=_LEFT))
         done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill})) - left
-        if done // 50 > told:
-            told = done // 50
+        if done // 50 > reported:
+            reported = done // 50
             tell(f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed")
         if not left and _has_ended(place, drained.backfill):
             break

@@ -29,13 +29,13 @@ def main() -> int:
     console.print(figures.table())
     console.print(figures.syncs_table())
     for sentence in found:
-        console.print(f"NOT RIGHT: {sentence}", markup=False)
+        console.print(f"PROBLEM: {sentence}", markup=False)
     if not found:
         console.print("nothing lost, nothing doubled; memory and event log within their bounds")
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
-        told = figures.as_json() | {"not_right": found, "seconds": round(time.monotonic() - began)}
-        json_path.write_text(json.dumps(told, indent=2) + "\n")
+        content = figures.as_json() | {"problems": found, "seconds": round(time.monotonic() - began)}
+        json_path.write_text(json.dumps(content, indent=2) + "\n")
     return 1 if found else 0
 
 

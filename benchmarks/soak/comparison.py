@@ -110,12 +110,12 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
         "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"
     )
     with store.begin_shared() as connection:
-        told = Counter(((row[0], row[1], row[2]), row[3]) for row in connection.execute(text(query)))
-    seen, gone = ({key for key, kind in told if kind == wanted} for wanted in ("first seen", "disappeared"))
-    yield from _named("told of twice", {key for (key, _), times in told.items() if times > 1})
-    yield from _named("never told of", living - seen)
-    yield from _named("deleted, and not told of", (deleted & seen) - gone)
-    yield from _named("told to be gone, and not deleted", gone - deleted)
+        event_counts = Counter(((row[0], row[1], row[2]), row[3]) for row in connection.execute(text(query)))
+    seen, gone = ({key for key, kind in event_counts if kind == wanted} for wanted in ("first seen", "disappeared"))
+    yield from _named("with a duplicate event", {key for (key, _), times in event_counts.items() if times > 1})
+    yield from _named("without an event 'first seen'", living - seen)
+    yield from _named("deleted without an event 'disappeared'", (deleted & seen) - gone)
+    yield from _named("with an event 'disappeared', but not deleted", gone - deleted)
     yield from _named("seen, and never there", seen - living - deleted)
 
 

@@ -104,8 +104,8 @@ class FleetServer:
         url = f"{self.server.uri}/api/2.0/mlflow/{call}"
         answer = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
         assert answer.status == 200, answer.data
-        told: Mapping[str, object] = answer.json()
-        return told
+        body_json: Mapping[str, object] = answer.json()
+        return body_json
 
 
 def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServer]:

@@ -53,7 +53,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         return self._sync
 
     def now(self) -> datetime:
-        """Return the time that the sync records. Not a field: whoever launches a run must not choose audit times."""
+        """Return the time that the sync records. Not a field: a launched run must not choose audit times."""
         return datetime.now(UTC)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster's signature

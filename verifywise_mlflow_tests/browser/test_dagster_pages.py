@@ -169,7 +169,7 @@ def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, ser
 
     reader.sees("Every version of every model in any status", "How to read it")
     reader.sees("model_governance", "data-platform", "MLflow", "Postgres", "stage: model_versions")
-    reader.sees("verifywise_mlflow.model_versions", "Whose it is: the name in tenants.yaml.", "Source code")
+    reader.sees("verifywise_mlflow.model_versions", "The tenant's name in tenants.yaml.", "Source code")
     assert page.locator(f'a[href^="{CODE}/pipeline/stages/model_versions.py#L"]').count() == 1
 
 
@@ -213,7 +213,7 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
     _wait_for_run(servers, "initech", "SUCCESS", asked_by=None)
     servers.evaluate("alerts")
     page.reload()
-    wait_for(page, "each stage was gone through in time")
+    wait_for(page, "Each stage completed recently enough")
     assert sorted(_alerts(servers, "initech")) == [
         *("sync failed raised", "sync failed resolved"),
         *("tenant stale raised", "tenant stale resolved"),
