@@ -39,6 +39,11 @@ class InvalidSettingsError(HttpError):
 class AddressNotAllowedError(HttpError):
     """The SSRF guard refused the server's address for this tenant."""
 
+    def __init__(self, finding: str, remedy: str) -> None:
+        """Take what was found and what to do about it, each as a sentence without its full stop."""
+        super().__init__(f"{finding}. {remedy}")
+        self.finding = finding
+
 
 class ProxyRefusedError(HttpError):
     """The tenant's proxy refused the request. Its response says nothing about objects on the server behind it."""

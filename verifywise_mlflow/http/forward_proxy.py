@@ -51,8 +51,8 @@ def reject_literal_private_address(host: str) -> None:
     address = _literal_address(name)
     if is_local or (address is not None and not is_public(address)):
         raise AddressNotAllowedError(
-            f"{host} is a private, loopback or link-local address, requested through the tenant's proxy. If the server "
-            "is meant to be there, set allow_private_network: true for the tenant."
+            f"{host} is a private, loopback or link-local address, requested through the tenant's proxy",
+            "If the server is meant to be there, set allow_private_network: true for the tenant.",
         )
 
 

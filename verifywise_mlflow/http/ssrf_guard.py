@@ -50,8 +50,8 @@ def _connect_to_public(connection: PublicHTTPConnection | PublicHTTPSConnection)
     private = [address for address in addresses if not is_public(address)]
     if private:
         raise AddressNotAllowedError(
-            f"{connection.host} is at {private[0]}, a private, loopback or link-local address. "
-            f"{connection.how_to_allow}"
+            f"{connection.host} is at {private[0]}, a private, loopback or link-local address",
+            connection.how_to_allow,
         )
     last_error: OSError | None = None
     for address in addresses:

@@ -108,10 +108,8 @@ def _naming_the_stores_setting() -> Iterator[None]:
     try:
         yield
     except AddressNotAllowedError as error:
-        finding = str(error).partition(". ")[0]
-        raise AddressNotAllowedError(
-            f"{finding}. If the store is meant to be there, set allow_private_network: true for the store"
-        ) from None
+        remedy = "If the store is meant to be there, set allow_private_network: true for the store"
+        raise AddressNotAllowedError(error.finding, remedy) from None
 
 
 def _error(status: int, message: str) -> HttpError:
