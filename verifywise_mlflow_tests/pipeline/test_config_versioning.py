@@ -20,7 +20,7 @@ from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.services import tenant_policies
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.syncing import record, rows
-from verifywise_mlflow_tests.services.test_tag_hygiene import version
+from verifywise_mlflow_tests.services.tagged_rows import write_version
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONFIG_KINDS = ("tenant changed", "mapping changed", "policy changed")
@@ -104,7 +104,7 @@ def test_changed_tenant_settings_are_recorded_and_secrets_only_by_reference(
 def test_a_release_that_interprets_tags_differently_rebuilds_all_records(
     tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version(store, 1, {"risk": "tier-1"})
+    write_version(store, 1, {"risk": "tier-1"})
     offline(tenant, store)
     with store.begin("acme") as session:
         session.execute(

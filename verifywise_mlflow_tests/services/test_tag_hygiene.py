@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene, to_dataframe
-from verifywise_mlflow.tenants.tenant import Tenant
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-TENANT = Tenant(tenant_id="acme", tracking_uri="https://mlflow.acme.example")
-WRITTEN = {"problems": [], "fingerprint": "f", "changed_at": NOW}
-READ = {"metrics": {}, "params": {}, "retry": False, "read_for_revision": 1}
-
-
-def version(store: Store, number: int, tags: Mapping[str, str], *, tenant_id: str = "acme", **other: object) -> None:
-    row = {"tenant_id": tenant_id, "model_name": "fraud", "version_number": number, "tags": dict(tags), "aliases": []}
-    with store.begin(tenant_id) as session:
-        session.execute(insert(model_versions).values(**row, hidden_from_search=False, **WRITTEN, **other))
-
-
-def model(store: Store, tags: Mapping[str, str]) -> None:
-    row = {"tenant_id": "acme", "model_name": "fraud", "tags": dict(tags), "aliases": {}, "hidden_from_search": False}
-    with store.begin("acme") as session:
-        session.execute(insert(registered_models).values(**row, **WRITTEN))
-
-
-def run(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
-    row = {"tenant_id": "acme", "run_id": run_id, "tags": dict(tags), "datasets": [], "logged_model_ids": []}
-    with store.begin("acme") as session:
-        session.execute(insert(training_runs).values(**row, **READ, **WRITTEN))
-
-
-def logged_model(store: Store, model_id: str, run_id: str, tags: Mapping[str, str]) -> None:
-    row = {"tenant_id": "acme", "model_id": model_id, "tags": dict(tags), "source_run_id": run_id}
-    with store.begin("acme") as session:
-        session.execute(insert(logged_models).values(**row, **READ, **WRITTEN))
+from verifywise_mlflow_tests.services.tagged_rows import (
+    NOW,
+    TENANT,
+    write_logged_model,
+    write_model,
+    write_run,
+    write_version,
+)
 
 
 def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
     slips = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
-    version(store, 1, slips)
+    write_version(store, 1, slips)
 
     report = tag_hygiene(store, TENANT)
 
@@ -60,7 +34,7 @@ def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
 
 
 def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_problem(store: Store) -> None:
-    version(
+    write_version(
         store,
         1,
         {"tier": "1", "rank": "2", "cost_centre": "3", "mlflow.onwer": "4", "Model.Owner": "ann", "eval_suite": "b"},
@@ -74,16 +48,16 @@ def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_proble
 
 
 def test_uses_are_counted_once_per_kind_of_existing_object(store: Store) -> None:
-    model(store, {"cost_centre": "a"})
-    run(store, "r1", {"cost_centre": "a"})
-    run(store, "r2", {"cost_centre": "a"})
-    run(store, "of nobody", {"cost_centre": "a"})
-    logged_model(store, "m-1", "r2", {"cost_centre": "a"})
-    version(store, 1, {"cost_centre": "a"}, run_id="r1")
-    version(store, 2, {"cost_centre": "b"}, run_id="r1")
-    version(store, 3, {}, logged_model_id="m-1", source="models:/m-1")
-    version(store, 4, {"cost_centre": "c"}, deleted_at=NOW, run_id="of nobody")
-    version(store, 1, {"cost_centre": "c"}, tenant_id="globex")
+    write_model(store, {"cost_centre": "a"})
+    write_run(store, "r1", {"cost_centre": "a"})
+    write_run(store, "r2", {"cost_centre": "a"})
+    write_run(store, "of nobody", {"cost_centre": "a"})
+    write_logged_model(store, "m-1", "r2", {"cost_centre": "a"})
+    write_version(store, 1, {"cost_centre": "a"}, run_id="r1")
+    write_version(store, 2, {"cost_centre": "b"}, run_id="r1")
+    write_version(store, 3, {}, logged_model_id="m-1", source="models:/m-1")
+    write_version(store, 4, {"cost_centre": "c"}, deleted_at=NOW, run_id="of nobody")
+    write_version(store, 1, {"cost_centre": "c"}, tenant_id="globex")
 
     report = tag_hygiene(store, TENANT)
 
@@ -96,9 +70,9 @@ def test_uses_are_counted_once_per_kind_of_existing_object(store: Store) -> None
 
 
 def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> None:
-    version(store, 1, {"risk": "tier-1", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
-    version(store, 2, {"risk": "tier-1", "contains_pii": "maybe", "dpia": "  "})
-    version(store, 3, {"risk": "high", "dpia": "x" * 100_000})
+    write_version(store, 1, {"risk": "tier-1", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
+    write_version(store, 2, {"risk": "tier-1", "contains_pii": "maybe", "dpia": "  "})
+    write_version(store, 3, {"risk": "high", "dpia": "x" * 100_000})
 
     report = tag_hygiene(store, TENANT)
 
@@ -110,7 +84,7 @@ def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> 
 
 
 def test_keys_and_values_in_the_tenants_mapping_are_no_problem(store: Store) -> None:
-    version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
+    write_version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
     mapping = {
         "synonyms": {"owner": ["onwer"]},
         "key_patterns": {"business_purpose": ["kosten*"]},
@@ -123,7 +97,7 @@ def test_keys_and_values_in_the_tenants_mapping_are_no_problem(store: Store) -> 
 
 
 def test_unusual_texts_come_back_unchanged(store: Store) -> None:
-    version(store, 1, {"nul\x00key": "v", "\ud800": "v", "risk": "nul\x00value"})
+    write_version(store, 1, {"nul\x00key": "v", "\ud800": "v", "risk": "nul\x00value"})
 
     report = tag_hygiene(store, TENANT)
 
@@ -132,7 +106,7 @@ def test_unusual_texts_come_back_unchanged(store: Store) -> None:
 
 
 def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
-    version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
+    write_version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
 
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 
