@@ -100,7 +100,7 @@ LASTING_FAULTS = {
     "503": LastingFault(saying(503), "responded with 503"),
     "500": LastingFault(saying(500), "responded with 500"),
     "login page": LastingFault(LOGIN_PAGE, "text/html.*not JSON"),
-    "empty": LastingFault(saying(200, ""), "no JSON.*empty body"),
+    "empty": LastingFault(saying(200, ""), "invalid JSON.*empty body"),
     "empty without a type": LastingFault(saying(200, "", None), "no content type, not JSON"),
     "redirect": LastingFault(saying(302, "", None, Location="http://elsewhere.example/login"), "a redirect"),
     "redirect of a POST": LastingFault(saying(307, "", None, Location="http://elsewhere.example/login"), "a redirect"),
