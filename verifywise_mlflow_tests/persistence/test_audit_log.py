@@ -30,7 +30,7 @@ def verified(store: Store) -> TrailReport:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
-def test_whatever_an_entry_tells_comes_back_and_its_chain_stays_whole(
+def test_entries_with_any_text_are_read_back_and_the_chain_stays_valid(
     store: Store, told: list[tuple[str, str]]
 ) -> None:
     entries = [entry(number, reason, name) for number, (reason, name) in enumerate(told)]
@@ -57,7 +57,7 @@ store.close()
 """
 
 
-def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store, database_url: str) -> None:
+def test_two_processes_that_append_concurrently_leave_one_valid_chain(store: Store, database_url: str) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, database_url, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -97,7 +97,7 @@ def test_two_processes_that_append_at_once_leave_one_unbroken_chain(store: Store
         ("UPDATE verifywise_mlflow.audit_checkpoints SET signature = repeat('00', 64)", "forged checkpoint", 9),
     ],
 )  # fmt: skip
-def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str, kind: str, sequence: int) -> None:
+def test_tampering_with_disabled_triggers_is_detected(store: Store, statement: str, kind: str, sequence: int) -> None:
     append(store, *(entry(number, "why") for number in range(9)))
     with store.begin("acme") as session:
         sign_chain_head(session, KEY, NOW)
@@ -113,7 +113,7 @@ def test_who_switches_the_triggers_off_is_found_out(store: Store, statement: str
     assert (damage.kind, damage.sequence) == (kind, sequence)
 
 
-def test_a_checkpoint_is_as_lasting_as_an_entry(store: Store) -> None:
+def test_a_checkpoint_is_append_only_like_an_entry(store: Store) -> None:
     append(store, entry(1))
     with store.begin("acme") as session:
         checkpoint = sign_chain_head(session, KEY, NOW)

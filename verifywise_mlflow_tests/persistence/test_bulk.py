@@ -52,7 +52,7 @@ def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> Rea
     return ReadResult(run_id, revision, TrainingRun(run_id, status=status), "f")
 
 
-def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: Store) -> None:
+def test_a_thousand_versions_are_written_with_one_statement_per_batch(store: Store) -> None:
     # Counted by the database: the driver may make a statement of each row of what we send as one.
     with store.begin("acme") as session:
         session.connection.exec_driver_sql(COUNTING)
@@ -62,7 +62,7 @@ def test_a_thousand_versions_are_written_by_a_statement_for_each_batch(store: St
         assert len(registry.stored_versions(session)) == 1_000
 
 
-def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statement(store: Store) -> None:
+def test_unchanged_manifests_are_recorded_as_read_in_one_statement(store: Store) -> None:
     manifest = ArtifactManifest(None, "none", None, (), None, None)
     read = [
         ManifestReadResult(
@@ -82,7 +82,7 @@ def test_manifests_that_were_read_again_and_are_the_same_are_noted_in_one_statem
         assert {item.read_at for item in kept.values()} == {later}
 
 
-def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) -> None:
+def test_the_scope_of_pending_reads_shrinks_to_fit_the_limit(store: Store) -> None:
     with store.begin("acme") as session:
         registry.write_versions(session, [seen(number, f"run-{number}") for number in range(6)], NOW)
         known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
@@ -99,7 +99,7 @@ def test_of_a_large_tenant_only_the_runs_that_changed_are_fetched(store: Store) 
         assert due(0) == ["run-4", "run-5"]
 
 
-def test_each_reach_holds_those_before_it(store: Store) -> None:
+def test_each_scope_includes_the_narrower_ones(store: Store) -> None:
     with store.begin("acme") as session:
         registry.write_versions(session, [seen(number, f"run-{number}") for number in range(4)], NOW)
         unreadable = ReadResult("run-3", 10**9, None, "f", read_error="it does not exist")

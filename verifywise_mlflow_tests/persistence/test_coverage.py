@@ -38,7 +38,7 @@ def counted(store: Store, tenant_id: str = "acme") -> list[VerdictGroup]:
         return sorted(verdict_groups(session), key=lambda one: one.version_count)
 
 
-def test_versions_that_were_judged_alike_are_counted_together(store: Store) -> None:
+def test_versions_with_equal_verdicts_are_counted_together(store: Store) -> None:
     judge(store, 1, NOT_OWNED)
     for number in (2, 3):
         judge(store, number, OWNED)
@@ -46,7 +46,7 @@ def test_versions_that_were_judged_alike_are_counted_together(store: Store) -> N
     assert counted(store) == [VerdictGroup(NOT_OWNED, 1), VerdictGroup(OWNED, 2)]
 
 
-def test_a_version_that_was_not_judged_yet_is_counted_and_one_that_is_gone_is_not(store: Store) -> None:
+def test_a_version_without_verdicts_is_counted_and_a_deleted_one_is_not(store: Store) -> None:
     write_record(store, RecordInputs(version=ModelVersion("fraud", 1)), NOON)
     judge(store, 2, OWNED)
     gone = NOON + timedelta(days=1)
@@ -55,7 +55,7 @@ def test_a_version_that_was_not_judged_yet_is_counted_and_one_that_is_gone_is_no
     assert counted(store) == [VerdictGroup({}, 1)]
 
 
-def test_a_reader_of_one_tenant_counts_no_other(store: Store, database_url: str) -> None:
+def test_a_reader_counts_only_its_tenant(store: Store, database_url: str) -> None:
     judge(store, 1, OWNED)
     with login_role(database_url, new_name("reader")) as role:
         with store.begin_shared() as connection:
@@ -65,7 +65,7 @@ def test_a_reader_of_one_tenant_counts_no_other(store: Store, database_url: str)
             assert counted(reader, "acme") == []
 
 
-def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
+def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:
     adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1")
     judge(store, 1, OWNED)
     judge(store, 2, NOT_OWNED)
@@ -81,13 +81,13 @@ def test_the_frame_has_each_clause_with_the_blanks(store: Store) -> None:
     assert logs["blank"].startswith("The logs of the system")
 
 
-def test_a_tenant_without_versions_shows_nothing_but_the_catalog(store: Store) -> None:
+def test_a_tenant_without_versions_covers_no_clause(store: Store) -> None:
     frame = coverage_frame(store, "nobody", [catalog()["EU AI Act"]])
 
     assert set(frame["state"]) == {ClauseState.NOTHING_SHOWN.value, ClauseState.NOT_OBTAINABLE.value}
 
 
-def test_the_references_are_those_of_the_policy_that_was_adopted_last(store: Store) -> None:
+def test_the_references_are_those_of_the_current_policy_version(store: Store) -> None:
     adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1", in_one=True)
     with store.begin("acme") as session:
         before = current_references(session)

@@ -46,7 +46,7 @@ def set_revision(engine: Engine, revision: str) -> None:
         connection.execute(text(f"UPDATE {SCHEMA}.alembic_version SET version_num = :revision"), {"revision": revision})
 
 
-def test_a_first_start_makes_the_schema_and_a_second_leaves_it(engine: Engine) -> None:
+def test_a_first_start_creates_the_schema_and_a_second_keeps_it(engine: Engine) -> None:
     ensure_schema(engine)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE TABLE {SCHEMA}.kept (id int)"))
@@ -64,7 +64,7 @@ def test_upgrading_twice_changes_nothing(empty_database_url: str, engine: Engine
     ensure_schema(engine)
 
 
-def test_a_schema_that_was_never_migrated_is_refused_with_the_mend(engine: Engine) -> None:
+def test_a_schema_without_a_revision_is_refused_with_the_remedy(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         connection.execute(text(f"CREATE TABLE {SCHEMA}.somebodys (id int)"))
@@ -73,7 +73,7 @@ def test_a_schema_that_was_never_migrated_is_refused_with_the_mend(engine: Engin
         ensure_schema(engine)
 
 
-def test_a_schema_that_is_older_is_refused_and_brought_up_by_upgrade(empty_database_url: str, engine: Engine) -> None:
+def test_upgrade_migrates_a_schema_without_a_revision(empty_database_url: str, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
         connection.execute(text(f"CREATE TABLE {SCHEMA}.somebodys (id int)"))
@@ -85,7 +85,7 @@ def test_a_schema_that_is_older_is_refused_and_brought_up_by_upgrade(empty_datab
     ensure_schema(engine)
 
 
-def test_a_schema_that_is_newer_is_refused_and_left_as_it_is(engine: Engine) -> None:
+def test_a_newer_schema_is_refused_and_unchanged(engine: Engine) -> None:
     ensure_schema(engine)
     set_revision(engine, "9999")
 
@@ -96,7 +96,7 @@ def test_a_schema_that_is_newer_is_refused_and_left_as_it_is(engine: Engine) -> 
         assert current_revision(connection) == "9999"
 
 
-def test_upgrading_a_newer_schema_is_refused_in_our_words(empty_database_url: str, engine: Engine) -> None:
+def test_upgrade_refuses_a_newer_schema(empty_database_url: str, engine: Engine) -> None:
     ensure_schema(engine)
     set_revision(engine, "9999")
 
@@ -107,7 +107,7 @@ def test_upgrading_a_newer_schema_is_refused_in_our_words(empty_database_url: st
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "sqlite:///a.db", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:x/d"]
 )
-def test_a_url_that_is_none_of_postgres_is_refused_without_its_password(url: str) -> None:
+def test_a_url_of_another_kind_is_refused_without_quoting_its_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         connect(url)
 
@@ -115,18 +115,18 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_its_password(url: str
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_each_way_to_write_postgres_is_understood(scheme: str) -> None:
+def test_each_scheme_of_postgres_is_accepted(scheme: str) -> None:
     assert connect(f"{scheme}://u@h/d").url.drivername == "postgresql+psycopg2"
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
+def test_the_error_of_an_unreachable_database_does_not_quote_the_password() -> None:
     with pytest.raises(DatabaseError, match="cannot be reached") as caught:
         upgrade("postgresql://u:hunter2@127.0.0.1:1/d")
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_password_that_is_refused_is_not_told(empty_database_url: str) -> None:
+def test_the_error_of_a_refused_login_does_not_quote_the_password(empty_database_url: str) -> None:
     wrong = connect(empty_database_url).url.set(password="hunter2").render_as_string(hide_password=False)
 
     with pytest.raises(DatabaseError, match="authentication failed") as caught:
@@ -142,13 +142,13 @@ def test_without_the_variable_the_error_says_which_to_set(monkeypatch: pytest.Mo
         database_url()
 
 
-def test_a_server_that_is_too_old_to_keep_tenants_apart_is_refused() -> None:
+def test_a_server_older_than_postgres_15_is_refused() -> None:
     with pytest.raises(DatabaseError, match=r"the server is Postgres 14\.11; Postgres 15 or newer is needed"):
         refuse_old_server((14, 11))
     refuse_old_server((15, 0))
 
 
-def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(empty_database_url: str) -> None:
+def test_a_first_start_by_a_role_without_create_privilege_names_the_remedy(empty_database_url: str) -> None:
     with login_role(empty_database_url, new_name("pipeline")) as role:
         for start in (upgrade, Store):
             with pytest.raises(
@@ -157,7 +157,7 @@ def test_a_first_start_with_a_role_that_may_not_create_says_who_has_to(empty_dat
                 start(role.url)
 
 
-def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(empty_database_url: str) -> None:
+def test_a_role_without_access_is_refused_with_the_remedy(empty_database_url: str) -> None:
     upgrade(empty_database_url)
     with (
         login_role(empty_database_url, new_name("nobody")) as role,
@@ -171,7 +171,7 @@ def test_a_role_without_access_to_a_schema_that_is_there_is_told_to_ask_for_it(e
 FIRST_START = "import sys; from verifywise_mlflow.persistence.store import Store; Store(sys.argv[1]).close()"
 
 
-def test_first_starts_of_two_processes_at_once_make_one_schema(empty_database_url: str, engine: Engine) -> None:
+def test_concurrent_first_starts_create_one_schema(empty_database_url: str, engine: Engine) -> None:
     starts = [
         subprocess.Popen([sys.executable, "-c", FIRST_START, empty_database_url], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -222,9 +222,7 @@ def test_an_upgrade_waits_for_open_transactions_and_older_code_is_refused_afterw
         )
 
 
-def test_an_upgrade_that_waits_too_long_for_a_transaction_gives_up_and_says_so(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upgrade_times_out_on_a_long_transaction(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verifywise_mlflow.persistence.database.UPGRADE_LOCK_TIMEOUT", "200ms")
     with (
         Store(empty_database_url) as store,
@@ -234,7 +232,7 @@ def test_an_upgrade_that_waits_too_long_for_a_transaction_gives_up_and_says_so(
         upgrade(empty_database_url)
 
 
-def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(empty_database_url: str) -> None:
+def test_an_upgrade_by_another_role_names_the_owner(empty_database_url: str) -> None:
     upgrade(empty_database_url)
     with (
         login_role(empty_database_url, new_name("somebody")) as role,
@@ -260,7 +258,7 @@ def test_an_upgrade_by_a_role_that_is_not_the_owner_says_whose_it_is(empty_datab
     ],
     ids=["time-out", "lost", "idle", "read only", "too large", "too large for an index"],
 )
-def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
+def test_database_errors_become_sentences_and_say_whether_they_are_retryable(
     store: Store, statement: str, said: str, retryable: bool
 ) -> None:
     def ask_and_idle() -> None:
@@ -277,7 +275,7 @@ def test_what_the_database_cannot_do_is_a_sentence_that_says_whether_it_passes(
     assert caught.value.retryable is retryable
 
 
-def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Store) -> None:
+def test_an_error_of_the_program_passes_through_without_values(store: Store) -> None:
     with pytest.raises(DBAPIError) as caught, store.begin_shared() as connection:
         connection.execute(text("SELECT 1 / length(CAST(:value AS text)) - 1 / 0"), {"value": "hunter2"})
 
@@ -285,9 +283,7 @@ def test_a_mistake_of_the_program_is_no_sentence_and_quotes_no_value(store: Stor
 
 
 @pytest.mark.parametrize("use", ["begin", "exclusive"])
-def test_a_server_that_is_gone_passes_and_one_that_does_not_let_us_in_does_not(
-    empty_database_url: str, use: str
-) -> None:
+def test_an_unreachable_server_is_retryable_and_a_refused_login_is_not(empty_database_url: str, use: str) -> None:
     with Store(empty_database_url) as store:
         store.engine.dispose()
         for change, retryable in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):

@@ -56,7 +56,7 @@ def kept(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
     return found
 
 
-def test_erasing_a_tenant_leaves_its_trail_and_the_other_tenants(filled: PgConnection, store: Store) -> None:
+def test_an_erasure_keeps_the_audit_trail_and_the_other_tenants(filled: PgConnection, store: Store) -> None:
     before, theirs = kept(filled, "acme"), kept(filled, "globex")
     assert all(before.values())
 
@@ -79,7 +79,7 @@ def test_erasing_a_tenant_leaves_its_trail_and_the_other_tenants(filled: PgConne
     assert told["source_uri"] == before["tenants"][0]["tracking_uri"]
 
 
-def test_the_trail_of_an_erased_tenant_is_signed_where_there_is_a_key(
+def test_the_trail_of_an_erased_tenant_is_signed_if_there_is_a_key(
     filled: PgConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = tmp_path / "key.pem"
@@ -92,14 +92,14 @@ def test_the_trail_of_an_erased_tenant_is_signed_where_there_is_a_key(
     assert after["audit_checkpoints"][-1]["sequence"] == after["audit_trail"][-1]["sequence"] == ROWS + 1
 
 
-def test_every_table_of_tenants_is_erased_or_known_to_be_kept() -> None:
+def test_every_tenant_table_is_erased_or_explicitly_retained() -> None:
     erased = {table.name for table in erasure.erased_tables()}
 
     assert erased | KEPT == {table.name for table in metadata.tables.values()}
     assert not erased & KEPT
 
 
-def test_a_tenant_that_is_still_described_is_not_erased(filled: PgConnection) -> None:
+def test_a_tenant_that_is_in_tenants_yaml_is_not_erased(filled: PgConnection) -> None:
     before = kept(filled, "globex")
 
     result = run("erase", "globex", "--yes")
@@ -109,9 +109,7 @@ def test_a_tenant_that_is_still_described_is_not_erased(filled: PgConnection) ->
     assert kept(filled, "globex") == before
 
 
-def test_without_tenants_yaml_nobody_knows_who_left_so_nothing_is_erased(
-    filled: PgConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_erased_without_tenants_yaml(filled: PgConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VERIFYWISE_TENANTS")
     before = kept(filled, "acme")
 
@@ -120,7 +118,7 @@ def test_without_tenants_yaml_nobody_knows_who_left_so_nothing_is_erased(
 
 
 @pytest.mark.parametrize("typed", ["globex\n", "yes\n", "Acme\n", ""])
-def test_whoever_does_not_type_the_name_erases_nothing(filled: PgConnection, typed: str) -> None:
+def test_nothing_is_erased_unless_the_name_is_typed(filled: PgConnection, typed: str) -> None:
     before = kept(filled, "acme")
 
     result = run("erase", "acme", typed=typed)
@@ -130,7 +128,7 @@ def test_whoever_does_not_type_the_name_erases_nothing(filled: PgConnection, typ
     assert kept(filled, "acme") == before
 
 
-def test_whoever_types_the_name_is_shown_what_goes_and_erases_it(filled: PgConnection) -> None:
+def test_typing_the_name_erases_the_tenant_after_a_preview(filled: PgConnection) -> None:
     result = run("erase", "acme", typed="acme\n")
 
     assert result.exit_code == 0, result.output
@@ -140,28 +138,28 @@ def test_whoever_types_the_name_is_shown_what_goes_and_erases_it(filled: PgConne
     assert not kept(filled, "acme")["tenants"]
 
 
-def test_a_program_cannot_be_asked(filled: PgConnection) -> None:
+def test_json_output_requires_yes(filled: PgConnection) -> None:
     result = run("erase", "acme", "--json")
 
     assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (2, "failed")
     assert kept(filled, "acme")["tenants"]
 
 
-def test_a_tenant_of_whom_nothing_is_kept_is_told(filled: PgConnection) -> None:
+def test_erasing_an_unknown_tenant_is_an_error(filled: PgConnection) -> None:
     result = run("erase", "acmee", "--yes")
 
     assert result.exit_code == 1
     assert "the database holds nothing of a tenant 'acmee'" in result.output
 
 
-def test_a_tenant_that_is_being_synced_is_not_erased(filled: PgConnection, store: Store, database_url: str) -> None:
+def test_a_tenant_with_a_running_sync_is_not_erased(filled: PgConnection, store: Store, database_url: str) -> None:
     with Store(database_url) as other, other.exclusive("acme"), pytest.raises(TenantBusyError):
         erasure.erase(store, "acme", NOW)
 
     assert kept(filled, "acme")["tenants"]
 
 
-def test_only_the_owner_erases_and_a_pipeline_is_told_so(
+def test_only_the_owner_may_erase(
     filled: PgConnection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with login_role(database_url, new_name("pipeline")) as role:
@@ -178,7 +176,7 @@ def test_only_the_owner_erases_and_a_pipeline_is_told_so(
     assert kept(filled, "acme")["tenants"]
 
 
-def test_who_read_the_tenant_does_not_read_another_of_its_name(
+def test_readers_of_an_erased_tenant_cannot_read_a_later_one_of_its_name(
     filled: PgConnection, database_url: str, store: Store
 ) -> None:
     with login_role(database_url, new_name("reader")) as role:
@@ -196,6 +194,6 @@ def test_who_read_the_tenant_does_not_read_another_of_its_name(
             cursor.execute("SELECT * FROM verifywise_mlflow.canonical_records")
 
 
-def test_the_list_of_tenants_is_still_a_command_of_its_own(filled: PgConnection) -> None:
+def test_tenants_without_a_subcommand_lists_the_tenants(filled: PgConnection) -> None:
     assert "https://mlflow.example" in run().output
     assert list(json.loads(run("--json").stdout)) == ["globex"]

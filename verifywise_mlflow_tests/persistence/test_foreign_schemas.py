@@ -27,7 +27,7 @@ OTHER_PRODUCTS = {
 
 
 @pytest.mark.parametrize("product", OTHER_PRODUCTS)
-def test_a_schema_of_another_product_is_refused_and_left_as_it_is(product: str, empty_database_url: str) -> None:
+def test_a_schema_of_another_product_is_refused_and_unchanged(product: str, empty_database_url: str) -> None:
     execute(empty_database_url, f"CREATE SCHEMA {SCHEMA}")
     execute(empty_database_url, *(f"CREATE TABLE {SCHEMA}.{table} (id int)" for table in OTHER_PRODUCTS[product][1:]))
     execute(

@@ -33,7 +33,7 @@ def change_by_hand(store: Store, statement: str) -> None:
         connection.execute(text(statement))
 
 
-def test_a_record_is_had_as_it_was_at_any_time_with_the_syncs_that_made_and_ended_it(store: Store) -> None:
+def test_a_record_can_be_read_as_of_any_time_with_the_syncs_that_wrote_and_ended_it(store: Store) -> None:
     for number, owner in ((1, "ada"), (2, "grace"), (5, "ada")):
         write_record(store, inputs(version_tags={"owner": owner}), day(number))
 
@@ -53,7 +53,7 @@ def test_a_record_is_had_as_it_was_at_any_time_with_the_syncs_that_made_and_ende
     ]
 
 
-def test_a_former_state_is_whole(store: Store) -> None:
+def test_a_former_state_has_every_field(store: Store) -> None:
     write_record(
         store, inputs(version_tags={"team": "Ada\x00", "risk": "dunno"}), day(1), metrics={"loss": float("nan")}
     )
@@ -71,14 +71,14 @@ def test_a_former_state_is_whole(store: Store) -> None:
     assert after.findings
 
 
-def test_the_same_record_again_adds_no_state(store: Store) -> None:
+def test_an_equal_record_adds_no_state(store: Store) -> None:
     added = [write_record(store, inputs(version_tags={"owner": "ada"}), day(number)) for number in (1, 2)]
 
     assert added == [1, 0]
     assert len(owners(store)) == 1
 
 
-def test_a_tombstone_is_a_state_and_so_is_coming_back(store: Store) -> None:
+def test_a_tombstone_and_a_reappearance_are_states(store: Store) -> None:
     given = inputs(version_tags={"owner": "ada"})
     for number, deleted_at in ((1, None), (2, day(2)), (3, None)):
         write_record(store, given, day(number), deleted_at=deleted_at)
@@ -102,7 +102,7 @@ def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> N
     assert [owner_as_of(store, day(number)) for number in (4, 5, 7)] == ["ada", "edsger", "barbara"]
 
 
-def test_a_change_by_hand_is_a_state_of_its_own_that_no_sync_made_and_the_next_change_mends(store: Store) -> None:
+def test_a_manual_change_is_a_state_without_a_sync_and_the_next_sync_repairs_it(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "ada"}), NOON)
     change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = owner")
     change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = 'mallory'")
@@ -127,7 +127,7 @@ def test_a_change_by_hand_is_a_state_of_its_own_that_no_sync_made_and_the_next_c
         "DELETE FROM verifywise_mlflow.canonical_records",
     ],
 )
-def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, statement: str) -> None:
+def test_manual_changes_and_deletions_are_saved_in_the_history(store: Store, statement: str) -> None:
     write_record(store, inputs(), NOON)
     write_verdicts(store, {"a": Verdict.FAIL}, NOON)
 
@@ -141,7 +141,7 @@ def test_what_a_hand_changes_or_deletes_stays_in_the_history(store: Store, state
     assert former[2] >= NOON
 
 
-def test_a_verdict_that_is_given_again_keeps_its_beginning_and_its_policy(store: Store) -> None:
+def test_an_equal_verdict_keeps_its_start_and_its_policy(store: Store) -> None:
     write_record(store, inputs(), day(1))
     write_verdicts(store, {"a": Verdict.PASS, "b": Verdict.PASS}, day(1))
 
@@ -167,7 +167,7 @@ def test_another_reason_is_another_state_of_a_verdict(store: Store) -> None:
     assert [one.reason for one in states] == ["Because.", "Otherwise."]
 
 
-def test_a_rule_that_is_no_longer_asked_leaves_its_verdict_in_the_history(store: Store) -> None:
+def test_the_verdict_of_a_removed_rule_stays_in_the_history(store: Store) -> None:
     write_record(store, inputs(), day(1))
     write_verdicts(store, {"a": Verdict.PASS, "dropped": Verdict.FAIL}, day(1))
 
@@ -182,7 +182,7 @@ def test_a_rule_that_is_no_longer_asked_leaves_its_verdict_in_the_history(store:
     assert [one.rule_id for one in now] == ["a"]
 
 
-def test_a_badge_has_a_new_state_only_with_another_word_whatever_judged_it(store: Store) -> None:
+def test_only_another_badge_is_a_new_state(store: Store) -> None:
     write_record(store, inputs(), day(1))
     write_verdicts(store, {"a": Verdict.PASS}, day(1))
     write_record(store, inputs(version_tags={"owner": "ada"}), day(2))
@@ -199,7 +199,7 @@ def test_a_badge_has_a_new_state_only_with_another_word_whatever_judged_it(store
     assert digest == "digest 3"
 
 
-def test_frames_show_what_was_and_what_changed_between_two_times(store: Store) -> None:
+def test_data_frames_show_past_states_and_changes(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "ada"}), day(1))
     write_verdicts(store, {"a": Verdict.FAIL}, day(1))
     for number, owner in ((2, "grace"), (3, "ada"), (4, "edsger")):
@@ -223,7 +223,7 @@ def test_frames_show_what_was_and_what_changed_between_two_times(store: Store) -
     assert dataframes.record_changes(store, "acme", day(1), day(9), "other").empty
 
 
-def test_a_time_without_a_zone_and_a_period_that_ends_before_it_begins_are_refused(store: Store) -> None:
+def test_naive_times_and_reversed_periods_are_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="has no zone: write datetime"):
         dataframes.records_as_of(store, "acme", datetime(2026, 3, 3))
     with pytest.raises(ValueError, match="does not come after"):

@@ -43,20 +43,20 @@ def found(store: Store, *of: str | int, kind: EventKind | None = None, **span: d
         return [one.event for one in lifecycle.lifecycle_events_of(session, *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
 
 
-def test_events_come_back_as_they_were_told_in_their_order(filled: Store) -> None:
+def test_events_are_read_back_in_their_order(filled: Store) -> None:
     assert found(filled) == [SEEN, STAGED, MOVED, SET]
     with filled.begin("acme") as session:
         last = lifecycle.lifecycle_events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 
-def test_a_version_shows_the_aliases_that_came_to_it_and_left_it(filled: Store) -> None:
+def test_a_versions_events_include_its_aliases(filled: Store) -> None:
     assert found(filled, HOSTILE, 2) == [SEEN, MOVED]
     assert found(filled, HOSTILE, 3) == [MOVED]
     assert found(filled, HOSTILE, 1) == []
 
 
-def test_events_can_be_asked_for_by_model_kind_and_span(filled: Store) -> None:
+def test_events_can_be_filtered_by_model_kind_and_time(filled: Store) -> None:
     assert found(filled, "fraud") == [STAGED]
     assert found(filled, kind=EventKind.ALIAS) == [MOVED, SET]
     assert found(filled, since=TUESDAY) == [MOVED, SET]
@@ -96,12 +96,12 @@ def test_the_pages_commands_print_events_with_hostile_names(
     assert "\x00" not in ran.output
 
 
-def test_an_event_is_never_changed(filled: Store) -> None:
+def test_events_are_append_only(filled: Store) -> None:
     with pytest.raises(DBAPIError, match="append"), filled.begin("acme") as session:
         session.execute(text("UPDATE verifywise_mlflow.lifecycle_events SET kind = 'stage'"))
 
 
-def test_a_sentence_tells_all_that_is_known() -> None:
+def test_the_sentence_of_an_event_has_every_known_value() -> None:
     assert SEEN.sentence == "first seen, by MLflow's clock at 2026-03-02T09:00:00+00:00"
     assert MOVED.sentence == "alias \"l'été\\x00\": '2' → '3'"
     assert STAGED.sentence == "stage: none → 'Production'"

@@ -44,12 +44,12 @@ KEPT = Table(
 
 
 @given(any_text)
-def test_every_text_comes_back_from_its_escape(text: str) -> None:
+def test_unescape_reverses_escape_for_any_text(text: str) -> None:
     assert unescape(escape(text)) == text
 
 
 @given(any_text)
-def test_an_escaped_text_is_one_that_postgres_keeps(text: str) -> None:
+def test_an_escaped_text_is_valid_in_postgres(text: str) -> None:
     escaped = escape(text)
 
     assert "\x00" not in escaped
@@ -57,22 +57,22 @@ def test_an_escaped_text_is_one_that_postgres_keeps(text: str) -> None:
 
 
 @given(st.text().filter(lambda text: not set(text) & {"\x00", "␀", "␛"}))
-def test_plain_text_stands_as_it_is(text: str) -> None:
+def test_plain_text_is_not_changed(text: str) -> None:
     assert escape(text) == text
 
 
 @given(any_text, any_text)
-def test_two_texts_never_share_an_escape(one: str, other: str) -> None:
+def test_escapes_are_unique(one: str, other: str) -> None:
     assert (escape(one) == escape(other)) is (one == other)
 
 
 @given(any_json)
-def test_every_document_comes_back_from_its_json(document: Stored) -> None:
+def test_loads_reverses_dumps_for_any_document(document: Stored) -> None:
     assert loads(dumps(document)) == document
 
 
 @given(any_json)
-def test_a_documents_json_is_one_that_postgres_keeps(document: Stored) -> None:
+def test_the_json_of_any_document_is_valid_in_postgres(document: Stored) -> None:
     written = dumps(document)
 
     written.encode("utf-8")
@@ -80,11 +80,11 @@ def test_a_documents_json_is_one_that_postgres_keeps(document: Stored) -> None:
 
 
 @pytest.mark.parametrize(("number", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
-def test_a_number_that_is_not_finite_is_kept_as_a_word(number: float, word: str) -> None:
+def test_a_number_that_is_not_finite_is_stored_as_a_string(number: float, word: str) -> None:
     assert loads(dumps({"auc": [number], "␀": 1.5})) == {"auc": [word], "␀": 1.5}
 
 
-def test_what_has_no_form_in_json_is_refused_rather_than_guessed() -> None:
+def test_a_value_without_a_json_form_is_refused() -> None:
     with pytest.raises(TypeError):
         dumps({"a": object()})
 
@@ -103,25 +103,27 @@ def table(store: Store) -> Table:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_strange_text_comes_back_from_a_real_postgres(store: Store, table: Table, text: str) -> None:
+def test_a_hostile_text_survives_a_round_trip_through_postgres(store: Store, table: Table, text: str) -> None:
     with store.begin_shared() as connection:
         assert kept(connection, text, {text: [text]}) == (text, {text: [text]})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=any_text, document=any_json.filter(lambda document: document is not None))
-def test_everything_comes_back_from_a_real_postgres(store: Store, table: Table, text: str, document: Stored) -> None:
+def test_any_text_and_document_survive_a_round_trip_through_postgres(
+    store: Store, table: Table, text: str, document: Stored
+) -> None:
     with store.begin_shared() as connection:
         assert kept(connection, text, document) == (text, document)
 
 
-def test_nothing_is_null_in_both_kinds_of_columns(store: Store, table: Table) -> None:
+def test_none_is_null_in_both_column_types(store: Store, table: Table) -> None:
     with store.begin_shared() as connection:
         assert kept(connection, None, None) == (None, None)
         assert connection.scalar(select(func.count()).where(KEPT.c.document.is_(None))) == 1
 
 
-def test_a_text_is_found_by_its_value_whatever_is_in_it(store: Store, table: Table) -> None:
+def test_any_text_can_be_queried_by_its_value(store: Store, table: Table) -> None:
     with store.begin_shared() as connection:
         kept(connection, "a\x00␛", {})
 
@@ -129,7 +131,7 @@ def test_a_text_is_found_by_its_value_whatever_is_in_it(store: Store, table: Tab
         assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a␀␛")) is None
 
 
-def test_the_largest_metrics_come_back_as_the_numbers_they_were(store: Store, table: Table) -> None:
+def test_the_largest_metrics_survive_a_round_trip(store: Store, table: Table) -> None:
     extremes = [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2.0**53]
     with store.begin_shared() as connection:
         _, document = kept(connection, None, {"metrics": list(extremes)})

@@ -124,7 +124,7 @@ NARROW: Mapping[str, Question] = {
 
 
 @pytest.mark.parametrize("question", NARROW)
-def test_a_narrow_question_reads_few_rows(session: TenantSession, question: str) -> None:
+def test_a_narrow_query_reads_few_rows(session: TenantSession, question: str) -> None:
     steps = [step for step in plan_steps(session, NARROW[question]) if step.table not in {"role_grants", "tenants"}]
 
     assert steps
@@ -157,7 +157,7 @@ WIDE: Mapping[str, Question] = {
 
 
 @pytest.mark.parametrize("question", WIDE)
-def test_a_wide_question_looks_at_each_row_once(session: TenantSession, question: str) -> None:
+def test_a_wide_query_reads_each_row_once(session: TenantSession, question: str) -> None:
     if question != "known versions" and question.startswith("due"):
         assert WIDE[question](session) == []
 
@@ -172,7 +172,7 @@ def test_a_wide_question_looks_at_each_row_once(session: TenantSession, question
     assert too_many == {}
 
 
-def test_open_gaps_are_found_without_the_verdicts_that_are_none(session: TenantSession) -> None:
+def test_open_gaps_are_read_from_their_partial_index(session: TenantSession) -> None:
     steps = plan_steps(session, WIDE["the open gaps by when they opened"])
     read = [step for step in steps if step.table == "compliance_results"]
 
@@ -180,7 +180,7 @@ def test_open_gaps_are_found_without_the_verdicts_that_are_none(session: TenantS
     assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``large_tenants`` gives them out
 
 
-def test_a_manifests_place_and_an_entrys_kind_are_found_by_their_index(session: TenantSession) -> None:
+def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:
     # Row-level security lets no expression that could fail be asked before it: an index on one would not be used.
     used = [
         step.index

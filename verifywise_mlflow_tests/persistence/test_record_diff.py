@@ -77,7 +77,7 @@ def test_a_nested_field_is_compared_member_by_member(
     assert [(one.field, one.before, one.after) for one in found] == seen
 
 
-def test_a_value_that_stayed_but_was_taken_from_elsewhere_is_a_difference_of_origins() -> None:
+def test_an_equal_value_from_another_source_is_a_difference_of_origins() -> None:
     elsewhere = {"source": "version tag", "key": "Owner", "raw": "ada"}
 
     (found,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": elsewhere}, owner="ada"))
@@ -85,7 +85,7 @@ def test_a_value_that_stayed_but_was_taken_from_elsewhere_is_a_difference_of_ori
     assert (found.path, found.before, found.after) == (("origins", "owner"), TAG, elsewhere)
 
 
-def test_what_stood_there_is_told_only_where_the_value_does_not_tell_it() -> None:
+def test_the_raw_value_is_shown_only_if_the_value_does_not_show_it() -> None:
     otherwise = {**TAG, "raw": " ADA"}
 
     of_value = differences(state({"owner": TAG}, owner="ada"), state({"owner": {**TAG, "raw": "eve"}}, owner="eve"))
@@ -97,7 +97,7 @@ def test_what_stood_there_is_told_only_where_the_value_does_not_tell_it() -> Non
     assert [one.field for one in gone] == ["owner"]
 
 
-def test_what_could_not_be_read_findings_and_tombstones_are_compared() -> None:
+def test_incomplete_fields_findings_and_tombstones_are_compared() -> None:
     finding = {"kind": "conflict", "field": "owner", "sentence": "Two say different things."}
 
     found = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], deleted_at=NOON))
@@ -109,7 +109,7 @@ def test_what_could_not_be_read_findings_and_tombstones_are_compared() -> None:
     ]
 
 
-def test_a_record_that_was_not_known_is_one_difference() -> None:
+def test_a_missing_record_is_one_difference() -> None:
     assert [(one.field, one.before, one.after) for one in differences(None, state())] == [("record", None, "kept")]
     assert [(one.field, one.before, one.after) for one in differences(state(), None)] == [("record", "kept", None)]
     assert differences(None, None) == []

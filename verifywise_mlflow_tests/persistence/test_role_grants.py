@@ -52,7 +52,7 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
     }
 
 
-def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_appended(
+def test_a_pipeline_may_delete_only_verdicts_and_update_no_append_only_table(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
@@ -66,14 +66,14 @@ def test_a_pipeline_may_delete_nothing_but_verdicts_and_change_nothing_that_was_
         assert given[told] == {"SELECT", "INSERT"}
 
 
-def test_a_reader_may_read_and_nothing_else(isolated: IsolatedTenants) -> None:
+def test_a_reader_may_only_read(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
         given = privileges_of(owner, isolated.reader.name)
 
     assert set(map(frozenset, given.values())) == {frozenset({"SELECT"})}
 
 
-def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way(isolated: IsolatedTenants) -> None:
+def test_every_table_has_row_level_security_and_listed_privileges(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
         unprotected = query(
             owner,
@@ -86,7 +86,7 @@ def test_every_table_is_under_row_level_security_and_said_to_be_used_in_some_way
     assert sorted(role_grants.PIPELINE_PRIVILEGES) == tables == sorted(table.name for table in metadata.tables.values())
 
 
-def test_every_view_is_read_with_the_rights_of_who_reads_it(isolated: IsolatedTenants) -> None:
+def test_every_view_runs_with_the_rights_of_the_querying_role(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
         views = query(
             owner,
@@ -98,7 +98,7 @@ def test_every_view_is_read_with_the_rights_of_who_reads_it(isolated: IsolatedTe
     assert [name for name, invoker in views if not invoker] == []
 
 
-def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_where_postgres_is(
+def test_functions_are_not_public_and_those_with_owner_rights_have_a_fixed_search_path(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
@@ -118,7 +118,7 @@ def test_no_function_is_everybodys_and_those_with_the_owners_rights_look_only_wh
 @pytest.mark.parametrize(
     "name", ['"; DROP SCHEMA verifywise_mlflow CASCADE; --', "%s %(x)s :x '$$\\", "Ünï 模型", "public "]
 )
-def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(isolated: IsolatedTenants, name: str) -> None:
+def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants, name: str) -> None:
     name += new_name("")
     with login_role(isolated.owner, name) as role:
         with Store(isolated.owner) as store:
@@ -137,7 +137,7 @@ def test_a_role_is_let_in_and_shut_out_whatever_it_is_called(isolated: IsolatedT
             assert count_rows(owner, "audit_trail", THEIRS) == ROWS
 
 
-def test_a_role_that_is_not_there_is_told_how_to_create_it(isolated: IsolatedTenants) -> None:
+def test_granting_a_missing_role_names_the_remedy(isolated: IsolatedTenants) -> None:
     with (
         Store(isolated.owner) as store,
         pytest.raises(DatabaseError, match='CREATE ROLE "new""comer" LOGIN'),
@@ -150,7 +150,7 @@ def test_a_role_that_is_not_there_is_told_how_to_create_it(isolated: IsolatedTen
     ("options", "reason"),
     [("SUPERUSER", "is a superuser"), ("BYPASSRLS", "has BYPASSRLS"), ("IN ROLE {owner}", "member")],
 )
-def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(
+def test_a_role_that_bypasses_row_level_security_is_not_granted_access(
     isolated: IsolatedTenants, options: str, reason: str
 ) -> None:
     owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
@@ -163,7 +163,7 @@ def test_a_role_that_row_level_security_would_not_hold_is_not_let_in(
         role_grants.grant(connection, role.name, "reader", OURS, NOW)
 
 
-def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(isolated: IsolatedTenants) -> None:
+def test_a_readers_tenant_changes_only_after_a_revocation(isolated: IsolatedTenants) -> None:
     with Store(isolated.owner) as store:
         for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
             with (
@@ -173,14 +173,14 @@ def test_a_readers_tenant_is_changed_only_by_shutting_it_out_first(isolated: Iso
                 role_grants.grant(connection, isolated.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
 
 
-def test_a_role_without_access_cannot_be_shut_out(isolated: IsolatedTenants) -> None:
+def test_a_role_without_access_cannot_be_revoked(isolated: IsolatedTenants) -> None:
     with login_role(isolated.owner, new_name("nobody")) as nobody, Store(isolated.owner) as store:
         for name in (nobody.name, "never there"):
             with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
 
-def test_an_upgrade_gives_those_with_access_what_they_need_of_new_tables_and_takes_what_is_too_much(
+def test_an_upgrade_restores_exactly_the_privileges_of_each_role(
     isolated: IsolatedTenants,
 ) -> None:
     name = isolated.pipeline.name
@@ -198,7 +198,7 @@ def test_an_upgrade_gives_those_with_access_what_they_need_of_new_tables_and_tak
         assert privileges_of(owner, name) == before
 
 
-def test_the_list_of_roles_says_who_is_what_and_whom_row_level_security_does_not_hold(
+def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
     isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
@@ -222,9 +222,7 @@ def test_the_list_of_roles_says_who_is_what_and_whom_row_level_security_does_not
     assert gone == "there is no such role any more: revoke it"
 
 
-def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(
-    isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_db_commands_of_another_role_name_the_owner(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.pipeline.url)
     for command in (
         ["grant", "pipeline", isolated.reader.name],
@@ -240,7 +238,7 @@ def test_whoever_is_not_the_owner_is_told_so_in_a_sentence(
     assert told["held_by_row_security"] is True
 
 
-def test_the_commands_let_a_role_in_and_shut_it_out(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
     with login_role(isolated.owner, new_name("auditor")) as role:
         said = [
@@ -269,7 +267,7 @@ def test_a_reader_reads_its_tenant_through_the_store(isolated: IsolatedTenants) 
             assert not role_grants.is_known_tenant(session.connection, THEIRS)
 
 
-def test_what_a_role_may_not_do_is_refused_in_a_sentence_without_a_row_in_it(isolated: IsolatedTenants) -> None:
+def test_a_missing_privilege_is_a_sentence_without_row_values(isolated: IsolatedTenants) -> None:
     with (
         Store(isolated.reader.url) as store,
         pytest.raises(DatabaseError, match="may not do this: permission denied for table tenants") as caught,

@@ -32,7 +32,7 @@ def entry(number: int, tenant_id: str = "acme") -> AuditEntry:
     )
 
 
-def test_the_trail_gives_back_its_entries_newest_first_and_only_the_tenants(store: Store) -> None:
+def test_entries_are_returned_newest_first_for_one_tenant(store: Store) -> None:
     with store.begin("acme") as session:
         audit_log.append(session, [entry(1), entry(2)])
         audit_log.append(session, [])
@@ -62,7 +62,7 @@ def test_an_entry_of_another_tenant_is_refused(store: Store) -> None:
         "INSERT INTO verifywise_mlflow.audit_trail (sequence, tenant_id) VALUES (1, 'acme')",
     ],
 )
-def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str) -> None:
+def test_the_trail_refuses_everything_but_new_entries(store: Store, statement: str) -> None:
     with store.begin("acme") as session:
         audit_log.append(session, [entry(1)])
 
@@ -73,7 +73,7 @@ def test_the_trail_refuses_whatever_is_no_new_entry(store: Store, statement: str
         assert audit_log.entries(session) == [(1, entry(1))]
 
 
-def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store, database_url: str) -> None:
+def test_a_second_sync_of_a_tenant_waits_for_the_first(store: Store, database_url: str) -> None:
     other = Store(database_url)
     with store.exclusive("acme"):
         with pytest.raises(TenantBusyError, match="another sync of acme"), other.exclusive("acme", wait_seconds=0.3):
@@ -86,7 +86,7 @@ def test_a_second_sync_of_a_tenant_is_kept_out_until_the_first_ends(store: Store
     other.close()
 
 
-def test_a_sync_that_fails_lets_the_next_one_in(store: Store, database_url: str) -> None:
+def test_a_failed_sync_releases_the_lock(store: Store, database_url: str) -> None:
     other = Store(database_url)
     with pytest.raises(RuntimeError, match="boom"), store.exclusive("acme"):
         raise RuntimeError("boom")
@@ -105,7 +105,7 @@ with Store(sys.argv[1]).exclusive("acme"):
 """
 
 
-def test_a_sync_whose_process_is_killed_lets_the_next_one_in(store: Store, database_url: str) -> None:
+def test_a_killed_process_releases_the_lock(store: Store, database_url: str) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, database_url], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
@@ -126,7 +126,7 @@ def test_a_sync_whose_process_is_killed_lets_the_next_one_in(store: Store, datab
     assert waited < 5
 
 
-def test_losing_the_lock_s_connection_does_not_hide_what_went_wrong(store: Store) -> None:
+def test_a_lost_lock_connection_does_not_hide_the_error(store: Store) -> None:
     def lose_the_connection_and_fail() -> None:
         with store.begin_shared() as connection:
             connection.execute(
@@ -152,7 +152,7 @@ def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> No
         registry.write_models(session, [ListedObject(model, f"of {model}") for model in models], NOW)
 
 
-def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(store: Store) -> None:
+def test_each_write_gives_its_row_a_higher_revision(store: Store) -> None:
     write(store, RegisteredModel("a"), RegisteredModel("b"))
     before = revisions(store)
 
@@ -163,7 +163,7 @@ def test_each_write_of_a_row_gets_a_newer_revision_and_leaves_the_others_theirs(
     assert after["b"] == before["b"]
 
 
-def test_a_written_row_takes_the_place_of_the_one_with_its_key(store: Store) -> None:
+def test_an_upsert_replaces_the_row_with_the_same_key(store: Store) -> None:
     write(store, RegisteredModel("a", description="old", tags={"x": "1"}), RegisteredModel("b"))
 
     write(store, RegisteredModel("a", description="new\x00", aliases={"champion": 3}))
@@ -175,7 +175,7 @@ def test_a_written_row_takes_the_place_of_the_one_with_its_key(store: Store) -> 
         assert registry.aliases_by_version(session) == {("a", 3): ["champion"]}
 
 
-def test_a_tenants_row_does_not_touch_another_tenants_of_the_same_name(store: Store) -> None:
+def test_an_upsert_does_not_change_another_tenants_row_of_the_same_name(store: Store) -> None:
     write(store, RegisteredModel("a", description="theirs"), tenant_id="globex")
 
     write(store, RegisteredModel("a", description="ours"))
@@ -191,7 +191,7 @@ def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
     assert len(found) == len(set(found.values())) == 1_203
 
 
-def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(store: Store) -> None:
+def test_a_tombstone_draws_a_revision_and_a_later_write_removes_it(store: Store) -> None:
     write(store, RegisteredModel("a"))
     first = revisions(store)["a"]
     with store.begin("acme") as session:
@@ -209,9 +209,7 @@ def test_a_tombstone_gets_a_new_revision_and_a_row_that_comes_back_loses_it(stor
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
-def test_the_last_moment_that_a_time_can_be_comes_back_in_utc_whatever_the_servers_zone(
-    store: Store, database_url: str, zone: str
-) -> None:
+def test_the_last_possible_time_is_read_in_utc_in_any_server_zone(store: Store, database_url: str, zone: str) -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
     with store.begin_shared() as connection:
         connection.execute(

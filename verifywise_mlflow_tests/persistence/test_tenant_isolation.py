@@ -23,7 +23,7 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
 )
 
 
-def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_and_view(
+def test_a_reader_sees_only_its_tenant_in_every_table_and_view(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
@@ -38,7 +38,7 @@ def test_a_reader_sees_all_of_its_tenant_and_nothing_of_another_in_every_table_a
     assert own == [(isolated.reader.name, OURS)]
 
 
-def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(isolated: IsolatedTenants) -> None:
+def test_a_pipeline_sees_its_current_tenant_and_the_list_of_tenants(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
         expected = {name: {OURS: seen[OURS]} for name, seen in visible_rows(owner).items()}
 
@@ -47,7 +47,7 @@ def test_a_pipeline_sees_the_tenant_that_it_is_set_to_and_who_else_there_is(isol
 
 
 @pytest.mark.parametrize("tenant", [None, "", "nobody", "%", "acme' OR true --"])
-def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(
+def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants(
     isolated: IsolatedTenants, tenant: str | None
 ) -> None:
     with closing(psycopg2.connect(isolated.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
@@ -58,7 +58,7 @@ def test_a_pipeline_that_is_set_to_no_tenant_sees_who_there_is_and_no_more(
     assert {name for name, rows in seen.items() if rows} == {"tenants"}
 
 
-def test_who_has_privileges_but_no_access_sees_no_row(isolated: IsolatedTenants) -> None:
+def test_a_role_with_privileges_but_no_grant_sees_no_row(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.stranger.url, OURS) as stranger:
         assert {name for name, rows in visible_rows(stranger).items() if rows} == set()
         assert query(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
@@ -66,7 +66,7 @@ def test_who_has_privileges_but_no_access_sees_no_row(isolated: IsolatedTenants)
             insert(stranger, "registered_models", OURS)
 
 
-def test_who_was_let_in_by_nobody_may_not_even_look(isolated: IsolatedTenants) -> None:
+def test_a_role_without_privileges_cannot_query(isolated: IsolatedTenants) -> None:
     with login_role(isolated.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
         for relation in ("audit_trail", "audit_entries", "alembic_version", "role_grants"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
@@ -100,7 +100,7 @@ STILL_OURS = {
 
 
 @pytest.mark.parametrize("way", STILL_OURS)
-def test_a_reader_is_moved_to_another_tenant_by_nothing_that_it_may_do(isolated: IsolatedTenants, way: str) -> None:
+def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, way: str) -> None:
     with logged_in(isolated.reader.url) as reader:
         known = tenant_relations(reader)  # its own operators would mislead this question, too
         for statement in STILL_OURS[way]:
@@ -154,7 +154,7 @@ def test_a_copy_holds_only_the_readers_rows(isolated: IsolatedTenants) -> None:
     assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OURS] * ROWS
 
 
-def test_a_function_in_a_query_is_not_shown_rows_of_others_and_neither_are_statistics(
+def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.reader.url) as reader:
@@ -217,7 +217,7 @@ def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(isolated: Iso
     assert tried > 15
 
 
-def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(isolated: IsolatedTenants) -> None:
+def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(isolated: IsolatedTenants) -> None:
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         if "UPDATE" not in privileges:
             continue
@@ -228,7 +228,7 @@ def test_a_pipeline_moves_no_row_to_another_tenant_and_reaches_none_of_theirs(is
                 cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = 'hooli'")
 
 
-def test_a_verdict_that_a_pipeline_deletes_is_kept_and_another_tenants_is_out_of_reach(
+def test_a_pipeline_deletes_only_its_tenants_verdicts_and_the_history_saves_them(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:

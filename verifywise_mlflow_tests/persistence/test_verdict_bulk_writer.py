@@ -58,7 +58,7 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(owner=TEXT, figure=st.floats(), description=TEXT)
-def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
+def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
     store: Store, owner: str, figure: float, description: str
 ) -> None:
     given_inputs = inputs(version_tags={"owner": owner, "business_purpose": description})
@@ -82,7 +82,7 @@ def test_what_is_kept_beside_a_verdict_gives_its_hash_again(
         )
 
 
-def test_only_what_says_something_else_is_written(store: Store) -> None:
+def test_only_changed_verdicts_are_written(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
     changed = POLICY.model_copy(
         update={
@@ -101,7 +101,7 @@ def test_only_what_says_something_else_is_written(store: Store) -> None:
     ]
 
 
-def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> None:
+def test_a_manually_changed_verdict_is_written_again(store: Store) -> None:
     write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
     judge(store, POLICY, 2)
     with store.begin_shared() as connection:
@@ -113,7 +113,7 @@ def test_a_verdict_that_was_changed_by_hand_is_written_anew(store: Store) -> Non
 
 
 @pytest.mark.parametrize("requires", ["size(artifact_manifest.files) == 1", "artifact_manifest == artifact_manifest"])
-def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(store: Store, requires: str) -> None:
+def test_large_values_are_loaded_only_if_a_rule_uses_them(store: Store, requires: str) -> None:
     write_record(store, inputs(), NOON)
     manifest = {"files": [{"path": "a"}], "file_count": 1}
     with store.begin("acme") as session:
@@ -142,7 +142,7 @@ def test_large_values_come_from_the_database_only_where_a_rule_looks_at_them(sto
     assert shown("model_name != ''") is None
 
 
-def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Store) -> None:
+def test_an_evaluation_of_an_earlier_day_is_pending_again_if_rules_depend_on_the_day(store: Store) -> None:
     write_record(store, inputs(), NOON)
     judge(store, POLICY, 2)
 
@@ -158,7 +158,7 @@ def test_who_was_judged_on_an_earlier_day_is_due_where_the_day_counts(store: Sto
     assert due == [0, 0, 1]
 
 
-def test_records_are_gone_through_page_by_page_each_once_whether_they_were_judged_or_not(store: Store) -> None:
+def test_pagination_returns_each_record_once(store: Store) -> None:
     names = [f"model-{number}" for number in range(5)]
     for name in names:
         store_record(store, name, 1, NOON)

@@ -110,7 +110,7 @@ def kept_and_counted(tenant: Tenant) -> tuple[object, object]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
-def test_whatever_is_done_the_kept_counts_are_those_that_would_be_counted(
+def test_after_any_change_the_cached_counts_equal_computed_ones(
     store: Store, actions: list[Callable[[Tenant], None]]
 ) -> None:
     tenant = Tenant(store, day(1))
@@ -142,7 +142,7 @@ def asks_verdicts(store: Store, at: datetime) -> bool:
     return any("compliance_results" in statement for statement in sent)
 
 
-def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: Store) -> None:
+def test_unchanged_verdicts_are_counted_once_as_gaps_age(store: Store) -> None:
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
     tenant.judge(KEYS[2], Verdict.PASS)
@@ -162,7 +162,7 @@ def test_what_did_not_change_is_counted_once_however_old_the_gaps_become(store: 
         "'[]'",
     ],
 )
-def test_counts_of_another_release_are_counted_anew(store: Store, other: str) -> None:
+def test_counts_cached_by_another_release_are_ignored(store: Store, other: str) -> None:
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
     kept_and_counted(tenant)
@@ -173,7 +173,7 @@ def test_counts_of_another_release_are_counted_anew(store: Store, other: str) ->
     assert not asks_verdicts(store, day(1))  # they are kept in their stead
 
 
-def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant = Tenant(store, day(1))
     tenant.judge(KEYS[0], Verdict.FAIL)
 
@@ -190,7 +190,7 @@ def test_counts_are_not_kept_of_what_somebody_changed_meanwhile(store: Store, mo
     assert kept == as_counted
 
 
-def test_a_pipeline_keeps_its_counts_and_a_reader_counts_or_reads_them(database_url: str, store: Store) -> None:
+def test_a_pipeline_caches_counts_and_a_reader_uses_the_cache(database_url: str, store: Store) -> None:
     Tenant(store, day(1)).judge(KEYS[0], Verdict.FAIL)
     with (
         login_role(database_url, new_name("pipeline")) as pipeline,
