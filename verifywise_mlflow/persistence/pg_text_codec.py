@@ -116,7 +116,7 @@ def dumps(value: object) -> str:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Made once: json.dumps would make one for each value."""
+"""Created once: json.dumps would create one per value."""
 
 
 def _compact(value: object) -> str:

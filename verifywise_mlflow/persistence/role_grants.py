@@ -250,7 +250,7 @@ def _grant_privileges(connection: Connection, role: str, kind: RoleKind) -> None
     name = _quoted(role)
     by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(PIPELINE_PRIVILEGES, _READ)
     for privileges in dict.fromkeys(by_table.values()):
-        tables = [f"{SCHEMA}.{table}" for table, given in by_table.items() if given == privileges]
+        tables = [f"{SCHEMA}.{table}" for table, granted in by_table.items() if granted == privileges]
         _execute(connection, f"GRANT {', '.join(privileges)} ON {', '.join(tables)} TO {name}")
     _execute(connection, f"GRANT SELECT ON {', '.join([f'{SCHEMA}.{REVISION_TABLE}', *_views(connection)])} TO {name}")
     if kind == "pipeline":

@@ -1,4 +1,4 @@
-"""Rows and entities: the one is the other's columns, and a row is written only when it changed."""
+"""Maps entities to rows and back by field name, upserts rows, and selects rows by version."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
 
     It passes two arrays: 500 pairs would become 500 conditions, and planning them takes ten times as long as the read.
     """
-    wanted = (
+    key_rows = (
         func.unnest(
             cast([name for name, _ in keys], ARRAY(Text)),
             cast([number for _, number in keys], ARRAY(Integer)),
@@ -89,7 +89,9 @@ def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
         .table_valued(column("model_name", Text), column("version_number", Integer))
         .render_derived()
     )
-    return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
+    return tuple_(table.c.model_name, table.c.version_number).in_(
+        select(key_rows.c.model_name, key_rows.c.version_number)
+    )
 
 
 def same_version(left: FromClause, right: FromClause) -> ColumnElement[bool]:

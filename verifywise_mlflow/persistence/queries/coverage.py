@@ -30,13 +30,13 @@ def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
     Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
     records, results = canonical_records, compliance_results
-    of_version = same_version(results, records)
+    is_same_version = same_version(results, records)
     verdicts = func.jsonb_object_agg(results.c.rule_id, results.c.verdict, type_=Json).filter(
         results.c.rule_id.is_not(None)
     )
     versions = (
         select(verdicts.label("verdicts"))
-        .select_from(records.outerjoin(results, of_version))
+        .select_from(records.outerjoin(results, is_same_version))
         .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
         .group_by(records.c.model_name, records.c.version_number)
         .subquery()
@@ -71,10 +71,10 @@ def current_references(session: TenantSession) -> References | None:
 
     They come from the store, so that a reader of the store sees them as they were, whatever the files say now.
     """
-    adopted = config_versions.config_version(session, "policy")
-    if adopted is None:
+    current = config_versions.config_version(session, "policy")
+    if current is None:
         return None
-    document = _Document.model_validate(adopted.document)
+    document = _Document.model_validate(current.document)
     policies = [*document.policies.values(), *([document.policy] if document.policy else [])]
     return {
         rule_id: {(reference.framework, reference.clause) for reference in rule.references}
@@ -95,18 +95,21 @@ def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]
     rows = [
         {
             "framework": covered.framework.name,
-            "clause": one.clause.id,
-            "about": one.clause.about,
-            "obtainable": one.clause.obtainable.value,
-            "blank": one.clause.blank,
-            "confidence": one.clause.confidence,
-            "applicable_from": one.applicable_from,
-            "state": one.state.value,
-            "rules": list(one.rules),
+            "clause": clause_coverage.clause.id,
+            "about": clause_coverage.clause.about,
+            "obtainable": clause_coverage.clause.obtainable.value,
+            "blank": clause_coverage.clause.blank,
+            "confidence": clause_coverage.clause.confidence,
+            "applicable_from": clause_coverage.applicable_from,
+            "state": clause_coverage.state.value,
+            "rules": list(clause_coverage.rules),
             "versions": covered.version_count,
-            **{standing.value.replace(" ", "_"): one.version_counts[standing] for standing in VersionEvidence},
+            **{
+                standing.value.replace(" ", "_"): clause_coverage.version_counts[standing]
+                for standing in VersionEvidence
+            },
         }
         for covered in coverage_of(store, tenant_id, frameworks)
-        for one in covered.clauses
+        for clause_coverage in covered.clauses
     ]
     return pd.DataFrame(rows)

@@ -74,7 +74,7 @@ class VerdictState:
     day: date | None
     """The day of the evaluation that gave it first, if the rule depends on the day."""
     input_hash: str
-    """Of what it follows from: ``compliance.input_hash``. Empty for one that is older than these hashes."""
+    """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
 
 
@@ -120,10 +120,10 @@ def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
 
 def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
     """Return the verdicts on a version as of a time, sorted by rule."""
-    found = _verdict_states(
+    states = _verdict_states(
         session, *_of_version(verdict_states, session.tenant_id, key), *valid_at(verdict_states, at)
     )
-    return sorted(found, key=lambda state: state.rule_id)
+    return sorted(states, key=lambda state: state.rule_id)
 
 
 def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
@@ -133,8 +133,8 @@ def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
 
 def badge_as_of(session: TenantSession, key: Key, at: datetime) -> BadgeState | None:
     """Return a version's badge as of a time; None if it had not been evaluated by then."""
-    found = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *valid_at(badge_states, at))
-    return found[0] if found else None
+    states = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *valid_at(badge_states, at))
+    return states[0] if states else None
 
 
 def badge_states_of(session: TenantSession, key: Key) -> list[BadgeState]:
@@ -187,10 +187,10 @@ def _states_within(session: TenantSession, period: Period) -> Iterator[list[Reco
     if period.version_number is not None:
         conditions.append(states.version_number == period.version_number)
     version = tuple_(states.model_name, states.version_number)
-    found = session.execute(
+    changed = session.execute(
         select(states.model_name, states.version_number).where(*conditions, states.valid_from > period.since).distinct()
     )
-    keys = sorted((name, number) for name, number in found)
+    keys = sorted((name, number) for name, number in changed)
     for start in range(0, len(keys), BATCH_SIZE):
         by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH_SIZE]}
         is_within = or_(states.valid_to > period.since, states.valid_to.is_(None))

@@ -74,10 +74,10 @@ def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCo
         )
         .group_by(results.c.rule_id, opened)
     )
-    found: defaultdict[str, list[GapCohort]] = defaultdict(list)
+    cohorts: defaultdict[str, list[GapCohort]] = defaultdict(list)
     for rule_id, first, count in session.execute(query):
-        found[rule_id].append(GapCohort(first, count))
-    return found
+        cohorts[rule_id].append(GapCohort(first, count))
+    return cohorts
 
 
 def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None:
@@ -95,15 +95,15 @@ def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GA
     """Return up to `per_rule` gaps of each rule: production first, then failures, then the oldest; waived ones last."""
     rules = _rules_with_waivers(session, at)
     waived = is_waived(compliance_results, at)
-    found: defaultdict[str, list[Gap]] = defaultdict(list)
+    gaps_by_rule: defaultdict[str, list[Gap]] = defaultdict(list)
     for gap in _worst(session, per_rule, ~waived if rules else true(), are_waived=False):
-        found[gap.rule_id].append(gap)
-    if short := [rule_id for rule_id in rules if len(found[rule_id]) < per_rule]:
+        gaps_by_rule[gap.rule_id].append(gap)
+    if short := [rule_id for rule_id in rules if len(gaps_by_rule[rule_id]) < per_rule]:
         condition = and_(compliance_results.c.rule_id.in_(short), waived)
         for gap in _worst(session, per_rule, condition, are_waived=True):
-            if len(found[gap.rule_id]) < per_rule:
-                found[gap.rule_id].append(gap)
-    return found
+            if len(gaps_by_rule[gap.rule_id]) < per_rule:
+                gaps_by_rule[gap.rule_id].append(gap)
+    return gaps_by_rule
 
 
 def badge_counts(session: TenantSession) -> Mapping[str | None, int]:

@@ -42,10 +42,10 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
     if before is None or after is None:
         was, became = ("kept" if state else None for state in (before, after))
         return [] if was == became else [Difference(("record",), was, became)]
-    found: list[Difference] = []
+    changes: list[Difference] = []
     for field in FIELDS:
-        found += _differences((field,), getattr(before.record, field), getattr(after.record, field))
-    changed = {name for difference in found for name in (difference.path[0], difference.field)}
+        changes += _differences((field,), getattr(before.record, field), getattr(after.record, field))
+    changed = {name for difference in changes for name in (difference.path[0], difference.field)}
     for name in dict.fromkeys([*before.origins, *after.origins]):
         was_from, is_from = _known(before.origins.get(name)), _known(after.origins.get(name))
         if name in changed:  # what stood there says the same as the values do
@@ -54,11 +54,11 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
             if not was_from or not is_from:
                 continue  # the value itself came or went
         if was_from != is_from:
-            found.append(Difference(("origins", name), before.origins.get(name), after.origins.get(name)))
+            changes.append(Difference(("origins", name), before.origins.get(name), after.origins.get(name)))
     for name in ("incomplete", "findings"):
-        found += _differences((name,), getattr(before, name), getattr(after, name))
-    found += _differences(("deleted_at",), before.deleted_at, after.deleted_at)
-    return found
+        changes += _differences((name,), getattr(before, name), getattr(after, name))
+    changes += _differences(("deleted_at",), before.deleted_at, after.deleted_at)
+    return changes
 
 
 def _differences(path: tuple[str, ...], before: object, after: object) -> Iterator[Difference]:
@@ -89,7 +89,7 @@ def _is_list(value: object) -> bool:
 
 def _named(of: str, elements: object) -> dict[str, object]:
     """Return a list's elements by their identity; equal identities are numbered."""
-    assert isinstance(elements, Sequence)  # the caller asked
+    assert isinstance(elements, Sequence)  # the caller checked
     named: dict[str, object] = {}
     for element in elements:
         name = first = _name(of, element)

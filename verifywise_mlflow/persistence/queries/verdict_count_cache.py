@@ -105,7 +105,7 @@ _CACHED: Final = TypeAdapter(_CachedCounts)
 def _current_format(cached: object) -> VerdictCounts | None:
     """Return the cached counts; None if there are none, or another release cached them."""
     try:
-        found = _CACHED.validate_python(cached)
+        decoded = _CACHED.validate_python(cached)
     except ValidationError:
         return None
-    return found.counts if found.format == _FORMAT else None
+    return decoded.counts if decoded.format == _FORMAT else None

@@ -63,15 +63,15 @@ class VerdictTally:
 def verdict_tally(session: TenantSession, keys: list[Key], at: datetime) -> VerdictTally:
     """Count the verdicts on some versions of one model, and the gaps that are waived at a time."""
     results = compliance_results
-    of_versions = and_(
+    is_of_versions = and_(
         results.c.tenant_id == session.tenant_id,
         results.c.model_name.in_({name for name, _ in keys}),
         results.c.version_number.in_({number for _, number in keys}),
     )
-    counted = session.execute(select(results.c.verdict, func.count()).where(of_versions).group_by(results.c.verdict))
+    counted = session.execute(select(results.c.verdict, func.count()).where(is_of_versions).group_by(results.c.verdict))
     waived = session.execute(
         select(results.c.rule_id, func.count())
-        .where(of_versions, results.c.verdict.in_(OPEN_VERDICTS), is_waived(results, at))
+        .where(is_of_versions, results.c.verdict.in_(OPEN_VERDICTS), is_waived(results, at))
         .group_by(results.c.rule_id)
         .order_by(results.c.rule_id)
     )

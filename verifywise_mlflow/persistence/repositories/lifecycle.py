@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.tables import lifecycle_events
 
 
 class EventKind(StrEnum):
-    """What can happen; docs/reference/lifecycle-events.md says of each what it tells."""
+    """The kinds of events; docs/reference/lifecycle-events.md describes each."""
 
     FIRST_SEEN = "first seen"
     STAGE = "stage"

@@ -83,11 +83,11 @@ _ALL = (*_KEY, *(name for name in _COLUMNS if name != "rule_id"), *_PROVENANCE)
 
 
 def _value(name: str) -> str:
-    given = f"nullif(t.{name}, '')" if name == "day" else f"t.{name}"
-    return given if _COLUMNS[name] == "text" else f"{given}::{_COLUMNS[name]}"
+    cell = f"nullif(t.{name}, '')" if name == "day" else f"t.{name}"
+    return cell if _COLUMNS[name] == "text" else f"{cell}::{_COLUMNS[name]}"
 
 
-_given = ", ".join(f"string_to_array(:{name}, E'\\x1e')" for name in ("at", *_COLUMNS))
+_unnested = ", ".join(f"string_to_array(:{name}, E'\\x1e')" for name in ("at", *_COLUMNS))
 _selected = ", ".join(
     [
         ":tenant_id",
@@ -105,7 +105,7 @@ _UPSERT = text(
     f"""
     INSERT INTO {SCHEMA}.compliance_results ({", ".join(_ALL)}, open_since)
     SELECT {_selected}, CASE WHEN t.verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END
-    FROM unnest({_given}) AS t (at, {", ".join(_COLUMNS)})
+    FROM unnest({_unnested}) AS t (at, {", ".join(_COLUMNS)})
     WHERE t.at <> ''
     ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {_replaced}
     """  # noqa: S608  # names of our own columns alone

@@ -140,12 +140,12 @@ def evaluated_records(
     rows = session.execute(query).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
-    given = session.execute(
+    rows_by_version = session.execute(
         select(results.c.model_name, results.c.version_number, pairs)
         .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )
-    verdicts = {(name, number): words for name, number, words in given}
+    verdicts = {(name, number): by_rule for name, number, by_rule in rows_by_version}
     return [
         EvaluatedRecord(
             PendingEvaluation(key, subject_from_row(dict(row)), row["revision"]),
@@ -159,17 +159,17 @@ def evaluated_records(
 
 def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[object]]:
     """Yield the record's columns that rules use; of large values only the members that rules use."""
-    wanted = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
+    used_fields = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
     for field in FIELDS:
         column = canonical_records.c[field]
-        if field in wanted or column.primary_key:
+        if field in used_fields or column.primary_key:
             members = (selection or {}).get(field)
             is_stated = selection is not None and field in (selection.get("stated") or {})
             unseen = [name for name in _LARGE.get(field, ()) if members and name not in members]
-            shown: ColumnElement[object] = column
+            selected: ColumnElement[object] = column
             for name in () if is_stated else unseen:
-                shown = shown.op("-", return_type=column.type)(name)
-            yield shown.label(field)
+                selected = selected.op("-", return_type=column.type)(name)
+            yield selected.label(field)
 
 
 def subject_from_row(row: Mapping[str, object]) -> Subject:
@@ -309,9 +309,9 @@ def to_stored_json(canonical: str) -> str:
 def _present(session: TenantSession, keys: Sequence[Key]) -> dict[Key, set[str]]:
     """Return each version's verdicts, as ``<rule id> <fingerprint>``. The database joins them to one text."""
     results = compliance_results
-    said = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
+    identities = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
     query = (
-        select(results.c.model_name, results.c.version_number, said)
+        select(results.c.model_name, results.c.version_number, identities)
         .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
         .group_by(results.c.model_name, results.c.version_number)
     )

@@ -49,17 +49,17 @@ def insert_waivers(
     rows = [
         {
             "tenant_id": session.tenant_id,
-            "rule_id": one.rule,
-            "model": one.model,
-            "version_number": one.version,
-            "approver": one.approver,
-            "reason": one.reason,
-            "expires_on": one.expires,
+            "rule_id": waiver.rule,
+            "model": waiver.model,
+            "version_number": waiver.version,
+            "approver": waiver.approver,
+            "reason": waiver.reason,
+            "expires_on": waiver.expires,
             "source": source,
             "granted_at": now,
             "sync_id": sync_id,
         }
-        for one in granted
+        for waiver in granted
     ]
     if rows:
         session.execute(insert(waivers), rows)
@@ -91,7 +91,7 @@ def unended_waivers(session: TenantSession) -> list[StoredWaiver]:
 
 def waivers_in_force(session: TenantSession, at: datetime) -> list[StoredWaiver]:
     """Return the waivers that were in force at a time, oldest first."""
-    return [one for one in all_waivers(session) if one.is_in_force(at)]
+    return [stored for stored in all_waivers(session) if stored.is_in_force(at)]
 
 
 def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
