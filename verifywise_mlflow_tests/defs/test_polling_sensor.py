@@ -191,7 +191,7 @@ def test_a_server_whose_request_slots_another_sensor_holds_is_not_reported_as_un
 def test_no_sync_is_requested_while_one_is_queued_or_running(
     job: str, event: dg.DagsterEventType, tenants_file: Path, instance: dg.DagsterInstance
 ) -> None:
-    # Whatever requested it: an asset's page and a backfill launch runs of a job of Dagster's own.
+    # For all requesters: an asset's page and a backfill launch runs of a job of Dagster's own.
     origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("verifywise_mlflow"), "all").get_job_origin(job)
     run = instance.add_run(dg.DagsterRun(job, tags={"dagster/partition": "acme"}, remote_job_origin=origin))
     instance.report_dagster_event(dg.DagsterEvent(event.value, job), run.run_id)

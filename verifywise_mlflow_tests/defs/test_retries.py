@@ -85,7 +85,7 @@ def test_a_sync_that_failed_to_start_is_started_by_the_retry(
             raise lost.pop()
         activated(session, tenant, now, sync_id=sync_id)
 
-    monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate", fail_once)
+    monkeypatch.setattr("verifywise_mlflow.pipeline.sync.activate_tenant", fail_once)
 
     events = first_stage_events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
 
