@@ -100,7 +100,7 @@ def connect(url: str) -> Engine:
         executemany_batch_page_size=500,
         pool_size=2,
         pool_pre_ping=True,
-        # UTC, whatever the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
+        # UTC, regardless of the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
         connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10, "options": "-c timezone=UTC"},
     )
 

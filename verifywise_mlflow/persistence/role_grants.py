@@ -52,7 +52,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     # A role sees its own row; the policies of row-level security read it.
     "role_grants": _READ,
 }
-"""A pipeline's privileges on each table. A new table has to be added here: a test compares this with the tables."""
+"""A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
 
 REVISION_TABLE = "alembic_version"
 """Every role reads it, to refuse a schema of another release. It belongs to no tenant."""

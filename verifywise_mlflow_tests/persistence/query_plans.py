@@ -1,4 +1,4 @@
-"""What Postgres does for a question: the plans of the very statements that our functions send, as they were run."""
+"""The plans that Postgres uses for the statements that our functions send."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Step:
 
 
 def plan_steps(session: TenantSession, ask: Callable[[TenantSession], object]) -> list[Step]:
-    """Return what reads tables in the plans of all statements that a question sends, each run once more."""
+    """Return the table scans in the plans of all statements that a query sends. Each statement is run again."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
@@ -45,7 +45,7 @@ def _explained(connection: Connection, statement: str, parameters: Mapping[str, 
         children = node.get("Plans", [])
         waiting += children
         if "Relation Name" in node:
-            # Of a bitmap, the index is named a step below, and so is what it was asked for.
+            # In a bitmap scan, the child node names the index and its condition.
             indexes = [child["Index Name"] for child in _below(node) if "Index Name" in child]
             looked_at = sum(
                 value for name, value in node.items() if name == "Actual Rows" or name.startswith("Rows Rem")

@@ -1,4 +1,4 @@
-"""Rows for every table that there is, found in the catalogue: a new table has some without anybody's doing."""
+"""Rows for every table that there is, found in the catalog: a new table has some without anybody's doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trail in the database is one chain, whoever writes to it at once, and whoever damages it is told of."""
+"""The trail in the database is one chain under concurrent writers, and any damage to it is reported."""
 
 from __future__ import annotations
 

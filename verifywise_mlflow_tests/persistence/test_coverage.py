@@ -25,10 +25,10 @@ def judge(store: Store, number: int, verdicts: dict[str, Verdict]) -> None:
     write_verdicts(store, verdicts, NOON, key=("fraud", number))
 
 
-def adopt(store: Store, rule_id: str, framework: str, clause: str, *, in_one: bool = False) -> None:
+def adopt(store: Store, rule_id: str, framework: str, clause: str) -> None:
     """Keep a policy as the last stage does, or as releases before did, which knew of one policy alone."""
     policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
-    document = {"policy": policy} if in_one else {"policies": {"ours": policy}}
+    document = {"policies": {"ours": policy}}
     with store.begin("acme") as session:
         config_versions.record_config_version(session, "policy", clause, document, "sync", NOON)
 
@@ -88,7 +88,7 @@ def test_a_tenant_without_versions_covers_no_clause(store: Store) -> None:
 
 
 def test_the_references_are_those_of_the_current_policy_version(store: Store) -> None:
-    adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1", in_one=True)
+    adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1")
     with store.begin("acme") as session:
         before = current_references(session)
     adopt(store, "approver", "NIST AI RMF", "MANAGE 1.1")

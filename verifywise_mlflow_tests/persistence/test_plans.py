@@ -1,4 +1,4 @@
-"""The hot questions go through indexes, whichever role asks: what they read does not grow with the rest."""
+"""Frequent queries use indexes for every role: the rows that they read do not grow with the tables."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def session(stores: Mapping[str, Store], request: pytest.FixtureRequest) -> Iter
 
 
 def sql(query: str) -> Question:
-    """A question that people ask in SQL."""
+    """A query that people write in SQL."""
     told = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
     return lambda session: session.execute(
         text(f"SELECT * FROM verifywise_mlflow.{query}").bindparams(

@@ -1,4 +1,4 @@
-"""Who is let in, by which commands, and what each kind of role may do."""
+"""Which commands grant access, and what each kind of role may do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", 
 
 
 def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
-    """Return what a role may do with each table and view, by the catalogue, column privileges included."""
+    """Return what a role may do with each table and view, by the catalog, column privileges included."""
     return {
         relation: {
             privilege
@@ -167,7 +167,7 @@ def test_a_readers_tenant_changes_only_after_a_revocation(isolated: IsolatedTena
     with Store(isolated.owner) as store:
         for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
             with (
-                pytest.raises(DatabaseError, match=r"reader of acme already.*db revoke"),
+                pytest.raises(DatabaseError, match=r"already is a reader of acme: .*db revoke"),
                 store.begin_shared() as connection,
             ):
                 role_grants.grant(connection, isolated.reader.name, kind, tenant, NOW)  # type: ignore[arg-type]  # both kinds are
@@ -219,7 +219,7 @@ def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
     assert (told["role_in_use"], told["held_by_row_security"]) == (owner, False)
     assert f"This URL's role {owner} is a superuser: row-level security does not apply to it" in " ".join(shown.split())
     gone = {role["role"]: role["remark"] for role in told["roles"]}["role 1 of acme " + HOSTILE]
-    assert gone == "there is no such role any more: revoke it"
+    assert gone == "the role no longer exists: revoke it"
 
 
 def test_db_commands_of_another_role_name_the_owner(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:

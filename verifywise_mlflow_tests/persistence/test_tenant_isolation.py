@@ -102,7 +102,7 @@ STILL_OURS = {
 @pytest.mark.parametrize("way", STILL_OURS)
 def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, way: str) -> None:
     with logged_in(isolated.reader.url) as reader:
-        known = tenant_relations(reader)  # its own operators would mislead this question, too
+        known = tenant_relations(reader)  # its own operators would mislead this query, too
         for statement in STILL_OURS[way]:
             query(reader, statement)
 

@@ -1,4 +1,4 @@
-"""Verdicts come back as they were given, whatever they quote, and are written when they say something else."""
+"""Verdicts are read as they were written, for any quoted value, and are written only if they change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ POLICY = Policy(
 
 
 def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = None) -> int:
-    """Judge the one record there is, as the stage does; return how many verdicts were written."""
+    """Evaluate the only record as the stage does; return the number of written verdicts."""
     evaluator, now = Evaluator(policy, today=date(2026, 3, number)), day(number)
     with store.begin("acme") as session:
         (due,) = verdicts.pending_evaluations(

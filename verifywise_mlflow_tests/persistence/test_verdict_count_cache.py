@@ -1,4 +1,4 @@
-"""The counts that are kept are those that would be counted, whatever was done by whomever, and when."""
+"""Cached counts equal recomputed counts after any sequence of changes by any role."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_counts_cached_by_another_release_are_ignored(store: Store, other: str) 
 
     kept, as_counted = kept_and_counted(tenant)
     assert kept == as_counted
-    assert not asks_verdicts(store, day(1))  # they are kept in their stead
+    assert not asks_verdicts(store, day(1))  # they come from the cache
 
 
 def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monk
         return found
 
     with monkeypatch.context() as patch, store.begin("acme") as session:
-        patch.setattr(verdict_count_cache, "counted", interrupted)
+        patch.setattr(verdict_count_cache, "compute_counts", interrupted)
         cached_counts(session, day(1))
 
     kept, as_counted = kept_and_counted(tenant)

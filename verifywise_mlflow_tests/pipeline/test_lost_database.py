@@ -53,7 +53,7 @@ def own_postgres(tmp_path: Path) -> Iterator[OwnPostgres]:
         with EmbeddedPostgres(data, databases=["lost"]) as server:
             yield OwnPostgres(server, data)
     finally:
-        remove_postgres(data)  # stops it, too, where pg_ctl has started it anew
+        remove_postgres(data)  # also stops it if pg_ctl has restarted it
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def lost_url(own_postgres: OwnPostgres) -> str:
 
 
 PLACES: dict[str, tuple[object, str]] = {
-    "between two transactions": (tracked_objects, "due"),
+    "between two transactions": (tracked_objects, "pending_reads"),
     "inside of one": (records, "write_records"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from sqlalchemy import func, select
 
 from verifywise_mlflow.compliance.coverage import (
@@ -62,23 +62,21 @@ class _Policy(BaseModel):
 class _Document(BaseModel):
     """The references of a stored version of the policies."""
 
-    policies: dict[str, _Policy] = Field(default_factory=dict)
-    policy: _Policy | None = None
+    policies: dict[str, _Policy]
 
 
 def current_references(session: TenantSession) -> References | None:
     """Return the references of the rules that last evaluated the tenant; None before the first evaluation.
 
-    They come from the store, so that a reader of the store sees them as they were, whatever the files say now.
+    They come from the store, so that a reader of the store sees them as they were, even if the files changed.
     """
     current = config_versions.config_version(session, "policy")
     if current is None:
         return None
     document = _Document.model_validate(current.document)
-    policies = [*document.policies.values(), *([document.policy] if document.policy else [])]
     return {
         rule_id: {(reference.framework, reference.clause) for reference in rule.references}
-        for policy in policies
+        for policy in document.policies.values()
         for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
     }
 

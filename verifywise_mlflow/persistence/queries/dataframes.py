@@ -112,7 +112,7 @@ def record_differences(
     model: str | None = None,
     version: int | None = None,
 ) -> pd.DataFrame:
-    """Return the differences between the records as of two times: one row per field, whatever happened in between.
+    """Return the differences between the records as of two times: one row per field, ignoring states in between.
 
     ``changed_at`` and ``sync_id`` are those of the record's last change.
     """

@@ -48,7 +48,7 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
     changed = {name for difference in changes for name in (difference.path[0], difference.field)}
     for name in dict.fromkeys([*before.origins, *after.origins]):
         was_from, is_from = _known(before.origins.get(name)), _known(after.origins.get(name))
-        if name in changed:  # what stood there says the same as the values do
+        if name in changed:  # the raw text repeats what the values show
             was_from.pop("raw", None)
             is_from.pop("raw", None)
             if not was_from or not is_from:

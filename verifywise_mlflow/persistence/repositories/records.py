@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.tables import (
 
 @dataclass(frozen=True, slots=True)
 class PendingRecord:
-    """A version whose record has to be built, with the revisions of its inputs."""
+    """A version whose record must be built, with the revisions of its inputs."""
 
     key: Key
     version: Mapping[str, object]
