@@ -1,4 +1,4 @@
-"""What the tests of access share: building it takes longer than asking it."""
+"""The database that the tests of access share, since building it takes longer than querying it."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Three tenants with thousands of versions each, at rest: nothing is due. Written by the database in seconds."""
+"""Three tenants with thousands of versions each and nothing pending. The database writes them in seconds."""
 
 from __future__ import annotations
 

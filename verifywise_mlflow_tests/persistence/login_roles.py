@@ -1,4 +1,4 @@
-"""Database roles that log in, for as long as a test lasts: all tests share the server that they belong to."""
+"""Database roles that may log in, dropped at the end of a test: all tests share one server."""
 
 from __future__ import annotations
 

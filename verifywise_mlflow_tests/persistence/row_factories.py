@@ -1,4 +1,4 @@
-"""Rows for every table that there is, found in the catalog: a new table has some without anybody's doing."""
+"""Factories of rows for every table in the catalog, so that a new table is covered automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many rows cost few statements, and what is read of a large tenant is only what is needed."""
+"""Bulk writes take few statements, and a sync of a large tenant reads only what is pending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdicts of living versions, counted by the database, and what they show of clauses."""
+"""The coverage of clauses by the verdicts of living versions, as the database counts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasing a tenant: all of it goes but the trail, all of the others stays."""
+"""Erasing a tenant deletes everything of it except the audit trail, and nothing of other tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every state that a record, a verdict or a badge has had can be had again."""
+"""Every state of a record, a verdict or a badge can be queried later."""
 
 from __future__ import annotations
 

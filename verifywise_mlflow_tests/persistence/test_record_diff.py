@@ -1,4 +1,4 @@
-"""A person sees which value changed, not two blobs."""
+"""The difference of two records lists the changed values, not two documents."""
 
 from __future__ import annotations
 

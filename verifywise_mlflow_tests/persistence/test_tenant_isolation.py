@@ -1,4 +1,4 @@
-"""Roles that log in, and try to cross from the tenant that they have to one that they have not."""
+"""Roles try to read and write another tenant's rows, and row-level security refuses."""
 
 from __future__ import annotations
 
