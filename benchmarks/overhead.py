@@ -60,7 +60,7 @@ class SyncTiming:
         return self.request_to_process + self.process_to_run + self.run_to_first_call
 
 
-def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTiming]:
+def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> list[SyncTiming]:
     """Start all servers and sync this number of times."""
     calls: list[float] = []
 
@@ -68,7 +68,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTi
         calls.append(time.time())
 
     with ExitStack() as stack:
-        tell("starting Postgres, MLflow and Dagster")
+        report_progress("starting Postgres, MLflow and Dagster")
         databases = ("verifywise_mlflow", "dagster")
         postgres = stack.enter_context(temporary_postgres(databases=databases))
         mlflow = stack.enter_context(
@@ -90,7 +90,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTi
                 logs=home / "logs",
             )
         )
-        tell("the first sync, which a sensor asks for")
+        report_progress("the first sync, which a sensor asks for")
         _await(dagster.api, set())
         measured = []
         for number in range(rounds + 1):
@@ -101,7 +101,7 @@ def measure(rounds: int, home: Path, tell: Callable[[str], None]) -> list[SyncTi
             run = _await(dagster.api, before)
             if number:  # preceded by one to warm up
                 measured.append(_round(postgres, run.run_id, asked, calls[0]))
-                tell(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
+                report_progress(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
         return measured
 
 

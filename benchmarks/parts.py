@@ -50,37 +50,37 @@ class Measurements:
     rows: Sequence[ContenderResult]
 
 
-def measure_part(part: Part, home: Path, rounds: int, tell: ReportProgress) -> Measurements:
+def measure_part(part: Part, home: Path, rounds: int, report_progress: ReportProgress) -> Measurements:
     """Start what a part needs, measure, and stop it.
 
     Args:
         part: the part to measure.
         home: an empty directory.
         rounds: timed readings per competitor.
-        tell: called with progress messages.
+        report_progress: called with progress messages.
     """
     match part:
         case Part.OPEN:
-            return _open_server(home, rounds, tell)
+            return _open_server(home, rounds, report_progress)
         case Part.PASSWORD:
-            return _password_server(home, rounds, tell)
+            return _password_server(home, rounds, report_progress)
         case Part.RUNS:
-            return _many_runs(home, tell)
+            return _many_runs(home, report_progress)
 
 
-def _open_server(home: Path, rounds: int, tell: ReportProgress) -> Measurements:
+def _open_server(home: Path, rounds: int, report_progress: ReportProgress) -> Measurements:
     contenders = (
         *(Contender.MLFLOW_CLIENT, Contender.BARE_REST, Contender.READER),
         *(Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL),
     )
     with open_server(home) as server, temporary_postgres() as postgres:
-        tell(f"filling it with {LARGE}")
+        report_progress(f"filling it with {LARGE}")
         fill(home / "mlflow.db", LARGE)
-        rows = compare(contenders, LARGE, server, postgres, rounds, tell)
+        rows = compare(contenders, LARGE, server, postgres, rounds, report_progress)
     return Measurements(Part.OPEN, f"An open server: {LARGE}, {METRICS + PARAMS + TAGS} values a run", rows)
 
 
-def _password_server(home: Path, rounds: int, tell: ReportProgress) -> Measurements:
+def _password_server(home: Path, rounds: int, report_progress: ReportProgress) -> Measurements:
     password = secrets.token_urlsafe(16)
     settings = home / "basic-auth.ini"
     settings.write_text(
@@ -99,15 +99,15 @@ def _password_server(home: Path, rounds: int, tell: ReportProgress) -> Measureme
         open_server(home, PASSWORD_SERVER_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
         temporary_postgres() as postgres,
     ):
-        tell(f"filling it with {SMALL}")
+        report_progress(f"filling it with {SMALL}")
         fill(home / "mlflow.db", SMALL)
-        rows = compare(contenders, SMALL, server, postgres, rounds, tell, variables)
+        rows = compare(contenders, SMALL, server, postgres, rounds, report_progress, variables)
         # Its only round is the counted one: it takes more than a minute, so the proxy's share is negligible.
-        clients = compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, tell, variables)
+        clients = compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, report_progress, variables)
     return Measurements(Part.PASSWORD, f"A server with --app-name basic-auth: {SMALL}", (*clients, *rows))
 
 
-def _many_runs(home: Path, tell: ReportProgress) -> Measurements:
+def _many_runs(home: Path, report_progress: ReportProgress) -> Measurements:
     port = free_port()
     rows = []
     with ChildProcess(
@@ -120,7 +120,7 @@ def _many_runs(home: Path, tell: ReportProgress) -> Measurements:
         wait_for_port(server, port, seconds=30)
         # One round: it repeats the same request hundreds of times.
         for contender, count in ((Contender.MLFLOW_RUNS, CLIENT_RUNS), (Contender.READER_RUNS, READER_RUNS)):
-            tell(f"{contender}, {count:,}")
+            report_progress(f"{contender}, {count:,}")
             task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_PAGE_SIZE)
             taken = measure(contender, task, server)
             _expect(taken.counts.runs == count, contender, taken.counts)
@@ -151,7 +151,7 @@ def compare(
     server: MlflowServer,
     postgres: EmbeddedPostgres,
     rounds: int,
-    tell: ReportProgress,
+    report_progress: ReportProgress,
     variables: Mapping[str, str] | None = None,
     change: Callable[[], object] = lambda: None,
 ) -> list[ContenderResult]:
@@ -164,7 +164,7 @@ def compare(
     with proxy_before(server.uri) as proxy:
         task = Task(proxy.uri, variables is not None, postgres.create_database("counted"))
         for row in measured:
-            tell(f"counting requests: {row.contender}")
+            report_progress(f"counting requests: {row.contender}")
             if row.contender is Contender.CHANGED_SYNC:
                 change()
             counted = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
@@ -177,7 +177,7 @@ def compare(
         for row in measured:
             if row.contender is Contender.MLFLOW_CLIENT and number > MAX_CLIENT_ROUNDS:
                 continue
-            tell(f"round {number} of {rounds}: {row.contender}")
+            report_progress(f"round {number} of {rounds}: {row.contender}")
             if row.contender is Contender.CHANGED_SYNC:
                 change()
             row.rounds.append(measure(row.contender, task, server.process, variables=variables))

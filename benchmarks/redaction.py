@@ -105,14 +105,14 @@ def main() -> int:
     arguments = parser.parse_args()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
-    EntityRedactor(RedactionSettings()).message("load the catalogue of tokens: sixteen_letters_at_least")
+    EntityRedactor(RedactionSettings()).message("load the catalog of tokens: sixteen_letters_at_least")
     loading = time.monotonic() - began
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1_000
     figures = measure(arguments.runs, arguments.rounds)
     table = Table("runs", "µs a value", "CPU seconds of 100,000 runs", title=f"{PARAMS + TAGS + METRICS} values a run")
     for figure in figures:
         table.add_row(figure.runs, f"{figure.microseconds_a_value:.2f}", f"{figure.seconds_of_100_000_runs:,.0f}")
-    Console(width=110).print(table, f"The catalogue takes {loading:.1f} s to load, and {memory:,.0f} MB.")
+    Console(width=110).print(table, f"The catalog takes {loading:.1f} s to load, and {memory:,.0f} MB.")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     return 0

@@ -41,22 +41,24 @@ def sizes_of(versions: int) -> Sizes:
     return Sizes(models=tenth, versions=versions, experiments=20, runs=versions, logged_models=tenth)
 
 
-def measure_size(versions: int, home: Path, rounds: int, tell: ReportProgress, *, with_client: bool) -> Measurements:
+def measure_size(
+    versions: int, home: Path, rounds: int, report_progress: ReportProgress, *, with_client: bool
+) -> Measurements:
     """Run all competitors on a registry of this number of versions."""
     sizes = sizes_of(versions)
     numbers = itertools.count(1)
     with open_server(home) as server, temporary_postgres() as postgres:
-        tell(f"filling it with {sizes}")
+        report_progress(f"filling it with {sizes}")
         database = home / "mlflow.db"
         fill(database, sizes)
 
         def retag() -> None:
             change(database, CHANGES, f"changed {next(numbers)}")
 
-        rows = compare(_CONTENDERS, sizes, server, postgres, rounds, tell, change=retag)
+        rows = compare(_CONTENDERS, sizes, server, postgres, rounds, report_progress, change=retag)
         if with_client:
             once = 0 if versions >= CLIENT_ONCE_FROM else min(rounds, 1)
-            rows = [*compare((Contender.MLFLOW_CLIENT,), sizes, server, postgres, once, tell), *rows]
+            rows = [*compare((Contender.MLFLOW_CLIENT,), sizes, server, postgres, once, report_progress), *rows]
     return Measurements(Part.OPEN, str(sizes), rows)
 
 

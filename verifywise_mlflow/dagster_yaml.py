@@ -79,7 +79,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
             "runs": {
                 "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"],
                 "tag_concurrency_limits": [
-                    # One sync of a tenant at a time, whatever requested it. The store enforces this, too.
+                    # One sync of a tenant at a time, for all requesters. The store enforces this, too.
                     {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
                     {
                         "key": "verifywise/server",

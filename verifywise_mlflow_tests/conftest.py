@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# MLflow's client, which fills the servers, tells its makers of it. That tests run is nobody's business; what MLflow
-# takes for a test is not all that we import it in.
+# MLflow's client, which fills the servers, sends telemetry. MLflow's own detection of test environments does not cover
+# every process in which the tests import it.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from mlflow import MlflowClient
@@ -81,11 +81,17 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of a real MLflow server that keeps workspaces, so that each test can have a registry of its own."""
-    home = tmp_path_factory.mktemp("mlflow")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file of the session's MLflow server, for tests that write rows into it."""
+    return tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(mlflow_database: Path) -> Iterator[str]:
+    """The URI of a real MLflow server with workspaces, so that each test has a registry of its own."""
+    home = mlflow_database.parent
     with MlflowServer(
-        backend_uri=f"sqlite:///{home}/mlflow.db",
+        backend_uri=f"sqlite:///{mlflow_database}",
         artifacts=home / "artifacts",
         log=home / "mlflow.log",
         arguments=["--enable-workspaces"],

@@ -20,7 +20,7 @@ _servers_with_template: set[int] = set()
 
 
 def create_migrated_database(postgres: EmbeddedPostgres, prefix: str = "test") -> str:
-    """Create a database with our schema and return its URL. Whoever created the server removes it."""
+    """Create a database with our schema and return its URL. It is removed with its server."""
     if postgres.process.pid not in _servers_with_template:
         upgrade(postgres.create_database(_TEMPLATE))
         _servers_with_template.add(postgres.process.pid)

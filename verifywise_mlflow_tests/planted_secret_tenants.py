@@ -1,4 +1,4 @@
-"""Tenants that together have a secret in each field that takes one, at servers that say back what they are sent."""
+"""Tenants that together have a secret in each field that takes one, at servers that echo their requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def described(
 
 
 def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) -> list[dict[str, object]]:
-    """Return a store of each kind with each kind of credential; all lie at the server that echoes."""
+    """Return a store of each kind with each kind of credential, all at the echoing server."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -110,6 +110,6 @@ def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) 
 
 
 def prefixes(tenants: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return where the stores of the tenant acme lie."""
+    """Return the locations of the stores of the tenant acme."""
     artifacts = cast("Mapping[str, list[dict[str, str]]]", tenants["acme"]["artifacts"])
     return [store["prefix"] for store in artifacts["stores"]]

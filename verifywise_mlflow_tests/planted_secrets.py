@@ -1,4 +1,4 @@
-"""Secrets that are easy to find again: planted where credentials stand, looked for wherever something is written."""
+"""Recognizable secrets, planted in every credential field and searched for in all output."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from verifywise_mlflow.tenants.secrets import SecretReference
 
 @dataclass(slots=True)
 class Canaries:
-    """The secrets by what they are for, each with a part of it that stands nowhere else."""
+    """The secrets by purpose, each with a unique part."""
 
     told_by: dict[str, str] = field(default_factory=dict)
 
     def new(self, what: str) -> str:
-        """Return a new secret: letters and digits alone, so that no escape hides it."""
+        """Return a new secret of letters and digits, so that no escaping hides it."""
         self.told_by[what] = f"canary{secrets.token_hex(12)}"
         return self.told_by[what]
 
     def key(self, what: str, pem: str) -> str:
-        """Take a key that was made elsewhere; its longest line is what tells it."""
+        """Take a key that was made elsewhere; its longest line identifies it."""
         self.told_by[what] = max(pem.splitlines(), key=len)[8:56]
         return pem
 
     def found_in(self, written: bytes) -> set[str]:
-        """Return whose secrets are in there: as they are, in base64 at any place, in hex, or compressed."""
+        """Return the purposes of the secrets in the data: plain, in base64 at any offset, in hex, or compressed."""
         return {
             what
             for what, part in self.told_by.items()
@@ -50,7 +50,7 @@ def _forms(part: bytes) -> Iterator[bytes]:
     yield binascii.hexlify(part)
     yield binascii.hexlify(part).upper()
     for before in range(3):
-        # The letters that hang on what stands before and after it are left out.
+        # Characters that depend on the neighboring bytes are omitted.
         yield base64.b64encode(b"." * before + part)[4 if before else 0 : -4]
         yield base64.urlsafe_b64encode(b"." * before + part)[4 if before else 0 : -4]
 
@@ -98,7 +98,7 @@ def _kinds(annotation: object) -> Iterator[object]:
 
 
 def all_of_a_database(url: str) -> Iterator[bytes]:
-    """Yield every value of every table, those of the system's catalogue that hold texts of users, too."""
+    """Yield every value of every table, including those of the system catalog with user-supplied text."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
@@ -119,7 +119,7 @@ def all_below(directory: Path) -> Iterator[bytes]:
 
 
 def found(canaries: Canaries, written: Iterable[bytes]) -> set[str]:
-    """Return whose secrets were written."""
+    """Return the purposes of the secrets that were written."""
     return {what for one in written for what in canaries.found_in(one)}
 
 

@@ -1,8 +1,8 @@
-"""A proxy in front of a real MLflow server: it counts what is asked, and spoils the answers that a test picks.
+"""A proxy in front of a real MLflow server that counts requests and injects faults chosen by a test.
 
-``proxy.fault`` decides for each request whether it goes through (``None``) or what happens to it instead; a fault is
-a function of the ``Line`` between client and server. ``proxy.before`` is called ahead of each request, so that a test
-can change the real server between two pages of a listing.
+``proxy.fault`` returns for each request ``None``, to forward it, or a fault: a function of the ``Line`` between client and
+server. ``proxy.before`` is called before each request, so that a test can change the real server between two pages of a
+listing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 
-from verifywise_mlflow_tests.http.hostile_server import answer
+from verifywise_mlflow_tests.http.hostile_server import make_response
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "date", "server"}
 _IDENTIFIER = re.compile(r"(?<=/logged-models/)m-[^/]+")
@@ -30,49 +30,49 @@ _MEBIBYTE = 1024**2
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request as it came in, and what became of it."""
+    """A received request and its outcome."""
 
     number: int
-    """From 1, in the order in which requests came in."""
+    """Counts from 1, in the order of arrival."""
     method: str
     target: str
-    """Path and query, as they stood in the request."""
+    """Path and query, as received."""
     path: str
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """Headers by lower-case name."""
     body: bytes
     status: int | None = None
-    """Of the answer; none where the client got no whole one."""
+    """Status of the response; None if the client received no complete one."""
     answer_bytes: int = 0
-    """Of the answer's body, as it went over the line."""
+    """Bytes of the response body, as transferred."""
 
     @property
     def kind(self) -> str:
-        """The path without identifiers: what is asked for, not about what."""
+        """The path without identifiers: the endpoint."""
         return _IDENTIFIER.sub("{id}", self.path)
 
     @property
     def is_later_page(self) -> bool:
-        """Whether it goes on with a listing."""
+        """Whether it requests a later page of a listing."""
         return "page_token" in self.query or b'"page_token"' in self.body
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the real server said; the body is as it went over the line."""
+    """The response of the real server, with the body as transferred."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def encoded(self) -> bytes:
-        """Return the answer's bytes."""
-        return answer(self.body, self.status, content_type=None, headers=self.headers)
+        """Return the bytes of the response."""
+        return make_response(self.body, self.status, content_type=None, headers=self.headers)
 
 
 class Line:
-    """What a fault has in its hands: the request, the way to the server, and the way back to the client."""
+    """The arguments of a fault: the request, the connection to the server, and that to the client."""
 
     def __init__(self, exchange: Exchange, proxy: Proxy, connection: socket.socket) -> None:
         self.exchange = exchange
@@ -81,17 +81,17 @@ class Line:
         self._connection = connection
 
     def forward(self) -> Answer:
-        """Ask the real server."""
+        """Forward the request to the real server."""
         return self._proxy.ask(self.exchange)
 
     def reply(self, whole: Answer) -> None:
-        """Send a whole answer to the client."""
-        # Noted first: the client may look as soon as it has the answer.
+        """Send a complete response to the client."""
+        # Recorded first: the test may check as soon as the client has the response.
         self.exchange.status, self.exchange.answer_bytes = whole.status, len(whole.body)
         self.send([whole.encoded()])
 
     def send(self, pieces: Iterable[bytes], pause: float = 0.0) -> None:
-        """Send bytes to the client, with a pause after each piece, until it hangs up or the test is over."""
+        """Send bytes to the client, with a pause after each piece, until it disconnects or the test ends."""
         for piece in pieces:
             self._connection.sendall(piece)
             if pause:
@@ -100,7 +100,7 @@ class Line:
                 return
 
     def wait(self, seconds: float) -> None:
-        """Do nothing for a while, or until the test is over."""
+        """Wait for some seconds, or until the test ends."""
         self._proxy.is_over.wait(seconds)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Line:
         self.is_open = False
 
     def reset(self) -> None:
-        """Break the connection to the client off, as a crashed server or a firewall does."""
+        """Reset the connection to the client, like a crashed server or a firewall."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
@@ -119,7 +119,7 @@ Choice: TypeAlias = Callable[[Exchange], Fault | None]
 
 @dataclass(slots=True, repr=False)
 class Proxy:
-    """What came in so far, and what is to happen to the next request."""
+    """The requests so far, and the fault for the next one."""
 
     upstream: str
     port: int = 0
@@ -127,35 +127,35 @@ class Proxy:
     before: Callable[[Exchange], object] = lambda _: None
     exchanges: list[Exchange] = field(default_factory=list)
     most_at_once: int = 0
-    """The highest number of requests that were under way at a time."""
+    """The highest number of requests in flight."""
     is_over: threading.Event = field(default_factory=threading.Event)
-    """Set when the test is over: whoever sleeps, sleeps on it."""
+    """Set when the test ends. All waits wait for it."""
     _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, maxsize=8))
 
     @property
     def uri(self) -> str:
-        """The address to give to a client instead of the server's."""
+        """The proxy's address, for the client."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> int:
-        """How many requests came in."""
+        """The number of requests."""
         return len(self.exchanges)
 
     def asked(self, ending: str) -> list[Exchange]:
-        """Return the requests whose path ends so, e.g. ``runs/search``."""
+        """Return the requests whose path has this ending, e.g. ``runs/search``."""
         return [exchange for exchange in self.exchanges if exchange.path.endswith(ending)]
 
     def forget(self) -> None:
-        """Count from zero again."""
+        """Reset the counters."""
         with self._lock:
             self.exchanges.clear()
             self.most_at_once = 0
 
     def ask(self, exchange: Exchange) -> Answer:
-        """Ask the real server what the client asked."""
+        """Forward the client's request to the real server."""
         passed = {name: value for name, value in exchange.headers.items() if name not in _HOP_BY_HOP}
         response = self._http.request(
             exchange.method,
@@ -169,7 +169,7 @@ class Proxy:
         return Answer(response.status, kept, response.data)
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes, to: socket.socket) -> bool:
-        """Deal with one request; return whether the connection stays open."""
+        """Handle one request; return whether the connection stays open."""
         url = urlsplit(target)
         query = parse_qs(url.query, keep_blank_values=True)
         with self._lock:
@@ -189,7 +189,7 @@ class Proxy:
 
 @contextmanager
 def proxy_before(upstream: str) -> Iterator[Proxy]:
-    """Serve on a free port of 127.0.0.1 in front of a server's address, until the block ends."""
+    """Serve on a free port of 127.0.0.1 in front of a server, until the block ends."""
     proxy = Proxy(upstream.rstrip("/"))
 
     class Handler(BaseHTTPRequestHandler):
@@ -208,15 +208,15 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
             try:
                 is_open = proxy.handle(self.command, self.path, headers, body, self.connection)
             except OSError:
-                is_open = False  # the client has hung up, as it should
+                is_open = False  # the client disconnected, as expected
             self.close_connection = self.close_connection or not is_open
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            """The tests' own output is enough."""
+            """Do not log requests."""
 
     class Server(ThreadingHTTPServer):
         def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-            """Close without the goodbye of the base class, which would come before a reset."""
+            """Close without the base class's shutdown, which would precede a reset."""
             assert isinstance(request, socket.socket)
             self.close_request(request)
 
@@ -232,11 +232,11 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
             serving.join(5)
 
 
-# -- which requests are spoilt
+# -- selecting requests
 
 
 def always(fault: Fault, ending: str = "") -> Choice:
-    """Choose a fault for every request whose path ends so."""
+    """Choose a fault for every request whose path has this ending."""
     return lambda exchange: fault if exchange.path.endswith(ending) else None
 
 
@@ -265,7 +265,7 @@ def _go_through(line: Line) -> None:
 
 
 def late(seconds: float) -> Fault:
-    """Answer rightly, but late."""
+    """Send the correct response late."""
 
     def fault(line: Line) -> None:
         whole = line.forward()
@@ -276,33 +276,33 @@ def late(seconds: float) -> Fault:
 
 
 def silent(line: Line) -> None:
-    """Take the request and never answer."""
+    """Accept the request and never respond."""
     line.wait(3_600)
     line.close()
 
 
 def reset_before_answer(line: Line) -> None:
-    """Break off without a word."""
+    """Disconnect without a response."""
     line.reset()
 
 
 def reset_within_answer(line: Line) -> None:
-    """Break off in the middle of the right answer."""
+    """Reset in the middle of the correct response."""
     whole = line.forward().encoded()
     line.send([whole[: len(whole) // 2]])
-    line.wait(0.05)  # a reset overtakes what is still on its way
+    line.wait(0.05)  # a reset discards bytes in transit
     line.reset()
 
 
 def truncated(line: Line) -> None:
-    """Close in good order after half of the right answer's body."""
+    """Close cleanly after half of the correct response body."""
     whole = line.forward()
     line.send([whole.encoded()[: -(len(whole.body) // 2 + 1)]])
     line.close()
 
 
 def dripping(pause: float, pieces: int = 20) -> Fault:
-    """Send the right answer in so many pieces, with a pause after each."""
+    """Send the correct response in this number of pieces, with a pause after each."""
 
     def fault(line: Line) -> None:
         whole = line.forward().encoded()
@@ -318,7 +318,7 @@ def saying(
     content_type: str | None = "application/json",
     **headers: str,
 ) -> Fault:
-    """Answer so without asking the server; ``Retry_After`` becomes the header ``Retry-After``."""
+    """Respond like this without contacting the server; ``Retry_After`` becomes the header ``Retry-After``."""
 
     def fault(line: Line) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -330,7 +330,7 @@ def saying(
 
 
 def huge(total_bytes: int) -> Fault:
-    """Answer with a JSON text that goes on and on."""
+    """Respond with endless JSON."""
 
     def fault(line: Line) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {total_bytes}\r\n\r\n"
@@ -342,7 +342,7 @@ def huge(total_bytes: int) -> Fault:
 
 
 def gzip_bomb(unpacked_bytes: int) -> Fault:
-    """Answer with few bytes that unpack to so many."""
+    """Respond with few bytes that decompress to this many."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     first = packer.compress(b"{" + b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
     again = packer.compress(b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)

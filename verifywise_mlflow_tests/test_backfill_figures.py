@@ -1,4 +1,4 @@
-"""How ``benchmarks.backfill`` reckons; what it measures is measured there."""
+"""``benchmarks.backfill`` computes its figures correctly."""
 
 from __future__ import annotations
 

@@ -83,5 +83,5 @@ def test_the_password_is_not_written_into_the_file(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "9" * 30, "²"])
 def test_a_limit_that_is_not_a_whole_number_is_rejected_with_the_range(value: str) -> None:
-    with pytest.raises(InvalidSettingError, match="VERIFYWISE_MAX_CONCURRENT_SYNCS .* must be a whole number from 1"):
+    with pytest.raises(InvalidSettingError, match=r"VERIFYWISE_MAX_CONCURRENT_SYNCS .* must be a whole number from 1"):
         instance_config({"VERIFYWISE_MAX_CONCURRENT_SYNCS": value})

@@ -1,4 +1,4 @@
-"""No secret can get in: each credential is planted, sent to servers that say it back, and looked for everywhere."""
+"""No secret is stored or shown: each is planted, sent to echoing servers, and searched for in all output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import dagster as dg
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 import psycopg2
 import pytest
 import yaml
@@ -49,12 +49,12 @@ NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
     *("tls client_key", "audit signing key", "database password", "dagster's database password"),
 }
-"""They sign, or they let us in elsewhere than at the servers that echo."""
+"""Credentials that sign requests or belong to servers other than the echoing ones."""
 
 
 @dataclass(slots=True)
 class World:
-    """A configuration full of canaries, and the servers that it points to."""
+    """A configuration full of planted secrets, and its servers."""
 
     canaries: Canaries
     echo: HostileServer
@@ -63,7 +63,7 @@ class World:
     dagster_url: str
     dagster_home: Path
     said: list[bytes] = field(default_factory=list)
-    """What commands wrote to their outputs."""
+    """The output of commands."""
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def world(
 
 
 def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
-    """Create a database and its owner, whose password is a canary; return its URL."""
+    """Create a database and its owner, whose password is a planted secret; return its URL."""
     name = f"canary_{uuid.uuid4().hex}"
     password = canaries.new(f"{of} password")
     postgres.create_database(name)
@@ -152,7 +152,7 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
 
 
 def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
-    """Let the real MLflow name the stores as sources: by itself, it takes some of them only if its operator allows."""
+    """Make the real MLflow name the stores as sources, some of which need the permission of its operator."""
 
     def fault(line: Line) -> None:
         answer = line.forward()
@@ -165,7 +165,7 @@ def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
 
 
 def as_processes(world: World) -> None:
-    """Sync as a person does, and look at the process list meanwhile."""
+    """Sync as a user does, and inspect the process list meanwhile."""
     seen: dict[int, tuple[str, dict[str, str]]] = {}
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme"]
     with subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
@@ -174,7 +174,7 @@ def as_processes(world: World) -> None:
             for member in (family, *family.children(recursive=True)):
                 try:
                     seen[member.pid] = (" ".join(member.cmdline()), member.environ())
-                except psutil.Error:  # it ended meanwhile
+                except psutil.Error:  # it exited meanwhile
                     continue
         assert process.stdout is not None
         world.said.append(process.stdout.read())
@@ -186,7 +186,7 @@ def as_processes(world: World) -> None:
 
 
 def by_commands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each command, for each tenant; and have the database refuse us, too."""
+    """Run each command for each tenant, also with a database that refuses the login."""
     commands = [["tenants"], ["tenants", "--json"], ["db", "upgrade"]]
     commands += [[command, name] for name in world.tenants for command in ("check", "sync")]
     commands += [["sync", name, "--json"] for name in ("basic", "acme")]

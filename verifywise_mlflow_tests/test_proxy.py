@@ -1,4 +1,4 @@
-"""The proxy is the witness of other tests, so it has to be a true one."""
+"""The proxy forwards and counts requests correctly, since other tests rely on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak itself: a small one runs, and its comparison notices what it is there to notice."""
+"""A small soak runs, and its comparison detects planted differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.soak.run import SoakResult, run_soak
 from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.persistence.store import Store
 
-# Less than a minute where nothing else runs, and ten times that on a machine that has ten times that to do.
+# Less than a minute on an idle machine, ten times that on a busy one.
 pytestmark = pytest.mark.timeout(1_200)
 SMALL = SoakSize(
     minutes=4, tenants=4, servers=1, sync_interval_minutes=2, changes_per_minute=4, healthy_per_fault=5, processes=2
@@ -37,7 +37,7 @@ def over() -> Iterator[SoakResult]:
 
 @pytest.fixture
 def copy(over: SoakResult) -> Iterator[str]:
-    """A copy of our database, to plant something in. The soak's own has no connection left that would forbid it."""
+    """A copy of our database, to plant differences in. The soak has closed its connections to it."""
     name = f"copy_{uuid.uuid4().hex}"
     execute(over.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise_mlflow")
     yield over.postgres.url(name)
@@ -73,7 +73,8 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: S
         ),
         (
             "ALTER TABLE verifywise_mlflow.model_versions DROP CONSTRAINT model_versions_pkey CASCADE; "
-            f"INSERT INTO verifywise_mlflow.model_versions SELECT * FROM verifywise_mlflow.model_versions WHERE {LIVING}",
+            "INSERT INTO verifywise_mlflow.model_versions "
+            f"SELECT * FROM verifywise_mlflow.model_versions WHERE {LIVING}",
             "1 versions doubled in our store: tenant-0-00 model-00000",
         ),
         (
@@ -126,11 +127,11 @@ def test_a_growing_event_log_exceeds_its_limit() -> None:
     assert event_log.growth(growing) == (
         "a sync that changed nothing left 270 kB in Dagster's event log at the end, and 210 kB at the beginning"
     )
-    assert event_log.growth(growing[:8]) is None  # too few to tell
+    assert event_log.growth(growing[:8]) is None  # too few to decide
 
 
 def test_a_growing_process_is_distinguished_from_a_settled_one() -> None:
     settling = [{1: size, 2: 50} for size in (40, 90, 90, 90, 90)]
 
     assert memory.growth([*settling, {1: 91, 2: 80}]) == {1: 1, 2: 30}
-    assert memory.growth(settling[:3]) == {1: 0, 2: 0}  # too short to tell
+    assert memory.growth(settling[:3]) == {1: 0, 2: 0}  # too short to decide

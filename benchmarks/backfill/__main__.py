@@ -36,14 +36,14 @@ def main() -> int:
         Console(width=110, highlight=False),
     )
 
-    def tell(sentence: str) -> None:
+    def report_progress(sentence: str) -> None:
         progress.print(f"{time.monotonic() - began:5.0f} s  {sentence}", markup=False)
 
     with (
         tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
-        installation(arguments.tenants, Path(folder), tell) as brought_up,
+        installation(arguments.tenants, Path(folder), report_progress) as brought_up,
     ):
-        figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, tell))
+        figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, report_progress))
     problems = list(figures.problems())
     console.print(shown(figures))
     for sentence in problems:

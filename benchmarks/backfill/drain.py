@@ -50,10 +50,10 @@ class DrainRecord:
     """CPU time of each of Dagster's processes, without the runs'."""
 
 
-def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> DrainRecord:
+def drain(place: Installation, at_most_seconds: float, report_progress: ReportProgress) -> DrainRecord:
     """Launch a backfill over all tenants; return when it and the syncs of all changes are done."""
     _await_first_ticks(place)
-    tell(f"a backfill of {len(place.servers)} tenants")
+    report_progress(f"a backfill of {len(place.servers)} tenants")
     before = {child.name: _cpu_seconds(child) for child in place.dagster.children}
     launched_at = time.time()
     drained = DrainRecord(_launch(place), launched_at)
@@ -66,7 +66,9 @@ def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> 
         done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill})) - left
         if done // 50 > reported:
             reported = done // 50
-            tell(f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed")
+            report_progress(
+                f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed"
+            )
         if not left and _has_ended(place, drained.backfill):
             break
         if to_change and time.time() >= next_change:
@@ -75,7 +77,7 @@ def drain(place: Installation, at_most_seconds: float, tell: ReportProgress) -> 
             drained.changed[tenant] = time.time()
             next_change += CHANGE_INTERVAL_SECONDS
         time.sleep(1)
-    tell("waiting for the syncs of what has changed")
+    report_progress("waiting for the syncs of what has changed")
     ends_at, unread = min(ends_at, time.time() + SYNC_WAIT_SECONDS), drained.changed
     while unread and time.time() < ends_at:
         _take_down_memory(place, drained)

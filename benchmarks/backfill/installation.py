@@ -56,10 +56,10 @@ class Installation:
 
 
 @contextmanager
-def installation(tenants: int, home: Path, tell: ReportProgress) -> Iterator[Installation]:
+def installation(tenants: int, home: Path, report_progress: ReportProgress) -> Iterator[Installation]:
     """Start everything, with synced tenants, until the block ends."""
     with ExitStack() as stack:
-        tell(f"starting Postgres and {SERVERS} MLflow servers")
+        report_progress(f"starting Postgres and {SERVERS} MLflow servers")
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
         servers = _mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
@@ -68,10 +68,10 @@ def installation(tenants: int, home: Path, tell: ReportProgress) -> Iterator[Ins
             "PYTHONPATH": str(REPOSITORY)
         }
         os.environ.update(environment)
-        tell(f"the first sync of {tenants} tenants, without Dagster")
+        report_progress(f"the first sync of {tenants} tenants, without Dagster")
         with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
             list(processes.map(_sync, sorted(servers), chunksize=5))
-        tell("starting Dagster")
+        report_progress("starting Dagster")
         settings = {name: os.environ[name] for name in INTEGER_SETTINGS if name in os.environ}
         (home / "dagster").mkdir()
         write_instance(home / "dagster", settings)

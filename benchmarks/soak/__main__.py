@@ -21,10 +21,10 @@ def main() -> int:
     size, json_path = _arguments()
     began, progress, console = time.monotonic(), Console(stderr=True, highlight=False), Console(highlight=False)
 
-    def tell(sentence: str) -> None:
+    def report_progress(sentence: str) -> None:
         progress.print(f"{time.monotonic() - began:5.0f} s  {sentence}", markup=False)
 
-    with run_soak(size, tell) as over:
+    with run_soak(size, report_progress) as over:
         found, figures = list(over.problems()), over.figures()
     console.print(figures.table())
     console.print(figures.syncs_table())

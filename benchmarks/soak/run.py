@@ -80,7 +80,7 @@ class SoakResult:
 
 
 @contextmanager
-def run_soak(size: SoakSize, tell: ReportProgress) -> Iterator[SoakResult]:
+def run_soak(size: SoakSize, report_progress: ReportProgress) -> Iterator[SoakResult]:
     """Run the soak; its servers run until the block ends."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verifywise-soak-")))
@@ -93,11 +93,13 @@ def run_soak(size: SoakSize, tell: ReportProgress) -> Iterator[SoakResult]:
         with open_instance(dagster) as instance:
             everybody = [tenant for estate in estates for tenant in estate.tenants]
             instance.add_dynamic_partitions(str(tenant_partitions.name), everybody)
-        tell(f"{len(estates)} servers with {len(everybody)} tenants are up")
+        report_progress(f"{len(estates)} servers with {len(everybody)} tenants are up")
         with sync_processes(size.processes, dagster) as pool:
-            life = Scenario(estates, Mutator(estates, seeded_random()), size, dagster, tenants_file, pool, tell)
+            life = Scenario(
+                estates, Mutator(estates, seeded_random()), size, dagster, tenants_file, pool, report_progress
+            )
             life.run()
             failed = life.recover()
-        tell("what is old is deleted from Dagster")
+        report_progress("what is old is deleted from Dagster")
         left = event_log.events_by_run(postgres.url("dagster"))
         yield SoakResult(life, postgres, failed, left, delete_old_runs(dagster, postgres.url("dagster")))

@@ -35,7 +35,7 @@ class Scenario:
     """Home of Dagster's instance."""
     tenants_file: Path
     pool: ProcessPoolExecutor
-    tell: ReportProgress
+    report_progress: ReportProgress
     fault_counts: Counter[str] = field(default_factory=Counter)
     syncs: list[SyncOutcome] = field(default_factory=list)
     """The syncs, in order."""
@@ -49,7 +49,7 @@ class Scenario:
         write_tenants(self.tenants_file, self.fleet, SHORT_TIMEOUTS)
         for minute in range(self.size.minutes):
             if time.monotonic() > ends:
-                self.tell(f"{self.size.max_seconds:.0f} s are over")
+                self.report_progress(f"{self.size.max_seconds:.0f} s are over")
                 return
             self._stop_or_start_a_server(minute)
             for estate in self.fleet:
@@ -62,7 +62,7 @@ class Scenario:
             self.memory_by_minute.append(resident_bytes())
             ill = sum(len(estate.active_faults) for estate in self.fleet)
             megabytes = sum(self.memory_by_minute[-1].values()) / 1e6
-            self.tell(f"minute {minute}: {len(self.syncs)} syncs, {ill} ill, {megabytes:.0f} MB")
+            self.report_progress(f"minute {minute}: {len(self.syncs)} syncs, {ill} ill, {megabytes:.0f} MB")
 
     def recover(self) -> list[str]:
         """Clear all faults and sync each tenant again; return a sentence for each failure."""
@@ -97,7 +97,7 @@ class Scenario:
         for one in done:
             if one.failure and (one.tenant in well or not one.is_expected):
                 self.unexpected_failures.append(one)
-                self.tell(f"{one.tenant} is well, and its sync failed: {one.failure}")
+                self.report_progress(f"{one.tenant} is well, and its sync failed: {one.failure}")
         return done
 
 

@@ -1,7 +1,7 @@
 """Glob patterns: ``*`` for any characters, ``?`` for one.
 
 Users write globs instead of regular expressions, which can be made slow. The expression that ``fnmatch.translate``
-returns never backtracks over what a ``*`` has matched, so no glob takes long, whatever the text.
+returns never backtracks over what a ``*`` has matched, so no glob takes long on any text.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def badge_svg(label: str, badge: Badge, waived: int = 0) -> str:
     """Return the image of a badge.
 
     Args:
-        label: the subject, such as a model's name. It is rendered as text, whatever characters it contains.
+        label: the subject, such as a model's name. It is rendered as text, even if it contains markup.
         badge: the word.
         waived: the number of open gaps that are waived. The word does not change with it.
     """

@@ -1,6 +1,6 @@
 """Change probes: cheap requests that say whether a registry may have changed, without opening a reader first.
 
-A probe says when to sync. Only a reader can tell whether something was removed, or is hidden by the prompt tag.
+A probe says when to sync. Only a full read shows whether something was removed, or is hidden by the prompt tag.
 """
 
 from __future__ import annotations

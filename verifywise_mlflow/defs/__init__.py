@@ -1,1 +1,1 @@
-"""The only room that knows Dagster: assets, checks, jobs, partitions, resources, schedules, sensors."""
+"""The only package that imports Dagster: assets, checks, jobs, partitions, resources, schedules, sensors."""

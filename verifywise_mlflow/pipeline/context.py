@@ -33,7 +33,7 @@ class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
     INFO = "info"
-    """The tenant's settings ask for it. The data-quality check ``complete`` passes."""
+    """The tenant's settings cause it. The data-quality check ``complete`` passes."""
     WARNING = "warning"
     """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""
 

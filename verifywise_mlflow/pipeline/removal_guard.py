@@ -1,8 +1,8 @@
 """Decides when an object that a listing no longer shows counts as deleted.
 
 A listing may miss a row: pages shift while rows are deleted, or a permission was revoked. A server may also come back
-empty after a botched restore. So a listing alone deletes nothing. The listing has to be complete, the loss has to be
-small or accepted by a person, and the server has to answer "not found" for each object.
+empty after a botched restore. So a listing alone deletes nothing. The listing must be complete, the loss must be
+small or accepted by a person, and the server must respond "not found" for each object.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class _KeyDecision:
 
     is_stored: bool
     redacted_key: Redacted | None
-    """Set if the key itself has to be redacted."""
+    """Set if the key itself must be redacted."""
     scope: ScanScope
 
 

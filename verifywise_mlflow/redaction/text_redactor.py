@@ -57,7 +57,7 @@ class TextRedactor:
         """Takes a key, or the name of a field."""
 
     def redact(self, scope: ScanScope, text: str) -> Redacted | None:
-        """Return the redacted text; None if nothing has to be redacted, as in most texts."""
+        """Return the redacted text; None if there is nothing to redact, as in most texts."""
         if not scope.personal_data:
             if not scope.secrets:
                 return None

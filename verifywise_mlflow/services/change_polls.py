@@ -1,7 +1,7 @@
 """Polls a tenant's server for changes with a few requests, to decide whether a sync is worthwhile. Writes nothing.
 
-A poll compares the response with what the last sync stored. Anything an earlier sync has stored is ignored, whatever
-triggered that sync. A change is identified by a token, so that the same change triggers only one sync.
+A poll compares the response with what the last sync stored. Anything an earlier sync has stored is ignored, no
+matter what triggered that sync. A change is identified by a token, so that the same change triggers only one sync.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class Tenant(ConfigSection):
     compliance: Compliance = Compliance()
     intervals: Intervals = Intervals()
     limits: Limits = Limits()
-    """How much of a server's time and ours its answers may take."""
+    """How much of a server's time and ours its responses may take."""
 
     @field_validator("tenant_id")
     @classmethod

@@ -59,7 +59,7 @@ class HostileSource:
         return self.listings[path]
 
     @contextmanager
-    def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:  # noqa: ARG002 - all of it, whatever was asked for
+    def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:  # noqa: ARG002 - always the whole file
         yield iter([self.content])
 
 

@@ -111,7 +111,8 @@ def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, chang
         # With another time, as a forger would who knows of the triggers.
         connection.execute(
             text(
-                f"UPDATE verifywise_mlflow.compliance_results SET {change} WHERE rule_id = 'owned' AND version_number = 2"
+                f"UPDATE verifywise_mlflow.compliance_results SET {change} "
+                "WHERE rule_id = 'owned' AND version_number = 2"
             )
         )
 

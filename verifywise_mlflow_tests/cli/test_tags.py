@@ -36,18 +36,18 @@ def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("tenants")
 def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "[red]colour": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
+    write_version(store, 1, {"onwer": "ann", "[red]color": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
 
     shown = CliRunner().invoke(app, ["tags", "acme"])
 
     assert shown.exit_code == 0, shown.output
-    for words in ("'onwer'", "'[red]colour'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
+    for words in ("'onwer'", "'[red]color'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
         assert words in shown.output
     snippet = (
         shown.output[shown.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
     )
     suggested = TagMapping.model_validate(yaml.safe_load(snippet)["mapping"])
-    assert suggested.synonyms == {"owner": ("onwer",), "business_purpose": ("[red]colour",)}
+    assert suggested.synonyms == {"owner": ("onwer",), "business_purpose": ("[red]color",)}
     assert suggested.values == {"risk_category": {"high": ("tier-1",)}}
 
 

@@ -1,4 +1,4 @@
-"""The sentences of the default policy tell a governance officer what was found, what is expected and what to do."""
+"""The sentences of the default policy state what was found, what is expected and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The allow-list admits exactly the documented Databricks endpoints, whatever a name holds."""
+"""The allow-list admits exactly the documented Databricks endpoints, for any content of a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The allow-list admits exactly the read-only endpoints, whatever the method and path look like."""
+"""The allow-list admits exactly the read-only endpoints, for any method and path."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A Postgres whose disk is small and can be filled to the last byte.
 
-``python -m verifywise_mlflow_tests.pipeline.small_disk`` prints its URL, then does what it reads, a word a line:
-``fill`` the disk, ``free`` it again. It answers each with a line, and ends with its input. The disk is a tmpfs in a
-mount namespace of this process: nobody else sees it, and it goes with the process, however that ends.
+``python -m verifywise_mlflow_tests.pipeline.small_disk`` prints its URL, then reads commands, one per line:
+``fill`` fills the disk, ``free`` frees it. It responds to each with a line and exits at the end of its input. The disk
+is a tmpfs in a mount namespace of this process: no other process sees it, and it vanishes with the process.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def main() -> None:
         try:
             _mount(place)
         except PermissionError:
-            print(FORBIDDEN)  # noqa: T201  # the answer
+            print(FORBIDDEN)  # noqa: T201  # the response
             return
         with EmbeddedPostgres(place / "data", databases=["small"], log=place / "postgres.log") as server:
-            print(server.url("small"), flush=True)  # noqa: T201  # the answer
+            print(server.url("small"), flush=True)  # noqa: T201  # the response
             for line in sys.stdin:
                 {"fill": _fill, "free": _free}[line.strip()](place / "ballast")
                 print(f"{line.strip()}: done", flush=True)  # noqa: T201
@@ -110,7 +110,7 @@ def _free(ballast: Path) -> None:
 
 
 def _mount(place: Path) -> None:
-    # Not mount(8): it refuses whoever is not root, even where the namespace allows it.
+    # Not mount(8): it refuses other users than root, even if the namespace allows it.
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"size={DISK_BYTES},mode=0755".encode()
     if libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, options):

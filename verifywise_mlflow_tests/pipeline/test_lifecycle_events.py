@@ -193,7 +193,7 @@ def test_a_large_loss_is_held_back_by_every_sync_until_a_person_accepts_it(
 
     for run, reason in zip(held_back, shown[1:], strict=True):
         assert [report.progress.removed for report in run.reports[:2]] == [0, 0]
-        assert "25 of 26 model versions disappeared at once: held back" in str(reason)
+        assert "25 of 26 model versions disappeared at once: the removal is held back" in str(reason)
     assert churn["deleted_at"] is None
     assert accepted.exit_code == 0, accepted.output
     after = record(store, "churn")

@@ -32,7 +32,7 @@ def test_a_transient_fault_leaves_no_trace_in_the_records(
     name: str, full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(calm, store)
-    # Every kind of question meets it once: the probe, each listing, each search, each artifact call.
+    # Every kind of request meets it once: the probe, each listing, each search, each artifact call.
     proxy.fault = once_for_each_kind(TRANSIENT_FAULTS[name])
 
     sync(shaken, store)
@@ -46,7 +46,7 @@ def test_a_transient_server_error_leaves_no_trace_in_the_records(
     full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(calm, store)
-    # At an artifact, 500 is MLflow's ordinary answer for a store that cannot be read: see the next test.
+    # At an artifact, 500 is MLflow's ordinary response for a store that cannot be read: see the next test.
     proxy.fault = once_for_each_kind(saying(500), sparing="artifact")
 
     sync(shaken, store)
@@ -67,7 +67,7 @@ def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
 ) -> None:
     sync(calm, store)
     proxy.fault = once_for_each_kind(LASTING_FAULTS[name].fault)
-    # One kind of question after the other meets it, since most of them end the sync.
+    # One kind of request after the other meets it, since most of them end the sync.
     for _ in ENDPOINTS:
         with suppress(HttpError):
             sync(hasty, store, EVERYTHING)

@@ -1,4 +1,4 @@
-"""Keys and values from registries that look like secrets if judged by randomness or by single words."""
+"""Keys and values from registries that look like secrets by the criteria of randomness or single words."""
 
 from __future__ import annotations
 

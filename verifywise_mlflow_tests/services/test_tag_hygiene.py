@@ -106,14 +106,14 @@ def test_unusual_texts_come_back_unchanged(store: Store) -> None:
 
 
 def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "colour": "red", "risk": "tier-1"})
+    write_version(store, 1, {"onwer": "ann", "color": "red", "risk": "tier-1"})
 
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 
     assert [(row["problem"], row["key"], row["field"], row["uses"]) for row in rows] == [
         ("misspelt key", "onwer", "owner", 1),
         ("unknown value", "risk", "risk_category", 1),
-        ("unmapped key", "colour", "", 1),
+        ("unmapped key", "color", "", 1),
     ]
     assert [(row["example_model"], row["example_version"]) for row in rows] == [("fraud", 1)] * 3
 

@@ -242,7 +242,7 @@ class _WorkerSlot:
         return self._worker
 
     def cancel_request(self, seconds: float) -> None:
-        """Make the worker discard its current request; stop the worker if it cannot be told to."""
+        """Make the worker discard its current request; stop the worker if it does not respond."""
         try:
             if self._worker is not None:
                 self._worker.cancel_request(seconds)

@@ -26,7 +26,7 @@ class InFlightSyncs:
 
 
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Return the tenants' runs that have not ended, whatever requested them.
+    """Return the tenants' runs that have not ended, from all requesters.
 
     Runs of all jobs count: what a person materializes on an asset's page, and what a backfill runs, belongs to a job of
     Dagster's own.

@@ -1,6 +1,6 @@
 """Stops the children of a process that died without stopping them, e.g. by ``kill -9``.
 
-It runs as a program of its own, on the standard library only, and reads commands from a pipe: ``+PGID SIGNAL`` registers
+It is a separate program that uses the standard library only and reads commands from a pipe: ``+PGID SIGNAL`` registers
 a process group, ``-PGID`` unregisters it. When the pipe closes, its owner has died, and the registered groups are
 stopped.
 """

@@ -36,7 +36,7 @@ class Resolution:
 def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     """Take the first candidate, and report unknown values, conflicts, and a date that cannot be read.
 
-    An unknown value stays as written, so that a person can judge it. An unknown lifecycle stage counts only if nothing
+    An unknown value stays as written, so that a person can read it. An unknown lifecycle stage counts only if nothing
     else states the stage, and only in a version's tag whose key is about a stage: ``environment: py311`` on a run is
     not a stage. Conflicts are reported only for fields with normal forms: two free texts can differ in wording alone.
     A default of the tenant's settings conflicts with nothing: it exists for versions about which MLflow says nothing.

@@ -68,7 +68,7 @@ def refresh(context: StageContext) -> Progress:
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
         _read(context, progress, model_reader, due_models, experiments)
-        # A version without a run of its own may have got one through its logged model.
+        # A version without a run of its own may have obtained one through its logged model.
         due_runs = _due_runs(context, progress)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, run_reader, due_runs, experiments)

@@ -1,4 +1,4 @@
-"""A parse worker that crashes or hangs on files whose content names the attack."""
+"""A parse worker that crashes or hangs when it reads files whose content names the attack."""
 
 from __future__ import annotations
 
