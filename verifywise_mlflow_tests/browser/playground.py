@@ -61,7 +61,7 @@ class Playground:
 def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
     """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor requests."""
     home.mkdir(parents=True, exist_ok=True)
-    seed_registries(mlflow_uri, home, tell=lambda _: None)
+    seed_registries(mlflow_uri, home, report_progress=lambda _: None)
     _add_hostile(mlflow_uri, TENANTS[0])
     described = {
         tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": tenant} for tenant in TENANTS
