@@ -1,8 +1,8 @@
 """A proxy in front of a real MLflow server that counts requests and injects faults chosen by a test.
 
-``proxy.fault`` returns for each request ``None``, to forward it, or a fault: a function of the ``Line`` between client and
-server. ``proxy.before`` is called before each request, so that a test can change the real server between two pages of a
-listing.
+``proxy.fault`` returns for each request either ``None``, to forward it, or a fault: a function of the ``Line`` between
+client and server. ``proxy.before`` is called before each request, so that a test can change the real server between two
+pages of a listing.
 """
 
 from __future__ import annotations
@@ -241,9 +241,9 @@ def always(fault: Fault, ending: str = "") -> Choice:
 
 
 def once_for_each_kind(fault: Fault, *, sparing: str | None = None) -> Choice:
-    """Choose a fault for the first request of each kind: the listing of models, the search for runs, a file …
+    """Choose a fault for the first request to each endpoint: the listing of models, the run search, a file …
 
-    Paths with ``sparing`` in them go through.
+    Paths that contain ``sparing`` are forwarded.
     """
     seen: set[str] = set()
     lock = threading.Lock()
