@@ -86,7 +86,9 @@ def world(
         script = cast("Callable[[HostileServer, object], bytes]", echoing(canaries.new("issued token")))
         echo = servers.enter_context(hostile_server(script))
         authority = make_authority(tmp_path)
-        private = servers.enter_context(hostile_server(script, authority.server_context(asks_for_client=True)))
+        private = servers.enter_context(
+            hostile_server(script, authority.server_context(requires_client_certificate=True))
+        )
         tenants = described(secret, canaries, echo, private, tmp_path)
         proxy = servers.enter_context(proxy_before(mlflow_uri))
         proxy.fault = lambda _: renamed(tenants)
