@@ -1,12 +1,11 @@
 """Rows that come and go between two pages of a listing: a row that exists throughout is never silently missed.
 
 MLflow's page tokens are plain offsets. The proxy changes the real server after its first page was sent and before the
-second page is requested.
+second page is requested. Pages are small: what matters is where they end.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,74 +14,55 @@ import pytest
 from mlflow import MlflowClient
 
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
-from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.connector.page_sizes import SMALL_PAGES, use_page_sizes
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.proxy import Exchange, Proxy, proxy_before
 from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
 
-PAGE = 1_000
+PAGE = 50
 MODELS = PAGE + 10
-VERSIONS = 10_010
+VERSIONS = 110
 
 Change = Callable[[MlflowClient], object]
 Key = tuple[str, int]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
-@pytest.fixture(scope="module")
-def server(home: Path) -> Iterator[MlflowServer]:
-    """A server for this module only, whose database is seeded directly."""
-    with MlflowServer(
-        backend_uri=f"sqlite:///{home}/mlflow.db",
-        artifacts=home / "artifacts",
-        log=home / "mlflow.log",
-        arguments=["--enable-workspaces"],
-    ) as server:
-        yield server
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (SMALL_PAGES.models, SMALL_PAGES.versions) == (PAGE, VERSIONS - 10)
+    use_page_sizes(monkeypatch, SMALL_PAGES)
 
 
 @pytest.fixture
-def proxy(server: MlflowServer) -> Iterator[Proxy]:
-    with proxy_before(server.uri) as proxy:
+def proxy(mlflow_uri: str) -> Iterator[Proxy]:
+    with proxy_before(mlflow_uri) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def client(server: MlflowServer, workspace_name: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(mlflow_uri: str, workspace: str) -> MlflowClient:
     """A client that bypasses the proxy."""
-    monkeypatch.setenv("MLFLOW_WORKSPACE", workspace_name)
-    client = MlflowClient(server.uri)
-    client.create_workspace(workspace_name)
-    return client
+    return MlflowClient(mlflow_uri)
 
 
 @pytest.fixture
-def workspace_name() -> str:
-    """A new workspace for each test."""
-    return f"pages-{uuid.uuid4().hex[:12]}"
+def shifting_tenant(tenant: Tenant, proxy: Proxy) -> Tenant:
+    """A tenant that connects through the proxy."""
+    return tenant.model_copy(update={"tracking_uri": proxy.uri, "artifacts": Artifacts(manifests=False)})
 
 
 @pytest.fixture
-def tenant(proxy: Proxy, client: MlflowClient, workspace_name: str) -> Tenant:
-    return Tenant(
-        tenant_id="acme",
-        tracking_uri=proxy.uri,
-        workspace=workspace_name,
-        allow_private_network=True,
-        artifacts=Artifacts(manifests=False),
-    )
+def seed_workspace(mlflow_database: Path, workspace: str) -> Callable[[Sizes], None]:
+    """Fill the workspace with this many models and versions."""
+    return lambda sizes: seed(mlflow_database, workspace, sizes)
 
 
 @pytest.fixture
-def reader(tenant: Tenant) -> Iterator[MlflowReader]:
-    with closing(MlflowReader(connection_settings(tenant))) as reader:
+def reader(shifting_tenant: Tenant) -> Iterator[MlflowReader]:
+    with closing(MlflowReader(connection_settings(shifting_tenant))) as reader:
         yield reader
 
 
@@ -140,9 +120,9 @@ CHANGES_OF_MODELS = {
 
 @pytest.mark.parametrize("name", CHANGES_OF_MODELS)
 def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
-    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, seed_workspace: Callable[[Sizes], None]
 ) -> None:
-    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
+    seed_workspace(Sizes(MODELS, MODELS))
     before = names_in(client)
     proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
 
@@ -158,9 +138,9 @@ def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 
 
 def test_a_listing_that_changes_during_each_read_is_incomplete(
-    proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+    proxy: Proxy, client: MlflowClient, reader: MlflowReader, seed_workspace: Callable[[Sizes], None]
 ) -> None:
-    seed(home / "mlflow.db", workspace_name, Sizes(MODELS + 40, MODELS + 40))
+    seed_workspace(Sizes(MODELS + 40, MODELS + 40))
     before = names_in(client)
     left = iter(range(1_000))
     proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
@@ -191,9 +171,9 @@ CHANGES_OF_VERSIONS: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", CHANGES_OF_VERSIONS)
 def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
-    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, home: Path, workspace_name: str
+    name: str, proxy: Proxy, client: MlflowClient, reader: MlflowReader, seed_workspace: Callable[[Sizes], None]
 ) -> None:
-    seed(home / "mlflow.db", workspace_name, Sizes(10, VERSIONS))
+    seed_workspace(Sizes(10, VERSIONS))
     before = versions_in(client)
     proxy.before = between = Between("model-versions/search", CHANGES_OF_VERSIONS[name], client)
 
@@ -208,15 +188,15 @@ def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 
 
 def test_a_sync_whose_listing_is_incomplete_removes_nothing(
-    proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
+    proxy: Proxy, client: MlflowClient, shifting_tenant: Tenant, store: Store, seed_workspace: Callable[[Sizes], None]
 ) -> None:
-    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
-    sync(tenant, store)
+    seed_workspace(Sizes(MODELS, MODELS))
+    sync(shifting_tenant, store)
     client.delete_registered_model(model_name(MODELS - 1))
     left = iter(range(1_000))
     proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
 
-    disturbed = sync(tenant, store)
+    disturbed = sync(shifting_tenant, store)
 
     models = disturbed.reports[0].progress
     assert models.removed == 0
@@ -224,19 +204,24 @@ def test_a_sync_whose_listing_is_incomplete_removes_nothing(
     assert alive(store, "registered_models") == MODELS
 
     proxy.before = lambda _: None
-    sync(tenant, store)
+    sync(shifting_tenant, store)
     assert alive(store, "registered_models") == len(names_in(client)) < MODELS
 
 
 @pytest.mark.parametrize("name", ["the-first-two-rows-are-deleted", "a-row-is-inserted-at-the-front"])
 def test_a_sync_with_shifting_pages_removes_no_existing_object(
-    name: str, proxy: Proxy, client: MlflowClient, tenant: Tenant, store: Store, home: Path, workspace_name: str
+    name: str,
+    proxy: Proxy,
+    client: MlflowClient,
+    shifting_tenant: Tenant,
+    store: Store,
+    seed_workspace: Callable[[Sizes], None],
 ) -> None:
-    seed(home / "mlflow.db", workspace_name, Sizes(MODELS, MODELS))
-    sync(tenant, store)
+    seed_workspace(Sizes(MODELS, MODELS))
+    sync(shifting_tenant, store)
     proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
 
-    sync(tenant, store)
+    sync(shifting_tenant, store)
 
     assert between.happened == 1
     living = {row["model_name"] for row in rows(store, "registered_models") if row["deleted_at"] is None}

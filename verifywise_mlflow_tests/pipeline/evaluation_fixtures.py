@@ -10,7 +10,7 @@ from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.tenant import Compliance, Tenant
 from verifywise_mlflow_tests.persistence.stored_states import write_record
 from verifywise_mlflow_tests.pipeline.syncing import rows
 
@@ -37,6 +37,12 @@ def write_policy(path: Path, *rules: str, policy_id: str = "ours", version: int 
     head = f"id: {policy_id}\nversion: {version}\ntitle: Ours\nthresholds: {thresholds}\nrules:"
     path.write_text(head + "".join(rules))
     return path
+
+
+def one_rule_compliance(folder: Path) -> Compliance:
+    """Return settings with one cheap rule, for tests in which the default policy's evaluation is only a cost."""
+    policy = write_policy(folder / "one-rule.yaml", rule_yaml("named", """'model_name != ""'"""))
+    return Compliance(default_policy=False, policies=(policy,))
 
 
 def tenant_with_policies(**compliance: object) -> Tenant:
