@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.database import connect
@@ -45,6 +47,13 @@ def test_the_initial_migration_makes_the_tables_that_the_code_defines(empty_data
     with engine.connect() as connection:
         assert differences_from_code(connection) == []
     engine.dispose()
+
+
+def test_the_revisions_in_file_names_are_those_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(database.MIGRATIONS))
+
+    assert database.newest_revision() == ScriptDirectory.from_config(config).get_current_head()
 
 
 def test_upgrading_again_changes_neither_a_row_nor_the_catalog(

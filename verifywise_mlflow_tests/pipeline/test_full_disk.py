@@ -46,7 +46,7 @@ def test_a_full_disk_is_a_clear_error_rolls_back_and_the_next_sync_recovers(
         assert (cut_off.exit_code, again.exit_code) == (1, 1), said
         assert isinstance(cut_off.exception, SystemExit)
         assert "No space left on device" in said
-        assert "the next sync takes up from there" in said
+        assert "the next sync resumes from there" in said
         assert "Traceback" not in said
         with Store(disk.url) as full:
             assert len(rows(full, "registered_models")) == 2, "the previous stage was committed"
