@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.text import Text
 
 from verifywise_mlflow.common.canonical_json import finite_or_name
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 
 MAX_DISPLAY_LENGTH = 300
 """Characters of one value; ``--json`` has all of it."""
@@ -65,4 +69,14 @@ def with_published_keys(fields: Mapping[str, object]) -> dict[str, object]:
         if name == "span" and isinstance(value, Mapping)
         else value
         for name, value in fields.items()
+    }
+
+
+def waiver_as_json(record: StoredWaiver) -> dict[str, object]:
+    """Return a waiver as JSON values."""
+    names = ("waiver_id", "source", "granted_at", "ended_at")
+    return {
+        **record.waiver.model_dump(mode="json"),
+        **{name: getattr(record, name) for name in names},
+        "ended": record.end_reason,
     }

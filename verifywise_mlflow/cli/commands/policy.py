@@ -20,9 +20,9 @@ from verifywise_mlflow.cli.arguments import (
     configured_tenant,
     parse_time,
 )
-from verifywise_mlflow.cli.commands.rules import check, rule, rules
-from verifywise_mlflow.cli.commands.waivers import unwaive, waive, waiver_as_json, waivers
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.commands.policy_rules import check, rule, rules
+from verifywise_mlflow.cli.commands.policy_waivers import unwaive, waive, waivers
+from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible

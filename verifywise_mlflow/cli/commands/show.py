@@ -14,8 +14,7 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, parse_time
-from verifywise_mlflow.cli.commands.waivers import waiver_as_json
-from verifywise_mlflow.cli.display import display, json_ready, with_published_keys
+from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, configured_tenant, parse_time
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -140,16 +140,6 @@ def unwaive(
             except WaiverCommandError as error:
                 fail(str(error), 1, as_json)
     _print_outcome("withdrawn", ended.waiver, as_json)
-
-
-def waiver_as_json(record: StoredWaiver) -> dict[str, object]:
-    """Return a waiver as JSON values."""
-    names = ("waiver_id", "source", "granted_at", "ended_at")
-    return {
-        **record.waiver.model_dump(mode="json"),
-        **{name: getattr(record, name) for name in names},
-        "ended": record.end_reason,
-    }
 
 
 def _print_outcome(outcome: str, waiver: Waiver, as_json: bool, **more: int) -> None:
