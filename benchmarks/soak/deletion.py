@@ -14,7 +14,7 @@ from benchmarks.soak.event_log import DatabaseSize, database_size
 from benchmarks.soak.syncing import open_instance
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs
-from verifywise_mlflow.defs.run_retention.policy import RetentionPeriods
+from verifywise_mlflow.defs.run_retention.retention_rules import RetentionPeriods
 
 MaterializedTenants = Mapping[str, Sequence[str]]
 """Per stage, the tenants whose partition Dagster shows as materialized."""

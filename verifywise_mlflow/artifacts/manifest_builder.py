@@ -27,7 +27,7 @@ from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
-from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.connector.models import RemoteFile
 

@@ -12,8 +12,8 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.frameworks import FrameworkName
 from verifywise_mlflow.compliance.rules.rule import Reference
 from verifywise_mlflow.persistence.queries.open_gaps import Gap
+from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page_url
 
 FRAMEWORK_URLS: Final[Mapping[FrameworkName, str]] = {
     "EU AI Act": "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.normalizer.redactions import redaction_findings
+from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
 
 MAX_CHANGE_FINDINGS = 10
 """Findings about files that changed in place, the newest first to stay; the record's manifest lists more."""

@@ -17,8 +17,8 @@ from verifywise_mlflow.persistence.errors import (
     DatabaseUnreachableError,
     translate_errors,
 )
-from verifywise_mlflow.persistence.foreign_schemas import refuse_foreign_schema
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
+from verifywise_mlflow.persistence.schema_ownership import refuse_foreign_schema
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.persistence.tables.schema import SCHEMA_PROBLEM
 from verifywise_mlflow.persistence.tables.schema import VARIABLE as SCHEMA_VARIABLE

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page
 
 from verifywise_mlflow.defs.assets.asset_metadata import models_page_url
+from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page_url
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.registry import Registry
 

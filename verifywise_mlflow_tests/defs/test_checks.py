@@ -23,8 +23,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page_url
 from verifywise_mlflow_tests.persistence.stored_states import NOON, day
 from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     evaluate,

@@ -23,7 +23,12 @@ from verifywise_mlflow.defs.checks.data_quality import stage_check_specs
 from verifywise_mlflow.defs.dagster_compat import code_location_of, delete_previous_runless_result
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs, delete_old_runs
-from verifywise_mlflow.defs.run_retention.policy import FinishedRun, ProtectedRuns, RetentionPeriods, is_deletable
+from verifywise_mlflow.defs.run_retention.retention_rules import (
+    FinishedRun,
+    ProtectedRuns,
+    RetentionPeriods,
+    is_deletable,
+)
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 

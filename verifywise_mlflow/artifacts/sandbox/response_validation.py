@@ -17,7 +17,7 @@ from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_
 from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
 from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
-from verifywise_mlflow.artifacts.walk import MAX_PROBLEMS
+from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS
 
 MAX_HASH_RESPONSE_BYTES = 100
 """A size, a space and 64 hexadecimal digits."""

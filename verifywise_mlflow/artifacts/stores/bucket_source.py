@@ -9,7 +9,7 @@ from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.listing_cache import ListingCache
 from verifywise_mlflow.artifacts.stores.protocol import ListingRequest, Page, StoreApi, StoredObject
-from verifywise_mlflow.artifacts.walk import rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import rejection_reason
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, LimitExceededError
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.source import ArtifactReadError
-from verifywise_mlflow.artifacts.walk import RejectedEntry, rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, rejection_reason
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000

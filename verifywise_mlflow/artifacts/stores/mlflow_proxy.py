@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.protocol import escape_key
-from verifywise_mlflow.artifacts.walk import rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import rejection_reason
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import HttpError, InvalidResponseError

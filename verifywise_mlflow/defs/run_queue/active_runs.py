@@ -9,7 +9,7 @@ from datetime import datetime
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 
-from verifywise_mlflow.defs.run_queue.policy import SENSOR_PRIORITY, effective_priority
+from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
 
 _IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]

@@ -14,7 +14,7 @@ import dagster as dg
 
 from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext
 from verifywise_mlflow.defs.run_queue.active_runs import raise_priority
-from verifywise_mlflow.defs.run_queue.policy import QueuedRun, deduplicate, missing_queue_tags, server_of
+from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, missing_queue_tags, server_of
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path

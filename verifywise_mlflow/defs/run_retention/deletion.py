@@ -19,7 +19,7 @@ from verifywise_mlflow.defs.dagster_compat import (
     code_location_of,
     delete_superseded_runless_events,
 )
-from verifywise_mlflow.defs.run_retention.policy import (
+from verifywise_mlflow.defs.run_retention.retention_rules import (
     FinishedRun,
     ProtectedRuns,
     RetentionPeriods,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
-from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, open_stores, sas_query
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server

@@ -12,7 +12,7 @@ from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_builder import build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
-from verifywise_mlflow.artifacts.walk import walk
+from verifywise_mlflow.artifacts.tree_walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, open_stores
 
 MODEL = {

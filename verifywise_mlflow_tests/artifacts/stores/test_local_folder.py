@@ -14,7 +14,7 @@ from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.artifacts.stores import local_folder as folder_module
 from verifywise_mlflow.artifacts.stores.local_folder import LocalFolderSource
 from verifywise_mlflow.artifacts.stores.resolver import DirectSource
-from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import write_files
 

@@ -9,7 +9,7 @@ import pytest
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError
-from verifywise_mlflow.artifacts.walk import walk
+from verifywise_mlflow.artifacts.tree_walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import write_files
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with

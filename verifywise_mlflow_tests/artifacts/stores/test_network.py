@@ -12,7 +12,7 @@ import pytest
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
-from verifywise_mlflow.artifacts.walk import FileListing, walk
+from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store_settings
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.version_page import version_page_url
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
-from verifywise_mlflow.artifacts.walk import MAX_PROBLEMS, walk
+from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS, walk
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow_tests.artifacts.trees import HostileSource, directory, file, write_files
 
