@@ -10,7 +10,8 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.queries.coverage import coverage_frame, current_references, verdict_groups
+from verifywise_mlflow.persistence.queries.coverage import current_references, verdict_groups
+from verifywise_mlflow.persistence.queries.dataframes import framework_coverage
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
@@ -70,7 +71,7 @@ def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:
     judge(store, 1, OWNED)
     judge(store, 2, NOT_OWNED)
 
-    frame = coverage_frame(store, "acme", list(catalog().values()))
+    frame = framework_coverage(store, "acme", list(catalog().values()))
 
     rows = {(row["framework"], row["clause"]): row for row in frame.to_dict("records")}
     assert len(rows) == sum(len(framework.clauses) for framework in catalog().values())
@@ -82,7 +83,7 @@ def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:
 
 
 def test_a_tenant_without_versions_covers_no_clause(store: Store) -> None:
-    frame = coverage_frame(store, "nobody", [catalog()["EU AI Act"]])
+    frame = framework_coverage(store, "nobody", [catalog()["EU AI Act"]])
 
     assert set(frame["state"]) == {ClauseState.NOTHING_SHOWN.value, ClauseState.NOT_OBTAINABLE.value}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
@@ -12,7 +11,6 @@ from verifywise_mlflow.compliance.coverage import (
     FrameworkCoverage,
     References,
     VerdictGroup,
-    VersionEvidence,
     framework_coverage,
 )
 from verifywise_mlflow.compliance.frameworks import Framework
@@ -86,28 +84,3 @@ def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -
     with store.begin(tenant_id) as session:
         references = current_references(session)
         return framework_coverage(frameworks, references or {}, verdict_groups(session))
-
-
-def coverage_frame(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
-    """Return the coverage as a pandas data frame: one row per clause, one column per standing of a version."""
-    rows = [
-        {
-            "framework": covered.framework.name,
-            "clause": clause_coverage.clause.id,
-            "about": clause_coverage.clause.about,
-            "obtainable": clause_coverage.clause.obtainable.value,
-            "blank": clause_coverage.clause.blank,
-            "confidence": clause_coverage.clause.confidence,
-            "applicable_from": clause_coverage.applicable_from,
-            "state": clause_coverage.state.value,
-            "rules": list(clause_coverage.rules),
-            "versions": covered.version_count,
-            **{
-                standing.value.replace(" ", "_"): clause_coverage.version_counts[standing]
-                for standing in VersionEvidence
-            },
-        }
-        for covered in coverage_of(store, tenant_id, frameworks)
-        for clause_coverage in covered.clauses
-    ]
-    return pd.DataFrame(rows)

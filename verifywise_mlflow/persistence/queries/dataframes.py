@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 
-import pandas as pd
 from sqlalchemy import ColumnElement, FromClause, select
 
+from verifywise_mlflow.compliance.coverage import VersionEvidence
+from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries import history
+from verifywise_mlflow.persistence.queries.coverage import coverage_of
 from verifywise_mlflow.persistence.queries.history import (
     Period,
     RecordTransition,
@@ -29,6 +31,13 @@ from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+
+try:
+    import pandas as pd
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "data frames need pandas, which is not installed: pip install 'verifywise-mlflow[pandas]'", name=error.name
+    ) from None
 
 _VERSION = ["model_name", "version_number"]
 _RECORD = [*FIELDS, "incomplete", "findings"]
@@ -69,6 +78,31 @@ def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
     conditions = (*history.valid_at(records, at), records.c.deleted_at.is_(None))
     living = judged.merge(_frame(store, tenant_id, records, _VERSION, _VERSION, *conditions))
     return _with_waivers(store, tenant_id, living, at)
+
+
+def framework_coverage(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> pd.DataFrame:
+    """Return the coverage as a pandas data frame: one row per clause, one column per standing of a version."""
+    rows = [
+        {
+            "framework": covered.framework.name,
+            "clause": clause_coverage.clause.id,
+            "about": clause_coverage.clause.about,
+            "obtainable": clause_coverage.clause.obtainable.value,
+            "blank": clause_coverage.clause.blank,
+            "confidence": clause_coverage.clause.confidence,
+            "applicable_from": clause_coverage.applicable_from,
+            "state": clause_coverage.state.value,
+            "rules": list(clause_coverage.rules),
+            "versions": covered.version_count,
+            **{
+                standing.value.replace(" ", "_"): clause_coverage.version_counts[standing]
+                for standing in VersionEvidence
+            },
+        }
+        for covered in coverage_of(store, tenant_id, frameworks)
+        for clause_coverage in covered.clauses
+    ]
+    return pd.DataFrame(rows)
 
 
 def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
