@@ -14,15 +14,14 @@ from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.run_queue.active_runs import classify_in_flight, raise_priority, runs_in_flight
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY
-from verifywise_mlflow.defs.sensors.poll_cursor import (
+from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor, failing_since
+from verifywise_mlflow.defs.sensors.poll_decision import (
     Decision,
-    PollCursor,
     PollFailed,
     PollResult,
     PollSucceeded,
     decide,
     due_tenants,
-    failing_since,
 )
 from verifywise_mlflow.defs.sensors.probe_pool import Probe, ProbePool, ProbeResult, ProbeTimeoutError
 from verifywise_mlflow.http.errors import ConcurrencyLimitError, HttpError
@@ -80,7 +79,8 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg
         if isinstance(result, PollFailed):
             context.log.warning(f"could not read {tenant_id}: {result.reason}")
     context.log.info(decision.summary)
-    # Idempotent: a tick that is retried after a crash has the same run keys; the same change at another time has not.
+    # run_key is the idempotency key, by which Dagster deduplicates requests: a tick that is retried after a crash has
+    # the same run keys; the same change at another time has not.
     tick = (cursor.ticked_at or now).isoformat()
     return dg.SensorResult(
         run_requests=[

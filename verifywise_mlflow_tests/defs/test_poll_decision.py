@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.defs.jitter import is_turn
-from verifywise_mlflow.defs.sensors.poll_cursor import (
+from verifywise_mlflow.defs.sensors.poll_cursor import FailureStreak, PollCursor
+from verifywise_mlflow.defs.sensors.poll_decision import (
     FAILURES_BEFORE_REPORT,
     MAX_BACK_OFF,
     MAX_SYNCS_PER_TICK,
     Decision,
-    FailureStreak,
-    PollCursor,
     PollFailed,
     PollResult,
     PollSucceeded,
