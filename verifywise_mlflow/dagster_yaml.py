@@ -14,24 +14,7 @@ from typing import Final
 
 import yaml
 
-INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
-    "VERIFYWISE_MAX_CONCURRENT_SYNCS": (8, "concurrent runs, over all tenants"),
-    "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": (2, "concurrent runs whose tenants share one MLflow server"),
-    "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": (6, "concurrent runs of backfills; the others are left to the sensors"),
-    "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": (1, "between two checks of the run queue"),
-    "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": (120, "until a run that does not start is marked as failed"),
-    "VERIFYWISE_RUN_TIMEOUT_SECONDS": (7_200, "until a run that does not end is terminated"),
-    "VERIFYWISE_RUN_CANCEL_TIMEOUT_SECONDS": (120, "until a run that does not stop is marked as canceled"),
-    "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": (20, "between two checks of the runs' processes"),
-    "VERIFYWISE_RUN_MAX_RETRIES": (1, "retries of a run whose process died"),
-    "VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS": (2, "for ticks of sensors and schedules that requested nothing"),
-    "VERIFYWISE_TICK_RETENTION_DAYS": (14, "for ticks that requested runs"),
-    "VERIFYWISE_FAILED_TICK_RETENTION_DAYS": (30, "for ticks that failed"),
-    # Dagster has no setting for these two: the job delete_old_runs reads them.
-    "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": (7, "for runs that changed nothing, with their events"),
-    "VERIFYWISE_RUN_RETENTION_DAYS": (90, "for all other runs"),
-}
-"""Each variable with its default and what it counts."""
+from verifywise_mlflow.instance_settings import INTEGER_SETTINGS, InvalidSettingError, integer_setting
 
 LOG_LEVEL: Final = "VERIFYWISE_LOG_LEVEL"
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -40,12 +23,6 @@ COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
 
 POSTGRES: Final = ("DAGSTER_PG_HOST", "DAGSTER_PG_PORT", "DAGSTER_PG_USERNAME", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_DB")
 """Dagster's own database. Dagster reads these variables when it starts."""
-
-_MAX_INTEGER: Final = 1_000_000
-
-
-class InvalidSettingError(ValueError):
-    """An environment variable has an invalid value."""
 
 
 def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
@@ -122,22 +99,6 @@ _POSTGRES_DB: Mapping[str, object] = {
     # SQLAlchemy 2.1 resolves a bare `postgresql` to psycopg 3, which dagster-postgres does not install.
     "scheme": "postgresql+psycopg2",
 }
-
-
-def integer_setting(environment: Mapping[str, str], name: str) -> int:
-    """Return the value of one of ``INTEGER_SETTINGS``, or its default.
-
-    Raises:
-        InvalidSettingError: the value is not a whole number, or is out of range.
-    """
-    default, description = INTEGER_SETTINGS[name]
-    text = (environment.get(name) or str(default)).strip()
-    minimum = 0 if name == "VERIFYWISE_RUN_MAX_RETRIES" else 1
-    if not (text.isascii() and text.isdigit() and minimum <= int(text[:10]) <= _MAX_INTEGER):
-        raise InvalidSettingError(
-            f"{name} ({description}) is {text[:40]!r}. It must be a whole number from {minimum} to {_MAX_INTEGER:,}"
-        )
-    return int(text)
 
 
 def _compute_logs(directory: str | None) -> dict[str, object]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from verifywise_mlflow.dagster_yaml import InvalidSettingError, instance_config
+from verifywise_mlflow.dagster_yaml import instance_config
 from verifywise_mlflow.demo.servers.dagster_instance import write_instance
+from verifywise_mlflow.instance_settings import InvalidSettingError
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

@@ -10,8 +10,9 @@ import pytest
 
 from verifywise_mlflow.alerts.alert import AlertKind
 from verifywise_mlflow.alerts.settings import load_alert_settings
-from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, INTEGER_SETTINGS, LOG_LEVEL
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LOG_LEVEL
 from verifywise_mlflow.defs.jobs import RETRY_POLICY
+from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
 from verifywise_mlflow_tests.documentation import code_blocks, read_page
 
 VARIABLES = read_page("reference/environment-variables.md")

@@ -15,13 +15,13 @@ import dagster as dg
 import urllib3
 import yaml
 
-from verifywise_mlflow.dagster_yaml import INTEGER_SETTINGS
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -51,8 +51,8 @@ class Installation:
         """Act as a user, through MLflow's API."""
         url = f"{self.servers[tenant].uri}/api/2.0/mlflow/model-versions/create"
         body = {"name": model_name(0), "source": "s3://bucket/new"}
-        answer = urllib3.request("POST", url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=120)
-        assert answer.status == 200, answer.data
+        response = urllib3.request("POST", url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=120)
+        assert response.status == 200, response.data
 
 
 @contextmanager
@@ -63,7 +63,9 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
         servers = _mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
-        file.write_text(yaml.safe_dump({"tenants": {name: _described(name, one) for name, one in servers.items()}}))
+        file.write_text(
+            yaml.safe_dump({"tenants": {name: _described(name, server) for name, server in servers.items()}})
+        )
         environment = instance_environment(postgres, grant_pipeline_role(postgres), file) | {
             "PYTHONPATH": str(REPOSITORY)
         }
@@ -98,8 +100,8 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
         server, database = started[number % SERVERS]
         tenant = f"tenant-{number:03}"
         url = f"{server.uri}/api/3.0/mlflow/workspaces"
-        answer = urllib3.request("POST", url, json={"name": tenant}, timeout=120)
-        assert answer.status < 300, answer.data
+        response = urllib3.request("POST", url, json={"name": tenant}, timeout=120)
+        assert response.status < 300, response.data
         seed(database, tenant, TENANT_SIZES)
         of_tenants[tenant] = server
     return of_tenants

@@ -17,7 +17,6 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.dagster_yaml import InvalidSettingError
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.checks.data_quality import stage_check_specs
 from verifywise_mlflow.defs.dagster_compat import code_location_of, delete_previous_runless_result
@@ -30,6 +29,7 @@ from verifywise_mlflow.defs.run_retention.retention_rules import (
     is_deletable,
 )
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
+from verifywise_mlflow.instance_settings import InvalidSettingError
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 PERIODS = RetentionPeriods.from_environment({})

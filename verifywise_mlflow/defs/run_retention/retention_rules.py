@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from verifywise_mlflow.dagster_yaml import integer_setting
+from verifywise_mlflow.instance_settings import integer_setting
 
 RunSeries: TypeAlias = tuple[str, str | None]
 """A job and a tenant, whose runs supersede one another. The tenant is None for a job that belongs to no tenant."""
