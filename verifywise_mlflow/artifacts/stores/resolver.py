@@ -174,8 +174,10 @@ def _store_api(store: ObjectStoreSettings) -> StoreApi:
             return S3Api(endpoint, bucket, path_style=store.path_style)
         case "gs":
             return GcsApi(endpoint, bucket)
-        case _:
+        case "abfss" | "wasbs":
             return AzureApi(endpoint, bucket, store.sas_query() if store.sas_query else "")
+        case scheme:
+            raise ValueError(f"the store {store.prefix} has the scheme {scheme!r}: _store_api() has no API for it")
 
 
 def _covers(store: StoreSettings, uri: str) -> bool:
