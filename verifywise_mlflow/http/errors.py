@@ -62,7 +62,7 @@ class NotFoundError(HttpError):
 
 
 class RateLimitedError(HttpError):
-    """429, or 503 with ``Retry-After``, after all retries."""
+    """The server's rate limit: 429, or 503 with ``Retry-After``, after all retries."""
 
     retryable = True
 

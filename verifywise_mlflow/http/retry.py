@@ -1,9 +1,9 @@
-"""The retry policy: which failed requests are sent again, after which back-off, and within which retry budget.
+"""The retry policy: exponential back-off with jitter, within a retry budget.
 
-A retryable failure is retried after ``Retry-After``, or after a random back-off (full jitter) that doubles its maximum
-with each attempt. Three budgets bound retries: ``max_attempts`` of the request, ``retry_deadline_seconds`` since its
-first attempt, and ``retry_budget_seconds`` over all retries of the connection. When they are spent, the failure is
-recorded with the circuit breaker.
+A retryable failure is retried after ``Retry-After``, or after a random back-off (full jitter) whose maximum starts at
+twice ``BACK_OFF_BASE_SECONDS`` and doubles with each attempt. Three budgets bound retries: ``max_attempts`` of the
+request, ``retry_deadline_seconds`` since its first attempt, and ``retry_budget_seconds`` over all retries of the
+connection. When they are spent, the failure is recorded with the circuit breaker.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from verifywise_mlflow.http.errors import HttpError, UnauthenticatedError
 from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
+
+BACK_OFF_BASE_SECONDS = 0.5
+"""After n attempts, the back-off is a random time of at most this times 2 to the power of n."""
 
 
 class RetryPolicy:
@@ -82,7 +85,7 @@ class RetryPolicy:
         """
         if not error.retryable or attempts >= self._limits.max_attempts:
             return None
-        jitter = random.uniform(0, 0.5 * 2**attempts)  # noqa: S311  # no secret
+        jitter = random.uniform(0, BACK_OFF_BASE_SECONDS * 2**attempts)  # noqa: S311  # no secret
         delay = jitter if error.retry_after is None else error.retry_after
         with self._lock:
             self._budget_spent += last_attempt_took

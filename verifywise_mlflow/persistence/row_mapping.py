@@ -1,4 +1,4 @@
-"""Maps entities to rows and back by field name, upserts rows, and selects rows by version."""
+"""Maps entities to rows and back by field name, upserts (inserts or updates) rows, and selects rows by version."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """One sync of one tenant: runs stages and records its start and its end in the audit trail, even if it fails.
 
-The command line and Dagster both use it. A sync runs all six stages or some of them.
+The command line and Dagster both use it. A sync runs all six stages or some of them. It is idempotent: a repetition,
+even after a kill, writes only what has changed since.
 """
 
 from __future__ import annotations

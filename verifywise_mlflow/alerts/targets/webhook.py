@@ -1,4 +1,7 @@
-"""Posts alerts as JSON: chat systems show ``text``, programs read ``alerts``."""
+"""Posts alerts as JSON to a webhook: chat systems show ``text``, programs read ``alerts``.
+
+``text`` is formatted for Slack: an incoming webhook of Slack is a target of this kind.
+"""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _written(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
 
 
 def mark_models_deleted(session: TenantSession, names: Collection[str], now: datetime) -> list[Tombstone]:
-    """Soft delete models and their versions. Return the tombstones of those that were living."""
+    """Soft delete (tombstone) models and their versions. Return the tombstones of those that were living."""
     return [
         tombstone
         for table in (registered_models, model_versions)
@@ -162,7 +162,7 @@ def mark_models_deleted(session: TenantSession, names: Collection[str], now: dat
 
 
 def mark_versions_deleted(session: TenantSession, keys: Collection[Key], now: datetime) -> list[Tombstone]:
-    """Soft delete versions. Return the tombstones of those that were living."""
+    """Soft delete (tombstone) versions. Return the tombstones of those that were living."""
     table = model_versions
     return _mark_deleted(session, table, and_(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)), now)
 
