@@ -285,9 +285,9 @@ class _EntryBuilder:
         if time.monotonic() - self.started_at > self.limits.timeout_s:
             reason = f"not hashed: over the limit of {self.limits.timeout_s:g} seconds for one version"
             return NotHashed(reason, ReadOutcome.OVER_LIMIT)
-        left = max(0, self.limits.max_total_bytes - self.bytes_hashed)
+        bytes_left = max(0, self.limits.max_total_bytes - self.bytes_hashed)
         if (file.size or 0) > self.limits.max_file_bytes:
             return over_limit(self.limits.max_file_bytes)
-        if (file.size or 0) > left:
+        if (file.size or 0) > bytes_left:
             return over_limit(self.limits.max_total_bytes, " for one version")
-        return root.source.file_hash(file.path, min(self.limits.max_file_bytes, left), file.size)
+        return root.source.file_hash(file.path, min(self.limits.max_file_bytes, bytes_left), file.size)

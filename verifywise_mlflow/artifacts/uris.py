@@ -46,13 +46,13 @@ def parse_uri(uri: str, *, unescape: bool = True) -> ArtifactUri:
         unescape: Whether ``%20`` is a space. It is in MLflow's file and HTTP stores, but not in its object stores.
     """
     match = _SCHEME.fullmatch(uri)
-    scheme, rest = (match[1].lower(), match[2]) if match else ("file", uri)
-    authority, path = "", rest
-    if rest.startswith("\\\\"):  # a Windows share: \\host\share
-        authority, _, path = rest[2:].replace("\\", "/").partition("/")
+    scheme, remainder = (match[1].lower(), match[2]) if match else ("file", uri)
+    authority, path = "", remainder
+    if remainder.startswith("\\\\"):  # a Windows share: \\host\share
+        authority, _, path = remainder[2:].replace("\\", "/").partition("/")
         path = "/" + path
-    elif match and rest.startswith("//"):
-        authority, slash, path = rest[2:].partition("/")
+    elif match and remainder.startswith("//"):
+        authority, slash, path = remainder[2:].partition("/")
         path = slash + path
     if scheme == "file" and (_DRIVE.match(authority) or authority == "localhost"):
         authority, path = "", (path if authority == "localhost" else authority + path)

@@ -53,7 +53,7 @@ def parse_position(text: str) -> EntryPosition | None:
 
 
 def diagnose(
-    tenant_id: str, previous: ChainLink | None, link: ChainLink, rest: Iterator[ChainLink], last_signed: int
+    tenant_id: str, previous: ChainLink | None, link: ChainLink, later_links: Iterator[ChainLink], last_signed: int
 ) -> Damage:
     """Return what is wrong with ``link``, which is not a valid successor of ``previous``.
 
@@ -61,7 +61,7 @@ def diagnose(
         tenant_id: The tenant whose chain it is.
         previous: The last valid link.
         link: The first invalid link.
-        rest: The links after it.
+        later_links: The links after it.
         last_signed: The last entry that a verified checkpoint covers; 0 if there is none.
     """
     expected_sequence, hash_before = (previous.sequence + 1, previous.hash) if previous else (1, GENESIS_HASH)
@@ -79,12 +79,12 @@ def diagnose(
             "edit", expected_sequence, f"entry {expected_sequence} belongs to another tenant, {position.tenant_id!r}"
         )
     if position.sequence == expected_sequence:
-        return _broken_link(previous, link, next(rest, None), last_signed)
+        return _broken_link(previous, link, next(later_links, None), last_signed)
     if position.previous_hash == hash_before:
         return Damage("edit", expected_sequence, f"entry {expected_sequence} claims to be entry {position.sequence}")
     if position.sequence > expected_sequence:
-        return _gap_or_reorder(expected_sequence, hash_before, position, rest)
-    return _extra_entry(previous, link, position, next(rest, None))
+        return _gap_or_reorder(expected_sequence, hash_before, position, later_links)
+    return _extra_entry(previous, link, position, next(later_links, None))
 
 
 def _missing_entries(first: int, last: int) -> Damage:
@@ -111,10 +111,10 @@ def _broken_link(previous: ChainLink | None, link: ChainLink, following: ChainLi
 
 
 def _gap_or_reorder(
-    expected_sequence: int, hash_before: str, position: EntryPosition, rest: Iterator[ChainLink]
+    expected_sequence: int, hash_before: str, position: EntryPosition, later_links: Iterator[ChainLink]
 ) -> Damage:
     """Diagnose a link that claims a later position: the expected entry was either moved or deleted."""
-    for link in rest:
+    for link in later_links:
         other_position = parse_position(link.text)
         if other_position and _is_at(other_position, expected_sequence, hash_before):
             places = f"is at the position of entry {expected_sequence}, which is at {link.sequence}"
@@ -140,6 +140,6 @@ def _is_at(position: EntryPosition, sequence: int, previous_hash: str) -> bool:
     return (position.sequence, position.previous_hash) == (sequence, previous_hash)
 
 
-def prepend(following: ChainLink | None, rest: Iterator[ChainLink]) -> Iterator[ChainLink]:
+def prepend(following: ChainLink | None, links: Iterator[ChainLink]) -> Iterator[ChainLink]:
     """Put a link that was already consumed back in front."""
-    return chain([following] if following else [], rest)
+    return chain([following] if following else [], links)

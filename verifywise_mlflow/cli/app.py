@@ -25,8 +25,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # click's own types, which typer hides
         """Return the command that the arguments name, imported."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, load(name) if name else command, rest
+        name, command, remaining_args = super().resolve_command(ctx, args)
+        return name, load(name) if name else command, remaining_args
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # click's own, passed on
         """Parse the command line; ``--help`` is printed here."""

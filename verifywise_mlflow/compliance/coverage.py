@@ -154,16 +154,16 @@ def _clause_coverage(
 
 def _version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> VersionEvidence:
     """Return how much versions with these verdicts show. Without a rule, the record itself is the evidence."""
-    given = {verdicts.get(rule_id) for rule_id in rule_ids}
-    if Verdict.FAIL in given:
+    rule_verdicts = {verdicts.get(rule_id) for rule_id in rule_ids}
+    if Verdict.FAIL in rule_verdicts:
         return VersionEvidence.FAILED
-    if Verdict.ERROR in given:
+    if Verdict.ERROR in rule_verdicts:
         return VersionEvidence.ERROR
-    if None in given:
+    if None in rule_verdicts:
         return VersionEvidence.NOT_EVALUATED
-    if Verdict.NOT_EVIDENCED in given:
-        return VersionEvidence.IN_PART if Verdict.PASS in given else VersionEvidence.NOT_SHOWN
-    return VersionEvidence.NOT_APPLICABLE if given == {Verdict.NOT_APPLICABLE} else VersionEvidence.SHOWN
+    if Verdict.NOT_EVIDENCED in rule_verdicts:
+        return VersionEvidence.IN_PART if Verdict.PASS in rule_verdicts else VersionEvidence.NOT_SHOWN
+    return VersionEvidence.NOT_APPLICABLE if rule_verdicts == {Verdict.NOT_APPLICABLE} else VersionEvidence.SHOWN
 
 
 def _clause_state(obtainable: Obtainable, counts: Mapping[VersionEvidence, int]) -> ClauseState:

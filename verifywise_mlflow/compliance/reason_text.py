@@ -169,7 +169,7 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
     for path in expression.paths:
         if path[0] == STATED and path[1] in fields:
             continue  # the value itself says more than that it is there
-        known = _known(path, evidence)
+        known = _known_value(path, evidence)
         if path[0] in (FINDINGS, INCOMPLETE):
             facts.append(_context_description(path[0], known))
         elif known is not None:
@@ -195,7 +195,7 @@ def _without_stated(path: Path) -> Path:
     return path[1:] if path[0] == STATED else path
 
 
-def _known(path: Path, evidence: Evidence) -> CelValue:
+def _known_value(path: Path, evidence: Evidence) -> CelValue:
     if path[0] == STATED:  # the expression reads only whether the value is known
         return True if _is_stated(path[1], evidence) else None
     exists, value = value_at(path, evidence.known)
@@ -215,7 +215,7 @@ def _missing(path: Path, evidence: Evidence) -> str | None:
         return None
     if field not in evidence.known:
         return None if _is_stated(field, evidence) else field
-    return dotted(path) if _known(path, evidence) is None else None
+    return dotted(path) if _known_value(path, evidence) is None else None
 
 
 def _description(value: CelValue) -> str:
@@ -274,5 +274,5 @@ def _printable(sentence: str) -> str:
 
 
 def _any_of(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    *other_names, last = names
+    return f"{', '.join(other_names)} or {last}" if other_names else last

@@ -57,9 +57,9 @@ def _message(head: YamlSource, rules: Sequence[tuple[YamlSource, int]], detail: 
         location = ("rules", detail["ctx"]["index"], "id")
     source = head
     match location:
-        case ("rules", int(index), *rest) if index < len(rules):
+        case ("rules", int(index), *field_path) if index < len(rules):
             source, index_in_file = rules[index]
-            location = ("rules", index_in_file, *rest)
+            location = ("rules", index_in_file, *field_path)
     correction = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
     return ": ".join([f"{source.path}:{source.line_of(location)}", *_rule_and_field(source, location), correction])
 
@@ -67,14 +67,14 @@ def _message(head: YamlSource, rules: Sequence[tuple[YamlSource, int]], detail: 
 def _rule_and_field(source: YamlSource, location: Location) -> list[str]:
     """Return the rule, by its id if it has one, and the field in it."""
     match location:
-        case ("rules", int(index), *rest):
+        case ("rules", int(index), *field_path):
             rules = source.document["rules"]
             rule = rules[index] if isinstance(rules, list) else None
             rule_id = rule.get("id") if isinstance(rule, Mapping) else None
             names = [f"rule {rule_id!r}" if rule_id else f"rule number {index + 1}"]
         case _:
-            names, rest = [], list(location)
+            names, field_path = [], list(location)
     # Pydantic appends the name of a key or of a union's type to the field; these do not occur in the file.
-    parts = takewhile(lambda part: not str(part).startswith("json-or-python"), rest)
+    parts = takewhile(lambda part: not str(part).startswith("json-or-python"), field_path)
     field = ".".join(str(part) for part in parts if part not in {"[key]", "datetime", "json"})
     return [*names, field] if field else names

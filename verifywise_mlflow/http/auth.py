@@ -36,12 +36,12 @@ class Credentials(Protocol):
 class StaticHeaders:
     """The same headers for every request: none, basic auth, a bearer token, a gateway's key."""
 
-    fixed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    static_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers."""
         del request
-        return self.fixed
+        return self.static_headers
 
     def renew(self) -> bool:
         """Return False: static headers cannot be renewed."""
@@ -56,11 +56,11 @@ class WithExtraHeaders:
     """
 
     credentials: Credentials
-    fixed: Mapping[str, str] = field(repr=False)
+    static_headers: Mapping[str, str] = field(repr=False)
 
     def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers of both."""
-        return {**self.fixed, **self.credentials.headers(request)}
+        return {**self.static_headers, **self.credentials.headers(request)}
 
     def renew(self) -> bool:
         """Renew the credentials; the static headers stay."""

@@ -32,10 +32,10 @@ class _TimedFile(io.RawIOBase):
     # The base class's annotation is of a protocol that only its stub knows.
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
         if self.deadline is not None and self._idle_seconds is not None:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = self.deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise TimeoutError("the response's deadline has passed")
-            self._socket.settimeout(min(left, self._idle_seconds))
+            self._socket.settimeout(min(seconds_left, self._idle_seconds))
         return self._file.readinto(buffer)
 
     def close(self) -> None:

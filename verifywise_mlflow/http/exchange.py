@@ -41,8 +41,8 @@ def send(
             timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
         )
     except urllib3.exceptions.HTTPError as error:
-        what = f" to {target}" if target else ""
-        raise UnreachableError(f"{server} did not respond{what}: {failure_reason(error)}") from None
+        target_phrase = f" to {target}" if target else ""
+        raise UnreachableError(f"{server} did not respond{target_phrase}: {failure_reason(error)}") from None
     except OSError as error:
         raise UnreachableError(f"{server} cannot be reached: {error.strerror or error}") from None
 
@@ -87,9 +87,9 @@ def iter_body(
 
 def take_bytes(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
     """Yield the first bytes of some chunks, without requesting a chunk beyond them."""
-    left = max_bytes
+    bytes_left = max_bytes
     for chunk in chunks:
-        yield chunk[:left]
-        left -= len(chunk)
-        if left <= 0:
+        yield chunk[:bytes_left]
+        bytes_left -= len(chunk)
+        if bytes_left <= 0:
             return

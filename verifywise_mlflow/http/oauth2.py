@@ -204,8 +204,10 @@ class OAuth2TokenSource:
             return _Token(token, requested_at + _MAX_LIFETIME_SECONDS)
         return _Token(token, requested_at + lifetime - min(_RENEWAL_MARGIN_SECONDS, lifetime / 10))
 
-    def _no_token(self, what: str) -> UnauthenticatedError:
-        return UnauthenticatedError(f"{self._name} responded with {what}. Check that token_uri is its token endpoint.")
+    def _no_token(self, description: str) -> UnauthenticatedError:
+        return UnauthenticatedError(
+            f"{self._name} responded with {description}. Check that token_uri is its token endpoint."
+        )
 
 
 def _parse_json_object(body: bytes) -> dict[str, object] | None:

@@ -32,7 +32,7 @@ class Candidates:
         self._aliases = alias_candidates(inputs, index)
         self._by_synonym = {source: self._candidates_by_synonym(source) for source in TAG_SOURCES}
 
-    def of(self, field: str) -> list[Candidate]:
+    def for_field(self, field: str) -> list[Candidate]:
         """Return the candidates for a field, in the order of the mapping's precedence."""
         return [
             candidate for source in self._index.value_sources(field) for candidate in self._from_source(source, field)

@@ -44,7 +44,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     """
     index = mapping_index(mapping)
     candidates = Candidates(inputs, index)
-    candidates_by_field = {field: candidates.of(field) for field in PRECEDENCE_FIELDS}
+    candidates_by_field = {field: candidates.for_field(field) for field in PRECEDENCE_FIELDS}
     resolutions = {field: resolve(field, of_field) for field, of_field in candidates_by_field.items()}
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
     record = _record(inputs, {field: resolution.value for field, resolution in resolutions.items()}, evaluation)

@@ -77,9 +77,10 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
     if held is None:
         connection.execute(insert(role_grants).values(role_name=role, kind=kind, tenant_id=tenant_id, granted_at=now))
     elif tuple(held) != (kind, tenant_id):
-        of = f" of {held.tenant_id}" if held.tenant_id else ""
+        tenant_phrase = f" of {held.tenant_id}" if held.tenant_id else ""
         raise DatabaseError(
-            f"the role {role!r} already is a {held.kind}{of}: revoke that first, with verifywise-mlflow db revoke"
+            f"the role {role!r} already is a {held.kind}{tenant_phrase}: revoke that first, "
+            "with verifywise-mlflow db revoke"
         )
     _grant_privileges(connection, role, kind)
 
@@ -154,9 +155,9 @@ def roles(connection: Connection) -> list[RoleAccess]:
         if row.role_name in reasons:
             remark = f"{reasons[row.role_name]}: row-level security does not apply to it"
         access.append(RoleAccess(row.role_name, row.kind, row.tenant_id, row.granted_at, remark))
-    others = _privileged(connection) - names - reasons.keys() - {schema_owner}
+    unmanaged = _privileged(connection) - names - reasons.keys() - {schema_owner}
     remark = "has privileges that db grant did not give and sees no tenant's rows: revoke it"
-    access += [RoleAccess(role, "none", remark=remark) for role in sorted(others)]
+    access += [RoleAccess(role, "none", remark=remark) for role in sorted(unmanaged)]
     return access
 
 

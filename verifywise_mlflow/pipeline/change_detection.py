@@ -20,18 +20,18 @@ class ChangeSet(Generic[T]):
 
     changed: list[ListedObject[T]] = field(default_factory=list)
 
-    def add_if_changed(self, found: T, created_at: datetime | None, known: StoredObject | None) -> None:
+    def add_if_changed(self, listed: T, created_at: datetime | None, stored: StoredObject | None) -> None:
         """Add an object that is new, different, or back after a tombstone.
 
         An object with another creation time is another object of the same name: it gets the next incarnation.
         """
-        digest = fingerprint(found)
-        if known and not known.is_deleted and known.fingerprint == digest:
+        digest = fingerprint(listed)
+        if stored and not stored.is_deleted and stored.fingerprint == digest:
             return
-        incarnation = known.incarnation if known else 1
-        if created_at and known and known.created_at and created_at != known.created_at:
+        incarnation = stored.incarnation if stored else 1
+        if created_at and stored and stored.created_at and created_at != stored.created_at:
             incarnation += 1
-        self.changed.append(ListedObject(found, digest, incarnation, known))
+        self.changed.append(ListedObject(listed, digest, incarnation, stored))
 
     def batches(self) -> Iterator[Sequence[ListedObject[T]]]:
         """Yield the objects in batches of one transaction each."""

@@ -29,17 +29,17 @@ class Loss:
 
     object_kind: str
     missing: int
-    known: int
+    living: int
 
     @property
     def is_large(self) -> bool:
         """Whether a person has to check the server first."""
-        return self.missing > max(MAX_UNGUARDED_REMOVALS, self.known * MAX_REMOVED_SHARE)
+        return self.missing > max(MAX_UNGUARDED_REMOVALS, self.living * MAX_REMOVED_SHARE)
 
     @property
     def description(self) -> str:
         """The size of the loss, as a clause."""
-        return f"{self.missing:,} of {self.known:,} {self.object_kind} disappeared at once"
+        return f"{self.missing:,} of {self.living:,} {self.object_kind} disappeared at once"
 
 
 @dataclass(slots=True)

@@ -189,10 +189,10 @@ class EntityRedactor:
         log.add_dropped_keys("metric", dropped)
         return result if len(log.redactions) > count_before else metrics
 
-    def _unique_key(self, log: _RedactionLog, place: KeyedPlace, redacted: Redacted, taken: Mapping[str, V]) -> str:
+    def _unique_key(self, log: _RedactionLog, place: KeyedPlace, redacted: Redacted, existing: Mapping[str, V]) -> str:
         """Return a redacted key, numbered if it is taken: several keys may have the same redacted form."""
         key, number = redacted.text, 1
-        while key in taken:
+        while key in existing:
             number += 1
             key = f"{redacted.text} {number}"
         log.add(place, key, redacted)

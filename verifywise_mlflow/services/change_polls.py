@@ -103,8 +103,8 @@ def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerpr
     return fingerprint(sorted(differences, key=repr))[:16] if differences else None
 
 
-def _is_changed(known: StoredObject | None, digest: str) -> bool:
-    return known is None or known.is_deleted or known.fingerprint != digest
+def _is_changed(stored: StoredObject | None, digest: str) -> bool:
+    return stored is None or stored.is_deleted or stored.fingerprint != digest
 
 
 def _fingerprints(listings: RegistryListings) -> RegistryFingerprints:

@@ -263,7 +263,11 @@ ArtifactStore: TypeAlias = Annotated[
 
 
 def _endpoint(uri: str | None, example: str) -> str | None:
-    return None if uri is None else http_uri(uri, example, what="endpoint", section="the store's fields").rstrip("/")
+    return (
+        None
+        if uri is None
+        else http_uri(uri, example, server_kind="endpoint", section="the store's fields").rstrip("/")
+    )
 
 
 def _usable(resolve: Callable[[], T]) -> Callable[[], T]:

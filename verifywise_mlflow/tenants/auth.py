@@ -84,7 +84,7 @@ class OAuth2Credentials(ConfigSection):
     @field_validator("token_uri")
     @classmethod
     def _is_http(cls, uri: str) -> str:
-        return http_uri(uri, "https://idp.example.com/oauth2/token", what="issuer", query=True)
+        return http_uri(uri, "https://idp.example.com/oauth2/token", server_kind="issuer", query=True)
 
     def identity(self) -> str:
         """Return the client, its issuer and the secret's reference. No token is requested for this."""

@@ -81,7 +81,7 @@ class Proxy(ConfigSection):
     @field_validator("uri")
     @classmethod
     def _is_plain_http(cls, uri: str) -> str:
-        parts = urlsplit(http_uri(uri, "http://proxy.example.com:3128", what="proxy", section="proxy"))
+        parts = urlsplit(http_uri(uri, "http://proxy.example.com:3128", server_kind="proxy", section="proxy"))
         if parts.scheme != "http":
             raise ValueError("TLS to the proxy itself is not supported: write http://")
         if parts.path.strip("/"):

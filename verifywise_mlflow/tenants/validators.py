@@ -15,7 +15,7 @@ class ConfigSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def http_uri(uri: str, example: str, *, what: str = "server", section: str = "auth", query: bool = False) -> str:
+def http_uri(uri: str, example: str, *, server_kind: str = "server", section: str = "auth", query: bool = False) -> str:
     """Return an http(s) URI without credentials, which have a section of their own.
 
     Raises:
@@ -23,7 +23,7 @@ def http_uri(uri: str, example: str, *, what: str = "server", section: str = "au
     """
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"this is not an http(s) address: write the {what}'s address, for example {example}")
+        raise ValueError(f"this is not an http(s) address: write the {server_kind}'s address, for example {example}")
     if parts.username or parts.password:
         raise ValueError(f"the URI contains credentials: remove them from the URI and name them under {section}")
     if (parts.query and not query) or parts.fragment:

@@ -48,7 +48,7 @@ def test_a_worker_may_read_write_allocate_memory_and_exit(calls: SystemCalls) ->
     assert verdict(calls, calls.write, [STDOUT]) == ALLOW
     assert verdict(calls, calls.mmap, [0, 4096, READ_WRITE]) == ALLOW
     assert verdict(calls, calls.mprotect, [0, 4096, READ_WRITE]) == ALLOW
-    assert {verdict(calls, number) for number in calls.others.values()} == {ALLOW}
+    assert {verdict(calls, number) for number in calls.unrestricted.values()} == {ALLOW}
 
 
 @pytest.mark.parametrize("calls", MACHINES)
@@ -67,7 +67,7 @@ def test_a_call_of_another_architecture_kills_the_process(calls: SystemCalls) ->
 
 @given(calls=st.sampled_from(MACHINES), number=st.integers(-(2**31), 2**31 - 1) | st.integers(0, 500))
 def test_every_unlisted_call_is_refused(calls: SystemCalls, number: int) -> None:
-    listed = {calls.read, calls.write, calls.mmap, calls.mprotect, *calls.others.values()}
+    listed = {calls.read, calls.write, calls.mmap, calls.mprotect, *calls.unrestricted.values()}
 
     if number not in listed:
         assert verdict(calls, number) == REFUSE

@@ -139,16 +139,16 @@ def _parse_certificate(value: JsonValue) -> bytes:
     )
 
 
-def _decode_base64(value: JsonValue, what: str, max_bytes: int | None = None) -> bytes:
+def _decode_base64(value: JsonValue, label: str, max_bytes: int | None = None) -> bytes:
     """Decode canonical base64 of either alphabet; DSSE requires verifiers to accept both."""
-    text = require_text(value, what)
+    text = require_text(value, label)
     if max_bytes is not None and len(text) > 4 * (max_bytes // 3 + 1):
-        raise InvalidBundleError(f"{what} has more than {max_bytes} bytes")
+        raise InvalidBundleError(f"{label} has more than {max_bytes} bytes")
     try:
         encoded = text.encode("ascii")
         decoded = base64.b64decode(encoded.translate(bytes.maketrans(b"-_", b"+/")), validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
-        raise InvalidBundleError(f"{what} is not base64") from error
+        raise InvalidBundleError(f"{label} is not base64") from error
     if encoded not in (base64.b64encode(decoded), base64.urlsafe_b64encode(decoded)):
-        raise InvalidBundleError(f"{what} is not canonical base64")
+        raise InvalidBundleError(f"{label} is not canonical base64")
     return decoded

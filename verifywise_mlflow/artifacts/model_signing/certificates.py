@@ -169,7 +169,7 @@ def _require_code_signing(_policy: Policy, _certificate: x509.Certificate, value
 
 
 @contextlib.contextmanager
-def _certificate_errors(what: str) -> Iterator[None]:
+def _certificate_errors(label: str) -> Iterator[None]:
     """Convert the library's errors on malformed and unknown structures into one error."""
     try:
         yield
@@ -184,4 +184,4 @@ def _certificate_errors(what: str) -> Iterator[None]:
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
     ) as error:
-        raise InvalidCertificateError(f"{what} cannot be read") from error
+        raise InvalidCertificateError(f"{label} cannot be read") from error

@@ -44,18 +44,18 @@ def parse_json(content: bytes) -> JsonValue:
     return value
 
 
-def require_object(value: JsonValue, what: str) -> dict[str, JsonValue]:
+def require_object(value: JsonValue, label: str) -> dict[str, JsonValue]:
     """Return ``value`` if it is an object.
 
     Raises:
-        InvalidJsonError: It is not. The message names it as ``what``.
+        InvalidJsonError: It is not. The message names it as ``label``.
     """
     if not isinstance(value, dict):
-        raise InvalidJsonError(f"{what} is not an object")
+        raise InvalidJsonError(f"{label} is not an object")
     return value
 
 
-def require_list(value: JsonValue, what: str, *, at_least: int = 1, at_most: int) -> list[JsonValue]:
+def require_list(value: JsonValue, label: str, *, at_least: int = 1, at_most: int) -> list[JsonValue]:
     """Return ``value`` if it is a list of that length.
 
     Raises:
@@ -63,18 +63,18 @@ def require_list(value: JsonValue, what: str, *, at_least: int = 1, at_most: int
     """
     if not isinstance(value, list) or not at_least <= len(value) <= at_most:
         between = str(at_most) if at_least == at_most else f"{at_least} to {at_most}"
-        raise InvalidJsonError(f"{what} is not a list of {between}")
+        raise InvalidJsonError(f"{label} is not a list of {between}")
     return value
 
 
-def require_text(value: JsonValue, what: str) -> str:
+def require_text(value: JsonValue, label: str) -> str:
     """Return ``value`` if it is text and not empty.
 
     Raises:
         InvalidJsonError: It is not.
     """
     if not isinstance(value, str) or not value:
-        raise InvalidJsonError(f"{what} is not text")
+        raise InvalidJsonError(f"{label} is not text")
     return value
 
 

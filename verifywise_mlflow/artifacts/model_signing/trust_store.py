@@ -105,15 +105,15 @@ def _encode(key: PublicKey, encoding: serialization.Encoding) -> bytes:
     return key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _pem_blocks(files: Iterable[bytes], label: str, what: str) -> list[tuple[str, bytes]]:
+def _pem_blocks(files: Iterable[bytes], pem_kind: str, label: str) -> list[tuple[str, bytes]]:
     labeled_blocks: list[tuple[str, bytes]] = []
     for number, content in enumerate(files, 1):
         blocks = list(_PEM_BLOCK.finditer(content))
-        if not blocks or any(block[1] != label.encode() for block in blocks):
-            raise InvalidTrustStoreError(f"file {number} must contain PEM blocks of the kind {label} and no others")
-        labeled_blocks += [(f"{what} {index} in file {number}", block[0]) for index, block in enumerate(blocks, 1)]
+        if not blocks or any(block[1] != pem_kind.encode() for block in blocks):
+            raise InvalidTrustStoreError(f"file {number} must contain PEM blocks of the kind {pem_kind} and no others")
+        labeled_blocks += [(f"{label} {index} in file {number}", block[0]) for index, block in enumerate(blocks, 1)]
     if len(labeled_blocks) > MAX_TRUSTED_KEYS:
-        raise InvalidTrustStoreError(f"{len(labeled_blocks)} {what}s exceed the limit of {MAX_TRUSTED_KEYS}")
+        raise InvalidTrustStoreError(f"{len(labeled_blocks)} {label}s exceed the limit of {MAX_TRUSTED_KEYS}")
     return labeled_blocks
 
 

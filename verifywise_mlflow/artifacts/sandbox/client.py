@@ -92,8 +92,11 @@ class Sandbox:
         """Stable names of the protections that every worker so far had in force; empty before the first start."""
         if not self._reports:
             return ()
-        first, *others = (in_force for in_force, _ in self._reports)
-        return (*PROCESS_PROTECTIONS, *(name for name in first if all(name in other for other in others)))
+        first_report, *later_reports = (in_force for in_force, _ in self._reports)
+        return (
+            *PROCESS_PROTECTIONS,
+            *(name for name in first_report if all(name in report for report in later_reports)),
+        )
 
     @property
     def unblocked_attempts(self) -> tuple[str, ...]:

@@ -68,9 +68,9 @@ def _change_to_empty_root() -> None:
 def _drop_capabilities() -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     check_result(_LIBC.capset(header, bytes(24)))
-    left = ctypes.create_string_buffer(24)
-    check_result(_LIBC.capget(header, left))
-    if any(left.raw):
+    capabilities = ctypes.create_string_buffer(24)
+    check_result(_LIBC.capget(header, capabilities))
+    if any(capabilities.raw):
         raise OSError("some capabilities are left")
 
 

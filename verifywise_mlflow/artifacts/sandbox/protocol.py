@@ -107,6 +107,6 @@ class WorkerChannel:
             filled += count
 
     def _send(self, kind: int, payload: bytes) -> None:
-        left = memoryview(HEADER.pack(kind, len(payload)) + payload)
-        while left:
-            left = left[os.write(1, left) :]
+        unsent = memoryview(HEADER.pack(kind, len(payload)) + payload)
+        while unsent:
+            unsent = unsent[os.write(1, unsent) :]

@@ -34,7 +34,7 @@ class SystemCalls:
     write: int
     mmap: int
     mprotect: int
-    others: Mapping[str, int]
+    unrestricted: Mapping[str, int]
     """Allowed with any arguments: what the allocator, the clock and the exit need."""
 
 
@@ -45,7 +45,7 @@ SYSTEM_CALLS: Mapping[str, SystemCalls] = {
         write=1,
         mmap=9,
         mprotect=10,
-        others={
+        unrestricted={
             "munmap": 11,
             "brk": 12,
             "mremap": 25,
@@ -65,7 +65,7 @@ SYSTEM_CALLS: Mapping[str, SystemCalls] = {
         write=64,
         mmap=222,
         mprotect=226,
-        others={
+        unrestricted={
             "munmap": 215,
             "brk": 214,
             "mremap": 216,
@@ -90,7 +90,7 @@ def filter_program(calls: SystemCalls) -> bytes:
         _instruction(_RETURN, KILL_PROCESS),  # a 32-bit call, whose numbers mean something else
         _instruction(_LOAD_WORD, _CALL),
     ]
-    for number in calls.others.values():
+    for number in calls.unrestricted.values():
         program += [_instruction(_JUMP_IF_EQUAL, number, 0, 1), _instruction(_RETURN, ALLOW)]
     program += _check_argument(calls.read, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 0, hit=ALLOW, miss=REFUSE)
     program += _check_argument(calls.write, _FIRST_ARGUMENT, _JUMP_IF_EQUAL, 1, hit=ALLOW, miss=REFUSE)

@@ -164,19 +164,19 @@ class Worker:
 
     def _write(self, buffers: list[bytes | memoryview], seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        left = [memoryview(buffer) for buffer in buffers if len(buffer)]
-        while left:
+        unwritten = [memoryview(buffer) for buffer in buffers if len(buffer)]
+        while unwritten:
             try:
-                written = os.writev(self._in, left)
+                byte_count = os.writev(self._in, unwritten)
             except BlockingIOError:
                 self._wait(self._in, select.POLLOUT, deadline, seconds)
                 continue
             except OSError as error:  # a broken pipe
                 raise WorkerLostError(self._exit_reason()) from error
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if left:
-                left[0] = left[0][written:]
+            while unwritten and byte_count >= len(unwritten[0]):
+                byte_count -= len(unwritten.pop(0))
+            if unwritten:
+                unwritten[0] = unwritten[0][byte_count:]
 
     def _receive(self, expected: int, max_bytes: int, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
@@ -205,8 +205,8 @@ class Worker:
     def _wait(self, descriptor: int, event: int, deadline: float, seconds: float) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
+        seconds_left = deadline - time.monotonic()
+        if seconds_left <= 0 or not poll.poll(seconds_left * 1000):
             raise WorkerLostError(f"it took longer than {seconds:g} seconds and was stopped")
 
     def _exit_reason(self) -> str:

@@ -100,15 +100,15 @@ class LocalFolderSource:
 
     def _chunks(self, file: int, max_bytes: int) -> Iterator[bytes]:
         deadline = time.monotonic() + self._timeout_seconds
-        left = max_bytes
-        while left > 0:
+        bytes_left = max_bytes
+        while bytes_left > 0:
             try:
-                chunk = os.read(file, min(left, _CHUNK_BYTES))
+                chunk = os.read(file, min(bytes_left, _CHUNK_BYTES))
             except OSError as error:
                 raise self._read_error(error) from None
             if not chunk:
                 return
-            left -= len(chunk)
+            bytes_left -= len(chunk)
             yield chunk
             if time.monotonic() > deadline:
                 raise ArtifactReadError(

@@ -105,13 +105,13 @@ def show(
         return
     rows = table("#", "when (UTC)", "what", "outcome", "of", "reason")
     for sequence, entry in entries_found:
-        what = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
+        object_label = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
         rows.add_row(
             str(sequence),
             f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             escape_rich_markup(entry.kind),
             escape_rich_markup(entry.outcome),
-            escape_rich_markup(what),
+            escape_rich_markup(object_label),
             escape_rich_markup(entry.reason or ""),
         )
     out.print(rows)
@@ -151,13 +151,13 @@ def export(
     with exit_on_errors(as_json=False), _trail(tenant) as session:
         _refuse_unknown(session, False, as_json=False)
         stored = audit_log.checkpoints(session)
-        written = (line.encode() + b"\n" for line in export_lines(audit_log.links(session), stored))
+        lines = (line.encode() + b"\n" for line in export_lines(audit_log.links(session), stored))
         if output is None:
-            sys.stdout.buffer.writelines(written)
+            sys.stdout.buffer.writelines(lines)
             return
         try:
             with output.open("wb") as stream:
-                stream.writelines(written)
+                stream.writelines(lines)
         except OSError as error:
             fail_to_write(output, error, as_json=False)
 
@@ -222,8 +222,8 @@ def _unusable(path: Path, error: Exception, as_json: bool) -> NoReturn:
 
 
 @contextmanager
-def _progress(length: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    if not shown:
+def _progress(length: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
+    if not is_shown:
         yield lambda _: None
         return
     columns = (TextColumn("entries"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))

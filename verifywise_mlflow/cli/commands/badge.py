@@ -46,11 +46,11 @@ def badge(
     """
     as_json = output_format is Format.JSON
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        found = badge_report(session, model, version, datetime.now(UTC))
-    if found is None:
-        of = f" version {version}" if version is not None else ""
-        fail(f"nothing was judged of {model!r}{of} of the tenant {tenant!r}", 1, as_json)
+        report = badge_report(session, model, version, datetime.now(UTC))
+    if report is None:
+        version_phrase = f" version {version}" if version is not None else ""
+        fail(f"nothing was judged of {model!r}{version_phrase} of the tenant {tenant!r}", 1, as_json)
     if as_json:
-        sys.stdout.write(json.dumps(json_ready(found.to_json())) + "\n")
+        sys.stdout.write(json.dumps(json_ready(report.to_json())) + "\n")
     else:
-        sys.stdout.buffer.write(found.svg().encode("utf-8"))
+        sys.stdout.buffer.write(report.svg().encode("utf-8"))

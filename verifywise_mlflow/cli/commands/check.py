@@ -47,10 +47,12 @@ def _print_check(report: CheckReport) -> None:
         f"{report.requests} requests",
         highlight=False,
     )
-    shown = table("what", "outcome", "found")
+    results_table = table("what", "outcome", "found")
     colors = {"readable": "green", "nothing there": "yellow"}
     for tried in report.results:
         mend = f"\n[yellow]{escape_rich_markup(tried.remedy)}[/yellow]" if tried.remedy else ""
         color = colors.get(tried.outcome, "red")
-        shown.add_row(tried.subject, f"[{color}]{tried.outcome}[/{color}]", escape_rich_markup(tried.detail) + mend)
-    out.print(shown)
+        results_table.add_row(
+            tried.subject, f"[{color}]{tried.outcome}[/{color}]", escape_rich_markup(tried.detail) + mend
+        )
+    out.print(results_table)

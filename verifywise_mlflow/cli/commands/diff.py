@@ -88,11 +88,11 @@ def difference_lines(field_changes: Sequence[Difference], indent: str = "") -> T
 def _line(change: Difference, indent: str) -> Text:
     if change.path == ("record",):
         return Text(f"{indent}{'first seen' if change.before is None else 'not recorded'}")
-    before, after = (_shown(change.path, value) for value in (change.before, change.after))
+    before, after = (_display_value(change.path, value) for value in (change.before, change.after))
     return Text.assemble(indent, (escape_invisible(change.field), "cyan"), ": ", before, " → ", after)
 
 
-def _shown(path: Sequence[str], value: object) -> Text:
+def _display_value(path: Sequence[str], value: object) -> Text:
     if path[0] == "origins" and isinstance(value, Mapping):
         return origin(value)
     return display(value, 120)

@@ -129,21 +129,21 @@ def _as_json(coverages: FrameworkCoverage, tenant: str | None) -> dict[str, obje
 def _print(coverages: FrameworkCoverage, tenant: str | None) -> None:
     framework = coverages.framework
     if tenant is None:
-        shown = table("clause", "about", "MLflow shows", "MLflow does not show", title=framework.name)
+        clause_table = table("clause", "about", "MLflow shows", "MLflow does not show", title=framework.name)
         for entry in coverages.clauses:
-            shown.add_row(entry.clause.id, entry.clause.about, entry.clause.obtainable.value, entry.clause.blank)
+            clause_table.add_row(entry.clause.id, entry.clause.about, entry.clause.obtainable.value, entry.clause.blank)
     else:
         title = f"{framework.name}: {escape(escape_invisible(tenant))}, {coverages.version_count:,} versions"
-        shown = table("clause", "about", "state", "blank", title=title)
+        clause_table = table("clause", "about", "state", "blank", title=title)
         for entry in coverages.clauses:
             is_counted = any(entry.version_counts.values())
-            shown.add_row(
+            clause_table.add_row(
                 entry.clause.id,
                 entry.clause.about,
                 ": ".join(filter(None, (entry.state.value, _counted(entry)))),
                 entry.clause.blank if is_counted or entry.state is ClauseState.NOT_OBTAINABLE else "No rule covers it.",
             )
-    out.print(shown)
+    out.print(clause_table)
     if tenant is not None:
         out.print(", ".join(f"{count} {state.value}" for state, count in coverages.state_counts.items()))
     out.print(f"It covers {framework.covers}. {framework.source[0].upper()}{framework.source[1:]}.", highlight=False)

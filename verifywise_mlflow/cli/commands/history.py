@@ -37,7 +37,7 @@ class HistoryEntry:
 
     at: datetime
     sync_id: str
-    what: str
+    kind: str
     """``event``, ``record``, ``verdict``, ``badge`` or ``waiver``."""
     document: dict[str, object]
     """The change as JSON values."""
@@ -61,14 +61,14 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
         ]
         granted = waivers.all_waivers(session) if entries else []
     entries += _waiver_entries(
-        granted, key, {entry.document["rule_id"] for entry in entries if entry.what == "verdict"}
+        granted, key, {entry.document["rule_id"] for entry in entries if entry.kind == "verdict"}
     )
     if not entries:
         fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}", 1, as_json)
     entries.sort(key=lambda entry: entry.at)  # stable: entries of the same time keep the order above
     if as_json:
         documents = [
-            {"at": entry.at, "sync_id": entry.sync_id, "what": entry.what, **entry.document} for entry in entries
+            {"at": entry.at, "sync_id": entry.sync_id, "what": entry.kind, **entry.document} for entry in entries
         ]
         history_document = {"tenant": tenant, "model_name": model, "version_number": version, "history": documents}
         sys.stdout.write(json.dumps(json_ready(history_document)) + "\n")
@@ -83,14 +83,14 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
             Text(f"by sync {escape_invisible(sync_id)}" if sync_id else "by hand", "dim"),
         )
         for entry in entries_of_sync:
-            rows.add_row(display(entry.at), entry.what, entry.text)
+            rows.add_row(display(entry.at), entry.kind, entry.text)
     out.print(rows)
 
 
 def _event_entries(events: Sequence[RecordedEvent]) -> Iterator[HistoryEntry]:
-    for seen in events:
-        text = Text(escape_invisible(seen.event.sentence))
-        yield HistoryEntry(seen.seen_at, seen.sync_id, "event", asdict(seen.event), text)
+    for recorded in events:
+        text = Text(escape_invisible(recorded.event.sentence))
+        yield HistoryEntry(recorded.seen_at, recorded.sync_id, "event", asdict(recorded.event), text)
 
 
 def _record_entries(states: Sequence[RecordState]) -> Iterator[HistoryEntry]:

@@ -63,24 +63,30 @@ def explain(
     """
     at = as_of or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        found = explanation_of(session, (model, version), rule, at)
-    if found is None:
+        explanation = explanation_of(session, (model, version), rule, at)
+    if explanation is None:
         when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
         fail(
             f"there is no verdict of {rule!r} on {model!r} version {version} of the tenant {tenant!r}{when}", 1, as_json
         )
     if as_json:
-        document = {"tenant": tenant, "model_name": model, "version_number": version, "as_of": at, **_as_json(found)}
+        document = {
+            "tenant": tenant,
+            "model_name": model,
+            "version_number": version,
+            "as_of": at,
+            **_as_json(explanation),
+        }
         sys.stdout.write(json.dumps(json_ready(document)) + "\n")
     else:
-        _print_explanation(found, model, version)
-    if not found.is_reproduced:
+        _print_explanation(explanation, model, version)
+    if not explanation.is_reproduced:
         raise typer.Exit(1)
 
 
-def _as_json(found: Explanation) -> dict[str, object]:
-    verdict = found.verdict
-    reproduced = found.recomputed
+def _as_json(explanation: Explanation) -> dict[str, object]:
+    verdict = explanation.verdict
+    reproduced = explanation.recomputed
     return {
         "rule_id": verdict.rule_id,
         "rule_version": verdict.rule_version,
@@ -89,26 +95,26 @@ def _as_json(found: Explanation) -> dict[str, object]:
         "held_from": verdict.span.valid_from,
         "held_until": verdict.span.valid_to,
         "sync_id": verdict.span.sync_id,
-        "policy": {"id": verdict.policy_id, "version": verdict.policy_version, "adopted_at": found.adopted_at},
-        "rule": found.rule_document,
+        "policy": {"id": verdict.policy_id, "version": verdict.policy_version, "adopted_at": explanation.adopted_at},
+        "rule": explanation.rule_document,
         "values": verdict.values,
         "origins": verdict.origins,
         "thresholds": verdict.thresholds,
         "day": verdict.day,
         "input_hash": verdict.input_hash,
-        "record_revision": found.record_revision,
-        "code_version": found.code_version,
+        "record_revision": explanation.record_revision,
+        "code_version": explanation.code_version,
         "recomputed": reproduced
         and {"verdict": reproduced.verdict.value, "reason": reproduced.reason, "input_hash": reproduced.input_hash},
-        "is_reproduced": found.is_reproduced,
-        "problems": found.problems,
-        "remarks": found.remarks,
-        "waivers": [waiver_as_json(text) for text in found.waivers],
+        "is_reproduced": explanation.is_reproduced,
+        "problems": explanation.problems,
+        "remarks": explanation.remarks,
+        "waivers": [waiver_as_json(text) for text in explanation.waivers],
     }
 
 
-def _print_explanation(found: Explanation, model: str, version: int) -> None:
-    verdict, rule = found.verdict, found.rule_document or {}
+def _print_explanation(explanation: Explanation, model: str, version: int) -> None:
+    verdict, rule = explanation.verdict, explanation.rule_document or {}
     out.print(
         Text(
             f"{escape_invisible(model)} version {version}: {escape_invisible(verdict.rule_id)}: {verdict.verdict}",
@@ -123,7 +129,7 @@ def _print_explanation(found: Explanation, model: str, version: int) -> None:
         "policy": f"{escape_invisible(verdict.policy_id)} {escape_invisible(verdict.policy_version)}, "
         f"rule version {verdict.rule_version}",
         **{name: rule.get(name) for name in ("title", "rationale", "remedy", "applies", "evidenced", "requires")},
-        "record revision": found.record_revision,
+        "record revision": explanation.record_revision,
         "input hash": verdict.input_hash,
     }
     for name, fact in values.items():
@@ -140,13 +146,13 @@ def _print_explanation(found: Explanation, model: str, version: int) -> None:
     if verdict.day:
         values.add_row("today", verdict.day.isoformat(), "the day of the evaluation")
     out.print(values)
-    for text in found.waivers:
+    for text in explanation.waivers:
         out.print(Text("waived: ", style="cyan"), display(text.waiver.sentence), sep="")
-    for remark in found.remarks:
+    for remark in explanation.remarks:
         out.print(display(remark))
-    if found.is_reproduced:
+    if explanation.is_reproduced:
         out.print(Text("Reproduced: the rule gives the same verdict on the same values.", style="green"))
-    for problem in found.problems:
+    for problem in explanation.problems:
         out.print(Text("NOT reproduced: ", style="red"), display(problem), sep="")
 
 
@@ -180,7 +186,7 @@ def diff(
         described = configured_tenant(tenant)
         proposed = proposed_rules(described, policy_file or [], replaces_all=alone, thresholds=thresholds)
         with Store(database_url()) as store:
-            found = dry_run(store, tenant, proposed, datetime.now(UTC).date())
+            result = dry_run(store, tenant, proposed, datetime.now(UTC).date())
     if as_json:
         changes_by_count = [
             {
@@ -189,47 +195,49 @@ def diff(
                 "before": change.before,
                 "after": change.after,
                 "versions": count,
-                "examples": [{"model_name": name, "version_number": number} for name, number in found.examples[change]],
+                "examples": [
+                    {"model_name": name, "version_number": number} for name, number in result.examples[change]
+                ],
             }
-            for change, count in found.changes.most_common()
+            for change, count in result.changes.most_common()
         ]
         document = {
             "tenant": tenant,
-            "judged": found.evaluated_count,
-            "not_judged_as_they_are": found.stale_count,
+            "judged": result.evaluated_count,
+            "not_judged_as_they_are": result.stale_count,
             "changes": changes_by_count,
         }
         sys.stdout.write(json.dumps(document) + "\n")
         return
-    _print_dry_run(found)
+    _print_dry_run(result)
 
 
 def _parse_thresholds(texts: list[str], as_json: bool) -> dict[str, float]:
-    found: dict[str, float] = {}
+    thresholds: dict[str, float] = {}
     for text in texts:
         name, _, number = text.partition("=")
         try:
-            found[name] = float(number)
+            thresholds[name] = float(number)
         except ValueError:
-            found[name] = math.nan
-        if not math.isfinite(found[name]):
+            thresholds[name] = math.nan
+        if not math.isfinite(thresholds[name]):
             fail(f"{text!r} is not a number: write --threshold {name or 'most_days'}=90", 2, as_json)
-    return found
+    return thresholds
 
 
-def _print_dry_run(found: DryRunResult) -> None:
-    out.print(f"{found.evaluated_count:,} versions were evaluated; nothing was written")
-    if found.stale_count:
+def _print_dry_run(result: DryRunResult) -> None:
+    out.print(f"{result.evaluated_count:,} versions were evaluated; nothing was written")
+    if result.stale_count:
         out.print(
-            Text(f"{found.stale_count:,} of them are not yet evaluated by the current policy: sync first", "yellow")
+            Text(f"{result.stale_count:,} of them are not yet evaluated by the current policy: sync first", "yellow")
         )
-    if not found.changes:
+    if not result.changes:
         out.print("No verdict and no badge would change.")
         return
     changes = table("rule", "before → after", "versions", "for example", unbroken=("rule",), right=("versions",))
-    changes_by_count = sorted(found.changes.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
+    changes_by_count = sorted(result.changes.items(), key=lambda item: (item[0].rule_id is not None, -item[1]))
     for change, count in changes_by_count[:_MAX_ROWS]:
-        name, number = found.examples[change][0]
+        name, number = result.examples[change][0]
         changes.add_row(
             Text("(badge)", style="bold") if change.rule_id is None else display(change.rule_id),
             f"{change.before or 'no rule'}\n→ {change.after or 'no rule'}",

@@ -87,8 +87,8 @@ def _print_rule(rule_found: Rule, ruleset: RuleSet) -> None:
     out.print(properties)
     examples = table("example input", "verdict", unbroken=("verdict",))
     for example in rule_found.examples:
-        given = example.model_dump(mode="json", exclude={"verdict"}, exclude_defaults=True)
-        examples.add_row(display(json_ready(given)), example.verdict.value)
+        example_input = example.model_dump(mode="json", exclude={"verdict"}, exclude_defaults=True)
+        examples.add_row(display(json_ready(example_input)), example.verdict.value)
     if rule_found.examples:
         out.print(examples)
 

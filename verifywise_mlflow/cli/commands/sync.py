@@ -98,14 +98,14 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
 
 def _print_reports(reports: list[StageReport]) -> None:
     figures = ("read", "changed", "removed", "incomplete", "requests", "seconds")
-    shown = table("stage", *figures, right=figures)
+    stage_table = table("stage", *figures, right=figures)
     for report in reports:
-        found = report.progress
-        counts = (found.read, found.changed, found.removed, found.incomplete, report.requests)
-        shown.add_row(
+        progress = report.progress
+        counts = (progress.read, progress.changed, progress.removed, progress.incomplete, report.requests)
+        stage_table.add_row(
             report.stage.value.replace("_", " "), *(f"{count:,}" for count in counts), f"{report.seconds:.2f}"
         )
-    out.print(shown)
+    out.print(stage_table)
     for report in reports:
         for note in report.progress.notes:
             out.print(f"{report.stage.value}: {escape_rich_markup(note.text)}", style="yellow", highlight=False)

@@ -61,17 +61,17 @@ def mapping_of(tenant: str, as_json: bool) -> TagMapping:
     if os.environ.get(TENANTS_VARIABLE):
         return default_mapping().extended_by(configured_tenant(tenant).mapping)
     with Store(database_url()) as store:
-        found = current_mapping(store, tenant)
-    if found is None:
+        stored_mapping = current_mapping(store, tenant)
+    if stored_mapping is None:
         fail(f"no record of a tenant {tenant!r} exists, and {TENANTS_VARIABLE} is not set", 1, as_json)
-    return found
+    return stored_mapping
 
 
 def _print_table(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str, ...]]]) -> None:
     if not rows:
         return
-    title, *others = headings
-    listed = table("key", *others, "where", "uses", "example", title=title, right=("uses",))
+    title, *other_headings = headings
+    listed = table("key", *other_headings, "where", "uses", "example", title=title, right=("uses",))
     for use, *cells in rows[:_MAX_ROWS]:
         model, version = use.example
         example = f"{quote(model)} version {version}" if version else quote(model)
@@ -93,13 +93,16 @@ def suggested_mapping(report: TagHygiene) -> str:
     if report.unmapped:
         keys["FIELD"] = [key.use.key for key in report.unmapped[:3]]
     if keys:
-        lines += ["  synonyms:", *(f"    {field}: {json.dumps(sorted(set(found)))}" for field, found in keys.items())]
+        lines += [
+            "  synonyms:",
+            *(f"    {field}: {json.dumps(sorted(set(tag_keys)))}" for field, tag_keys in keys.items()),
+        ]
     values: dict[str, list[str]] = {}
     for value in report.unknown_values:
         values.setdefault(value.field, []).append(value.found.value)
     if values:
         lines.append("  values:")
-        for field, found in values.items():
+        for field, spellings in values.items():
             forms = ", ".join(NORMAL_FORMS[field])
-            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(found))[:5])}}}  # FORM is one of {forms}")
+            lines.append(f"    {field}: {{FORM: {json.dumps(sorted(set(spellings))[:5])}}}  # FORM is one of {forms}")
     return "\n".join(["mapping:", *lines]) if lines else ""

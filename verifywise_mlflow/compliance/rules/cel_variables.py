@@ -133,30 +133,30 @@ def evidence_of(
     """Return the evidence for the selected values. A policy selects only what it reads: a manifest can be large."""
     known: dict[str, CelValue] = {}
     not_understood: dict[str, str] = {}
-    shown: dict[str, CelValue] = {}
+    raw_values: dict[str, CelValue] = {}
     record = subject.record
     for name, members in selection.items():
         if name in _CONTEXT_TYPES:
             if name == FINDINGS:
-                shown[name] = known[name] = _cel_value(subject.findings)
+                raw_values[name] = known[name] = _cel_value(subject.findings)
             elif name == INCOMPLETE:
-                shown[name] = known[name] = _cel_value(subject.incomplete)
+                raw_values[name] = known[name] = _cel_value(subject.incomplete)
             elif name == THRESHOLDS and thresholds:
                 known[name] = {key: thresholds[key] for key in members or thresholds if key in thresholds}
             elif name == TODAY and today:
                 known[name] = datetime.combine(today, time(), UTC)
             elif name == STATED and members is not None:
-                shown[name] = {field: _is_known(field, getattr(record, field)) for field in members}
+                raw_values[name] = {field: _is_known(field, getattr(record, field)) for field in members}
             continue
         raw: Json | datetime = getattr(record, name)
-        value = shown[name] = raw if raw is None else _select(raw, members)
+        value = raw_values[name] = raw if raw is None else _select(raw, members)
         if raw is None or _is_empty(raw):
             continue
         if name in NORMAL_FORMS and isinstance(value, str) and value not in NORMAL_FORMS[name]:
             not_understood[name] = value
         else:
             known[name] = _numbers(value) if name == "metrics" else value
-    return Evidence(known, not_understood, shown)
+    return Evidence(known, not_understood, raw_values)
 
 
 def _is_known(field: str, raw: Json | datetime) -> bool:

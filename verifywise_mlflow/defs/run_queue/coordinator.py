@@ -50,9 +50,9 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         if duplicate is None:
             return super().submit_run(context)
         # The canceled run may have had the higher priority.
-        raise_priority(self._instance, duplicate.kept.run_id, duplicate.priority)
+        raise_priority(self._instance, duplicate.retained.run_id, duplicate.priority)
         if duplicate.canceled.run_id == run.run_id:
-            reason = f"run {duplicate.kept.run_id} is already queued for {tenant_id} and will read the same data"
+            reason = f"run {duplicate.retained.run_id} is already queued for {tenant_id} and will read the same data"
             self._instance.report_run_canceled(run, message=f"Not queued: {reason}.")
             return self._instance.get_run_by_id(run.run_id) or run
         submitted = super().submit_run(context)

@@ -71,13 +71,13 @@ class QueuedRun:
 class Deduplication:
     """Two runs that would do the same work, and which of them stays in the queue."""
 
-    kept: QueuedRun
+    retained: QueuedRun
     canceled: QueuedRun
 
     @property
     def priority(self) -> int:
         """The priority of the surviving run: the higher of the two."""
-        return max(effective_priority(self.kept.tags), effective_priority(self.canceled.tags))
+        return max(effective_priority(self.retained.tags), effective_priority(self.canceled.tags))
 
 
 def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplication | None:
@@ -93,6 +93,6 @@ def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplicat
         return None
     duplicates = [run for run in queued if run.tags.get(PARTITION_TAG) == tenant and run.work == submitted.work]
     if not submitted.is_backfill:
-        return Deduplication(kept=duplicates[0], canceled=submitted) if duplicates else None
+        return Deduplication(retained=duplicates[0], canceled=submitted) if duplicates else None
     replaceable = next((run for run in duplicates if not run.is_backfill), None)
-    return Deduplication(kept=submitted, canceled=replaceable) if replaceable else None
+    return Deduplication(retained=submitted, canceled=replaceable) if replaceable else None

@@ -153,7 +153,7 @@ def _integrity_alerts(
         if new is None:
             continue
         last_events[tenant_id] = new.newest_event_id
-        others = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
+        more = f", and {new.count - 1:,} more changes" if new.count > 1 else ""
         file = f"{quote(new.path)} of {quote(new.model_name)} version {new.version_number}"
-        sentence = f"the bytes of a file changed under an unchanged version: {file}{others}"
+        sentence = f"the bytes of a file changed under an unchanged version: {file}{more}"
         yield Alert(kind="integrity event", tenant_id=tenant_id, state="raised", sentence=sentence, at=now)

@@ -125,9 +125,9 @@ class ChildProcess:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def failure(self, what: str) -> ProcessFailedError:
+    def failure(self, description: str) -> ProcessFailedError:
         """Return an error with the tail of the log."""
-        return ProcessFailedError(f"{self.name} {what}. The end of its log {self.log}:\n{self.log_tail()}")
+        return ProcessFailedError(f"{self.name} {description}. The end of its log {self.log}:\n{self.log_tail()}")
 
     def stop(self) -> None:
         """Stop it and its descendants; kill what does not stop in time. Idempotent."""

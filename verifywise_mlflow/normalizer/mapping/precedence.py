@@ -69,10 +69,10 @@ def _has_stage_key(origin: Origin) -> bool:
     return origin.source == "version tag" and ("stage" in key or "lifecycle" in key)
 
 
-def _conflicts(field: str, winner: Candidate, others: Sequence[Candidate]) -> list[Finding]:
+def _conflicts(field: str, winner: Candidate, losers: Sequence[Candidate]) -> list[Finding]:
     claims = [
         f"{_source(other.origin)} says {other.value}"
-        for other in others
+        for other in losers
         if other.is_known and other.value != winner.value and other.origin.source != "config"
     ]
     if not claims:

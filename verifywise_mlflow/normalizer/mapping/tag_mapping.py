@@ -37,10 +37,10 @@ def _tag_key(key: str) -> str:
     return key
 
 
-def _one_of(known: Collection[str], what: str) -> AfterValidator:
+def _one_of(choices: Collection[str], label: str) -> AfterValidator:
     def check(name: str) -> str:
-        if name not in known:
-            raise ValueError(f"{name!r} is not a {what}; write one of {', '.join(known)}")
+        if name not in choices:
+            raise ValueError(f"{name!r} is not a {label}; write one of {', '.join(choices)}")
         return name
 
     return AfterValidator(check)

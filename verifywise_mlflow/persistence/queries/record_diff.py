@@ -47,7 +47,7 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
         changes += _differences((field,), getattr(before.record, field), getattr(after.record, field))
     changed = {name for difference in changes for name in (difference.path[0], difference.field)}
     for name in dict.fromkeys([*before.origins, *after.origins]):
-        was_from, is_from = _known(before.origins.get(name)), _known(after.origins.get(name))
+        was_from, is_from = _drop_nulls(before.origins.get(name)), _drop_nulls(after.origins.get(name))
         if name in changed:  # the raw text repeats what the values show
             was_from.pop("raw", None)
             is_from.pop("raw", None)
@@ -87,12 +87,12 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _named(of: str, elements: object) -> dict[str, object]:
+def _named(field: str, elements: object) -> dict[str, object]:
     """Return a list's elements by their identity; equal identities are numbered."""
     assert isinstance(elements, Sequence)  # the caller checked
     named: dict[str, object] = {}
     for element in elements:
-        name = first = _name(of, element)
+        name = first = _name(field, element)
         number = 1
         while name in named:
             number += 1
@@ -101,10 +101,10 @@ def _named(of: str, elements: object) -> dict[str, object]:
     return named
 
 
-def _name(of: str, element: object) -> str:
+def _name(field: str, element: object) -> str:
     if not isinstance(element, Mapping):
         return str(element)
-    parts = [element[key] for key in _IDENTIFYING if key in element and key not in _NOT_IDENTIFYING.get(of, ())]
+    parts = [element[key] for key in _IDENTIFYING if key in element and key not in _NOT_IDENTIFYING.get(field, ())]
     return " ".join(str(part) for part in parts if part) or json.dumps(element, sort_keys=True, default=str)
 
 
@@ -115,5 +115,5 @@ def _is_same(before: object, after: object) -> bool:
     return before == after or (before != before and after != after)  # only NaN differs from itself
 
 
-def _known(origin: Mapping[str, object] | None) -> dict[str, object]:
+def _drop_nulls(origin: Mapping[str, object] | None) -> dict[str, object]:
     return {key: value for key, value in (origin or {}).items() if value is not None}

@@ -167,7 +167,7 @@ def _entry(tenant_id: str, sequence: int, written: str) -> AuditEntry:
         raise _damaged(tenant_id, f"entry {sequence}") from None
 
 
-def _damaged(tenant_id: str, what: str) -> DamagedEntryError:
+def _damaged(tenant_id: str, problem: str) -> DamagedEntryError:
     return DamagedEntryError(
-        f"{what} in the trail of {tenant_id!r} is not as it was written: run verifywise-mlflow audit verify"
+        f"{problem} in the trail of {tenant_id!r} is not as it was written: run verifywise-mlflow audit verify"
     )

@@ -122,7 +122,7 @@ def pending_manifests(
         .where(versions.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None), or_(*is_due))
         .order_by(versions.c.run_id, versions.c.model_name, versions.c.version_number)
     )
-    return [PendingManifest((name, number), *rest) for name, number, *rest in rows]
+    return [PendingManifest((name, number), *columns) for name, number, *columns in rows]
 
 
 @dataclass(frozen=True, slots=True)

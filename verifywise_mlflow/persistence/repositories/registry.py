@@ -113,7 +113,7 @@ def write_models(session: TenantSession, models: Sequence[ListedObject[Registere
     for listed in models:
         row = columns_of(listed.entity)
         row["model_name"] = row.pop("name")
-        rows.append({**row, **_written(session.tenant_id, listed, now)})
+        rows.append({**row, **_row_values(session.tenant_id, listed, now)})
     upsert(session, registered_models, rows)
 
 
@@ -133,14 +133,14 @@ def write_versions(session: TenantSession, versions: Sequence[ListedObject[Liste
             **columns_of(listed.entity.version),
             "aliases": listed.entity.aliases,
             "logged_model_id": listed.entity.logged_model_id,
-            **_written(session.tenant_id, listed, now),
+            **_row_values(session.tenant_id, listed, now),
         }
         for listed in versions
     ]
     upsert(session, model_versions, rows)
 
 
-def _written(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
+def _row_values(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
     return {
         "tenant_id": tenant_id,
         "deleted_at": None,

@@ -160,7 +160,7 @@ def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[st
             table.c.deferred,
         ).where(table.c.tenant_id == session.tenant_id, table.c[kind.id_column].in_(ids))
     )
-    return {object_id: StoredRead(*rest) for object_id, *rest in rows}
+    return {object_id: StoredRead(*columns) for object_id, *columns in rows}
 
 
 def write_read_results(

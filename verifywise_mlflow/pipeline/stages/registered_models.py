@@ -80,11 +80,11 @@ def _write(
     progress.changed += len(batch)
 
 
-def _losses(context: StageContext, missing: Sequence[str], known: int) -> list[Loss]:
+def _losses(context: StageContext, missing: Sequence[str], living: int) -> list[Loss]:
     """Return the size of the loss. It includes versions, because a model's versions are deleted with it."""
     if not missing:
         return []
     with context.begin() as session:
         missing_versions = sum(map(len, registry.living_version_numbers(session, missing).values()))
-        known_versions = registry.count_living_versions(session)
-    return [Loss("registered models", len(missing), known), Loss("model versions", missing_versions, known_versions)]
+        living_versions = registry.count_living_versions(session)
+    return [Loss("registered models", len(missing), living), Loss("model versions", missing_versions, living_versions)]

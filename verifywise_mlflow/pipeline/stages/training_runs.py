@@ -133,7 +133,7 @@ class _SearchResult(Generic[T]):
 class _SingleRead(Generic[T]):
     """The result of requesting one object by its ID."""
 
-    found: T | None = None
+    entity: T | None = None
     error: str | None = None
     is_retryable: bool = False
     is_deferred: bool = False
@@ -241,25 +241,25 @@ def _object_id(item: TrainingRun | LoggedModel) -> str:
 def _reading(
     reader: _ObjectReader[T],
     due: PendingRead,
-    found: T | None,
+    search_hit: T | None,
     stored: StoredRead | None,
     search_error: str | None,
     experiments: _ExperimentNames,
 ) -> ReadResult[T]:
-    if found is not None:
-        single = _SingleRead(found)
+    if search_hit is not None:
+        single = _SingleRead(search_hit)
     elif search_error is None and stored and _is_known_missing(stored):
         # The server said before that the object does not exist, and the search still does not return it.
         single = _SingleRead(error=stored.read_error)
     else:
         single = reader.read_single(due.object_id, search_error)
-    experiment_name = experiments.name(single.found.experiment_id) if isinstance(single.found, TrainingRun) else None
+    experiment_name = experiments.name(single.entity.experiment_id) if isinstance(single.entity, TrainingRun) else None
     return ReadResult(
         object_id=due.object_id,
         revision=due.revision,
-        entity=single.found,
+        entity=single.entity,
         fingerprint=fingerprint(
-            {"found": single.found, "experiment_name": experiment_name, "unreadable": single.error}
+            {"found": single.entity, "experiment_name": experiment_name, "unreadable": single.error}
         ),
         read_error=single.error,
         retry=single.is_retryable,
