@@ -109,8 +109,8 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.hashing
-	$(BIN)/python -m benchmarks.store
-	$(BIN)/python -m benchmarks.unchanged
+	$(BIN)/python -m benchmarks.database_cost
+	$(BIN)/python -m benchmarks.unchanged_sync_queries
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.compliance
 	$(BIN)/python -m benchmarks.overhead

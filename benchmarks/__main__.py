@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measurement import ContenderFailedError
-from benchmarks.parts import PASSWORD_SERVER_PYTHON, Part, measure_part
 from benchmarks.report import as_json, machine, table
+from benchmarks.scenarios import PASSWORD_SERVER_PYTHON, Part, measure_part
 from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.progress import Progress
@@ -42,8 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with interruptible(to_the_end=True):
             for part in parts:
-                with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home, progress.step(part) as tell:
-                    measured.append(measure_part(part, Path(home), arguments.rounds, tell))
+                with (
+                    tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,
+                    progress.step(part) as report_progress,
+                ):
+                    measured.append(measure_part(part, Path(home), arguments.rounds, report_progress))
     except KeyboardInterrupt:
         return 130
     except (ContenderFailedError, ProcessFailedError) as error:

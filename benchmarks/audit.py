@@ -78,8 +78,8 @@ def write(url: str, entries: int, key: SigningKey) -> float:
 def peak_mib() -> float:
     """Return the peak memory of this process."""
     # Not ru_maxrss, which starts at the memory of the parent process.
-    (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found) / 1024
+    (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(kibibytes) / 1024
 
 
 def verify_alone(url: str, private_key: str) -> None:
@@ -112,12 +112,12 @@ def measure(entries: int, folder: Path) -> Figures:
         append_seconds = write(url, entries, key)
         with Store(url) as store, store.begin("acme") as session:
             head = audit_log.head(session)
-        done = subprocess.run(  # noqa: S603  # our own code, with arguments that we made
+        process = subprocess.run(  # noqa: S603  # our own code, with arguments that we made
             [sys.executable, "-c", VERIFYING, url, str(private_key)],
             check=True,
             capture_output=True,
         )
-    result = json.loads(done.stdout)
+    result = json.loads(process.stdout)
     assert head
     return Figures(
         entries=result["entries"],

@@ -16,27 +16,27 @@ _API = "api/2.0/mlflow"
 
 def read_registry(uri: str) -> ReadCounts:
     """Read everything, but only the first page of experiments."""
-    found = ReadCounts()
+    counts = ReadCounts()
     models = _listed(uri, "registered-models/search", "registered_models", 1_000)
     versions = _listed(uri, "model-versions/search", "model_versions", 10_000)
     experiments = _post(uri, "experiments/search", max_results=5_000, view_type="ALL")["experiments"]
-    found.models, found.versions, found.experiments = len(models), len(versions), len(experiments)
+    counts.models, counts.versions, counts.experiments = len(models), len(versions), len(experiments)
 
     ids = [experiment["experiment_id"] for experiment in experiments]
     run_ids = {version["run_id"] for version in versions if version.get("run_id")}
     sources = [version["source"].removeprefix("models:/") for version in versions]
     for batch in _batches([source for source in sources if source.startswith("m-")], LOGGED_MODELS_A_REQUEST):
-        answer = _post(
+        response = _post(
             uri,
             "logged-models/search",
             experiment_ids=ids,
             filter=f"model_id IN ({_quoted(batch)})",
             max_results=len(batch),
         )
-        found.logged_models += len(answer["models"])
-        run_ids |= {model["info"]["source_run_id"] for model in answer["models"]}
+        counts.logged_models += len(response["models"])
+        run_ids |= {model["info"]["source_run_id"] for model in response["models"]}
     for batch in _batches(sorted(run_ids), RUNS_A_REQUEST):
-        answer = _post(
+        response = _post(
             uri,
             "runs/search",
             experiment_ids=ids,
@@ -44,21 +44,21 @@ def read_registry(uri: str) -> ReadCounts:
             run_view_type="ALL",
             max_results=len(batch),
         )
-        for run in answer["runs"]:
-            found.runs += 1
-            found.values += sum(len(run["data"][kind]) for kind in ("metrics", "params", "tags"))
-    return found
+        for run in response["runs"]:
+            counts.runs += 1
+            counts.values += sum(len(run["data"][kind]) for kind in ("metrics", "params", "tags"))
+    return counts
 
 
 def _listed(uri: str, call: str, name: str, page: int) -> list[Any]:
     listed: list[Any] = []
     token: dict[str, str] = {}
     while True:
-        answer = _get(uri, call, max_results=page, **token)
-        listed += answer.get(name, [])
-        if not answer.get("next_page_token"):
+        response = _get(uri, call, max_results=page, **token)
+        listed += response.get(name, [])
+        if not response.get("next_page_token"):
             return listed
-        token = {"page_token": answer["next_page_token"]}
+        token = {"page_token": response["next_page_token"]}
 
 
 def _batches(identifiers: list[str], size: int) -> Iterator[list[str]]:
@@ -67,15 +67,15 @@ def _batches(identifiers: list[str], size: int) -> Iterator[list[str]]:
 
 
 def _get(uri: str, call: str, **question: object) -> Any:
-    return _answer(Request(f"{uri}/{_API}/{call}?{urlencode(question)}"))  # noqa: S310
+    return _send(Request(f"{uri}/{_API}/{call}?{urlencode(question)}"))  # noqa: S310
 
 
 def _post(uri: str, call: str, **question: object) -> Any:
     body = json.dumps(question).encode()
-    return _answer(Request(f"{uri}/{_API}/{call}", data=body, headers={"Content-Type": "application/json"}))  # noqa: S310
+    return _send(Request(f"{uri}/{_API}/{call}", data=body, headers={"Content-Type": "application/json"}))  # noqa: S310
 
 
-def _answer(request: Request) -> Any:
+def _send(request: Request) -> Any:
     with urlopen(request) as response:  # noqa: S310  # our own server
         return json.loads(response.read())
 

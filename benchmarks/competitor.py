@@ -57,20 +57,20 @@ def main() -> None:
     task = Task.from_json(sys.stdin.readline())
 
     began = time.perf_counter()
-    read = prepare(Contender(sys.argv[1]), task)
-    _tell(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
+    read_registry = prepare(Contender(sys.argv[1]), task)
+    _write_json_line(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
     answers.flush()
     sys.stdin.readline()
 
     began, cpu_before = time.perf_counter(), cpu_seconds()
-    found = read()
+    counts = read_registry()
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu_before
-    _tell(answers.write, asdict(Outcome(seconds, cpu, peak_bytes(), found)))
+    _write_json_line(answers.write, asdict(Outcome(seconds, cpu, peak_bytes(), counts)))
     answers.flush()
 
 
-def _tell(write: Callable[[str], object], answer: dict[str, object]) -> None:
-    write(json.dumps(answer) + "\n")
+def _write_json_line(write: Callable[[str], object], message: dict[str, object]) -> None:
+    write(json.dumps(message) + "\n")
 
 
 def cpu_seconds() -> float:

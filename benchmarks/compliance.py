@@ -24,7 +24,7 @@ from sqlalchemy import text
 
 from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.compliance_policy import policy
-from benchmarks.store import postgres_cpu_seconds
+from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
@@ -101,7 +101,7 @@ def fill(store: Store, count: int) -> None:
     models = {model.name: model for model in reader.registered_models().rows}
     versions = reader.model_versions().rows
     runs = {run.run_id: run for run in reader.runs([version.run_id or "" for version in versions], ["1"]).rows}
-    built = []
+    built_records = []
     for number, version in enumerate(versions):
         inputs = RecordInputs(
             version=version,
@@ -111,16 +111,16 @@ def fill(store: Store, count: int) -> None:
             manifest=manifest(number),
         )
         normalized = normalize(inputs, mapping)
-        due = PendingRecord(
+        pending = PendingRecord(
             (version.model_name, version.version_number),
             {"deleted_at": None},
             None,
             None,
             {"version_revision": 1, "mapping_digest": "m"},
         )
-        built.append(BuiltRecord(due, normalized, fingerprint(normalized)))
+        built_records.append(BuiltRecord(pending, normalized, fingerprint(normalized)))
     with store.begin(TENANT.tenant_id) as session:
-        records.write_records(session, built, "", _NOW)
+        records.write_records(session, built_records, "", _NOW)
         columns = [row[0] for row in session.execute(text(_COLUMNS))]
         own = {
             "model_name": "'copy-' || lpad(n::text, 4, '0') || '-' || model_name",
@@ -166,13 +166,13 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
         began = time.perf_counter()
         progress = evaluate_due(context, rules)
         seconds = time.perf_counter() - began
-        taken = (cpu_seconds() - cpu, postgres_cpu_seconds(postgres) - postgres_cpu)
+        cpu_times = (cpu_seconds() - cpu, postgres_cpu_seconds(postgres) - postgres_cpu)
         with store.begin(TENANT.tenant_id) as session:
-            written = session.scalar(
+            written_verdicts = session.scalar(
                 text("SELECT count(*) FROM verifywise_mlflow.compliance_results WHERE sync_id = :sync_id"),
                 {"sync_id": round_.value},
             )
-    return Figure(count, round_, progress.read, int(written or 0), seconds, *taken, memory, peak_bytes())
+    return Figure(count, round_, progress.read, int(written_verdicts or 0), seconds, *cpu_times, memory, peak_bytes())
 
 
 def measure(count: int, console: Console) -> list[Figure]:
@@ -203,23 +203,23 @@ def measure(count: int, console: Console) -> list[Figure]:
 
 def table(figures: list[Figure]) -> Table:
     """Return a row for each round."""
-    shown = Table("records", "round")
+    output_table = Table("records", "round")
     for heading in ("judged", "written", "seconds", "ms a record", "our CPU s", "Postgres CPU s", "MB before", "peak"):
-        shown.add_column(heading, justify="right")
-    for one in figures:
-        shown.add_row(
-            f"{one.records:,}",
-            one.round,
-            f"{one.evaluated:,}",
-            f"{one.written:,}",
-            f"{one.seconds:.1f}",
-            f"{1000 * one.seconds / one.evaluated:.2f}" if one.evaluated else "-",
-            f"{one.cpu_seconds:.1f}",
-            f"{one.postgres_cpu_seconds:.1f}",
-            f"{one.memory_before / 1e6:.0f}",
-            f"{one.peak_bytes / 1e6:.0f}",
+        output_table.add_column(heading, justify="right")
+    for figure in figures:
+        output_table.add_row(
+            f"{figure.records:,}",
+            figure.round,
+            f"{figure.evaluated:,}",
+            f"{figure.written:,}",
+            f"{figure.seconds:.1f}",
+            f"{1000 * figure.seconds / figure.evaluated:.2f}" if figure.evaluated else "-",
+            f"{figure.cpu_seconds:.1f}",
+            f"{figure.postgres_cpu_seconds:.1f}",
+            f"{figure.memory_before / 1e6:.0f}",
+            f"{figure.peak_bytes / 1e6:.0f}",
         )
-    return shown
+    return output_table
 
 
 def main() -> int:

@@ -52,8 +52,8 @@ def in_the_sandbox(files: Sequence[Path]) -> list[str]:
     """Hash in the sandbox process, including its start."""
     with Sandbox(SandboxLimits(max_file_bytes=4 * GIB)) as sandbox:
         hashed = [sandbox.hash_file(chunks(path), 4 * GIB) for path in files]
-    assert all(isinstance(one, FileHash) for one in hashed), hashed
-    return [one.sha256 for one in hashed if isinstance(one, FileHash)]
+    assert all(isinstance(file_hash, FileHash) for file_hash in hashed), hashed
+    return [file_hash.sha256 for file_hash in hashed if isinstance(file_hash, FileHash)]
 
 
 def by_sha256sum(files: Sequence[Path]) -> list[str]:
@@ -92,10 +92,10 @@ def measure(folder: Path, rounds: int) -> list[Figure]:
                 seconds[name].append(time.monotonic() - began)
                 assert expected in (None, hashes)
                 expected = hashes
-        for name, taken in seconds.items():
-            median = statistics.median(taken)
-            what = f"{count:,} of {size // 1024:,} KiB"
-            figures.append(Figure(what, name, tuple(taken), count * size / median, count / median))
+        for name, seconds_taken in seconds.items():
+            median = statistics.median(seconds_taken)
+            workload = f"{count:,} of {size // 1024:,} KiB"
+            figures.append(Figure(workload, name, tuple(seconds_taken), count * size / median, count / median))
         for path in files:
             path.unlink()
     return figures

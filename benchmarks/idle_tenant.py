@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, text
 
-from benchmarks.store import write_manifests
+from benchmarks.database_cost import write_manifests
 from benchmarks.synthetic import TENANT, SyntheticReader
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.normalizer.fingerprint import fingerprint

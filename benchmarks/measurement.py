@@ -45,9 +45,9 @@ class ContenderResult:
     answer_bytes: int = 0
     rounds: list[TimedRead] = field(default_factory=list)
 
-    def median(self, of: Callable[[TimedRead], float]) -> float:
+    def median(self, value_of: Callable[[TimedRead], float]) -> float:
         """Return the median over the rounds."""
-        return median(map(of, self.rounds))
+        return median(map(value_of, self.rounds))
 
 
 def measure(
@@ -87,14 +87,14 @@ def measure(
             ready_line = process.stdout.readline()
             before = _cpu_seconds(server)
             at_start()
-            said, complaint = process.communicate("go\n" if ready_line else None)
+            output, complaint = process.communicate("go\n" if ready_line else None)
         except BaseException:
             process.kill()
             raise
-    if process.returncode or not said:
+    if process.returncode or not output:
         raise ContenderFailedError(f"{contender} ended with {process.returncode}:\n{complaint[-4_000:]}")
     ready = Ready(**json.loads(ready_line))
-    content = json.loads(said)
+    content = json.loads(output)
     outcome = Outcome(**content | {"found": ReadCounts(**content["found"])})
     return TimedRead(
         seconds=outcome.seconds,
@@ -103,11 +103,11 @@ def measure(
         peak_bytes=outcome.peak_bytes,
         import_seconds=ready.import_seconds,
         imported_bytes=ready.imported_bytes,
-        counts=outcome.found,
+        counts=outcome.counts,
     )
 
 
 def _cpu_seconds(server: ChildProcess) -> float:
     process = psutil.Process(server.pid)
     times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
-    return float(sum(taken.user + taken.system for taken in times))
+    return float(sum(cpu_times.user + cpu_times.system for cpu_times in times))

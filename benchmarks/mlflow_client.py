@@ -23,38 +23,38 @@ def connect(uri: str) -> MlflowClient:
 
 def read_registry(client: MlflowClient) -> ReadCounts:
     """Read everything."""
-    found = ReadCounts()
-    found.models = sum(1 for _ in _all(lambda token: client.search_registered_models(page_token=token)))
+    counts = ReadCounts()
+    counts.models = sum(1 for _ in _all(lambda token: client.search_registered_models(page_token=token)))
     experiments = set()
     for version in _all(lambda token: client.search_model_versions(page_token=token)):
-        found.versions += 1
+        counts.versions += 1
         run_id = version.run_id
         if named := _LOGGED_MODEL.match(version.source):
             logged = client.get_logged_model(named[1])
-            found.logged_models += 1
+            counts.logged_models += 1
             run_id = run_id or logged.source_run_id
         if run_id:
             run = client.get_run(run_id)
-            _count(run, found)
+            _count(run, counts)
             experiments.add(run.info.experiment_id)
     for experiment in experiments:
         client.get_experiment(experiment)
-        found.experiments += 1
-    return found
+        counts.experiments += 1
+    return counts
 
 
 def read_runs(client: MlflowClient, pages: int) -> ReadCounts:
     """Request a page of 200 runs repeatedly."""
-    found = ReadCounts()
+    counts = ReadCounts()
     for _ in range(pages):
         for run in client.search_runs(["1"], max_results=200):
-            _count(run, found)
-    return found
+            _count(run, counts)
+    return counts
 
 
-def _count(run: Run, found: ReadCounts) -> None:
-    found.runs += 1
-    found.values += len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
+def _count(run: Run, counts: ReadCounts) -> None:
+    counts.runs += 1
+    counts.values += len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
 
 
 def _all(search: Callable[[str | None], PagedList]) -> Iterator:  # type: ignore[type-arg]

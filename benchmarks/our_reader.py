@@ -28,11 +28,11 @@ def settings_of(task: Task) -> ConnectionSettings:
 
 def read_registry(settings: ConnectionSettings) -> ReadCounts:
     """Read everything; each listing must prove that it is complete."""
-    found = ReadCounts()
+    counts = ReadCounts()
     with closing(MlflowReader(settings)) as reader:
         models, versions, experiments = reader.registered_models(), reader.model_versions(), reader.experiments()
         assert all(listing.is_complete for listing in (models, versions, experiments))
-        found.models, found.versions, found.experiments = len(models.rows), len(versions.rows), len(experiments.rows)
+        counts.models, counts.versions, counts.experiments = len(models.rows), len(versions.rows), len(experiments.rows)
 
         ids = [experiment.experiment_id for experiment in experiments.rows]
         run_ids = {version.run_id for version in versions.rows if version.run_id}
@@ -41,13 +41,13 @@ def read_registry(settings: ConnectionSettings) -> ReadCounts:
         for batch in _batches(sorted(logged), LOGGED_MODELS_PAGE_SIZE):
             listed = reader.logged_models(batch, ids)
             assert listed.is_complete
-            found.logged_models += len(listed.rows)
+            counts.logged_models += len(listed.rows)
             run_ids |= {model.source_run_id for model in listed.rows if model.source_run_id}
         for batch in _batches(sorted(run_ids), RUNS_PAGE_SIZE):
             runs = reader.runs(batch, ids)
             assert runs.is_complete
-            _count(runs.rows, found)
-    return found
+            _count(runs.rows, counts)
+    return counts
 
 
 def poll(settings: ConnectionSettings) -> ReadCounts:
@@ -58,19 +58,19 @@ def poll(settings: ConnectionSettings) -> ReadCounts:
 
 def read_runs(settings: ConnectionSettings, pages: int) -> ReadCounts:
     """Request a page of 200 runs repeatedly."""
-    found = ReadCounts()
+    counts = ReadCounts()
     run_ids = [f"{number:032x}" for number in range(RUNS_PAGE_SIZE)]
     with closing(MlflowReader(settings)) as reader:
         for _ in range(pages):
             runs = reader.runs(run_ids, ["1"])
             assert runs.is_complete
-            _count(runs.rows, found)
-    return found
+            _count(runs.rows, counts)
+    return counts
 
 
-def _count(runs: Sequence[TrainingRun], found: ReadCounts) -> None:
-    found.runs += len(runs)
-    found.values += sum(len(run.metrics) + len(run.params) + len(run.tags) for run in runs)
+def _count(runs: Sequence[TrainingRun], counts: ReadCounts) -> None:
+    counts.runs += len(runs)
+    counts.values += sum(len(run.metrics) + len(run.params) + len(run.tags) for run in runs)
 
 
 def _batches(identifiers: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -78,7 +78,7 @@ def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> 
         )
         fill(home / "mlflow.db", SMALL)
         proxy = stack.enter_context(proxy_before(mlflow.uri))
-        proxy.before = note
+        proxy.before_request = note
         tenants = home / "tenants.yaml"
         described = f"{{tracking_uri: '{proxy.uri}', allow_private_network: true, intervals: {{poll: 7d}}}}"
         tenants.write_text(f"tenants:\n  {TENANT}: {described}\n")
@@ -96,20 +96,20 @@ def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> 
         for number in range(rounds + 1):
             before = {run.run_id for run in dagster.api.sync_runs()}
             calls.clear()
-            asked = time.time()
+            requested_at = time.time()
             dagster.api.launch(TENANT)
             run = _await(dagster.api, before)
             if number:  # preceded by one to warm up
-                measured.append(_round(postgres, run.run_id, asked, calls[0]))
+                measured.append(_round(postgres, run.run_id, requested_at, calls[0]))
                 report_progress(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
         return measured
 
 
-def _await(api: DagsterApi, known: set[str]) -> SyncRun:
+def _await(api: DagsterApi, earlier_run_ids: set[str]) -> SyncRun:
     deadline = time.monotonic() + RUN_TIMEOUT_S
     while time.monotonic() < deadline:
         for run in api.sync_runs():
-            if run.run_id not in known and run.status in ENDED:
+            if run.run_id not in earlier_run_ids and run.status in ENDED:
                 if run.status != "SUCCESS":
                     raise RuntimeError(f"the run ended with {run.status}: {api.failure_message(run.run_id)}")
                 return run
@@ -117,7 +117,7 @@ def _await(api: DagsterApi, known: set[str]) -> SyncRun:
     raise RuntimeError("the run did not end")
 
 
-def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: float) -> SyncTiming:
+def _round(postgres: EmbeddedPostgres, run_id: str, requested_at: float, first_call: float) -> SyncTiming:
     with closing(psycopg2.connect(postgres.url("dagster"))) as connection, connection.cursor() as cursor:
         at = "extract(epoch FROM min(timestamp))::float8"
         moments = {}
@@ -137,7 +137,7 @@ def _round(postgres: EmbeddedPostgres, run_id: str, asked: float, first_call: fl
         )
         (last_write,) = cursor.fetchone()
     return SyncTiming(
-        request_to_process=moments["PIPELINE_STARTING"] - asked,
+        request_to_process=moments["PIPELINE_STARTING"] - requested_at,
         process_to_run=moments["PIPELINE_START"] - moments["PIPELINE_STARTING"],
         run_to_first_call=first_call - moments["PIPELINE_START"],
         first_call_to_last_write=last_write - first_call,
@@ -157,8 +157,11 @@ def main() -> int:
     progress, console = Console(stderr=True), Console(width=110)
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         rounds = measure(arguments.rounds, Path(folder), progress.print)
-    middle = {one.name: median(getattr(done, one.name) for done in rounds) for one in fields(SyncTiming)}
-    first_call = median(one.request_to_first_call for one in rounds)
+    middle = {
+        timing_field.name: median(getattr(timing, timing_field.name) for timing in rounds)
+        for timing_field in fields(SyncTiming)
+    }
+    first_call = median(timing_field.request_to_first_call for timing_field in rounds)
     console.print(
         f"from request to first MLflow call {first_call:.2f} s (queue {middle['request_to_process']:.2f}, process and "
         f"imports {middle['process_to_run']:.2f}, run {middle['run_to_first_call']:.2f}); the sync "
@@ -169,7 +172,7 @@ def main() -> int:
         highlight=False,
     )
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(one) for one in rounds], indent=2) + "\n")
+    arguments.json.write_text(json.dumps([asdict(timing_field) for timing_field in rounds], indent=2) + "\n")
     return 0
 
 

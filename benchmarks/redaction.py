@@ -37,22 +37,22 @@ class Figure:
     seconds_of_100_000_runs: float
 
 
-def sweep_run(number: int, made: random.Random) -> TrainingRun:
+def sweep_run(number: int, rng: random.Random) -> TrainingRun:
     """Return a run of a hyperparameter sweep: numbers differ between runs, texts hardly."""
-    params = {f"param_{index}": f"{made.random():.6f}" for index in range(PARAMS // 2)}
-    params |= {f"word_{index}": made.choice(_WORDS) for index in range(PARAMS - len(params))}
-    return _run(number, made, params)
+    params = {f"param_{index}": f"{rng.random():.6f}" for index in range(PARAMS // 2)}
+    params |= {f"word_{index}": rng.choice(_WORDS) for index in range(PARAMS - len(params))}
+    return _run(number, rng, params)
 
 
-def distinct_run(number: int, made: random.Random) -> TrainingRun:
+def distinct_run(number: int, rng: random.Random) -> TrainingRun:
     """Return a run without any text in common with others: the worst case for a cache of texts."""
-    params = {f"param_{index}": f"s3://acme/{made.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
-    return _run(number, made, params)
+    params = {f"param_{index}": f"s3://acme/{rng.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
+    return _run(number, rng, params)
 
 
-def _run(number: int, made: random.Random, params: dict[str, str]) -> TrainingRun:
-    commit = f"{made.getrandbits(160):040x}"
-    history = json.dumps([{"run_id": f"{made.getrandbits(128):032x}", "artifact_path": "model", "flavors": {}}] * 3)
+def _run(number: int, rng: random.Random, params: dict[str, str]) -> TrainingRun:
+    commit = f"{rng.getrandbits(160):040x}"
+    history = json.dumps([{"run_id": f"{rng.getrandbits(128):032x}", "artifact_path": "model", "flavors": {}}] * 3)
     tags = {
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "/home/jo/projects/credit/train.py",
@@ -61,7 +61,7 @@ def _run(number: int, made: random.Random, params: dict[str, str]) -> TrainingRu
         "owner": "risk-team@acme.example",
         "risk_category": "high",
     } | {f"tag_{index}": f"value {index}" for index in range(TAGS - 6)}
-    metrics = {f"metric_{index}": made.random() for index in range(METRICS)}
+    metrics = {f"metric_{index}": rng.random() for index in range(METRICS)}
     return TrainingRun(f"{number:032x}", params=params, tags=tags, metrics=metrics, run_name=f"run-{number}")
 
 
@@ -77,22 +77,22 @@ def measure(runs: int, rounds: int) -> list[Figure]:
     figures = []
     values = runs * (PARAMS + TAGS + METRICS)
     for name, make in KINDS.items():
-        for what, settings in (
+        for label, settings in (
             ("secrets", RedactionSettings()),
             ("and personal data", RedactionSettings.model_validate(PERSONAL)),
         ):
             seconds = []
             for _ in range(rounds):
-                made = random.Random(1)  # noqa: S311  # the same runs each time
-                read = [make(number, made) for number in range(runs)]
+                rng = random.Random(1)  # noqa: S311  # the same runs each time
+                read_runs = [make(number, rng) for number in range(runs)]
                 redactor = EntityRedactor(settings)
-                redactor.training_run(read[0])  # the catalog is loaded once per process
+                redactor.training_run(read_runs[0])  # the catalog is loaded once per process
                 began = time.process_time()
-                for run in read:
+                for run in read_runs:
                     assert redactor.training_run(run) is run
                 seconds.append(time.process_time() - began)
             median = statistics.median(seconds)
-            figures.append(Figure(f"{name}: {what}", median / values * 1e6, median / runs * 100_000))
+            figures.append(Figure(f"{name}: {label}", median / values * 1e6, median / runs * 100_000))
     return figures
 
 

@@ -55,6 +55,6 @@ def change(database: Path, versions: int, to: str) -> None:
         connection.execute(f"UPDATE model_version_tags SET value = ? WHERE rowid IN ({chosen})", (to, versions))  # noqa: S608
 
 
-def _names(what: str, count: int) -> Sequence[str]:
+def _names(kind: str, count: int) -> Sequence[str]:
     """Return names in addition to those of a seeded run: three metrics, two parameters, two tags."""
-    return [f"{what}_{number}" for number in range(count)]
+    return [f"{kind}_{number}" for number in range(count)]

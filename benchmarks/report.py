@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from benchmarks.measurement import ContenderResult, TimedRead
-from benchmarks.parts import Measurements, Part
+from benchmarks.scenarios import Measurements, Part
 
 _MEGABYTE = 1_000_000
 
@@ -32,20 +32,20 @@ def table(measurements: Measurements) -> Table:
     """Return a part's figures as a table: median, minimum and maximum of the rounds."""
     if measurements.part is Part.RUNS:
         return _runs_table(measurements)
-    shown = Table(title=measurements.title, title_justify="left", caption=_CAPTION, caption_justify="left")
-    shown.add_column("", no_wrap=True)
+    output_table = Table(title=measurements.title, title_justify="left", caption=_CAPTION, caption_justify="left")
+    output_table.add_column("", no_wrap=True)
     for heading in ("requests", "MB read", "seconds", "our CPU s", "server's CPU s", "peak MB", "imports", "rounds"):
-        shown.add_column(heading, justify="right")
+        output_table.add_column(heading, justify="right")
     for row in measurements.rows:
-        shown.add_row(
+        output_table.add_row(
             row.contender,
             f"{row.requests:,}",
             f"{row.answer_bytes / _MEGABYTE:.1f}",
             *_figures(row),
-            f"{row.median(lambda taken: taken.imported_bytes) / _MEGABYTE:.0f} MB",
+            f"{row.median(lambda timed_read: timed_read.imported_bytes) / _MEGABYTE:.0f} MB",
             str(len(row.rounds)),
         )
-    return shown
+    return output_table
 
 
 _CAPTION = (
@@ -55,33 +55,33 @@ _CAPTION = (
 
 
 def _runs_table(measurements: Measurements) -> Table:
-    shown = Table(title=measurements.title, title_justify="left")
-    shown.add_column("", no_wrap=True)
+    output_table = Table(title=measurements.title, title_justify="left")
+    output_table.add_column("", no_wrap=True)
     for heading in ("runs", "seconds", "our CPU s", "server's CPU s", "peak MB", "our CPU ms a run"):
-        shown.add_column(heading, justify="right")
+        output_table.add_column(heading, justify="right")
     for row in measurements.rows:
         count = row.rounds[0].counts.runs
-        shown.add_row(
+        output_table.add_row(
             row.contender.partition(":")[0],
             f"{count:,}",
             *_figures(row),
-            f"{1_000 * row.median(lambda taken: taken.cpu_seconds) / count:.3f}",
+            f"{1_000 * row.median(lambda timed_read: timed_read.cpu_seconds) / count:.3f}",
         )
-    return shown
+    return output_table
 
 
 def _figures(row: ContenderResult) -> tuple[str, str, str, str]:
     return (
-        _middle(row, lambda taken: taken.seconds, 2),
-        _middle(row, lambda taken: taken.cpu_seconds, 2),
-        _middle(row, lambda taken: taken.server_cpu_seconds, 2),
-        _middle(row, lambda taken: taken.peak_bytes / _MEGABYTE, 0),
+        _middle(row, lambda timed_read: timed_read.seconds, 2),
+        _middle(row, lambda timed_read: timed_read.cpu_seconds, 2),
+        _middle(row, lambda timed_read: timed_read.server_cpu_seconds, 2),
+        _middle(row, lambda timed_read: timed_read.peak_bytes / _MEGABYTE, 0),
     )
 
 
-def _middle(row: ContenderResult, of: Callable[[TimedRead], float], digits: int) -> str:
-    least, most = (f"{edge(map(of, row.rounds)):.{digits}f}" for edge in (min, max))
-    middle = f"{row.median(of):.{digits}f}"
+def _middle(row: ContenderResult, value_of: Callable[[TimedRead], float], digits: int) -> str:
+    least, most = (f"{edge(map(value_of, row.rounds)):.{digits}f}" for edge in (min, max))
+    middle = f"{row.median(value_of):.{digits}f}"
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
@@ -96,7 +96,7 @@ def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
                     row.contender: {
                         "requests": row.requests,
                         "answer_bytes": row.answer_bytes,
-                        "rounds": [asdict(taken) for taken in row.rounds],
+                        "rounds": [asdict(timed_read) for timed_read in row.rounds],
                     }
                     for row in measurements.rows
                 },

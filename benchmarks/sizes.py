@@ -17,9 +17,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measurement import ContenderFailedError, ContenderResult
-from benchmarks.parts import Measurements, Part, ReportProgress, compare, open_server
 from benchmarks.registry import change, fill
 from benchmarks.report import as_json, machine
+from benchmarks.scenarios import Measurements, Part, ReportProgress, compare, open_server
 from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
 from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
@@ -57,16 +57,19 @@ def measure_size(
 
         rows = compare(_CONTENDERS, sizes, server, postgres, rounds, report_progress, change=retag)
         if with_client:
-            once = 0 if versions >= CLIENT_ONCE_FROM else min(rounds, 1)
-            rows = [*compare((Contender.MLFLOW_CLIENT,), sizes, server, postgres, once, report_progress), *rows]
+            client_rounds = 0 if versions >= CLIENT_ONCE_FROM else min(rounds, 1)
+            rows = [
+                *compare((Contender.MLFLOW_CLIENT,), sizes, server, postgres, client_rounds, report_progress),
+                *rows,
+            ]
     return Measurements(Part.OPEN, str(sizes), rows)
 
 
-def markdown(found: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
+def markdown(measurements_by_size: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
     """Yield a row for each size and competitor: the median over the rounds."""
     yield "| versions | who reads | requests | MB read | seconds | our CPU s | server's CPU s | peak MB |"
     yield "|---|---|---|---|---|---|---|---|"
-    for versions, measurements in found:
+    for versions, measurements in measurements_by_size:
         for row in measurements.rows:
             yield f"| {versions:,} | {row.contender} | {' | '.join(_figures(row))} |"
 
@@ -74,10 +77,10 @@ def markdown(found: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
 def _figures(row: ContenderResult) -> Iterator[str]:
     yield f"{row.requests:,}"
     yield f"{row.answer_bytes / _MEGABYTE:.1f}"
-    yield f"{row.median(lambda taken: taken.seconds):.2f}"
-    yield f"{row.median(lambda taken: taken.cpu_seconds):.2f}"
-    yield f"{row.median(lambda taken: taken.server_cpu_seconds):.2f}"
-    yield f"{row.median(lambda taken: taken.peak_bytes) / _MEGABYTE:.0f}"
+    yield f"{row.median(lambda timed_read: timed_read.seconds):.2f}"
+    yield f"{row.median(lambda timed_read: timed_read.cpu_seconds):.2f}"
+    yield f"{row.median(lambda timed_read: timed_read.server_cpu_seconds):.2f}"
+    yield f"{row.median(lambda timed_read: timed_read.peak_bytes) / _MEGABYTE:.0f}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,17 +92,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("build/bench/sizes.json"), help="where the figures go")
     arguments = parser.parse_args(argv)
     progress = Progress(Console(stderr=True))
-    found: list[tuple[int, Measurements]] = []
+    measurements_by_size: list[tuple[int, Measurements]] = []
     try:
         with interruptible(to_the_end=True):
             for versions in arguments.versions:
                 with (
                     tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,
-                    progress.step(f"{versions:,} versions") as tell,
+                    progress.step(f"{versions:,} versions") as report_progress,
                 ):
                     with_client = not arguments.without_client
-                    taken = measure_size(versions, Path(home), arguments.rounds, tell, with_client=with_client)
-                    found.append((versions, taken))
+                    measured = measure_size(
+                        versions, Path(home), arguments.rounds, report_progress, with_client=with_client
+                    )
+                    measurements_by_size.append((versions, measured))
     except KeyboardInterrupt:
         return 130
     except (ContenderFailedError, ProcessFailedError) as error:
@@ -107,9 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     sys.stdout.write(", ".join(f"{name} {value}" for name, value in machine().items()))
     sys.stdout.write(f"; {METRICS + PARAMS + TAGS} values a run\n\n")
-    sys.stdout.writelines(f"{line}\n" for line in markdown(found))
+    sys.stdout.writelines(f"{line}\n" for line in markdown(measurements_by_size))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    figures = {versions: as_json([measurements]) for versions, measurements in found}
+    figures = {versions: as_json([measurements]) for versions, measurements in measurements_by_size}
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
 

@@ -50,11 +50,13 @@ class SyntheticReader(MlflowReader):
 
     def registered_models(self) -> Listing[RegisteredModel]:
         """Return one model per ten versions."""
-        return self._made(_model, range(-(-self.versions // VERSIONS_PER_MODEL)))
+        return self._generated(_model, range(-(-self.versions // VERSIONS_PER_MODEL)))
 
     def model_versions(self) -> Listing[ModelVersion]:
         """Return all versions."""
-        return self._made(lambda number: _version(number, is_retagged=number < self.retagged), range(self.versions))
+        return self._generated(
+            lambda number: _version(number, is_retagged=number < self.retagged), range(self.versions)
+        )
 
     def experiments(self) -> Listing[Experiment]:
         """Return the only experiment."""
@@ -62,13 +64,13 @@ class SyntheticReader(MlflowReader):
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:  # noqa: ARG002
         """Return the requested runs."""
-        return self._made(_run, [int(run_id, 16) for run_id in run_ids])
+        return self._generated(_run, [int(run_id, 16) for run_id in run_ids])
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
         """Return the requested logged models."""
-        return self._made(_logged_model, [int(model_id.removeprefix("m-"), 16) for model_id in model_ids])
+        return self._generated(_logged_model, [int(model_id.removeprefix("m-"), 16) for model_id in model_ids])
 
-    def _made(self, make: Callable[[int], T], numbers: Sequence[int]) -> Listing[T]:
+    def _generated(self, make: Callable[[int], T], numbers: Sequence[int]) -> Listing[T]:
         began = time.perf_counter()
         rows = tuple(map(make, numbers))
         self.seconds += time.perf_counter() - began
@@ -100,7 +102,7 @@ def manifest(number: int) -> ArtifactManifest:
     )
 
 
-def _at(number: int) -> datetime:
+def _created_at(number: int) -> datetime:
     return _LONG_AGO + timedelta(minutes=number)
 
 
@@ -110,8 +112,8 @@ def _model(number: int) -> RegisteredModel:
         description=f"What model {number} is for, in a sentence or two of the team that built it.",
         tags={f"team.tag_{index}": f"some words of team {number}" for index in range(TAGS // 2)},
         aliases={"champion": number * VERSIONS_PER_MODEL % VERSIONS_PER_MODEL + 1},
-        created_at=_at(number),
-        last_updated_at=_at(number),
+        created_at=_created_at(number),
+        last_updated_at=_created_at(number),
     )
 
 
@@ -130,8 +132,8 @@ def _version(number: int, *, is_retagged: bool) -> ModelVersion:
     return ModelVersion(
         model_name=_name(model),
         version_number=index + 1,
-        created_at=_at(number),
-        last_updated_at=_at(number),
+        created_at=_created_at(number),
+        last_updated_at=_created_at(number),
         stage="Production" if index == 0 else None,
         description=f"Version {index + 1}, trained again in the round of {number}.",
         source=source,
@@ -149,8 +151,8 @@ def _run(number: int) -> TrainingRun:
         user_id="data-scientist",
         status="FINISHED",
         lifecycle_stage="active",
-        started_at=_at(number),
-        ended_at=_at(number + 5),
+        started_at=_created_at(number),
+        ended_at=_created_at(number + 5),
         artifact_uri=f"mlflow-artifacts:/1/{number:032x}/artifacts",
         metrics={f"metric_{index}": number / (7 + index) for index in range(METRICS)},
         params={f"parameter_{index}": f"0.0123456{number}" for index in range(PARAMS)},
@@ -166,8 +168,8 @@ def _logged_model(number: int) -> LoggedModel:
         source_run_id=f"{number:032x}",
         artifact_uri=f"mlflow-artifacts:/1/models/m-{number:032x}/artifacts",
         status="READY",
-        created_at=_at(number),
-        last_updated_at=_at(number),
+        created_at=_created_at(number),
+        last_updated_at=_created_at(number),
         params={f"parameter_{index}": f"0.0123456{number}" for index in range(PARAMS // 2)},
         tags={f"team.tag_{index}": f"some words of run {number}" for index in range(TAGS // 2)},
     )

@@ -87,4 +87,4 @@ class Outcome:
     """CPU time of this process, user and system."""
     peak_bytes: int
     """Peak memory."""
-    found: ReadCounts
+    counts: ReadCounts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,19 +23,14 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.databases import empty_database, migrated_database
 from verifywise_mlflow_tests.registry import Registry
 
-LONGEST = (
-    *("test_soak.py", "browser/test_what_people_see.py", "demo/test_demo.py", "connector/test_request_budget.py"),
-    *("pipeline/test_killed_sync.py", "connector/test_shifting_pages.py", "test_canaries.py", "test_airgap.py"),
-    "cli/test_endings.py",
-)
-"""The files that take minutes. They begin first: one that begins last is what all other processes wait for."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, and leave all else in its order."""
-    here = Path(__file__).parent
-    rank = {here / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    """Put the slowest files first: a slow file that begins last is what all other processes wait for."""
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            seconds[item.path] = max(seconds[item.path], mark.kwargs["seconds"])
+    items.sort(key=lambda item: -seconds[item.path])  # a stable sort: all else stays in its order
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,8 @@ def generated_part(text: str, name: str) -> str:
 def write_generated_part(page: str, name: str, lines: Iterable[str]) -> None:
     """Replace what is between the comments of a part in a page."""
     text = read_page(page)
-    first, last = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-    replaced = text.replace(first + generated_part(text, name) + last, first + "\n".join(lines) + last)
+    start_marker, end_marker = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+    replaced = text.replace(
+        start_marker + generated_part(text, name) + end_marker, start_marker + "\n".join(lines) + end_marker
+    )
     (DOCS / page).write_text(replaced, encoding="utf-8")

@@ -24,24 +24,24 @@ from verifywise_mlflow.tenants.secrets import SecretReference
 class Canaries:
     """The secrets by purpose, each with a unique part."""
 
-    told_by: dict[str, str] = field(default_factory=dict)
+    marker_by_purpose: dict[str, str] = field(default_factory=dict)
 
-    def new(self, what: str) -> str:
+    def new(self, purpose: str) -> str:
         """Return a new secret of letters and digits, so that no escaping hides it."""
-        self.told_by[what] = f"canary{secrets.token_hex(12)}"
-        return self.told_by[what]
+        self.marker_by_purpose[purpose] = f"canary{secrets.token_hex(12)}"
+        return self.marker_by_purpose[purpose]
 
-    def key(self, what: str, pem: str) -> str:
+    def key(self, purpose: str, pem: str) -> str:
         """Take a key that was made elsewhere; its longest line identifies it."""
-        self.told_by[what] = max(pem.splitlines(), key=len)[8:56]
+        self.marker_by_purpose[purpose] = max(pem.splitlines(), key=len)[8:56]
         return pem
 
-    def found_in(self, written: bytes) -> set[str]:
+    def purposes_found_in(self, data: bytes) -> set[str]:
         """Return the purposes of the secrets in the data: plain, in base64 at any offset, in hex, or compressed."""
         return {
-            what
-            for what, part in self.told_by.items()
-            if any(form in readable for readable in _readable(written) for form in _forms(part.encode()))
+            purpose
+            for purpose, part in self.marker_by_purpose.items()
+            if any(form in readable for readable in _readable(data) for form in _forms(part.encode()))
         }
 
 
@@ -55,25 +55,25 @@ def _forms(part: bytes) -> Iterator[bytes]:
         yield base64.urlsafe_b64encode(b"." * before + part)[4 if before else 0 : -4]
 
 
-def _readable(written: bytes) -> Iterator[bytes]:
-    yield written
-    if written[:1] == b"\x78":
+def _readable(data: bytes) -> Iterator[bytes]:
+    yield data
+    if data[:1] == b"\x78":
         try:
-            yield zlib.decompress(written)
+            yield zlib.decompress(data)
         except zlib.error:
             return
 
 
 def fields_for_secrets(model: type[BaseModel]) -> set[str]:
     """Return the fields of a model, and of the models in it, that take a reference to a secret."""
-    found = set()
+    fields = set()
     for name, described in model.model_fields.items():
         for kind in _kinds(described.annotation):
             if kind is SecretReference:
-                found.add(f"{model.__name__}.{name}")
+                fields.add(f"{model.__name__}.{name}")
             elif isinstance(kind, type) and issubclass(kind, BaseModel):
-                found |= fields_for_secrets(kind)
-    return found
+                fields |= fields_for_secrets(kind)
+    return fields
 
 
 def fields_with_secrets(value: object, name: str = "") -> set[str]:
@@ -88,7 +88,7 @@ def fields_with_secrets(value: object, name: str = "") -> set[str]:
         inner = [(name, item) for item in value]
     else:
         return set()
-    return {found for field, item in inner for found in fields_with_secrets(item, field)}
+    return {fields for field, item in inner for fields in fields_with_secrets(item, field)}
 
 
 def _kinds(annotation: object) -> Iterator[object]:
@@ -118,9 +118,9 @@ def all_below(directory: Path) -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def found(canaries: Canaries, written: Iterable[bytes]) -> set[str]:
+def leaked_canaries(canaries: Canaries, outputs: Iterable[bytes]) -> set[str]:
     """Return the purposes of the secrets that were written."""
-    return {what for one in written for what in canaries.found_in(one)}
+    return {purpose for chunk in outputs for purpose in canaries.purposes_found_in(chunk)}
 
 
 def _bytes(value: object) -> bytes:

@@ -1,8 +1,8 @@
 """A proxy in front of a real MLflow server that counts requests and injects faults chosen by a test.
 
-``proxy.fault`` returns for each request either ``None``, to forward it, or a fault: a function of the ``Line`` between
-client and server. ``proxy.before`` is called before each request, so that a test can change the real server between two
-pages of a listing.
+``proxy.fault`` returns for each request either ``None``, to forward it, or a fault: a function of a ``FaultContext``.
+``proxy.before_request`` is called before each request, so that a test can change the real server between two pages of
+a listing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Exchange:
     body: bytes
     status: int | None = None
     """Status of the response; None if the client received no complete one."""
-    answer_bytes: int = 0
+    response_bytes: int = 0
     """Bytes of the response body, as transferred."""
 
     @property
@@ -59,7 +59,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class UpstreamResponse:
     """The response of the real server, with the body as transferred."""
 
     status: int
@@ -71,7 +71,7 @@ class Answer:
         return make_response(self.body, self.status, content_type=None, headers=self.headers)
 
 
-class Line:
+class FaultContext:
     """The arguments of a fault: the request, the connection to the server, and that to the client."""
 
     def __init__(self, exchange: Exchange, proxy: Proxy, connection: socket.socket) -> None:
@@ -80,15 +80,15 @@ class Line:
         self._proxy = proxy
         self._connection = connection
 
-    def forward(self) -> Answer:
+    def forward(self) -> UpstreamResponse:
         """Forward the request to the real server."""
-        return self._proxy.ask(self.exchange)
+        return self._proxy.forward(self.exchange)
 
-    def reply(self, whole: Answer) -> None:
+    def reply(self, response: UpstreamResponse) -> None:
         """Send a complete response to the client."""
         # Recorded first: the test may check as soon as the client has the response.
-        self.exchange.status, self.exchange.answer_bytes = whole.status, len(whole.body)
-        self.send([whole.encoded()])
+        self.exchange.status, self.exchange.response_bytes = response.status, len(response.body)
+        self.send([response.encoded()])
 
     def send(self, pieces: Iterable[bytes], pause: float = 0.0) -> None:
         """Send bytes to the client, with a pause after each piece, until it disconnects or the test ends."""
@@ -113,7 +113,7 @@ class Line:
         self.close()
 
 
-Fault: TypeAlias = Callable[[Line], None]
+Fault: TypeAlias = Callable[[FaultContext], None]
 Choice: TypeAlias = Callable[[Exchange], Fault | None]
 
 
@@ -124,7 +124,7 @@ class Proxy:
     upstream: str
     port: int = 0
     fault: Choice = lambda _: None
-    before: Callable[[Exchange], object] = lambda _: None
+    before_request: Callable[[Exchange], object] = lambda _: None
     exchanges: list[Exchange] = field(default_factory=list)
     most_at_once: int = 0
     """The highest number of requests in flight."""
@@ -144,7 +144,7 @@ class Proxy:
         """The number of requests."""
         return len(self.exchanges)
 
-    def asked(self, ending: str) -> list[Exchange]:
+    def requests_ending_with(self, ending: str) -> list[Exchange]:
         """Return the requests whose path has this ending, e.g. ``runs/search``."""
         return [exchange for exchange in self.exchanges if exchange.path.endswith(ending)]
 
@@ -154,21 +154,23 @@ class Proxy:
             self.exchanges.clear()
             self.most_at_once = 0
 
-    def ask(self, exchange: Exchange) -> Answer:
+    def forward(self, exchange: Exchange) -> UpstreamResponse:
         """Forward the client's request to the real server."""
-        passed = {name: value for name, value in exchange.headers.items() if name not in _HOP_BY_HOP}
+        forwarded_headers = {name: value for name, value in exchange.headers.items() if name not in _HOP_BY_HOP}
         response = self._http.request(
             exchange.method,
             self.upstream + exchange.target,
             body=exchange.body or None,
-            headers=passed,
+            headers=forwarded_headers,
             redirect=False,
             decode_content=False,
         )
-        kept = {name: value for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP}
-        return Answer(response.status, kept, response.data)
+        end_to_end_headers = {
+            name: value for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP
+        }
+        return UpstreamResponse(response.status, end_to_end_headers, response.data)
 
-    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes, to: socket.socket) -> bool:
+    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes, client: socket.socket) -> bool:
         """Handle one request; return whether the connection stays open."""
         url = urlsplit(target)
         query = parse_qs(url.query, keep_blank_values=True)
@@ -178,13 +180,13 @@ class Proxy:
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
         try:
-            self.before(exchange)
-            line = Line(exchange, self, to)
-            (self.fault(exchange) or _go_through)(line)
+            self.before_request(exchange)
+            context = FaultContext(exchange, self, client)
+            (self.fault(exchange) or _go_through)(context)
         finally:
             with self._lock:
                 self._under_way -= 1
-        return line.is_open
+        return context.is_open
 
 
 @contextmanager
@@ -245,13 +247,13 @@ def once_for_each_kind(fault: Fault, *, sparing: str | None = None) -> Choice:
 
     Paths that contain ``sparing`` are forwarded.
     """
-    seen: set[str] = set()
+    seen_kinds: set[str] = set()
     lock = threading.Lock()
 
     def choose(exchange: Exchange) -> Fault | None:
         with lock:
-            is_first = exchange.kind not in seen
-            seen.add(exchange.kind)
+            is_first = exchange.kind not in seen_kinds
+            seen_kinds.add(exchange.kind)
         return fault if is_first and (sparing is None or sparing not in exchange.path) else None
 
     return choose
@@ -260,54 +262,54 @@ def once_for_each_kind(fault: Fault, *, sparing: str | None = None) -> Choice:
 # -- faults
 
 
-def _go_through(line: Line) -> None:
-    line.reply(line.forward())
+def _go_through(context: FaultContext) -> None:
+    context.reply(context.forward())
 
 
 def late(seconds: float) -> Fault:
     """Send the correct response late."""
 
-    def fault(line: Line) -> None:
-        whole = line.forward()
-        line.wait(seconds)
-        line.reply(whole)
+    def fault(context: FaultContext) -> None:
+        response = context.forward()
+        context.wait(seconds)
+        context.reply(response)
 
     return fault
 
 
-def silent(line: Line) -> None:
+def silent(context: FaultContext) -> None:
     """Accept the request and never respond."""
-    line.wait(3_600)
-    line.close()
+    context.wait(3_600)
+    context.close()
 
 
-def reset_before_answer(line: Line) -> None:
+def reset_before_response(context: FaultContext) -> None:
     """Disconnect without a response."""
-    line.reset()
+    context.reset()
 
 
-def reset_within_answer(line: Line) -> None:
+def reset_within_response(context: FaultContext) -> None:
     """Reset in the middle of the correct response."""
-    whole = line.forward().encoded()
-    line.send([whole[: len(whole) // 2]])
-    line.wait(0.05)  # a reset discards bytes in transit
-    line.reset()
+    response = context.forward().encoded()
+    context.send([response[: len(response) // 2]])
+    context.wait(0.05)  # a reset discards bytes in transit
+    context.reset()
 
 
-def truncated(line: Line) -> None:
+def truncated(context: FaultContext) -> None:
     """Close cleanly after half of the correct response body."""
-    whole = line.forward()
-    line.send([whole.encoded()[: -(len(whole.body) // 2 + 1)]])
-    line.close()
+    response = context.forward()
+    context.send([response.encoded()[: -(len(response.body) // 2 + 1)]])
+    context.close()
 
 
 def dripping(pause: float, pieces: int = 20) -> Fault:
     """Send the correct response in this number of pieces, with a pause after each."""
 
-    def fault(line: Line) -> None:
-        whole = line.forward().encoded()
-        size = max(len(whole) // pieces, 1)
-        line.send((whole[start : start + size] for start in range(0, len(whole), size)), pause)
+    def fault(context: FaultContext) -> None:
+        response = context.forward().encoded()
+        size = max(len(response) // pieces, 1)
+        context.send((response[start : start + size] for start in range(0, len(response), size)), pause)
 
     return fault
 
@@ -320,11 +322,11 @@ def saying(
 ) -> Fault:
     """Respond like this without contacting the server; ``Retry_After`` becomes the header ``Retry-After``."""
 
-    def fault(line: Line) -> None:
+    def fault(context: FaultContext) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if content_type is not None:
             named["Content-Type"] = content_type
-        line.reply(Answer(status, named, body.encode()))
+        context.reply(UpstreamResponse(status, named, body.encode()))
 
     return fault
 
@@ -332,11 +334,11 @@ def saying(
 def huge(total_bytes: int) -> Fault:
     """Respond with endless JSON."""
 
-    def fault(line: Line) -> None:
+    def fault(context: FaultContext) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {total_bytes}\r\n\r\n"
-        line.send([head.encode() + b'{"registered_models": ["'])
-        line.send(b"x" * _MEBIBYTE for _ in range(total_bytes // _MEBIBYTE))
-        line.close()
+        context.send([head.encode() + b'{"registered_models": ["'])
+        context.send(b"x" * _MEBIBYTE for _ in range(total_bytes // _MEBIBYTE))
+        context.close()
 
     return fault
 
@@ -344,11 +346,11 @@ def huge(total_bytes: int) -> Fault:
 def gzip_bomb(unpacked_bytes: int) -> Fault:
     """Respond with few bytes that decompress to this many."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    first = packer.compress(b"{" + b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
-    again = packer.compress(b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
-    packed = first + again * (unpacked_bytes // _MEBIBYTE - 1)
+    first_chunk = packer.compress(b"{" + b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
+    repeated_chunk = packer.compress(b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = first_chunk + repeated_chunk * (unpacked_bytes // _MEBIBYTE - 1)
 
-    def fault(line: Line) -> None:
-        line.reply(Answer(200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, packed))
+    def fault(context: FaultContext) -> None:
+        context.reply(UpstreamResponse(200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, packed))
 
     return fault

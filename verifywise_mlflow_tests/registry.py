@@ -39,8 +39,8 @@ class Registry:
         end: bool = True,
     ) -> str:
         """Log a run as a training script would; return its id."""
-        found = self.client.get_experiment_by_name(experiment)
-        experiment_id = found.experiment_id if found else self.client.create_experiment(experiment)
+        existing = self.client.get_experiment_by_name(experiment)
+        experiment_id = existing.experiment_id if existing else self.client.create_experiment(experiment)
         run_id: str = self.client.create_run(experiment_id).info.run_id
         self.client.log_batch(
             run_id,
@@ -71,7 +71,7 @@ class Registry:
         description: str | None = None,
     ) -> ModelVersion:
         """Register a version, and its model if need be."""
-        if model not in {found.name for found in self.client.search_registered_models()}:
+        if model not in {existing.name for existing in self.client.search_registered_models()}:
             self.client.create_registered_model(model)
         return self.client.create_model_version(
             model, source, run_id=run_id, tags=dict(tags or {}), description=description, await_creation_for=0

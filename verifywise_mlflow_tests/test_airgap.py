@@ -22,6 +22,8 @@ from verifywise_mlflow_tests.airgap import NO_NAMESPACE, REACHED_OUT
 from verifywise_mlflow_tests.airgap.watcher import destination_of
 from verifywise_mlflow_tests.browser import chromium
 
+pytestmark = pytest.mark.slow(seconds=30)
+
 REPOSITORY = Path(__file__).parents[1]
 
 ATTEMPTS = """
@@ -105,23 +107,23 @@ for thread in threading.enumerate():
 
 
 def run_in_airgap(
-    program: str, *options: str, env: Mapping[str, str], on: Sequence[str] = (sys.executable,)
+    program: str, *options: str, env: Mapping[str, str], interpreter: Sequence[str] = (sys.executable,)
 ) -> tuple[int, set[str]]:
     """Run a program with loopback only; return the exit code and its attempts to leave the namespace."""
-    done = subprocess.run(
-        [*(*on, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
+    process = subprocess.run(
+        [*(*interpreter, "-m", "verifywise_mlflow_tests.airgap", *options), *(sys.executable, "-c", program)],
         cwd=REPOSITORY,
         env=env,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode == NO_NAMESPACE:
-        pytest.skip(f"cannot run here: {done.stderr.strip()}")
-    assert done.returncode in (0, REACHED_OUT), done.stderr
+    if process.returncode == NO_NAMESPACE:
+        pytest.skip(f"cannot run here: {process.stderr.strip()}")
+    assert process.returncode in (0, REACHED_OUT), process.stderr
     prefix = "it tried to reach "
-    lines = done.stderr.splitlines()
-    return done.returncode, {line.removeprefix(prefix) for line in lines if line.startswith(prefix)}
+    lines = process.stderr.splitlines()
+    return process.returncode, {line.removeprefix(prefix) for line in lines if line.startswith(prefix)}
 
 
 def test_each_outgoing_connection_attempt_is_recorded() -> None:
@@ -166,23 +168,26 @@ def test_a_resolver_on_a_unix_socket_is_unreachable(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(resolver))
         listening.listen()
-        seen = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", CONNECT_TO_RESOLVER, resolver],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
             check=False,
         )
-    if "NoNamespaceError" in seen.stderr:
-        pytest.skip(f"cannot run here: {seen.stderr.splitlines()[-1]}")
-    assert seen.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
+    if "NoNamespaceError" in process.stderr:
+        pytest.skip(f"cannot run here: {process.stderr.splitlines()[-1]}")
+    assert process.stdout.split() == ["before", "0", "inside", str(errno.ECONNREFUSED)]
 
 
 def test_a_name_is_resolved_without_the_search_domain(tmp_path: Path) -> None:
     (names := tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\nsearch corp.example\noptions ndots:5\n")
     with_a_domain = (sys.executable, "-c", WITH_SEARCH_DOMAIN, str(names))
 
-    assert run_in_airgap(LOOK_UP, env=os.environ, on=with_a_domain) == (REACHED_OUT, {"name looked-up.example"})
+    assert run_in_airgap(LOOK_UP, env=os.environ, interpreter=with_a_domain) == (
+        REACHED_OUT,
+        {"name looked-up.example"},
+    )
 
 
 def test_a_ping_counts_as_an_attempt_and_the_kernels_icmp_reply_does_not() -> None:

@@ -68,7 +68,7 @@ def test_each_tenants_file_in_the_documentation_loads(page: str, example: str, t
 def test_each_command_in_the_documentation_parses(page: str, command: str) -> None:
     _program, *arguments = shlex.split(re.sub(r"\[(.*?)\]", r"\1", command))
     path = next(
-        (known for length in (3, 2, 1) if (known := " ".join(arguments[:length])) in COMMANDS),
+        (known_command for length in (3, 2, 1) if (known_command := " ".join(arguments[:length])) in COMMANDS),
         None,
     )
 
@@ -127,9 +127,9 @@ def test_the_stores_in_the_page_on_artifacts_load(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("auth", re.findall(r"^\| `(\{kind: .*?\})` \|", TENANTS, re.MULTILINE))
 def test_each_kind_of_authentication_in_the_reference_loads(auth: str) -> None:
-    written = auth.replace("arn:aws:sagemaker:…", "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/a")
+    auth_text = auth.replace("arn:aws:sagemaker:…", "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/a")
 
-    credentials: Credentials = TypeAdapter(Credentials).validate_python(yaml.safe_load(written))
+    credentials: Credentials = TypeAdapter(Credentials).validate_python(yaml.safe_load(auth_text))
 
     assert credentials.kind in auth
 

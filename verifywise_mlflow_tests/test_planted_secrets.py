@@ -30,7 +30,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.defs.production import set_dagster_database
-from verifywise_mlflow_tests.echoing_server import echoing, heard
+from verifywise_mlflow_tests.echoing_server import echoing, received_data
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server
 from verifywise_mlflow_tests.planted_secret_tenants import described, prefixes
@@ -40,9 +40,9 @@ from verifywise_mlflow_tests.planted_secrets import (
     all_of_a_database,
     fields_for_secrets,
     fields_with_secrets,
-    found,
+    leaked_canaries,
 )
-from verifywise_mlflow_tests.proxy import Fault, Line, proxy_before
+from verifywise_mlflow_tests.proxy import Fault, FaultContext, proxy_before
 from verifywise_mlflow_tests.registry import Registry
 
 NEVER_SENT = {
@@ -53,7 +53,7 @@ NEVER_SENT = {
 
 
 @dataclass(slots=True)
-class World:
+class SecretEnvironment:
     """A configuration full of planted secrets, and its servers."""
 
     canaries: Canaries
@@ -62,24 +62,24 @@ class World:
     database_url: str
     dagster_url: str
     dagster_home: Path
-    said: list[bytes] = field(default_factory=list)
+    command_outputs: list[bytes] = field(default_factory=list)
     """The output of commands."""
 
 
 @pytest.fixture
-def world(
+def environment(
     registry: Registry,
     mlflow_uri: str,
     workspace: str,
     postgres: EmbeddedPostgres,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[World]:
+) -> Iterator[SecretEnvironment]:
     canaries = Canaries()
 
-    def secret(what: str, value: str | None = None) -> str:
-        name = "SECRET_" + what.upper().replace(" ", "_")
-        monkeypatch.setenv(name, canaries.new(what) if value is None else value)
+    def secret(purpose: str, value: str | None = None) -> str:
+        name = "SECRET_" + purpose.upper().replace(" ", "_")
+        monkeypatch.setenv(name, canaries.new(purpose) if value is None else value)
         return f"env:{name}"
 
     with ExitStack() as servers:
@@ -99,20 +99,22 @@ def world(
         monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
         key = SigningKey.generate().pem().decode()
         monkeypatch.setenv("VERIFYWISE_AUDIT_SIGNING_KEY", secret("audit", canaries.key("audit signing key", key)))
-        ours, dagsters = (database(postgres, canaries, of) for of in ("database", "dagster's database"))
-        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", ours)
+        our_url, dagster_url = (
+            database(postgres, canaries, database_name) for database_name in ("database", "dagster's database")
+        )
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", our_url)
         home = tmp_path / "dagster"
         home.mkdir()
         (home / "dagster.yaml").write_text(to_yaml(instance_config({COMPUTE_LOG_DIR: str(home / "compute_logs")})))
         monkeypatch.setenv("DAGSTER_HOME", str(home))
-        set_dagster_database(dagsters, monkeypatch)
-        yield World(canaries, echo, tenants, ours, dagsters, home)
+        set_dagster_database(dagster_url, monkeypatch)
+        yield SecretEnvironment(canaries, echo, tenants, our_url, dagster_url, home)
 
 
-def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
+def database(postgres: EmbeddedPostgres, canaries: Canaries, purpose: str) -> str:
     """Create a database and its owner, whose password is a planted secret; return its URL."""
     name = f"canary_{uuid.uuid4().hex}"
-    password = canaries.new(f"{of} password")
+    password = canaries.new(f"{purpose} password")
     postgres.create_database(name)
     connection = psycopg2.connect(postgres.url(name))
     try:
@@ -127,89 +129,108 @@ def database(postgres: EmbeddedPostgres, canaries: Canaries, of: str) -> str:
     return f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
 
 
+@pytest.mark.slow(seconds=35)
 def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
-    world: World, registry: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    environment: SecretEnvironment,
+    registry: Registry,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fields = {found for tenant in load_tenants().values() for found in fields_with_secrets(tenant)}
+    fields = {secret_field for tenant in load_tenants().values() for secret_field in fields_with_secrets(tenant)}
     assert fields == fields_for_secrets(Tenant), "a field for a secret has no canary"
     registry.trained_version("trained")  # its files are hashed in the sandbox
-    for number, _ in enumerate(prefixes(world.tenants)):
+    for number, _ in enumerate(prefixes(environment.tenants)):
         registry.version("stored", source=f"s3://stand-in-{number}/model")
 
-    as_processes(world)
-    by_commands(world, monkeypatch)
-    in_dagster(world)
-    world.said += [text.encode() for text in capfd.readouterr()]
+    as_processes(environment)
+    by_commands(environment, monkeypatch)
+    in_dagster(environment)
+    environment.command_outputs += [text.encode() for text in capfd.readouterr()]
 
-    sent = world.canaries.found_in(heard(world.echo))
-    assert sent == {*world.canaries.told_by} - NEVER_SENT, "else nobody was tempted"
-    assert [path for path in (world.dagster_home / "compute_logs").rglob("*") if path.is_file()], "nothing to look at"
+    sent_purposes = environment.canaries.purposes_found_in(received_data(environment.echo))
+    assert sent_purposes == {*environment.canaries.marker_by_purpose} - NEVER_SENT, "else nobody was tempted"
+    assert [path for path in (environment.dagster_home / "compute_logs").rglob("*") if path.is_file()], (
+        "nothing to look at"
+    )
     places = {
-        "the store": all_of_a_database(world.database_url),
-        "Dagster's event log and run storage": all_of_a_database(world.dagster_url),
-        "compute logs": all_below(world.dagster_home),
-        "outputs": world.said,
+        "the store": all_of_a_database(environment.database_url),
+        "Dagster's event log and run storage": all_of_a_database(environment.dagster_url),
+        "compute logs": all_below(environment.dagster_home),
+        "outputs": environment.command_outputs,
     }
-    assert {place: secrets for place, written in places.items() if (secrets := found(world.canaries, written))} == {}
+    assert {
+        place: secrets
+        for place, outputs in places.items()
+        if (secrets := leaked_canaries(environment.canaries, outputs))
+    } == {}
 
 
 def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
     """Make the real MLflow name the stores as sources, some of which need the permission of its operator."""
 
-    def fault(line: Line) -> None:
-        answer = line.forward()
-        body = answer.body
+    def fault(context: FaultContext) -> None:
+        response = context.forward()
+        body = response.body
         for number, prefix in enumerate(prefixes(tenants)):
             body = body.replace(f"s3://stand-in-{number}/".encode(), f"{prefix}/".encode())
-        line.reply(replace(answer, body=body))
+        context.reply(replace(response, body=body))
 
     return fault
 
 
-def as_processes(world: World) -> None:
+def as_processes(environment: SecretEnvironment) -> None:
     """Sync as a user does, and inspect the process list meanwhile."""
-    seen: dict[int, tuple[str, dict[str, str]]] = {}
+    process_info: dict[int, tuple[str, dict[str, str]]] = {}
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme"]
     with subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         while process.poll() is None:
             family = psutil.Process(process.pid)
             for member in (family, *family.children(recursive=True)):
                 try:
-                    seen[member.pid] = (" ".join(member.cmdline()), member.environ())
+                    process_info[member.pid] = (" ".join(member.cmdline()), member.environ())
                 except psutil.Error:  # it exited meanwhile
                     continue
         assert process.stdout is not None
-        world.said.append(process.stdout.read())
-    assert process.returncode == 0, world.said[-1].decode()
-    assert found(world.canaries, [line.encode() for line, _ in seen.values()]) == set()
-    sandboxed = {pid: environ for pid, (line, environ) in seen.items() if "sandbox" in line and pid != process.pid}
+        environment.command_outputs.append(process.stdout.read())
+    assert process.returncode == 0, environment.command_outputs[-1].decode()
+    assert (
+        leaked_canaries(environment.canaries, [command_line.encode() for command_line, _ in process_info.values()])
+        == set()
+    )
+    sandboxed = {
+        pid: environ
+        for pid, (command_line, environ) in process_info.items()
+        if "sandbox" in command_line and pid != process.pid
+    }
     assert sandboxed, "no worker of the sandbox was seen"
-    assert found(world.canaries, [json.dumps(environ).encode() for environ in sandboxed.values()]) == set()
+    assert (
+        leaked_canaries(environment.canaries, [json.dumps(environ).encode() for environ in sandboxed.values()]) == set()
+    )
 
 
-def by_commands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each command for each tenant, also with a database that refuses the login."""
     commands = [["tenants"], ["tenants", "--json"], ["db", "upgrade"]]
-    commands += [[command, name] for name in world.tenants for command in ("check", "sync")]
+    commands += [[command, name] for name in environment.tenants for command in ("check", "sync")]
     commands += [["sync", name, "--json"] for name in ("basic", "acme")]
     for command in commands:
-        world.said.append(CliRunner().invoke(app, command).output.encode())
+        environment.command_outputs.append(CliRunner().invoke(app, command).output.encode())
     for other in (":1/", "@no-such-host.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
-        password = world.canaries.told_by["database password"]
+        password = environment.canaries.marker_by_purpose["database password"]
         with monkeypatch.context() as patched:
             patched.setenv("VERIFYWISE_DATABASE_URL", f"postgresql://us:{password}{other}ours")
             result = CliRunner().invoke(app, ["sync", "acme"])
         assert result.exit_code == 1, result.output
-        world.said.append(result.output.encode())
+        environment.command_outputs.append(result.output.encode())
 
 
-def in_dagster(world: World) -> None:
+def in_dagster(environment: SecretEnvironment) -> None:
     """Run syncs that succeed and that fail on an instance as it is deployed."""
     job = defs.resolve_job_def("sync_tenant")
     with dg.DagsterInstance.get() as instance:
         # This is what Dagster puts into the command lines of the processes that it starts.
-        world.said.append(serialize_value(instance.get_ref()).encode())
-        instance.add_dynamic_partitions("tenants", [*world.tenants])
+        environment.command_outputs.append(serialize_value(instance.get_ref()).encode())
+        instance.add_dynamic_partitions("tenants", [*environment.tenants])
         for name in ("acme", "basic", "issuer-post", "bearer-naming", "proxied"):
             result = job.execute_in_process(instance=instance, partition_key=name, raise_on_error=False)
             assert result.success == (name == "acme")

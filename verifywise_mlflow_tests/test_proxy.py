@@ -20,15 +20,15 @@ from verifywise_mlflow_tests.proxy import (
     late,
     once_for_each_kind,
     proxy_before,
-    reset_before_answer,
-    reset_within_answer,
+    reset_before_response,
+    reset_within_response,
     saying,
     truncated,
 )
 
 
-def echo(_server: HostileServer, asked: ReceivedRequest) -> bytes:
-    return json_response({"target": asked.target, "body": asked.body.decode(), "key": asked.headers.get("x-key")})
+def echo(_server: HostileServer, request: ReceivedRequest) -> bytes:
+    return json_response({"target": request.target, "body": request.body.decode(), "key": request.headers.get("x-key")})
 
 
 @pytest.fixture
@@ -48,13 +48,18 @@ def get(proxy: Proxy, path: str) -> urllib3.BaseHTTPResponse:
 
 
 def test_a_request_arrives_as_it_was_sent_and_is_counted(proxy: Proxy, upstream: HostileServer) -> None:
-    sent = urllib3.request("POST", f"{proxy.uri}/runs/search?a=%27%20b", body=b"{}", headers={"X-Key": "k"})
+    response = urllib3.request("POST", f"{proxy.uri}/runs/search?a=%27%20b", body=b"{}", headers={"X-Key": "k"})
 
-    assert sent.json() == {"target": "/runs/search?a=%27%20b", "body": "{}", "key": "k"}
+    assert response.json() == {"target": "/runs/search?a=%27%20b", "body": "{}", "key": "k"}
     assert (proxy.requests, len(upstream.requests)) == (1, 1)
-    (seen,) = proxy.exchanges
-    assert (seen.method, seen.path, seen.query["a"], seen.body) == ("POST", "/runs/search", ["' b"], b"{}")
-    assert (seen.status, seen.answer_bytes) == (200, len(sent.data))
+    (exchange,) = proxy.exchanges
+    assert (exchange.method, exchange.path, exchange.query["a"], exchange.body) == (
+        "POST",
+        "/runs/search",
+        ["' b"],
+        b"{}",
+    )
+    assert (exchange.status, exchange.response_bytes) == (200, len(response.data))
 
 
 def test_concurrent_requests_are_counted(proxy: Proxy) -> None:
@@ -75,7 +80,7 @@ def test_each_kind_of_request_fails_once(proxy: Proxy) -> None:
 
 def test_an_action_before_a_request_is_done_when_it_arrives(proxy: Proxy, upstream: HostileServer) -> None:
     arrived: list[int] = []
-    proxy.before = lambda exchange: arrived.append(len(upstream.requests)) if exchange.is_later_page else None
+    proxy.before_request = lambda exchange: arrived.append(len(upstream.requests)) if exchange.is_later_page else None
 
     get(proxy, "/search")
     get(proxy, "/search?page_token=x")
@@ -86,8 +91,8 @@ def test_an_action_before_a_request_is_done_when_it_arrives(proxy: Proxy, upstre
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (reset_before_answer, ConnectionResetError),
-        (reset_within_answer, ConnectionResetError),
+        (reset_before_response, ConnectionResetError),
+        (reset_within_response, ConnectionResetError),
         (truncated, IncompleteRead),
     ],
 )

@@ -17,31 +17,32 @@ from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.persistence.store import Store
 
 # Less than a minute on an idle machine, ten times that on a busy one.
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = [pytest.mark.slow(seconds=80), pytest.mark.timeout(1_200)]
 SMALL = SoakSize(
     minutes=4, tenants=4, servers=1, sync_interval_minutes=2, changes_per_minute=4, healthy_per_fault=5, processes=2
 )
 
-FIRST = "tenant_id = 'tenant-0-00' AND model_name = 'model-00000'"
+IN_FIRST_MODEL = "tenant_id = 'tenant-0-00' AND model_name = 'model-00000'"
 LIVING = (
-    f"{FIRST} AND version_number = (SELECT min(version_number) FROM verifywise_mlflow.model_versions WHERE {FIRST})"
+    f"{IN_FIRST_MODEL} AND version_number = "
+    f"(SELECT min(version_number) FROM verifywise_mlflow.model_versions WHERE {IN_FIRST_MODEL})"
 )
 
 
 @pytest.fixture(scope="module")
-def over() -> Iterator[SoakResult]:
-    said: list[str] = []
-    with run_soak(SMALL, said.append) as over:
-        yield over
+def soak_result() -> Iterator[SoakResult]:
+    messages: list[str] = []
+    with run_soak(SMALL, messages.append) as soak_result:
+        yield soak_result
 
 
 @pytest.fixture
-def copy(over: SoakResult) -> Iterator[str]:
+def copy(soak_result: SoakResult) -> Iterator[str]:
     """A copy of our database, to plant differences in. The soak has closed its connections to it."""
     name = f"copy_{uuid.uuid4().hex}"
-    execute(over.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise_mlflow")
-    yield over.postgres.url(name)
-    execute(over.postgres.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+    execute(soak_result.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise_mlflow")
+    yield soak_result.postgres.url(name)
+    execute(soak_result.postgres.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def execute(url: str, statement: str) -> int:
@@ -52,10 +53,10 @@ def execute(url: str, statement: str) -> int:
             return int(cursor.rowcount)
 
 
-def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: SoakResult) -> None:
-    figures = over.figures()
+def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(soak_result: SoakResult) -> None:
+    figures = soak_result.figures()
 
-    assert list(over.problems()) == []
+    assert list(soak_result.problems()) == []
     assert figures.faults
     assert figures.changes.keys() >= {"tag", "new version", "deletion"}
     assert figures.syncs["failed"].count > 0
@@ -108,15 +109,15 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(over: S
     ],
 )
 def test_the_comparison_at_the_end_notices_what_was_lost_and_what_was_doubled(
-    over: SoakResult, copy: str, planted: str, noticed: str
+    soak_result: SoakResult, copy: str, planted: str, noticed: str
 ) -> None:
-    life = over.scenario
+    life = soak_result.scenario
 
     assert execute(copy, planted) > 0
     with Store(copy) as store:
-        found = list(find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store))
+        differences = list(find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store))
 
-    assert any(noticed in sentence for sentence in found), found
+    assert any(noticed in sentence for sentence in differences), differences
 
 
 def test_a_growing_event_log_exceeds_its_limit() -> None:

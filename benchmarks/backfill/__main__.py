@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import backfill
-from benchmarks.backfill.drain import drain
+from benchmarks.backfill.execution import drain
 from benchmarks.backfill.installation import installation
 from benchmarks.backfill.observations import BackfillFigures, Spread, collect_figures
 
@@ -45,7 +45,7 @@ def main() -> int:
     ):
         figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, report_progress))
     problems = list(figures.problems())
-    console.print(shown(figures))
+    console.print(figures_table(figures))
     for sentence in problems:
         console.print(f"PROBLEM: {sentence}", markup=False)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def shown(figures: BackfillFigures) -> Table:
+def figures_table(figures: BackfillFigures) -> Table:
     """Return the figures as text."""
     table = Table("", "", box=None, show_header=False)
     table.add_row("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s")
@@ -61,14 +61,14 @@ def shown(figures: BackfillFigures) -> Table:
     table.add_row("runs a minute, in each fifth", "  ".join(f"{rate:.1f}" for rate in figures.runs_per_minute))
     for who, spread in figures.wait_times.items():
         table.add_row(f"a {who}'s runs waited", _seconds(spread))
-    read = _seconds(figures.read_delay) if figures.read_delay else "none"
-    table.add_row(f"{figures.changed} new versions, until they were read", read)
+    read_delay = _seconds(figures.read_delay) if figures.read_delay else "none"
+    table.add_row(f"{figures.changed} new versions, until they were read", read_delay)
     table.add_row("runs of the backfill that went sooner for that", str(figures.promoted))
     table.add_row("a tenant's runs that overlap", str(figures.overlapping))
     for name, ticks in figures.ticks.items():
         summary = f"{ticks.count}, {ticks.failed} failed, {ticks.longest_gap:.0f} s between two at most"
         table.add_row(f"ticks of {name} (each {ticks.interval:.0f} s)", summary)
-    table.add_row("runs", ", ".join(f"{count} x {what}" for what, count in figures.runs.items()))
+    table.add_row("runs", ", ".join(f"{count} x {status}" for status, count in figures.runs.items()))
     for name, megabytes in figures.peak_megabytes.items():
         cpu = f", {figures.cpu_seconds[name]:.0f} s of CPU" if name in figures.cpu_seconds else ""
         table.add_row(name, f"{megabytes:,.0f} MB at most{cpu}")

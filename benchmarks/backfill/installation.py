@@ -85,7 +85,7 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
 
 
 def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:
-    started = []
+    server_processes = []
     for number in range(SERVERS):
         database = home / f"mlflow-{number}.db"
         server = MlflowServer(
@@ -94,10 +94,10 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
             log=home / f"mlflow-{number}.log",
             arguments=["--enable-workspaces"],
         )
-        started.append((stack.enter_context(server), database))
+        server_processes.append((stack.enter_context(server), database))
     of_tenants = {}
     for number in range(tenants):
-        server, database = started[number % SERVERS]
+        server, database = server_processes[number % SERVERS]
         tenant = f"tenant-{number:03}"
         url = f"{server.uri}/api/3.0/mlflow/workspaces"
         response = urllib3.request("POST", url, json={"name": tenant}, timeout=120)

@@ -12,7 +12,7 @@ from statistics import median
 import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
 
-from benchmarks.backfill.drain import DrainRecord
+from benchmarks.backfill.execution import DrainRecord
 from benchmarks.backfill.installation import Installation
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
@@ -84,9 +84,9 @@ class BackfillFigures:
             yield f"{self.succeeded} of {self.tenants} runs of the backfill succeeded"
         if self.backfill_status != "COMPLETED_SUCCESS":
             yield f"the backfill is {self.backfill_status}"
-        for what, count in self.runs.items():
-            if what.endswith("FAILURE"):
-                yield f"{count} x {what}, tried again or not"
+        for status, count in self.runs.items():
+            if status.endswith("FAILURE"):
+                yield f"{count} x {status}, tried again or not"
         if self.overlapping:
             yield f"{self.overlapping} runs began while another of their tenant was under way"
         if self.unread:
@@ -106,22 +106,22 @@ def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigure
     of_backfill = [run for run in runs if run.requested_by == "backfill"]
     ends = sorted(run.ended_at for run in of_backfill if run.ended_at and run.status == "SUCCESS")
     # Of retried runs, the first.
-    asked = [min(run.requested_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
+    first_requests = [min(run.requested_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
     waited: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         if run.started_at is not None:
             waited[run.requested_by].append(run.started_at - run.requested_at)
     reads = [read_delay(runs, tenant, at) for tenant, at in drained.changed.items()]
-    seconds = [one for one in reads if one is not None]
+    seconds = [seconds_of_read for seconds_of_read in reads if seconds_of_read is not None]
     backfill = place.instance.get_backfill(drained.backfill)
     return BackfillFigures(
         tenants=len(place.servers),
         succeeded=len(ends),
         backfill_status=backfill.status.value if backfill else "not known to Dagster",
         seconds=(ends[-1] if ends else drained.launched_at) - drained.launched_at,
-        queued_after_seconds=max(asked, default=drained.launched_at) - drained.launched_at,
+        queued_after_seconds=max(first_requests, default=drained.launched_at) - drained.launched_at,
         runs_per_minute=runs_per_minute(drained.launched_at, ends),
-        wait_times={who: (median(found), max(found)) for who, found in waited.items()},
+        wait_times={who: (median(waits), max(waits)) for who, waits in waited.items()},
         runs=dict(Counter(f"{run.requested_by} {run.status}" for run in runs)),
         promoted=sum(
             BACKFILL_TAG in tags and effective_priority(tags) >= SENSOR_PRIORITY
@@ -131,9 +131,9 @@ def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigure
         changed=len(reads),
         unread=len(reads) - len(seconds),
         ticks=_ticks(place.instance, drained.launched_at, drained.left_at),
-        peak_megabytes={name: held / 1e6 for name, held in drained.peak_bytes.items()},
+        peak_megabytes={name: peak_bytes / 1e6 for name, peak_bytes in drained.peak_bytes.items()},
         cpu_seconds=drained.cpu_seconds,
-        overlapping=sum(overlaps(of) for of in _by_tenant(runs).values()),
+        overlapping=sum(overlaps(tenant_runs) for tenant_runs in _by_tenant(runs).values()),
     )
 
 

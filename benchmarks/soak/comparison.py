@@ -28,24 +28,24 @@ class Version:
 
 def versions_in_servers(estates: Sequence[FleetServer]) -> dict[Key, Version]:
     """Return every living version, from the servers' own databases."""
-    found: dict[Key, Version] = {}
+    versions: dict[Key, Version] = {}
     for estate in estates:
         with closing(sqlite3.connect(estate.database)) as connection:
-            alive = "SELECT workspace, name, version, description FROM model_versions WHERE current_stage != ?"
-            for tenant, name, version, description in connection.execute(alive, ("Deleted_Internal",)):
+            query = "SELECT workspace, name, version, description FROM model_versions WHERE current_stage != ?"
+            for tenant, name, version, description in connection.execute(query, ("Deleted_Internal",)):
                 if tenant in estate.tenants:
-                    found[tenant, name, int(version)] = Version(description or None, {}, [])
+                    versions[tenant, name, int(version)] = Version(description or None, {}, [])
             for tenant, name, version, key, value in connection.execute(
                 "SELECT workspace, name, version, key, value FROM model_version_tags"
             ):
-                if (tenant, name, int(version)) in found:
-                    found[tenant, name, int(version)].tags[key] = value
+                if (tenant, name, int(version)) in versions:
+                    versions[tenant, name, int(version)].tags[key] = value
             for tenant, name, version, alias in connection.execute(
                 "SELECT workspace, name, version, alias FROM registered_model_aliases ORDER BY alias"
             ):
-                if (tenant, name, int(version)) in found:
-                    found[tenant, name, int(version)].aliases.append(alias)
-    return found
+                if (tenant, name, int(version)) in versions:
+                    versions[tenant, name, int(version)].aliases.append(alias)
+    return versions
 
 
 def versions_in_store(store: Store) -> list[tuple[Key, Version]]:
@@ -74,16 +74,21 @@ def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: i
         syncs: the number of syncs.
         store: our database, opened as its owner.
     """
-    theirs, rows = versions_in_servers(estates), versions_in_store(store)
-    ours = dict(rows)
-    yield from _named("doubled in our store", _doubled(key for key, _ in rows))
-    yield from _named("lost, in a server and not in our store", theirs.keys() - ours.keys())
-    yield from _named("in our store, and not in a server", ours.keys() - theirs.keys())
-    if differing := sorted(key for key in theirs.keys() & ours.keys() if theirs[key] != ours[key]):
+    server_versions, rows = versions_in_servers(estates), versions_in_store(store)
+    stored_versions = dict(rows)
+    yield from _named("doubled in our store", _duplicates(key for key, _ in rows))
+    yield from _named("lost, in a server and not in our store", server_versions.keys() - stored_versions.keys())
+    yield from _named("in our store, and not in a server", stored_versions.keys() - server_versions.keys())
+    if differing := sorted(
+        key for key in server_versions.keys() & stored_versions.keys() if server_versions[key] != stored_versions[key]
+    ):
         key = differing[0]
-        yield f"{len(differing)} versions differ, such as {key}: {theirs[key]} there, {ours[key]} here"
-    yield from _records(set(theirs), store)
-    yield from _tellings(set(theirs), deleted, store)
+        yield (
+            f"{len(differing)} versions differ, such as {key}: "
+            f"{server_versions[key]} there, {stored_versions[key]} here"
+        )
+    yield from _records(set(server_versions), store)
+    yield from _miscounted_lifecycle_events(set(server_versions), deleted, store)
     yield from _entries(syncs, store)
     for tenant in (tenant for estate in estates for tenant in estate.tenants):
         with store.begin(tenant) as session:
@@ -98,12 +103,12 @@ def _records(living: Set[Key], store: Store) -> Iterator[str]:
     )
     with store.begin_shared() as connection:
         records: list[Key] = [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
-    yield from _named("with two records", _doubled(records))
+    yield from _named("with two records", _duplicates(records))
     yield from _named("without a record", living - set(records))
     yield from _named("gone, and the record says that they live", set(records) - living)
 
 
-def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
+def _miscounted_lifecycle_events(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
     """Yield the versions whose first sight or disappearance was not recorded exactly once."""
     query = (
         "SELECT tenant_id, model_name, version_number, kind FROM verifywise_mlflow.lifecycle_events "
@@ -111,12 +116,14 @@ def _tellings(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str
     )
     with store.begin_shared() as connection:
         event_counts = Counter(((row[0], row[1], row[2]), row[3]) for row in connection.execute(text(query)))
-    seen, gone = ({key for key, kind in event_counts if kind == wanted} for wanted in ("first seen", "disappeared"))
+    first_seen, disappeared = (
+        {key for key, kind in event_counts if kind == event_kind} for event_kind in ("first seen", "disappeared")
+    )
     yield from _named("with a duplicate event", {key for (key, _), times in event_counts.items() if times > 1})
-    yield from _named("without an event 'first seen'", living - seen)
-    yield from _named("deleted without an event 'disappeared'", (deleted & seen) - gone)
-    yield from _named("with an event 'disappeared', but not deleted", gone - deleted)
-    yield from _named("seen, and never there", seen - living - deleted)
+    yield from _named("without an event 'first seen'", living - first_seen)
+    yield from _named("deleted without an event 'disappeared'", (deleted & first_seen) - disappeared)
+    yield from _named("with an event 'disappeared', but not deleted", disappeared - deleted)
+    yield from _named("seen, and never there", first_seen - living - deleted)
 
 
 def _entries(syncs: int, store: Store) -> Iterator[str]:
@@ -130,11 +137,11 @@ def _entries(syncs: int, store: Store) -> Iterator[str]:
             yield f"the trails have {kinds[kind]:,} entries '{kind}', and {expected:,} were due"
 
 
-def _doubled(keys: Iterable[Key]) -> set[Key]:
+def _duplicates(keys: Iterable[Key]) -> set[Key]:
     return {key for key, times in Counter(keys).items() if times > 1}
 
 
-def _named(what: str, versions: Set[Key]) -> Iterator[str]:
+def _named(problem: str, versions: Set[Key]) -> Iterator[str]:
     if versions:
-        shown = ", ".join(f"{tenant} {model} {number}" for tenant, model, number in sorted(versions)[:5])
-        yield f"{len(versions):,} versions {what}: {shown}{' …' if len(versions) > 5 else ''}"
+        examples = ", ".join(f"{tenant} {model} {number}" for tenant, model, number in sorted(versions)[:5])
+        yield f"{len(versions):,} versions {problem}: {examples}{' …' if len(versions) > 5 else ''}"

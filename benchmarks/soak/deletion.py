@@ -42,18 +42,18 @@ class Deletion:
             yield f"{self.after.runs:,} runs are left of {tenants:,} tenants, though all are old"
         if self.after.events > tenants * most_rows:
             yield f"{self.after.events:,} events are left, and {tenants:,} tenants' newest runs have fewer"
-        for stage, before in self.materialized_before.items():
-            if lost := sorted(set(before) - set(self.materialized_after[stage])):
+        for stage, count_before in self.materialized_before.items():
+            if lost := sorted(set(count_before) - set(self.materialized_after[stage])):
                 yield f"{stage} no longer shows as materialized for {', '.join(lost[:5])}"
 
 
 def delete_old_runs(home: Path, url: str) -> Deletion:
     """Delete runs by the production defaults, one day after the soak's last run has expired."""
-    kept = RetentionPeriods.from_environment(os.environ)
+    retention = RetentionPeriods.from_environment(os.environ)
     before = database_size(url)
     with open_instance(home) as instance:
         materialized = _materialized(instance)
-        deleted = delete_expired_runs(instance, None, kept, datetime.now(UTC) + kept.runs + timedelta(days=1))
+        deleted = delete_expired_runs(instance, None, retention, datetime.now(UTC) + retention.runs + timedelta(days=1))
         return Deletion(deleted, before, database_size(url), materialized, _materialized(instance))
 
 

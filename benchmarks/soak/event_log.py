@@ -52,20 +52,22 @@ def database_size(url: str) -> DatabaseSize:
         return DatabaseSize(*cursor.fetchone())
 
 
-def first_and_last_third(left: Sequence[RunEvents]) -> tuple[float, float] | None:
+def first_and_last_third(run_events: Sequence[RunEvents]) -> tuple[float, float] | None:
     """Return the median bytes of the first and the last third of the runs; None for fewer than nine.
 
     With fewer runs, one retried step would look like growth.
     """
-    third = len(left) // 3
+    third = len(run_events) // 3
     if third < 3:
         return None
-    return median(one.event_bytes for one in left[:third]), median(one.event_bytes for one in left[-third:])
+    return median(events.event_bytes for events in run_events[:third]), median(
+        events.event_bytes for events in run_events[-third:]
+    )
 
 
-def growth(left: Sequence[RunEvents]) -> str | None:
+def growth(run_events: Sequence[RunEvents]) -> str | None:
     """Return a sentence if later syncs leave more than earlier ones."""
-    ends = first_and_last_third(left)
+    ends = first_and_last_third(run_events)
     if ends is None or ends[1] <= MAX_GROWTH_FACTOR * ends[0]:
         return None
     return (

@@ -18,11 +18,11 @@ OutcomeKind = Literal["found changes", "found nothing new", "failed"]
 KINDS: tuple[OutcomeKind, ...] = ("found changes", "found nothing new", "failed")
 
 
-def outcome_of(done: SyncOutcome) -> OutcomeKind:
+def outcome_of(outcome: SyncOutcome) -> OutcomeKind:
     """Return the outcome of a sync."""
-    if done.failure:
+    if outcome.failure:
         return "failed"
-    return "found changes" if done.changes else "found nothing new"
+    return "found changes" if outcome.changes else "found nothing new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class SyncFigures:
     """Median of the last third."""
 
     @classmethod
-    def from_events(cls, left: list[RunEvents]) -> SyncFigures:
+    def from_events(cls, run_events: list[RunEvents]) -> SyncFigures:
         """Return the figures of these syncs."""
-        first, last = first_and_last_third(left) or (None, None)
-        rows = mean(one.rows for one in left) if left else 0.0
-        event_bytes = mean(one.event_bytes for one in left) if left else 0.0
-        return cls(len(left), rows, event_bytes, first, last)
+        first, last = first_and_last_third(run_events) or (None, None)
+        rows = mean(events.rows for events in run_events) if run_events else 0.0
+        event_bytes = mean(events.event_bytes for events in run_events) if run_events else 0.0
+        return cls(len(run_events), rows, event_bytes, first, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Figures:
         versions: int,
         entries: int,
         database_bytes: int,
-        left: Mapping[str, RunEvents],
+        events_by_run: Mapping[str, RunEvents],
         deletion: Deletion,
     ) -> Figures:
         """Return the figures of a scenario."""
@@ -92,7 +92,9 @@ class Figures:
             changes=dict(sorted(life.mutator.counts.items())),
             illnesses=dict(sorted(life.fault_counts.items())),
             syncs={
-                kind: SyncFigures.from_events([left[one.run_id] for one in life.syncs if outcome_of(one) == kind])
+                kind: SyncFigures.from_events(
+                    [events_by_run[outcome.run_id] for outcome in life.syncs if outcome_of(outcome) == kind]
+                )
                 for kind in KINDS
             },
             failed_though_well=len(life.unexpected_failures),
@@ -111,14 +113,14 @@ class Figures:
 
     def table(self) -> Table:
         """Return the figures as text."""
-        shown = Table(show_header=False, box=None, pad_edge=False)
-        shown.add_column(no_wrap=True)
-        shown.add_column()
+        output_table = Table(show_header=False, box=None, pad_edge=False)
+        output_table.add_column(no_wrap=True)
+        output_table.add_column()
         lived = f"{self.minutes}" if self.minutes == self.minutes_wanted else f"{self.minutes} of {self.minutes_wanted}"
-        for what, figure in (
+        for label, figure in (
             ("lived through", f"{lived} simulated minutes, {self.tenants} tenants"),
-            ("what people did", _counted(self.changes)),
-            ("what servers did", _counted(self.faults)),
+            ("what people did", _counts_text(self.changes)),
+            ("what servers did", _counts_text(self.faults)),
             ("living versions at the end", f"{self.versions:,}"),
             ("syncs that failed though all was well", f"{self.unexpected_failures:,}"),
             ("memory, at most in the first third", _megabytes(self.memory_settled)),
@@ -128,26 +130,27 @@ class Figures:
             ("in it", _extent(self.dagster)),
             ("when all is old, and deleted", _extent(self.dagster_after_deletion)),
         ):
-            shown.add_row(what, figure)
-        return shown
+            output_table.add_row(label, figure)
+        return output_table
 
     def syncs_table(self) -> Table:
         """Return the table of the syncs' events in Dagster's log."""
-        shown = Table(title="Syncs, and what one leaves in Dagster's event log", title_justify="left")
+        output_table = Table(title="Syncs, and what one leaves in Dagster's event log", title_justify="left")
         for heading in ("", "syncs", "events", "kB", "kB, first third", "kB, last third"):
-            shown.add_column(heading, justify="right" if heading else "left")
+            output_table.add_column(heading, justify="right" if heading else "left")
         for kind, syncs in self.syncs.items():
             thirds = [
-                f"{one / 1e3:.0f}" if one is not None else "" for one in (syncs.bytes_at_first, syncs.bytes_at_last)
+                f"{event_bytes / 1e3:.0f}" if event_bytes is not None else ""
+                for event_bytes in (syncs.bytes_at_first, syncs.bytes_at_last)
             ]
-            shown.add_row(
+            output_table.add_row(
                 kind, f"{syncs.count:,}", f"{syncs.event_rows:.0f}", f"{syncs.event_bytes / 1e3:.0f}", *thirds
             )
-        return shown
+        return output_table
 
 
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} x {what}" for what, count in counts.items())
+def _counts_text(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {kind}" for kind, count in counts.items())
 
 
 def _extent(extent: DatabaseSize) -> str:

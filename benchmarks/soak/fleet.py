@@ -16,11 +16,11 @@ from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow_tests.proxy import (
     Exchange,
     Fault,
-    Line,
+    FaultContext,
     Proxy,
     proxy_before,
-    reset_before_answer,
-    reset_within_answer,
+    reset_before_response,
+    reset_within_response,
     saying,
     truncated,
 )
@@ -39,7 +39,7 @@ SHORT_TIMEOUTS: Mapping[str, float] = {
 """Limits of each tenant: a hanging server costs seconds of real time, not minutes."""
 
 
-def hangs(line: Line) -> None:
+def hangs(line: FaultContext) -> None:
     """Accept the request and send nothing until long after the client's timeout."""
     line.wait(5)
     line.close()
@@ -49,8 +49,8 @@ FAULTS: Mapping[str, Fault] = {
     "hangs": hangs,
     "fails": saying(500),
     "refuses": saying(403, '{"error_code": "PERMISSION_DENIED", "message": "no"}'),
-    "breaks off": reset_before_answer,
-    "breaks off within answers": reset_within_answer,
+    "breaks off": reset_before_response,
+    "breaks off within answers": reset_within_response,
     "sends half": truncated,
 }
 
@@ -74,7 +74,7 @@ class FleetServer:
     def choose_fault(self, exchange: Exchange) -> Fault | None:
         """Choose the fault for a request by the workspace that it names."""
         if not self.is_up:
-            return reset_before_answer
+            return reset_before_response
         illness = self.active_faults.get(exchange.headers.get("x-mlflow-workspace", ""))
         return FAULTS[illness[0]] if illness else None
 
@@ -102,9 +102,9 @@ class FleetServer:
     def call_api(self, method: str, call: str, tenant: str, body: Mapping[str, object]) -> Mapping[str, object]:
         """Act as a user, bypassing the proxy."""
         url = f"{self.server.uri}/api/2.0/mlflow/{call}"
-        answer = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
-        assert answer.status == 200, answer.data
-        body_json: Mapping[str, object] = answer.json()
+        response = urllib3.request(method, url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=60)
+        assert response.status == 200, response.data
+        body_json: Mapping[str, object] = response.json()
         return body_json
 
 
@@ -127,8 +127,8 @@ def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServe
         estates.append(estate)
         for tenant in tenants:
             url = f"{server.uri}/api/3.0/mlflow/workspaces"
-            answer = urllib3.request("POST", url, json={"name": tenant}, timeout=60)
-            assert answer.status < 300, answer.data
+            response = urllib3.request("POST", url, json={"name": tenant}, timeout=60)
+            assert response.status < 300, response.data
             seed(database, tenant, Sizes(models=MODELS, versions=VERSIONS, runs=VERSIONS))
     return estates
 

@@ -27,33 +27,33 @@ class Mutator:
 
     def mutate(self) -> None:
         """Make one random change in a running server."""
-        up = [estate for estate in self.fleet if estate.is_up]
-        if not up:
+        running_servers = [estate for estate in self.fleet if estate.is_up]
+        if not running_servers:
             return
-        estate = self.random.choice(up)
+        estate = self.random.choice(running_servers)
         tenant, model = self.random.choice(estate.tenants), model_name(self.random.randrange(MODELS))
         numbers = self._living.setdefault((tenant, model), list(range(1, VERSIONS // MODELS + 1)))
         number = self.random.choice(numbers)
         named = {"name": model, "version": str(number)}
-        what = self.random.choice(["tag", "tag", "description", "alias", "new version", "deletion"])
-        value = f"{what} {self.random.random()}"
-        if what == "new version":
-            answer = estate.call_api(
+        change = self.random.choice(["tag", "tag", "description", "alias", "new version", "deletion"])
+        value = f"{change} {self.random.random()}"
+        if change == "new version":
+            response = estate.call_api(
                 "POST", "model-versions/create", tenant, {"name": model, "source": "s3://bucket/new"}
             )
-            made = answer["model_version"]
-            assert isinstance(made, Mapping)
-            numbers.append(int(made["version"]))
-        elif what == "deletion" and len(numbers) > 1:
+            created = response["model_version"]
+            assert isinstance(created, Mapping)
+            numbers.append(int(created["version"]))
+        elif change == "deletion" and len(numbers) > 1:
             estate.call_api("DELETE", "model-versions/delete", tenant, named)
             numbers.remove(number)
             self.deleted.add((tenant, model, number))
-        elif what == "description":
+        elif change == "description":
             estate.call_api("PATCH", "model-versions/update", tenant, named | {"description": value})
-        elif what == "alias":
+        elif change == "alias":
             alias = self.random.choice(["champion", "challenger"])
             estate.call_api("POST", "registered-models/alias", tenant, named | {"alias": alias})
         else:
-            what = "tag"
+            change = "tag"
             estate.call_api("POST", "model-versions/set-tag", tenant, named | {"key": "owner", "value": value})
-        self.counts[what] += 1
+        self.counts[change] += 1

@@ -48,20 +48,20 @@ class SoakResult:
         """Yield a sentence for each object that is lost or duplicated, and each exceeded limit."""
         life = self.scenario
         yield from self.recovery_failures
-        for one in life.syncs:
-            if not one.is_expected:
-                yield f"the sync of {one.tenant} failed for what the product has no sentence for: {one.failure}"
+        for outcome in life.syncs:
+            if not outcome.is_expected:
+                yield f"the sync of {outcome.tenant} failed for what the product has no sentence for: {outcome.failure}"
         with self.store() as store:
             yield from find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store)
-        idle = [self.run_events[one.run_id] for one in life.syncs if outcome_of(one) == "found nothing new"]
+        idle = [self.run_events[outcome.run_id] for outcome in life.syncs if outcome_of(outcome) == "found nothing new"]
         if grown := event_log.growth(idle):
             yield grown
         tenants = sum(len(estate.tenants) for estate in life.fleet)
-        yield from self.deletion.problems(tenants, max(one.rows for one in self.run_events.values()))
-        for pid, more in memory.growth(life.memory_by_minute).items():
-            if more > memory.MAX_GROWTH_BYTES:
+        yield from self.deletion.problems(tenants, max(outcome.rows for outcome in self.run_events.values()))
+        for pid, growth_bytes in memory.growth(life.memory_by_minute).items():
+            if growth_bytes > memory.MAX_GROWTH_BYTES:
                 whose = "this process" if pid == os.getpid() else "a process that syncs"
-                yield f"{whose} grew by {more / 1e6:.0f} MB after the first third"
+                yield f"{whose} grew by {growth_bytes / 1e6:.0f} MB after the first third"
 
     def figures(self) -> Figures:
         """Return the figures."""
@@ -101,5 +101,5 @@ def run_soak(size: SoakSize, report_progress: ReportProgress) -> Iterator[SoakRe
             life.run()
             failed = life.recover()
         report_progress("what is old is deleted from Dagster")
-        left = event_log.events_by_run(postgres.url("dagster"))
-        yield SoakResult(life, postgres, failed, left, delete_old_runs(dagster, postgres.url("dagster")))
+        events_by_run = event_log.events_by_run(postgres.url("dagster"))
+        yield SoakResult(life, postgres, failed, events_by_run, delete_old_runs(dagster, postgres.url("dagster")))

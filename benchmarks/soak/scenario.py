@@ -56,7 +56,7 @@ class Scenario:
                 self.fault_counts.update(estate.update_faults(minute, self.size.healthy_per_fault, self.mutator.random))
             for _ in range(self.size.changes_per_minute):
                 self.mutator.mutate()
-            self._turn(minute, self.size.due_in(minute))
+            self._sync_due_tenants(minute, self.size.due_in(minute))
             for estate in self.fleet:
                 estate.proxy.forget()  # its list of requests would grow and count as our memory
             self.memory_by_minute.append(resident_bytes())
@@ -73,9 +73,13 @@ class Scenario:
         time.sleep(SHORT_TIMEOUTS["breaker_open_seconds"])
         # The default limits: on a busy machine a healthy server may exceed the short timeouts of the soak.
         write_tenants(self.tenants_file, self.fleet, {})
-        done = self._turn(self.size.minutes + self.size.sync_interval_minutes, lambda _: True, reconcile=True)
+        outcomes = self._sync_due_tenants(
+            self.size.minutes + self.size.sync_interval_minutes, lambda _: True, reconcile=True
+        )
         return [
-            f"{one.tenant} could not be synced, and all servers are well: {one.failure}" for one in done if one.failure
+            f"{outcome.tenant} could not be synced, and all servers are well: {outcome.failure}"
+            for outcome in outcomes
+            if outcome.failure
         ]
 
     def _stop_or_start_a_server(self, minute: int) -> None:
@@ -85,20 +89,24 @@ class Scenario:
         elif minute == self.size.stopped_at and len(self.fleet) > 1:
             last.stop()
 
-    def _turn(self, minute: int, is_due: Callable[[int], bool], *, reconcile: bool = False) -> list[SyncOutcome]:
+    def _sync_due_tenants(
+        self, minute: int, is_due: Callable[[int], bool], *, reconcile: bool = False
+    ) -> list[SyncOutcome]:
         """Sync the tenants that are due, one per process at a time."""
-        due = [
+        due_tenants = [
             (estate, tenant) for estate in self.fleet for place, tenant in enumerate(estate.tenants) if is_due(place)
         ]
-        well = {tenant for estate, tenant in due if estate.is_healthy(tenant)}
+        healthy_tenants = {tenant for estate, tenant in due_tenants if estate.is_healthy(tenant)}
         at = START + timedelta(minutes=minute)
-        done = list(self.pool.map(sync, [SyncRequest(self.home, tenant, at, reconcile) for _, tenant in due]))
-        self.syncs += done
-        for one in done:
-            if one.failure and (one.tenant in well or not one.is_expected):
-                self.unexpected_failures.append(one)
-                self.report_progress(f"{one.tenant} is well, and its sync failed: {one.failure}")
-        return done
+        outcomes = list(
+            self.pool.map(sync, [SyncRequest(self.home, tenant, at, reconcile) for _, tenant in due_tenants])
+        )
+        self.syncs += outcomes
+        for outcome in outcomes:
+            if outcome.failure and (outcome.tenant in healthy_tenants or not outcome.is_expected):
+                self.unexpected_failures.append(outcome)
+                self.report_progress(f"{outcome.tenant} is well, and its sync failed: {outcome.failure}")
+        return outcomes
 
 
 @contextmanager

@@ -74,26 +74,30 @@ def prepare(home: Path) -> None:
     defs.resolve_job_def(sync_tenant.name)
 
 
-def sync(asked: SyncRequest) -> SyncOutcome:
+def sync(request: SyncRequest) -> SyncOutcome:
     """Run the job. A failed sync is a result, not an error."""
     result = defs.resolve_job_def(sync_tenant.name).execute_in_process(
-        instance=_opened(asked.home),
-        partition_key=asked.tenant,
-        resources={"tenant_sync": SimulatedSync(reconcile=asked.reconcile, at=asked.at.isoformat())},
+        instance=_opened(request.home),
+        partition_key=request.tenant,
+        resources={"tenant_sync": SimulatedSync(reconcile=request.reconcile, at=request.at.isoformat())},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
-    found = sum(
+    changed_rows = sum(
         int(figure.value)
         for event in result.get_asset_materialization_events()
         for name, figure in event.step_materialization_data.materialization.metadata.items()
         if name in ("changed", "removed") and isinstance(figure, dg.IntMetadataValue) and figure.value
     )
     if result.success:
-        return SyncOutcome(asked.tenant, result.run_id, found)
+        return SyncOutcome(request.tenant, result.run_id, changed_rows)
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     if not failures:
-        return SyncOutcome(asked.tenant, result.run_id, found, "no step failed, and the run did", is_expected=False)
+        return SyncOutcome(
+            request.tenant, result.run_id, changed_rows, "no step failed, and the run did", is_expected=False
+        )
     described = failures[0].user_failure_data
     sentence = described.description if described else failures[0].error_display_string
-    return SyncOutcome(asked.tenant, result.run_id, found, sentence or "no reason", is_expected=described is not None)
+    return SyncOutcome(
+        request.tenant, result.run_id, changed_rows, sentence or "no reason", is_expected=described is not None
+    )

@@ -95,7 +95,7 @@ def _serve_session(connection: socket.socket, tls: ssl.SSLContext | None, receiv
     lines = connection.makefile("rb")
     connection.sendall(b"220 ready\r\n")
     while line := lines.readline():
-        verb, _, rest = line.decode().strip().partition(" ")
+        verb, _, argument = line.decode().strip().partition(" ")
         response = "250 OK"
         match verb.upper():
             case "EHLO":
@@ -107,10 +107,10 @@ def _serve_session(connection: socket.socket, tls: ssl.SSLContext | None, receiv
                 lines, received.is_encrypted = connection.makefile("rb"), True
                 continue
             case "AUTH":
-                received.login = b64decode(rest.split()[1]).decode()
+                received.login = b64decode(argument.split()[1]).decode()
                 response = "235 welcome"
             case "RCPT":
-                received.recipients.append(rest)
+                received.recipients.append(argument)
             case "DATA":
                 connection.sendall(b"354 end with a dot\r\n")
                 body = b""

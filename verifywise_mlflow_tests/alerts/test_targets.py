@@ -87,14 +87,16 @@ def test_a_hanging_webhook_times_out_and_does_not_stop_the_other_targets(
 
         undelivered = dispatch([alert()], described.targets, AlertState(), warnings.append)
         received.hangs = 0.0
-        again = dispatch([alert("second")], described.targets, AlertState(undelivered=undelivered), warnings.append)
+        second_dispatch = dispatch(
+            [alert("second")], described.targets, AlertState(undelivered=undelivered), warnings.append
+        )
 
     assert warnings == [
         "1 alerts are undelivered to target 1 of alerts.yaml: "
         "the webhook of env:HOOK could not be called: ReadTimeoutError"
     ]
     assert [len(queued.alerts) for queued in undelivered] == [1]
-    assert again == []
+    assert second_dispatch == []
     assert [len(post["alerts"]) for post in received.posted] == [1, 2]  # type: ignore[arg-type]  # lists
     lines = [record.getMessage() for record in caplog.records if record.name == ALERTS_LOGGER]
     assert len(lines) == 2
@@ -160,7 +162,7 @@ def test_no_password_is_sent_without_trusted_tls(
     assert (received.login, received.messages) == ("", [])
 
 
-def mail(port: int, **more: str) -> dict[str, object]:
+def mail(port: int, **settings: str) -> dict[str, object]:
     return {
         "kind": "email",
         "host": "127.0.0.1",
@@ -169,7 +171,7 @@ def mail(port: int, **more: str) -> dict[str, object]:
         "password": "env:MAIL_PASSWORD",
         "sender": "governance@bank.example",
         "recipients": ["ops@bank.example", "ciso@bank.example"],
-        **more,
+        **settings,
     }
 
 

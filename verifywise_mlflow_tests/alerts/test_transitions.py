@@ -29,16 +29,16 @@ def observe_sync(tenant_id: str, wrong: str | None) -> Observation:
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40))
 def test_an_alert_is_sent_only_on_a_transition(looks: list[tuple[str, bool]]) -> None:
-    opened, told = NO_ALERTS, {"a": ["resolved"], "b": ["resolved"]}
+    opened, sent_events = NO_ALERTS, {"a": ["resolved"], "b": ["resolved"]}
     for tenant_id, is_failed in looks:
         alerts, opened = detect_transitions(opened, [observe_sync(tenant_id, "no" if is_failed else None)], NOW)
-        told[tenant_id] += [alert.state for alert in alerts]
+        sent_events[tenant_id] += [alert.state for alert in alerts]
 
         assert (("sync failed", tenant_id) in opened) == is_failed
-        assert told[tenant_id][-1] == ("raised" if is_failed else "resolved")
+        assert sent_events[tenant_id][-1] == ("raised" if is_failed else "resolved")
 
-    for states in told.values():
-        assert all(one != following for one, following in pairwise(states))
+    for states in sent_events.values():
+        assert all(state != following for state, following in pairwise(states))
 
 
 def test_an_unobserved_alert_stays_open() -> None:

@@ -271,7 +271,7 @@ def test_an_alias_written_by_pyyaml_is_resolved() -> None:
 
 yaml_like = st.text(alphabet="ab:-[]{}&*!#'\"\\ \n=<>@;,|.1\0\t", max_size=200).map(str.encode)
 document_like = st.builds(
-    lambda key, rest: key + rest, st.sampled_from([b"dependencies:\n- ", b"flavors:\n  a: "]), yaml_like
+    lambda key, text: key + text, st.sampled_from([b"dependencies:\n- ", b"flavors:\n  a: "]), yaml_like
 )
 
 

@@ -80,10 +80,10 @@ def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
 def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
     run = TrainingRun(RUN, artifact_uri="s3://b/x/artifacts/")
 
-    known = locate_files(version(f"runs:/{RUN}/a/model"), run, None, find_nothing)
+    location = locate_files(version(f"runs:/{RUN}/a/model"), run, None, find_nothing)
     unknown = locate_files(version(f"runs:/{OTHER_RUN}/model"), run, None, find_nothing)
 
-    assert known == RunFiles(RUN, "a/model", "s3://b/x/artifacts/a/model")
+    assert location == RunFiles(RUN, "a/model", "s3://b/x/artifacts/a/model")
     assert unknown == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
 
 

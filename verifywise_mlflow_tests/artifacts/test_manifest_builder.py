@@ -213,8 +213,8 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) ->
 
     manifest = build(LOGGED, tree)
 
-    gone = next(file for file in manifest.files if file.path == "conda.yaml")
-    assert gone.note == "not hashed: No such file or directory"
+    unreadable_file = next(file for file in manifest.files if file.path == "conda.yaml")
+    assert unreadable_file.note == "not hashed: No such file or directory"
     assert manifest.status == "partial"
     assert manifest.environment is not None
     assert manifest.environment.problems == ("conda.yaml: No such file or directory",)

@@ -81,10 +81,10 @@ def test_the_sandbox_parses_an_environment_like_the_library(
     unreadable = {name: reason for name, reason in unreadable.items() if name not in contents}
     as_sent = {name: reason.encode(errors="replace").decode() for name, reason in unreadable.items()}
 
-    read = sandbox.parse_environment(contents, unreadable)
+    environment = sandbox.parse_environment(contents, unreadable)
 
-    assert read.failed_files == {}
-    assert read.environment == read_environment(contents, as_sent if contents else unreadable)
+    assert environment.failed_files == {}
+    assert environment.environment == read_environment(contents, as_sent if contents else unreadable)
 
 
 def test_no_worker_is_started_without_work() -> None:

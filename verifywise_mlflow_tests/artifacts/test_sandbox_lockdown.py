@@ -142,13 +142,13 @@ print(*lockdown._refused_attempts())
 
 def refused_with_only(*words: str) -> set[str]:
     """Return what only these steps refuse; skip the test if the kernel does not grant them."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SINGLE_STEPS_PROGRAM, " ".join(words)], capture_output=True, text=True, check=False
     )
-    if "PermissionError" in done.stderr or "Function not implemented" in done.stderr:
+    if "PermissionError" in process.stderr or "Function not implemented" in process.stderr:
         pytest.skip(f"not granted here: {words}")
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    assert process.returncode == 0, process.stderr
+    return set(process.stdout.split())
 
 
 @linux
@@ -168,11 +168,11 @@ print(*protections.in_force, "|", *protections.refused)
 
 
 def test_the_portable_part_alone_refuses_files_and_sockets() -> None:
-    done = subprocess.run([sys.executable, "-c", PORTABLE_PROGRAM], capture_output=True, text=True, check=True)
-    in_force, _, refused = done.stdout.partition("|")
+    process = subprocess.run([sys.executable, "-c", PORTABLE_PROGRAM], capture_output=True, text=True, check=True)
+    in_force, _, refused_steps = process.stdout.partition("|")
 
     assert "rlimits" in in_force.split()
-    assert {"reading-files", "writing-files", "network"} <= set(refused.split())
+    assert {"reading-files", "writing-files", "network"} <= set(refused_steps.split())
 
 
 def test_a_step_that_the_kernel_refuses_does_not_stop_the_others() -> None:
@@ -184,8 +184,8 @@ def refused(): raise PermissionError("as in a container")
 linux_hardening.STEPS = tuple((word, refused if "namespace" in word else step) for word, step in linux_hardening.STEPS)
 protections =""",
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    in_force = done.stdout.partition("|")[0].split()
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    in_force = process.stdout.partition("|")[0].split()
 
     assert not any("namespace" in word for word in in_force)
     assert in_force[-1] == "seccomp"

@@ -91,30 +91,30 @@ def test_a_file_that_crashes_the_parser_is_marked_and_the_others_are_parsed(
 
 def test_files_that_crash_the_parser_only_together_are_all_marked() -> None:
     with Sandbox(SHORT_TIMEOUTS, parsing=fragile_parser.__name__) as sandbox:
-        read = sandbox.parse_environment({"MLmodel": b"deadly: together", "conda.yaml": BENIGN}, {})
-        after = sandbox.parse_environment({"conda.yaml": BENIGN}, {})
+        environment = sandbox.parse_environment({"MLmodel": b"deadly: together", "conda.yaml": BENIGN}, {})
+        next_environment = sandbox.parse_environment({"conda.yaml": BENIGN}, {})
 
-    assert read.failed_files.keys() == {"MLmodel", "conda.yaml"}
-    assert read.environment.python_version is None
-    assert after.environment.python_version == "3.11.7"
+    assert environment.failed_files.keys() == {"MLmodel", "conda.yaml"}
+    assert environment.environment.python_version is None
+    assert next_environment.environment.python_version == "3.11.7"
 
 
 def test_a_sandbox_that_cannot_start_is_tried_a_limited_number_of_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    started = 0
+    start_count = 0
     begin: Callable[..., None] = Worker.__init__
 
-    def counted(self: Worker, program: str, memory_bytes: int, cpu_seconds: int) -> None:
-        nonlocal started
-        started += 1
+    def count_and_start(self: Worker, program: str, memory_bytes: int, cpu_seconds: int) -> None:
+        nonlocal start_count
+        start_count += 1
         begin(self, program, memory_bytes, cpu_seconds)
 
-    monkeypatch.setattr(Worker, "__init__", counted)
+    monkeypatch.setattr(Worker, "__init__", count_and_start)
     with Sandbox(hashing="verifywise_mlflow.no_such_program") as sandbox:
         reasons = {sandbox.hash_file([b"x"], 1) for _ in range(MAX_START_ATTEMPTS + 5)}
 
-    assert started == MAX_START_ATTEMPTS
+    assert start_count == MAX_START_ATTEMPTS
     (reason,) = reasons
     assert isinstance(reason, NotHashed)
     assert "could not be started: ModuleNotFoundError" in reason.reason
@@ -133,7 +133,7 @@ def test_a_valid_environment_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"null",
@@ -154,6 +154,6 @@ def test_a_valid_environment_is_accepted() -> None:
         environment_response(flavors={"x" * (MAX_TEXT_CHARS + 1): None}),
     ],
 )
-def test_an_environment_that_our_parsers_cannot_return_is_rejected(answer: bytes) -> None:
+def test_an_environment_that_our_parsers_cannot_return_is_rejected(response: bytes) -> None:
     with pytest.raises(InvalidWorkerResponseError):
-        validate_environment(answer, ["conda.yaml"])
+        validate_environment(response, ["conda.yaml"])

@@ -48,16 +48,16 @@ def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.
 def test_each_command_of_the_guide_succeeds(filled: Store) -> None:
     commands = re.findall(r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", GUIDE, re.MULTILINE)
     assert len(commands) == 9
-    for written in commands:
-        program, *arguments = shlex.split(written)
+    for command in commands:
+        program, *arguments = shlex.split(command)
         if program == "python3":
             script = ROOT / arguments.pop(0)
             assert subprocess.run([sys.executable, script, *arguments], check=False).returncode == 0
             continue
-        done = run(*arguments[1:])
-        assert done.exit_code == 0, done.output
+        result = run(*arguments[1:])
+        assert result.exit_code == 0, result.output
         if arguments[1] == "checkpoint":
-            Path("kept.jsonl").write_text(done.stdout)
+            Path("kept.jsonl").write_text(result.stdout)
             Path("public.pem").write_text(KEY.public.pem())
 
 
@@ -74,10 +74,10 @@ def test_an_external_checkpoint_reveals_a_truncated_trail(filled: Store) -> None
             session.execute(text(f"DELETE FROM verifywise_mlflow.{table} WHERE sequence > 5"))
 
     assert run("verify", "acme").exit_code == 0
-    shown = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
-    report = json.loads(shown.stdout)
+    result = run("verify", "acme", "--checkpoint", "kept.jsonl", "--json")
+    report = json.loads(result.stdout)
 
-    assert (shown.exit_code, report["outcome"], report["damage"]["kind"]) == (1, "damaged", "truncation")
+    assert (result.exit_code, report["outcome"], report["damage"]["kind"]) == (1, "damaged", "truncation")
     assert (report["damage"]["sequence"], report["entries"], report["signatures_judged"]) == (6, 5, False)
     assert "DAMAGED (truncation)" in run("verify", "acme", "--checkpoint", "kept.jsonl").stdout
 
@@ -89,8 +89,8 @@ def test_without_a_public_key_the_report_says_that_signatures_were_not_verified(
 
 
 def test_entries_are_listed_verbatim_and_can_be_filtered(filled: Store) -> None:
-    shown = run("show", "acme")
-    assert shown.stdout.count("[red]why") == 8, "no text of a server is interpreted as a color"
+    result = run("show", "acme")
+    assert result.stdout.count("[red]why") == 8, "no text of a server is interpreted as a color"
 
     report = json.loads(run("show", "acme", "--since", "2026-01-02T03:04:10Z", "--limit", "2", "--json").stdout)
     assert [item["sequence"] for item in report["entries"]] == [7, 8]
@@ -102,10 +102,10 @@ def test_names_and_reasons_are_escaped_for_the_terminal(filled: Store) -> None:
     hostile = "\x1b[31mred\x07\u202egnp\n9 | forged"
     append(filled, replace(entry(9, hostile), object_kind="model version", object_name=hostile))
 
-    shown = run("show", "acme").stdout
+    output = run("show", "acme").stdout
 
-    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
-    assert not any(line.startswith("9 | forged") for line in shown.splitlines())
+    assert not {"\x1b", "\x07", "\u202e"} & set(output)
+    assert not any(line.startswith("9 | forged") for line in output.splitlines())
 
 
 def test_errors_are_escaped_for_the_terminal(filled: Store) -> None:
@@ -122,9 +122,9 @@ def test_a_forged_checkpoint_cannot_color_its_verdict(filled: Store) -> None:
     }
     Path("forged.jsonl").write_text(Checkpoint(json.dumps(claim), "00").to_json_line())
 
-    done = run("verify", "acme", "--checkpoint", "forged.jsonl")
+    result = run("verify", "acme", "--checkpoint", "forged.jsonl")
 
-    assert (done.exit_code, "DAMAGED" in done.stdout, "\x1b" in done.stdout) == (1, True, False)
+    assert (result.exit_code, "DAMAGED" in result.stdout, "\x1b" in result.stdout) == (1, True, False)
 
 
 @pytest.mark.parametrize("damaged", ["{}", "[]", '"x"', '{"occurred_at": "never", "kind": 5}'])
@@ -136,9 +136,9 @@ def test_a_damaged_entry_is_reported_in_a_sentence(filled: Store, damaged: str) 
         )
 
     for arguments in (["show", "acme"], ["show", "acme", "--since", "2026-01-01"]):
-        done = run(*arguments)
-        if done.exit_code:
-            assert (done.exit_code, "audit verify" in done.stderr) == (1, True), done.output
+        result = run(*arguments)
+        if result.exit_code:
+            assert (result.exit_code, "audit verify" in result.stderr) == (1, True), result.output
     assert run("show", "acme").exit_code == 1
     assert "DAMAGED (edit): entry 5" in run("verify", "acme").stdout
 
@@ -153,16 +153,16 @@ def test_two_checkpoints_of_the_same_second_are_stored_once(filled: Store) -> No
 
 
 def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = run("new-key", "signing.pem")
+    result = run("new-key", "signing.pem")
     path = Path("signing.pem").absolute()
-    Path("public.pem").write_text(made.stdout)
+    Path("public.pem").write_text(result.stdout)
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{path}")
     run("checkpoint", "acme")
 
     assert path.stat().st_mode & 0o777 == 0o600
     assert run("verify", "acme", "--public-key", "public.pem").exit_code == 0
     assert run("new-key", "signing.pem").exit_code == 2
-    assert "PRIVATE" not in made.stdout
+    assert "PRIVATE" not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,16 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
 def test_an_invalid_argument_is_reported_in_a_sentence(
     filled: Store, arguments: list[str], code: int, reason: str
 ) -> None:
-    done = run(*arguments)
+    result = run(*arguments)
 
-    assert (done.exit_code, reason in done.stderr) == (code, True), done.output
+    assert (result.exit_code, reason in result.stderr) == (code, True), result.output
 
 
 def test_signing_without_a_key_names_the_variable_to_set(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SIGNING_KEY_VARIABLE)
-    done = run("checkpoint", "acme")
-    assert (done.exit_code, SIGNING_KEY_VARIABLE in done.stderr) == (2, True)
+    result = run("checkpoint", "acme")
+    assert (result.exit_code, SIGNING_KEY_VARIABLE in result.stderr) == (2, True)
 
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, "env:ABSENT_KEY")
-    done = run("checkpoint", "acme")
-    assert (done.exit_code, "ABSENT_KEY" in done.stderr) == (2, True)
+    result = run("checkpoint", "acme")
+    assert (result.exit_code, "ABSENT_KEY" in result.stderr) == (2, True)

@@ -34,10 +34,10 @@ class Export:
         path.write_text("".join(f"{line}\n" for line in exported), encoding="utf-8")
         # -S hides installed packages; -O removes asserts.
         flags = ["-I", "-S"] if isolated else ["-I", "-O"]
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *flags, SCRIPT, path, *self.options], capture_output=True, text=True, check=False
         )
-        return done.returncode, done.stdout + done.stderr
+        return process.returncode, process.stdout + process.stderr
 
     def give(self, option: str, content: str) -> None:
         """Hand a file to the auditor."""

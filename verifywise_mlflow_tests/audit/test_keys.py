@@ -26,10 +26,10 @@ LOCKED = load_pem_private_key(KEY.pem(), None).private_bytes(
 
 
 def test_a_key_round_trips_through_pem() -> None:
-    again = SigningKey.from_pem(KEY.pem())
-    public = PublicKey.from_pem(again.public.pem().encode())
+    reloaded_key = SigningKey.from_pem(KEY.pem())
+    public = PublicKey.from_pem(reloaded_key.public.pem().encode())
 
-    checkpoint = signed_checkpoint(make_chain_of_length(1)[0], again).checkpoint
+    checkpoint = signed_checkpoint(make_chain_of_length(1)[0], reloaded_key).checkpoint
 
     assert verify_claim(checkpoint, [public]) == parse_claim(checkpoint)
     assert parse_claim(checkpoint).key_id == public.key_id == KEY.key_id

@@ -136,12 +136,12 @@ def test_a_duplicate_entry_is_detected(links: list[ChainLink], data: st.DataObje
 @QUICKLY
 @given(CHAINS, st.data(), st.booleans())
 def test_a_truncation_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject, elsewhere: bool) -> None:
-    left = data.draw(st.integers(0, len(links) - 1))
+    remaining = data.draw(st.integers(0, len(links) - 1))
     checkpoint = signed_checkpoint(links[-1])
     stored, external = ([], [checkpoint.checkpoint]) if elsewhere else ([checkpoint], [])
 
-    assert find_damage(links[:left], stored, external, [KEY.public]) == ("truncation", left + 1)
-    assert find_damage(links[:left]) is None, "which nothing within the chain could show"
+    assert find_damage(links[:remaining], stored, external, [KEY.public]) == ("truncation", remaining + 1)
+    assert find_damage(links[:remaining]) is None, "which nothing within the chain could show"
 
 
 @QUICKLY

@@ -49,21 +49,21 @@ DRAWN_FROM_LEFT_TO_RIGHT: Final = """
 
 def executable() -> str:
     """Return the path of Chromium. Without it, tests are skipped with a hint; in CI they fail."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
         if os.environ.get("CI"):
             pytest.fail(INSTALL_HINT)
         pytest.skip(INSTALL_HINT)
-    return found
+    return path
 
 
 @contextmanager
 def page() -> Iterator[Page]:
     """Open a page. Fail at the end if it requested anything from another host."""
-    found = executable()
+    browser_path = executable()
     hosts: set[str | None] = set()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(_FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.set_default_timeout(120_000)
         page.context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))

@@ -18,8 +18,8 @@ class Reader:
 
     def click(self, *words: str) -> None:
         """Click what says so, one after the other."""
-        for one in words:
-            self._page.get_by_text(one, exact=True).filter(visible=True).first.click()
+        for word in words:
+            self._page.get_by_text(word, exact=True).filter(visible=True).first.click()
             self.clicks += 1
 
     def choose(self, tenant: str) -> None:

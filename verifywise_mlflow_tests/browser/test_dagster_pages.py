@@ -19,11 +19,11 @@ from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.browser.chromium import wait_for
-from verifywise_mlflow_tests.browser.playground import CODE, HOSTILE, Playground, playground
 from verifywise_mlflow_tests.browser.reader import Reader
-from verifywise_mlflow_tests.proxy import Proxy, always, proxy_before, reset_before_answer
+from verifywise_mlflow_tests.browser.running_dagster import CODE, HOSTILE, RunningDagster, running_dagster
+from verifywise_mlflow_tests.proxy import Proxy, always, proxy_before, reset_before_response
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(seconds=250), pytest.mark.timeout(600)]
 
 ACME, GLOBEX = TENANTS
 STAGES = [
@@ -42,21 +42,21 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    with playground(mlflow_uri, tmp_path_factory.mktemp("browser")) as servers:
+def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster]:
+    with running_dagster(mlflow_uri, tmp_path_factory.mktemp("browser")) as servers:
         yield servers
 
 
 @pytest.fixture(scope="module")
-def outage(servers: Playground, mlflow_uri: str) -> Iterator[Proxy]:
+def outage(servers: RunningDagster, mlflow_uri: str) -> Iterator[Proxy]:
     """A third tenant whose server fails after a sync. It starts early, since a schedule ticks every other minute."""
     with proxy_before(mlflow_uri) as proxy:
         described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
         servers.describe("initech", {**described, "limits": {"max_attempts": 1}})
         servers.evaluate("tenants")
-        _wait_for_run(servers, "initech", "SUCCESS", asked_by="dagster/sensor_name")
+        _wait_for_run(servers, "initech", "SUCCESS", launched_by="dagster/sensor_name")
 
-        proxy.fault = always(reset_before_answer)
+        proxy.fault = always(reset_before_response)
         _age_last_sync(servers, "initech", timedelta(hours=3))
         yield proxy
 
@@ -66,7 +66,9 @@ def pictures(tmp_path: Path) -> Path:
     return Path(os.environ.get("VERIFYWISE_PICTURES", tmp_path))
 
 
-def test_lineage_begins_at_the_servers_and_has_the_six_stages(page: Page, servers: Playground, pictures: Path) -> None:
+def test_lineage_begins_at_the_servers_and_has_the_six_stages(
+    page: Page, servers: RunningDagster, pictures: Path
+) -> None:
     chromium.resize(page, 1680, 620)  # seven in a row
     page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/asset-groups/model_governance/lineage")
     page.reload()
@@ -78,7 +80,7 @@ def test_lineage_begins_at_the_servers_and_has_the_six_stages(page: Page, server
 
 
 def test_partitions_are_tenants_and_a_name_with_markup_is_shown_as_text(
-    page: Page, servers: Playground, pictures: Path
+    page: Page, servers: RunningDagster, pictures: Path
 ) -> None:
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
@@ -94,7 +96,7 @@ def test_partitions_are_tenants_and_a_name_with_markup_is_shown_as_text(
 
 
 def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
-    page: Page, servers: Playground, pictures: Path
+    page: Page, servers: RunningDagster, pictures: Path
 ) -> None:
     chromium.resize(page, 1680, 960)
     reader = Reader(page, servers.dagster.uri)
@@ -113,12 +115,12 @@ def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
 
 
 def test_four_clicks_show_what_changed_today(
-    page: Page, servers: Playground, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
+    page: Page, servers: RunningDagster, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
 ) -> None:
     monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
     MlflowClient(mlflow_uri).set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
     servers.dagster.api.launch(ACME)
-    _wait_for_run(servers, ACME, "SUCCESS", asked_by=None)
+    _wait_for_run(servers, ACME, "SUCCESS", launched_by=None)
 
     chromium.resize(page, 2000, 1000)
     reader = Reader(page, servers.dagster.uri)
@@ -132,7 +134,7 @@ def test_four_clicks_show_what_changed_today(
     chromium.take_screenshot(page, "changed", pictures)
 
 
-def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Playground, pictures: Path) -> None:
+def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: RunningDagster, pictures: Path) -> None:
     page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/jobs/sync_tenant")
     page.get_by_role("button", name="Materialize all").first.click()
     page.get_by_text("All", exact=True).click()
@@ -147,7 +149,7 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Play
     chromium.take_screenshot(page, "backfill", pictures)
 
 
-def _wait_for_success(servers: Playground) -> str:
+def _wait_for_success(servers: RunningDagster) -> str:
     deadline = time.monotonic() + 300
     while True:
         runs = [
@@ -162,7 +164,7 @@ def _wait_for_success(servers: Playground) -> str:
 
 
 @pytest.mark.usefixtures("outage")
-def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, servers: Playground) -> None:
+def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, servers: RunningDagster) -> None:
     reader = Reader(page, servers.dagster.uri)
 
     reader.click("Catalog", "model_versions")
@@ -174,7 +176,7 @@ def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, ser
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Playground, pictures: Path) -> None:
+def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: RunningDagster, pictures: Path) -> None:
     chromium.resize(page, 1280, 720)
     reader = Reader(page, f"{servers.dagster.uri}/assets/compliance_over_time/{ACME}")
 
@@ -189,10 +191,10 @@ def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Playg
 
 @pytest.mark.timeout(900)  # a schedule ticks every other minute
 def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recovers(
-    page: Page, servers: Playground, outage: Proxy, pictures: Path
+    page: Page, servers: RunningDagster, outage: Proxy, pictures: Path
 ) -> None:
     servers.evaluate("alerts")
-    _wait_for_run(servers, "initech", "FAILURE", asked_by="dagster/schedule_name")
+    _wait_for_run(servers, "initech", "FAILURE", launched_by="dagster/schedule_name")
     servers.evaluate("stale_tenants", "alerts")
     chromium.resize(page, 1680, 900)
     reader = Reader(page, servers.dagster.uri)
@@ -210,7 +212,7 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
 
     outage.fault = lambda _: None
     servers.dagster.api.launch("initech")
-    _wait_for_run(servers, "initech", "SUCCESS", asked_by=None)
+    _wait_for_run(servers, "initech", "SUCCESS", launched_by=None)
     servers.evaluate("alerts")
     page.reload()
     wait_for(page, "Each stage completed recently enough")
@@ -220,29 +222,29 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
     ]
 
 
-def _age_last_sync(servers: Playground, tenant: str, ago: timedelta) -> None:
+def _age_last_sync(servers: RunningDagster, tenant: str, ago: timedelta) -> None:
     """Move the tenant's last sync back in time."""
     with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
         for stage in Stage:
             tenancy.record_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
 
 
-def _wait_for_run(servers: Playground, tenant: str, status: str, *, asked_by: str | None) -> None:
+def _wait_for_run(servers: RunningDagster, tenant: str, status: str, *, launched_by: str | None) -> None:
     """Wait for a run that a sensor or a schedule requested, as its tag states; a person's run has neither tag."""
     deadline = time.monotonic() + 300
     while True:
-        seen = [
+        runs = [
             (run.status, next((tag.key for tag in run.tags if tag.key in ASKED_BY), None))
             for run in servers.dagster.api.sync_runs()
             if run.tenant_id == tenant
         ]
-        if (status, asked_by) in seen:
+        if (status, launched_by) in runs:
             return
-        assert time.monotonic() < deadline, seen
+        assert time.monotonic() < deadline, runs
         time.sleep(0.5)
 
 
-def _alerts(servers: Playground, tenant: str) -> list[str]:
+def _alerts(servers: RunningDagster, tenant: str) -> list[str]:
     """Return the kind and state of a tenant's alerts in the code server's log."""
     log = (servers.home / "dagsters-code-server.log").read_text()
     return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]

@@ -49,8 +49,8 @@ print(*(name for name in {SLOW_IMPORTS} if name in sys.modules))
 def test_a_command_imports_only_what_it_needs(arguments: list[str], imported: set[str]) -> None:
     """Durations depend on the machine, so this test looks at their cause: see `time verifywise-mlflow --help`."""
     command = [sys.executable, "-c", LIST_SLOW_IMPORTS, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert set(done.stdout.splitlines()[-1].split()) == imported
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(process.stdout.splitlines()[-1].split()) == imported
 
 
 @pytest.mark.parametrize(("name", "lines"), PARTS.items())
@@ -78,12 +78,14 @@ RUNNABLE = [path for path in COMMANDS if path not in ("demo", "audit new-key", "
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_a_command_without_its_requirements_names_them(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VERIFYWISE_AUDIT_SIGNING_KEY", raising=False)
-    done = CliRunner().invoke(app, shlex.split(f"{path} {HELP[path].example}"))
-    missing = next((REQUIREMENTS[one] for one in REQUIREMENTS if HELP[path].needs.startswith(one)), None)
+    result = CliRunner().invoke(app, shlex.split(f"{path} {HELP[path].example}"))
+    missing = next(
+        (REQUIREMENTS[requirement] for requirement in REQUIREMENTS if HELP[path].needs.startswith(requirement)), None
+    )
     if path == "audit checkpoint":
         missing = (2, "VERIFYWISE_AUDIT_SIGNING_KEY")  # which it requires first
     assert missing is not None
-    assert (done.exit_code, missing[1] in done.output) == (missing[0], True), done.output
+    assert (result.exit_code, missing[1] in result.output) == (missing[0], True), result.output
 
 
 def test_help_ends_with_the_example_and_the_exit_codes() -> None:
@@ -98,14 +100,14 @@ def test_a_role_without_access_learns_nothing_of_syncs(
 ) -> None:
     at = database_url.rindex("@")
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", f"postgresql://nobody:wrong{database_url[at:]}")
-    done = CliRunner().invoke(app, ["db", "roles"])
-    assert done.exit_code == 1
-    assert "sync" not in done.stderr
-    assert "Correct VERIFYWISE_DATABASE_URL" in done.stderr
+    result = CliRunner().invoke(app, ["db", "roles"])
+    assert result.exit_code == 1
+    assert "sync" not in result.stderr
+    assert "Correct VERIFYWISE_DATABASE_URL" in result.stderr
 
 
 def test_a_demo_whose_folder_cannot_be_created_says_so() -> None:
-    done = CliRunner().invoke(app, ["demo", "--home", "/proc/nobody/demo"])
-    assert done.exit_code == 1
-    assert "/proc/nobody" in done.stderr
-    assert done.exception is None or isinstance(done.exception, SystemExit)
+    result = CliRunner().invoke(app, ["demo", "--home", "/proc/nobody/demo"])
+    assert result.exit_code == 1
+    assert "/proc/nobody" in result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -33,9 +33,9 @@ def test_sync_prints_one_json_object_for_programs(registry: Registry, tenants_fi
     result = runner.invoke(app, ["sync", "acme", "--json"])
 
     assert result.exit_code == 0, result.output
-    answer = json.loads(result.stdout)
-    assert (answer["tenant"], answer["models"], answer["versions"]) == ("acme", 1, 1)
-    assert answer["stages"]["model_versions"]["read"] == 1
+    output = json.loads(result.stdout)
+    assert (output["tenant"], output["models"], output["versions"]) == ("acme", 1, 1)
+    assert output["stages"]["model_versions"]["read"] == 1
 
 
 @pytest.mark.parametrize(
@@ -74,18 +74,18 @@ def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenant
     result = runner.invoke(app, ["check", "acme", "--json"])
     table = runner.invoke(app, ["check", "acme"])
 
-    answer = json.loads(result.stdout)
+    output = json.loads(result.stdout)
     assert (result.exit_code, table.exit_code) == (0, 0), result.output
-    assert answer["server"]["version"].startswith("3.")
-    assert (answer["models"], answer["versions"], answer["experiments"]) == (1, 1, 1)
-    assert {tried["what"]: tried["outcome"] for tried in answer["tried"]} == {
+    assert output["server"]["version"].startswith("3.")
+    assert (output["models"], output["versions"], output["experiments"]) == (1, 1, 1)
+    assert {tried["what"]: tried["outcome"] for tried in output["tried"]} == {
         "registered models": "readable",
         "model versions": "readable",
         "experiments": "readable",
         "training runs": "readable",
         "artifacts": "readable",
     }
-    assert answer["requests"] <= 10
+    assert output["requests"] <= 10
     assert "with workspaces and logged models; authenticated as none" in table.output
     assert "1 of the 1 newest that versions name" in table.output
 
@@ -125,9 +125,9 @@ def test_manifest_prints_the_statement_to_sign(registry: Registry, tenants_file:
     runner.invoke(app, ["sync", "acme"])
 
     result = runner.invoke(app, ["manifest", "acme", "churn", "1"])
-    off = runner.invoke(app, ["manifest", "acme", "churn", "2"])
+    without_manifest = runner.invoke(app, ["manifest", "acme", "churn", "2"])
 
     statement = json.loads(result.stdout)
-    assert (before.exit_code, result.exit_code, off.exit_code) == (1, 0, 1)
+    assert (before.exit_code, result.exit_code, without_manifest.exit_code) == (1, 0, 1)
     assert "sync the tenant first" in before.output
     assert {entry["name"] for entry in statement["predicate"]["resources"]} == set(MODEL_FILES)

@@ -51,37 +51,37 @@ def shell(line: str, environment: Mapping[str, str] | None = None) -> subprocess
     ],
 )
 def test_an_unwritable_output_ends_without_a_traceback(line: str, code: int, complaint: str) -> None:
-    done = shell(line)
+    process = shell(line)
 
-    assert (done.returncode, done.stderr) == (code, complaint)
+    assert (process.returncode, process.stderr) == (code, complaint)
     assert code in EXIT_CODES
 
 
 def test_a_broken_pipe_ends_quietly_with_its_exit_code(store: Store, database_url: str) -> None:
     append(store, *(entry(number, "why " * 200) for number in range(200)))  # more than a pipe holds
 
-    done = shell("$V audit export acme | head -1", {"VERIFYWISE_DATABASE_URL": database_url})
+    process = shell("$V audit export acme | head -1", {"VERIFYWISE_DATABASE_URL": database_url})
 
-    assert (done.returncode, done.stderr) == (141, "")
-    assert len(done.stdout.splitlines()) == 1
+    assert (process.returncode, process.stderr) == (141, "")
+    assert len(process.stdout.splitlines()) == 1
 
 
 def test_characters_that_the_terminal_cannot_encode_are_escaped() -> None:
-    done = shell("$V policy check Bürö.yaml", {"PYTHONIOENCODING": "ascii"})
+    process = shell("$V policy check Bürö.yaml", {"PYTHONIOENCODING": "ascii"})
 
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout == "B\\xfcr\\xf6.yaml: cannot be read: No such file or directory\n"
+    assert (process.returncode, process.stderr) == (1, "")
+    assert process.stdout == "B\\xfcr\\xf6.yaml: cannot be read: No such file or directory\n"
 
 
 def test_the_demo_escapes_such_characters_too(tmp_path: Path) -> None:
     home = Workdir(tmp_path / "Bürö")
 
     with home.locked():
-        done = shell(f"$V demo --home {home.path}", {"PYTHONIOENCODING": "ascii", "COLUMNS": "1000"})
+        process = shell(f"$V demo --home {home.path}", {"PYTHONIOENCODING": "ascii", "COLUMNS": "1000"})
 
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "another demo runs in " in done.stdout
-    assert "/B\\xfcr\\xf6:" in done.stdout
+    assert (process.returncode, process.stderr) == (1, "")
+    assert "another demo runs in " in process.stdout
+    assert "/B\\xfcr\\xf6:" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,19 @@ def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
             if number == signal.SIGHUP:
                 terminal.close()
             running.send_signal(number)
-            answer, _ = running.communicate(timeout=120)
-            shown = terminal.shown()
+            output, _ = running.communicate(timeout=120)
+            terminal_text = terminal.text()
 
     assert running.returncode == 130
     if options:
-        assert json.loads(answer) == {"outcome": "failed", "error": "interrupted"}
+        assert json.loads(output) == {"outcome": "failed", "error": "interrupted"}
     elif number != signal.SIGHUP:  # then no output is possible
-        assert "interrupted" in shown
-        assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the bar hid the cursor, and shows it again"
+        assert "interrupted" in terminal_text
+        assert terminal_text.rindex("\x1b[?25h") > terminal_text.rindex("\x1b[?25l"), (
+            "the bar hid the cursor, and shows it again"
+        )
     with store.begin("acme") as session:
-        (ended,) = (one for _, one in audit_log.entries(session, limit=10) if one.kind == "sync ended")
+        (ended,) = (entry for _, entry in audit_log.entries(session, limit=10) if entry.kind == "sync ended")
     assert (ended.outcome, ended.reason) == ("failed", "registered_models: the sync was interrupted")
     with store.exclusive("acme", wait_seconds=0):
         pass  # nobody holds the lock
@@ -124,7 +126,7 @@ def test_a_command_interrupted_while_waiting_for_the_database_ends_cleanly(store
             running.send_signal(signal.SIGTERM)
             connection.rollback()
             assert running.wait(120) == 130
-            assert "interrupted" in terminal.shown()
+            assert "interrupted" in terminal.text()
 
 
 @contextmanager
@@ -132,19 +134,19 @@ def on_a_terminal(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
     """Run the command line with its standard error on a terminal; it does not outlive the block."""
-    ours, theirs = pty.openpty()
+    controller, terminal_end = pty.openpty()
     with (
-        Terminal(ours) as terminal,
+        Terminal(controller) as terminal,
         subprocess.Popen(
             # A shell that runs the tests in the background has them ignore Ctrl-C, and Dagster then SIGTERM, too.
             ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *words],
             env={**os.environ, "TERM": "xterm", **environment},
             stdout=subprocess.PIPE,
-            stderr=theirs,
+            stderr=terminal_end,
             text=True,
         ) as running,
     ):
-        os.close(theirs)
+        os.close(terminal_end)
         try:
             yield running, terminal
         finally:
@@ -174,7 +176,7 @@ class Terminal:
         self._is_closed.set()
         self._reader.join()
 
-    def shown(self) -> str:
+    def text(self) -> str:
         """Return all that was written, once the last writer has gone."""
         self._reader.join(120)
         return b"".join(self._read).decode()

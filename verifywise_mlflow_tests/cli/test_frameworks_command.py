@@ -37,7 +37,7 @@ def column(table: str, heading: str, following: str = "") -> dict[str, str]:
 
 
 @pytest.fixture
-def judged(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+def evaluated_store(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two versions, one of which names its owner; no tenants.yaml, as an auditor has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
@@ -60,7 +60,7 @@ def test_without_a_tenant_it_shows_what_mlflow_can_show_and_needs_no_database() 
     assert "nothing was compared with the Official Journal" in " ".join(result.stdout.split())
 
 
-def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> None:
+def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["frameworks", "acme", "--framework", "NIST AI RMF"])
 
     assert result.exit_code == 0, result.output
@@ -73,13 +73,13 @@ def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(judged: Store) -> 
     assert "38 not obtainable from MLflow" in " ".join(result.stdout.split())
 
 
-def test_json_output_holds_the_same_data(judged: Store) -> None:
+def test_json_output_holds_the_same_data(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["frameworks", "acme", "--json"])
 
-    answer = json.loads(result.stdout)
-    assert [one["name"] for one in answer["frameworks"]] == list(FRAMEWORK_NAMES)
-    (nist,) = (one for one in answer["frameworks"] if one["name"] == "NIST AI RMF")
-    (clause,) = (one for one in nist["clauses"] if one["id"] == "GOVERN 2.1")
+    output = json.loads(result.stdout)
+    assert [framework["name"] for framework in output["frameworks"]] == list(FRAMEWORK_NAMES)
+    (nist,) = (framework for framework in output["frameworks"] if framework["name"] == "NIST AI RMF")
+    (clause,) = (framework for framework in nist["clauses"] if framework["id"] == "GOVERN 2.1")
     assert (clause["state"], clause["rules"]) == ("declared only", ["owner"])
     assert (clause["versions"]["shown"], clause["versions"]["not shown"]) == (1, 1)
     assert nist["states"]["not obtainable from MLflow"] == 38
@@ -94,7 +94,7 @@ tenants:
 
 
 def test_it_shows_the_frameworks_in_tenants_yaml_unless_an_option_names_another(
-    judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluated_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenants.yaml").write_text(TENANTS)
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
@@ -103,34 +103,39 @@ def test_it_shows_the_frameworks_in_tenants_yaml_unless_an_option_names_another(
     other = json.loads(runner.invoke(app, ["frameworks", "acme", "--framework", "EU AI Act", "--json"]).stdout)
     people = runner.invoke(app, ["frameworks", "acme"]).stdout
 
-    assert ([one["name"] for one in chosen["frameworks"]], chosen["chosen_in_tenants_yaml"]) == (
+    assert ([framework["name"] for framework in chosen["frameworks"]], chosen["chosen_in_tenants_yaml"]) == (
         ["GDPR", "NIST AI RMF"],
         True,
     )
-    assert ([one["name"] for one in other["frameworks"]], other["chosen_in_tenants_yaml"]) == (["EU AI Act"], False)
+    assert ([framework["name"] for framework in other["frameworks"]], other["chosen_in_tenants_yaml"]) == (
+        ["EU AI Act"],
+        False,
+    )
     assert "tenants.yaml selects these frameworks" in " ".join(people.split())
 
 
 def test_a_tenant_missing_from_tenants_yaml_gets_all_frameworks(
-    judged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluated_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenants.yaml").write_text(TENANTS.replace("acme:", "globex:"))
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
 
-    answer = json.loads(runner.invoke(app, ["frameworks", "acme", "--json"]).stdout)
+    output = json.loads(runner.invoke(app, ["frameworks", "acme", "--json"]).stdout)
 
-    assert [one["name"] for one in answer["frameworks"]] == list(FRAMEWORK_NAMES)
+    assert [framework["name"] for framework in output["frameworks"]] == list(FRAMEWORK_NAMES)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected_message"),
     [
         (["--framework", "HIPAA"], 2, "there is no framework 'HIPAA'; the frameworks are EU AI Act, GDPR"),
         (["nobody"], 1, "the tenant 'nobody' has no version in MLflow"),
     ],
 )
-def test_an_unknown_name_is_reported_in_a_sentence(judged: Store, arguments: list[str], code: int, said: str) -> None:
+def test_an_unknown_name_is_reported_in_a_sentence(
+    evaluated_store: Store, arguments: list[str], code: int, expected_message: str
+) -> None:
     result = runner.invoke(app, ["frameworks", *arguments])
 
     assert result.exit_code == code
-    assert said in " ".join(result.output.split())
+    assert expected_message in " ".join(result.output.split())

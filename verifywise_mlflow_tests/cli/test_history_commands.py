@@ -35,7 +35,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store_with_history(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Two states of a record and three of its verdicts; no tenants.yaml, as a reader has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     with store.begin("acme") as session:
@@ -47,27 +47,27 @@ def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> St
     return store
 
 
-def test_show_prints_the_record_as_of_a_time_with_origins(kept: Store) -> None:
-    then = runner.invoke(app, ["show", "acme", "fraud", "3", "--as-of", "2026-03-03"])
+def test_show_prints_the_record_as_of_a_time_with_origins(store_with_history: Store) -> None:
+    past_result = runner.invoke(app, ["show", "acme", "fraud", "3", "--as-of", "2026-03-03"])
     now = runner.invoke(app, ["show", "acme", "fraud", "3"])
 
-    assert (then.exit_code, now.exit_code) == (0, 0), then.output
-    assert re.search(r"owner +ada +version tag owner: 'ada'", then.stdout)
-    assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in then.stdout
-    assert "non-compliant: badge valid from 2026-03-01" in then.stdout
+    assert (past_result.exit_code, now.exit_code) == (0, 0), past_result.output
+    assert re.search(r"owner +ada +version tag owner: 'ada'", past_result.stdout)
+    assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in past_result.stdout
+    assert "non-compliant: badge valid from 2026-03-01" in past_result.stdout
     assert re.search(r"owner +grace +model tag team: 'grace'", now.stdout)
     assert re.search(r"a +pass +Owned \[red\]now\[/red\]\.", now.stdout)
     assert "verifywise-mlflow history acme fraud 3" in now.stdout
 
 
-def test_show_prints_the_same_as_json(kept: Store) -> None:
+def test_show_prints_the_same_as_json(store_with_history: Store) -> None:
     result = runner.invoke(app, ["show", "acme", "fraud", "3", "--json"])
 
-    answer = json.loads(result.stdout)
-    assert (answer["record"]["owner"], answer["record"]["metrics"]) == ("grace", {"auc": "NaN"})
-    assert answer["origins"]["owner"]["key"] == "team"
-    assert [(one["rule_id"], one["verdict"]) for one in answer["verdicts"]] == [("a", "pass")]
-    assert answer["badge"]["span"] == {
+    output = json.loads(result.stdout)
+    assert (output["record"]["owner"], output["record"]["metrics"]) == ("grace", {"auc": "NaN"})
+    assert output["origins"]["owner"]["key"] == "team"
+    assert [(verdict["rule_id"], verdict["verdict"]) for verdict in output["verdicts"]] == [("a", "pass")]
+    assert output["badge"]["span"] == {
         "held_from": "2026-03-03T12:00:00+00:00",
         "sync_id": "sync of day 3",
         "held_until": None,
@@ -75,7 +75,7 @@ def test_show_prints_the_same_as_json(kept: Store) -> None:
     }
 
 
-def test_diff_prints_changed_values_between_two_times(kept: Store) -> None:
+def test_diff_prints_changed_values_between_two_times(store_with_history: Store) -> None:
     arguments = ["diff", "acme", "--from", "2026-03-02", "--to", "2026-03-04T00:00+01:00"]
 
     table, programs = runner.invoke(app, arguments), runner.invoke(app, [*arguments, "--json"])
@@ -88,15 +88,15 @@ def test_diff_prints_changed_values_between_two_times(kept: Store) -> None:
     assert "No record changed." in before.stdout
 
 
-def test_history_lists_changes_in_chronological_order(kept: Store) -> None:
+def test_history_lists_changes_in_chronological_order(store_with_history: Store) -> None:
     result = runner.invoke(app, ["history", "acme", "fraud", "3", "--json"])
     table = runner.invoke(app, ["history", "acme", "fraud", "3"])
 
-    told = [
-        (one["at"][8:10], one["what"], one.get("before"), one.get("after"))
-        for one in json.loads(result.stdout)["history"]
+    changes = [
+        (change["at"][8:10], change["what"], change.get("before"), change.get("after"))
+        for change in json.loads(result.stdout)["history"]
     ]
-    assert told == [
+    assert changes == [
         ("01", "record", None, None),
         ("01", "verdict", None, "fail"),
         ("01", "verdict", None, "pass"),
@@ -111,22 +111,24 @@ def test_history_lists_changes_in_chronological_order(kept: Store) -> None:
     assert "dropped: pass → rule no longer evaluated" in table.stdout
 
 
-def test_a_reader_sees_its_own_tenant_only(kept: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_record(kept, inputs(), day(1), tenant_id="globex")
+def test_a_reader_sees_its_own_tenant_only(
+    store_with_history: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(store_with_history, inputs(), day(1), tenant_id="globex")
     commands = (["show", "TENANT", "fraud", "3"], ["history", "TENANT", "fraud", "3"], ["diff", "TENANT", *SINCE_EVER])
     with login_role(database_url, new_name("reader")) as reader:
-        with kept.begin_shared() as connection:
+        with store_with_history.begin_shared() as connection:
             role_grants.grant(connection, reader.name, "reader", "acme", day(1))
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", reader.url)
-        ours, theirs = (
+        own_output, other_output = (
             [runner.invoke(app, [tenant if word == "TENANT" else word for word in command]) for command in commands]
             for tenant in ("acme", "globex")
         )
 
-    assert [result.exit_code for result in ours] == [0, 0, 0], [result.output for result in ours]
-    assert [result.exit_code for result in theirs] == [1, 1, 1]
-    assert all("fraud version 3" in result.output for result in ours)
-    assert "or the role in use may not read it" in " ".join(theirs[2].output.split())
+    assert [result.exit_code for result in own_output] == [0, 0, 0], [result.output for result in own_output]
+    assert [result.exit_code for result in other_output] == [1, 1, 1]
+    assert all("fraud version 3" in result.output for result in own_output)
+    assert "or the role in use may not read it" in " ".join(other_output[2].output.split())
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_a_reader_sees_its_own_tenant_only(kept: Store, database_url: str, monke
     ],
 )
 def test_a_missing_object_is_reported_in_a_sentence(
-    kept: Store, arguments: list[str], code: int, sentence: str
+    store_with_history: Store, arguments: list[str], code: int, sentence: str
 ) -> None:
     result = runner.invoke(app, arguments)
 
@@ -156,9 +158,9 @@ def test_a_missing_object_is_reported_in_a_sentence(
     assert "Traceback" not in result.output
 
 
-def test_hostile_names_are_escaped(kept: Store) -> None:
+def test_hostile_names_are_escaped(store_with_history: Store) -> None:
     name = "[bold red]x[/]\x1b[31m\u202egnp\n"
-    write_record(kept, RecordInputs(version=ModelVersion(name, 1)), day(1))
+    write_record(store_with_history, RecordInputs(version=ModelVersion(name, 1)), day(1))
 
     outputs = [
         runner.invoke(app, arguments).output

@@ -30,7 +30,9 @@ def policy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def judged(store: Store, database_url: str, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def evaluated_store(
+    store: Store, database_url: str, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Store:
     """A model with two versions in production, evaluated by the tenant's own policy."""
     path = tmp_path / "tenants.yaml"
     path.write_text(
@@ -45,28 +47,28 @@ def judged(store: Store, database_url: str, policy: Path, tmp_path: Path, monkey
     return store
 
 
-def answer(*arguments: str, code: int = 0) -> dict[str, object]:
+def run_json(*arguments: str, code: int = 0) -> dict[str, object]:
     result = runner.invoke(app, [*arguments, "--json"])
     assert result.exit_code == code, result.output
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
+    output: dict[str, object] = json.loads(result.stdout)
+    return output
 
 
-def test_a_verdict_is_explained_by_its_rule_its_values_and_their_origins(judged: Store) -> None:
-    told = answer("policy", "explain", "acme", "fraud", "2", "owned")
+def test_a_verdict_is_explained_by_its_rule_its_values_and_their_origins(evaluated_store: Store) -> None:
+    explanation = run_json("policy", "explain", "acme", "fraud", "2", "owned")
 
-    assert (told["verdict"], told["is_reproduced"], told["problems"]) == ("fail", True, [])
-    assert told["values"] == {"lifecycle_stage": "production", "owner": "bob"}
-    origins = told["origins"]
+    assert (explanation["verdict"], explanation["is_reproduced"], explanation["problems"]) == ("fail", True, [])
+    assert explanation["values"] == {"lifecycle_stage": "production", "owner": "bob"}
+    origins = explanation["origins"]
     assert isinstance(origins, Mapping)
     assert origins["owner"] == {"source": "version tag", "key": "owner"}
-    rule, again = told["rule"], told["recomputed"]
+    rule, recomputed = explanation["rule"], explanation["recomputed"]
     assert isinstance(rule, Mapping)
-    assert isinstance(again, Mapping)
-    assert (rule["requires"], again["input_hash"]) == ("owner == 'ada'", told["input_hash"])
+    assert isinstance(recomputed, Mapping)
+    assert (rule["requires"], recomputed["input_hash"]) == ("owner == 'ada'", explanation["input_hash"])
 
 
-def test_the_text_output_explains_the_verdict_too(judged: Store) -> None:
+def test_the_text_output_explains_the_verdict_too(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "owned"])
 
     assert result.exit_code == 0
@@ -74,26 +76,36 @@ def test_the_text_output_explains_the_verdict_too(judged: Store) -> None:
         assert words in result.stdout
 
 
-def test_a_past_verdict_is_explained_by_the_policy_and_record_of_that_time(judged: Store, policy: Path) -> None:
-    store_record(judged, "fraud", 2, day(2), stage="Production", owner="ada")
-    evaluate(load_tenants()["acme"], judged, day(2))
+def test_a_past_verdict_is_explained_by_the_policy_and_record_of_that_time(
+    evaluated_store: Store, policy: Path
+) -> None:
+    store_record(evaluated_store, "fraud", 2, day(2), stage="Production", owner="ada")
+    evaluate(load_tenants()["acme"], evaluated_store, day(2))
     write_policy(policy, rule_yaml("owned", "owner == 'eve'", version=2), version=2)
-    evaluate(load_tenants()["acme"], judged, day(3))
+    evaluate(load_tenants()["acme"], evaluated_store, day(3))
 
-    told = [
-        answer("policy", "explain", "acme", "fraud", "2", "owned", "--as-of", f"2026-03-0{number}T13:00")
+    explanations = [
+        run_json("policy", "explain", "acme", "fraud", "2", "owned", "--as-of", f"2026-03-0{number}T13:00")
         for number in (1, 2, 3)
     ]
 
-    assert [(one["verdict"], one["is_reproduced"]) for one in told] == [("fail", True), ("pass", True), ("fail", True)]
-    assert [one["rule"]["requires"] for one in told] == ["owner == 'ada'", "owner == 'ada'", "owner == 'eve'"]  # type: ignore[index]  # an object
-    assert [one["values"]["owner"] for one in told] == ["bob", "ada", "ada"]  # type: ignore[index]  # an object
+    assert [(explanation["verdict"], explanation["is_reproduced"]) for explanation in explanations] == [
+        ("fail", True),
+        ("pass", True),
+        ("fail", True),
+    ]
+    assert [explanation["rule"]["requires"] for explanation in explanations] == [
+        "owner == 'ada'",
+        "owner == 'ada'",
+        "owner == 'eve'",
+    ]  # type: ignore[index]  # an object
+    assert [explanation["values"]["owner"] for explanation in explanations] == ["bob", "ada", "ada"]  # type: ignore[index]  # an object
 
 
-def test_thresholds_and_the_day_are_part_of_the_explanation(judged: Store) -> None:
-    told = answer("policy", "explain", "acme", "fraud", "1", "numbered")
+def test_thresholds_and_the_day_are_part_of_the_explanation(evaluated_store: Store) -> None:
+    output = run_json("policy", "explain", "acme", "fraud", "1", "numbered")
 
-    assert (told["thresholds"], told["day"], told["is_reproduced"]) == ({"most": 10.0}, "2026-03-01", True)
+    assert (output["thresholds"], output["day"], output["is_reproduced"]) == ({"most": 10.0}, "2026-03-01", True)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +118,8 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(judged: Store) -> No
         ),
     ],
 )
-def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, change: str, problem: str) -> None:
-    with judged.begin_shared() as connection:
+def test_a_verdict_that_was_tampered_with_is_not_reproduced(evaluated_store: Store, change: str, problem: str) -> None:
+    with evaluated_store.begin_shared() as connection:
         # With another time, as a forger would who knows of the triggers.
         connection.execute(
             text(
@@ -116,93 +128,95 @@ def test_a_verdict_that_was_tampered_with_is_not_reproduced(judged: Store, chang
             )
         )
 
-    told = answer("policy", "explain", "acme", "fraud", "2", "owned", code=1)
+    output = run_json("policy", "explain", "acme", "fraud", "2", "owned", code=1)
 
-    assert any(problem in str(one) for one in told["problems"])  # type: ignore[attr-defined]  # a list
-
-
-def test_a_verdict_that_never_existed_cannot_be_explained(judged: Store) -> None:
-    told = answer("policy", "explain", "acme", "fraud", "2", "owned", "--as-of", "2026-02-01", code=1)
-
-    assert "there is no verdict of 'owned'" in str(told["error"])
+    assert any(problem in str(found_problem) for found_problem in output["problems"])  # type: ignore[attr-defined]  # a list
 
 
-def test_diff_shows_what_a_policy_would_change_and_changes_nothing(judged: Store, tmp_path: Path) -> None:
+def test_a_verdict_that_never_existed_cannot_be_explained(evaluated_store: Store) -> None:
+    output = run_json("policy", "explain", "acme", "fraud", "2", "owned", "--as-of", "2026-02-01", code=1)
+
+    assert "there is no verdict of 'owned'" in str(output["error"])
+
+
+def test_diff_shows_what_a_policy_would_change_and_changes_nothing(evaluated_store: Store, tmp_path: Path) -> None:
     proposed = write_policy(
         tmp_path / "new.yaml",
         rule_yaml("owned", "owner in ['ada', 'bob']", version=2),
         rule_yaml("purposed", "business_purpose != ''"),
         version=2,
     )
-    with judged.begin("acme") as session:
+    with evaluated_store.begin("acme") as session:
         before = session.execute(text("SELECT * FROM verifywise_mlflow.compliance_results ORDER BY 1, 2, 3, 4")).all()
 
-    told = answer("policy", "diff", "acme", "--policy", str(proposed))
+    output = run_json("policy", "diff", "acme", "--policy", str(proposed))
 
-    changes = told["changes"]
+    changes = output["changes"]
     assert isinstance(changes, list)
-    assert {(one["rule_id"], one["before"], one["after"], one["versions"]) for one in changes} == {
+    assert {(change["rule_id"], change["before"], change["after"], change["versions"]) for change in changes} == {
         (None, "non-compliant", "gaps", 1),
         ("owned", "fail", "pass", 1),
         ("purposed", None, "not evidenced", 2),
         ("coded", "not evidenced", None, 2),
         ("numbered", "not evidenced", None, 2),
     }
-    assert told["judged"] == 2
-    owned = next(one for one in changes if one["rule_id"] == "owned")
+    assert output["judged"] == 2
+    owned = next(change for change in changes if change["rule_id"] == "owned")
     assert owned["examples"] == [{"model_name": "fraud", "version_number": 2}]
-    with judged.begin("acme") as session:
+    with evaluated_store.begin("acme") as session:
         after = session.execute(text("SELECT * FROM verifywise_mlflow.compliance_results ORDER BY 1, 2, 3, 4")).all()
     assert before == after
     assert "owned" in runner.invoke(app, ["policy", "diff", "acme", "--policy", str(proposed)]).stdout
 
 
-def test_diff_with_the_current_policy_finds_no_change(judged: Store, policy: Path) -> None:
-    told = answer("policy", "diff", "acme", "--policy", str(policy), "--alone")
+def test_diff_with_the_current_policy_finds_no_change(evaluated_store: Store, policy: Path) -> None:
+    output = run_json("policy", "diff", "acme", "--policy", str(policy), "--alone")
 
-    assert (told["changes"], told["not_judged_as_they_are"]) == ([], 0)
-
-
-def test_diff_rejects_an_invalid_policy(judged: Store, tmp_path: Path) -> None:
-    told = answer("policy", "diff", "acme", "--policy", str(tmp_path / "none.yaml"), code=2)
-
-    assert "none.yaml" in str(told["error"])
+    assert (output["changes"], output["not_judged_as_they_are"]) == ([], 0)
 
 
-def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(judged: Store) -> None:
+def test_diff_rejects_an_invalid_policy(evaluated_store: Store, tmp_path: Path) -> None:
+    output = run_json("policy", "diff", "acme", "--policy", str(tmp_path / "none.yaml"), code=2)
+
+    assert "none.yaml" in str(output["error"])
+
+
+def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(evaluated_store: Store) -> None:
     last_day = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
     arguments = ["--approver", "Ada [CISO]", "--reason", "A pilot.", "--expires", last_day]
 
-    granted = answer("policy", "waive", "acme", "owned", "fraud", "--version", "2", *arguments)
+    granted = run_json("policy", "waive", "acme", "owned", "fraud", "--version", "2", *arguments)
 
     assert (granted["outcome"], granted["gaps_now"]) == ("granted", 1)
-    listed = answer("policy", "waivers", "acme")["waivers"]
+    listed = run_json("policy", "waivers", "acme")["waivers"]
     assert isinstance(listed, list)
-    assert [(one["rule"], one["model"], one["version"], one["approver"]) for one in listed] == [
+    assert [(waiver["rule"], waiver["model"], waiver["version"], waiver["approver"]) for waiver in listed] == [
         ("owned", "fraud", 2, "Ada [CISO]")
     ]
-    explained = answer("policy", "explain", "acme", "fraud", "2", "owned")
+    explained = run_json("policy", "explain", "acme", "fraud", "2", "owned")
     assert explained["verdict"] == "fail"
-    assert [one["approver"] for one in explained["waivers"]] == ["Ada [CISO]"]  # type: ignore[attr-defined]  # a list
-    shown = runner.invoke(app, ["show", "acme", "fraud", "2"]).stdout
+    assert [waiver["approver"] for waiver in explained["waivers"]] == ["Ada [CISO]"]  # type: ignore[attr-defined]  # a list
+    output = runner.invoke(app, ["show", "acme", "fraud", "2"]).stdout
     row = " ".join(
-        shown[shown.index("owned  ") : shown.index("coded  ")].split()
+        output[output.index("owned  ") : output.index("coded  ")].split()
     )  # the row of the gap, next to its verdict
     assert "owned fail Found: owner is" in row
     assert "waived: accepted by Ada [CISO] through" in row
-    assert shown.count("waived: ") == 1
-    became = answer("history", "acme", "fraud", "2")["history"]
-    assert [one["outcome"] for one in became if one["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
+    assert output.count("waived: ") == 1
+    became = run_json("history", "acme", "fraud", "2")["history"]
+    assert [waiver["outcome"] for waiver in became if waiver["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
     assert "Ada [CISO]" in runner.invoke(app, ["policy", "waivers", "acme"]).stdout
-    ended = answer("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
+    ended = run_json("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
     assert ended["outcome"] == "withdrawn"
-    assert answer("policy", "waivers", "acme")["waivers"] == []
-    kept = answer("policy", "waivers", "acme", "--all")["waivers"]
-    assert isinstance(kept, list)
-    assert [(one["holds"], one["ended"], one["gaps_now"]) for one in kept] == [(False, "withdrawn", 1)]
-    became = answer("history", "acme", "fraud", "2")["history"]
-    assert [one["outcome"] for one in became if one["what"] == "waiver"] == ["granted", "withdrawn"]  # type: ignore[attr-defined]  # a list
-    assert not any(one["what"] == "waiver" for one in answer("history", "acme", "fraud", "1")["history"])  # type: ignore[attr-defined]  # a list
+    assert run_json("policy", "waivers", "acme")["waivers"] == []
+    all_waivers = run_json("policy", "waivers", "acme", "--all")["waivers"]
+    assert isinstance(all_waivers, list)
+    assert [(waiver["holds"], waiver["ended"], waiver["gaps_now"]) for waiver in all_waivers] == [
+        (False, "withdrawn", 1)
+    ]
+    became = run_json("history", "acme", "fraud", "2")["history"]
+    assert [waiver["outcome"] for waiver in became if waiver["what"] == "waiver"] == ["granted", "withdrawn"]  # type: ignore[attr-defined]  # a list
+    assert not any(waiver["what"] == "waiver" for waiver in run_json("history", "acme", "fraud", "1")["history"])  # type: ignore[attr-defined]  # a list
 
 
 @pytest.mark.parametrize(
@@ -214,23 +228,23 @@ def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(judged:
         ("owned", "9999-12-31", "expires: this is the last day of the calendar: write an earlier date"),
     ],
 )
-def test_an_invalid_waiver_is_rejected(judged: Store, rule: str, expires: str, complaint: str) -> None:
+def test_an_invalid_waiver_is_rejected(evaluated_store: Store, rule: str, expires: str, complaint: str) -> None:
     arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", expires]
 
-    told = answer("policy", "waive", "acme", rule, "fraud", *arguments, code=2)
+    output = run_json("policy", "waive", "acme", rule, "fraud", *arguments, code=2)
 
-    assert complaint in str(told["error"])
+    assert complaint in str(output["error"])
 
 
-def test_all_errors_of_a_waiver_are_reported_at_once(judged: Store) -> None:
+def test_all_errors_of_a_waiver_are_reported_at_once(evaluated_store: Store) -> None:
     arguments = ["--approver", "\u200b", "--reason", " ", "--expires", "2099-01-01", "--version", "2147483648"]
 
-    told = answer("policy", "waive", "acme", "owned", "fraud", *arguments, code=2)
+    output = run_json("policy", "waive", "acme", "owned", "fraud", *arguments, code=2)
 
-    assert [line.partition(":")[0] for line in str(told["error"]).splitlines()] == ["version", "approver", "reason"]
+    assert [line.partition(":")[0] for line in str(output["error"]).splitlines()] == ["version", "approver", "reason"]
 
 
-def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(judged: Store) -> None:
+def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(evaluated_store: Store) -> None:
     arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", "2099-01-01"]
 
     result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud*", *arguments])
@@ -239,18 +253,18 @@ def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(judged: Store) ->
     assert "It covers no gap at present: check the spelling of the model's name" in result.stdout
 
 
-def test_diff_tries_thresholds_or_the_current_files(judged: Store, policy: Path) -> None:
-    tried = answer("policy", "diff", "acme", "--threshold", "most=1")
-    present = answer("policy", "diff", "acme")
+def test_diff_tries_thresholds_or_the_current_files(evaluated_store: Store, policy: Path) -> None:
+    tried = run_json("policy", "diff", "acme", "--threshold", "most=1")
+    present = run_json("policy", "diff", "acme")
     write_policy(policy, OWNED, CODED, version=2)
-    edited = answer("policy", "diff", "acme")
+    edited = run_json("policy", "diff", "acme")
 
-    assert {(one["rule_id"], one["before"], one["after"]) for one in tried["changes"]} == {  # type: ignore[attr-defined]  # a list
+    assert {(change["rule_id"], change["before"], change["after"]) for change in tried["changes"]} == {  # type: ignore[attr-defined]  # a list
         ("numbered", "not evidenced", "fail"),
         (None, "gaps", "non-compliant"),
     }
     assert present["changes"] == []
-    assert [one["rule_id"] for one in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
+    assert [change["rule_id"] for change in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
 
 
 @pytest.mark.parametrize(
@@ -262,28 +276,28 @@ def test_diff_tries_thresholds_or_the_current_files(judged: Store, policy: Path)
         (["--alone"], "--alone requires --policy"),
     ],
 )
-def test_diff_rejects_invalid_options(judged: Store, arguments: list[str], complaint: str) -> None:
-    assert complaint in str(answer("policy", "diff", "acme", *arguments, code=2)["error"])
+def test_diff_rejects_invalid_options(evaluated_store: Store, arguments: list[str], complaint: str) -> None:
+    assert complaint in str(run_json("policy", "diff", "acme", *arguments, code=2)["error"])
 
 
-def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(judged: Store) -> None:
-    told = {
+def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(evaluated_store: Store) -> None:
+    badges = {
         name: json.loads(runner.invoke(app, ["badge", "acme", "fraud", *version, "--format", "json"]).stdout)
         for name, version in {"model": (), "first": ("1",), "second": ("2",)}.items()
     }
 
-    assert {name: one["badge"] for name, one in told.items()} == {
+    assert {name: badge_output["badge"] for name, badge_output in badges.items()} == {
         "model": "non-compliant",
         "first": "gaps",
         "second": "non-compliant",
     }
-    assert told["model"]["counted_versions"] == [2, 1]
-    assert "the worst badge of the versions that count" in told["model"]["rule"]
-    assert "non-compliant if a rule failed" in told["first"]["rule"]
-    assert sum(told["model"]["verdicts"].values()) == 6
+    assert badges["model"]["counted_versions"] == [2, 1]
+    assert "the worst badge of the versions that count" in badges["model"]["rule"]
+    assert "non-compliant if a rule failed" in badges["first"]["rule"]
+    assert sum(badges["model"]["verdicts"].values()) == 6
 
 
-def test_a_badge_is_printed_as_an_image(judged: Store) -> None:
+def test_a_badge_is_printed_as_an_image(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["badge", "acme", "fraud", "2", "--format", "svg"])
 
     assert result.exit_code == 0
@@ -291,7 +305,7 @@ def test_a_badge_is_printed_as_an_image(judged: Store) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["churn"], ["fraud", "9"]])
-def test_a_version_without_verdicts_has_no_badge(judged: Store, arguments: list[str]) -> None:
+def test_a_version_without_verdicts_has_no_badge(evaluated_store: Store, arguments: list[str]) -> None:
     result = runner.invoke(app, ["badge", "acme", *arguments, "--format", "json"])
 
     assert result.exit_code == 1

@@ -61,20 +61,20 @@ def test_rules_are_listed_with_open_and_waived_gaps(
 
     listed = json.loads(runner.invoke(app, ["policy", "rules", "acme", "--json"]).stdout)["rules"]
 
-    counted = {one["rule_id"]: (one["judged"], one["open"], one["waived"]) for one in listed}
-    assert counted == {"owned": (3, 1, 1), "newer": (None, None, None)}
-    shown = runner.invoke(app, ["policy", "rules", "acme"]).stdout
-    assert "owned  high      ours       1       1       3" in shown
-    assert "newer  high      ours       -       -       -" in shown
+    counts_by_rule = {rule["rule_id"]: (rule["judged"], rule["open"], rule["waived"]) for rule in listed}
+    assert counts_by_rule == {"owned": (3, 1, 1), "newer": (None, None, None)}
+    output = runner.invoke(app, ["policy", "rules", "acme"]).stdout
+    assert "owned  high      ours       1       1       3" in output
+    assert "newer  high      ours       -       -       -" in output
 
 
 def test_a_rule_is_printed_with_the_tenants_threshold(policy: Path) -> None:
-    told = json.loads(runner.invoke(app, ["policy", "rule", "acme", "numbered", "--json"]).stdout)
-    shown = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout
+    as_json = json.loads(runner.invoke(app, ["policy", "rule", "acme", "numbered", "--json"]).stdout)
+    output = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout
 
-    assert (told["requires"], told["thresholds"]) == ("version_number < thresholds.most", {"most": 20})
+    assert (as_json["requires"], as_json["thresholds"]) == ("version_number < thresholds.most", {"most": 20})
     for words in ("owner == 'ada'", "Because.", "Do it.", "NIST AI RMF GOVERN 2.1", '{"owner": "bob"}', "fail"):
-        assert words in shown
+        assert words in output
 
 
 def test_an_unknown_rule_is_reported_with_the_known_ones(policy: Path) -> None:
@@ -97,18 +97,18 @@ def test_policy_check_runs_the_examples_without_tenants_and_database(tmp_path: P
         if (result := runner.invoke(app, ["policy", "check", str(path), "--json"]))
     }
 
-    code, told = results["good"]
-    assert (code, told["outcome"], told["rules"], told["examples"]) == (0, "passed", 2, 2)
-    assert told["rules_without_examples"] == ["bare"]
-    code, told = results["bad"]
-    assert (code, told["outcome"]) == (1, "failed")
-    (error,) = told["errors"]
+    code, output = results["good"]
+    assert (code, output["outcome"], output["rules"], output["examples"]) == (0, "passed", 2, 2)
+    assert output["rules_without_examples"] == ["bare"]
+    code, output = results["bad"]
+    assert (code, output["outcome"]) == (1, "failed")
+    (error,) = output["errors"]
     assert error.startswith(
         f"{tmp_path}/more.yaml:13: rule 'owned': example 2 expects 'pass', and the rule gives 'fail'"
     )
-    code, told = results["unusable"]
-    assert (code, told["outcome"]) == (1, "unusable")
-    assert "rule 'owned': requires: undeclared reference to 'ownr'" in told["errors"][0]
+    code, output = results["unusable"]
+    assert (code, output["outcome"]) == (1, "unusable")
+    assert "rule 'owned': requires: undeclared reference to 'ownr'" in output["errors"][0]
 
 
 def test_policy_check_prints_errors_with_their_lines(tmp_path: Path) -> None:

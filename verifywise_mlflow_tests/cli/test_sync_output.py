@@ -17,8 +17,8 @@ def test_names_and_reasons_cannot_control_the_terminal(capsys: pytest.CaptureFix
     _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
     _print_overview("acme", Overview(1, 1, {"gaps": 1}, [Offender(HOSTILE, 1, "owner", "fail", HOSTILE)]))
 
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
 
-    assert "gnp[/]" in shown
-    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
-    assert not any(line.startswith("forged") for line in shown.splitlines())
+    assert "gnp[/]" in output
+    assert not {"\x1b", "\x07", "\u202e"} & set(output)
+    assert not any(line.startswith("forged") for line in output.splitlines())

@@ -38,13 +38,13 @@ def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
 def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> None:
     write_version(store, 1, {"onwer": "ann", "[red]color": "\x1b[31mred", "risk": "tier-1", "team_lead": "bob"})
 
-    shown = CliRunner().invoke(app, ["tags", "acme"])
+    result = CliRunner().invoke(app, ["tags", "acme"])
 
-    assert shown.exit_code == 0, shown.output
+    assert result.exit_code == 0, result.output
     for words in ("'onwer'", "'[red]color'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
-        assert words in shown.output
+        assert words in result.output
     snippet = (
-        shown.output[shown.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
+        result.output[result.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
     )
     suggested = TagMapping.model_validate(yaml.safe_load(snippet)["mapping"])
     assert suggested.synonyms == {"owner": ("onwer",), "business_purpose": ("[red]color",)}
@@ -82,11 +82,11 @@ def test_mapping_shows_how_a_field_is_filled() -> None:
 
 @pytest.mark.usefixtures("tenants")
 def test_a_field_outside_the_mapping_is_reported_with_those_inside() -> None:
-    refused = CliRunner().invoke(app, ["mapping", "acme", "metrics"])
+    result = CliRunner().invoke(app, ["mapping", "acme", "metrics"])
 
-    assert refused.exit_code == 2
+    assert result.exit_code == 2
     assert "'metrics' is not a field that the mapping fills; these are: description, business_purpose" in " ".join(
-        refused.output.split()
+        result.output.split()
     )
 
 
@@ -94,11 +94,11 @@ def test_without_tenants_yaml_the_mapping_of_the_last_sync_is_used(
     store: Store, tenants: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_version(store, 1, {"team_lead": "bob"})
-    whole = default_mapping().extended_by(load_tenants(tenants)["acme"].mapping)
+    mapping = default_mapping().extended_by(load_tenants(tenants)["acme"].mapping)
     monkeypatch.delenv("VERIFYWISE_TENANTS")
     before = CliRunner().invoke(app, ["mapping", "acme", "owner"])
     with store.begin("acme") as session:
-        document = {"mapping": whole.model_dump(mode="json")}
+        document = {"mapping": mapping.model_dump(mode="json")}
         record_config_version(session, "mapping", "a digest", document, "a sync", datetime(2026, 3, 3, tzinfo=UTC))
 
     filled = json.loads(CliRunner().invoke(app, ["mapping", "acme", "owner", "--json"]).stdout)
@@ -106,5 +106,5 @@ def test_without_tenants_yaml_the_mapping_of_the_last_sync_is_used(
 
     assert (before.exit_code, "VERIFYWISE_TENANTS is not set" in before.stderr) == (1, True)
     assert filled["key_patterns"] == ["*_lead"]
-    assert filled["mapping_digest"] == whole.digest()
+    assert filled["mapping_digest"] == mapping.digest()
     assert "1 of 1 keys are mapped" in report.output

@@ -139,16 +139,16 @@ def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
     everything: Selection = {**dict.fromkeys(VARIABLES), STATED: dict.fromkeys(FIELDS)}
     thresholds, today = {"least": 0.0, "other": 1.0}, date(2026, 3, 2)
 
-    whole = evidence_of(subject, everything, thresholds=thresholds, today=today)
+    full_evidence = evidence_of(subject, everything, thresholds=thresholds, today=today)
     selected = evidence_of(subject, selection_of(expression.paths), thresholds=thresholds, today=today)
 
-    held = expression.holds(whole.activation())
-    assert held is not None
-    assert expression.holds(selected.activation()) is held
+    expected = expression.holds(full_evidence.activation())
+    assert expected is not None
+    assert expression.holds(selected.activation()) is expected
 
 
 @pytest.mark.parametrize(
-    ("text", "held"),
+    ("text", "expected"),
     [
         ("findings.exists(f, f.kind == 'deleted run')", True),
         ("findings.all(f, f.kind == 'deleted run')", False),
@@ -159,14 +159,14 @@ def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
         ("size(incomplete) == 1 && incomplete.exists(s, s.contains('404'))", True),
     ],
 )
-def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str, held: bool) -> None:
+def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str, expected: bool) -> None:
     findings: list[dict[str, Json]] = [
         {"kind": "deleted run", "field": None, "sentence": "The run is deleted."},
         {"kind": "conflict", "field": "owner", "sentence": "Two tags."},
     ]
     subject = Subject(record_with(), incomplete=["run 12ab: HTTP 404"], findings=findings)
 
-    assert compile_expression(text).holds(evidence_of(subject).activation()) is held
+    assert compile_expression(text).holds(evidence_of(subject).activation()) is expected
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,14 @@ def test_a_value_outside_the_normal_forms_is_unrecognized(field: str) -> None:
 
 def test_a_version_without_a_stage_is_known_to_have_none() -> None:
     unstaged, unclear = record_with(), record_with(lifecycle_stage="pilot")
-    in_none, shown = compile_expression('lifecycle_stage == "none"'), compile_expression("has(stated.lifecycle_stage)")
+    is_none_stage, has_stage = (
+        compile_expression('lifecycle_stage == "none"'),
+        compile_expression("has(stated.lifecycle_stage)"),
+    )
 
-    assert in_none.holds(evidence_of(Subject(unstaged)).activation()) is True
-    assert shown.holds(evidence_of(Subject(unstaged)).activation()) is False
-    assert in_none.holds(evidence_of(Subject(unclear)).activation()) is None
+    assert is_none_stage.holds(evidence_of(Subject(unstaged)).activation()) is True
+    assert has_stage.holds(evidence_of(Subject(unstaged)).activation()) is False
+    assert is_none_stage.holds(evidence_of(Subject(unclear)).activation()) is None
 
 
 def test_the_stores_names_of_non_finite_numbers_become_numbers() -> None:

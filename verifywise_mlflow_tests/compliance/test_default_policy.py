@@ -136,11 +136,11 @@ def test_each_rule_can_be_evaluated_on_a_model_with_the_maximum_number_of_files(
 
 
 def test_each_group_of_the_record_is_read_by_a_rule() -> None:
-    read = {
+    read_fields = {
         path[0] for rule in RULES for text in (rule.evidenced, rule.requires) for path in compile_expression(text).paths
     }
 
-    assert [group for group, fields in FIELDS_BY_GROUP.items() if not read & set(fields)] == []
+    assert [group for group, fields in FIELDS_BY_GROUP.items() if not read_fields & set(fields)] == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

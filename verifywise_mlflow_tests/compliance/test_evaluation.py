@@ -221,11 +221,11 @@ def test_every_record_gets_one_verdict_per_rule(record: CanonicalRecord) -> None
 # Without lifecycle_stage, whose absence has a meaning: see STAGE_NOT_SHOWN.
 @given(RECORDS, st.sampled_from(FIELDS).filter(lambda field: field != "lifecycle_stage"))
 def test_removing_evidence_never_reverses_a_verdict(record: CanonicalRecord, field: str) -> None:
-    less: dict[str, Json] = {name: getattr(record, name) for name in FIELDS} | {field: None}
+    reduced_fields: dict[str, Json] = {name: getattr(record, name) for name in FIELDS} | {field: None}
     opposites = {Verdict.PASS: Verdict.FAIL, Verdict.FAIL: Verdict.PASS}
 
     before = EVALUATORS[0].evaluate(record)
-    after = EVALUATORS[0].evaluate(record_with(**less))
+    after = EVALUATORS[0].evaluate(record_with(**reduced_fields))
 
     for full, lessened in zip(before, after, strict=True):
         assert lessened.verdict != opposites.get(full.verdict)

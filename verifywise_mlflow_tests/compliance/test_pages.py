@@ -37,7 +37,10 @@ def test_the_examples_of_the_policy_in_the_guide_hold(tmp_path: Path) -> None:
 
     for rule in policy.rules:
         for example in rule.examples:
-            results = {one.rule_id: one.verdict for one in Evaluator(policy).evaluate(example.canonical_record())}
+            results = {
+                rule_result.rule_id: rule_result.verdict
+                for rule_result in Evaluator(policy).evaluate(example.canonical_record())
+            }
             assert results[rule.id] == example.verdict
 
 
@@ -48,7 +51,7 @@ def test_the_page_explains_each_state_of_a_clause_and_each_evidence_of_a_version
 
 @pytest.mark.parametrize("command", re.findall(r"^verifywise-mlflow (frameworks(?: --[\w ']+)?)$", FRAMEWORKS, re.M))
 def test_the_commands_of_the_page_that_need_no_database_run(command: str) -> None:
-    arguments = [one.strip("'") for one in re.findall(r"'[^']*'|\S+", command)]
+    arguments = [argument.strip("'") for argument in re.findall(r"'[^']*'|\S+", command)]
 
     assert CliRunner().invoke(app, arguments).exit_code == 0
 

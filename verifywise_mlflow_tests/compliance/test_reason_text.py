@@ -154,13 +154,13 @@ def test_a_scope_that_depends_on_a_missing_value_has_its_own_sentence() -> None:
     ],
 )
 def test_a_sentence_quotes_values_of_the_record(sentence: str, reason: str) -> None:
-    read = (
+    read_values = (
         "owner != description || lifecycle_stage == 'a' || created_at == created_at || size(metrics) == 1"
         " || runtime_environment.reproducible || size(dataset_reference) == 2"
     )
     quotes_datasets = "{datasets}" in sentence
     rule = rule_with(
-        read,
+        read_values,
         reason_values={"datasets": "dataset_reference.map(data, data.name)"} if quotes_datasets else {},
         reasons={ReasonCase.PASS: sentence},
     )

@@ -78,8 +78,8 @@ class Workspace:
         ]
 
     def __call__(self, _server: HostileServer, request: ReceivedRequest) -> bytes:
-        left = self.responses.get(DatabricksRequest.from_received(request).key, [ENDPOINT_NOT_FOUND])
-        return left.pop(0) if len(left) > 1 else left[0]
+        remaining = self.responses.get(DatabricksRequest.from_received(request).key, [ENDPOINT_NOT_FOUND])
+        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 @contextmanager

@@ -36,9 +36,9 @@ def workspace() -> Workspace:
     return Workspace.from_recordings("workspace_registry", "unity_catalog", "tracking")
 
 
-def uc_row(full_name: str, **more: object) -> dict[str, object]:
+def uc_row(full_name: str, **fields: object) -> dict[str, object]:
     catalog, schema, name = full_name.split(".", 2)
-    return {"name": name, "catalog_name": catalog, "schema_name": schema, "full_name": full_name, **more}
+    return {"name": name, "catalog_name": catalog, "schema_name": schema, "full_name": full_name, **fields}
 
 
 # -- opening
@@ -166,8 +166,8 @@ def test_a_name_with_special_characters_stays_one_path_segment(workspace: Worksp
 
 def test_a_listing_whose_second_read_differs_is_incomplete() -> None:
     workspace = Workspace()
-    others = [{"registered_models": [uc_row(f"main.s.m{number}")], "next_page_token": "t"} for number in range(9)]
-    workspace.respond(UC_MODELS, {}, *others)
+    other_pages = [{"registered_models": [uc_row(f"main.s.m{number}")], "next_page_token": "t"} for number in range(9)]
+    workspace.respond(UC_MODELS, {}, *other_pages)
     workspace.respond(UC_MODELS, {"page_token": "t"}, {})
 
     with open_databricks_reader(workspace) as (reader, _):
@@ -226,8 +226,8 @@ def test_usable_fields_of_a_partly_unusable_row_are_read() -> None:
     workspace.respond(UC_MODELS, {}, {"registered_models": [row]})
     workspace.respond(UC_MODEL, {"name": "main.s.m"}, error_response(403, "PERMISSION_DENIED"))
     version = {"catalog_name": "main", "schema_name": "s", "model_name": "m", "status": "BRAND_NEW", "run_id": {}}
-    others = {"catalog_name": "main", "schema_name": "s", "model_name": "another", "version": 1}
-    rows = [version | {"version": 1}, version | {"version": 0}, version, others, None]
+    other_fields = {"catalog_name": "main", "schema_name": "s", "model_name": "another", "version": 1}
+    rows = [version | {"version": 1}, version | {"version": 0}, version, other_fields, None]
     workspace.respond(f"{UC_MODELS}/main.s.m/versions", {}, {"model_versions": rows})
     workspace.respond(UC_VERSION, {"name": "main.s.m", "version": "1"}, error_response(403, "PERMISSION_DENIED"))
 
@@ -246,12 +246,12 @@ def test_an_object_that_may_be_listed_but_not_read_has_the_reason_as_a_problem(w
     workspace.respond(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, *denied)
 
     with open_databricks_reader(workspace) as (reader, _):
-        first, again = reader.model_versions(), reader.model_versions()
+        first_listing, second_listing = reader.model_versions(), reader.model_versions()
 
-    assert first.is_complete
-    assert first == again
-    assert (first.rows[0].run_id, first.rows[0].tags) == ("run-a", {})
-    assert "could not be read: PERMISSION_DENIED" in first.rows[0].problems[0]
+    assert first_listing.is_complete
+    assert first_listing == second_listing
+    assert (first_listing.rows[0].run_id, first_listing.rows[0].tags) == ("run-a", {})
+    assert "could not be read: PERMISSION_DENIED" in first_listing.rows[0].problems[0]
 
 
 def test_a_transient_failure_omits_the_object_and_makes_the_listing_incomplete(workspace: Workspace) -> None:

@@ -85,13 +85,13 @@ def test_an_allowed_path_has_the_segments_of_its_endpoint_whatever_a_name_holds(
     path = endpoint.path(identifier)
 
     if is_allowed_endpoint(endpoint.method, path):
-        sent = quote(path).split("/")
+        sent_segments = quote(path).split("/")
         expected = endpoint.path(EXAMPLES.get(endpoint)).split("/")
-        assert not {"", ".", ".."} & set(sent)
+        assert not {"", ".", ".."} & set(sent_segments)
         assert not set("?#;\\") & set(quote(path))
         if endpoint is not DatabricksEndpoint.GET_FILE:
-            assert len(sent) == len(expected)
-            assert (sent[0], sent[-1]) == (expected[0], expected[-1])
+            assert len(sent_segments) == len(expected)
+            assert (sent_segments[0], sent_segments[-1]) == (expected[0], expected[-1])
 
 
 @pytest.mark.parametrize("name", ["main.default.churn", "a.b.größe-100%", "a.b.'x'", "a.b.c\\d", "a.b.\xa0"])

@@ -349,6 +349,7 @@ def test_the_newest_version_timestamp_changes_for_a_new_version_and_not_for_a_ta
     assert (newest_version_timestamp(settings) or 0) > first
 
 
+@pytest.mark.slow(seconds=15)
 def test_a_workspace_setting_is_refused_by_a_real_server_without_workspaces(tmp_path: Path) -> None:
     with MlflowServer(
         backend_uri=f"sqlite:///{tmp_path}/m.db", artifacts=tmp_path / "artifacts", log=tmp_path / "log"
@@ -385,7 +386,7 @@ def test_forbidden_point_reads_do_not_hide_readable_hidden_versions() -> None:
     assert listing.is_complete
 
 
-@pytest.mark.parametrize(("sent", "error"), [(make_response("Permission denied", 403), ForbiddenError)])
-def test_a_server_that_forbids_everything_is_reported_as_such(sent: bytes, error: type[HttpError]) -> None:
-    with hostile_server(lambda _server, _request: sent) as server, pytest.raises(error):
+@pytest.mark.parametrize(("response", "error"), [(make_response("Permission denied", 403), ForbiddenError)])
+def test_a_server_that_forbids_everything_is_reported_as_such(response: bytes, error: type[HttpError]) -> None:
+    with hostile_server(lambda _server, _request: response) as server, pytest.raises(error):
         MlflowReader(settings_for(server.uri))

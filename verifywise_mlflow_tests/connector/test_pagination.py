@@ -51,7 +51,7 @@ class Server:
         )
 
 
-def read(server: Server, limits: Limits | None = None) -> Listing[object]:
+def listing_of(server: Server, limits: Limits | None = None) -> Listing[object]:
     return read_listing(
         PagedListing(server.fetch_page, "rows", lambda row: row, lambda row: str(row)), limits or Limits()
     )
@@ -61,7 +61,7 @@ def read(server: Server, limits: Limits | None = None) -> Listing[object]:
 def test_an_unchanging_listing_is_complete_after_one_read(count: int) -> None:
     server = Server(list(range(count)))
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == tuple(range(count))
     assert listing.is_complete
@@ -71,7 +71,7 @@ def test_an_unchanging_listing_is_complete_after_one_read(count: int) -> None:
 def test_a_row_deleted_on_an_earlier_page_hides_no_later_row() -> None:
     server = Server(list(range(9)), changes={2: lambda rows: rows.remove(1)})
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == (0, 2, 3, 4, 5, 6, 7, 8)
     assert listing.is_complete
@@ -80,7 +80,7 @@ def test_a_row_deleted_on_an_earlier_page_hides_no_later_row() -> None:
 def test_deleting_the_last_row_of_a_page_hides_no_row() -> None:
     server = Server(list(range(9)), changes={2: lambda rows: rows.remove(2)})
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == (0, 1, 3, 4, 5, 6, 7, 8)
     assert listing.is_complete
@@ -89,7 +89,7 @@ def test_deleting_the_last_row_of_a_page_hides_no_row() -> None:
 def test_a_row_that_is_inserted_meanwhile_is_listed_once() -> None:
     server = Server(list(range(9)), changes={2: lambda rows: rows.insert(0, "new")})
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == ("new", *range(9))
     assert listing.is_complete
@@ -102,14 +102,14 @@ def test_a_deletion_and_an_insertion_do_not_cancel_each_other_out() -> None:
 
     server = Server(list(range(9)), changes={2: swap})
 
-    assert set(read(server).rows) == {0, 2, 3, 4, 5, 6, 7, 8, "new"}
+    assert set(listing_of(server).rows) == {0, 2, 3, 4, 5, 6, 7, 8, "new"}
 
 
 def test_a_listing_that_keeps_changing_is_incomplete_and_has_every_row_seen() -> None:
     server = Server(list(range(30)))
     server.changes = {number: lambda rows: rows.pop(0) for number in range(2, 100)}
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert not listing.is_complete
     assert f"changed during each of {MAX_READS} reads" in listing.problems[0]
@@ -119,7 +119,7 @@ def test_a_listing_that_keeps_changing_is_incomplete_and_has_every_row_seen() ->
 def test_a_listing_with_opaque_tokens_is_proven_by_a_second_read() -> None:
     server = Server(list(range(8)), encode=lambda offset: f"o{offset}")
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == tuple(range(8))
     assert listing.is_complete
@@ -129,7 +129,7 @@ def test_a_listing_with_opaque_tokens_is_proven_by_a_second_read() -> None:
 def test_a_listing_with_rows_hidden_by_permissions_is_proven_by_a_second_read() -> None:
     server = Server(list(range(9)), hidden=frozenset({2, 3, 4, 5}))
 
-    listing = read(server)
+    listing = listing_of(server)
 
     assert listing.rows == (0, 1, 6, 7, 8)
     assert listing.is_complete
@@ -165,11 +165,11 @@ def test_a_row_that_is_listed_twice_with_different_contents_makes_the_listing_in
     def fetch_page(_token: str | None) -> dict[str, object]:
         return {"rows": [("a", 1), ("b", 1), ("a", 2), ("b", 1)]}
 
-    def first(row: object) -> str:
+    def first_key(row: object) -> str:
         assert isinstance(row, tuple)
         return str(row[0])
 
-    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, first), Limits())
+    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, first_key), Limits())
 
     assert listing.rows == (("a", 2), ("b", 1))
     assert listing.problems == ("rows: 'a' is listed twice with different contents; the last one is used",)
@@ -177,12 +177,12 @@ def test_a_row_that_is_listed_twice_with_different_contents_makes_the_listing_in
 
 def test_a_listing_of_more_rows_than_allowed_names_the_limit() -> None:
     with pytest.raises(LimitExceededError, match=r"more than the 5 rows allowed here \(max_rows\)"):
-        read(Server(list(range(9))), Limits(max_rows=5))
+        listing_of(Server(list(range(9))), Limits(max_rows=5))
 
 
 def test_a_listing_of_more_pages_than_allowed_names_the_limit() -> None:
     with pytest.raises(LimitExceededError, match=r"more than the 2 pages allowed here \(max_pages\)"):
-        read(Server(list(range(9))), Limits(max_pages=2))
+        listing_of(Server(list(range(9))), Limits(max_pages=2))
 
 
 def test_a_listing_whose_tokens_repeat_raises_an_error() -> None:

@@ -173,11 +173,11 @@ def test_a_reconcile_sends_no_more_requests_than_a_first_sync(
     sync(tenant, store)
     proxy.forget()
 
-    again = sync(tenant, store, SyncOptions(reconcile=True))
+    reconcile = sync(tenant, store, SyncOptions(reconcile=True))
 
     assert proxy.requests <= full_sync_budget(sizes, small_pages)
-    assert requests(again) == proxy.requests
-    assert again.reports[2].progress.read == 120
+    assert requests(reconcile) == proxy.requests
+    assert reconcile.reports[2].progress.read == 120
 
 
 @pytest.mark.usefixtures("small_pages")

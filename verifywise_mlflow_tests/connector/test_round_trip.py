@@ -64,23 +64,23 @@ def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, re
         st.dictionaries(any_text, st.tuples(any_value, tags, st.sets(alias_names, max_size=2)), min_size=1, max_size=3)
     )
     def assert_round_trip(offered: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
-        written: dict[str, RegisteredModel] = {}
+        written_objects: dict[str, RegisteredModel] = {}
         for name, (description, model_tags, aliases) in offered.items():
             create = partial(client.create_registered_model, name, dict(model_tags), description)
             if count.offer(create) is None:
                 continue
             if aliases:
                 client.create_model_version(name, "s3://bucket/model", await_creation_for=0)
-            taken = {alias: 1 for alias in aliases if _set_alias(client, name, alias)}
-            written[name] = RegisteredModel(name, description, dict(model_tags), taken)
+            expected_aliases = {alias: 1 for alias in aliases if _set_alias(client, name, alias)}
+            written_objects[name] = RegisteredModel(name, description, dict(model_tags), expected_aliases)
 
         listing = reader.registered_models()
         try:
             assert listing.is_complete
-            assert {model.name: _without_times(model) for model in listing.rows} == written
-            assert {name: _without_times(reader.registered_model(name)) for name in written} == written
+            assert {model.name: _without_times(model) for model in listing.rows} == written_objects
+            assert {name: _without_times(reader.registered_model(name)) for name in written_objects} == written_objects
         finally:
-            for name in written:
+            for name in written_objects:
                 client.delete_registered_model(name)
 
     assert_round_trip()
@@ -93,7 +93,7 @@ def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: Mlfl
     @examples(40)
     @given(any_text, st.lists(st.tuples(any_value, tags, any_text, any_text), min_size=1, max_size=3))
     def assert_round_trip(name: str, offered: list[tuple[str, Mapping[str, str], str, str]]) -> None:
-        written: dict[int, tuple[object, ...]] = {}
+        written_objects: dict[int, tuple[object, ...]] = {}
         if count.offer(lambda: client.create_registered_model(name)) is None:
             return
         for description, version_tags, key, link in offered:
@@ -101,13 +101,15 @@ def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: Mlfl
             create = partial(client.create_model_version, name, source, None, dict(version_tags), link, description)
             version = count.offer(partial(create, await_creation_for=0))
             if version is not None:
-                written[int(version.version)] = (name, description, dict(version_tags), source, link, ())
+                written_objects[int(version.version)] = (name, description, dict(version_tags), source, link, ())
 
         listing = reader.model_versions()
         try:
             assert listing.is_complete
-            assert {version.version_number: _comparable_version(version) for version in listing.rows} == written
-            assert {number: _comparable_version(reader.model_version(name, number)) for number in written} == written
+            assert {version.version_number: _comparable_version(version) for version in listing.rows} == written_objects
+            assert {
+                number: _comparable_version(reader.model_version(name, number)) for number in written_objects
+            } == written_objects
         finally:
             client.delete_registered_model(name)
 
@@ -129,7 +131,9 @@ def test_experiments_with_tags_come_back_unchanged(registry: Registry, reader: M
         if experiment_id is None:
             return
 
-        (listed,) = (one for one in reader.experiments().rows if one.experiment_id == experiment_id)
+        (listed,) = (
+            experiment for experiment in reader.experiments().rows if experiment.experiment_id == experiment_id
+        )
 
         assert (listed.name, listed.tags) == (name, experiment_tags)
         assert reader.experiment(experiment_id) == listed
@@ -163,14 +167,14 @@ def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: Ml
         if run_id is None:
             return
 
-        (read,) = reader.runs([run_id], [experiment_id]).rows
+        (read_object,) = reader.runs([run_id], [experiment_id]).rows
 
-        assert read.problems == ()
-        assert (read.run_name, read.params) == (name, params)
-        assert read.tags == {**run_tags, "mlflow.runName": name}
-        assert _comparable(read.metrics) == _comparable(_as_mlflow_stores(metrics))
-        assert read.datasets == (dataset,)
-        assert _comparable_run(reader.run(run_id)) == _comparable_run(read)
+        assert read_object.problems == ()
+        assert (read_object.run_name, read_object.params) == (name, params)
+        assert read_object.tags == {**run_tags, "mlflow.runName": name}
+        assert _comparable(read_object.metrics) == _comparable(_as_mlflow_stores(metrics))
+        assert read_object.datasets == (dataset,)
+        assert _comparable_run(reader.run(run_id)) == _comparable_run(read_object)
 
     assert_round_trip()
     assert count.accepted_share > MIN_ACCEPTED_SHARE
@@ -206,14 +210,14 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
         if model_id is None:
             return
 
-        (read,) = reader.logged_models([model_id], [experiment_id]).rows
+        (read_object,) = reader.logged_models([model_id], [experiment_id]).rows
 
-        assert read.problems == ()
-        assert (read.name, read.model_type, read.source_run_id) == (name, model_type, run_id)
-        assert (read.params, read.tags) == (params, model_tags)
+        assert read_object.problems == ()
+        assert (read_object.name, read_object.model_type, read_object.source_run_id) == (name, model_type, run_id)
+        assert (read_object.params, read_object.tags) == (params, model_tags)
         # Of a logged model, unlike of a run, MLflow 3.17 hands out 0 for NaN.
-        assert read.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
-        assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(read)
+        assert read_object.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
+        assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(read_object)
 
     assert_round_trip()
     assert count.accepted_share > MIN_ACCEPTED_SHARE
@@ -309,9 +313,9 @@ class _StoredObjects:
 
 def _set_alias(client: MlflowClient, name: str, alias: str) -> bool:
     """Set an alias on version 1 of the model; return whether MLflow accepted it."""
-    taken = AcceptanceCount()
-    taken.offer(lambda: client.set_registered_model_alias(name, alias, "1"))
-    return taken.accepted == 1
+    accepted = AcceptanceCount()
+    accepted.offer(lambda: client.set_registered_model_alias(name, alias, "1"))
+    return accepted.accepted == 1
 
 
 def _log_run(

@@ -66,7 +66,7 @@ def reader(shifting_tenant: Tenant) -> Iterator[MlflowReader]:
         yield reader
 
 
-class Between:
+class ChangeBetweenPages:
     """Changes the server right before a later page of a listing is requested: once, or each time."""
 
     def __init__(self, ending: str, change: Change, client: MlflowClient, *, times: int = 1) -> None:
@@ -95,7 +95,7 @@ def create(*names: str) -> Change:
     return change
 
 
-def both(*changes: Change) -> Change:
+def in_sequence(*changes: Change) -> Change:
     return lambda client: [change(client) for change in changes]
 
 
@@ -109,8 +109,10 @@ CHANGES_OF_MODELS = {
     "a-row-is-inserted-at-the-front": create("a"),
     "a-row-is-inserted-at-the-boundary": create(f"{model_name(PAGE - 1)}-b"),
     "a-row-is-inserted-at-the-end": create("z"),
-    "one-deleted-and-one-inserted": both(delete(3), create("a")),
-    "one-deleted-at-the-front-and-one-inserted-at-the-boundary": both(delete(3), create(f"{model_name(PAGE - 1)}-b")),
+    "one-deleted-and-one-inserted": in_sequence(delete(3), create("a")),
+    "one-deleted-at-the-front-and-one-inserted-at-the-boundary": in_sequence(
+        delete(3), create(f"{model_name(PAGE - 1)}-b")
+    ),
     "one-is-renamed-from-the-front-to-the-end": lambda client: client.rename_registered_model(model_name(0), "zz"),
     "one-is-renamed-from-the-end-to-the-front": lambda client: client.rename_registered_model(
         model_name(MODELS - 1), "aa"
@@ -124,11 +126,11 @@ def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 ) -> None:
     seed_workspace(Sizes(MODELS, MODELS))
     before = names_in(client)
-    proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
+    proxy.before_request = page_change = ChangeBetweenPages("registered-models/search", CHANGES_OF_MODELS[name], client)
 
     listing = reader.registered_models()
 
-    assert between.happened == 1
+    assert page_change.happened == 1
     listed = [model.name for model in listing.rows]
     assert len(listed) == len(set(listed)), "no row is listed twice"
     lasting = before & names_in(client)
@@ -142,8 +144,10 @@ def test_a_listing_that_changes_during_each_read_is_incomplete(
 ) -> None:
     seed_workspace(Sizes(MODELS + 40, MODELS + 40))
     before = names_in(client)
-    left = iter(range(1_000))
-    proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
+    remaining_indices = iter(range(1_000))
+    proxy.before_request = ChangeBetweenPages(
+        "registered-models/search", lambda client: delete(next(remaining_indices))(client), client, times=99
+    )
 
     listing = reader.registered_models()
 
@@ -165,7 +169,7 @@ CHANGES_OF_VERSIONS: dict[str, Change] = {
     "a-version-of-the-first-page-is-deleted": delete_version,
     "a-model-of-the-first-page-is-deleted": delete(0),
     "a-version-is-inserted-on-the-first-page": create_version,
-    "one-deleted-and-one-inserted": both(delete_version, create_version),
+    "one-deleted-and-one-inserted": in_sequence(delete_version, create_version),
 }
 
 
@@ -175,11 +179,11 @@ def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
 ) -> None:
     seed_workspace(Sizes(10, VERSIONS))
     before = versions_in(client)
-    proxy.before = between = Between("model-versions/search", CHANGES_OF_VERSIONS[name], client)
+    proxy.before_request = page_change = ChangeBetweenPages("model-versions/search", CHANGES_OF_VERSIONS[name], client)
 
     listing = reader.model_versions()
 
-    assert between.happened == 1
+    assert page_change.happened == 1
     listed = [(version.model_name, version.version_number) for version in listing.rows]
     assert len(listed) == len(set(listed)), "no row is listed twice"
     lasting = before & versions_in(client)
@@ -193,19 +197,21 @@ def test_a_sync_whose_listing_is_incomplete_removes_nothing(
     seed_workspace(Sizes(MODELS, MODELS))
     sync(shifting_tenant, store)
     client.delete_registered_model(model_name(MODELS - 1))
-    left = iter(range(1_000))
-    proxy.before = Between("registered-models/search", lambda client: delete(next(left))(client), client, times=99)
+    remaining_indices = iter(range(1_000))
+    proxy.before_request = ChangeBetweenPages(
+        "registered-models/search", lambda client: delete(next(remaining_indices))(client), client, times=99
+    )
 
     disturbed = sync(shifting_tenant, store)
 
     models = disturbed.reports[0].progress
     assert models.removed == 0
     assert "incomplete listing" in " ".join(note.text for note in models.notes)
-    assert alive(store, "registered_models") == MODELS
+    assert count_living(store, "registered_models") == MODELS
 
-    proxy.before = lambda _: None
+    proxy.before_request = lambda _: None
     sync(shifting_tenant, store)
-    assert alive(store, "registered_models") == len(names_in(client)) < MODELS
+    assert count_living(store, "registered_models") == len(names_in(client)) < MODELS
 
 
 @pytest.mark.parametrize("name", ["the-first-two-rows-are-deleted", "a-row-is-inserted-at-the-front"])
@@ -219,11 +225,11 @@ def test_a_sync_with_shifting_pages_removes_no_existing_object(
 ) -> None:
     seed_workspace(Sizes(MODELS, MODELS))
     sync(shifting_tenant, store)
-    proxy.before = between = Between("registered-models/search", CHANGES_OF_MODELS[name], client)
+    proxy.before_request = page_change = ChangeBetweenPages("registered-models/search", CHANGES_OF_MODELS[name], client)
 
     sync(shifting_tenant, store)
 
-    assert between.happened == 1
+    assert page_change.happened == 1
     living = {row["model_name"] for row in rows(store, "registered_models") if row["deleted_at"] is None}
     assert names_in(client) <= living
     living_versions = {row["model_name"] for row in rows(store, "canonical_records") if row["deleted_at"] is None}
@@ -247,5 +253,5 @@ def versions_in(client: MlflowClient) -> set[Key]:
     return {(version.name, int(version.version)) for version in page}
 
 
-def alive(store: Store, table: str) -> int:
+def count_living(store: Store, table: str) -> int:
     return sum(row["deleted_at"] is None for row in rows(store, table))

@@ -55,7 +55,7 @@ class AcceptanceCount:
     """Counts how many values the server accepted: a test in which it refuses everything would prove nothing."""
 
     accepted: int = 0
-    refused: int = 0
+    refused_count: int = 0
 
     def offer(self, write: Callable[[], T]) -> T | None:
         """Write a value into MLflow; return the result, or None if MLflow rejects the value."""
@@ -64,7 +64,7 @@ class AcceptanceCount:
         except MlflowException as error:
             if error.get_http_status_code() != 400:  # type: ignore[no-untyped-call]
                 raise
-            self.refused += 1
+            self.refused_count += 1
             return None
         self.accepted += 1
         return result
@@ -72,4 +72,4 @@ class AcceptanceCount:
     @property
     def accepted_share(self) -> float:
         """The share of values that were accepted."""
-        return self.accepted / max(self.accepted + self.refused, 1)
+        return self.accepted / max(self.accepted + self.refused_count, 1)

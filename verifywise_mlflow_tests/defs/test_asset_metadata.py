@@ -31,11 +31,11 @@ def test_the_data_version_of_a_stage_changes_only_with_its_content(store: Store)
     empty = version_of(store, Stage.CANONICAL_RECORDS)
     store_record(store, "fraud", 1, NOON, owner="ada")
     first = version_of(store, Stage.CANONICAL_RECORDS)
-    again = version_of(store, Stage.CANONICAL_RECORDS)
+    second_version = version_of(store, Stage.CANONICAL_RECORDS)
     store_record(store, "fraud", 1, day(1), owner="bob")
     changed = version_of(store, Stage.CANONICAL_RECORDS)
 
-    assert first == again
+    assert first == second_version
     assert len({empty, first, changed}) == 3
 
 
@@ -45,11 +45,11 @@ def test_verdicts_keep_their_data_version_until_a_rule_is_evaluated_again(store:
     evaluate(tenant, store, day(1))
     first = version_of(store, Stage.COMPLIANCE_RESULTS)
     evaluate(tenant, store, day(1))
-    again = version_of(store, Stage.COMPLIANCE_RESULTS)
+    second_version = version_of(store, Stage.COMPLIANCE_RESULTS)
     store_record(store, "fraud", 1, day(2), owner="bob")
     evaluate(tenant, store, day(3))
 
-    assert first == again
+    assert first == second_version
     assert version_of(store, Stage.COMPLIANCE_RESULTS) != first
 
 
@@ -57,11 +57,11 @@ def test_the_preview_shows_the_newest_rows_of_the_tenant_first(store: Store) -> 
     for model in ("first", "second", "third"):
         store_record(store, model, 1, NOON, owner="ada")
     with store.begin("acme") as session:
-        shown = newest_rows(session, Stage.CANONICAL_RECORDS, 2)
+        preview = newest_rows(session, Stage.CANONICAL_RECORDS, 2)
     with store.begin("globex") as session:
-        others = [newest_rows(session, stage, 2) for stage in Stage]
-    assert [row["model_name"] for row in shown] == ["third", "second"]
-    assert others == [[]] * len(Stage)
+        all_previews = [newest_rows(session, stage, 2) for stage in Stage]
+    assert [row["model_name"] for row in preview] == ["third", "second"]
+    assert all_previews == [[]] * len(Stage)
 
 
 @pytest.mark.parametrize(

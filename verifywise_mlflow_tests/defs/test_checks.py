@@ -129,8 +129,8 @@ def test_a_hostile_name_is_inert_in_a_check_and_its_link_leads_to_the_version(st
 
 def test_text_of_a_policy_is_escaped_on_its_checks_page(tmp_path: Path) -> None:
     hostile = '"![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c`\\n\\n# *b*"'
-    written = write_policy(tmp_path / "ours.yaml", rule_yaml("owned", "owner == 'ada'", title=hostile))
-    rules = load_rules(tenant_with_policies(default_policy=False, policies=[str(written)]))
+    policy_file = write_policy(tmp_path / "ours.yaml", rule_yaml("owned", "owner == 'ada'", title=hostile))
+    rules = load_rules(tenant_with_policies(default_policy=False, policies=[str(policy_file)]))
 
     rendered = MarkdownIt("js-default").render(RuleDescription(rules.rules[0], rules.policies[0]).markdown)
 

@@ -27,7 +27,7 @@ from verifywise_mlflow.defs.sensors.poll_decision import (
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-UNCHANGED, CHANGED, DOWN = PollSucceeded(None), PollSucceeded("1700"), PollFailed("no answer in time")
+UNCHANGED, CHANGED, SERVER_DOWN = PollSucceeded(None), PollSucceeded("1700"), PollFailed("no answer in time")
 
 
 def tick(
@@ -61,8 +61,8 @@ def test_a_tenant_gets_one_turn_per_interval_however_ticks_drift(tenant_id: str,
 
 def test_tenants_with_the_same_interval_are_spread_over_it() -> None:
     intervals = {f"tenant-{index}": timedelta(hours=1) for index in range(6_000)}
-    due = due_tenants(intervals, PollCursor(ticked_at=START), START + MINUTE)
-    assert 50 < len(due) < 200  # about a sixtieth of them
+    due_now = due_tenants(intervals, PollCursor(ticked_at=START), START + MINUTE)
+    assert 50 < len(due_now) < 200  # about a sixtieth of them
 
 
 def test_the_first_tick_polls_every_tenant() -> None:
@@ -91,7 +91,7 @@ def test_a_failing_tenant_backs_off_and_is_never_reported_as_read() -> None:
     for minute in range(120):
         if due_tenants({"acme": MINUTE}, cursor, START + minute * MINUTE):
             polled_at.append(minute)
-            decision = tick(cursor, {"acme": DOWN}, minute=minute)
+            decision = tick(cursor, {"acme": SERVER_DOWN}, minute=minute)
             assert "1 tenant due: read 0, requested 0 syncs" in decision.summary
             assert "could not read 1" in decision.summary
             cursor = decision.cursor
@@ -126,7 +126,7 @@ def test_jitter_separates_tenants_that_failed_together() -> None:
 def test_the_third_failure_in_a_row_is_reported_once_and_so_is_the_recovery() -> None:
     cursor, reports = PollCursor(), []
     for minute in range(5):
-        decision = tick(cursor, {"acme": DOWN}, minute=minute)
+        decision = tick(cursor, {"acme": SERVER_DOWN}, minute=minute)
         reports.append(dict(decision.became_unreachable))
         cursor = decision.cursor
     recovery = tick(cursor, {"acme": UNCHANGED}, minute=5)
@@ -138,11 +138,11 @@ def test_the_third_failure_in_a_row_is_reported_once_and_so_is_the_recovery() ->
 
 def test_the_same_change_is_deduplicated_until_a_sync_has_stored_it() -> None:
     first = tick(PollCursor(), {"acme": CHANGED})
-    again = tick(first.cursor, {"acme": CHANGED})
-    failed = tick(again.cursor, {"acme": DOWN})
+    second_tick = tick(first.cursor, {"acme": CHANGED})
+    failed = tick(second_tick.cursor, {"acme": SERVER_DOWN})
     newer = tick(failed.cursor, {"acme": PollSucceeded("1800")})
     stored = tick(newer.cursor, {"acme": UNCHANGED})
-    requests = [decision.tenants_to_sync for decision in (first, again, failed, newer, stored)]
+    requests = [decision.tenants_to_sync for decision in (first, second_tick, failed, newer, stored)]
     assert requests == [("acme",), (), (), ("acme",), ()]
     assert stored.cursor.requested == {}
 
@@ -168,7 +168,7 @@ def test_a_tick_requests_a_limited_number_of_syncs_and_the_next_one_requests_the
 def test_the_cursor_of_500_tenants_is_small_and_drops_removed_tenants() -> None:
     names = [f"tenant-{index:03}" for index in range(500)]
     all_well = tick(PollCursor(), dict.fromkeys(names, UNCHANGED)).cursor
-    all_failing = tick(PollCursor(), dict.fromkeys(names, DOWN)).cursor
+    all_failing = tick(PollCursor(), dict.fromkeys(names, SERVER_DOWN)).cursor
     assert len(all_well.to_json()) < 100
     assert len(all_failing.to_json()) < 25_000
     assert PollCursor.from_json(all_failing.to_json()) == all_failing

@@ -124,8 +124,8 @@ def test_an_object_hidden_by_the_prompt_tag_is_not_reported_by_every_poll(
 def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) -> None:
     registry.version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
-        shown = list_registry(connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri})))
-        assert (len(shown.models.rows), len(shown.versions.rows), proxy.requests) == (1, 1, 2)
+        listings = list_registry(connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri})))
+        assert (len(listings.models.rows), len(listings.versions.rows), proxy.requests) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("sensor", [new_versions, changed_listings], ids=lambda sensor: sensor.name)
@@ -264,7 +264,7 @@ def test_a_sync_that_was_canceled_in_the_queue_does_not_count_as_failed(
     instance.report_run_canceled(instance.add_run(dg.DagsterRun(JOB, tags=tags)))
     assert requested_by(reconcile, instance) == ["acme"]
 
-    started = instance.add_run(dg.DagsterRun(JOB, tags=tags))
-    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), started.run_id)
-    instance.report_run_canceled(started)
+    started_run = instance.add_run(dg.DagsterRun(JOB, tags=tags))
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), started_run.run_id)
+    instance.report_run_canceled(started_run)
     assert requested_by(reconcile, instance) == []

@@ -40,10 +40,10 @@ def test_hanging_servers_delay_neither_this_tick_nor_the_next_and_use_no_more_th
 
     hanging = [probe("h1", hang), probe("h2", hang)]
     well = [probe(f"w{index}") for index in range(20)]
-    started = time.monotonic()
+    started_at = time.monotonic()
     first = run_probes(pool, [*hanging, *well])
     second = run_probes(pool, [*hanging, *well])
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started_at < 20
     assert first == second
     assert {first.pop("h1"), first.pop("h2")} == {ProbeTimeoutError.__name__}
     assert first == {f"w{index}": "str" for index in range(20)}
@@ -84,10 +84,10 @@ def test_an_error_concerns_its_own_tenant_only() -> None:
 
 def test_probes_do_not_start_after_the_caller_has_stopped_iterating() -> None:
     pool = ProbePool(max_probes=1, max_probes_per_server=1)
-    started: list[str] = []
+    started_probes: list[str] = []
 
     def slowly(name: str) -> str:
-        started.append(name)
+        started_probes.append(name)
         time.sleep(0.05)
         return name
 
@@ -99,4 +99,4 @@ def test_probes_do_not_start_after_the_caller_has_stopped_iterating() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator: a tick ends like this if our database fails
     assert all_threads_end(pool)
-    assert len(started) < 10
+    assert len(started_probes) < 10

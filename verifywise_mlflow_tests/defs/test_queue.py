@@ -157,8 +157,8 @@ def test_the_priority_of_a_run_that_has_started_is_not_changed(queue: Queue) -> 
 
     raise_priority(queue.instance, run.run_id, 5)
 
-    (started,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
-    assert started.tags["dagster/priority"] == "-10"
+    (started_run,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
+    assert started_run.tags["dagster/priority"] == "-10"
 
 
 def test_a_backfill_keeps_its_run_and_the_duplicate_in_the_queue_is_canceled(queue: Queue) -> None:
@@ -204,9 +204,9 @@ def test_two_backfills_over_the_same_tenant_both_keep_their_runs(queue: Queue) -
 
     assert queue.start() == ["own-0"]
     assert queue.startable() == []
-    (started,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
+    (started_run,) = queue.runs("own-0", dg.DagsterRunStatus.STARTING)
     (queued,) = queue.runs("own-0", dg.DagsterRunStatus.QUEUED)
-    assert {started.run_id, queued.run_id} == {first.run_id, second.run_id}
+    assert {started_run.run_id, queued.run_id} == {first.run_id, second.run_id}
 
 
 def test_runs_are_queued_even_while_tenants_yaml_cannot_be_read(

@@ -199,7 +199,7 @@ def test_runs_and_events_of_another_code_location_stay_even_with_the_same_names(
         succeeded = dg.DagsterRunStatus.SUCCESS
         return instance.add_run(dg.DagsterRun("sync_tenant", status=succeeded, tags=tags, remote_job_origin=origin))
 
-    expired, newest, others, others_newest = (synced_by(name) for name in ("ours", "ours", "others", "others"))
+    expired, newest, other_expired, other_newest = (synced_by(name) for name in ("ours", "ours", "others", "others"))
     without_location = [sync(instance, "acme"), sync(instance, "acme")]
     foreign = dg.AssetKey(["theirs", "server"])
     instance.report_runless_asset_event(dg.AssetCheckEvaluation(foreign, "up", passed=True, metadata={}))
@@ -209,7 +209,7 @@ def test_runs_and_events_of_another_code_location_stay_even_with_the_same_names(
     later = datetime.now(UTC) + timedelta(days=91)
     assert delete_expired_runs(instance, code_location_of(expired), PERIODS, later) == 1
 
-    assert run_ids(instance) == {newest.run_id, others.run_id, others_newest.run_id, *without_location}
+    assert run_ids(instance) == {newest.run_id, other_expired.run_id, other_newest.run_id, *without_location}
     assert len(rows(database_url, "SELECT id FROM event_logs WHERE run_id = ''")) == 3
 
 

@@ -138,11 +138,11 @@ def test_the_sensor_adds_a_tenant_once_and_requests_its_first_sync(
 
     instance.add_dynamic_partitions("tenants", ["acme"])
 
-    again = tenants(dg.build_sensor_context(instance=instance, cursor=first.cursor))
-    assert isinstance(again, dg.SensorResult)
-    assert not again.run_requests
-    assert not again.dynamic_partitions_requests
-    assert again.skip_reason
+    second_evaluation = tenants(dg.build_sensor_context(instance=instance, cursor=first.cursor))
+    assert isinstance(second_evaluation, dg.SensorResult)
+    assert not second_evaluation.run_requests
+    assert not second_evaluation.dynamic_partitions_requests
+    assert second_evaluation.skip_reason
 
 
 def test_a_removed_tenant_is_deactivated_and_keeps_its_data(

@@ -18,6 +18,8 @@ from verifywise_mlflow.demo.registry_seeding import seed_registries
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.slow(seconds=35)
+
 ACME, GLOBEX = "acme-bank", "globex-health"
 SEPSIS = """O'Neil's "Sepsis" Frühwarnung 1.0"""
 
@@ -69,8 +71,8 @@ def run_of(registry: MlflowClient, registered: ModelVersion) -> Run:
     return registry.get_run(registered.run_id)
 
 
-def requirements(registered: ModelVersion, to: Path) -> str:
-    model = mlflow.artifacts.download_artifacts(registered.source, dst_path=str(to))
+def requirements(registered: ModelVersion, directory: Path) -> str:
+    model = mlflow.artifacts.download_artifacts(registered.source, dst_path=str(directory))
     return Path(model, "requirements.txt").read_text()
 
 
@@ -163,6 +165,6 @@ def test_every_version_is_reported_as_progress(filled: MlflowServer, steps: list
 
 
 def test_a_failed_seeding_reports_the_reason(filled: MlflowServer, tmp_path: Path) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(ProcessFailedError, match=r"(?s)Seeding the registry of .*already exists"):
-        seed_registries(filled.uri, tmp_path, told.append)
+        seed_registries(filled.uri, tmp_path, messages.append)

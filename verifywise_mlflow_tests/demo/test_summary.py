@@ -11,7 +11,7 @@ from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
 
-def shown() -> Console:
+def recording_console() -> Console:
     return Console(file=io.StringIO(), width=80)
 
 
@@ -25,7 +25,7 @@ def offender(model: str, rule: str, reason: str = "Not met.") -> Offender:
 
 
 def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
-    console = shown()
+    console = recording_console()
     worst = [offender("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
     print_summary(console, {"acme": Overview(4, 7, {"compliant": 3, "gaps": 2}, worst)})
     lines = text(console).splitlines()
@@ -36,14 +36,14 @@ def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
 
 def test_each_model_appears_once_with_its_worst_verdict() -> None:
     worst = [offender("a", "privacy"), offender("a", "owner"), offender("b", "owner"), offender("c", "owner")]
-    assert [(found.model_name, found.rule_id) for found in worst_per_model(worst, limit=2)] == [
+    assert [(worst_verdict.model_name, worst_verdict.rule_id) for worst_verdict in worst_per_model(worst, limit=2)] == [
         ("a", "privacy"),
         ("b", "owner"),
     ]
 
 
 def test_a_failed_sync_is_shown_with_its_reason_and_its_page() -> None:
-    console = shown()
+    console = recording_console()
     outcomes = [SyncOutcome("acme", "1234", None), SyncOutcome("globex", "5678", "[Errno 111] refused")]
     print_failures(console, outcomes, "http://127.0.0.1:3000")
     assert "globex failed: [Errno 111] refused" in text(console)

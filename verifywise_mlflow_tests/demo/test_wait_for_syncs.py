@@ -6,9 +6,11 @@ from verifywise_mlflow.demo.servers.dagster_api import SyncRun
 from verifywise_mlflow.demo.wait_for_syncs import first_runs
 
 
-def run(run_id: str, tenant_id: str | None, created: float, *, done: int = 0) -> SyncRun:
+def run(run_id: str, tenant_id: str | None, created: float, *, finished_steps: int = 0) -> SyncRun:
     tags = [] if tenant_id is None else [{"key": "dagster/partition", "value": tenant_id}]
-    steps = [{"stepKey": f"stage {number}", "status": "SUCCESS" if number < done else None} for number in range(6)]
+    steps = [
+        {"stepKey": f"stage {number}", "status": "SUCCESS" if number < finished_steps else None} for number in range(6)
+    ]
     return SyncRun.model_validate(
         {"runId": run_id, "status": "STARTED", "creationTime": created, "tags": tags, "stepStats": steps}
     )
@@ -22,9 +24,9 @@ def test_the_first_run_of_each_tenant_since_the_start_counts() -> None:
         run("of a stranger", "initech", 20.0),
         run("of no tenant", None, 20.0),
     ]
-    found = first_runs(runs, ["acme", "globex"], since=10.0)
-    assert {tenant_id: found[tenant_id].run_id for tenant_id in found} == {"acme": "of now"}
+    runs_found = first_runs(runs, ["acme", "globex"], since=10.0)
+    assert {tenant_id: runs_found[tenant_id].run_id for tenant_id in runs_found} == {"acme": "of now"}
 
 
 def test_stages_are_counted_when_they_are_done() -> None:
-    assert run("one", "acme", 1.0, done=4).stages_done == 4
+    assert run("one", "acme", 1.0, finished_steps=4).stages_done == 4

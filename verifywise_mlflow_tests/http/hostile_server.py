@@ -89,8 +89,8 @@ def hostile_server(
 
 def respond_with(*responses: bytes) -> Callable[[HostileServer, ReceivedRequest], bytes]:
     """Return a script that sends the responses in order, and the last one repeatedly."""
-    left = list(responses)
-    return lambda _server, _request: left.pop(0) if len(left) > 1 else left[0]
+    remaining = list(responses)
+    return lambda _server, _request: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 def _accept(
@@ -120,30 +120,30 @@ def _serve(
         return  # the TLS handshake failed
     with connected, connected.makefile("rb") as lines:
         try:
-            while (request := _read(lines.readline, lines.read)) is not None:
+            while (request := _read_request(lines.readline, lines.read)) is not None:
                 server.requests.append(request)
-                sent = script(server, request)
-                for part in [sent] if isinstance(sent, bytes) else sent:
+                response = script(server, request)
+                for part in [response] if isinstance(response, bytes) else response:
                     connected.sendall(part)
-                if not isinstance(sent, bytes) or _promises_more(sent):
+                if not isinstance(response, bytes) or _promises_more(response):
                     return
         except OSError:
             return  # the client closed the connection, as it should
 
 
-def _promises_more(sent: bytes) -> bool:
+def _promises_more(response: bytes) -> bool:
     """Return whether Content-Length exceeds the body, so that the connection must be closed."""
-    head, _, body = sent.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
     return not lengths or int(lengths[0]) > len(body)
 
 
-def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> ReceivedRequest | None:
-    first = readline().decode("latin-1").split()
-    if len(first) != 3:
+def _read_request(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> ReceivedRequest | None:
+    request_line = readline().decode("latin-1").split()
+    if len(request_line) != 3:
         return None
     headers: dict[str, str] = {}
     while (line := readline().decode("latin-1").strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return ReceivedRequest(first[0], first[1], headers, read(int(headers.get("content-length", "0"))))
+    return ReceivedRequest(request_line[0], request_line[1], headers, read(int(headers.get("content-length", "0"))))

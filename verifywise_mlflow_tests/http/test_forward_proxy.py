@@ -107,7 +107,7 @@ def test_the_proxy_cannot_read_requests_to_an_https_server(authority: Authority)
 
 
 def test_a_tunnel_that_the_server_closed_is_reopened(authority: Authority) -> None:
-    def closing(_server: HostileServer, _asked: ReceivedRequest) -> Iterator[bytes]:
+    def closing(_server: HostileServer, _request: ReceivedRequest) -> Iterator[bytes]:
         yield make_response('{"a": 1}', headers={"Connection": "close"})
 
     with hostile_server(closing, authority.server_context()) as server, forward_proxy(USER) as proxy:
@@ -237,7 +237,7 @@ def test_a_literal_private_address_is_not_requested_through_a_proxy(scheme: str,
         assert proxy.requests == []
 
 
-def drip(server: HostileServer, _asked: ReceivedRequest) -> Iterator[bytes]:
+def drip(server: HostileServer, _request: ReceivedRequest) -> Iterator[bytes]:
     yield from server.drip(make_response('{"a": "' + "x" * 5_000 + '"}'))
 
 
@@ -254,7 +254,7 @@ def test_a_server_that_drips_through_a_proxy_fails_at_the_deadline(tls: bool, au
 
 @pytest.mark.parametrize("opening", [b"", b"HTTP/1.1 200 Go ahead\r\n"])
 def test_a_proxy_that_drips_its_response_to_connect_fails_at_the_deadline(opening: bytes, authority: Authority) -> None:
-    def dripping(server: HostileServer, _asked: ReceivedRequest) -> Iterator[bytes]:
+    def dripping(server: HostileServer, _request: ReceivedRequest) -> Iterator[bytes]:
         yield opening
         while not server.is_stopping.is_set():
             yield from server.drip(b"X: y\r\n")

@@ -58,7 +58,7 @@ def token(value: str = TOKEN, **fields: object) -> bytes:
 
 def tokens(**fields: object) -> Callable[[HostileServer, ReceivedRequest], bytes]:
     """Return a script that issues token-1, token-2 and so on."""
-    return lambda server, _asked: token(f"token-{len(server.requests)}", **fields)
+    return lambda server, _request: token(f"token-{len(server.requests)}", **fields)
 
 
 def token_error(issuer: ConnectionSettings, client: OAuth2Client = CLIENT) -> HttpError:
@@ -112,19 +112,19 @@ def test_one_token_serves_many_requests_and_threads() -> None:
 
     with hostile_server(slow) as issuer:
         credentials = OAuth2TokenSource(issuer_settings(issuer.uri), CLIENT)
-        seen: list[Mapping[str, str]] = []
-        threads = [threading.Thread(target=lambda: seen.append(credentials.headers(REQUEST))) for _ in range(8)]
+        sent_headers: list[Mapping[str, str]] = []
+        threads = [threading.Thread(target=lambda: sent_headers.append(credentials.headers(REQUEST))) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    assert seen == [{"Authorization": "Bearer token-1"}] * 8
+    assert sent_headers == [{"Authorization": "Bearer token-1"}] * 8
     assert len(issuer.requests) == 1
 
 
 def test_threads_that_wait_for_a_token_share_the_failure() -> None:
-    def hanging(server: HostileServer, _asked: ReceivedRequest) -> bytes:
+    def hanging(server: HostileServer, _request: ReceivedRequest) -> bytes:
         server.hang()
         return b""
 
@@ -172,10 +172,10 @@ def test_a_token_is_renewed_shortly_before_it_expires(expires_in: object, fetche
 
         credentials.headers(REQUEST)
         time.sleep(0.47)  # within the last tenth of half a second
-        again = credentials.headers(REQUEST)
+        renewed_headers = credentials.headers(REQUEST)
 
     assert len(issuer.requests) == fetches
-    assert again == {"Authorization": f"Bearer token-{fetches}"}
+    assert renewed_headers == {"Authorization": f"Bearer token-{fetches}"}
 
 
 def test_after_a_401_the_token_is_renewed_once_and_the_request_retried() -> None:
@@ -208,12 +208,12 @@ def test_two_threads_with_the_same_refused_token_share_a_new_one() -> None:
         both_have_it = threading.Barrier(2)
         renewed: list[tuple[bool, Mapping[str, str]]] = []
 
-        def refused() -> None:
+        def use_refused_token() -> None:
             credentials.headers(REQUEST)
             both_have_it.wait(5)
             renewed.append((credentials.renew(), credentials.headers(REQUEST)))
 
-        threads = [threading.Thread(target=refused) for _ in range(2)]
+        threads = [threading.Thread(target=use_refused_token) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -328,7 +328,7 @@ def test_a_redirect_of_the_issuer_is_not_followed(status: int) -> None:
 
 
 def test_an_issuer_that_drips_its_response_fails_at_the_deadline() -> None:
-    def drip(server: HostileServer, _asked: ReceivedRequest) -> Iterator[bytes]:
+    def drip(server: HostileServer, _request: ReceivedRequest) -> Iterator[bytes]:
         yield from server.drip(token(padding="x" * 5_000))
 
     with hostile_server(drip) as issuer:
@@ -364,7 +364,7 @@ def test_the_token_request_goes_through_the_tenants_proxy(tmp_path: Path) -> Non
     authority = make_authority(tmp_path)
     with hostile_server(respond_with(token()), authority.server_context()) as issuer, forward_proxy("ann:x") as proxy:
 
-        def through(headers: Mapping[str, str]) -> ConnectionSettings:
+        def settings_through_proxy(headers: Mapping[str, str]) -> ConnectionSettings:
             return ConnectionSettings(
                 f"{issuer.uri}/token",
                 allow_private_network=True,
@@ -373,8 +373,8 @@ def test_the_token_request_goes_through_the_tenants_proxy(tmp_path: Path) -> Non
                 proxy=ProxySettings(proxy.uri, lambda: headers, allow_private_network=True),
             )
 
-        error = token_error(through({}))
-        OAuth2TokenSource(through({"Proxy-Authorization": "Basic YW5uOng="}), CLIENT).headers(REQUEST)
+        error = token_error(settings_through_proxy({}))
+        OAuth2TokenSource(settings_through_proxy({"Proxy-Authorization": "Basic YW5uOng="}), CLIENT).headers(REQUEST)
 
     assert isinstance(error, ProxyRefusedError)
     assert [passed.line.split()[:2] for passed in proxy.requests] == [["CONNECT", f"127.0.0.1:{issuer.port}"]] * 2

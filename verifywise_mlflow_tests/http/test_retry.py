@@ -69,10 +69,10 @@ def test_a_wait_beyond_the_retry_deadline_fails_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "requests"), [(make_response("", 500), 3), (make_response("", 400), 1), (NOT_FOUND_RESPONSE, 1)]
+    ("response", "requests"), [(make_response("", 500), 3), (make_response("", 400), 1), (NOT_FOUND_RESPONSE, 1)]
 )
-def test_only_retryable_errors_are_retried(sent: bytes, requests: int) -> None:
-    with hostile_server(respond_with(sent)) as server:
+def test_only_retryable_errors_are_retried(response: bytes, requests: int) -> None:
+    with hostile_server(respond_with(response)) as server:
         client = client_for(server.uri, Limits(max_attempts=3))
 
         error = request_error(client)
@@ -133,8 +133,10 @@ def test_in_a_half_open_circuit_a_single_attempt_decides_whether_the_server_is_b
 
 
 def test_a_success_resets_the_failure_count() -> None:
-    down, up = make_response("", 503), make_response("{}")
-    with hostile_server(respond_with(down, down, up, down, down, up)) as server:
+    unavailable, available = make_response("", 503), make_response("{}")
+    with hostile_server(
+        respond_with(unavailable, unavailable, available, unavailable, unavailable, available)
+    ) as server:
         client = client_for(server.uri, Limits(max_attempts=1))
         failed = [fetch(client) is not None for _ in range(6)]
 

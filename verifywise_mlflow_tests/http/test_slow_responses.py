@@ -120,10 +120,10 @@ def test_a_file_stream_ends_at_max_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [make_response(b"x" * 900_000), make_response(b"x" * 900_000, 500), make_response(b"[]")]
+    "response", [make_response(b"x" * 900_000), make_response(b"x" * 900_000, 500), make_response(b"[]")]
 )
-def test_a_partly_read_response_does_not_block_later_requests(sent: bytes) -> None:
-    with hostile_server(respond_with(*[sent] * 5, make_response('{"a": 1}'))) as server:
+def test_a_partly_read_response_does_not_block_later_requests(response: bytes) -> None:
+    with hostile_server(respond_with(*[response] * 5, make_response('{"a": 1}'))) as server:
         client = client_for(server.uri)
         for _ in range(5):
             request_error(client)

@@ -42,12 +42,12 @@ def test_a_fingerprint_is_the_sha256_of_canonical_json(value: object, canonical:
 
 def test_any_change_of_a_run_changes_its_fingerprint() -> None:
     run = TrainingRun("r1", metrics={"auc": 0.9}, tags={"a": "b"}, datasets=(DatasetInput("d", "1", None, None, None),))
-    others = [
+    changed_runs = [
         TrainingRun("r1", metrics={"auc": math.nan}, tags=run.tags, datasets=run.datasets),
         TrainingRun("r1", metrics=run.metrics, tags={"a": "c"}, datasets=run.datasets),
         TrainingRun("r1", metrics=run.metrics, tags=run.tags, datasets=(DatasetInput("d", "2", None, None, None),)),
     ]
-    assert len({fingerprint(run), *map(fingerprint, others)}) == 4
+    assert len({fingerprint(run), *map(fingerprint, changed_runs)}) == 4
 
 
 def test_a_value_without_canonical_json_is_refused() -> None:

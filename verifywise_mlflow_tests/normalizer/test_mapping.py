@@ -28,9 +28,9 @@ def test_the_default_has_synonyms_for_every_tag_field_and_a_precedence_for_every
 
 @pytest.mark.parametrize("field", [field for field in NORMAL_FORMS if field != "lifecycle_stage"])
 def test_the_default_reads_every_normal_form_as_itself(field: str) -> None:
-    read = {form: mapping_index(default_mapping()).normal_form(field, form) for form in NORMAL_FORMS[field]}
+    normal_forms = {form: mapping_index(default_mapping()).normal_form(field, form) for form in NORMAL_FORMS[field]}
 
-    assert read == {form: form for form in NORMAL_FORMS[field]}
+    assert normal_forms == {form: form for form in NORMAL_FORMS[field]}
 
 
 def test_every_default_key_means_the_field_that_lists_it() -> None:
@@ -43,7 +43,7 @@ def test_every_default_key_means_the_field_that_lists_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "sentence"),
+    ("mapping_fields", "sentence"),
     [
         (
             {"synonyms": {"ownr": ["x"]}},
@@ -82,9 +82,9 @@ def test_every_default_key_means_the_field_that_lists_it() -> None:
         ),
     ],
 )
-def test_a_mistake_is_reported_with_its_remedy(written: dict[str, object], sentence: str) -> None:
+def test_a_mistake_is_reported_with_its_remedy(mapping_fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        TagMapping.model_validate(written)
+        TagMapping.model_validate(mapping_fields)
     assert sentence in str(caught.value)
 
 
@@ -150,9 +150,9 @@ def test_a_tenants_value_patterns_match_values_of_no_known_form() -> None:
 def test_a_pattern_with_many_stars_matches_a_hostile_key_in_linear_time() -> None:
     index = mapping_index(tag_mapping(key_patterns={"owner": ["*a*a*a*a*a*a*a*a*b"]}))
 
-    started = time.monotonic()
+    started_at = time.monotonic()
     assert index.key_meaning("a" * 250) is None
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started_at < 1
 
 
 def test_a_default_applies_only_where_mlflow_says_nothing() -> None:
@@ -200,11 +200,11 @@ def test_extending_by_nothing_changes_nothing() -> None:
 
 
 def test_the_digest_changes_with_the_mapping_and_not_with_the_order_of_its_fields() -> None:
-    one = tag_mapping(synonyms={"owner": ["a"], "risk_category": ["b"]})
+    mapping = tag_mapping(synonyms={"owner": ["a"], "risk_category": ["b"]})
 
-    assert one.digest() == tag_mapping(synonyms={"risk_category": ["b"], "owner": ["a"]}).digest()
-    assert one.digest() != tag_mapping(synonyms={"owner": ["a", "c"], "risk_category": ["b"]}).digest()
-    assert len(one.digest()) == 64
+    assert mapping.digest() == tag_mapping(synonyms={"risk_category": ["b"], "owner": ["a"]}).digest()
+    assert mapping.digest() != tag_mapping(synonyms={"owner": ["a", "c"], "risk_category": ["b"]}).digest()
+    assert len(mapping.digest()) == 64
 
 
 def test_a_value_source_round_trips_through_json() -> None:

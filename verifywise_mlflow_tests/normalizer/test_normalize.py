@@ -383,8 +383,8 @@ def test_a_recreated_model_is_a_finding() -> None:
 
 def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
     change = ByteChange("changed", "model", "model.pkl", "a" * 64, "b" * 64, 10, 10)
-    seen = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
-    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(seen,) * 12))
+    detected = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(detected,) * 12))
 
     stored_manifest = result.record.artifact_manifest
     assert isinstance(stored_manifest, dict)

@@ -10,5 +10,5 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import Isolate
 
 @pytest.fixture(scope="module")
 def isolated(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
-    with isolated_tenants(postgres) as built:
-        yield built
+    with isolated_tenants(postgres) as tenants:
+        yield tenants

@@ -126,7 +126,7 @@ def fill(connection: Connection) -> None:
     connection.execute(text("SET LOCAL search_path = verifywise_mlflow, pg_temp"))
     connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=VERSIONS)))
     for tenant in TENANTS:
-        written = _ROWS.replace("$tenant", f"'{tenant}'").replace("$rules", str(RULES))
-        connection.exec_driver_sql(written.replace("$now", f"'{NOW.isoformat()}'::timestamptz").replace("%", "%%"))
+        rows_sql = _ROWS.replace("$tenant", f"'{tenant}'").replace("$rules", str(RULES))
+        connection.exec_driver_sql(rows_sql.replace("$now", f"'{NOW.isoformat()}'::timestamptz").replace("%", "%%"))
     connection.execute(text("DROP VIEW of_models, of_versions"))
     connection.execute(text("ANALYZE"))

@@ -22,19 +22,19 @@ class Step:
     """Rows looked at, those thrown away included, over all times that the step was run."""
 
 
-def plan_steps(session: TenantSession, ask: Callable[[TenantSession], object]) -> list[Step]:
+def plan_steps(session: TenantSession, query: Callable[[TenantSession], object]) -> list[Step]:
     """Return the table scans in the plans of all statements that a query sends. Each statement is run again."""
-    sent: list[tuple[str, Any]] = []
+    sent_statements: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        sent.append((statement, parameters))
+        sent_statements.append((statement, parameters))
 
     connection = session.connection
     event.listen(connection, "before_cursor_execute", note)
-    ask(session)
+    query(session)
     event.remove(connection, "before_cursor_execute", note)
-    assert sent
-    return [step for statement, parameters in sent for step in _explained(connection, statement, parameters)]
+    assert sent_statements
+    return [step for statement, parameters in sent_statements for step in _explained(connection, statement, parameters)]
 
 
 def _explained(connection: Connection, statement: str, parameters: Mapping[str, object]) -> Iterator[Step]:
@@ -54,4 +54,4 @@ def _explained(connection: Connection, statement: str, parameters: Mapping[str, 
 
 
 def _below(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node, *(found for child in node.get("Plans", []) for found in _below(child))]
+    return [node, *(descendant for child in node.get("Plans", []) for descendant in _below(child))]

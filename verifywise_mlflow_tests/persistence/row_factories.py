@@ -63,8 +63,8 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
     for number in range(1, ROWS + 1):
         row = {name: _value(name, type_, number) for name, type_ in columns.items()} | {"tenant_id": tenant_id}
         if table == "audit_trail" and "entry" in columns:
-            told = {"occurred_at": _TIME, "kind": f"kind {number}", "counts": {"n": number}, "reason": HOSTILE}
-            link = make_link({**told, "tenant_id": tenant_id}, link)
+            entry_fields = {"occurred_at": _TIME, "kind": f"kind {number}", "counts": {"n": number}, "reason": HOSTILE}
+            link = make_link({**entry_fields, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table == "canonical_record_history":
             row["revision"] = 1_000_000 + number  # not those of the records, which come here when they change

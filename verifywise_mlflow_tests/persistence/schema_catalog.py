@@ -59,8 +59,8 @@ def catalog(connection: PgConnection) -> dict[str, list[object]]:
         f"WHERE schemaname = '{SCHEMA}'",
     }
     with connection.cursor() as cursor:
-        found: dict[str, list[object]] = {}
+        entries: dict[str, list[object]] = {}
         for subject, query in queries.items():
             cursor.execute(query)
-            found[subject] = sorted(cursor.fetchall(), key=repr)
-    return found
+            entries[subject] = sorted(cursor.fetchall(), key=repr)
+    return entries

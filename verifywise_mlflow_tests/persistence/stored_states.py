@@ -27,7 +27,7 @@ def day(number: int) -> datetime:
 
 def write_record(
     store: Store,
-    given: RecordInputs,
+    record_inputs: RecordInputs,
     now: datetime,
     *,
     sync_id: str | None = None,
@@ -36,15 +36,15 @@ def write_record(
     metrics: dict[str, float] | None = None,
 ) -> int:
     """Write the record of these inputs; return how many states that added. The sync id holds the day."""
-    normalized = normalize(given, default_mapping())
+    normalized = normalize(record_inputs, default_mapping())
     if metrics is not None:
         normalized = replace(normalized, record=replace(normalized.record, metrics=metrics))
     key = (normalized.record.model_name, normalized.record.version_number)
     revisions = {"version_revision": 1, "mapping_digest": "m"}
-    due = PendingRecord(key, {"deleted_at": deleted_at}, None, None, revisions)
-    built = BuiltRecord(due, normalized, fingerprint([normalized, deleted_at]))
+    pending = PendingRecord(key, {"deleted_at": deleted_at}, None, None, revisions)
+    built_record = BuiltRecord(pending, normalized, fingerprint([normalized, deleted_at]))
     with store.begin(tenant_id) as session:
-        return len(records.write_records(session, [built], sync_id or f"sync of day {now.day}", now))
+        return len(records.write_records(session, [built_record], sync_id or f"sync of day {now.day}", now))
 
 
 def write_verdicts(
@@ -58,37 +58,37 @@ def write_verdicts(
 ) -> None:
     """Write the verdicts of some rules on a version with a record."""
     with store.begin("acme") as session:
-        (due,) = [
+        (pending,) = [
             item
             for item in verdicts.pending_evaluations(session, policy_digest="", after=None, limit=100)
             if item.key == key
         ]
         results = [
-            GivenVerdict(RuleResult(rule, 1, verdict, reason, '{"owner":null}'))
+            StubVerdict(RuleResult(rule, 1, verdict, reason, '{"owner":null}'))
             for rule, verdict in verdicts_by_rule.items()
         ]
         policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
         context = EvaluationContext(policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
         batch = VerdictBatch(context)
-        batch.add(due, results, version_badge((result.given for result in results), complete=True))
+        batch.add(pending, results, version_badge((result.result for result in results), complete=True))
         batch.write(session)
 
 
 @dataclass(frozen=True, slots=True)
-class GivenVerdict:
+class StubVerdict:
     """A verdict that no evaluation gave."""
 
-    given: RuleResult
+    result: RuleResult
 
     @property
     def rule_id(self) -> str:
         """The id of its rule."""
-        return self.given.rule_id
+        return self.result.rule_id
 
     def fingerprint(self) -> str:
         """Return a hash of the verdict."""
-        return fingerprint([self.given.verdict, self.given.reason])
+        return fingerprint([self.result.verdict, self.result.reason])
 
     def result(self) -> RuleResult:
         """Return the verdict."""
-        return self.given
+        return self.result

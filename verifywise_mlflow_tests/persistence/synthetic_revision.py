@@ -7,17 +7,17 @@ from pathlib import Path
 
 from verifywise_mlflow.persistence import database
 
-INITIAL, SECOND = "0001", "0002"
+INITIAL_REVISION, LATER_REVISION = "0001", "0002"
 
-_SECOND = f'''
+_LATER_REVISION_SOURCE = f'''
 """Adds a column to a table and to its history, as a later release may."""
 
 from alembic import op
 
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-revision = "{SECOND}"
-down_revision = "{INITIAL}"
+revision = "{LATER_REVISION}"
+down_revision = "{INITIAL_REVISION}"
 
 
 def upgrade() -> None:
@@ -30,5 +30,5 @@ def upgrade() -> None:
 def migrations_with_a_second_revision(folder: Path) -> Path:
     """Copy our migrations into a folder and add a revision; return the folder, for ``database.MIGRATIONS``."""
     shutil.copytree(database.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / f"{SECOND}_second.py").write_text(_SECOND, encoding="utf-8")
+    (folder / "versions" / f"{LATER_REVISION}_second.py").write_text(_LATER_REVISION_SOURCE, encoding="utf-8")
     return folder

@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, 
 from verifywise_mlflow_tests.persistence.row_factories import PgConnection, fill, relations
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
 
-OURS, THEIRS = "acme", "globex"
+OWN_TENANT, OTHER_TENANT = "acme", "globex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def isolated_tenants(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
     with ExitStack() as stack:
         owner = stack.enter_context(migrated_database(postgres))
         with closing(psycopg2.connect(owner)) as connection:
-            for tenant in (OURS, THEIRS):
+            for tenant in (OWN_TENANT, OTHER_TENANT):
                 fill(connection, tenant)
             connection.commit()
         pipeline, reader, stranger = (
@@ -45,7 +45,7 @@ def isolated_tenants(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
         )
         with Store(owner) as store, store.begin_shared() as shared:
             role_grants.grant(shared, pipeline.name, "pipeline", None, NOW)
-            role_grants.grant(shared, reader.name, "reader", OURS, NOW)
+            role_grants.grant(shared, reader.name, "reader", OWN_TENANT, NOW)
         execute(
             owner,
             f"CREATE SCHEMA den AUTHORIZATION {reader.name}",

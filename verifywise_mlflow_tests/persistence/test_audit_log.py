@@ -29,19 +29,19 @@ def verified(store: Store) -> TrailReport:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
+@given(kinds_and_reasons=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
 def test_entries_with_any_text_are_read_back_and_the_chain_stays_valid(
-    store: Store, told: list[tuple[str, str]]
+    store: Store, kinds_and_reasons: list[tuple[str, str]]
 ) -> None:
-    entries = [entry(number, reason, name) for number, (reason, name) in enumerate(told)]
+    entries = [entry(number, reason, name) for number, (reason, name) in enumerate(kinds_and_reasons)]
 
     append(store, *entries)
 
     with store.begin("acme") as session:
-        assert [one for _, one in audit_log.entries(session, limit=len(entries))] == entries[::-1]
-        shown = session.scalars(text("SELECT kind FROM verifywise_mlflow.audit_entries ORDER BY sequence")).all()
+        assert [stored_entry for _, stored_entry in audit_log.entries(session, limit=len(entries))] == entries[::-1]
+        stored_kinds = session.scalars(text("SELECT kind FROM verifywise_mlflow.audit_entries ORDER BY sequence")).all()
     report = verified(store)
-    assert (report.damage, report.entries) == (None, len(shown))
+    assert (report.damage, report.entries) == (None, len(stored_kinds))
 
 
 WRITER = """
@@ -77,7 +77,7 @@ def test_two_processes_that_append_concurrently_leave_one_valid_chain(store: Sto
 
     assert (report.damage, report.entries) == (None, 240)
     with store.begin("acme") as session:
-        names = [one.reason for _, one in audit_log.entries(session, limit=240)]
+        names = [entry.reason for _, entry in audit_log.entries(session, limit=240)]
     assert names.count("one") == names.count("other") == 120
     assert len({tuple(names[start : start + 3]) for start in range(0, 240, 3)}) == 2, "each three stand together"
 

@@ -34,9 +34,9 @@ def adopt(store: Store, rule_id: str, framework: str, clause: str) -> None:
         config_versions.record_config_version(session, "policy", clause, document, "sync", NOON)
 
 
-def counted(store: Store, tenant_id: str = "acme") -> list[VerdictGroup]:
+def sorted_groups(store: Store, tenant_id: str = "acme") -> list[VerdictGroup]:
     with store.begin(tenant_id) as session:
-        return sorted(verdict_groups(session), key=lambda one: one.version_count)
+        return sorted(verdict_groups(session), key=lambda group: group.version_count)
 
 
 def test_versions_with_equal_verdicts_are_counted_together(store: Store) -> None:
@@ -44,16 +44,16 @@ def test_versions_with_equal_verdicts_are_counted_together(store: Store) -> None
     for number in (2, 3):
         judge(store, number, OWNED)
 
-    assert counted(store) == [VerdictGroup(NOT_OWNED, 1), VerdictGroup(OWNED, 2)]
+    assert sorted_groups(store) == [VerdictGroup(NOT_OWNED, 1), VerdictGroup(OWNED, 2)]
 
 
 def test_a_version_without_verdicts_is_counted_and_a_deleted_one_is_not(store: Store) -> None:
     write_record(store, RecordInputs(version=ModelVersion("fraud", 1)), NOON)
     judge(store, 2, OWNED)
-    gone = NOON + timedelta(days=1)
-    write_record(store, RecordInputs(version=ModelVersion("fraud", 2)), gone, deleted_at=gone)
+    deleted_at = NOON + timedelta(days=1)
+    write_record(store, RecordInputs(version=ModelVersion("fraud", 2)), deleted_at, deleted_at=deleted_at)
 
-    assert counted(store) == [VerdictGroup({}, 1)]
+    assert sorted_groups(store) == [VerdictGroup({}, 1)]
 
 
 def test_a_reader_counts_only_its_tenant(store: Store, database_url: str) -> None:
@@ -63,7 +63,7 @@ def test_a_reader_counts_only_its_tenant(store: Store, database_url: str) -> Non
             role_grants.grant(connection, role.name, "reader", "globex", NOON)
 
         with Store(role.url) as reader:
-            assert counted(reader, "acme") == []
+            assert sorted_groups(reader, "acme") == []
 
 
 def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:

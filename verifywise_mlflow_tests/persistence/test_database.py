@@ -28,7 +28,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
-    SECOND,
+    LATER_REVISION,
     migrations_with_a_second_revision,
 )
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
@@ -208,10 +208,10 @@ def test_an_upgrade_waits_for_open_transactions_and_older_code_is_refused_afterw
             assert upgrading.poll() is None
         printed, errors = upgrading.communicate(timeout=120)
 
-        assert (upgrading.returncode, printed.strip(), errors) == (0, SECOND, "")
+        assert (upgrading.returncode, printed.strip(), errors) == (0, LATER_REVISION, "")
         for store in (older, other):
             with (
-                pytest.raises(DatabaseError, match=f"at revision {SECOND}, which this code does not know"),
+                pytest.raises(DatabaseError, match=f"at revision {LATER_REVISION}, which this code does not know"),
                 store.begin("acme") as session,
             ):
                 tenancy.deactivate(session, NOW)
@@ -242,7 +242,7 @@ def test_an_upgrade_by_another_role_names_the_owner(empty_database_url: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("statement", "said", "retryable"),
+    ("statement", "expected_message", "retryable"),
     [
         ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", "canceling statement due to statement timeout", True),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "terminating connection|closed the connection", True),
@@ -259,7 +259,7 @@ def test_an_upgrade_by_another_role_names_the_owner(empty_database_url: str) -> 
     ids=["time-out", "lost", "idle", "read only", "too large", "too large for an index"],
 )
 def test_database_errors_become_sentences_and_say_whether_they_are_retryable(
-    store: Store, statement: str, said: str, retryable: bool
+    store: Store, statement: str, expected_message: str, retryable: bool
 ) -> None:
     def ask_and_idle() -> None:
         with store.begin_shared() as connection:
@@ -270,7 +270,7 @@ def test_database_errors_become_sentences_and_say_whether_they_are_retryable(
     with pytest.raises(DatabaseError) as caught:
         ask_and_idle()
 
-    assert re.search(said, str(caught.value))
+    assert re.search(expected_message, str(caught.value))
     assert ".." not in str(caught.value)
     assert caught.value.retryable is retryable
 

@@ -22,7 +22,7 @@ from verifywise_mlflow_tests.persistence.row_factories import ROWS, PgConnection
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
 from verifywise_mlflow_tests.pipeline.syncing import Row
 
-KEPT = {"audit_trail", "audit_checkpoints"}
+RETAINED_TABLES = {"audit_trail", "audit_checkpoints"}
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def run(*arguments: str, typed: str | None = None) -> Result:
     return CliRunner().invoke(app, ["tenants", *arguments], input=typed)
 
 
-def kept(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
+def rows_by_table(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
     """Return a tenant's rows of each table, as JSON."""
-    found = {}
+    rows = {}
     with connection.cursor() as cursor:
         for table in relations(connection, "r"):
             cursor.execute(
@@ -52,31 +52,31 @@ def kept(connection: PgConnection, tenant_id: str) -> dict[str, list[Row]]:
                 "ORDER BY (to_jsonb(t) ->> 'sequence')::int, to_jsonb(t)",
                 [tenant_id],
             )
-            found[table] = [row for (row,) in cursor.fetchall()]
-    return found
+            rows[table] = [row for (row,) in cursor.fetchall()]
+    return rows
 
 
 def test_an_erasure_keeps_the_audit_trail_and_the_other_tenants(filled: PgConnection, store: Store) -> None:
-    before, theirs = kept(filled, "acme"), kept(filled, "globex")
+    before, other_tenant_before = rows_by_table(filled, "acme"), rows_by_table(filled, "globex")
     assert all(before.values())
 
     result = run("erase", "acme", "--yes", "--json")
 
     assert result.exit_code == 0, result.output
-    after = kept(filled, "acme")
-    assert {table for table, rows in after.items() if rows} == KEPT
+    after = rows_by_table(filled, "acme")
+    assert {table for table, rows in after.items() if rows} == RETAINED_TABLES
     assert after["audit_checkpoints"] == before["audit_checkpoints"]
     assert after["audit_trail"][:-1] == before["audit_trail"]
-    assert kept(filled, "globex") == theirs
-    told = json.loads(str(after["audit_trail"][-1]["entry"]))
-    counts = {table: len(rows) for table, rows in before.items() if table not in KEPT}
-    assert told["counts"] == counts == json.loads(result.stdout)["rows"]
-    assert (told["kind"], told["outcome"], told["reason"]) == (
+    assert rows_by_table(filled, "globex") == other_tenant_before
+    entry = json.loads(str(after["audit_trail"][-1]["entry"]))
+    counts = {table: len(rows) for table, rows in before.items() if table not in RETAINED_TABLES}
+    assert entry["counts"] == counts == json.loads(result.stdout)["rows"]
+    assert (entry["kind"], entry["outcome"], entry["reason"]) == (
         "tenant erased",
         "complete",
         f"by the database role {store.engine.url.username}",
     )
-    assert told["source_uri"] == before["tenants"][0]["tracking_uri"]
+    assert entry["source_uri"] == before["tenants"][0]["tracking_uri"]
 
 
 def test_the_trail_of_an_erased_tenant_is_signed_if_there_is_a_key(
@@ -88,61 +88,61 @@ def test_the_trail_of_an_erased_tenant_is_signed_if_there_is_a_key(
 
     assert run("erase", "acme", "--yes").exit_code == 0
 
-    after = kept(filled, "acme")
+    after = rows_by_table(filled, "acme")
     assert after["audit_checkpoints"][-1]["sequence"] == after["audit_trail"][-1]["sequence"] == ROWS + 1
 
 
 def test_every_tenant_table_is_erased_or_explicitly_retained() -> None:
     erased = {table.name for table in erasure.erased_tables()}
 
-    assert erased | KEPT == {table.name for table in metadata.tables.values()}
-    assert not erased & KEPT
+    assert erased | RETAINED_TABLES == {table.name for table in metadata.tables.values()}
+    assert not erased & RETAINED_TABLES
 
 
 def test_a_tenant_that_is_in_tenants_yaml_is_not_erased(filled: PgConnection) -> None:
-    before = kept(filled, "globex")
+    before = rows_by_table(filled, "globex")
 
     result = run("erase", "globex", "--yes")
 
     assert result.exit_code == 2
     assert "tenants.yaml still has globex: remove it there first" in result.output
-    assert kept(filled, "globex") == before
+    assert rows_by_table(filled, "globex") == before
 
 
 def test_nothing_is_erased_without_tenants_yaml(filled: PgConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VERIFYWISE_TENANTS")
-    before = kept(filled, "acme")
+    before = rows_by_table(filled, "acme")
 
     assert run("erase", "acme", "--yes").exit_code == 2
-    assert kept(filled, "acme") == before
+    assert rows_by_table(filled, "acme") == before
 
 
 @pytest.mark.parametrize("typed", ["globex\n", "yes\n", "Acme\n", ""])
 def test_nothing_is_erased_unless_the_name_is_typed(filled: PgConnection, typed: str) -> None:
-    before = kept(filled, "acme")
+    before = rows_by_table(filled, "acme")
 
     result = run("erase", "acme", typed=typed)
 
     assert result.exit_code == 1
     assert "canonical_records" in result.output
-    assert kept(filled, "acme") == before
+    assert rows_by_table(filled, "acme") == before
 
 
 def test_typing_the_name_erases_the_tenant_after_a_preview(filled: PgConnection) -> None:
     result = run("erase", "acme", typed="acme\n")
 
     assert result.exit_code == 0, result.output
-    shown = dict(line.split() for line in result.output.splitlines() if len(line.split()) == 2)
-    assert int(shown["canonical_record_history"]) == ROWS
+    preview = dict(line.split() for line in result.output.splitlines() if len(line.split()) == 2)
+    assert int(preview["canonical_record_history"]) == ROWS
     assert "The audit trail and its checkpoints stay" in result.output
-    assert not kept(filled, "acme")["tenants"]
+    assert not rows_by_table(filled, "acme")["tenants"]
 
 
 def test_json_output_requires_yes(filled: PgConnection) -> None:
     result = run("erase", "acme", "--json")
 
     assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (2, "failed")
-    assert kept(filled, "acme")["tenants"]
+    assert rows_by_table(filled, "acme")["tenants"]
 
 
 def test_erasing_an_unknown_tenant_is_an_error(filled: PgConnection) -> None:
@@ -156,7 +156,7 @@ def test_a_tenant_with_a_running_sync_is_not_erased(filled: PgConnection, store:
     with Store(database_url) as other, other.exclusive("acme"), pytest.raises(TenantBusyError):
         erasure.erase(store, "acme", NOW)
 
-    assert kept(filled, "acme")["tenants"]
+    assert rows_by_table(filled, "acme")["tenants"]
 
 
 def test_only_the_owner_may_erase(
@@ -173,7 +173,7 @@ def test_only_the_owner_may_erase(
 
     assert result.exit_code == 1
     assert "erasing a tenant needs the rights of the schema's owner" in " ".join(result.output.split())
-    assert kept(filled, "acme")["tenants"]
+    assert rows_by_table(filled, "acme")["tenants"]
 
 
 def test_readers_of_an_erased_tenant_cannot_read_a_later_one_of_its_name(

@@ -79,14 +79,14 @@ def test_an_equal_record_adds_no_state(store: Store) -> None:
 
 
 def test_a_tombstone_and_a_reappearance_are_states(store: Store) -> None:
-    given = inputs(version_tags={"owner": "ada"})
+    record_inputs = inputs(version_tags={"owner": "ada"})
     for number, deleted_at in ((1, None), (2, day(2)), (3, None)):
-        write_record(store, given, day(number), deleted_at=deleted_at)
+        write_record(store, record_inputs, day(number), deleted_at=deleted_at)
 
     living = [len(dataframes.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
-    gone = dataframes.record_states(store, "acme", *KEY)["deleted_at"].notna().tolist()
+    is_tombstone = dataframes.record_states(store, "acme", *KEY)["deleted_at"].notna().tolist()
     assert living == [1, 0, 1]
-    assert gone == [False, True, False]
+    assert is_tombstone == [False, True, False]
 
 
 def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> None:
@@ -149,7 +149,7 @@ def test_an_equal_verdict_keeps_its_start_and_its_policy(store: Store) -> None:
 
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)
-    assert [(one.rule_id, one.verdict, one.policy_version, one.span) for one in states] == [
+    assert [(state.rule_id, state.verdict, state.policy_version, state.span) for state in states] == [
         ("b", "pass", "1", Validity(day(1), "sync of day 1", day(2), "sync of day 2")),
         ("a", "pass", "1", Validity(day(1), "sync of day 1", None, None)),
         ("b", "fail", "2", Validity(day(2), "sync of day 2", None, None)),
@@ -164,7 +164,7 @@ def test_another_reason_is_another_state_of_a_verdict(store: Store) -> None:
 
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)
-    assert [one.reason for one in states] == ["Because.", "Otherwise."]
+    assert [state.reason for state in states] == ["Because.", "Otherwise."]
 
 
 def test_the_verdict_of_a_removed_rule_stays_in_the_history(store: Store) -> None:
@@ -174,12 +174,12 @@ def test_the_verdict_of_a_removed_rule_stays_in_the_history(store: Store) -> Non
     write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
 
     with store.begin("acme") as session:
-        ended = [one for one in history.verdict_states_of(session, KEY) if one.span.valid_to]
+        ended = [state for state in history.verdict_states_of(session, KEY) if state.span.valid_to]
         now = history.verdicts_as_of(session, KEY, day(2))
-    assert [(one.rule_id, one.span) for one in ended] == [
+    assert [(state.rule_id, state.span) for state in ended] == [
         ("dropped", Validity(day(1), "sync of day 1", day(2), "sync of day 2"))
     ]
-    assert [one.rule_id for one in now] == ["a"]
+    assert [state.rule_id for state in now] == ["a"]
 
 
 def test_only_another_badge_is_a_new_state(store: Store) -> None:
@@ -192,7 +192,7 @@ def test_only_another_badge_is_a_new_state(store: Store) -> None:
     with store.begin("acme") as session:
         states = history.badge_states_of(session, KEY)
         digest = session.scalar(text("SELECT policy_digest FROM verifywise_mlflow.compliance_badges"))
-    assert [(one.badge, one.evaluated_at, one.span) for one in states] == [
+    assert [(state.badge, state.evaluated_at, state.span) for state in states] == [
         ("compliant", day(2), Validity(day(1), "sync of day 1", day(3), "sync of day 3")),
         ("non-compliant", day(3), Validity(day(3), "sync of day 3", None, None)),
     ]

@@ -19,7 +19,7 @@ MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
 
 HOSTILE = "O'Brien \x00 \"; DROP TABLE"
-SEEN = LifecycleEvent(EventKind.FIRST_SEEN, HOSTILE, 2, 1, happened_at=MONDAY)
+FIRST_SEEN = LifecycleEvent(EventKind.FIRST_SEEN, HOSTILE, 2, 1, happened_at=MONDAY)
 MOVED = LifecycleEvent(EventKind.ALIAS, HOSTILE, 3, 1, alias="l'été\x00", previous="2", value="3")
 SET = LifecycleEvent(EventKind.ALIAS, HOSTILE, 12, 1, alias="new", value="12")
 STAGED = LifecycleEvent(EventKind.STAGE, "fraud", 2, 1, value="Production")
@@ -28,9 +28,9 @@ STAGED = LifecycleEvent(EventKind.STAGE, "fraud", 2, 1, value="Production")
 @pytest.fixture
 def filled(store: Store) -> Store:
     for tenant_id, sync_id, events, seen_at in (
-        ("acme", "s1", [SEEN, STAGED], MONDAY),
+        ("acme", "s1", [FIRST_SEEN, STAGED], MONDAY),
         ("acme", "s2", [MOVED, SET], TUESDAY),
-        ("globex", "s3", [SEEN], TUESDAY),
+        ("globex", "s3", [FIRST_SEEN], TUESDAY),
     ):
         with store.begin(tenant_id) as session:
             tenancy.activate(session, "https://mlflow.example", None, seen_at)
@@ -38,30 +38,34 @@ def filled(store: Store) -> Store:
     return store
 
 
-def found(store: Store, *of: str | int, kind: EventKind | None = None, **span: datetime | int) -> list[LifecycleEvent]:
+def stored_events(
+    store: Store, *model_and_version: str | int, kind: EventKind | None = None, **span: datetime | int
+) -> list[LifecycleEvent]:
     with store.begin("acme") as session:
-        return [one.event for one in lifecycle.lifecycle_events_of(session, *of, kind=kind, **span)]  # type: ignore[arg-type]  # a model and a version
+        return [
+            stored.event for stored in lifecycle.lifecycle_events_of(session, *model_and_version, kind=kind, **span)
+        ]  # type: ignore[arg-type]  # a model and a version
 
 
 def test_events_are_read_back_in_their_order(filled: Store) -> None:
-    assert found(filled) == [SEEN, STAGED, MOVED, SET]
+    assert stored_events(filled) == [FIRST_SEEN, STAGED, MOVED, SET]
     with filled.begin("acme") as session:
         last = lifecycle.lifecycle_events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 
 def test_a_versions_events_include_its_aliases(filled: Store) -> None:
-    assert found(filled, HOSTILE, 2) == [SEEN, MOVED]
-    assert found(filled, HOSTILE, 3) == [MOVED]
-    assert found(filled, HOSTILE, 1) == []
+    assert stored_events(filled, HOSTILE, 2) == [FIRST_SEEN, MOVED]
+    assert stored_events(filled, HOSTILE, 3) == [MOVED]
+    assert stored_events(filled, HOSTILE, 1) == []
 
 
 def test_events_can_be_filtered_by_model_kind_and_time(filled: Store) -> None:
-    assert found(filled, "fraud") == [STAGED]
-    assert found(filled, kind=EventKind.ALIAS) == [MOVED, SET]
-    assert found(filled, since=TUESDAY) == [MOVED, SET]
-    assert found(filled, until=TUESDAY) == [SEEN, STAGED]
-    assert found(filled, limit=2) == [MOVED, SET]
+    assert stored_events(filled, "fraud") == [STAGED]
+    assert stored_events(filled, kind=EventKind.ALIAS) == [MOVED, SET]
+    assert stored_events(filled, since=TUESDAY) == [MOVED, SET]
+    assert stored_events(filled, until=TUESDAY) == [FIRST_SEEN, STAGED]
+    assert stored_events(filled, limit=2) == [MOVED, SET]
 
 
 PAGE = read_page("reference/lifecycle-events.md")
@@ -102,6 +106,6 @@ def test_events_are_append_only(filled: Store) -> None:
 
 
 def test_the_sentence_of_an_event_has_every_known_value() -> None:
-    assert SEEN.sentence == "first seen, by MLflow's clock at 2026-03-02T09:00:00+00:00"
+    assert FIRST_SEEN.sentence == "first seen, by MLflow's clock at 2026-03-02T09:00:00+00:00"
     assert MOVED.sentence == "alias \"l'été\\x00\": '2' → '3'"
     assert STAGED.sentence == "stage: none → 'Production'"

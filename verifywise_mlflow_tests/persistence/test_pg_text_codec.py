@@ -38,7 +38,7 @@ TEXTS = [
 ]
 
 METADATA = MetaData()
-KEPT = Table(
+ROUND_TRIP_TABLE = Table(
     "kept", METADATA, Column("id", Integer, primary_key=True), Column("written", Text), Column("document", Json)
 )
 
@@ -62,8 +62,8 @@ def test_plain_text_is_not_changed(text: str) -> None:
 
 
 @given(any_text, any_text)
-def test_escapes_are_unique(one: str, other: str) -> None:
-    assert (escape(one) == escape(other)) is (one == other)
+def test_escapes_are_unique(text: str, other: str) -> None:
+    assert (escape(text) == escape(other)) is (text == other)
 
 
 @given(any_json)
@@ -73,10 +73,10 @@ def test_loads_reverses_dumps_for_any_document(document: Stored) -> None:
 
 @given(any_json)
 def test_the_json_of_any_document_is_valid_in_postgres(document: Stored) -> None:
-    written = dumps(document)
+    encoded = dumps(document)
 
-    written.encode("utf-8")
-    assert "\x00" not in str(json.loads(written))
+    encoded.encode("utf-8")
+    assert "\x00" not in str(json.loads(encoded))
 
 
 @pytest.mark.parametrize(("number", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
@@ -89,23 +89,23 @@ def test_a_value_without_a_json_form_is_refused() -> None:
         dumps({"a": object()})
 
 
-def kept(connection: Connection, written: str | None, document: Stored) -> tuple[str | None, Stored]:
-    connection.execute(KEPT.delete())
-    connection.execute(insert(KEPT).values(id=1, written=written, document=document))
-    row = connection.execute(select(KEPT.c.written, KEPT.c.document)).one()
+def write_and_read_back(connection: Connection, written: str | None, document: Stored) -> tuple[str | None, Stored]:
+    connection.execute(ROUND_TRIP_TABLE.delete())
+    connection.execute(insert(ROUND_TRIP_TABLE).values(id=1, written=written, document=document))
+    row = connection.execute(select(ROUND_TRIP_TABLE.c.written, ROUND_TRIP_TABLE.c.document)).one()
     return row[0], row[1]
 
 
 @pytest.fixture
 def table(store: Store) -> Table:
     METADATA.create_all(store.engine)
-    return KEPT
+    return ROUND_TRIP_TABLE
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_hostile_text_survives_a_round_trip_through_postgres(store: Store, table: Table, text: str) -> None:
     with store.begin_shared() as connection:
-        assert kept(connection, text, {text: [text]}) == (text, {text: [text]})
+        assert write_and_read_back(connection, text, {text: [text]}) == (text, {text: [text]})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,27 +114,27 @@ def test_any_text_and_document_survive_a_round_trip_through_postgres(
     store: Store, table: Table, text: str, document: Stored
 ) -> None:
     with store.begin_shared() as connection:
-        assert kept(connection, text, document) == (text, document)
+        assert write_and_read_back(connection, text, document) == (text, document)
 
 
 def test_none_is_null_in_both_column_types(store: Store, table: Table) -> None:
     with store.begin_shared() as connection:
-        assert kept(connection, None, None) == (None, None)
-        assert connection.scalar(select(func.count()).where(KEPT.c.document.is_(None))) == 1
+        assert write_and_read_back(connection, None, None) == (None, None)
+        assert connection.scalar(select(func.count()).where(ROUND_TRIP_TABLE.c.document.is_(None))) == 1
 
 
 def test_any_text_can_be_queried_by_its_value(store: Store, table: Table) -> None:
     with store.begin_shared() as connection:
-        kept(connection, "a\x00␛", {})
+        write_and_read_back(connection, "a\x00␛", {})
 
-        assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a\x00␛")) == 1
-        assert connection.scalar(select(KEPT.c.id).where(KEPT.c.written == "a␀␛")) is None
+        assert connection.scalar(select(ROUND_TRIP_TABLE.c.id).where(ROUND_TRIP_TABLE.c.written == "a\x00␛")) == 1
+        assert connection.scalar(select(ROUND_TRIP_TABLE.c.id).where(ROUND_TRIP_TABLE.c.written == "a␀␛")) is None
 
 
 def test_the_largest_metrics_survive_a_round_trip(store: Store, table: Table) -> None:
     extremes = [1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2.0**53]
     with store.begin_shared() as connection:
-        _, document = kept(connection, None, {"metrics": list(extremes)})
+        _, document = write_and_read_back(connection, None, {"metrics": list(extremes)})
 
     assert isinstance(document, dict)
     assert isinstance(document["metrics"], list)

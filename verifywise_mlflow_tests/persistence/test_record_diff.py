@@ -26,7 +26,7 @@ def state(origins: Mapping[str, Mapping[str, object]] | None = None, /, **fields
 
 
 @pytest.mark.parametrize(
-    ("field", "before", "after", "seen"),
+    ("field", "before", "after", "expected"),
     [
         ("owner", "ada", "grace", [("owner", "ada", "grace")]),
         ("owner", None, "ada", [("owner", None, "ada")]),
@@ -70,19 +70,19 @@ def state(origins: Mapping[str, Mapping[str, object]] | None = None, /, **fields
     ],
 )
 def test_a_nested_field_is_compared_member_by_member(
-    field: str, before: object, after: object, seen: list[tuple[str, object, object]]
+    field: str, before: object, after: object, expected: list[tuple[str, object, object]]
 ) -> None:
-    found = differences(state(**{field: before}), state(**{field: after}))
+    changes = differences(state(**{field: before}), state(**{field: after}))
 
-    assert [(one.field, one.before, one.after) for one in found] == seen
+    assert [(change.field, change.before, change.after) for change in changes] == expected
 
 
 def test_an_equal_value_from_another_source_is_a_difference_of_origins() -> None:
     elsewhere = {"source": "version tag", "key": "Owner", "raw": "ada"}
 
-    (found,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": elsewhere}, owner="ada"))
+    (change,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": elsewhere}, owner="ada"))
 
-    assert (found.path, found.before, found.after) == (("origins", "owner"), TAG, elsewhere)
+    assert (change.path, change.before, change.after) == (("origins", "owner"), TAG, elsewhere)
 
 
 def test_the_raw_value_is_shown_only_if_the_value_does_not_show_it() -> None:
@@ -90,19 +90,19 @@ def test_the_raw_value_is_shown_only_if_the_value_does_not_show_it() -> None:
 
     of_value = differences(state({"owner": TAG}, owner="ada"), state({"owner": {**TAG, "raw": "eve"}}, owner="eve"))
     of_raw = differences(state({"owner": TAG}, owner="ada"), state({"owner": otherwise}, owner="ada"))
-    gone = differences(state({"owner": TAG}, owner="ada"), state())
+    removed = differences(state({"owner": TAG}, owner="ada"), state())
 
-    assert [one.field for one in of_value] == ["owner"]
-    assert [one.field for one in of_raw] == ["origins.owner"]
-    assert [one.field for one in gone] == ["owner"]
+    assert [change.field for change in of_value] == ["owner"]
+    assert [change.field for change in of_raw] == ["origins.owner"]
+    assert [change.field for change in removed] == ["owner"]
 
 
 def test_incomplete_fields_findings_and_tombstones_are_compared() -> None:
     finding = {"kind": "conflict", "field": "owner", "sentence": "Two say different things."}
 
-    found = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], deleted_at=NOON))
+    changes = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], deleted_at=NOON))
 
-    assert [(one.field, one.before, one.after) for one in found] == [
+    assert [(change.field, change.before, change.after) for change in changes] == [
         ("incomplete.no run", None, "no run"),
         ("findings.conflict owner", None, finding),
         ("deleted_at", None, NOON),
@@ -110,6 +110,10 @@ def test_incomplete_fields_findings_and_tombstones_are_compared() -> None:
 
 
 def test_a_missing_record_is_one_difference() -> None:
-    assert [(one.field, one.before, one.after) for one in differences(None, state())] == [("record", None, "kept")]
-    assert [(one.field, one.before, one.after) for one in differences(state(), None)] == [("record", "kept", None)]
+    assert [(change.field, change.before, change.after) for change in differences(None, state())] == [
+        ("record", None, "kept")
+    ]
+    assert [(change.field, change.before, change.after) for change in differences(state(), None)] == [
+        ("record", "kept", None)
+    ]
     assert differences(None, None) == []

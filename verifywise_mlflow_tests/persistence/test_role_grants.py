@@ -19,8 +19,8 @@ from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow_tests.persistence.login_roles import execute, login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, ROWS, PgConnection, relations
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
-    OURS,
-    THEIRS,
+    OTHER_TENANT,
+    OWN_TENANT,
     IsolatedTenants,
     count_rows,
     logged_in,
@@ -56,21 +56,21 @@ def test_a_pipeline_may_delete_only_verdicts_and_update_no_append_only_table(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
-        given = privileges_of(owner, isolated.pipeline.name)
+        granted = privileges_of(owner, isolated.pipeline.name)
         views = {name: {"SELECT"} for name in [*relations(owner, "v"), role_grants.REVISION_TABLE]}
 
-    assert given == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
-    assert {table for table, privileges in given.items() if "DELETE" in privileges} == {"compliance_results"}
-    assert not any("TRUNCATE" in privileges for privileges in given.values())
-    for told in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
-        assert given[told] == {"SELECT", "INSERT"}
+    assert granted == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
+    assert {table for table, privileges in granted.items() if "DELETE" in privileges} == {"compliance_results"}
+    assert not any("TRUNCATE" in privileges for privileges in granted.values())
+    for as_json in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
+        assert granted[as_json] == {"SELECT", "INSERT"}
 
 
 def test_a_reader_may_only_read(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
-        given = privileges_of(owner, isolated.reader.name)
+        privileges = privileges_of(owner, isolated.reader.name)
 
-    assert set(map(frozenset, given.values())) == {frozenset({"SELECT"})}
+    assert set(map(frozenset, privileges.values())) == {frozenset({"SELECT"})}
 
 
 def test_every_table_has_row_level_security_and_listed_privileges(isolated: IsolatedTenants) -> None:
@@ -124,9 +124,9 @@ def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants
         with Store(isolated.owner) as store:
             for _ in range(2):  # again is not another access
                 with store.begin_shared() as connection:
-                    role_grants.grant(connection, name, "reader", THEIRS, NOW)
+                    role_grants.grant(connection, name, "reader", OTHER_TENANT, NOW)
             with logged_in(role.url) as connection:
-                assert set(visible_rows(connection)["audit_trail"]) == {THEIRS}
+                assert set(visible_rows(connection)["audit_trail"]) == {OTHER_TENANT}
 
             with store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
@@ -134,7 +134,7 @@ def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants
         with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
             query(connection, "SELECT * FROM verifywise_mlflow.audit_trail")
         with logged_in(isolated.owner) as owner:
-            assert count_rows(owner, "audit_trail", THEIRS) == ROWS
+            assert count_rows(owner, "audit_trail", OTHER_TENANT) == ROWS
 
 
 def test_granting_a_missing_role_names_the_remedy(isolated: IsolatedTenants) -> None:
@@ -160,12 +160,12 @@ def test_a_role_that_bypasses_row_level_security_is_not_granted_access(
         pytest.raises(DatabaseError, match=reason),
         store.begin_shared() as connection,
     ):
-        role_grants.grant(connection, role.name, "reader", OURS, NOW)
+        role_grants.grant(connection, role.name, "reader", OWN_TENANT, NOW)
 
 
 def test_a_readers_tenant_changes_only_after_a_revocation(isolated: IsolatedTenants) -> None:
     with Store(isolated.owner) as store:
-        for kind, tenant in (("reader", THEIRS), ("pipeline", None)):
+        for kind, tenant in (("reader", OTHER_TENANT), ("pipeline", None)):
             with (
                 pytest.raises(DatabaseError, match=r"already is a reader of acme: .*db revoke"),
                 store.begin_shared() as connection,
@@ -204,29 +204,31 @@ def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
     owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
     with login_role(isolated.owner, new_name("mighty"), "BYPASSRLS") as mighty:
-        told = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
-        shown = CliRunner().invoke(app, ["db", "roles"]).output
+        as_json = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
+        output = CliRunner().invoke(app, ["db", "roles"]).output
 
-    kinds = {role["role"]: (role["kind"], role["tenant_id"]) for role in told["roles"]}
+    kinds = {role["role"]: (role["kind"], role["tenant_id"]) for role in as_json["roles"]}
     expected = {
         owner: ("owner", None),
         mighty.name: ("unbound", None),
         isolated.pipeline.name: ("pipeline", None),
-        isolated.reader.name: ("reader", OURS),
+        isolated.reader.name: ("reader", OWN_TENANT),
         isolated.stranger.name: ("none", None),
     }
     assert expected.items() <= kinds.items()
-    assert (told["role_in_use"], told["held_by_row_security"]) == (owner, False)
-    assert f"This URL's role {owner} is a superuser: row-level security does not apply to it" in " ".join(shown.split())
-    gone = {role["role"]: role["remark"] for role in told["roles"]}["role 1 of acme " + HOSTILE]
-    assert gone == "the role no longer exists: revoke it"
+    assert (as_json["role_in_use"], as_json["held_by_row_security"]) == (owner, False)
+    assert f"This URL's role {owner} is a superuser: row-level security does not apply to it" in " ".join(
+        output.split()
+    )
+    remark = {role["role"]: role["remark"] for role in as_json["roles"]}["role 1 of acme " + HOSTILE]
+    assert remark == "the role no longer exists: revoke it"
 
 
 def test_db_commands_of_another_role_name_the_owner(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.pipeline.url)
     for command in (
         ["grant", "pipeline", isolated.reader.name],
-        ["grant", "reader", isolated.reader.name, "--tenant", THEIRS],
+        ["grant", "reader", isolated.reader.name, "--tenant", OTHER_TENANT],
         ["revoke", isolated.reader.name],
         ["upgrade"],
     ):
@@ -234,14 +236,14 @@ def test_db_commands_of_another_role_name_the_owner(isolated: IsolatedTenants, m
         assert result.exit_code == 1
         assert re.search(r"the schema's owner|belongs to the database role", " ".join(result.output.split()))
 
-    told = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
-    assert told["held_by_row_security"] is True
+    as_json = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
+    assert as_json["held_by_row_security"] is True
 
 
 def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
     with login_role(isolated.owner, new_name("auditor")) as role:
-        said = [
+        outputs = [
             CliRunner().invoke(app, ["db", *command]).output.strip()
             for command in (
                 ["grant", "pipeline", role.name],
@@ -251,7 +253,7 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
             )
         ]
 
-    assert said == [
+    assert outputs == [
         f"{role.name} may sync.",
         f"{role.name} no longer has access.",
         f"acmee was never synced here: check the spelling.\n{role.name} may read acmee.",
@@ -261,17 +263,17 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
 
 def test_a_reader_reads_its_tenant_through_the_store(isolated: IsolatedTenants) -> None:
     with Store(isolated.reader.url) as store:
-        assert overview(store, OURS).versions == 0  # those that fill made are gone
-        with store.begin(OURS) as session:
-            assert role_grants.is_known_tenant(session.connection, OURS)
-            assert not role_grants.is_known_tenant(session.connection, THEIRS)
+        assert overview(store, OWN_TENANT).versions == 0  # those that fill made are gone
+        with store.begin(OWN_TENANT) as session:
+            assert role_grants.is_known_tenant(session.connection, OWN_TENANT)
+            assert not role_grants.is_known_tenant(session.connection, OTHER_TENANT)
 
 
 def test_a_missing_privilege_is_a_sentence_without_row_values(isolated: IsolatedTenants) -> None:
     with (
         Store(isolated.reader.url) as store,
         pytest.raises(DatabaseError, match="may not do this: permission denied for table tenants") as caught,
-        store.begin(OURS) as session,
+        store.begin(OWN_TENANT) as session,
     ):
         tenancy.deactivate(session, NOW)
     assert not caught.value.retryable

@@ -85,9 +85,9 @@ def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypa
     ],
 )
 def test_the_schemas_name_is_a_plain_identifier_that_is_not_reserved(name: str, problem: str | None) -> None:
-    said = schema_name_problem(name)
+    found_problem = schema_name_problem(name)
 
-    assert said is None if problem is None else problem in str(said)
+    assert found_problem is None if problem is None else problem in str(found_problem)
 
 
 def run_cli(database_url: str, schema: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -121,9 +121,9 @@ def test_the_setting_names_the_schema_of_everything(empty_database_url: str) -> 
 
 
 def test_a_refused_name_is_an_error_of_every_command_and_nothing_is_created(empty_database_url: str) -> None:
-    refused = run_cli(empty_database_url, "public", "db", "upgrade")
+    result = run_cli(empty_database_url, "public", "db", "upgrade")
 
-    assert refused.returncode == 1
+    assert result.returncode == 1
     assert "VERIFYWISE_SCHEMA is not the name of a schema for our tables: the name is reserved" in " ".join(
-        refused.stderr.split()
+        result.stderr.split()
     )

@@ -169,9 +169,9 @@ def test_an_upsert_replaces_the_row_with_the_same_key(store: Store) -> None:
     write(store, RegisteredModel("a", description="new\x00", aliases={"champion": 3}))
 
     with store.begin("acme") as session:
-        found = registry.models_by_name(session, ["a", "b"])
-        assert {name: row["description"] for name, row in found.items()} == {"a": "new\x00", "b": None}
-        assert (found["a"]["tags"], found["a"]["aliases"]) == ({}, {"champion": 3})
+        models = registry.models_by_name(session, ["a", "b"])
+        assert {name: row["description"] for name, row in models.items()} == {"a": "new\x00", "b": None}
+        assert (models["a"]["tags"], models["a"]["aliases"]) == ({}, {"champion": 3})
         assert registry.aliases_by_version(session) == {("a", 3): ["champion"]}
 
 
@@ -187,8 +187,8 @@ def test_an_upsert_does_not_change_another_tenants_row_of_the_same_name(store: S
 def test_more_rows_than_one_batch_are_all_written(store: Store) -> None:
     write(store, *(RegisteredModel(f"m{number}") for number in range(1_203)))
 
-    found = revisions(store)
-    assert len(found) == len(set(found.values())) == 1_203
+    stored_revisions = revisions(store)
+    assert len(stored_revisions) == len(set(stored_revisions.values())) == 1_203
 
 
 def test_a_tombstone_draws_a_revision_and_a_later_write_removes_it(store: Store) -> None:

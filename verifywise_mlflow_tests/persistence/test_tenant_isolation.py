@@ -12,8 +12,8 @@ from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, insert
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
-    OURS,
-    THEIRS,
+    OTHER_TENANT,
+    OWN_TENANT,
     IsolatedTenants,
     count_rows,
     logged_in,
@@ -27,23 +27,27 @@ def test_a_reader_sees_only_its_tenant_in_every_table_and_view(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in visible_rows(owner).items()}
+        expected = {
+            name: {OWN_TENANT: rows_by_tenant[OWN_TENANT]} for name, rows_by_tenant in visible_rows(owner).items()
+        }
 
     with logged_in(isolated.reader.url) as reader:
-        seen = visible_rows(reader)
+        rows_by_tenant = visible_rows(reader)
         own = query(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
 
     assert len(expected) > 20
-    assert seen == expected
-    assert own == [(isolated.reader.name, OURS)]
+    assert rows_by_tenant == expected
+    assert own == [(isolated.reader.name, OWN_TENANT)]
 
 
 def test_a_pipeline_sees_its_current_tenant_and_the_list_of_tenants(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
-        expected = {name: {OURS: seen[OURS]} for name, seen in visible_rows(owner).items()}
+        expected = {
+            name: {OWN_TENANT: rows_by_tenant[OWN_TENANT]} for name, rows_by_tenant in visible_rows(owner).items()
+        }
 
-    with logged_in(isolated.pipeline.url, OURS) as pipeline:
-        assert visible_rows(pipeline) == expected | {"tenants": {OURS: 1, THEIRS: 1}}
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline:
+        assert visible_rows(pipeline) == expected | {"tenants": {OWN_TENANT: 1, OTHER_TENANT: 1}}
 
 
 @pytest.mark.parametrize("tenant", [None, "", "nobody", "%", "acme' OR true --"])
@@ -53,17 +57,17 @@ def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants(
     with closing(psycopg2.connect(isolated.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
         if tenant is not None:
             cursor.execute("SELECT set_config('verifywise_mlflow.tenant', %s, true)", [tenant])
-        seen = visible_rows(pipeline)
+        visible = visible_rows(pipeline)
 
-    assert {name for name, rows in seen.items() if rows} == {"tenants"}
+    assert {name for name, rows in visible.items() if rows} == {"tenants"}
 
 
 def test_a_role_with_privileges_but_no_grant_sees_no_row(isolated: IsolatedTenants) -> None:
-    with logged_in(isolated.stranger.url, OURS) as stranger:
+    with logged_in(isolated.stranger.url, OWN_TENANT) as stranger:
         assert {name for name, rows in visible_rows(stranger).items() if rows} == set()
         assert query(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-            insert(stranger, "registered_models", OURS)
+            insert(stranger, "registered_models", OWN_TENANT)
 
 
 def test_a_role_without_privileges_cannot_query(isolated: IsolatedTenants) -> None:
@@ -102,14 +106,14 @@ STILL_OURS = {
 @pytest.mark.parametrize("way", STILL_OURS)
 def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, way: str) -> None:
     with logged_in(isolated.reader.url) as reader:
-        known = tenant_relations(reader)  # its own operators would mislead this query, too
+        relations_by_name = tenant_relations(reader)  # its own operators would mislead this query, too
         for statement in STILL_OURS[way]:
             query(reader, statement)
 
-        assert {name: set(seen) for name, seen in visible_rows(reader, known).items()} == {
-            name: {OURS} for name in known
-        }
-        assert query(reader, "SELECT verifywise_mlflow.current_tenant()") == [(OURS,)]
+        assert {
+            name: set(rows_by_tenant) for name, rows_by_tenant in visible_rows(reader, relations_by_name).items()
+        } == {name: {OWN_TENANT} for name in relations_by_name}
+        assert query(reader, "SELECT verifywise_mlflow.current_tenant()") == [(OWN_TENANT,)]
 
 
 REFUSED_TO_READERS = [
@@ -151,7 +155,7 @@ def test_a_copy_holds_only_the_readers_rows(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.reader.url) as reader, reader.cursor() as cursor:
         cursor.copy_expert("COPY verifywise_mlflow.audit_trail TO STDOUT", copied)
 
-    assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OURS] * ROWS
+    assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OWN_TENANT] * ROWS
 
 
 def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
@@ -164,12 +168,12 @@ def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
             "$$ BEGIN RAISE NOTICE 'told %', $1; RETURN true; END $$",
         )
         query(reader, "SELECT * FROM verifywise_mlflow.audit_entries WHERE den.tell(tenant_id)")
-        told = {notice.split("told ")[1].strip() for notice in reader.notices}
+        leaked_tenants = {notice.split("told ")[1].strip() for notice in reader.notices}
         statistics = query(
             reader, "SELECT * FROM pg_stats WHERE schemaname = 'verifywise_mlflow' AND attname = 'tenant_id'"
         )
 
-    assert told == {OURS}
+    assert leaked_tenants == {OWN_TENANT}
     assert statistics == []
 
 
@@ -202,7 +206,7 @@ REFUSED_TO_PIPELINES = [
 
 @pytest.mark.parametrize("statement", REFUSED_TO_PIPELINES)
 def test_a_pipeline_is_refused(isolated: IsolatedTenants, statement: str) -> None:
-    with logged_in(isolated.pipeline.url, OURS) as pipeline, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(pipeline, statement)
 
 
@@ -221,7 +225,7 @@ def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         if "UPDATE" not in privileges:
             continue
-        with logged_in(isolated.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
+        with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
             cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
             assert cursor.rowcount == 0
             with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
@@ -231,7 +235,7 @@ def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(
 def test_a_pipeline_deletes_only_its_tenants_verdicts_and_the_history_saves_them(
     isolated: IsolatedTenants,
 ) -> None:
-    with logged_in(isolated.pipeline.url, OURS) as pipeline, pipeline.cursor() as cursor:
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
         cursor.execute("DELETE FROM verifywise_mlflow.compliance_results")
         assert cursor.rowcount == ROWS
-        assert count_rows(pipeline, "compliance_result_history", OURS) == 2 * ROWS
+        assert count_rows(pipeline, "compliance_result_history", OWN_TENANT) == 2 * ROWS

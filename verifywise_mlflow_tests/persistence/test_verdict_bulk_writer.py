@@ -46,13 +46,13 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
     """Evaluate the only record as the stage does; return the number of written verdicts."""
     evaluator, now = Evaluator(policy, today=date(2026, 3, number)), day(number)
     with store.begin("acme") as session:
-        (due,) = verdicts.pending_evaluations(
+        (pending,) = verdicts.pending_evaluations(
             session, policy_digest="none", after=None, limit=2, selection=evaluator.selection
         )
-        results = evaluator.evaluate_subject(due.subject)
-        policy_of = {one.id: PolicyIdentity(policy.id, str(policy.version)) for one in policy.rules}
+        results = evaluator.evaluate_subject(pending.subject)
+        policy_of = {rule.id: PolicyIdentity(policy.id, str(policy.version)) for rule in policy.rules}
         writing = VerdictBatch(EvaluationContext(policy_of, policy.digest, sync_id or f"sync of day {number}", now))
-        writing.add(due, results, version_badge(results, complete=True))
+        writing.add(pending, results, version_badge(results, complete=True))
         return writing.write(session)
 
 
@@ -67,18 +67,26 @@ def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
     judge(store, POLICY, 2)
 
     with store.begin("acme") as session:
-        kept = history.verdicts_as_of(session, KEY, day(3))
-        (due,) = verdicts.pending_evaluations(session, policy_digest="none", after=None, limit=2)
-    assert [one.rule_id for one in kept] == ["dated", "figures", "odd", "text"]
-    rules = {one.id: one for one in POLICY.rules}
-    for one in kept:
-        recomputed = input_hash(rule_digest(rules[one.rule_id]), one.values, one.thresholds, one.day)  # type: ignore[arg-type]  # what JSON gave
-        assert recomputed == one.input_hash
-    results = {one.rule_id: one for one in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(due.subject)}
-    for one in kept:
-        assert (one.verdict, one.reason.replace("\x1e", " ")) == (
-            results[one.rule_id].verdict,
-            results[one.rule_id].result().reason.replace("\x1e", " "),
+        stored_verdicts = history.verdicts_as_of(session, KEY, day(3))
+        (pending,) = verdicts.pending_evaluations(session, policy_digest="none", after=None, limit=2)
+    assert [stored_verdict.rule_id for stored_verdict in stored_verdicts] == ["dated", "figures", "odd", "text"]
+    rules = {stored_verdict.id: stored_verdict for stored_verdict in POLICY.rules}
+    for stored_verdict in stored_verdicts:
+        recomputed = input_hash(
+            rule_digest(rules[stored_verdict.rule_id]),
+            stored_verdict.values,
+            stored_verdict.thresholds,
+            stored_verdict.day,
+        )  # type: ignore[arg-type]  # what JSON gave
+        assert recomputed == stored_verdict.input_hash
+    results = {
+        stored_verdict.rule_id: stored_verdict
+        for stored_verdict in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(pending.subject)
+    }
+    for stored_verdict in stored_verdicts:
+        assert (stored_verdict.verdict, stored_verdict.reason.replace("\x1e", " ")) == (
+            results[stored_verdict.rule_id].verdict,
+            results[stored_verdict.rule_id].result().reason.replace("\x1e", " "),
         )
 
 
@@ -90,13 +98,18 @@ def test_only_changed_verdicts_are_written(store: Store) -> None:
         }
     )
 
-    written = [judge(store, POLICY, 2), judge(store, POLICY, 3), judge(store, changed, 4), judge(store, changed, 5)]
+    written_counts = [
+        judge(store, POLICY, 2),
+        judge(store, POLICY, 3),
+        judge(store, changed, 4),
+        judge(store, changed, 5),
+    ]
 
     # At last one of another expression, one that is new, one that is no longer asked. A day that passes writes nothing.
-    assert written == [4, 0, 3, 0]
+    assert written_counts == [4, 0, 3, 0]
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)
-    assert [(one.rule_id, one.day, one.span.valid_to) for one in states if one.rule_id == "dated"] == [
+    assert [(state.rule_id, state.day, state.span.valid_to) for state in states if state.rule_id == "dated"] == [
         ("dated", date(2026, 3, 2), None)
     ]
 
@@ -122,24 +135,26 @@ def test_large_values_are_loaded_only_if_a_rule_uses_them(store: Store, requires
             {"manifest": json.dumps(manifest)},
         )
 
-    def shown(*asked: str) -> object:
+    def evaluate_expressions(*expressions: str) -> object:
         policy = Policy(
             id="ours",
             version=1,
             title="A policy",
-            rules=tuple(rule_with(one, rule_id=f"rule-{number}") for number, one in enumerate(asked)),
+            rules=tuple(
+                rule_with(expression, rule_id=f"rule-{number}") for number, expression in enumerate(expressions)
+            ),
         )
         with store.begin("acme") as session:
-            (due,) = verdicts.pending_evaluations(
+            (pending,) = verdicts.pending_evaluations(
                 session, policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
             )
-        assert due.subject.record.owner is None
-        return due.subject.record.artifact_manifest
+        assert pending.subject.record.owner is None
+        return pending.subject.record.artifact_manifest
 
-    assert shown("artifact_manifest.file_count == 1") == {"file_count": 1}
-    assert shown("artifact_manifest.file_count == 1", requires) == manifest
-    assert shown("has(stated.artifact_manifest) && artifact_manifest.file_count == 1") == manifest
-    assert shown("model_name != ''") is None
+    assert evaluate_expressions("artifact_manifest.file_count == 1") == {"file_count": 1}
+    assert evaluate_expressions("artifact_manifest.file_count == 1", requires) == manifest
+    assert evaluate_expressions("has(stated.artifact_manifest) && artifact_manifest.file_count == 1") == manifest
+    assert evaluate_expressions("model_name != ''") is None
 
 
 def test_an_evaluation_of_an_earlier_day_is_pending_again_if_rules_depend_on_the_day(store: Store) -> None:
@@ -147,7 +162,7 @@ def test_an_evaluation_of_an_earlier_day_is_pending_again_if_rules_depend_on_the
     judge(store, POLICY, 2)
 
     with store.begin("acme") as session:
-        due = [
+        pending = [
             len(
                 verdicts.pending_evaluations(
                     session, policy_digest=POLICY.digest, after=None, limit=2, evaluated_since=since
@@ -155,7 +170,7 @@ def test_an_evaluation_of_an_earlier_day_is_pending_again_if_rules_depend_on_the
             )
             for since in (None, day(2), day(2) + timedelta(hours=12))
         ]
-    assert due == [0, 0, 1]
+    assert pending == [0, 0, 1]
 
 
 def test_pagination_returns_each_record_once(store: Store) -> None:
@@ -173,13 +188,13 @@ def test_pagination_returns_each_record_once(store: Store) -> None:
         )
 
     def pages(digest: str) -> list[list[tuple[str, int]]]:
-        found: list[list[tuple[str, int]]] = []
+        keys_by_page: list[list[tuple[str, int]]] = []
         with store.begin("acme") as session:
             while page := verdicts.pending_evaluations(
-                session, policy_digest=digest, after=found[-1][-1] if found else None, limit=3
+                session, policy_digest=digest, after=keys_by_page[-1][-1] if keys_by_page else None, limit=3
             ):
-                found.append([one.key for one in page])
-        return found
+                keys_by_page.append([evaluation.key for evaluation in page])
+        return keys_by_page
 
     everything = [(name, number) for name in names for number in (1, 2)]
     assert [len(page) for page in pages("another")] == [3, 3, 3, 1]

@@ -28,7 +28,7 @@ from verifywise_mlflow_tests.persistence.stored_states import day, write_record,
 RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
 
-COUNTED = "canonical_records, compliance_results, compliance_badges, waivers"
+COUNTED_TABLES = "canonical_records, compliance_results, compliance_badges, waivers"
 BY_HAND = (
     "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
     "UPDATE canonical_records SET deleted_at = NULL",
@@ -44,34 +44,34 @@ BY_HAND = (
 
 
 @dataclass
-class Tenant:
+class TenantActions:
     """The tenant acme, to whom things happen at a time that passes."""
 
     store: Store
     at: datetime
 
-    def judge(self, key: tuple[str, int], verdict: Verdict) -> None:
+    def store_verdicts(self, key: tuple[str, int], verdict: Verdict) -> None:
         """Keep a version's record, and give it the same verdict by each rule."""
         version = ModelVersion(*key, tags={"day": self.at.isoformat()})
         write_record(self.store, RecordInputs(version=version, model=RegisteredModel(key[0])), self.at)
         write_verdicts(self.store, dict.fromkeys(RULES, verdict), self.at, key=key)
 
-    def bury(self, key: tuple[str, int]) -> None:
+    def mark_deleted(self, key: tuple[str, int]) -> None:
         """Keep that a version is gone."""
-        given = RecordInputs(version=ModelVersion(*key), model=RegisteredModel(key[0]))
-        write_record(self.store, given, self.at, deleted_at=self.at)
+        record_inputs = RecordInputs(version=ModelVersion(*key), model=RegisteredModel(key[0]))
+        write_record(self.store, record_inputs, self.at, deleted_at=self.at)
 
     def waive(self, model: str, days: int) -> None:
         """Accept a rule's gaps for some days."""
         expires = (self.at + timedelta(days=days)).date()
-        one = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
+        waiver = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
         with self.store.begin("acme") as session:
-            waivers.insert_waivers(session, [one], "command", self.at, "sync")
+            waivers.insert_waivers(session, [waiver], "command", self.at, "sync")
 
     def withdraw(self) -> None:
         """End all waivers."""
         with self.store.begin("acme") as session:
-            ids = [one.waiver_id for one in waivers.unended_waivers(session)]
+            ids = [waiver.waiver_id for waiver in waivers.unended_waivers(session)]
             waivers.end_waivers(session, ids, "withdrawn", self.at)
 
     def edit(self, statement: str) -> None:
@@ -85,9 +85,9 @@ class Tenant:
         self.at += timedelta(hours=hours)
 
 
-ACTIONS: st.SearchStrategy[Callable[[Tenant], None]] = st.one_of(
-    st.builds(lambda k, v: lambda t: t.judge(k, v), st.sampled_from(KEYS), st.sampled_from([*Verdict])),
-    st.builds(lambda k: lambda t: t.bury(k), st.sampled_from(KEYS)),
+ACTIONS: st.SearchStrategy[Callable[[TenantActions], None]] = st.one_of(
+    st.builds(lambda k, v: lambda t: t.store_verdicts(k, v), st.sampled_from(KEYS), st.sampled_from([*Verdict])),
+    st.builds(lambda k: lambda t: t.mark_deleted(k), st.sampled_from(KEYS)),
     st.builds(lambda m, d: lambda t: t.waive(m, d), st.sampled_from(["f*", "*"]), st.integers(0, 40)),
     st.just(lambda t: t.withdraw()),
     st.builds(lambda s: lambda t: t.edit(s), st.sampled_from(BY_HAND)),
@@ -95,62 +95,62 @@ ACTIONS: st.SearchStrategy[Callable[[Tenant], None]] = st.one_of(
 )
 
 
-def told(found: VerdictCounts, at: datetime) -> object:
+def figures_at(counts: VerdictCounts, at: datetime) -> object:
     """What a standing says at a time."""
-    ages = {rule_id: group_by_age(opened, at) for rule_id, opened in found.opened.items()}
-    worst = {rule_id: list(gaps) for rule_id, gaps in found.worst.items() if gaps}
-    return found.verdicts, ages, worst, dict(found.badges)
+    ages = {rule_id: group_by_age(opened, at) for rule_id, opened in counts.opened.items()}
+    worst = {rule_id: list(gaps) for rule_id, gaps in counts.worst.items() if gaps}
+    return counts.verdicts, ages, worst, dict(counts.badges)
 
 
-def kept_and_counted(tenant: Tenant) -> tuple[object, object]:
+def cached_and_computed_figures(tenant: TenantActions) -> tuple[object, object]:
     with tenant.store.begin("acme") as session:
-        kept = told(cached_counts(session, tenant.at), tenant.at)
-        return kept, told(compute_counts(session, tenant.at), tenant.at)
+        cached_figures = figures_at(cached_counts(session, tenant.at), tenant.at)
+        return cached_figures, figures_at(compute_counts(session, tenant.at), tenant.at)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
 def test_after_any_change_the_cached_counts_equal_computed_ones(
-    store: Store, actions: list[Callable[[Tenant], None]]
+    store: Store, actions: list[Callable[[TenantActions], None]]
 ) -> None:
-    tenant = Tenant(store, day(1))
-    tenant.edit(f"TRUNCATE {COUNTED}")
+    tenant = TenantActions(store, day(1))
+    tenant.edit(f"TRUNCATE {COUNTED_TABLES}")
     for key in KEYS:
-        tenant.judge(key, Verdict.FAIL)
+        tenant.store_verdicts(key, Verdict.FAIL)
 
     for action in actions:
         action(tenant)
-        kept, as_counted = kept_and_counted(tenant)
-        assert kept == as_counted
+        cached_figures, computed_figures = cached_and_computed_figures(tenant)
+        assert cached_figures == computed_figures
 
 
-def statements(connection: Connection, ask: Callable[[], object]) -> list[str]:
-    sent: list[str] = []
+def statements(connection: Connection, call: Callable[[], object]) -> list[str]:
+    sent_statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
+        sent_statements.append(statement)
 
     event.listen(connection, "before_cursor_execute", note)
-    ask()
+    call()
     event.remove(connection, "before_cursor_execute", note)
-    return sent
+    return sent_statements
 
 
-def asks_verdicts(store: Store, at: datetime) -> bool:
+def reads_verdicts(store: Store, at: datetime) -> bool:
     with store.begin("acme") as session:
-        sent = statements(session.connection, lambda: cached_counts(session, at))
-    return any("compliance_results" in statement for statement in sent)
+        sent_statements = statements(session.connection, lambda: cached_counts(session, at))
+    return any("compliance_results" in statement for statement in sent_statements)
 
 
 def test_unchanged_verdicts_are_counted_once_as_gaps_age(store: Store) -> None:
-    tenant = Tenant(store, day(1))
-    tenant.judge(KEYS[0], Verdict.FAIL)
-    tenant.judge(KEYS[2], Verdict.PASS)
+    tenant = TenantActions(store, day(1))
+    tenant.store_verdicts(KEYS[0], Verdict.FAIL)
+    tenant.store_verdicts(KEYS[2], Verdict.PASS)
 
-    assert [asks_verdicts(store, at) for at in (day(1), day(1), day(9), day(200))] == [True, False, False, False]
+    assert [reads_verdicts(store, at) for at in (day(1), day(1), day(9), day(200))] == [True, False, False, False]
 
-    tenant.judge(KEYS[2], Verdict.FAIL)
-    assert [asks_verdicts(store, at) for at in (day(200), day(200))] == [True, False]
+    tenant.store_verdicts(KEYS[2], Verdict.FAIL)
+    assert [reads_verdicts(store, at) for at in (day(200), day(200))] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -163,35 +163,35 @@ def test_unchanged_verdicts_are_counted_once_as_gaps_age(store: Store) -> None:
     ],
 )
 def test_counts_cached_by_another_release_are_ignored(store: Store, other: str) -> None:
-    tenant = Tenant(store, day(1))
-    tenant.judge(KEYS[0], Verdict.FAIL)
-    kept_and_counted(tenant)
+    tenant = TenantActions(store, day(1))
+    tenant.store_verdicts(KEYS[0], Verdict.FAIL)
+    cached_and_computed_figures(tenant)
     tenant.edit(f"UPDATE compliance_counts SET counts = {other}")
 
-    kept, as_counted = kept_and_counted(tenant)
-    assert kept == as_counted
-    assert not asks_verdicts(store, day(1))  # they come from the cache
+    cached_figures, computed_figures = cached_and_computed_figures(tenant)
+    assert cached_figures == computed_figures
+    assert not reads_verdicts(store, day(1))  # they come from the cache
 
 
 def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    tenant = Tenant(store, day(1))
-    tenant.judge(KEYS[0], Verdict.FAIL)
+    tenant = TenantActions(store, day(1))
+    tenant.store_verdicts(KEYS[0], Verdict.FAIL)
 
     def interrupted(session: TenantSession, at: datetime) -> VerdictCounts:
-        found = compute_counts(session, at)
-        tenant.judge(KEYS[0], Verdict.PASS)  # through another connection
-        return found
+        counts = compute_counts(session, at)
+        tenant.store_verdicts(KEYS[0], Verdict.PASS)  # through another connection
+        return counts
 
     with monkeypatch.context() as patch, store.begin("acme") as session:
         patch.setattr(verdict_count_cache, "compute_counts", interrupted)
         cached_counts(session, day(1))
 
-    kept, as_counted = kept_and_counted(tenant)
-    assert kept == as_counted
+    cached_figures, computed_figures = cached_and_computed_figures(tenant)
+    assert cached_figures == computed_figures
 
 
 def test_a_pipeline_caches_counts_and_a_reader_uses_the_cache(database_url: str, store: Store) -> None:
-    Tenant(store, day(1)).judge(KEYS[0], Verdict.FAIL)
+    TenantActions(store, day(1)).store_verdicts(KEYS[0], Verdict.FAIL)
     with (
         login_role(database_url, new_name("pipeline")) as pipeline,
         login_role(database_url, new_name("reader")) as reader,
@@ -200,6 +200,9 @@ def test_a_pipeline_caches_counts_and_a_reader_uses_the_cache(database_url: str,
             role_grants.grant(connection, pipeline.name, "pipeline", None, day(1))
             role_grants.grant(connection, reader.name, "reader", "acme", day(1))
         with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
-            asked = [asks_verdicts(one, day(1)) for one in (of_reader, of_reader, of_pipeline, of_pipeline, of_reader)]
+            has_read_verdicts = [
+                reads_verdicts(store_of_role, day(1))
+                for store_of_role in (of_reader, of_reader, of_pipeline, of_pipeline, of_reader)
+            ]
 
-    assert asked == [True, True, True, False, False]
+    assert has_read_verdicts == [True, True, True, False, False]

@@ -43,21 +43,21 @@ def proxy(mlflow_uri: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def shaken(tenant: Tenant, proxy: Proxy) -> Tenant:
+def proxied_tenant(tenant: Tenant, proxy: Proxy) -> Tenant:
     """A tenant that connects through the proxy."""
-    return tenant.model_copy(update={"tenant_id": "shaken", "tracking_uri": proxy.uri})
+    return tenant.model_copy(update={"tenant_id": "proxied", "tracking_uri": proxy.uri})
 
 
 @pytest.fixture
-def hasty(shaken: Tenant) -> Tenant:
+def impatient_tenant(proxied_tenant: Tenant) -> Tenant:
     """The same tenant with timeouts that a test can wait for."""
-    return shaken.model_copy(update={"limits": SHORT_TIMEOUTS})
+    return proxied_tenant.model_copy(update={"limits": SHORT_TIMEOUTS})
 
 
 @pytest.fixture
-def calm(tenant: Tenant) -> Tenant:
+def healthy_tenant(tenant: Tenant) -> Tenant:
     """A tenant that connects to the same server directly."""
-    return tenant.model_copy(update={"tenant_id": "calm"})
+    return tenant.model_copy(update={"tenant_id": "healthy"})
 
 
 @pytest.fixture

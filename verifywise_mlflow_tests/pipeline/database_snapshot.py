@@ -28,7 +28,7 @@ TIME_COLUMNS = {
 """Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 """Values of a sequence, which a rolled-back transaction advances, too. Revisions come from a sequence as well."""
-_SEEN = re.compile(r"\(seen [^)]*\)")
+_SEEN_TIME = re.compile(r"\(seen [^)]*\)")
 """As in the text of findings."""
 SYNC_ENTRY_KINDS = {"sync started", "sync ended"}
 """Audit entries about a sync itself: a killed sync has a start and no end."""
@@ -67,8 +67,8 @@ def differences(url: str, other: str) -> dict[str, tuple[list[str], list[str]]]:
     }
 
 
-def _without(rows: Sequence[str], others: Sequence[str]) -> list[str]:
-    return list((Counter(rows) - Counter(others)).elements())
+def _without(rows: Sequence[str], excluded: Sequence[str]) -> list[str]:
+    return list((Counter(rows) - Counter(excluded)).elements())
 
 
 def verified_trail(url: str) -> list[dict[str, object]]:
@@ -76,18 +76,18 @@ def verified_trail(url: str) -> list[dict[str, object]]:
     engine = connect(url)
     try:
         with engine.connect() as connection:
-            found = entries(connection)
+            trail = entries(connection)
             rows = _rows(connection, audit_trail, "tenant_id, sequence")
     finally:
         engine.dispose()
     ends: dict[object, tuple[int, str]] = {}
-    for row, entry in zip(rows, found, strict=True):
+    for row, entry in zip(rows, trail, strict=True):
         sequence, previous = ends.get(row["tenant_id"], (0, ""))
         assert (row["sequence"], entry["sequence"]) == (sequence + 1, sequence + 1)
         assert entry["previous_hash"] == previous
         assert row["entry_hash"] == hashlib.sha256(str(row["entry"]).encode()).hexdigest()
         ends[row["tenant_id"]] = (sequence + 1, str(row["entry_hash"]))
-    return found
+    return trail
 
 
 def outcomes(url: str) -> list[object]:
@@ -124,10 +124,10 @@ def _without_times(name: str, value: object) -> object:
     if name in TIME_COLUMNS:
         return value is not None
     if isinstance(value, dict):
-        return {inner: _without_times(inner, of) for inner, of in value.items()}
+        return {inner: _without_times(inner, item) for inner, item in value.items()}
     if isinstance(value, list):
-        return [_without_times("", of) for of in value]
-    return _SEEN.sub("(seen)", value) if isinstance(value, str) else value
+        return [_without_times("", item) for item in value]
+    return _SEEN_TIME.sub("(seen)", value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> str:

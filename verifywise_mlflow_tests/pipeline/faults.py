@@ -18,8 +18,8 @@ from verifywise_mlflow_tests.proxy import (
     gzip_bomb,
     huge,
     late,
-    reset_before_answer,
-    reset_within_answer,
+    reset_before_response,
+    reset_within_response,
     saying,
     silent,
     truncated,
@@ -66,8 +66,8 @@ LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")
 
 TRANSIENT_FAULTS: dict[str, Fault] = {
     "late": late(0.2),
-    "reset before the answer": reset_before_answer,
-    "reset within the answer": reset_within_answer,
+    "reset before the answer": reset_before_response,
+    "reset within the answer": reset_within_response,
     "truncated": truncated,
     "dripping": dripping(0.01),
     "429 at once": saying(429, Retry_After="0"),
@@ -91,8 +91,8 @@ class LastingFault:
 
 LASTING_FAULTS = {
     "silent": LastingFault(silent, "did not respond|no response in time"),
-    "reset before the answer": LastingFault(reset_before_answer, "did not respond"),
-    "reset within the answer": LastingFault(reset_within_answer, "broke off"),
+    "reset before the answer": LastingFault(reset_before_response, "did not respond"),
+    "reset within the answer": LastingFault(reset_within_response, "broke off"),
     "truncated": LastingFault(truncated, "broke off"),
     "dripping": LastingFault(dripping(0.4), "took longer for a response than the 2 seconds|no response in time"),
     "429": LastingFault(saying(429, Retry_After="1"), "responded with 429"),
@@ -178,7 +178,7 @@ def _listed(row: Row) -> list[dict[str, object]]:
 
 def assert_only_evidence_lost(now: Mapping[object, object], before: Mapping[object, object]) -> None:
     """Check that files that could not be read again cost verdicts their evidence at most, and made none fail."""
-    changed = {what: (before[what], verdict) for what, verdict in now.items() if verdict != before[what]}
+    changed = {key: (before[key], verdict) for key, verdict in now.items() if verdict != before[key]}
     assert now.keys() == before.keys()
     assert set(changed.values()) <= {("pass", "not evidenced")}, changed
 

@@ -24,21 +24,21 @@ def sync(tenant: Tenant, store: Store, options: SyncOptions | None = None) -> Sy
 def rows(store: Store, table: str, order: str = "1, 2, 3") -> list[Row]:
     """Return all rows of a table, as the columns' types give them."""
     with store.begin_shared() as connection:
-        found = connection.execute(text(f"SELECT * FROM verifywise_mlflow.{table} ORDER BY {order}")).mappings()
-        return [dict(row) for row in found]
+        result = connection.execute(text(f"SELECT * FROM verifywise_mlflow.{table} ORDER BY {order}")).mappings()
+        return [dict(row) for row in result]
 
 
 def record(store: Store, model: str, version: int = 1) -> Row:
     """Return one canonical record."""
     with store.begin_shared() as connection:
-        found = connection.execute(
+        result = connection.execute(
             text(
                 "SELECT * FROM verifywise_mlflow.canonical_records"
                 " WHERE model_name = :model AND version_number = :version"
             ),
             {"model": model, "version": version},
         ).mappings()
-        return dict(found.one())
+        return dict(result.one())
 
 
 def requests(run: Sync) -> int:

@@ -35,7 +35,7 @@ def as_pipeline(database_url: str, store: Store) -> Iterator[Store]:
             yield restricted
 
 
-def of(store: Store, table: str, tenant_id: str) -> list[Row]:
+def rows_of_tenant(store: Store, table: str, tenant_id: str) -> list[Row]:
     return [row for row in rows(store, table, "1, 2") if row["tenant_id"] == tenant_id]
 
 
@@ -49,7 +49,9 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     other = tenant.model_copy(update={"tenant_id": "globex"})
     reconcile_tenants(as_pipeline, {"acme": tenant, "globex": other}, now)
     sync(other, as_pipeline)
-    theirs = {table: of(store, table, "globex") for table in ("canonical_records", "audit_trail")}
+    other_tenant_rows = {
+        table: rows_of_tenant(store, table, "globex") for table in ("canonical_records", "audit_trail")
+    }
 
     sync(tenant, as_pipeline)
     registry.client.set_model_version_tag("churn", "2", "owner", "grace")
@@ -61,20 +63,20 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     grant_waiver(as_pipeline, tenant, Waiver.model_validate(waived), now)
     registry.client.log_artifact(trained.run_id, str(path), "model")
     sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))
-    left = reconcile_tenants(as_pipeline, {"globex": other}, now)
+    removed_tenants = reconcile_tenants(as_pipeline, {"globex": other}, now)
 
     with as_pipeline.begin("acme") as session:
         tenancy.set_poll_watermark(session, 1, now)
         assert tenancy.poll_watermark(session) == (True, 1)
-    assert left == ["acme"]
+    assert removed_tenants == ["acme"]
     assert overview(as_pipeline, "acme").versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
-    assert [table for table in role_grants.PIPELINE_PRIVILEGES if not of(store, table, "acme")] == [
+    assert [table for table in role_grants.PIPELINE_PRIVILEGES if not rows_of_tenant(store, table, "acme")] == [
         "logged_models",
         "audit_checkpoints",
         "role_grants",
     ]
-    assert {table: of(store, table, "globex") for table in theirs} == theirs
+    assert {table: rows_of_tenant(store, table, "globex") for table in other_tenant_rows} == other_tenant_rows
 
 
 def test_a_sync_in_progress_does_not_restore_an_erased_tenant(registry: Registry, tenant: Tenant, store: Store) -> None:

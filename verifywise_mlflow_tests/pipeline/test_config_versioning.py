@@ -116,15 +116,15 @@ def test_a_release_that_interprets_tags_differently_rebuilds_all_records(
 
     findings = record(store, "fraud")["findings"]
     assert isinstance(findings, list)
-    assert [(found["kind"], found["field"]) for found in findings] == [("unknown value", "risk_category")]
+    assert [(finding["kind"], finding["field"]) for finding in findings] == [("unknown value", "risk_category")]
     assert list(entries) == ["mapping changed"]
 
 
 def test_a_changed_policy_is_recorded(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     offline(tenant, store)
     policy = default_policy()
-    (first, *others) = policy.rules
-    renamed = (*others, first.model_copy(update={"title": "New."}))
+    (first, *other_rules) = policy.rules
+    renamed = (*other_rules, first.model_copy(update={"title": "New."}))
     changed = Policy(id=policy.id, version=99, title=policy.title, thresholds=policy.thresholds, rules=renamed)
     monkeypatch.setattr(tenant_policies, "default_policy", lambda: changed)
 
@@ -152,11 +152,11 @@ def test_the_configuration_in_force_at_a_time_can_be_queried(tenant: Tenant, sto
         for digest, now in (("a", early), ("b", late), ("b", NOW), ("a", NOW)):
             config_versions.record_config_version(session, "policy", digest, {"says": digest}, "s", now)
 
-        held = [
+        versions_at = [
             config_versions.config_version(session, "policy", at=at)
             for at in (datetime.min.replace(tzinfo=UTC), early, late, NOW)
         ]
-        assert [one.digest if one else None for one in held] == [None, "a", "b", "a"]
+        assert [version.digest if version else None for version in versions_at] == [None, "a", "b", "a"]
         assert config_versions.config_version(session, "mapping") is None
     with store.begin("globex") as session:
         assert config_versions.config_version(session, "policy") is None

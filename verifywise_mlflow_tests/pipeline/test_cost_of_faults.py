@@ -42,30 +42,30 @@ from verifywise_mlflow_tests.registry import Registry
 def test_a_concurrent_sync_of_a_second_tenant_is_unaffected(
     name: str,
     full_registry: Registry,
-    calm: Tenant,
-    hasty: Tenant,
+    healthy_tenant: Tenant,
+    impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     database_url: str,
 ) -> None:
     began = time.monotonic()
-    sync(calm, store)
+    sync(healthy_tenant, store)
     alone = time.monotonic() - began
-    before = stored_rows(store, "calm")
+    before = stored_rows(store, "healthy")
     proxy.fault = always(LASTING_FAULTS[name].fault)
     other = Store(database_url)
 
     with closing(other), ThreadPoolExecutor(1) as pool:
-        broken = pool.submit(sync, hasty, other, EVERYTHING)
+        broken = pool.submit(sync, impatient_tenant, other, EVERYTHING)
         began = time.monotonic()
-        again = sync(calm, store, EVERYTHING)
+        reconcile = sync(healthy_tenant, store, EVERYTHING)
         concurrent = time.monotonic() - began
         with pytest.raises(HttpError):
             broken.result()
 
-    assert stored_rows(store, "calm") == before
-    assert again.reports[3].progress.read == 3, "all artifacts were read again"
-    assert last_entry(store, "calm")["outcome"] == "complete"
+    assert stored_rows(store, "healthy") == before
+    assert reconcile.reports[3].progress.read == 3, "all artifacts were read again"
+    assert last_entry(store, "healthy")["outcome"] == "complete"
     assert concurrent < 3 * alone + 3
 
 
@@ -93,21 +93,23 @@ def test_a_flood_ends_at_a_limit_with_little_memory(
     tenants_file.write_text(described)
     proxy.fault = always(fault, ending)
 
-    with finishes_within(60), (tmp_path / "said").open("w+") as said:
+    with finishes_within(60), (tmp_path / "said").open("w+") as output_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"], stdout=said, stderr=said
+            [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"],
+            stdout=output_file,
+            stderr=output_file,
         )
         peak = 0
         while process.poll() is None:
             # Not ru_maxrss, which begins with the memory of the tests that the process was forked from.
             with suppress(OSError):
                 status = Path(f"/proc/{process.pid}/status").read_text()
-                peak = max(peak, *(int(found) for found in re.findall(r"VmHWM:\s+(\d+) kB", status)), 0)
+                peak = max(peak, *(int(kibibytes) for kibibytes in re.findall(r"VmHWM:\s+(\d+) kB", status)), 0)
             time.sleep(0.02)
-        said.seek(0)
-        report = json.loads(said.read())
+        output_file.seek(0)
+        report = json.loads(output_file.read())
 
-    assert proxy.asked(ending), "the flood was met"
+    assert proxy.requests_ending_with(ending), "the flood was met"
     assert report["outcome"] == outcome
     assert 0 < peak * 1024 < 500 * MIB
 
@@ -119,8 +121,9 @@ def test_a_tenant_whose_port_is_closed_costs_seconds(tenant: Tenant, store: Stor
         sync(dead, store)
 
 
-def test_a_tenant_whose_server_never_answers_costs_seconds(shaken: Tenant, proxy: Proxy, store: Store) -> None:
+@pytest.mark.slow(seconds=20)
+def test_a_tenant_whose_server_never_answers_costs_seconds(proxied_tenant: Tenant, proxy: Proxy, store: Store) -> None:
     proxy.fault = always(silent)
 
     with finishes_within(30), pytest.raises(HttpError, match="no response in time"):
-        sync(shaken, store)
+        sync(proxied_tenant, store)

@@ -40,9 +40,9 @@ def test_every_version_of_a_databricks_registry_gets_its_record_and_a_second_syn
         first = sync(tenant, store)
         second = sync(tenant, store)
 
-    found = rows(store, "canonical_records")
+    records = rows(store, "canonical_records")
     entries = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
-    assert {(row["model_name"], row["version_number"]) for row in found} >= names
-    assert first.reports[-1].progress.read == len(found)
+    assert {(row["model_name"], row["version_number"]) for row in records} >= names
+    assert first.reports[-1].progress.read == len(records)
     assert [report.progress.changed for report in second.reports] == [0] * 6
     assert all(entry["counts"]["server"]["store_type"] == f"databricks {registry}" for entry in entries)  # type: ignore[index]  # JSON

@@ -29,17 +29,21 @@ OWNED = rule_yaml("owned", "owner == 'ada'")
 def test_a_tenant_is_evaluated_by_its_own_policies_as_well_as_the_default_one(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON, owner="ada")
     ours = write_policy(tmp_path / "a.yaml", OWNED)
-    theirs = write_policy(
+    their_policy = write_policy(
         tmp_path / "b.yaml",
         rule_yaml("numbered", "version_number > thresholds.least"),
         policy_id="b",
         thresholds="{least: 5}",
     )
 
-    evaluate(tenant_with_policies(policies=[str(ours), str(theirs)], thresholds={"least": 0.5}), store, day(1))
+    evaluate(tenant_with_policies(policies=[str(ours), str(their_policy)], thresholds={"least": 0.5}), store, day(1))
 
-    given = verdicts(store)
-    assert (given["fraud", 1, "owned"], given["fraud", 1, "numbered"], given["fraud", 1, "owner"]) == (
+    stored_verdicts = verdicts(store)
+    assert (
+        stored_verdicts["fraud", 1, "owned"],
+        stored_verdicts["fraud", 1, "numbered"],
+        stored_verdicts["fraud", 1, "owner"],
+    ) == (
         "pass",
         "pass",
         "pass",

@@ -37,17 +37,17 @@ def test_a_full_disk_is_a_clear_error_rolls_back_and_the_next_sync_recovers(
                 filled.append(exchange)
                 disk.fill()
 
-        proxy.before = fill_when_versions_are_asked_for
+        proxy.before_request = fill_when_versions_are_asked_for
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", disk.url)
         cut_off = CliRunner().invoke(app, ["sync", "acme"])
-        again = CliRunner().invoke(app, ["sync", "acme"])
+        second_sync = CliRunner().invoke(app, ["sync", "acme"])
 
-        said = " ".join(cut_off.output.split())
-        assert (cut_off.exit_code, again.exit_code) == (1, 1), said
+        message = " ".join(cut_off.output.split())
+        assert (cut_off.exit_code, second_sync.exit_code) == (1, 1), message
         assert isinstance(cut_off.exception, SystemExit)
-        assert "No space left on device" in said
-        assert "the next sync resumes from there" in said
-        assert "Traceback" not in said
+        assert "No space left on device" in message
+        assert "the next sync resumes from there" in message
+        assert "Traceback" not in message
         with Store(disk.url) as full:
             assert len(rows(full, "registered_models")) == 2, "the previous stage was committed"
             assert rows(full, "model_versions") == [], "the stage that failed was undone"

@@ -16,21 +16,21 @@ def test_a_changed_tag_keeps_the_previous_record_and_verdict_in_the_history(
 ) -> None:
     registry.version("churn", tags={"team": "risk"})
     first = sync(tenant, store)
-    then = datetime.now(UTC)
+    earlier = datetime.now(UTC)
     registry.client.delete_model_version_tag("churn", "1", "team")
     second = sync(tenant, store)
     sync(tenant, store)
     now = datetime.now(UTC)
 
-    before, after = (dataframes.records_as_of(store, "acme", at) for at in (then, now))
+    before, after = (dataframes.records_as_of(store, "acme", at) for at in (earlier, now))
     assert (before["owner"].tolist(), after["owner"].tolist()) == (["risk"], [None])
     states = dataframes.record_states(store, "acme", "churn", 1)
     assert states["sync_id"].tolist() == [first.sync_id, second.sync_id]
     assert states["ended_by_sync_id"].dropna().tolist() == [second.sync_id]
-    changes = dataframes.record_changes(store, "acme", then, now)
+    changes = dataframes.record_changes(store, "acme", earlier, now)
     assert changes[["field", "before", "after", "sync_id"]].values.tolist() == [["owner", "risk", None, second.sync_id]]
-    was, became = (dataframes.verdicts_as_of(store, "acme", at) for at in (then, now))
-    changed = was.merge(became, on="rule_id").query("verdict_x != verdict_y")
+    earlier_verdicts, later_verdicts = (dataframes.verdicts_as_of(store, "acme", at) for at in (earlier, now))
+    changed = earlier_verdicts.merge(later_verdicts, on="rule_id").query("verdict_x != verdict_y")
     assert changed[["rule_id", "verdict_x", "verdict_y"]].values.tolist() == [["owner", "pass", "not evidenced"]]
-    unchanged = became[became["sync_id"] == first.sync_id]
-    assert len(unchanged) == len(became) - 1
+    unchanged = later_verdicts[later_verdicts["sync_id"] == first.sync_id]
+    assert len(unchanged) == len(later_verdicts) - 1

@@ -26,14 +26,14 @@ def overwrite(registry: Registry, run_id: str | None, name: str, content: bytes,
 
 
 def verdict(store: Store, rule: str) -> str:
-    (found,) = [row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == rule]
-    return str(found)
+    (verdict_text,) = [row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == rule]
+    return str(verdict_text)
 
 
 def manifest(store: Store, model: str = "churn", version: int = 1) -> Mapping[str, object]:
-    found = record(store, model, version)["artifact_manifest"]
-    assert isinstance(found, dict)
-    return found
+    stored_manifest = record(store, model, version)["artifact_manifest"]
+    assert isinstance(stored_manifest, dict)
+    return stored_manifest
 
 
 def test_bytes_changed_in_place_are_an_event_a_finding_and_a_failed_verdict(
@@ -78,15 +78,15 @@ def test_bytes_that_were_changed_back_still_fail(registry: Registry, tenant: Ten
 def test_an_outage_of_the_store_does_not_hide_a_change(registry: Registry, tenant: Tenant, store: Store) -> None:
     version = registry.trained_version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
-        through = tenant.model_copy(update={"tracking_uri": proxy.uri})
-        sync(through, store)
+        proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        sync(proxied_tenant, store)
         proxy.fault = always(saying(500), "artifacts/list")
-        sync(through, store, SyncOptions(rehash=True))
+        sync(proxied_tenant, store, SyncOptions(rehash=True))
         assert manifest(store)["status"] == "unreachable"
         overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
         proxy.fault = lambda _: None
 
-        sync(through, store, SyncOptions(rehash=True))
+        sync(proxied_tenant, store, SyncOptions(rehash=True))
 
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
 
@@ -156,18 +156,18 @@ def test_a_copy_of_a_version_reuses_its_hashes_without_reading_the_model(
 ) -> None:
     version = registry.trained_version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
-        through = tenant.model_copy(update={"tracking_uri": proxy.uri})
-        sync(through, store)
+        proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        sync(proxied_tenant, store)
         proxy.forget()
         registry.client.copy_model_version("models:/churn/1", "churn-prod")
 
-        sync(through, store)
+        sync(proxied_tenant, store)
 
-        read = [exchange.query["path"][0] for exchange in proxy.asked("get-artifact")]
+        read_paths = [exchange.query["path"][0] for exchange in proxy.requests_ending_with("get-artifact")]
 
     hashed_at = {(row["model_name"]): row["hashed_at"] for row in rows(store, "artifact_manifests")}
     assert manifest(store, "churn-prod")["digest"] == manifest(store)["digest"]
-    assert "model/model.pkl" not in read
+    assert "model/model.pkl" not in read_paths
     assert hashed_at["churn-prod"] == hashed_at["churn"], "a reused hash keeps its time"
     assert version.version == "1"
 
@@ -194,6 +194,6 @@ def test_files_over_a_limit_are_not_read_again_by_each_reconcile(
     sync(small, store)
     assert manifest(store)["status"] == "partial"
 
-    again = sync(small, store, SyncOptions(reconcile=True))
+    reconcile = sync(small, store, SyncOptions(reconcile=True))
 
-    assert again.reports[3].progress.read == 0
+    assert reconcile.reports[3].progress.read == 0

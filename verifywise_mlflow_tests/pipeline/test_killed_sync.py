@@ -22,6 +22,7 @@ READ_ALL = ("--reconcile", "--rehash")
 
 
 @pytest.mark.timeout(900)  # some seventy syncs: half a minute, but on a machine that does other things, too
+@pytest.mark.slow(seconds=60)
 def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed_sync(
     registry: Registry,
     tenants_file: Path,
@@ -60,7 +61,7 @@ def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed
 
 
 def use_one_rule(tenants_file: Path) -> None:
-    """Replace the default policy: some seventy syncs evaluate every version again, and which rules they use is no matter."""
+    """Replace the default policy: about seventy syncs evaluate every version again, and any rule serves."""
     document = yaml.safe_load(tenants_file.read_text())
     document["tenants"]["acme"]["compliance"] = one_rule_compliance(tenants_file.parent).model_dump(mode="json")
     tenants_file.write_text(yaml.safe_dump(document))
@@ -105,23 +106,23 @@ def change(registry: Registry) -> None:
 
 
 def sync(*options: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json", *options],
         env=os.environ.copy(),
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def sync_with_kills(*options: str, sparing: Sequence[str] = ()) -> list[str]:
     """Sync until a sync ends by itself; return where the others were killed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "verifywise_mlflow_tests.pipeline.killing", *options],
+    process = subprocess.run(
+        [sys.executable, "-m", "verifywise_mlflow_tests.pipeline.sync_killer", *options],
         input="\n".join(sparing),
         env=os.environ.copy(),
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout.splitlines()

@@ -33,17 +33,17 @@ from verifywise_mlflow_tests.registry import Registry
 
 @pytest.mark.parametrize("name", LASTING_FAULTS)
 def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing(
-    name: str, full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    name: str, full_registry: Registry, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
-    sync(hasty, store)
-    before = stored_rows(store, "shaken")
+    sync(impatient_tenant, store)
+    before = stored_rows(store, "proxied")
     proxy.fault = always(LASTING_FAULTS[name].fault)
 
     with pytest.raises(HttpError), finishes_within(MAX_FAULT_SECONDS):
-        sync(hasty, store, EVERYTHING)
+        sync(impatient_tenant, store, EVERYTHING)
 
-    assert stored_rows(store, "shaken") == before
-    entry = last_entry(store, "shaken")
+    assert stored_rows(store, "proxied") == before
+    entry = last_entry(store, "proxied")
     assert entry["outcome"] == "failed"
     assert re.search(LASTING_FAULTS[name].message, str(entry["reason"]))
 
@@ -57,20 +57,20 @@ def test_a_fault_of_one_endpoint_deletes_nothing(
     name: str,
     ending: str,
     full_registry: Registry,
-    hasty: Tenant,
+    impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(hasty, store)
-    before = stored_rows(store, "shaken")
+    sync(impatient_tenant, store)
+    before = stored_rows(store, "proxied")
     proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
     with finishes_within(MAX_FAULT_SECONDS), suppress(HttpError):
-        sync(hasty, store, EVERYTHING)
+        sync(impatient_tenant, store, EVERYTHING)
 
-    assert stored_rows(store, "shaken") == before
-    entry = last_entry(store, "shaken")
+    assert stored_rows(store, "proxied") == before
+    entry = last_entry(store, "proxied")
     # Objects that a search does not return are requested one by one, unless the server is overloaded.
     if ending in {"logged-models/search", "runs/search"} and name != "503":
         assert entry["outcome"] == "complete"
@@ -85,19 +85,19 @@ def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
     name: str,
     ending: str,
     full_registry: Registry,
-    hasty: Tenant,
+    impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(hasty, store)
+    sync(impatient_tenant, store)
     files, verdicts = recorded_files(store), verdicts_of(store)
     proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
     with finishes_within(MAX_FAULT_SECONDS):
-        sync(hasty, store, EVERYTHING)
+        sync(impatient_tenant, store, EVERYTHING)
 
-    entry = last_entry(store, "shaken")
+    entry = last_entry(store, "proxied")
     assert entry["outcome"] == "incomplete"
     assert any(re.search(LASTING_FAULTS[name].message, reason) for reason in read_failure_reasons(store))
     assert_only_evidence_lost(verdicts_of(store), verdicts)
@@ -110,28 +110,28 @@ def test_a_gateways_error_page_is_not_taken_for_the_file(
     name: str,
     ending: str,
     full_registry: Registry,
-    hasty: Tenant,
+    impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(hasty, store)
+    sync(impatient_tenant, store)
     files, verdicts = recorded_files(store), verdicts_of(store)
     proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
-    sync(hasty, store, EVERYTHING)
+    sync(impatient_tenant, store, EVERYTHING)
 
-    assert last_entry(store, "shaken")["outcome"] == "incomplete"
+    assert last_entry(store, "proxied")["outcome"] == "incomplete"
     assert_only_evidence_lost(verdicts_of(store), verdicts)
     assert recorded_files(store) == files
 
 
 def test_an_outage_stores_no_countdown(
-    full_registry: Registry, hasty: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    full_registry: Registry, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     proxy.fault = always(saying(503), "get-artifact")
 
-    sync(hasty, store)
+    sync(impatient_tenant, store)
 
     # A text with the remaining seconds would differ in each sync, and each sync would rewrite the records.
     texts = [*read_failure_reasons(store), *(str(row) for row in rows(store, "canonical_records"))]

@@ -110,18 +110,18 @@ def test_a_model_renamed_there_and_back_disappears_and_reappears(
     listed(tenant, store)
 
     registry.client.rename_registered_model("churn", "attrition")
-    there = listed(tenant, store)
+    renamed_models = listed(tenant, store)
     registry.client.rename_registered_model("attrition", "churn")
     back = listed(tenant, store)
 
-    assert recorded_events(store, there) == [
+    assert recorded_events(store, renamed_models) == [
         ("attrition", None, "first seen", None, None, None),
         ("attrition", 1, "alias", "champion", None, "1"),
         ("churn", None, "disappeared", None, None, None),
         ("churn", 1, "disappeared", None, None, None),
         ("attrition", 1, "first seen", None, None, None),
     ]
-    assert happened_at(store, there, "first seen", 1) == time_of(created.creation_timestamp)
+    assert happened_at(store, renamed_models, "first seen", 1) == time_of(created.creation_timestamp)
     assert recorded_events(store, back) == [
         ("churn", None, "reappeared", None, None, None),
         ("attrition", None, "disappeared", None, None, None),
@@ -186,12 +186,12 @@ def test_a_large_loss_is_held_back_by_every_sync_until_a_person_accepts_it(
     MlflowClient().delete_registered_model("churn")
 
     held_back = [sync(tenant, store), sync(tenant, store)]
-    shown = [row["reason"] for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
+    end_reasons = [row["reason"] for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     churn = record(store, "churn")
     accepted = CliRunner().invoke(app, ["sync", "acme", "--json", "--accept-removals", "ada: churn is retired"])
     events = CliRunner().invoke(app, ["events", "acme", "churn", "1", "--kind", "disappeared", "--json"])
 
-    for run, reason in zip(held_back, shown[1:], strict=True):
+    for run, reason in zip(held_back, end_reasons[1:], strict=True):
         assert [report.progress.removed for report in run.reports[:2]] == [0, 0]
         assert "25 of 26 model versions disappeared at once: the removal is held back" in str(reason)
     assert churn["deleted_at"] is None
@@ -208,7 +208,7 @@ def test_a_large_loss_is_held_back_by_every_sync_until_a_person_accepts_it(
     assert (state["deleted_at"], state["owner"]) == (None, "ada")
     assert sum(row["model_name"] == "churn" for row in rows(store, "compliance_badges")) == 25
     assert any(row["model_name"] == "churn" for row in rows(store, "compliance_results"))
-    (said,) = [row["reason"] for row in rows(store, "audit_entries") if row["kind"] == "removals accepted"]
-    assert str(said).endswith("25 of 26 model versions disappeared at once; accepted: ada: churn is retired")
+    (acceptance,) = [row["reason"] for row in rows(store, "audit_entries") if row["kind"] == "removals accepted"]
+    assert str(acceptance).endswith("25 of 26 model versions disappeared at once; accepted: ada: churn is retired")
     (event,) = json.loads(events.stdout)["events"]
     assert (event["version_number"], event["value"], event["happened_at"]) == (1, None, None)

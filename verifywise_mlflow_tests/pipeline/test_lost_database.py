@@ -42,8 +42,8 @@ class OwnPostgres:
     def control(self, *arguments: str) -> None:
         """Let pg_ctl do something to it."""
         home = prepare_home(self.data)
-        done = home.run("pg_ctl", *arguments, "--wait", "--silent", "--pgdata", home.data)
-        assert done.returncode == 0, done.stderr
+        process = home.run("pg_ctl", *arguments, "--wait", "--silent", "--pgdata", home.data)
+        assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def test_a_database_restart_during_a_sync_is_a_clear_error_and_the_next_sync_con
         cut_off = CliRunner().invoke(app, ["sync", "acme"])
     resumed = CliRunner().invoke(app, ["sync", "acme"])
 
-    said = " ".join(cut_off.output.split())
-    assert cut_off.exit_code == 1, said
+    message = " ".join(cut_off.output.split())
+    assert cut_off.exit_code == 1, message
     assert isinstance(cut_off.exception, SystemExit)
-    assert re.search("the database (failed|cannot be reached): ", said)
-    assert re.search("the next sync resumes from there|and whether the server runs", said)
-    assert "Traceback" not in said
-    assert own_postgres.server.password not in said
+    assert re.search("the database (failed|cannot be reached): ", message)
+    assert re.search("the next sync resumes from there|and whether the server runs", message)
+    assert "Traceback" not in message
+    assert own_postgres.server.password not in message
     assert resumed.exit_code == 0, resumed.output
     assert differences(lost_url, database_url) == {}
     # The restarted server took the entry of the sync that it had cut off.

@@ -34,16 +34,18 @@ def trusting(tenant: Tenant, folder: Path, *keys: bytes) -> Tenant:
 
 
 def signature(store: Store) -> Mapping[str, object]:
-    found = record(store, "churn")["artifact_manifest"]
-    assert isinstance(found, dict)
-    (only,) = found["signatures"]
+    stored_manifest = record(store, "churn")["artifact_manifest"]
+    assert isinstance(stored_manifest, dict)
+    (only,) = stored_manifest["signatures"]
     assert isinstance(only, dict)
     return only
 
 
 def verdict(store: Store) -> str:
-    (found,) = [row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == "model-signature"]
-    return str(found)
+    (verdict_text,) = [
+        row["verdict"] for row in rows(store, "compliance_results") if row["rule_id"] == "model-signature"
+    ]
+    return str(verdict_text)
 
 
 SIGNED = {**FILES, "model.sig": bundle("key-p256")}
@@ -69,9 +71,9 @@ def test_the_exported_statement_has_the_signers_root_digest(registry: Registry, 
         manifest = manifests.manifest_by_key(session, ("churn", 1))
 
     assert manifest is not None
-    theirs = payload(bundle("key-p256"))["subject"]
-    assert isinstance(theirs, list)
-    assert oms_statement(manifest)["subject"][0]["digest"] == theirs[0]["digest"]
+    reference_subject = payload(bundle("key-p256"))["subject"]
+    assert isinstance(reference_subject, list)
+    assert oms_statement(manifest)["subject"][0]["digest"] == reference_subject[0]["digest"]
 
 
 def test_a_model_with_other_bytes_than_were_signed_fails(

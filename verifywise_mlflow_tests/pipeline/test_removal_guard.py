@@ -15,7 +15,7 @@ class Server:
         self.responses = responses or {}
         self.requested: list[str] = []
 
-    def ask(self, name: str) -> None:
+    def request(self, name: str) -> None:
         self.requested.append(name)
         response = self.responses.get(name, NotFoundError("no such object"))
         if response:
@@ -26,17 +26,17 @@ def confirm(
     server: Server,
     missing: list[str],
     *,
-    known: int,
+    stored_count: int,
     is_complete: bool = True,
     is_accepted: bool = False,
-    taken: int = 0,
+    removed_count: int = 0,
 ) -> RemovalDecision[str]:
     return confirm_removals(
         missing,
-        losses=[Loss("models", len(missing), known), Loss("versions", taken, 100)],
+        losses=[Loss("models", len(missing), stored_count), Loss("versions", removed_count, 100)],
         listing_is_complete=is_complete,
         is_accepted=is_accepted,
-        read_object=server.ask,
+        read_object=server.request,
     )
 
 
@@ -49,7 +49,7 @@ def test_only_objects_that_the_server_does_not_find_are_deleted() -> None:
         {"forbidden": ForbiddenError("403"), "broken": UnreachableError("no response"), "unlisted but there": None}
     )
 
-    removal = confirm(server, ["gone", "forbidden", "broken", "unlisted but there"], known=1000)
+    removal = confirm(server, ["gone", "forbidden", "broken", "unlisted but there"], stored_count=1000)
 
     assert removal.deleted == ["gone"]
     assert [name for name, _ in removal.unconfirmed] == ["forbidden", "broken", "unlisted but there"]
@@ -59,14 +59,14 @@ def test_only_objects_that_the_server_does_not_find_are_deleted() -> None:
 def test_an_incomplete_listing_removes_nothing_even_if_accepted(is_accepted: bool) -> None:
     server = Server()
 
-    removal = confirm(server, names(3), known=1000, is_complete=False, is_accepted=is_accepted)
+    removal = confirm(server, names(3), stored_count=1000, is_complete=False, is_accepted=is_accepted)
 
     assert (removal.deleted, removal.unconfirmed, server.requested) == ([], [], [])
     assert "3 models are missing" in removal.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("missing", "known", "taken", "is_held_back"),
+    ("missing", "stored_count", "removed_count", "is_held_back"),
     [
         (20, 20, 0, False),  # a small registry is tidied up as a whole
         (21, 21, 0, True),
@@ -76,10 +76,10 @@ def test_an_incomplete_listing_removes_nothing_even_if_accepted(is_accepted: boo
         (1, 100, 25, False),
     ],
 )
-def test_a_large_loss_is_held_back(missing: int, known: int, taken: int, is_held_back: bool) -> None:
+def test_a_large_loss_is_held_back(missing: int, stored_count: int, removed_count: int, is_held_back: bool) -> None:
     server = Server()
 
-    removal = confirm(server, names(missing), known=known, taken=taken)
+    removal = confirm(server, names(missing), stored_count=stored_count, removed_count=removed_count)
 
     assert bool(server.requested) != is_held_back
     assert len(removal.deleted) == (0 if is_held_back else missing)
@@ -90,20 +90,20 @@ def test_an_accepted_loss_is_still_confirmed_object_by_object_and_in_full() -> N
     server = Server({"m7": None, "m8": ForbiddenError("403")})
     missing = names(MAX_CONFIRMATIONS_PER_SYNC + 50)
 
-    removal = confirm(server, missing, known=len(missing), is_accepted=True)
+    removal = confirm(server, missing, stored_count=len(missing), is_accepted=True)
 
     assert removal.deleted == [name for name in missing if name not in ("m7", "m8")]
     assert removal.accepted_loss == "250 of 250 models disappeared at once"
 
 
 def test_a_small_loss_is_not_recorded_as_accepted() -> None:
-    assert confirm(Server(), names(3), known=1000, is_accepted=True).accepted_loss is None
+    assert confirm(Server(), names(3), stored_count=1000, is_accepted=True).accepted_loss is None
 
 
 def test_more_missing_objects_than_a_sync_confirms_are_left_to_the_next() -> None:
     server = Server()
 
-    removal = confirm(server, names(MAX_CONFIRMATIONS_PER_SYNC + 50), known=10_000)
+    removal = confirm(server, names(MAX_CONFIRMATIONS_PER_SYNC + 50), stored_count=10_000)
 
     assert len(removal.deleted) == len(server.requested) == MAX_CONFIRMATIONS_PER_SYNC
     assert removal.notes == ["50 more missing models are left to the next sync"]

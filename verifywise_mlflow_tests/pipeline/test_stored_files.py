@@ -43,9 +43,9 @@ def in_bucket(tenant: Tenant, bucket: Backend, prefix: str = "models", **artifac
 
 
 def manifest(store: Store) -> Mapping[str, object]:
-    found = record(store, "churn")["artifact_manifest"]
-    assert isinstance(found, dict)
-    return found
+    stored_manifest = record(store, "churn")["artifact_manifest"]
+    assert isinstance(stored_manifest, dict)
+    return stored_manifest
 
 
 def test_a_model_in_a_bucket_of_the_tenants_is_hashed_there(

@@ -29,52 +29,63 @@ from verifywise_mlflow_tests.registry import Registry
 
 @pytest.mark.parametrize("name", TRANSIENT_FAULTS)
 def test_a_transient_fault_leaves_no_trace_in_the_records(
-    name: str, full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    name: str,
+    full_registry: Registry,
+    healthy_tenant: Tenant,
+    proxied_tenant: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
 ) -> None:
-    sync(calm, store)
+    sync(healthy_tenant, store)
     # Every kind of request meets it once: the probe, each listing, each search, each artifact call.
     proxy.fault = once_for_each_kind(TRANSIENT_FAULTS[name])
 
-    sync(shaken, store)
+    sync(proxied_tenant, store)
 
     assert requested_endpoints(proxy) == ENDPOINTS
-    assert stored_rows(store, "shaken") == stored_rows(store, "calm")
-    assert last_entry(store, "shaken")["outcome"] == last_entry(store, "calm")["outcome"]
+    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")
+    assert last_entry(store, "proxied")["outcome"] == last_entry(store, "healthy")["outcome"]
 
 
 def test_a_transient_server_error_leaves_no_trace_in_the_records(
-    full_registry: Registry, calm: Tenant, shaken: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    full_registry: Registry,
+    healthy_tenant: Tenant,
+    proxied_tenant: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
 ) -> None:
-    sync(calm, store)
+    sync(healthy_tenant, store)
     # At an artifact, 500 is MLflow's ordinary response for a store that cannot be read: see the next test.
     proxy.fault = once_for_each_kind(saying(500), sparing="artifact")
 
-    sync(shaken, store)
+    sync(proxied_tenant, store)
 
     assert requested_endpoints(proxy) == ENDPOINTS
-    assert stored_rows(store, "shaken") == stored_rows(store, "calm")
+    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")
 
 
 @pytest.mark.parametrize("name", ["500", "login page", "huge"])
 def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     name: str,
     full_registry: Registry,
-    calm: Tenant,
-    hasty: Tenant,
+    healthy_tenant: Tenant,
+    impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(calm, store)
+    sync(healthy_tenant, store)
     proxy.fault = once_for_each_kind(LASTING_FAULTS[name].fault)
     # One kind of request after the other meets it, since most of them end the sync.
     for _ in ENDPOINTS:
         with suppress(HttpError):
-            sync(hasty, store, EVERYTHING)
+            sync(impatient_tenant, store, EVERYTHING)
         if requested_endpoints(proxy) >= ENDPOINTS:
             break
     assert requested_endpoints(proxy) >= ENDPOINTS
 
-    sync(hasty, store, EVERYTHING)
+    sync(impatient_tenant, store, EVERYTHING)
 
-    assert stored_rows(store, "shaken") == stored_rows(store, "calm")
+    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")

@@ -38,9 +38,9 @@ def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(
     # There is no schema yet, so that both try to create it.
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"]
-    both = [subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.DEVNULL) for _ in range(2)]
+    processes = [subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.DEVNULL) for _ in range(2)]
 
-    assert [process.wait() for process in both] == [0, 0]
+    assert [process.wait() for process in processes] == [0, 0]
     assert differences(empty_database_url, alone_url) == {}
     # The second sync found nothing new, and a run that is known to be missing is not requested again.
     ended = outcomes(empty_database_url)
@@ -49,7 +49,7 @@ def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(
 
 
 def test_a_second_sync_gives_up_if_the_first_does_not_end(tenant: Tenant, store: Store, database_url: str) -> None:
-    with _Hasty(database_url) as other:
+    with _StoreWithoutWaiting(database_url) as other:
         with store.exclusive("acme"), pytest.raises(TenantBusyError, match="another sync of acme"):
             sync(tenant, other)
         with store.exclusive("acme"), other.exclusive("globex"):
@@ -60,7 +60,7 @@ def test_a_second_sync_gives_up_if_the_first_does_not_end(tenant: Tenant, store:
     assert rows(store, "registered_models") == []
 
 
-class _Hasty(Store):
+class _StoreWithoutWaiting(Store):
     """A store that does not wait for ten minutes."""
 
     @contextmanager

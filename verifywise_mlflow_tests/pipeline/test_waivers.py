@@ -45,9 +45,9 @@ def waiver_entries(store: Store) -> list[tuple[object, object]]:
 
 def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
     with store.begin("acme") as session:
-        counts = [one for one in verdict_counts.rule_counts(session, at) if one.rule_id == "owner"]
-    gaps = sum(one.versions for one in counts if one.verdict in OPEN_VERDICTS)
-    waived = sum(one.waived for one in counts)
+        counts = [rule_count for rule_count in verdict_counts.rule_counts(session, at) if rule_count.rule_id == "owner"]
+    gaps = sum(rule_count.versions for rule_count in counts if rule_count.verdict in OPEN_VERDICTS)
+    waived = sum(rule_count.waived for rule_count in counts)
     return gaps - waived, waived
 
 
@@ -121,14 +121,14 @@ def test_dataframes_show_a_waiver_next_to_its_gap_as_of_then(store: Store, tmp_p
     store_record(store, "churn", 1, NOON)
     evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(1))
 
-    then, later = (dataframes.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
+    earlier_frame, later = (dataframes.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
 
-    assert then[then["waived"].notna()][["model_name", "rule_id", "verdict", "waived"]].values.tolist() == [
-        ["fraud", "owner", "not evidenced", "accepted by Ada through 2026-03-03: A pilot."]
-    ]
+    assert earlier_frame[earlier_frame["waived"].notna()][
+        ["model_name", "rule_id", "verdict", "waived"]
+    ].values.tolist() == [["fraud", "owner", "not evidenced", "accepted by Ada through 2026-03-03: A pilot."]]
     assert later["waived"].isna().all()
     assert dataframes.verdicts(store, "acme")["waived"].isna().all()  # it is long over
-    assert len(then) == len(later) == len(dataframes.verdicts(store, "acme"))
+    assert len(earlier_frame) == len(later) == len(dataframes.verdicts(store, "acme"))
 
 
 def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -> None:
@@ -155,11 +155,13 @@ def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_ref
     tenant = tenant_with_policies()
     held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
-        with store.engine.begin() as another:  # blocks both before they commit: the audit trail is written last
-            another.execute(held_up)
+        with (
+            store.engine.begin() as blocking_connection
+        ):  # blocks both before they commit: the audit trail is written last
+            blocking_connection.execute(held_up)
             grants = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
             wait(grants, timeout=2)
-        complaints = [str(one.exception()) for one in grants if one.exception()]
+        complaints = [str(grant.exception()) for grant in grants if grant.exception()]
 
     assert complaints == ["the same waiver is already in force"]
     assert len(rows(store, "waivers")) == 1
@@ -272,9 +274,9 @@ def test_a_stored_waiver_and_its_end_cannot_be_changed(store: Store, change: str
         waivers.end_waivers(session, [1], "withdrawn", day(2))
 
     for statement in (change, "ended_at = NULL, end_reason = NULL"):
-        with pytest.raises(IntegrityError) as refused, store.begin("acme") as session:
+        with pytest.raises(IntegrityError) as raised, store.begin("acme") as session:
             session.execute(text(f"UPDATE verifywise_mlflow.waivers SET {statement}"))
-        assert isinstance(refused.value.orig, psycopg2.errors.IntegrityConstraintViolation)
+        assert isinstance(raised.value.orig, psycopg2.errors.IntegrityConstraintViolation)
 
 
 @pytest.mark.parametrize("model", ["100%", "a_b", "a\\b", "fraud*", "f?", "*", "模型*", "a'b", "[f]*", "*]*", "f[!a]*"])
@@ -303,7 +305,7 @@ def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model
     grant_waiver(store, tenant_with_policies(), waiver, day(1))
 
     with store.begin("acme") as session:
-        found = worst_gaps(session, day(1), per_rule=50)["owner"]
-    assert {one.model_name: one.is_waived for one in found} == {name: waiver.covers("owner", name, 1) for name in names}
+        gaps = worst_gaps(session, day(1), per_rule=50)["owner"]
+    assert {gap.model_name: gap.is_waived for gap in gaps} == {name: waiver.covers("owner", name, 1) for name in names}
     # What nobody has accepted comes first.
-    assert sorted(found, key=lambda one: one.is_waived) == found
+    assert sorted(gaps, key=lambda gap: gap.is_waived) == gaps

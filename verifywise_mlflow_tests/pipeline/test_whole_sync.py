@@ -66,7 +66,7 @@ def test_a_record_holds_the_data_that_mlflow_shows(registry: Registry, tenant: T
         },
     )
     registry.client.set_registered_model_alias("churn", "champion", version.version)
-    shown = registry.client.get_run(run_id).info
+    run_info = registry.client.get_run(run_id).info
 
     sync(tenant, store)
 
@@ -79,12 +79,12 @@ def test_a_record_holds_the_data_that_mlflow_shows(registry: Registry, tenant: T
     assert stored["last_updated_at"] == _time(version.last_updated_timestamp)
     assert (stored["source_run_id"], stored["source_artifact_uri"]) == (run_id, f"runs:/{run_id}/model")
     assert stored["training_status"] == "FINISHED"
-    assert stored["training_started_at"] == _time(shown.start_time)
-    assert stored["training_ended_at"] == _time(shown.end_time)
+    assert stored["training_started_at"] == _time(run_info.start_time)
+    assert stored["training_ended_at"] == _time(run_info.end_time)
     assert stored["metrics"] == {"accuracy": 0.93, "auc": 0.5}
     assert stored["hyperparameters"] == {"depth": "7"}
     assert stored["evaluation_tags"] == {"eval_auc": "0.5"}
-    assert (stored["experiment_id"], stored["experiment_name"]) == (shown.experiment_id, "churn 2026")
+    assert (stored["experiment_id"], stored["experiment_name"]) == (run_info.experiment_id, "churn 2026")
     assert (stored["code_commit"], stored["training_entrypoint"]) == ("c0ffee", "train.py")
     assert stored["dataset_reference"] == [
         {
@@ -95,7 +95,7 @@ def test_a_record_holds_the_data_that_mlflow_shows(registry: Registry, tenant: T
             "context": "training",
         }
     ]
-    assert stored["artifact_uri"] == shown.artifact_uri
+    assert stored["artifact_uri"] == run_info.artifact_uri
     assert (stored["risk_category"], stored["data_sensitivity"]) == ("high", "personal")
     assert (stored["privacy_assessment_status"], stored["compliance_approver"]) == ("completed", "grace")
     assert stored["regulatory_scope"] is None
@@ -361,9 +361,9 @@ def test_a_server_that_is_down_leaves_the_records_and_one_entry(
     sync(tenant, store)
     before = rows(store, "canonical_records")
 
-    down = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    unreachable_tenant = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
     with pytest.raises(HttpError, match=r"127\.0\.0\.1"):
-        sync(down, store)
+        sync(unreachable_tenant, store)
 
     assert rows(store, "canonical_records") == before
     entry = rows(store, "audit_entries", "sequence DESC")[0]

@@ -152,7 +152,7 @@ def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "left"),
+    ("kind", "text", "redacted_text"),
     [
         ("email", "to anna.b+x@mail.acme.example!", "to [redacted: email]!"),
         ("email", "git@github is no address", "git@github is no address"),
@@ -167,10 +167,10 @@ def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
         ("ip_address", "mlflow 3.17.2 and 1.2.3.4.5", "mlflow 3.17.2 and 1.2.3.4.5"),
     ],
 )
-def test_a_kind_of_personal_data_is_recognized_by_its_format(kind: str, text: str, left: str) -> None:
+def test_a_kind_of_personal_data_is_recognized_by_its_format(kind: str, text: str, redacted_text: str) -> None:
     redacted = redactor_with(personal_data={"redact": [kind]}).model_version(ModelVersion("m", 1, description=text))
 
-    assert redacted.description == left
+    assert redacted.description == redacted_text
 
 
 def test_a_tenants_own_pattern_is_redacted_under_its_name() -> None:

@@ -50,10 +50,14 @@ def test_redaction_accepts_any_text_and_is_idempotent(text: str) -> None:
     dataset = DatasetInput(text, None, None, text, None)
     run = TrainingRun("r", params={text: text}, tags={text: text}, datasets=(dataset,), problems=(text,))
 
-    once = EntityRedactor(settings).training_run(run)
+    redacted_once = EntityRedactor(settings).training_run(run)
 
-    again = EntityRedactor(settings).training_run(replace(once, redactions=()))
-    assert (again.params, again.datasets, again.problems) == (once.params, once.datasets, once.problems)
+    redacted_twice = EntityRedactor(settings).training_run(replace(redacted_once, redactions=()))
+    assert (redacted_twice.params, redacted_twice.datasets, redacted_twice.problems) == (
+        redacted_once.params,
+        redacted_once.datasets,
+        redacted_once.problems,
+    )
 
 
 @given(ANY_TEXT, st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=6))

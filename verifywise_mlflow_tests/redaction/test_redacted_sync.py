@@ -96,10 +96,10 @@ def test_no_secret_reaches_the_store(
 class _Refusing(BaseHTTPRequestHandler):
     """A gateway whose error message quotes a credential."""
 
-    says = ""
+    message = ""
 
     def do_GET(self) -> None:
-        body = json.dumps({"error_code": "BAD_REQUEST", "message": self.says}).encode()
+        body = json.dumps({"error_code": "BAD_REQUEST", "message": self.message}).encode()
         self.send_response(400)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -108,7 +108,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 def test_a_secret_in_an_error_response_does_not_reach_the_audit_trail(store: Store) -> None:
     password = f"pw{random_text(24, HEX)}"
-    handler = type("Handler", (_Refusing,), {"says": f"no route to postgresql://mlflow:{password}@db/x"})
+    handler = type("Handler", (_Refusing,), {"message": f"no route to postgresql://mlflow:{password}@db/x"})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         tenant = Tenant.model_validate(

@@ -56,9 +56,9 @@ def test_positions_are_correct_in_text_outside_ascii() -> None:
 
 
 def test_a_placeholder_is_not_redacted_again() -> None:
-    once = [redacted_text(fake.key, fake.text) for fake in SECRETS]
+    redacted_once = [redacted_text(fake.key, fake.text) for fake in SECRETS]
 
-    assert [redacted_text(fake.key, text) for fake, text in zip(SECRETS, once, strict=True)] == once
+    assert [redacted_text(fake.key, text) for fake, text in zip(SECRETS, redacted_once, strict=True)] == redacted_once
 
 
 @pytest.mark.parametrize(

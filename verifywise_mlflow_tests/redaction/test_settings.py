@@ -18,7 +18,7 @@ def tenants_file(tmp_path: Path, redaction: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("written", "field", "remedy"),
+    ("settings_text", "field", "remedy"),
     [
         ("{tags: {deny: ['']}}", "redaction.tags.deny.0", "write a key, or a part of it with *"),
         ("{tags: {denied: [a]}}", "redaction.tags.denied", "there is no such field"),
@@ -39,10 +39,10 @@ def tenants_file(tmp_path: Path, redaction: str) -> Path:
     ],
 )
 def test_an_invalid_setting_is_reported_with_its_field_and_the_remedy(
-    tmp_path: Path, written: str, field: str, remedy: str
+    tmp_path: Path, settings_text: str, field: str, remedy: str
 ) -> None:
     with pytest.raises(TenantsFileError) as error:
-        load_tenants(tenants_file(tmp_path, written))
+        load_tenants(tenants_file(tmp_path, settings_text))
 
     assert f"tenant 'acme', {field}" in str(error.value)
     assert remedy in str(error.value)
@@ -57,7 +57,7 @@ def test_by_default_secrets_are_redacted_and_personal_data_is_not(tmp_path: Path
 
 
 def test_the_digest_depends_on_the_settings_alone() -> None:
-    same = RedactionSettings.model_validate({"tags": {"deny": ()}})
+    equal_settings = RedactionSettings.model_validate({"tags": {"deny": ()}})
 
-    assert RedactionSettings().digest() == same.digest()
+    assert RedactionSettings().digest() == equal_settings.digest()
     assert RedactionSettings().digest() != RedactionSettings.model_validate({"tags": {"deny": ("a",)}}).digest()

@@ -111,7 +111,7 @@ def test_a_row_exists_only_with_its_audit_entry(registry: Registry, tenant: Tena
     with store.begin_shared() as connection:
         connection.execute(text("DROP TRIGGER refuse ON verifywise_mlflow.audit_trail"))
     sync(tenant, store, SyncOptions(rehash=True))
-    told = [kind for kind in kinds(store) if kind in ("object unreadable", "integrity event")]
-    assert sorted(map(str, told)) == ["integrity event", "object unreadable", "object unreadable"]
+    entry_kinds = [kind for kind in kinds(store) if kind in ("object unreadable", "integrity event")]
+    assert sorted(map(str, entry_kinds)) == ["integrity event", "object unreadable", "object unreadable"]
     assert len(rows(store, "integrity_events")) == 1
     assert verified(store).damage is None

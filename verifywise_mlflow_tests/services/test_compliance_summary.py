@@ -92,14 +92,17 @@ def test_a_waived_gap_is_counted_separately_lowers_the_score_and_reopens_with_it
     waiver = Waiver(rule="owned", model="f*", approver="Ada", reason="A pilot.", expires=day(4).date())
     grant_waiver(store, tenant, waiver, day(2))
 
-    told = [figures(tenant, store, at) for at in (day(1), day(3), datetime(2026, 3, 5, tzinfo=UTC))]
+    figures_by_day = [figures(tenant, store, at) for at in (day(1), day(3), datetime(2026, 3, 5, tzinfo=UTC))]
 
-    assert [(one["open_gaps"], one["waived_gaps"], one.get("oldest_gap_days")) for one in told] == [
+    assert [
+        (day_figures["open_gaps"], day_figures["waived_gaps"], day_figures.get("oldest_gap_days"))
+        for day_figures in figures_by_day
+    ] == [
         (1, 0, 0),
         (0, 1, None),
         (1, 0, 3),
     ]
-    assert {one["compliance_score"] for one in told} == {50}
+    assert {day_figures["compliance_score"] for day_figures in figures_by_day} == {50}
 
 
 def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> None:

@@ -27,26 +27,29 @@ Outcomes = dict[tuple[str, int, str | None], str]
 def outcomes(store: Store) -> Outcomes:
     verdicts, badges = rows(store, "compliance_results"), rows(store, "compliance_badges")
     result: Outcomes = {
-        (unescape(str(one["model_name"])), int(str(one["version_number"])), str(one["rule_id"])): str(one["verdict"])
-        for one in verdicts
+        (unescape(str(verdict["model_name"])), int(str(verdict["version_number"])), str(verdict["rule_id"])): str(
+            verdict["verdict"]
+        )
+        for verdict in verdicts
     }
     return result | {
-        (unescape(str(one["model_name"])), int(str(one["version_number"])), None): str(one["badge"]) for one in badges
+        (unescape(str(verdict["model_name"])), int(str(verdict["version_number"])), None): str(verdict["badge"])
+        for verdict in badges
     }
 
 
 def changed_outcomes(before: Outcomes, after: Outcomes) -> set[tuple[object, ...]]:
-    both = before.keys() | after.keys()
-    return {(*key, before.get(key), after.get(key)) for key in both if before.get(key) != after.get(key)}
+    all_keys = before.keys() | after.keys()
+    return {(*key, before.get(key), after.get(key)) for key in all_keys if before.get(key) != after.get(key)}
 
 
-FIRST = (
+CURRENT_RULES = (
     rule_yaml("dropped", "owner != ''"),
     rule_yaml("reworded", "owner == 'ada'"),
     rule_yaml("figured", "version_number < thresholds.most"),
     rule_yaml("dated", "created_at < today"),
 )
-SECOND = (
+PROPOSED_RULES = (
     rule_yaml("reworded", "owner.contains('%')", version=2, applies='lifecycle_stage == "production"'),
     rule_yaml("figured", "version_number < thresholds.most"),
     rule_yaml("dated", "today < timestamp('2026-03-02T12:00:00Z') && has(stated.owner)"),
@@ -64,12 +67,12 @@ def test_the_dry_run_predicts_exactly_what_the_next_sync_changes_for_any_names(s
         ("churn", 4, "bob"),
     ):
         store_record(store, name, number, NOON, stage="Production" if number % 2 == 0 else "Staging", owner=owner)
-    policy = write_policy(tmp_path / "ours.yaml", *FIRST, thresholds="{most: 10}")
+    policy = write_policy(tmp_path / "ours.yaml", *CURRENT_RULES, thresholds="{most: 10}")
     tenant = tenant_with_policies(policies=[str(policy)])
     evaluate(tenant, store, day(1))
     before = outcomes(store)
 
-    new = write_policy(tmp_path / "new.yaml", *SECOND, version=2, thresholds="{most: 10}")
+    new = write_policy(tmp_path / "new.yaml", *PROPOSED_RULES, version=2, thresholds="{most: 10}")
     rules = proposed_rules(tenant, [new], replaces_all=False, thresholds={"most": 3.0})
     result = dry_run(store, "acme", rules, day(2).date())
 
@@ -84,13 +87,13 @@ def test_the_dry_run_predicts_exactly_what_the_next_sync_changes_for_any_names(s
     assert predicted == actual
     assert {after for *_, after in actual} >= {"pass", "fail", "error", "not applicable", None}
     assert (result.evaluated_count, result.stale_count, result.changes.total()) == (4, 0, len(actual))
-    again = dry_run(store, "acme", rules, day(2).date())
-    assert not again.changes
+    second_run = dry_run(store, "acme", rules, day(2).date())
+    assert not second_run.changes
 
 
 def test_a_threshold_alone_can_be_tried_and_an_unknown_one_is_refused(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 5, NOON)
-    policy = write_policy(tmp_path / "ours.yaml", FIRST[2], thresholds="{most: 10}")
+    policy = write_policy(tmp_path / "ours.yaml", CURRENT_RULES[2], thresholds="{most: 10}")
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], thresholds={"most": 9})
     evaluate(tenant, store, day(1))
 
@@ -106,7 +109,7 @@ def test_a_threshold_alone_can_be_tried_and_an_unknown_one_is_refused(store: Sto
 
 
 def test_two_proposed_policies_with_the_same_id_are_refused(tmp_path: Path) -> None:
-    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "ours.yaml", FIRST[0]))])
+    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "ours.yaml", CURRENT_RULES[0]))])
     proposals = [
         write_policy(tmp_path / f"{number}.yaml", rule_yaml(f"rule-{number}", "owner != ''")) for number in range(2)
     ]
@@ -116,7 +119,7 @@ def test_two_proposed_policies_with_the_same_id_are_refused(tmp_path: Path) -> N
 
 
 def test_a_policy_without_the_tenants_frameworks_is_refused(tmp_path: Path) -> None:
-    policy = write_policy(tmp_path / "ours.yaml", FIRST[0])  # it refers to NIST AI RMF alone
+    policy = write_policy(tmp_path / "ours.yaml", CURRENT_RULES[0])  # it refers to NIST AI RMF alone
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)], frameworks=["EU AI Act"])
 
     with pytest.raises(InvalidPoliciesError, match="no rule refers to the framework 'EU AI Act'"):

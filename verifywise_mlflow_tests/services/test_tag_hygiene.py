@@ -24,7 +24,7 @@ def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
 
     report = tag_hygiene(store, TENANT)
 
-    assert {(one.use.key, one.probably, one.field) for one in report.misspelt} == {
+    assert {(problem.use.key, problem.probably, problem.field) for problem in report.misspelt} == {
         ("onwer", "owner", "owner"),
         ("Risk-Categroy", "risk_category", "risk_category"),
         ("gov.data_sensitivty", "data_sensitivity", "data_sensitivity"),
@@ -43,7 +43,7 @@ def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_proble
     report = tag_hygiene(store, TENANT)
 
     assert report.misspelt == ()
-    assert {one.use.key for one in report.unmapped} == {"tier", "rank", "cost_centre"}
+    assert {problem.use.key for problem in report.unmapped} == {"tier", "rank", "cost_centre"}
     assert report.read_keys == 2
 
 
@@ -61,7 +61,7 @@ def test_uses_are_counted_once_per_kind_of_existing_object(store: Store) -> None
 
     report = tag_hygiene(store, TENANT)
 
-    assert [one.use for one in report.unmapped] == [
+    assert [problem.use for problem in report.unmapped] == [
         KeyUse("run tag", "cost_centre", 2, ("fraud", 1)),
         KeyUse("version tag", "cost_centre", 2, ("fraud", 1)),
         KeyUse("logged model", "cost_centre", 1, ("fraud", 3)),
@@ -76,7 +76,10 @@ def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> 
 
     report = tag_hygiene(store, TENANT)
 
-    assert [(one.field, one.found.use.key, one.found.value, one.found.use.uses) for one in report.unknown_values] == [
+    assert [
+        (problem.field, problem.found.use.key, problem.found.value, problem.found.use.uses)
+        for problem in report.unknown_values
+    ] == [
         ("risk_category", "risk", "tier-1", 2),
         ("data_sensitivity", "contains_pii", "maybe", 1),
         ("privacy_assessment_status", "dpia", "x" * 201, 1),
@@ -101,7 +104,7 @@ def test_unusual_texts_come_back_unchanged(store: Store) -> None:
 
     report = tag_hygiene(store, TENANT)
 
-    assert {one.use.key for one in report.unmapped} == {"nul\x00key", "\ud800"}
+    assert {problem.use.key for problem in report.unmapped} == {"nul\x00key", "\ud800"}
     assert report.unknown_values[0].found.value == "nul\x00value"
 
 

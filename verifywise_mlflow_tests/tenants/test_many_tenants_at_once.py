@@ -47,7 +47,7 @@ AUTH = {
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class TenantInfrastructure:
     """The infrastructure of one tenant: a server with its own authority that accepts only its clients, and a proxy."""
 
     authority: Authority
@@ -56,21 +56,21 @@ class Site:
 
 
 @contextmanager
-def site(name: str, directory: Path) -> Iterator[Site]:
+def tenant_infrastructure(name: str, directory: Path) -> Iterator[TenantInfrastructure]:
     authority = make_authority(directory, name)
     context = authority.server_context(requires_client_certificate=True)
     with (
         hostile_server(respond_with(json_response({"tenant": name})), context) as server,
         forward_proxy(f"{name}:proxy-of-{name}") as proxy,
     ):
-        yield Site(authority, server, proxy)
+        yield TenantInfrastructure(authority, server, proxy)
 
 
 def test_each_server_and_each_proxy_receives_only_the_requests_and_secrets_of_its_tenant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ExitStack() as stack:
-        sites = {name: stack.enter_context(site(name, tmp_path)) for name in NAMES}
+        sites = {name: stack.enter_context(tenant_infrastructure(name, tmp_path)) for name in NAMES}
         idp = make_authority(tmp_path, "idp")
         token = json_response({"access_token": "issued", "token_type": "bearer", "expires_in": 3600})
         issuer = stack.enter_context(hostile_server(respond_with(token), idp.server_context()))
@@ -107,8 +107,8 @@ def test_each_server_and_each_proxy_receives_only_the_requests_and_secrets_of_it
             for request in tenant_site.server.requests:
                 assert request.target.endswith(f"?tenant={name}")
                 assert request.headers["x-gateway-key"] == f"gateway-of-{name}"
-                others = [other for other in NAMES if other != name]
-                assert not [other for other in others if f"of-{other}" in str(request.headers)]
+                other_tenants = [other for other in NAMES if other != name]
+                assert not [other for other in other_tenants if f"of-{other}" in str(request.headers)]
                 assert "proxy-authorization" not in request.headers
             destinations = {proxied.line.split()[1] for proxied in tenant_site.proxy.requests}
             expected = {f"127.0.0.1:{tenant_site.server.port}"} | (
@@ -131,7 +131,7 @@ def test_each_server_and_each_proxy_receives_only_the_requests_and_secrets_of_it
 
 
 def test_a_tenants_certificate_is_rejected_by_another_tenants_server(tmp_path: Path) -> None:
-    with site("a", tmp_path) as a, site("b", tmp_path) as b:
+    with tenant_infrastructure("a", tmp_path) as a, tenant_infrastructure("b", tmp_path) as b:
         path = tmp_path / "tenants.yaml"
         tls = f"{{ca_bundle: {b.authority.certificate}, client_certificate: {a.authority.client}}}"
         path.write_text(

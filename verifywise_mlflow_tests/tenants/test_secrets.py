@@ -178,8 +178,8 @@ def test_secrets_are_resolved_only_when_a_connection_opens(monkeypatch: pytest.M
     monkeypatch.setenv("ACME_TOKEN", SECRET)
     monkeypatch.setenv("ACME_KEY", "key")
 
-    sent = settings.credentials().headers(Request("GET", "https://a.example/ml/version", {}, None))
-    assert sent == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
+    sent_headers = settings.credentials().headers(Request("GET", "https://a.example/ml/version", {}, None))
+    assert sent_headers == {"Authorization": f"Bearer {SECRET}", "X-Gateway-Key": "key"}
     assert (settings.base_uri, settings.workspace) == ("https://a.example/ml", "team-a")
     assert not settings.allow_private_network
     assert SECRET not in f"{settings!r} {tenant!r}"

@@ -44,11 +44,11 @@ def make_bundles(directory: Path) -> None:
     def by_key(name: str = "p256") -> signing.Config:
         return signing.Config().use_elliptic_key_signer(private_key=directory / f"{name}.key")
 
-    def sign(signer: signing.Config, how: hashing.Config, name: str, what: Path = model, ignored: str = "") -> None:
+    def sign(signer: signing.Config, how: hashing.Config, name: str, source: Path = model, ignored: str = "") -> None:
         # Like the command line: the signature is in the folder and is ignored.
         paths = [model / "model.sig", *([model / ignored] if ignored else [])]
-        how.set_ignored_paths(paths=paths if what == model else [])
-        signer.set_hashing_config(how).sign(what, BUNDLES / f"{name}.sig")
+        how.set_ignored_paths(paths=paths if source == model else [])
+        signer.set_hashing_config(how).sign(source, BUNDLES / f"{name}.sig")
 
     for name in CURVES:
         sign(by_key(name), hashing.Config(), f"key-{name}")
@@ -56,7 +56,7 @@ def make_bundles(directory: Path) -> None:
     sign(by_key(), hashing.Config().use_file_serialization(hashing_algorithm="blake2"), "blake2")
     sign(by_key(), hashing.Config().use_file_serialization(hashing_algorithm="blake3"), "blake3")
     sign(by_key(), hashing.Config().use_shard_serialization(shard_size=1_000), "shards")
-    sign(by_key(), hashing.Config(), "single-file", what=model / "MLmodel")
+    sign(by_key(), hashing.Config(), "single-file", source=model / "MLmodel")
 
     root, intermediate, signer = (ec.generate_private_key(ec.SECP384R1()) for _ in range(3))
     chain = {

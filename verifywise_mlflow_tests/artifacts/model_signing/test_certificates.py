@@ -80,9 +80,11 @@ class Chain:
 
 
 def chain(
-    leaf: x509.Certificate | None = None, by: x509.Certificate | None = None, under: x509.Certificate | None = None
+    leaf: x509.Certificate | None = None,
+    by: x509.Certificate | None = None,
+    trust_anchor: x509.Certificate | None = None,
 ) -> Chain:
-    return Chain(leaf or signer(), (by or intermediate(),), (under or root(),))
+    return Chain(leaf or signer(), (by or intermediate(),), (trust_anchor or root(),))
 
 
 @pytest.mark.parametrize(
@@ -102,12 +104,12 @@ def test_a_chain_to_a_trusted_authority_makes_a_signature_valid(good: Chain) -> 
 
 
 @pytest.mark.parametrize(
-    ("bad", "says"),
+    ("bad", "expected_message"),
     [
         (chain(signer(days=(-10, -1))), "valid only from 2026-10-22 to 2026-10-31"),
         (chain(signer(days=(1, 10))), "valid only from 2026-11-02"),
         (chain(by=intermediate(days=(-10, -1))), "not valid at validation time"),
-        (chain(under=root(days=(-10, -1))), "not valid at validation time"),
+        (chain(trust_anchor=root(days=(-10, -1))), "not valid at validation time"),
         (chain(signer([])), "states no usage"),
         (chain(signer([usage("key_agreement")])), "not for digital signatures"),
         (chain(signer([usage("digital_signature"), purposes(Purpose.SERVER_AUTH)])), "not for signing code"),
@@ -119,10 +121,10 @@ def test_a_chain_to_a_trusted_authority_makes_a_signature_valid(good: Chain) -> 
             chain(by=intermediate([AUTHORITY, purposes(Purpose.SERVER_AUTH)])),
             "may not issue certificates for code signing",
         ),
-        (chain(under=root([(x509.BasicConstraints(ca=True, path_length=0), True)])), "path length"),
+        (chain(trust_anchor=root([(x509.BasicConstraints(ca=True, path_length=0), True)])), "path length"),
         (Chain(signer(), (), (root(),)), "does not chain to a trusted authority"),
         (
-            chain(under=certificate("Root", OTHER_KEY, "Root", OTHER_KEY, [AUTHORITY])),
+            chain(trust_anchor=certificate("Root", OTHER_KEY, "Root", OTHER_KEY, [AUTHORITY])),
             "signature does not match",
         ),
         (
@@ -131,11 +133,11 @@ def test_a_chain_to_a_trusted_authority_makes_a_signature_valid(good: Chain) -> 
         ),
     ],
 )
-def test_without_a_valid_chain_the_signer_is_reported_but_untrusted(bad: Chain, says: str) -> None:
+def test_without_a_valid_chain_the_signer_is_reported_but_untrusted(bad: Chain, expected_message: str) -> None:
     result = bad.check()
 
     assert result.status == "untrusted"
-    assert says in (result.reason or "")
+    assert expected_message in (result.reason or "")
     assert result.signer is not None
     assert result.signer.subject == "CN=release"
 
@@ -176,7 +178,7 @@ def test_a_certificate_with_an_unsupported_key_is_not_verified() -> None:
 
 def test_a_cycle_of_issuers_terminates() -> None:
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
-    maze = [certificate("Signers", mine, "Signers", other, [AUTHORITY]) for mine in keys for other in keys]
+    maze = [certificate("Signers", issuer, "Signers", other, [AUTHORITY]) for issuer in keys for other in keys]
     lost = certificate("release", KEY, "Signers", keys[0], SIGNING)
 
     assert "does not chain to a trusted authority" in (distrust_reason(lost, maze, [root()], NOW) or "")

@@ -44,7 +44,7 @@ REPEATED = json.dumps(statement()).replace('"predicateType"', '"predicateType": 
 
 
 @pytest.mark.parametrize(
-    ("signed", "says"),
+    ("signed", "expected_message"),
     [
         (b"", "the payload is not text"),
         (b"no json", "not JSON"),
@@ -81,12 +81,12 @@ REPEATED = json.dumps(statement()).replace('"predicateType"', '"predicateType": 
     ],
 )
 def test_an_invalid_statement_is_rejected_even_if_a_trusted_key_signed_it(
-    signed: dict[str, Json] | bytes, says: str
+    signed: dict[str, Json] | bytes, expected_message: str
 ) -> None:
     result = check(bundle(signed))
 
     assert result.status == "invalid"
-    assert says in (result.reason or "")
+    assert expected_message in (result.reason or "")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_statement_with_invalid_paths_is_rejected_even_if_the_model_has_them(n
 
 
 @pytest.mark.parametrize(
-    ("signed", "says"),
+    ("signed", "expected_message"),
     [
         (statement([resource("MLmodel", A, "md5"), resource("data/model.pkl", B)]), "other than SHA-256"),
         (statement(hash_type="blake2b"), "other than SHA-256"),
@@ -111,11 +111,13 @@ def test_a_statement_with_invalid_paths_is_rejected_even_if_the_model_has_them(n
         ({**statement(), "predicateType": "https://model_signing/Digests/v0.1"}, "model-signing 0.2"),
     ],
 )
-def test_a_valid_statement_that_our_hashes_cannot_check_is_not_verified(signed: dict[str, Json], says: str) -> None:
+def test_a_valid_statement_that_our_hashes_cannot_check_is_not_verified(
+    signed: dict[str, Json], expected_message: str
+) -> None:
     result = check(bundle(signed))
 
     assert result.status == "not verified"
-    assert says in (result.reason or "")
+    assert expected_message in (result.reason or "")
 
 
 def edited(edit: Callable[[dict[str, Json], dict[str, Json]], object]) -> bytes:
@@ -134,7 +136,7 @@ LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
 
 
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("edit", "expected_message"),
     [
         (lambda _, envelope: envelope.update(signatures=[]), "not a list of 1"),
         (lambda _, envelope: envelope.update(signatures=[GOOD, GOOD]), "not a list of 1"),
@@ -164,16 +166,18 @@ LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
         (lambda document, _: document.update(verificationMaterial=_chain("AAAA")), "cannot be read"),
     ],
 )
-def test_a_broken_bundle_is_invalid(edit: Callable[[dict[str, Json], dict[str, Json]], object], says: str) -> None:
+def test_a_broken_bundle_is_invalid(
+    edit: Callable[[dict[str, Json], dict[str, Json]], object], expected_message: str
+) -> None:
     # The hint names the signing key: otherwise a bad signature could be one by an unknown key.
     result = check(_naming_the_trusted_key(edited(edit)))
 
     assert result.status == "invalid"
-    assert says in (result.reason or "")
+    assert expected_message in (result.reason or "")
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected_message"),
     [
         (b"", "not JSON"),
         (b"\x89PGP", "the bytes are not UTF-8 text"),
@@ -191,11 +195,11 @@ def test_a_broken_bundle_is_invalid(edit: Callable[[dict[str, Json], dict[str, J
         (edited(lambda document, _: document.update(verificationMaterial=LOG)), "keyless"),
     ],
 )
-def test_another_kind_of_file_or_bundle_is_not_verified(content: bytes, says: str) -> None:
+def test_another_kind_of_file_or_bundle_is_not_verified(content: bytes, expected_message: str) -> None:
     result = check(content)
 
     assert result.status == "not verified"
-    assert says in (result.reason or "")
+    assert expected_message in (result.reason or "")
 
 
 DOCUMENT = bundle(statement())

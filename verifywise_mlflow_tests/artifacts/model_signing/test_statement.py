@@ -74,7 +74,7 @@ def test_a_model_is_named_after_the_last_segment_of_its_location(location: str |
 
 
 @pytest.mark.parametrize(
-    ("unfit", "says"),
+    ("unfit", "expected_message"),
     [
         (replace(manifest(hashes()), status="partial", reason="run: too many files"), "partial, .*too many files"),
         (replace(manifest({}), status="unreachable", reason="no way there"), "unreachable, .*no way there"),
@@ -85,8 +85,8 @@ def test_a_model_is_named_after_the_last_segment_of_its_location(location: str |
         (manifest({"\ud800": "0" * 64}), "not a valid path"),
     ],
 )
-def test_an_incomplete_manifest_is_not_exported(unfit: ArtifactManifest, says: str) -> None:
-    with pytest.raises(NotExportableError, match=says):
+def test_an_incomplete_manifest_is_not_exported(unfit: ArtifactManifest, expected_message: str) -> None:
+    with pytest.raises(NotExportableError, match=expected_message):
         export_statement(unfit)
 
 

@@ -38,7 +38,7 @@ def test_a_file_may_contain_several_keys_and_other_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("public_key", "says"),
+    ("public_key", "expected_message"),
     [
         (b"", "file 1 must contain PEM blocks of the kind PUBLIC KEY"),
         (DER, "file 1 must contain PEM blocks"),
@@ -53,8 +53,8 @@ def test_a_file_may_contain_several_keys_and_other_text() -> None:
     # Keys are generated per run: test ids made of them would differ between parallel test processes.
     ids=("nothing", "DER", "private", "both", "certificate", "four letters", "RSA", "another curve", "too many"),
 )
-def test_an_unsupported_public_key_is_rejected(public_key: bytes, says: str) -> None:
-    with pytest.raises(InvalidTrustStoreError, match=says) as refusal:
+def test_an_unsupported_public_key_is_rejected(public_key: bytes, expected_message: str) -> None:
+    with pytest.raises(InvalidTrustStoreError, match=expected_message) as refusal:
         TrustStore.from_pem(public_keys=[public_key])
 
     assert "BEGIN" not in str(refusal.value)

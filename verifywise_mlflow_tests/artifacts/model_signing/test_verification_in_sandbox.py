@@ -37,8 +37,8 @@ def test_the_warm_up_runs_each_kind_of_verification() -> None:
 def test_every_bundle_is_verified_after_the_lockdown_within_the_memory_limit() -> None:
     ended = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=True, timeout=60)
 
-    refused, statuses = json.loads(ended.stdout)
-    assert refused, "the process was free"
+    refused_steps, statuses = json.loads(ended.stdout)
+    assert refused_steps, "the process was free"
     assert statuses == {
         **dict.fromkeys(["key-p256", "key-p384", "key-p521", "certificate", "ignoring-notes"], "valid"),
         **dict.fromkeys(["blake2", "blake3", "shards", "single-file"], "not verified"),

@@ -51,12 +51,12 @@ def test_a_models_files_are_listed_and_read_unchanged(backend: Backend) -> None:
         assert opened_model is not None
         source, path = opened_model
         listing = walk(source, path, ManifestLimits())
-        read = {f"1/run/artifacts/{file.path}": content(source, file.path) for file in listing.files}
+        read_contents = {f"1/run/artifacts/{file.path}": content(source, file.path) for file in listing.files}
 
     assert listing.problems == ()
-    assert read == {key: value for key, value in MODEL.items() if key.startswith("1/run/artifacts/model/")}
+    assert read_contents == {key: value for key, value in MODEL.items() if key.startswith("1/run/artifacts/model/")}
     assert {f"1/run/artifacts/{file.path}": file.size for file in listing.files} == {
-        key: len(value) for key, value in read.items()
+        key: len(value) for key, value in read_contents.items()
     }
 
 

@@ -14,6 +14,8 @@ from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import write_files
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
+pytestmark = pytest.mark.slow(seconds=15)
+
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
 FILES = {"model/MLmodel": b"flavors: {}\n", "model/data/a b+c~ü.txt": b"strange", "model/empty": b""}
 
@@ -38,13 +40,13 @@ def test_artifacts_of_another_mlflow_are_listed_and_read(proxy: str) -> None:
         assert opened_model is not None
         source, path = opened_model
         listing = walk(source, path, ManifestLimits())
-        read: dict[str, bytes] = {}
+        read_contents: dict[str, bytes] = {}
         for file in listing.files:
             with source.read(file.path, 1_000) as chunks:
-                read[f"model/{file.path}"] = b"".join(chunks)
+                read_contents[f"model/{file.path}"] = b"".join(chunks)
 
     assert listing.problems == ()
-    assert read == FILES
+    assert read_contents == FILES
 
 
 def test_a_missing_artifact_of_another_mlflow_is_an_error(proxy: str) -> None:

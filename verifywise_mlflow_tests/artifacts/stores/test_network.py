@@ -44,15 +44,15 @@ def list_files(opened: ArtifactStores, uri: str) -> FileListing:
         return walk(source, "", ManifestLimits())
 
 
-def s3_stores(server: HostileServer, limits: Limits | None = None, **more: object) -> ArtifactStores:
-    description = {"prefix": "s3://bucket", "endpoint": server.uri, "allow_private_network": True, **more}
+def s3_stores(server: HostileServer, limits: Limits | None = None, **options: object) -> ArtifactStores:
+    description = {"prefix": "s3://bucket", "endpoint": server.uri, "allow_private_network": True, **options}
     settings = ConnectionSettings("https://mlflow.example", limits=limits or Limits(max_attempts=1))
     return ArtifactStores([store_settings(description, settings)])
 
 
-def s3_page(*keys: str, size: str = "1", more: str = "") -> bytes:
+def s3_page(*keys: str, size: str = "1", elements: str = "") -> bytes:
     objects = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size></Contents>" for key in keys)
-    return make_response(f'<ListBucketResult xmlns="urn:s3">{objects}{more}</ListBucketResult>')
+    return make_response(f'<ListBucketResult xmlns="urn:s3">{objects}{elements}</ListBucketResult>')
 
 
 @pytest.fixture
@@ -104,9 +104,9 @@ def test_the_machines_environment_is_ignored(
 
     (request,) = server.requests
     assert "authorization" not in request.headers
-    sent = f"{request.target} {request.headers}"
-    assert secret not in sent
-    assert "mars" not in sent
+    sent_text = f"{request.target} {request.headers}"
+    assert secret not in sent_text
+    assert "mars" not in sent_text
 
 
 @pytest.mark.parametrize("prefix", KINDS)
@@ -174,8 +174,8 @@ def test_a_response_that_is_not_a_listing_is_an_error(page: bytes, message: str)
 
 
 def test_an_endless_listing_ends_with_an_error() -> None:
-    again = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
-    with hostile_server(respond_with(s3_page("m/x", more=again))) as server:
+    same_token = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+    with hostile_server(respond_with(s3_page("m/x", elements=same_token))) as server:
         listing = list_files(s3_stores(server), "s3://bucket/m")
 
     assert not listing.is_root_listed
@@ -259,9 +259,9 @@ def test_bytes_are_read_without_decompression() -> None:
 
 
 def test_a_store_with_tls_is_verified_by_the_bundle_it_names_alone(tmp_path: Path) -> None:
-    ours, theirs = make_authority(tmp_path, "ours"), make_authority(tmp_path, "theirs")
-    context: ssl.SSLContext = theirs.server_context()
+    our_authority, other_authority = make_authority(tmp_path, "ours"), make_authority(tmp_path, "theirs")
+    context: ssl.SSLContext = other_authority.server_context()
     with hostile_server(respond_with(EMPTY), context) as server:
-        listing = list_files(s3_stores(server, ca_bundle=str(ours.certificate)), "s3://bucket/m")
+        listing = list_files(s3_stores(server, ca_bundle=str(our_authority.certificate)), "s3://bucket/m")
 
     assert not listing.is_root_listed

@@ -65,11 +65,13 @@ def test_read_on_experiments_and_models_suffices_to_read_everything(seeded: Seed
     run = sync(seeded.guarded.tenant(account), store)
     as_admin = sync(seeded.guarded.tenant(ADMIN).model_copy(update={"tenant_id": "admin"}), store)
 
-    ours, theirs = (_records(store, tenant) for tenant in ("acme", "admin"))
-    assert [row["model_name"] for row in ours] == seeded.versions
-    assert ours == theirs
-    assert [row["incomplete"] for row in ours] == [[]] * len(ours)
-    assert [recorded_hashes(row) for row in ours] == [expected_hashes(MODEL_FILES, "model")] * len(ours)
+    restricted_records, admin_records = (_records(store, tenant) for tenant in ("acme", "admin"))
+    assert [row["model_name"] for row in restricted_records] == seeded.versions
+    assert restricted_records == admin_records
+    assert [row["incomplete"] for row in restricted_records] == [[]] * len(restricted_records)
+    assert [recorded_hashes(row) for row in restricted_records] == [expected_hashes(MODEL_FILES, "model")] * len(
+        restricted_records
+    )
     assert [report.progress.notes for report in (*run.reports, *as_admin.reports)] == [[]] * 12
 
 
@@ -142,7 +144,7 @@ def test_an_object_that_may_no_longer_be_read_is_not_taken_for_deleted(seeded: S
     seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
     tenant = seeded.guarded.tenant(account)
     sync(tenant, store)
-    known = record(store, "churn")
+    stored_record = record(store, "churn")
 
     seeded.guarded.revoke(account, model="churn")
     second = sync(tenant, store, SyncOptions(reconcile=True))
@@ -150,7 +152,7 @@ def test_an_object_that_may_no_longer_be_read_is_not_taken_for_deleted(seeded: S
     assert [report.progress.removed for report in second.reports[:2]] == [0, 0]
     for table in ("registered_models", "canonical_records"):
         assert {row["deleted_at"] for row in rows(store, table)} == {None}
-    assert record(store, "churn")["metrics"] == known["metrics"] == {"accuracy": 0.93}
+    assert record(store, "churn")["metrics"] == stored_record["metrics"] == {"accuracy": 0.93}
     unreadable = [row for row in rows(store, "audit_entries") if row["kind"] == "object unreadable"]
     entries = [row for row in unreadable if row["object_name"] == "churn"]
     assert [(row["object_kind"], row["outcome"]) for row in entries] == [("registered model", "incomplete")]
@@ -179,13 +181,13 @@ def test_a_wrong_password_is_reported_and_changes_nothing(seeded: SeededServer, 
     seeded.guarded.grant_read(account, experiments=seeded.experiments, models=["churn", "fraud"])
     tenant = seeded.guarded.tenant(account)
     sync(tenant, store)
-    known = rows(store, "canonical_records")
+    stored_rows = rows(store, "canonical_records")
 
     seeded.guarded.invalidate_password(account)
     with pytest.raises(UnauthenticatedError, match="responded with 401"):
         sync(tenant, store)
 
-    assert rows(store, "canonical_records") == known
+    assert rows(store, "canonical_records") == stored_rows
     entry = rows(store, "audit_entries", "sequence DESC")[0]
     assert (entry["outcome"], entry["credential_identity"]) == ("failed", tenant.auth.identity())
     assert seeded.guarded.password(account) not in str(rows(store, "audit_entries"))

@@ -93,10 +93,10 @@ def test_each_workspace_is_a_separate_registry(environment: str, tmp_path: Path,
             sync(nobodys, store)
 
     records = {row["tenant_id"]: row for row in rows(store, "canonical_records")}
-    seen = {tenant: (row["hyperparameters"], recorded_hashes(row)) for tenant, row in records.items()}
+    recorded_data = {tenant: (row["hyperparameters"], recorded_hashes(row)) for tenant, row in records.items()}
     expected = {
         workspace: ({"of": workspace}, expected_hashes({"MLmodel": workspace.encode()}, "model"))
         for workspace in ("default", "team-a", "team-b")
     }
-    assert seen == expected | {"none-named": expected["default"]}
+    assert recorded_data == expected | {"none-named": expected["default"]}
     assert [row["incomplete"] for row in records.values()] == [[]] * 4

@@ -13,20 +13,7 @@ from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import environments_before, on_servers
 from verifywise_mlflow_tests.compat.server import CompatServer
-from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-
-NAMES = [
-    "it's",
-    'say "model"',
-    'it\'s "both"',
-    "100% sure",
-    "back\\slash",
-    "tabs\tand\nlines",
-    " leading blank",
-    "Überprüfung 信用 🦊",
-    "a?b#c&d=e;f",
-    "x" * 250,
-]
+from verifywise_mlflow_tests.compat.shared_registry import MODEL_NAMES, SharedRegistry
 
 
 def test_a_server_reports_its_version_and_that_it_has_no_workspaces(server: CompatServer, reader: MlflowReader) -> None:
@@ -72,7 +59,7 @@ def test_a_registry_is_read_in_full(registry: SharedRegistry, reader: MlflowRead
     assert [reader.model_version("churn", number) for number in (1, 2, 3)] == list(versions.rows)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_a_model_of_any_name_is_listed_and_found(name: str, registry: SharedRegistry, reader: MlflowReader) -> None:
     registry.version(name, tags={"owner": name})
     registry.client.set_registered_model_alias(name, "champion", "1")
@@ -94,14 +81,14 @@ def test_a_version_is_listed_in_any_stage_and_status(
         body = {"name": "churn", "version": number, "stage": stage, "archive_existing_versions": False}
         server.send("POST", "model-versions/transition-stage", body)
     # No endpoint sets a status: MLflow itself does, during a registration.
-    written = server.write_sql("UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 4")
-    written += server.write_sql(
+    written_rows = server.write_sql("UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 4")
+    written_rows += server.write_sql(
         "UPDATE model_versions SET status = 'FAILED_REGISTRATION', status_message = 'no copy' WHERE version = 5"
     )
 
     versions = reader.model_versions().rows
 
-    assert written == 2
+    assert written_rows == 2
     assert [(v.version_number, v.stage, v.status, v.status_message) for v in versions] == [
         (1, "Archived", "READY", None),
         (2, "Staging", "READY", None),
@@ -132,7 +119,7 @@ def test_a_listing_in_small_pages_is_the_same(
     for model in ("a", "b", "c", "d"):
         registry.version(model)
         registry.version(model)
-    whole = reader.registered_models(), reader.model_versions(), reader.experiments()
+    default_listings = reader.registered_models(), reader.model_versions(), reader.experiments()
 
     # The last page of both is exactly full, and MLflow up to 3.1 follows it with an empty one.
     for module, name in (
@@ -145,5 +132,5 @@ def test_a_listing_in_small_pages_is_the_same(
     paged = reader.registered_models(), reader.model_versions(), reader.experiments()
 
     assert [version.version_number for version in paged[1].rows] == [1, 2] * 4
-    assert paged == whole
+    assert paged == default_listings
     assert reader.traffic.requests - before >= 2 + 4

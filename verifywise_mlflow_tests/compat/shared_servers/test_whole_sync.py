@@ -9,9 +9,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import environments_before
 from verifywise_mlflow_tests.compat.server import CompatServer
-from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.compat.shared_servers.test_registered_models import NAMES
-from verifywise_mlflow_tests.compat.shared_servers.test_runs import CUSTOMERS
+from verifywise_mlflow_tests.compat.shared_registry import CUSTOMERS, MODEL_NAMES, SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
 
 
@@ -57,7 +55,7 @@ def test_a_record_has_what_mlflow_returns(
 def test_models_of_any_name_get_their_records_in_one_sync(
     registry: SharedRegistry, tenant: Tenant, store: Store
 ) -> None:
-    run_ids = {name: registry.run(tags={"note": name}) for name in NAMES}
+    run_ids = {name: registry.run(tags={"note": name}) for name in MODEL_NAMES}
     for name, run_id in run_ids.items():
         registry.version(name, run_id=run_id, tags={"owner": name})
         registry.client.set_registered_model_alias(name, "champion", "1")
@@ -66,7 +64,7 @@ def test_models_of_any_name_get_their_records_in_one_sync(
 
     records = {row["model_name"]: row for row in rows(store, "canonical_records")}
     assert {name: row["source_run_id"] for name, row in records.items()} == run_ids
-    assert {name: row["owner"] for name, row in records.items()} == {name: name.strip() for name in NAMES}
+    assert {name: row["owner"] for name, row in records.items()} == {name: name.strip() for name in MODEL_NAMES}
     assert {row["lifecycle_stage"] for row in records.values()} == {"production"}
 
 
@@ -80,12 +78,14 @@ def test_a_second_sync_finds_no_changes_with_few_requests(
     sync(tenant, store)
     tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs"]
     # xmin is the last transaction that wrote a row: any write changes it, even without a difference.
-    known = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
+    stored_rows = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
 
     second = sync(tenant, store)
 
     assert [report.progress.changed for report in second.reports] == [0] * 6
-    assert {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables} == known
+    assert {
+        table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables
+    } == stored_rows
     assert requests(second) <= 8
 
 
@@ -127,7 +127,7 @@ def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version
     registry.trained_version("churn")
     registry.client.set_registered_model_alias("churn", "champion", "1")
     sync(tenant, store)
-    known = record(store, "churn", 1)
+    stored_record = record(store, "churn", 1)
 
     registry.client.delete_model_version("churn", "1")
     second = sync(tenant, store)
@@ -135,7 +135,7 @@ def test_a_deleted_version_gets_a_tombstone_and_its_alias_gives_no_other_version
     deleted, remaining = record(store, "churn", 1), record(store, "churn", 2)
     assert second.reports[1].progress.removed == 1
     assert deleted["deleted_at"] is not None
-    assert deleted["metrics"] == known["metrics"] == {"accuracy": 0.93}
+    assert deleted["metrics"] == stored_record["metrics"] == {"accuracy": 0.93}
     assert (remaining["deleted_at"], remaining["lifecycle_stage"]) == (None, None)
     # MLflow up to 3.1 does not delete the alias.
     assert ("'champion'" in str(remaining["findings"])) is (server.environment in environments_before("3.17"))
@@ -149,12 +149,12 @@ def test_a_model_that_is_deleted_and_recreated_between_two_syncs_is_a_new_one(
     sync(tenant, store)
 
     registry.client.delete_registered_model("churn")
-    again = registry.version("churn", tags={"owner": "second"})
+    recreated_version = registry.version("churn", tags={"owner": "second"})
     sync(tenant, store)
 
     first, second = record(store, "churn", 1), record(store, "churn", 2)
     assert (first["deleted_at"], first["owner"]) == (None, "second")
-    assert first["created_at"] == datetime.fromtimestamp(again.creation_timestamp / 1000, UTC)
+    assert first["created_at"] == datetime.fromtimestamp(recreated_version.creation_timestamp / 1000, UTC)
     assert second["deleted_at"] is not None
     assert [row["incarnation"] for row in rows(store, "model_versions")] == [2, 1]
 

@@ -1,8 +1,8 @@
 """Syncs a tenant with the command line, and kills each sync at a place where none was killed before.
 
-``python -m verifywise_mlflow_tests.pipeline.killing [options of sync]`` reads places to spare, a line each. A place is
-a stage and the line that opened a transaction with a write. A sync is killed right before the commit, and a later one
-right after it. The first sync that passes all places ends by itself and is the last. Each kill is printed.
+``python -m verifywise_mlflow_tests.pipeline.sync_killer [options of sync]`` reads places to spare, a line each. A place
+is a stage and the line that opened a transaction with a write. A sync is killed right before the commit, and a later
+one right after it. The first sync that passes all places ends by itself and is the last. Each kill is printed.
 
 A sync is a fork of this process, which has imported everything: hundreds of starts would take minutes.
 """

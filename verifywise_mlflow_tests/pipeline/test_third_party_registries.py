@@ -20,11 +20,14 @@ from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, syn
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
 
-pytestmark = pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries next to this checkout")
+pytestmark = [
+    pytest.mark.slow(seconds=40),
+    pytest.mark.skipif(not REGISTRIES.is_dir(), reason="no ../shared/registries next to this checkout"),
+]
 
 
 @contextmanager
-def served(name: str, tmp_path: Path) -> Iterator[Tenant]:
+def served_registry(name: str, tmp_path: Path) -> Iterator[Tenant]:
     """Serve a copy: MLflow upgrades old stores in place."""
     copy = tmp_path / name
     shutil.copytree(REGISTRIES / name, copy)
@@ -43,20 +46,20 @@ def served(name: str, tmp_path: Path) -> Iterator[Tenant]:
 
 @pytest.mark.parametrize("name", ["regression-gates", "missing-run", "iris-logged-models"])
 def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, tmp_path: Path, store: Store) -> None:
-    with served(name, tmp_path) as tenant:
+    with served_registry(name, tmp_path) as tenant:
         sync(tenant, store)
         second = sync(tenant, store)
         client = MlflowClient(tenant.tracking_uri)
-        shown = client.search_model_versions(max_results=1000)
+        listed_versions = client.search_model_versions(max_results=1000)
         runs = {
             run.info.run_id: run
-            for run in client.search_runs([found.experiment_id for found in client.search_experiments()])
+            for run in client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
         }
 
     assert requests(second) <= 8
     records = {(row["model_name"], row["version_number"]): row for row in rows(store, "canonical_records")}
-    assert set(records) == {(version.name, int(version.version)) for version in shown}
-    for version in shown:
+    assert set(records) == {(version.name, int(version.version)) for version in listed_versions}
+    for version in listed_versions:
         row = records[version.name, int(version.version)]
         assert row["source_run_id"] == (version.run_id or None)
         assert row["source_artifact_uri"] == version.source
@@ -68,7 +71,7 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
 
 
 def test_a_promotion_by_tags_and_an_alias_is_recognized(tmp_path: Path, store: Store) -> None:
-    with served("regression-gates", tmp_path) as tenant:
+    with served_registry("regression-gates", tmp_path) as tenant:
         sync(tenant, store)
 
     champion = record(store, "green_taxi_tip_model", 2)

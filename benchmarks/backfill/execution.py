@@ -62,14 +62,16 @@ def drain(place: Installation, at_most_seconds: float, report_progress: ReportPr
     next_change = launched_at + CHANGE_INTERVAL_SECONDS
     while time.time() < ends_at:
         _take_down_memory(place, drained)
-        left = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill}, statuses=_LEFT))
-        done = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill})) - left
-        if done // 50 > reported:
-            reported = done // 50
+        unfinished = place.instance.get_runs_count(
+            dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill}, statuses=_UNFINISHED_STATUSES)
+        )
+        finished = place.instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_TAG: drained.backfill})) - unfinished
+        if finished // 50 > reported:
+            reported = finished // 50
             report_progress(
-                f"{done} are done, {left} wait or are under way, {len(drained.changed)} tenants have changed"
+                f"{finished} are done, {unfinished} wait or are under way, {len(drained.changed)} tenants have changed"
             )
-        if not left and _has_ended(place, drained.backfill):
+        if not unfinished and _has_ended(place, drained.backfill):
             break
         if to_change and time.time() >= next_change:
             tenant = to_change.pop()
@@ -89,7 +91,7 @@ def drain(place: Installation, at_most_seconds: float, report_progress: ReportPr
 
 
 _UNDER_WAY = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
-_LEFT = [
+_UNFINISHED_STATUSES = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
     *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
 ]
@@ -99,9 +101,11 @@ def _await_first_ticks(place: Installation) -> None:
     """Wait until the sensors have polled all tenants once, so that later requests are due to changes."""
     deadline = time.monotonic() + 300
     while True:
-        states = [one for one in place.instance.all_instigator_state() if one.instigator_name in POLLING_SENSORS]
-        ticks = [place.instance.get_ticks(one.instigator_origin_id, one.selector_id, limit=1) for one in states]
-        if len(states) == len(POLLING_SENSORS) and all(found and found[0].end_timestamp for found in ticks):
+        states = [state for state in place.instance.all_instigator_state() if state.instigator_name in POLLING_SENSORS]
+        ticks = [place.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1) for state in states]
+        if len(states) == len(POLLING_SENSORS) and all(
+            tenant_ticks and tenant_ticks[0].end_timestamp for tenant_ticks in ticks
+        ):
             return
         assert time.monotonic() < deadline, "the sensors do not tick"
         time.sleep(1)
@@ -117,16 +121,16 @@ def _launch(place: Installation) -> str:
         "fromFailure": False,
     }
     body = {"query": _LAUNCH, "variables": {"params": params}}
-    answer = urllib3.request("POST", f"{place.dagster.uri}/graphql", json=body, timeout=300).json()
-    launched: Mapping[str, str] = answer["data"]["launchPartitionBackfill"]
+    response = urllib3.request("POST", f"{place.dagster.uri}/graphql", json=body, timeout=300).json()
+    launched: Mapping[str, str] = response["data"]["launchPartitionBackfill"]
     assert "backfillId" in launched, launched
     return launched["backfillId"]
 
 
 def _has_ended(place: Installation, backfill: str) -> bool:
     """Whether Dagster will create no further run of the backfill, retries included."""
-    found = place.instance.get_backfill(backfill)
-    return found is not None and found.status not in _UNDER_WAY
+    backfill_state = place.instance.get_backfill(backfill)
+    return backfill_state is not None and backfill_state.status not in _UNDER_WAY
 
 
 def _is_read(place: Installation, tenant: str, at: float) -> bool:
@@ -138,18 +142,18 @@ def _is_read(place: Installation, tenant: str, at: float) -> bool:
             updated_after=datetime.fromtimestamp(at, UTC),
         )
     )
-    return any(one.start_time and one.start_time > at for one in records)
+    return any(record.start_time and record.start_time > at for record in records)
 
 
 def _take_down_memory(place: Installation, drained: DrainRecord) -> None:
     of_runs = 0
     for child in place.dagster.children:
         process = psutil.Process(child.pid)
-        held = process.memory_info().rss
-        drained.peak_bytes[child.name] = max(drained.peak_bytes.get(child.name, 0), held)
-        for one in process.children(recursive=True):
+        resident_bytes = process.memory_info().rss
+        drained.peak_bytes[child.name] = max(drained.peak_bytes.get(child.name, 0), resident_bytes)
+        for child_process in process.children(recursive=True):
             try:
-                of_runs += one.memory_info().rss
+                of_runs += child_process.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
     drained.peak_bytes["all runs' processes"] = max(drained.peak_bytes.get("all runs' processes", 0), of_runs)

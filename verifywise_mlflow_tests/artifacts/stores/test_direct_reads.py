@@ -15,6 +15,8 @@ from verifywise_mlflow_tests.artifacts.stores.backends import Backend
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
 
+pytestmark = pytest.mark.slow(seconds=20)
+
 
 @pytest.fixture
 def server(s3: Backend, tmp_path: Path) -> Iterator[MlflowServer]:

@@ -20,15 +20,15 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @contextmanager
-def counted(connection: Connection) -> Iterator[list[str]]:
+def recorded_statements(connection: Connection) -> Iterator[list[str]]:
     """The statements that we send."""
-    sent: list[str] = []
+    statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
+        statements.append(statement)
 
     event.listen(connection, "after_cursor_execute", note)
-    yield sent
+    yield statements
     event.remove(connection, "after_cursor_execute", note)
 
 
@@ -44,7 +44,7 @@ COUNTING = """
 """
 
 
-def seen(number: int, run_id: str | None = None) -> ListedObject[ListedVersion]:
+def listed_version(number: int, run_id: str | None = None) -> ListedObject[ListedVersion]:
     return ListedObject(ListedVersion(ModelVersion("credit", number, run_id=run_id), [], None), "f")
 
 
@@ -56,7 +56,7 @@ def test_a_thousand_versions_are_written_with_one_statement_per_batch(store: Sto
     # Counted by the database: the driver may make a statement of each row of what we send as one.
     with store.begin("acme") as session:
         session.connection.exec_driver_sql(COUNTING)
-        registry.write_versions(session, [seen(number) for number in range(1_000)], NOW)
+        registry.write_versions(session, [listed_version(number) for number in range(1_000)], NOW)
 
         assert session.connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
         assert len(registry.stored_versions(session)) == 1_000
@@ -64,52 +64,52 @@ def test_a_thousand_versions_are_written_with_one_statement_per_batch(store: Sto
 
 def test_unchanged_manifests_are_recorded_as_read_in_one_statement(store: Store) -> None:
     manifest = ArtifactManifest(None, "none", None, (), None, None)
-    read = [
+    read_results = [
         ManifestReadResult(
             PendingManifest(("credit", number), None, None, 1, "key"), manifest, "f", retry=False, hashed_at=NOW
         )
         for number in range(20)
     ]
     with store.begin("acme") as session:
-        assert manifests.write_manifests(session, read, NOW) == read
+        assert manifests.write_manifests(session, read_results, NOW) == read_results
 
         later = NOW.replace(year=2027)
-        with counted(session.connection) as sent:
-            assert manifests.write_manifests(session, read, later) == []
+        with recorded_statements(session.connection) as statements:
+            assert manifests.write_manifests(session, read_results, later) == []
 
-        assert len(sent) == 2
-        kept = manifests.stored_manifests(session, [item.pending.key for item in read])
-        assert {item.read_at for item in kept.values()} == {later}
+        assert len(statements) == 2
+        stored_manifests = manifests.stored_manifests(session, [item.pending.key for item in read_results])
+        assert {item.read_at for item in stored_manifests.values()} == {later}
 
 
 def test_the_scope_of_pending_reads_shrinks_to_fit_the_limit(store: Store) -> None:
     with store.begin("acme") as session:
-        registry.write_versions(session, [seen(number, f"run-{number}") for number in range(6)], NOW)
-        known = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
+        registry.write_versions(session, [listed_version(number, f"run-{number}") for number in range(6)], NOW)
+        stored_runs = [reading("run-0", "RUNNING"), reading("run-1", "RUNNING"), reading("run-2"), reading("run-3")]
         late = [reading("run-4", revision=0)]
-        tracked_objects.write_read_results(session, RUNS, known + late, NOW)
+        tracked_objects.write_read_results(session, RUNS, stored_runs + late, NOW)
 
-        def due(at_most: int) -> list[str]:
+        def pending_run_ids(at_most: int) -> list[str]:
             return [item.object_id for item in tracked_objects.pending_reads_up_to(session, RUNS, at_most)]
 
-        assert due(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
-        assert due(5) == ["run-0", "run-1", "run-4", "run-5"]
-        assert due(4) == ["run-0", "run-1", "run-4", "run-5"]
-        assert due(3) == ["run-4", "run-5"]
-        assert due(0) == ["run-4", "run-5"]
+        assert pending_run_ids(6) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"]
+        assert pending_run_ids(5) == ["run-0", "run-1", "run-4", "run-5"]
+        assert pending_run_ids(4) == ["run-0", "run-1", "run-4", "run-5"]
+        assert pending_run_ids(3) == ["run-4", "run-5"]
+        assert pending_run_ids(0) == ["run-4", "run-5"]
 
 
 def test_each_scope_includes_the_narrower_ones(store: Store) -> None:
     with store.begin("acme") as session:
-        registry.write_versions(session, [seen(number, f"run-{number}") for number in range(4)], NOW)
+        registry.write_versions(session, [listed_version(number, f"run-{number}") for number in range(4)], NOW)
         unreadable = ReadResult("run-3", 10**9, None, "f", read_error="it does not exist")
         tracked_objects.write_read_results(
             session, RUNS, [reading("run-1", "RUNNING"), reading("run-2"), unreadable], NOW
         )
 
-        found = {reach: tracked_objects.pending_reads(session, RUNS, reach) for reach in ReadScope}
+        reads_by_scope = {reach: tracked_objects.pending_reads(session, RUNS, reach) for reach in ReadScope}
 
-    assert {reach: [item.object_id for item in items] for reach, items in found.items()} == {
+    assert {reach: [item.object_id for item in items] for reach, items in reads_by_scope.items()} == {
         ReadScope.CHANGED: ["run-0"],
         ReadScope.PENDING: ["run-0", "run-1"],
         ReadScope.READABLE: ["run-0", "run-1", "run-2"],

@@ -30,7 +30,7 @@ HOSTILE = "<img src=x onerror=alert(1)> ‮'; DROP TABLE x; --"
 
 
 @dataclass(frozen=True, slots=True)
-class Playground:
+class RunningDagster:
     """The running servers and their files."""
 
     dagster: DagsterServers
@@ -58,7 +58,7 @@ class Playground:
 
 
 @contextmanager
-def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
+def running_dagster(mlflow_uri: str, home: Path) -> Iterator[RunningDagster]:
     """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor requests."""
     home.mkdir(parents=True, exist_ok=True)
     seed_registries(mlflow_uri, home, report_progress=lambda _: None)
@@ -78,26 +78,26 @@ def playground(mlflow_uri: str, home: Path) -> Iterator[Playground]:
         dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
         outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, report_progress=lambda _: None, check=lambda: None)
         assert [outcome.failure for outcome in outcomes] == [None] * len(TENANTS)
-        yield Playground(dagster, TENANTS, tenants_file, environment, home)
+        yield RunningDagster(dagster, TENANTS, tenants_file, environment, home)
 
 
 def _evaluate(instance: DagsterInstance, sensor: str) -> None:
     deadline = time.monotonic() + 120
-    asked = time.time()
+    requested_at = time.time()
     while True:
         state = _state(instance, sensor)
         (tick,) = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
-        if tick.timestamp > asked and tick.status in {TickStatus.SKIPPED, TickStatus.SUCCESS}:
+        if tick.timestamp > requested_at and tick.status in {TickStatus.SKIPPED, TickStatus.SUCCESS}:
             return
         assert time.monotonic() < deadline, f"{sensor}: {tick}"
-        if tick.timestamp <= asked and tick.status is not TickStatus.STARTED:
+        if tick.timestamp <= requested_at and tick.status is not TickStatus.STARTED:
             # Not during a tick: the cursor that it saves at the end would be overwritten by the old one.
             _let_its_interval_be_over(instance, _state(instance, sensor))
         time.sleep(1)
 
 
 def _state(instance: DagsterInstance, sensor: str) -> InstigatorState:
-    (state,) = (one for one in instance.all_instigator_state() if one.instigator_name == sensor)
+    (state,) = (candidate for candidate in instance.all_instigator_state() if candidate.instigator_name == sensor)
     return state
 
 
@@ -105,8 +105,8 @@ def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState)
     data = state.instigator_data
     assert isinstance(data, SensorInstigatorData)
     if data.last_tick_start_timestamp:  # the daemon schedules by these; the cursor is not changed
-        over = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
-        instance.update_instigator_state(state.with_data(over))
+        elapsed = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
+        instance.update_instigator_state(state.with_data(elapsed))
 
 
 def _add_hostile(mlflow_uri: str, tenant: str) -> None:

@@ -1,10 +1,10 @@
-"""``python -m benchmarks.unchanged``: the queries of a sync of an unchanged tenant, one by one.
+"""``python -m benchmarks.unchanged_sync_queries``: the queries of a sync of an unchanged tenant, one by one.
 
 The six stages, and what is reported to Dagster for each: its data version, the rows that changed last, its checks and
 the compliance summary. The sync runs in a process of its own, against generated objects (``synthetic``); generating
 them is excluded from the times, but not from the memory.
 
-``python -m benchmarks.unchanged 20000 100000`` takes ten
+``python -m benchmarks.unchanged_sync_queries 20000 100000`` takes ten
 minutes.
 """
 
@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.competitor import peak_bytes
+from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.idle_tenant import fill
-from benchmarks.store import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
@@ -61,22 +61,22 @@ def run(versions: int, url: str, postgres: int) -> list[Figure]:
     reader = SyntheticReader(versions)
     figures = []
 
-    def ask(question: str, answer: Callable[[], object]) -> None:
-        made, postgres_cpu, began = reader.seconds, postgres_cpu_seconds(postgres), time.perf_counter()
-        answer()
-        seconds = time.perf_counter() - began - (reader.seconds - made)
+    def measure_query(name: str, query: Callable[[], object]) -> None:
+        making_seconds, postgres_cpu, began = reader.seconds, postgres_cpu_seconds(postgres), time.perf_counter()
+        query()
+        seconds = time.perf_counter() - began - (reader.seconds - making_seconds)
         postgres_cpu = postgres_cpu_seconds(postgres) - postgres_cpu
-        figures.append(Figure(versions, question, seconds, postgres_cpu, peak_bytes()))
+        figures.append(Figure(versions, name, seconds, postgres_cpu, peak_bytes()))
 
     with Store(url) as store:
         with Sync(TENANT, store, _reader=reader) as sync:
             for stage in Stage:
-                ask(f"stage {stage}", partial(_unchanged, sync, stage))
-        for question, answer in _told().items():
-            ask(question, partial(_asked, store, answer))
+                measure_query(f"stage {stage}", partial(_unchanged, sync, stage))
+        for query_name, run_query in _reporting_queries().items():
+            measure_query(query_name, partial(_run_query, store, run_query))
         rules, now = load_rules(TENANT), sync.now()
-        ask("standing", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
-        ask(
+        measure_query("standing", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
+        measure_query(
             "standing, once more",
             lambda: summarize_compliance(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)),
         )
@@ -89,12 +89,12 @@ def _unchanged(sync: Sync, stage: Stage) -> None:
         raise SystemExit(f"{stage}: {changed} rows changed, of a tenant that did not")
 
 
-def _asked(store: Store, answer: Callable[[TenantSession], object]) -> None:
+def _run_query(store: Store, query: Callable[[TenantSession], object]) -> None:
     with store.begin(TENANT.tenant_id) as session:
-        answer(session)
+        query(session)
 
 
-def _told() -> Mapping[str, Callable[[TenantSession], object]]:
+def _reporting_queries() -> Mapping[str, Callable[[TenantSession], object]]:
     versions = {f"data version of {stage}": partial(_data_version, stage) for stage in Stage}
     previews = {f"preview of {stage}": partial(_preview, stage) for stage in Stage}
     return {
@@ -123,7 +123,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
         with Store(url) as store:
             fill(store, versions)
         output = subprocess.run(  # noqa: S603  # our own command, no shell
-            [sys.executable, "-m", "benchmarks.unchanged", "--ask", str(versions)],
+            [sys.executable, "-m", "benchmarks.unchanged_sync_queries", "--ask", str(versions)],
             env=os.environ | {"BENCHMARK_DATABASE_URL": url},
             check=True,
             stdout=subprocess.PIPE,
@@ -136,17 +136,17 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
 
 def table(figures: list[Figure]) -> Table:
     """Return a row for each query, and one for all."""
-    shown = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
-    shown.add_column("versions", no_wrap=True)
-    shown.add_column("question", no_wrap=True)
+    output_table = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
+    output_table.add_column("versions", no_wrap=True)
+    output_table.add_column("question", no_wrap=True)
     for heading in ("ms", "Postgres CPU ms", "peak MB"):
-        shown.add_column(heading, justify="right")
+        output_table.add_column(heading, justify="right")
     for versions in dict.fromkeys(figure.versions for figure in figures):
         of_size = [figure for figure in figures if figure.versions == versions]
         for figure in of_size:
-            shown.add_row(f"{versions:,}", figure.operation, *_cells([figure]))
-        shown.add_row(f"{versions:,}", "all", *_cells(of_size), style="bold", end_section=True)
-    return shown
+            output_table.add_row(f"{versions:,}", figure.operation, *_cells([figure]))
+        output_table.add_row(f"{versions:,}", "all", *_cells(of_size), style="bold", end_section=True)
+    return output_table
 
 
 def _cells(figures: list[Figure]) -> list[str]:
@@ -159,9 +159,11 @@ def _cells(figures: list[Figure]) -> list[str]:
 
 def main() -> int:
     """Measure, print a table and save the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged_sync_queries", description=__doc__)
     parser.add_argument("versions", nargs="*", type=int, default=[20_000], help="how many versions (20,000)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/unchanged.json"), help="where the figures go")
+    parser.add_argument(
+        "--json", type=Path, default=Path("build/bench/unchanged_sync_queries.json"), help="where the figures go"
+    )
     parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # the arguments of the sync's process
     arguments = parser.parse_args()
     if arguments.ask:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.store``: the cost of a sync in the database, with generated objects (``synthetic``).
+"""``python -m benchmarks.database_cost``: the cost of a sync in the database, with generated objects (``synthetic``).
 
 Each sync runs in a process of its own, through the real stages, into a real Postgres. Generating the objects and, in
 the first sync, reading files is excluded. Hashing the listing to detect changes needs no database, so it is measured
@@ -93,21 +93,21 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
     with Store(url) as store, Sync(TENANT, store, options, _reader=reader) as sync:
         traffic.watch(store)
         for stage in Stage:
-            made, cpu, postgres_cpu = reader.seconds, cpu_seconds(), postgres_cpu_seconds(postgres)
+            making_seconds, cpu, postgres_cpu = reader.seconds, cpu_seconds(), postgres_cpu_seconds(postgres)
             before = _Traffic(traffic.statements, traffic.rows)
             began = time.perf_counter()
             if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
                 changed = write_manifests(sync)
             else:
                 changed = sync.run(stage).progress.changed
-            made = reader.seconds - made
+            making_seconds = reader.seconds - making_seconds
             figures.append(
                 Figure(
                     versions,
                     round_,
                     stage,
-                    time.perf_counter() - began - made,
-                    cpu_seconds() - cpu - made,
+                    time.perf_counter() - began - making_seconds,
+                    cpu_seconds() - cpu - making_seconds,
                     postgres_cpu_seconds(postgres) - postgres_cpu,
                     traffic.statements - before.statements,
                     traffic.rows - before.rows,
@@ -122,22 +122,23 @@ def write_manifests(sync: Sync) -> int:
     """Write a manifest for each version as the stage does, without reading files."""
     now = sync.now()
     with sync.store.begin(TENANT.tenant_id) as session:
-        due = manifests.pending_manifests(
+        pending = manifests.pending_manifests(
             session,
             settings_digest=fingerprint(TENANT.artifacts.model_dump(mode="json")),
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
             retry_failed=False,
         )
-    for start in range(0, len(due), VERSIONS_PER_TRANSACTION):
-        built = [
-            (item, manifest(int(item.run_id or "0", 16))) for item in due[start : start + VERSIONS_PER_TRANSACTION]
+    for start in range(0, len(pending), VERSIONS_PER_TRANSACTION):
+        built_manifests = [
+            (item, manifest(int(item.run_id or "0", 16))) for item in pending[start : start + VERSIONS_PER_TRANSACTION]
         ]
-        read = [
-            ManifestReadResult(item, found, fingerprint(found), retry=False, hashed_at=now) for item, found in built
+        read_results = [
+            ManifestReadResult(item, built_manifest, fingerprint(built_manifest), retry=False, hashed_at=now)
+            for item, built_manifest in built_manifests
         ]
         with sync.store.begin(TENANT.tenant_id) as session:
-            manifests.write_manifests(session, read, now)
-    return len(due)
+            manifests.write_manifests(session, read_results, now)
+    return len(pending)
 
 
 def postgres_cpu_seconds(pid: int) -> float:
@@ -145,7 +146,7 @@ def postgres_cpu_seconds(pid: int) -> float:
     server = psutil.Process(pid)
     times = [process.cpu_times() for process in (server, *server.children())]
     ended = times[0].children_user + times[0].children_system
-    return float(sum(taken.user + taken.system for taken in times) + ended)
+    return float(sum(child_times.user + child_times.system for child_times in times) + ended)
 
 
 def hashing_seconds(versions: int) -> float:
@@ -164,7 +165,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
         for round_ in Round:
             show(f"{versions:,} versions: {round_} …")
             output = subprocess.run(  # noqa: S603  # our own command, no shell
-                [sys.executable, "-m", "benchmarks.store", "--round", round_, str(versions)],
+                [sys.executable, "-m", "benchmarks.database_cost", "--round", round_, str(versions)],
                 env=os.environ | {"BENCHMARK_DATABASE_URL": postgres.url("store")},
                 check=True,
                 stdout=subprocess.PIPE,
@@ -181,17 +182,17 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
 
 def table(figures: list[Figure]) -> Table:
     """Return a row for each stage, and one for each sync."""
-    shown = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
+    output_table = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
     for heading in ("versions", "sync", "stage"):
-        shown.add_column(heading, no_wrap=True)
+        output_table.add_column(heading, no_wrap=True)
     for heading in ("seconds", "our CPU s", "Postgres CPU s", "statements", "rows fetched", "changed", "peak MB"):
-        shown.add_column(heading, justify="right")
+        output_table.add_column(heading, justify="right")
     for versions, round_ in dict.fromkeys((figure.versions, figure.round) for figure in figures):
         of_round = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
         for figure in of_round:
-            shown.add_row(f"{versions:,}", round_, figure.stage, *_cells([figure]))
-        shown.add_row(f"{versions:,}", round_, "all", *_cells(of_round), style="bold", end_section=True)
-    return shown
+            output_table.add_row(f"{versions:,}", round_, figure.stage, *_cells([figure]))
+        output_table.add_row(f"{versions:,}", round_, "all", *_cells(of_round), style="bold", end_section=True)
+    return output_table
 
 
 def _cells(figures: list[Figure]) -> list[str]:
@@ -208,11 +209,13 @@ def _cells(figures: list[Figure]) -> list[str]:
 
 def main() -> int:
     """Measure, print a table and save the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.database_cost", description=__doc__)
     parser.add_argument(
         "versions", nargs="*", type=int, default=[10_000], help="how many versions (10,000; 100,000 take ten minutes)"
     )
-    parser.add_argument("--json", type=Path, default=Path("build/bench/store.json"), help="where the figures go")
+    parser.add_argument(
+        "--json", type=Path, default=Path("build/bench/database_cost.json"), help="where the figures go"
+    )
     parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the syncs' processes
     arguments = parser.parse_args()
     if arguments.round:

@@ -122,9 +122,9 @@ def _many_runs(home: Path, report_progress: ReportProgress) -> Measurements:
         for contender, count in ((Contender.MLFLOW_RUNS, CLIENT_RUNS), (Contender.READER_RUNS, READER_RUNS)):
             report_progress(f"{contender}, {count:,}")
             task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_PAGE_SIZE)
-            taken = measure(contender, task, server)
-            _expect(taken.counts.runs == count, contender, taken.counts)
-            rows.append(ContenderResult(contender, rounds=[taken]))
+            result = measure(contender, task, server)
+            _expect(result.counts.runs == count, contender, result.counts)
+            rows.append(ContenderResult(contender, rounds=[result]))
     return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_PAGE_SIZE} a request", rows)
 
 
@@ -167,11 +167,11 @@ def compare(
             report_progress(f"counting requests: {row.contender}")
             if row.contender is Contender.CHANGED_SYNC:
                 change()
-            counted = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
-            _check(row.contender, counted, sizes)
+            counted_run = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
+            _check(row.contender, counted_run, sizes)
             _take_down(proxy, row)
             if not rounds:
-                row.rounds.append(counted)
+                row.rounds.append(counted_run)
     for number in range(1, rounds + 1):
         task = replace(task, uri=server.uri, database_url=postgres.create_database(f"round_{number}"))
         for row in measured:
@@ -186,23 +186,23 @@ def compare(
 
 
 def _take_down(proxy: Proxy, row: ContenderResult) -> None:
-    refused = [exchange.target for exchange in proxy.exchanges if exchange.status != 200]
-    if refused:
-        raise ContenderFailedError(f"{row.contender}: the server refused {refused[:3]}")
+    failed_requests = [exchange.target for exchange in proxy.exchanges if exchange.status != 200]
+    if failed_requests:
+        raise ContenderFailedError(f"{row.contender}: the server refused {failed_requests[:3]}")
     row.requests = proxy.requests
-    row.answer_bytes = sum(exchange.answer_bytes for exchange in proxy.exchanges)
+    row.answer_bytes = sum(exchange.response_bytes for exchange in proxy.exchanges)
 
 
 def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
     """Check that every competitor found everything."""
-    found = finished.counts
+    counts = finished.counts
     match contender:
         case Contender.POLL:
             return
         case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
             records = {Contender.FIRST_SYNC: sizes.versions, Contender.CHANGED_SYNC: CHANGES}.get(contender, 0)
             _expect(
-                found == ReadCounts(models=sizes.models, versions=sizes.versions, records=records), contender, found
+                counts == ReadCounts(models=sizes.models, versions=sizes.versions, records=records), contender, counts
             )
         case _:
             expected = ReadCounts(
@@ -213,9 +213,9 @@ def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
                 logged_models=sizes.logged_models,
                 values=sizes.runs * (METRICS + PARAMS + TAGS),
             )
-            _expect(found == expected, contender, found)
+            _expect(counts == expected, contender, counts)
 
 
-def _expect(holds: bool, contender: Contender, found: ReadCounts) -> None:
+def _expect(holds: bool, contender: Contender, counts: ReadCounts) -> None:
     if not holds:
-        raise ContenderFailedError(f"{contender} did not read what is there, but {found}")
+        raise ContenderFailedError(f"{contender} did not read what is there, but {counts}")

@@ -23,7 +23,7 @@ COMMANDS = re.findall(r"^verifywise-mlflow ([^#\n]+?)\s+#", PAGE, re.MULTILINE)
 
 
 @pytest.fixture
-def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store_with_history(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A version that came into production on 3 March and lost a verdict at the same noon."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     key = ("churn", 3)
@@ -33,51 +33,55 @@ def kept(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> St
     return store
 
 
-def answers(kept: Store) -> dict[str, Sequence[Sequence[object]]]:
-    with kept.begin("acme") as session:
+def query_results(store_with_history: Store) -> dict[str, Sequence[Sequence[object]]]:
+    with store_with_history.begin("acme") as session:
         return {
             title: [tuple(row) for row in session.execute(text(query.replace(":", r"\:")))] for title, query in QUERIES
         }
 
 
-def test_each_query_returns_the_expected_rows(kept: Store) -> None:
-    found = answers(kept)
+def test_each_query_returns_the_expected_rows(store_with_history: Store) -> None:
+    results = query_results(store_with_history)
 
-    (as_of,) = found["The record as of 3 March"]
+    (as_of,) = results["The record as of 3 March"]
     assert (as_of[0], as_of[2], *as_of[4:]) == ("Staging", "staging", day(1), day(3))
-    assert found["The versions in production at any moment of 3 March"] == [("churn", 3)]
-    assert found["Changes of the badge, with the sync"] == [
+    assert results["The versions in production at any moment of 3 March"] == [("churn", 3)]
+    assert results["Changes of the badge, with the sync"] == [
         (day(1), None, "compliant", "sync of day 1"),
         (day(3), "compliant", "non-compliant", "sync of day 3"),
     ]
-    assert found["Verdicts that were worse on 4 March than on 3 March"] == [("churn", 3, "a", "pass", "Because.")]
-    assert found["The number of changes per record in March"] == [("churn", 3, 2)]
-    assert found["Manual changes of a record, if the history is older than the record"] == []
-    assert len(found) == 6
+    assert results["Verdicts that were worse on 4 March than on 3 March"] == [("churn", 3, "a", "pass", "Because.")]
+    assert results["The number of changes per record in March"] == [("churn", 3, 2)]
+    assert results["Manual changes of a record, if the history is older than the record"] == []
+    assert len(results) == 6
 
 
-def test_the_query_for_manual_changes_finds_one(kept: Store) -> None:
-    with kept.begin("acme") as session:
+def test_the_query_for_manual_changes_finds_one(store_with_history: Store) -> None:
+    with store_with_history.begin("acme") as session:
         session.execute(text("UPDATE verifywise_mlflow.canonical_records SET owner = 'mallory'"))
 
-    (found,) = answers(kept)["Manual changes of a record, if the history is older than the record"]
+    (manual_change,) = query_results(store_with_history)[
+        "Manual changes of a record, if the history is older than the record"
+    ]
 
-    assert found[:2] == ("churn", 3)
+    assert manual_change[:2] == ("churn", 3)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_the_page_succeeds(kept: Store, command: str) -> None:
+def test_each_command_of_the_page_succeeds(store_with_history: Store, command: str) -> None:
     result = CliRunner().invoke(app, command.split())
 
     assert result.exit_code == 0, result.output
     assert "churn" in result.output
 
 
-def test_the_python_lines_run(kept: Store) -> None:
+def test_the_python_lines_run(store_with_history: Store) -> None:
     (program,) = code_blocks(PAGE, "python")
-    counted = re.sub(r"^(    )(dataframes\..*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE)
+    counting_program = re.sub(
+        r"^(    )(dataframes\..*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE
+    )
     sizes: list[int] = []
 
-    exec(counted, {"sizes": sizes})  # the page's own lines
+    exec(counting_program, {"sizes": sizes})  # the page's own lines
 
     assert sizes == [1, 1, 2, 2, 2]

@@ -75,10 +75,10 @@ def session(stores: Mapping[str, Store], request: pytest.FixtureRequest) -> Iter
 
 def sql(query: str) -> Question:
     """A query that people write in SQL."""
-    told = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
+    parameters = {"model": MODEL, "number": NUMBER, "at": NOW - timedelta(hours=36)}
     return lambda session: session.execute(
         text(f"SELECT * FROM verifywise_mlflow.{query}").bindparams(
-            **{k: v for k, v in told.items() if f":{k}" in query}
+            **{k: v for k, v in parameters.items() if f":{k}" in query}
         )
     ).all()
 
@@ -174,10 +174,10 @@ def test_a_wide_query_reads_each_row_once(session: TenantSession, question: str)
 
 def test_open_gaps_are_read_from_their_partial_index(session: TenantSession) -> None:
     steps = plan_steps(session, WIDE["the open gaps by when they opened"])
-    read = [step for step in steps if step.table == "compliance_results"]
+    verdict_steps = [step for step in steps if step.table == "compliance_results"]
 
-    assert {step.index for step in read} == {"compliance_results_open"}
-    assert sum(step.rows for step in read) == VERSIONS * RULES / 50  # as ``large_tenants`` gives them out
+    assert {step.index for step in verdict_steps} == {"compliance_results_open"}
+    assert sum(step.rows for step in verdict_steps) == VERSIONS * RULES / 50  # as ``large_tenants`` gives them out
 
 
 def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:

@@ -39,9 +39,9 @@ def texts_in(registry: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("name", ["regression-gates", "missing-run", "iris-logged-models"])
 def test_nothing_is_redacted_in_a_real_registry(name: str) -> None:
     redactor = TextRedactor(RedactionSettings())
-    read = list(texts_in(REGISTRIES / name))
+    texts = list(texts_in(REGISTRIES / name))
 
-    redacted = [(key, value) for key, value in read if redactor.redact(redactor.scope(key), value)]
+    redacted = [(key, value) for key, value in texts if redactor.redact(redactor.scope(key), value)]
 
-    assert len(read) > 30
+    assert len(texts) > 30
     assert redacted == []
