@@ -13,7 +13,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.registry import Registry
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow(seconds=20), pytest.mark.timeout(300)]
 
 HOSTILE = """100% #1? a%2Fb%41 & "Sepsis" 'n' [x](y) + \\ ; <img src=x onerror=alert(1)> Frühwarnung 東京 🏦"""
 """A valid model name in MLflow. Nearly every character has a meaning in addresses or markup."""

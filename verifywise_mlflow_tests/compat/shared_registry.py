@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import Dataset, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import RestException
 
 from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+
+MODEL_NAMES = [
+    "it's",
+    'say "model"',
+    'it\'s "both"',
+    "100% sure",
+    "back\\slash",
+    "tabs\tand\nlines",
+    " leading blank",
+    "Überprüfung 信用 🦊",
+    "a?b#c&d=e;f",
+    "x" * 250,
+]
+"""Names that strain quoting, trimming and encoding."""
+CUSTOMERS = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
 
 
 class SharedRegistry(Registry):

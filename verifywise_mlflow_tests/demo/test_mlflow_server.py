@@ -24,6 +24,7 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow(seconds=12)
 def test_it_ignores_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path) -> None:
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=other.serve_forever, daemon=True).start()

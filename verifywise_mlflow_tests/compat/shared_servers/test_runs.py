@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 import uuid
 
-from mlflow.entities import Dataset
-
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.server import CompatServer
-from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
+from verifywise_mlflow_tests.compat.shared_registry import CUSTOMERS, SharedRegistry
 from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-
-CUSTOMERS = Dataset(name="customers", digest="abc123", source_type="s3", source='{"uri": "s3://data/customers"}')
 
 
 def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry, reader: MlflowReader) -> None:
