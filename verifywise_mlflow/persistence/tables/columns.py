@@ -9,20 +9,21 @@ from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, t
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.schema import revisions
 
+# `doc` describes a column of a stage's table; Dagster shows it.
 # SQLAlchemy types a column by what it holds, and these functions make columns of several kinds: hence Any here.
 
 
-def key_column(name: str) -> Column[Any]:
+def key_column(name: str, *, doc: str | None = None) -> Column[Any]:
     """A text column of the primary key."""
-    return Column(name, Text, primary_key=True)
+    return Column(name, Text, primary_key=True, doc=doc)
 
 
 def version_key_columns() -> tuple[Column[Any], ...]:
     """The primary key of a table with one row per model version."""
     return (
-        key_column("tenant_id"),
-        key_column("model_name"),
-        Column("version_number", Integer, primary_key=True, autoincrement=False),
+        key_column("tenant_id", doc="The tenant's name in tenants.yaml."),
+        key_column("model_name", doc="The name of the registered model in MLflow."),
+        Column("version_number", Integer, primary_key=True, autoincrement=False, doc="The version's number in MLflow."),
     )
 
 
@@ -40,27 +41,47 @@ def identity_column(name: str) -> Column[Any]:
     return Column(name, BigInteger, Identity(always=True), primary_key=True)
 
 
-def time_column(name: str, *, nullable: bool = True) -> Column[Any]:
+def time_column(name: str, *, nullable: bool = True, doc: str | None = None) -> Column[Any]:
     """A time, which Postgres stores in UTC to the microsecond."""
-    return Column(name, DateTime(timezone=True), nullable=nullable)
+    return Column(name, DateTime(timezone=True), nullable=nullable, doc=doc)
 
 
 def incarnation_column() -> Column[Any]:
     """How many objects have had this name and number."""
-    return Column("incarnation", Integer, nullable=False, server_default=text("1"))
+    return Column(
+        "incarnation",
+        Integer,
+        nullable=False,
+        server_default=text("1"),
+        doc="Counts from 1 the objects that have had this name and number.",
+    )
 
 
 def redactions_column() -> Column[Any]:
     """What was redacted before the row was written."""
-    return Column("redactions", Json, nullable=False, server_default=text("'[]'::jsonb"))
+    return Column(
+        "redactions",
+        Json,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        doc="What was redacted before the row was stored.",
+    )
 
 
 def write_columns() -> tuple[Column[Any], ...]:
     """The columns that describe the last write of a row."""
     return (
-        Column("fingerprint", Text, nullable=False),
-        Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
-        time_column("changed_at", nullable=False),
+        Column(
+            "fingerprint", Text, nullable=False, doc="SHA-256 of the content. The row is written only when it changes."
+        ),
+        Column(
+            "revision",
+            BigInteger,
+            nullable=False,
+            server_default=revisions.next_value(),
+            doc="A number from a sequence, new with each write. Later stages process rows with a higher revision.",
+        ),
+        time_column("changed_at", nullable=False, doc="When the row was last written, UTC."),
     )
 
 

@@ -30,19 +30,28 @@ _COLUMN_TYPES: Final[Mapping[FieldType, TypeEngine[Any]]] = {
 
 
 def _field_column(name: str, spec: FieldSpec) -> Column[Any]:
-    return Column(name, _COLUMN_TYPES[spec.type], primary_key=spec.is_key, autoincrement=False)
+    return Column(name, _COLUMN_TYPES[spec.type], primary_key=spec.is_key, autoincrement=False, doc=spec.description)
 
 
 def _record_columns() -> tuple[Column[Any], ...]:
     return (
-        key_column("tenant_id"),
+        key_column("tenant_id", doc="The tenant's name in tenants.yaml."),
         *(_field_column(name, spec) for name, spec in FIELD_SPECS.items()),
         # Provenance and quality
-        Column("origins", Json, nullable=False),
-        Column("incomplete", Json, nullable=False),
-        Column("findings", Json, nullable=False),
-        time_column("deleted_at"),
-        Column("fingerprint", Text, nullable=False),
+        Column(
+            "origins",
+            Json,
+            nullable=False,
+            doc="Provenance: for each value, the tag, alias or attribute that it came from, with its original text.",
+        ),
+        Column("incomplete", Json, nullable=False, doc="What could not be read, and why; [] if everything could."),
+        Column("findings", Json, nullable=False, doc="Values that look wrong, each with its kind and field."),
+        time_column(
+            "deleted_at", doc="Tombstone: since when MLflow no longer has the object, UTC; null while it exists."
+        ),
+        Column(
+            "fingerprint", Text, nullable=False, doc="SHA-256 of the content. The row is written only when it changes."
+        ),
     )
 
 
@@ -50,9 +59,15 @@ canonical_records = Table(
     "canonical_records",
     metadata,
     *_record_columns(),
-    Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
-    time_column("changed_at", nullable=False),
-    Column("sync_id", Text, nullable=False),
+    Column(
+        "revision",
+        BigInteger,
+        nullable=False,
+        server_default=revisions.next_value(),
+        doc="A number from a sequence, new with each write. Later stages process rows with a higher revision.",
+    ),
+    time_column("changed_at", nullable=False, doc="When the row was last written, UTC."),
+    Column("sync_id", Text, nullable=False, doc="The sync that wrote the row, as in the audit trail."),
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
     revision_index("canonical_records"),
     Index(

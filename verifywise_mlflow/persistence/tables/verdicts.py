@@ -21,25 +21,35 @@ from verifywise_mlflow.persistence.tables.schema import metadata
 
 def _verdict_columns() -> tuple[Column[Any], ...]:
     return (
-        Column("rule_version", Integer, nullable=False),
-        Column("verdict", Text, nullable=False),
-        Column("reason", Text, nullable=False),
-        Column("values", Json, nullable=False),
-        Column("policy_id", Text, nullable=False),
-        Column("policy_version", Text, nullable=False),
-        time_column("evaluated_at", nullable=False),
-        Column("sync_id", Text, nullable=False),
+        Column("rule_version", Integer, nullable=False, doc="The version of the rule."),
+        Column("verdict", Text, nullable=False, doc="pass, fail, not evidenced, not applicable or error."),
+        Column("reason", Text, nullable=False, doc="The reason for the verdict."),
+        Column("values", Json, nullable=False, doc="The values that the rule read."),
+        Column("policy_id", Text, nullable=False, doc="The policy that contains the rule."),
+        Column("policy_version", Text, nullable=False, doc="The version of the policy."),
+        time_column("evaluated_at", nullable=False, doc="When the rule was evaluated, UTC."),
+        Column("sync_id", Text, nullable=False, doc="The sync that wrote the row, as in the audit trail."),
     )
 
 
 def _input_columns() -> tuple[Column[Any], ...]:
     return (
-        Column("origins", Json, nullable=False),
-        Column("thresholds", Json, nullable=False),
-        Column("day", Date),
-        Column("input_hash", PlainText, nullable=False),
-        Column("fingerprint", PlainText, nullable=False),
-        time_column("open_since"),
+        Column(
+            "origins",
+            Json,
+            nullable=False,
+            doc="Provenance: for each value, the tag, alias or attribute that it came from, with its original text.",
+        ),
+        Column("thresholds", Json, nullable=False, doc="The thresholds that the rule used."),
+        Column("day", Date, doc="The date that the rule used as today, if it depends on the date."),
+        Column("input_hash", PlainText, nullable=False, doc="SHA-256 of all inputs of the verdict."),
+        Column(
+            "fingerprint",
+            PlainText,
+            nullable=False,
+            doc="SHA-256 of the content. The row is written only when it changes.",
+        ),
+        time_column("open_since", doc="Since when the gap has been open without interruption, UTC."),
     )
 
 
@@ -58,7 +68,7 @@ compliance_results = Table(
     "compliance_results",
     metadata,
     *version_key_columns(),
-    key_column("rule_id"),
+    key_column("rule_id", doc="The rule's ID in its policy."),
     *_verdict_columns(),
     *_input_columns(),
     Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
