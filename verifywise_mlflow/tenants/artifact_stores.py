@@ -241,6 +241,11 @@ class MlflowProxyStore(_RemoteStore):
         return MlflowProxySettings(self.prefix, self.prefers_direct, self._network(self.prefix, server, credentials))
 
 
+def _scheme_list() -> str:
+    *beginnings, last = (f"{scheme}:/" if scheme == "file" else f"{scheme}://" for scheme in _SCHEMES)
+    return f"{', '.join(beginnings)} or {last}"
+
+
 def _kind(description: object) -> str | None:
     prefix = description.get("prefix") if isinstance(description, Mapping) else getattr(description, "prefix", None)
     return _SCHEMES.get(parse_uri(prefix).scheme) if isinstance(prefix, str) else None
@@ -255,9 +260,7 @@ ArtifactStore: TypeAlias = Annotated[
     Discriminator(
         _kind,
         custom_error_type="store_kind",
-        custom_error_message=(
-            "the prefix has no known scheme: begin it with s3://, gs://, abfss://, wasbs://, file:/, http:// or https://"
-        ),
+        custom_error_message=f"the prefix has no known scheme: begin it with {_scheme_list()}",
     ),
 ]
 
