@@ -4,7 +4,8 @@ The SQL columns, the CEL variables, Dagster's column schema, the groups that ``s
 mapping may fill are all derived from the annotations of ``CanonicalRecord``.
 
 To add a field: declare it here; if tags fill it, give it synonyms and a precedence in ``mapping/mapping.yaml``,
-otherwise fill it in ``normalize.py``; add a migration for its column.
+otherwise fill it in ``normalize.py``. The migration adds its column to canonical_records and canonical_record_history,
+last in both, because the trigger copies ``OLD.*`` by position, and recreates the view canonical_record_states.
 """
 
 from __future__ import annotations
