@@ -43,6 +43,6 @@ def configured_tenant(name: str) -> Tenant:
 
     tenants = load_tenants()
     if name not in tenants:
-        known = ", ".join(tenants) or "none"
-        raise TenantsFileError(f"tenants.yaml has no tenant {name!r}; its tenants are: {known}")
+        tenant_names = ", ".join(tenants) or "none"
+        raise TenantsFileError(f"tenants.yaml has no tenant {name!r}; its tenants are: {tenant_names}")
     return tenants[name]

@@ -169,12 +169,12 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
     for path in expression.paths:
         if path[0] == STATED and path[1] in fields:
             continue  # the value itself says more than that it is there
-        known = _known_value(path, evidence)
+        value = _known_value(path, evidence)
         if path[0] in (FINDINGS, INCOMPLETE):
-            facts.append(_context_description(path[0], known))
-        elif known is not None:
+            facts.append(_context_description(path[0], value))
+        elif value is not None:
             facts.append(
-                f"{dotted(_without_stated(path))} {'is recorded' if path[0] == STATED else _description(known)}"
+                f"{dotted(_without_stated(path))} {'is recorded' if path[0] == STATED else _description(value)}"
             )
         elif path == _STAGE and "lifecycle_stage" not in evidence.unrecognized:
             facts.append("MLflow shows no lifecycle_stage")

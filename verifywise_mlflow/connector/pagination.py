@@ -115,8 +115,8 @@ def _read_once(listing: PagedListing[T, K], limits: Limits) -> _Read[T, K]:
 
 def _add(read: _Read[T, K], key: K, row: T, name: str) -> None:
     """Add a row. An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete."""
-    known = read.rows.setdefault(key, row)
-    if known is not row and known != row:
+    previous_row = read.rows.setdefault(key, row)
+    if previous_row is not row and previous_row != row:
         read.rows[key] = row
         read.problems.append(
             f"{name}: {ascii(key)[:200]} is listed twice with different contents; the last one is used"

@@ -73,8 +73,10 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
 
 
 def _change_findings(inputs: RecordInputs) -> Iterator[Finding]:
-    for seen in inputs.changes_in_place[-MAX_CHANGE_FINDINGS:]:
-        yield Finding("changed in place", None, f"{seen.change.sentence} (seen {seen.seen_at:%Y-%m-%d %H:%M} UTC)")
+    for recorded in inputs.changes_in_place[-MAX_CHANGE_FINDINGS:]:
+        yield Finding(
+            "changed in place", None, f"{recorded.change.sentence} (seen {recorded.seen_at:%Y-%m-%d %H:%M} UTC)"
+        )
     if len(inputs.changes_in_place) > MAX_CHANGE_FINDINGS:
         yield Finding(
             "changed in place",

@@ -105,14 +105,14 @@ Json = JSONB(none_as_null=True)
 
 
 def dumps(value: object) -> str:
-    """Return the JSON that Postgres can keep, with the words themselves in it, so that SQL can search for them."""
+    """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them."""
     try:
-        written = _compact(value)
-        if _NEEDS_ESCAPING.search(written):
-            written = _compact(to_stored(value))
+        serialized = _compact(value)
+        if _NEEDS_ESCAPING.search(serialized):
+            serialized = _compact(to_stored(value))
     except ValueError:  # a number that is not finite
-        written = _compact(to_stored(value))
-    return _STRING_OR_LARGE.sub(_large, written) if "e+" in written else written
+        serialized = _compact(to_stored(value))
+    return _STRING_OR_LARGE.sub(_large, serialized) if "e+" in serialized else serialized
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -129,7 +129,7 @@ def _large(match: re.Match[str]) -> str:
     return token if token.startswith('"') else f"{Decimal(token):f}.0"
 
 
-def loads(written: str) -> Stored:
-    """Return what ``dumps`` was given; the words for numbers that are not finite stay words."""
-    value: Stored = json.loads(written)
-    return from_stored(value) if _NUL in written or _ESCAPE in written else value
+def loads(serialized: str) -> Stored:
+    """Return the value that ``dumps`` serialized; the names of numbers that are not finite stay texts."""
+    value: Stored = json.loads(serialized)
+    return from_stored(value) if _NUL in serialized or _ESCAPE in serialized else value

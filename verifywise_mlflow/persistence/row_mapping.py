@@ -65,10 +65,10 @@ def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
     if not rows:
         return
     statement = insert(table)
-    written = {name for name in rows[0] if not table.c[name].primary_key}
+    column_names = {name for name in rows[0] if not table.c[name].primary_key}
     if "revision" in table.c:
-        written.add("revision")  # the column's default draws it from the sequence
-    replaced = {name: statement.excluded[name] for name in written}
+        column_names.add("revision")  # the column's default draws it from the sequence
+    replaced = {name: statement.excluded[name] for name in column_names}
     keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
     # Without RETURNING, SQLAlchemy sends one statement per row of an upsert (its issue 13130).
     batched = keyed.returning(table.c.tenant_id)

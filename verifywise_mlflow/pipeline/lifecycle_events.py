@@ -55,10 +55,10 @@ def version_events(
     version = change.entity.version
     name, number, incarnation = version.model_name, version.version_number, change.incarnation
     yield from _identity_events(change, name, number, version.created_at)
-    known = previous_version if previous_version and not change.is_recreated else None
-    before = known or ModelVersion(name, number, status=version.status)
+    previous = previous_version if previous_version and not change.is_recreated else None
+    before = previous or ModelVersion(name, number, status=version.status)
     if _has_changed(before.stage, before, version.stage, version):
-        happened_at = _transition_time(known, version) if known and is_plain_mlflow else None
+        happened_at = _transition_time(previous, version) if previous and is_plain_mlflow else None
         yield LifecycleEvent(
             EventKind.STAGE,
             name,
@@ -92,8 +92,8 @@ def _identity_events(
     number: int | None,
     created_at: datetime | None,
 ) -> Iterator[LifecycleEvent]:
-    known, incarnation = change.stored, change.incarnation
-    if known is None:
+    stored, incarnation = change.stored, change.incarnation
+    if stored is None:
         yield LifecycleEvent(EventKind.FIRST_SEEN, name, number, incarnation, happened_at=created_at)
     elif change.is_recreated:
         yield LifecycleEvent(
@@ -101,11 +101,11 @@ def _identity_events(
             name,
             number,
             incarnation,
-            previous=_text(known.created_at),
+            previous=_text(stored.created_at),
             value=_text(created_at),
             happened_at=created_at,
         )
-    elif known.is_deleted:
+    elif stored.is_deleted:
         yield LifecycleEvent(EventKind.REAPPEARED, name, number, incarnation)
 
 

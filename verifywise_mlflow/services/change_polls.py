@@ -95,10 +95,10 @@ def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerpr
         ),
     ]
     if listed.has_all_models:
-        missing_models = {name for name, known in models.items() if not known.is_deleted} - listed.models.keys()
+        missing_models = {name for name, stored in models.items() if not stored.is_deleted} - listed.models.keys()
         differences += (("model", name, "") for name in missing_models - hidden_models)
     if listed.has_all_versions:
-        missing_versions = {key for key, known in versions.items() if not known.is_deleted} - listed.versions.keys()
+        missing_versions = {key for key, stored in versions.items() if not stored.is_deleted} - listed.versions.keys()
         differences += (("version", *key, "") for key in missing_versions - hidden_versions)
     return fingerprint(sorted(differences, key=repr))[:16] if differences else None
 

@@ -72,10 +72,12 @@ def proposed_rules(
             current += [load_policy(path) for path in compliance.policies]
         replaced = [proposed_by_id.get(policy.id, policy) for policy in current]
         policies = [*replaced, *(policy for policy in proposed if policy not in replaced)]
-        known = {name for policy in policies for name in policy.thresholds}
+        threshold_names = {name for policy in policies for name in policy.thresholds}
         # With replaces_all, thresholds of policies that are left out do not apply: merge_policies would reject them.
         settings = {
-            name: threshold for name, threshold in compliance.thresholds.items() if not replaces_all or name in known
+            name: threshold
+            for name, threshold in compliance.thresholds.items()
+            if not replaces_all or name in threshold_names
         }
         # With replaces_all, only verdicts matter; the tenant's frameworks are checked when the policy is configured.
         frameworks = () if replaces_all else compliance.frameworks

@@ -79,12 +79,12 @@ def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
 
 
 def _select(names: Collection[str], as_json: bool) -> Sequence[Framework]:
-    known = {name.casefold(): framework for name, framework in catalog().items()}
+    frameworks_by_name = {name.casefold(): framework for name, framework in catalog().items()}
     for name in names:
-        if name.casefold() not in known:
+        if name.casefold() not in frameworks_by_name:
             fail(f"there is no framework {name!r}; the frameworks are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
-    wanted = {name.casefold() for name in names} or set(known)
-    return [framework for name, framework in known.items() if name in wanted]
+    wanted = {name.casefold() for name in names} or set(frameworks_by_name)
+    return [framework for name, framework in frameworks_by_name.items() if name in wanted]
 
 
 def _as_json(coverages: FrameworkCoverage, tenant: str | None) -> dict[str, object]:

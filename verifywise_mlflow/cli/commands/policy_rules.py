@@ -63,8 +63,8 @@ def rule(
         ruleset = load_rules(configured_tenant(tenant))
     rule_found = next((row for row in ruleset.rules if row.id == rule_id), None)
     if rule_found is None:
-        known = ", ".join(ruleset.policy_of)
-        fail(f"no policy of {tenant!r} has the rule {rule_id!r}; its rules are: {known}", 1, as_json)
+        rule_ids = ", ".join(ruleset.policy_of)
+        fail(f"no policy of {tenant!r} has the rule {rule_id!r}; its rules are: {rule_ids}", 1, as_json)
     if as_json:
         document = {**_summary(rule_found, ruleset), **rule_found.model_dump(mode="json")}
         sys.stdout.write(json.dumps(json_ready({"tenant": tenant, **document})) + "\n")

@@ -63,8 +63,8 @@ def parse_reason(text: str, values: Mapping[str, str]) -> ReasonTemplate:
             try:
                 parts.append(compile_value(values.get(piece, piece)))
             except CelExpressionError as error:
-                known = ", ".join(values) or "none"
-                message = f"{{{piece}}} is neither a named value (reason_values: {known}) nor a field: {error}"
+                value_names = ", ".join(values) or "none"
+                message = f"{{{piece}}} is neither a named value (reason_values: {value_names}) nor a field: {error}"
                 raise ValueError(message) from error
         elif "{" in piece or "}" in piece:
             raise ValueError("a brace has no partner: write values as {name}")

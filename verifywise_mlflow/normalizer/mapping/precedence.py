@@ -51,8 +51,8 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
         if not candidate.is_known
     ]
     if field == "lifecycle_stage":
-        known = [candidate for candidate in candidates if candidate.is_known]
-        candidates = known or [candidate for candidate in candidates if _has_stage_key(candidate.origin)]
+        recognized = [candidate for candidate in candidates if candidate.is_known]
+        candidates = recognized or [candidate for candidate in candidates if _has_stage_key(candidate.origin)]
     if not candidates:
         return Resolution(findings=tuple(findings))
     winner = candidates[0]

@@ -113,8 +113,8 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
 
 def is_expected(session: TenantSession) -> bool:
     """Return whether there must be a trail: the first write of a tenant has an entry."""
-    known = select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)
-    return session.scalar(known) is not None
+    tenant_row = select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)
+    return session.scalar(tenant_row) is not None
 
 
 def entries(
@@ -139,7 +139,7 @@ def entries(
         rows = session.execute(query.order_by(table.c.sequence.desc()).limit(limit))
     except DataError:
         raise _damaged(session.tenant_id, "an entry's time") from None
-    return [(sequence, _entry(session.tenant_id, sequence, written)) for sequence, written in rows]
+    return [(sequence, _entry(session.tenant_id, sequence, serialized)) for sequence, serialized in rows]
 
 
 def length(session: TenantSession) -> int:
@@ -155,8 +155,8 @@ def _entry_fields(entry: AuditEntry) -> dict[str, object]:
     return {name: to_stored(value) for name, value in parts.items()}
 
 
-def _entry(tenant_id: str, sequence: int, written: str) -> AuditEntry:
-    parts = from_stored(json.loads(written))
+def _entry(tenant_id: str, sequence: int, serialized: str) -> AuditEntry:
+    parts = from_stored(json.loads(serialized))
     if not isinstance(parts, dict) or not all(isinstance(parts.get(name), str) for name in _REQUIRED):
         raise _damaged(tenant_id, f"entry {sequence}")
     try:

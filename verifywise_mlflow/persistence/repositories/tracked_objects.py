@@ -105,7 +105,7 @@ def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, in
         .group_by(kind.link)
         .subquery()
     )
-    known = (table.c.tenant_id == tenant_id) & (table.c[kind.id_column] == newest.c.object_id)
+    is_same_object = (table.c.tenant_id == tenant_id) & (table.c[kind.id_column] == newest.c.object_id)
     is_changed = or_(table.c.read_for_revision.is_(None), table.c.read_for_revision < newest.c.revision, table.c.retry)
     is_readable = table.c.read_error.is_(None)
     scope = case(
@@ -115,7 +115,7 @@ def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, in
         else_=ReadScope.ALL.value,
     )
     return select(newest.c.object_id, newest.c.revision, scope.label("scope")).select_from(
-        newest.outerjoin(table, known)
+        newest.outerjoin(table, is_same_object)
     )
 
 

@@ -25,7 +25,7 @@ def refresh(context: StageContext) -> Progress:
     listing = reader.model_versions()
     progress.notes += map(Note, listing.problems)
     with context.begin() as session:
-        known = registry.stored_versions(session)
+        stored_versions = registry.stored_versions(session)
         aliases = registry.aliases_by_version(session)
 
     changes: ChangeSet[ListedVersion] = ChangeSet()
@@ -39,14 +39,14 @@ def refresh(context: StageContext) -> Progress:
             progress.incomplete += 1
         logged_model_id = parse_logged_model_id(version.source) if version.source else None
         listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
-        changes.add_if_changed(listed, version.created_at, known.get(key))
+        changes.add_if_changed(listed, version.created_at, stored_versions.get(key))
     for batch in changes.batches():
         with context.begin() as session:
             _write(context, session, progress, batch)
         context.report_progress(progress.changed, len(changes.changed))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
-    living = [key for key, version in known.items() if not version.is_deleted]
+    living = [key for key, version in stored_versions.items() if not version.is_deleted]
     missing = [key for key in living if key not in listed_keys]
     removal = confirm_removals(
         missing,

@@ -36,18 +36,18 @@ def refresh(context: StageContext) -> Progress:
         elif model.problems:
             progress.incomplete += 1
     with context.begin() as session:
-        known = registry.stored_models(session)
+        stored_models = registry.stored_models(session)
 
     changes: ChangeSet[RegisteredModel] = ChangeSet()
     for model in models:
-        changes.add_if_changed(model, model.created_at, known.get(model.name))
+        changes.add_if_changed(model, model.created_at, stored_models.get(model.name))
     for batch in changes.batches():
         with context.begin() as session:
             _write(context, session, progress, batch)
         context.report_progress(progress.changed, len(changes.changed))
 
     listed = {model.name for model in listing.rows}
-    living = [name for name, model in known.items() if not model.is_deleted]
+    living = [name for name, model in stored_models.items() if not model.is_deleted]
     missing = [name for name in living if name not in listed]
     removal = confirm_removals(
         missing,
