@@ -38,12 +38,14 @@ class TenantSession:
         return self.connection.execute(statement, parameters)
 
     @overload
-    def scalar(self, statement: TypedReturnsRows[tuple[T]], parameters: Parameters | None = None) -> T | None: ...
+    def scalar(
+        self, statement: TypedReturnsRows[tuple[T]], parameters: Mapping[str, Any] | None = None
+    ) -> T | None: ...
 
     @overload
-    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any: ...
+    def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any: ...
 
-    def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+    def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
         """Run a statement and return the first column of its first row; None if there is no row."""
         return self.connection.scalar(statement, parameters)
 

@@ -85,13 +85,13 @@ def _in_assignments(text: str) -> Iterator[Span]:
                 yield _span(match, 2, kind)
     position = 0  # each character belongs to one value at most, however many keys a text contains
     for match in _ASSIGNED_KEY.finditer(text):
-        kind = secret_kind_of_key(match[1])
-        value = _ASSIGNED_VALUE.match(text, match.end()) if kind and match.end() >= position else None
-        if kind and value:
+        key_kind = secret_kind_of_key(match[1])
+        value = _ASSIGNED_VALUE.match(text, match.end()) if key_kind and match.end() >= position else None
+        if key_kind and value:
             position = value.end()
             is_code = text.startswith(_CODE_SIGNS, position) or secret_kind_of_key(value[0])  # secret=client_secret
-            if not is_code and is_secret_value(kind, value[0]):
-                yield _span(value, 0, kind)
+            if not is_code and is_secret_value(key_kind, value[0]):
+                yield _span(value, 0, key_kind)
 
 
 def _in_key_value_pairs(text: str) -> Iterator[Span]:

@@ -60,7 +60,7 @@ def verify(
         _refuse_unknown(session, bool(saved_checkpoints), as_json)
         # The checkpoints first: a chain that is read later contains every entry that they refer to.
         stored, length = audit_log.checkpoints(session), audit_log.length(session)
-        with _progress(length, shown=not as_json) as show:
+        with _progress(length, is_shown=not as_json) as show:
             report = verify_trail(
                 tenant,
                 audit_log.links(session),

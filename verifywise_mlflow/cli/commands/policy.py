@@ -137,15 +137,17 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
             lines = str(fact).split("\n")  # of expressions, which are texts in several
             rows.add_row(name, Text("\n").join(map(display, lines)) if isinstance(fact, str) else display(fact))
     out.print(rows)
-    values = table("value", "as it stood", "from")
+    values_table = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
         origin = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0]) or {}
-        values.add_row(display(path), display(value), display(f"{origin['source']} {origin['key']}") if origin else "")
+        values_table.add_row(
+            display(path), display(value), display(f"{origin['source']} {origin['key']}") if origin else ""
+        )
     for name, number in verdict.thresholds.items():
-        values.add_row(display(f"thresholds.{name}"), display(number), "the policy, or the tenant's description")
+        values_table.add_row(display(f"thresholds.{name}"), display(number), "the policy, or the tenant's description")
     if verdict.day:
-        values.add_row("today", verdict.day.isoformat(), "the day of the evaluation")
-    out.print(values)
+        values_table.add_row("today", verdict.day.isoformat(), "the day of the evaluation")
+    out.print(values_table)
     for text in explanation.waivers:
         out.print(Text("waived: ", style="cyan"), display(text.waiver.sentence), sep="")
     for remark in explanation.remarks:
