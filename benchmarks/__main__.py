@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Progress(Console(stderr=True))
     measured = []
     try:
-        with interruptible(to_the_end=True):
+        with interruptible(ignore_repeats=True):
             for part in parts:
                 with (
                     tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,

@@ -86,18 +86,18 @@ def verify_alone(url: str, private_key: str) -> None:
     """Verify the trail in a process of its own and print the cost."""
     key = SigningKey.from_pem(Path(private_key).read_bytes())
     with Store(url) as store, store.begin("acme") as session:
-        before, began, began_working = peak_mib(), time.monotonic(), time.process_time()
+        peak_before, began, began_working = peak_mib(), time.monotonic(), time.process_time()
         stored = audit_log.checkpoints(session)
         report = verify_chain("acme", audit_log.links(session), stored, keys=[key.public])
-        seconds, worked = time.monotonic() - began, time.process_time() - began_working
+        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_working
     assert report.damage is None, report.damage
     assert report.vouched == report.entries
     result = {
         "entries": report.entries,
         "seconds": seconds,
-        "worked": worked,
+        "worked": cpu_seconds,
         "peak_mib": peak_mib(),
-        "before_mib": before,
+        "before_mib": peak_before,
     }
     sys.stdout.write(json.dumps(result))
 

@@ -52,21 +52,21 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
 def main() -> None:
     """Take a task, prepare, wait for the start signal, read and report."""
     # Libraries may print: redirect that to standard error.
-    answers = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
 
     began = time.perf_counter()
     read_registry = prepare(Contender(sys.argv[1]), task)
-    _write_json_line(answers.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
-    answers.flush()
+    _write_json_line(output.write, asdict(Ready(time.perf_counter() - began, peak_bytes())))
+    output.flush()
     sys.stdin.readline()
 
     began, cpu_before = time.perf_counter(), cpu_seconds()
     counts = read_registry()
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu_before
-    _write_json_line(answers.write, asdict(Outcome(seconds, cpu, peak_bytes(), counts)))
-    answers.flush()
+    _write_json_line(output.write, asdict(Outcome(seconds, cpu, peak_bytes(), counts)))
+    output.flush()
 
 
 def _write_json_line(write: Callable[[str], object], message: dict[str, object]) -> None:

@@ -145,8 +145,8 @@ def postgres_cpu_seconds(pid: int) -> float:
     """Return the CPU time of a server and its processes, including those that ended."""
     server = psutil.Process(pid)
     times = [process.cpu_times() for process in (server, *server.children())]
-    ended = times[0].children_user + times[0].children_system
-    return float(sum(child_times.user + child_times.system for child_times in times) + ended)
+    ended_children_seconds = times[0].children_user + times[0].children_system
+    return float(sum(child_times.user + child_times.system for child_times in times) + ended_children_seconds)
 
 
 def hashing_seconds(versions: int) -> float:
@@ -188,10 +188,10 @@ def table(figures: list[Figure]) -> Table:
     for heading in ("seconds", "our CPU s", "Postgres CPU s", "statements", "rows fetched", "changed", "peak MB"):
         output_table.add_column(heading, justify="right")
     for versions, round_ in dict.fromkeys((figure.versions, figure.round) for figure in figures):
-        of_round = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
-        for figure in of_round:
+        round_figures = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
+        for figure in round_figures:
             output_table.add_row(f"{versions:,}", round_, figure.stage, *_cells([figure]))
-        output_table.add_row(f"{versions:,}", round_, "all", *_cells(of_round), style="bold", end_section=True)
+        output_table.add_row(f"{versions:,}", round_, "all", *_cells(round_figures), style="bold", end_section=True)
     return output_table
 
 

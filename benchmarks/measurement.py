@@ -42,7 +42,7 @@ class ContenderResult:
     contender: Contender
     requests: int = 0
     """0 if not counted."""
-    answer_bytes: int = 0
+    response_bytes: int = 0
     rounds: list[TimedRead] = field(default_factory=list)
 
     def median(self, value_of: Callable[[TimedRead], float]) -> float:

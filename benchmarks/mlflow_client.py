@@ -24,9 +24,9 @@ def connect(uri: str) -> MlflowClient:
 def read_registry(client: MlflowClient) -> ReadCounts:
     """Read everything."""
     counts = ReadCounts()
-    counts.models = sum(1 for _ in _all(lambda token: client.search_registered_models(page_token=token)))
+    counts.models = sum(1 for _ in _all_pages(lambda token: client.search_registered_models(page_token=token)))
     experiments = set()
-    for version in _all(lambda token: client.search_model_versions(page_token=token)):
+    for version in _all_pages(lambda token: client.search_model_versions(page_token=token)):
         counts.versions += 1
         run_id = version.run_id
         if named := _LOGGED_MODEL.match(version.source):
@@ -57,7 +57,7 @@ def _count(run: Run, counts: ReadCounts) -> None:
     counts.values += len(run.data.metrics) + len(run.data.params) + len(run.data.tags)
 
 
-def _all(search: Callable[[str | None], PagedList]) -> Iterator:  # type: ignore[type-arg]
+def _all_pages(search: Callable[[str | None], PagedList]) -> Iterator:  # type: ignore[type-arg]
     token = None
     while True:
         page = search(token)

@@ -80,8 +80,8 @@ def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> 
         proxy = stack.enter_context(proxy_before(mlflow.uri))
         proxy.before_request = note
         tenants = home / "tenants.yaml"
-        described = f"{{tracking_uri: '{proxy.uri}', allow_private_network: true, intervals: {{poll: 7d}}}}"
-        tenants.write_text(f"tenants:\n  {TENANT}: {described}\n")
+        tenant_settings = f"{{tracking_uri: '{proxy.uri}', allow_private_network: true, intervals: {{poll: 7d}}}}"
+        tenants.write_text(f"tenants:\n  {TENANT}: {tenant_settings}\n")
         login = grant_pipeline_role(postgres)
         dagster = stack.enter_context(
             DagsterServers(
@@ -157,17 +157,17 @@ def main() -> int:
     progress, console = Console(stderr=True), Console(width=110)
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         rounds = measure(arguments.rounds, Path(folder), progress.print)
-    middle = {
+    medians = {
         timing_field.name: median(getattr(timing, timing_field.name) for timing in rounds)
         for timing_field in fields(SyncTiming)
     }
     first_call = median(timing_field.request_to_first_call for timing_field in rounds)
     console.print(
-        f"from request to first MLflow call {first_call:.2f} s (queue {middle['request_to_process']:.2f}, process and "
-        f"imports {middle['process_to_run']:.2f}, run {middle['run_to_first_call']:.2f}); the sync "
-        f"{middle['first_call_to_last_write']:.2f} s; from last write to success "
-        f"{middle['last_write_to_success']:.2f} s; {middle['events']:.0f} events, "
-        f"{middle['event_bytes'] / 1024:.0f} KiB, in Dagster's log, and {middle['result_bytes'] / 1024:.0f} KiB of "
+        f"from request to first MLflow call {first_call:.2f} s (queue {medians['request_to_process']:.2f}, process and "
+        f"imports {medians['process_to_run']:.2f}, run {medians['run_to_first_call']:.2f}); the sync "
+        f"{medians['first_call_to_last_write']:.2f} s; from last write to success "
+        f"{medians['last_write_to_success']:.2f} s; {medians['events']:.0f} events, "
+        f"{medians['event_bytes'] / 1024:.0f} KiB, in Dagster's log, and {medians['result_bytes'] / 1024:.0f} KiB of "
         f"check results in addition. Medians of {len(rounds)} no-change syncs",
         highlight=False,
     )

@@ -48,11 +48,11 @@ def fill(database: Path, sizes: Sizes) -> None:
         engine.dispose()
 
 
-def change(database: Path, versions: int, to: str) -> None:
+def change(database: Path, versions: int, value: str) -> None:
     """Change the tag of this number of versions, spread over the models; no timestamp changes."""
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         chosen = "SELECT rowid FROM model_version_tags ORDER BY version, name LIMIT ?"
-        connection.execute(f"UPDATE model_version_tags SET value = ? WHERE rowid IN ({chosen})", (to, versions))  # noqa: S608
+        connection.execute(f"UPDATE model_version_tags SET value = ? WHERE rowid IN ({chosen})", (value, versions))  # noqa: S608
 
 
 def _names(kind: str, count: int) -> Sequence[str]:

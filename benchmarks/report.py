@@ -40,7 +40,7 @@ def table(measurements: Measurements) -> Table:
         output_table.add_row(
             row.contender,
             f"{row.requests:,}",
-            f"{row.answer_bytes / _MEGABYTE:.1f}",
+            f"{row.response_bytes / _MEGABYTE:.1f}",
             *_figures(row),
             f"{row.median(lambda timed_read: timed_read.imported_bytes) / _MEGABYTE:.0f} MB",
             str(len(row.rounds)),
@@ -72,17 +72,17 @@ def _runs_table(measurements: Measurements) -> Table:
 
 def _figures(row: ContenderResult) -> tuple[str, str, str, str]:
     return (
-        _middle(row, lambda timed_read: timed_read.seconds, 2),
-        _middle(row, lambda timed_read: timed_read.cpu_seconds, 2),
-        _middle(row, lambda timed_read: timed_read.server_cpu_seconds, 2),
-        _middle(row, lambda timed_read: timed_read.peak_bytes / _MEGABYTE, 0),
+        _median_and_range(row, lambda timed_read: timed_read.seconds, 2),
+        _median_and_range(row, lambda timed_read: timed_read.cpu_seconds, 2),
+        _median_and_range(row, lambda timed_read: timed_read.server_cpu_seconds, 2),
+        _median_and_range(row, lambda timed_read: timed_read.peak_bytes / _MEGABYTE, 0),
     )
 
 
-def _middle(row: ContenderResult, value_of: Callable[[TimedRead], float], digits: int) -> str:
-    least, most = (f"{edge(map(value_of, row.rounds)):.{digits}f}" for edge in (min, max))
-    middle = f"{row.median(value_of):.{digits}f}"
-    return middle if least == most else f"{middle} ({least} to {most})"
+def _median_and_range(row: ContenderResult, value_of: Callable[[TimedRead], float], digits: int) -> str:
+    lowest, highest = (f"{edge(map(value_of, row.rounds)):.{digits}f}" for edge in (min, max))
+    median_text = f"{row.median(value_of):.{digits}f}"
+    return median_text if lowest == highest else f"{median_text} ({lowest} to {highest})"
 
 
 def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
@@ -95,7 +95,7 @@ def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
                 "contenders": {
                     row.contender: {
                         "requests": row.requests,
-                        "answer_bytes": row.answer_bytes,
+                        "answer_bytes": row.response_bytes,
                         "rounds": [asdict(timed_read) for timed_read in row.rounds],
                     }
                     for row in measurements.rows

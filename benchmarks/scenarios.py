@@ -190,7 +190,7 @@ def _take_down(proxy: Proxy, row: ContenderResult) -> None:
     if failed_requests:
         raise ContenderFailedError(f"{row.contender}: the server refused {failed_requests[:3]}")
     row.requests = proxy.requests
-    row.answer_bytes = sum(exchange.response_bytes for exchange in proxy.exchanges)
+    row.response_bytes = sum(exchange.response_bytes for exchange in proxy.exchanges)
 
 
 def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:

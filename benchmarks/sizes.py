@@ -37,8 +37,8 @@ _MEGABYTE = 1_000_000
 
 def sizes_of(versions: int) -> Sizes:
     """Return a registry with one model and one logged model per ten versions, and one run per version."""
-    tenth = max(versions // 10, 1)
-    return Sizes(models=tenth, versions=versions, experiments=20, runs=versions, logged_models=tenth)
+    model_count = max(versions // 10, 1)
+    return Sizes(models=model_count, versions=versions, experiments=20, runs=versions, logged_models=model_count)
 
 
 def measure_size(
@@ -76,7 +76,7 @@ def markdown(measurements_by_size: Sequence[tuple[int, Measurements]]) -> Iterat
 
 def _figures(row: ContenderResult) -> Iterator[str]:
     yield f"{row.requests:,}"
-    yield f"{row.answer_bytes / _MEGABYTE:.1f}"
+    yield f"{row.response_bytes / _MEGABYTE:.1f}"
     yield f"{row.median(lambda timed_read: timed_read.seconds):.2f}"
     yield f"{row.median(lambda timed_read: timed_read.cpu_seconds):.2f}"
     yield f"{row.median(lambda timed_read: timed_read.server_cpu_seconds):.2f}"
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Progress(Console(stderr=True))
     measurements_by_size: list[tuple[int, Measurements]] = []
     try:
-        with interruptible(to_the_end=True):
+        with interruptible(ignore_repeats=True):
             for versions in arguments.versions:
                 with (
                     tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,

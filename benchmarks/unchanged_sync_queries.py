@@ -142,10 +142,10 @@ def table(figures: list[Figure]) -> Table:
     for heading in ("ms", "Postgres CPU ms", "peak MB"):
         output_table.add_column(heading, justify="right")
     for versions in dict.fromkeys(figure.versions for figure in figures):
-        of_size = [figure for figure in figures if figure.versions == versions]
-        for figure in of_size:
+        size_figures = [figure for figure in figures if figure.versions == versions]
+        for figure in size_figures:
             output_table.add_row(f"{versions:,}", figure.operation, *_cells([figure]))
-        output_table.add_row(f"{versions:,}", "all", *_cells(of_size), style="bold", end_section=True)
+        output_table.add_row(f"{versions:,}", "all", *_cells(size_figures), style="bold", end_section=True)
     return output_table
 
 

@@ -14,7 +14,7 @@ from verifywise_mlflow_tests.http.hostile_server import HostileServer
 from verifywise_mlflow_tests.planted_secrets import Canaries
 
 
-def described(
+def tenants_with_secrets(
     secret: Callable[..., str], canaries: Canaries, echo: HostileServer, private: HostileServer, directory: Path
 ) -> dict[str, dict[str, object]]:
     """Return tenants that together have a secret in each field that takes one."""
@@ -30,12 +30,12 @@ def described(
             "artifacts": {"stores": stores(secret, canaries, echo)},
         },
         **{
-            f"bearer-{way}": {
-                "tracking_uri": f"{echo.uri}/{way}",
+            f"bearer-{behavior}": {
+                "tracking_uri": f"{echo.uri}/{behavior}",
                 "auth": bearer,
                 "headers": {"X-Key": "env:SECRET_HEADER"},
             }
-            for way in ("refusing", "naming", "forbidding", "misled", "tripping")
+            for behavior in ("refusing", "naming", "forbidding", "misled", "tripping")
         },
         "basic": {
             "tracking_uri": f"{echo.uri}/refusing",
@@ -43,11 +43,11 @@ def described(
         },
         "issued": {"tracking_uri": f"{echo.uri}/refusing", "auth": oauth2 | {"token_uri": f"{echo.uri}/granting"}},
         **{
-            f"issuer-{place}": {
+            f"issuer-{placement}": {
                 "tracking_uri": f"{echo.uri}/refusing",
-                "auth": oauth2 | {"token_uri": f"{echo.uri}/issuing", "client_authentication": place},
+                "auth": oauth2 | {"token_uri": f"{echo.uri}/issuing", "client_authentication": placement},
             }
-            for place in ("basic", "post")
+            for placement in ("basic", "post")
         },
         "sigv4": {
             "tracking_uri": f"{echo.uri}/refusing",
@@ -84,7 +84,7 @@ def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) 
     s3 = {name: secret(f"s3 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
     azure_key = canaries.new("azure account_key") + "=="
     azure = "abfss://box@{}.dfs.core.windows.net"
-    described: list[dict[str, object]] = [
+    store_settings: list[dict[str, object]] = [
         {"prefix": "s3://bucket", "endpoint": echo.uri, **s3},
         {"prefix": "gs://bucket", "endpoint": echo.uri, "service_account": secret("gcs", json.dumps(account))},
         {"prefix": azure.format("one"), "endpoint": echo.uri, "account_key": secret("azure", azure_key)},
@@ -106,7 +106,7 @@ def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) 
             "auth": {"kind": "bearer", "token": secret("web token")},
         },
     ]
-    return [{**store, "allow_private_network": True, "prefer": "direct"} for store in described]
+    return [{**store, "allow_private_network": True, "prefer": "direct"} for store in store_settings]
 
 
 def prefixes(tenants: Mapping[str, Mapping[str, object]]) -> list[str]:

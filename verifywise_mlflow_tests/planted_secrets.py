@@ -67,8 +67,8 @@ def _readable(data: bytes) -> Iterator[bytes]:
 def fields_for_secrets(model: type[BaseModel]) -> set[str]:
     """Return the fields of a model, and of the models in it, that take a reference to a secret."""
     fields = set()
-    for name, described in model.model_fields.items():
-        for kind in _kinds(described.annotation):
+    for name, field_info in model.model_fields.items():
+        for kind in _kinds(field_info.annotation):
             if kind is SecretReference:
                 fields.add(f"{model.__name__}.{name}")
             elif isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -104,8 +104,8 @@ def all_of_a_database(url: str) -> Iterator[bytes]:
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
             "AND table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY 1, 2"
         )
-        for place in [*cursor.fetchall(), ("pg_catalog", "pg_description"), ("pg_catalog", "pg_db_role_setting")]:
-            cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*place)))
+        for table in [*cursor.fetchall(), ("pg_catalog", "pg_description"), ("pg_catalog", "pg_db_role_setting")]:
+            cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*table)))
             for row in cursor:
                 yield from (_bytes(value) for value in row if value is not None)
 

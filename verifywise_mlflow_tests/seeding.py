@@ -81,9 +81,9 @@ def _write(connection: Connection, entity: type, rows: Sequence[Row]) -> None:
 
 def _experiments(connection: Connection, workspace: str, count: int) -> list[int]:
     table: Table = SqlExperiment.__table__
-    present = list(connection.scalars(select(table.c.experiment_id).where(table.c.workspace == workspace)))
+    existing_ids = list(connection.scalars(select(table.c.experiment_id).where(table.c.workspace == workspace)))
     first = (connection.scalar(select(func.max(table.c.experiment_id))) or 0) + 1
-    new = range(first, first + count - len(present))
+    new = range(first, first + count - len(existing_ids))
     _write(
         connection,
         SqlExperiment,
@@ -97,12 +97,12 @@ def _experiments(connection: Connection, workspace: str, count: int) -> list[int
             for number in new
         ],
     )
-    return [*present, *new]
+    return [*existing_ids, *new]
 
 
 def _runs(connection: Connection, count: int, experiments: Sequence[int]) -> list[str]:
     runs = [uuid.uuid4().hex for _ in range(count)]
-    placed = list(zip(runs, itertools.cycle(experiments), strict=False))
+    runs_with_experiment = list(zip(runs, itertools.cycle(experiments), strict=False))
     _write(
         connection,
         SqlRun,
@@ -121,7 +121,7 @@ def _runs(connection: Connection, count: int, experiments: Sequence[int]) -> lis
                 "artifact_uri": f"mlflow-artifacts:/{experiment}/{run}/artifacts",
                 "experiment_id": experiment,
             }
-            for run, experiment in placed
+            for run, experiment in runs_with_experiment
         ],
     )
     metrics: list[Row] = [

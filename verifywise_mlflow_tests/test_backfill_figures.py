@@ -7,15 +7,15 @@ import pytest
 from benchmarks.backfill.observations import Run, overlaps, read_delay, runs_per_minute
 
 
-def run(asked_at: float, began_at: float | None, ended_at: float | None, status: str = "SUCCESS") -> Run:
-    return Run("acme", "backfill", status, asked_at, began_at, ended_at)
+def run(requested_at: float, began_at: float | None, ended_at: float | None, status: str = "SUCCESS") -> Run:
+    return Run("acme", "backfill", status, requested_at, began_at, ended_at)
 
 
 def test_a_backfill_that_slows_down_is_seen_in_its_fifths() -> None:
-    steady = [100.0 + 2 * number for number in range(1, 21)]
-    assert runs_per_minute(100.0, steady) == pytest.approx([30.0] * 5)
+    read_times = [100.0 + 2 * number for number in range(1, 21)]
+    assert runs_per_minute(100.0, read_times) == pytest.approx([30.0] * 5)
 
-    slower = steady[:16] + [steady[15] + 6 * number for number in range(1, 5)]
+    slower = read_times[:16] + [read_times[15] + 6 * number for number in range(1, 5)]
     assert runs_per_minute(100.0, slower) == pytest.approx([30.0] * 4 + [10.0])
 
     assert runs_per_minute(100.0, []) == []

@@ -33,7 +33,7 @@ from verifywise_mlflow_tests.defs.production import set_dagster_database
 from verifywise_mlflow_tests.echoing_server import echoing, received_data
 from verifywise_mlflow_tests.http.certificate_authorities import make_authority
 from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server
-from verifywise_mlflow_tests.planted_secret_tenants import described, prefixes
+from verifywise_mlflow_tests.planted_secret_tenants import prefixes, tenants_with_secrets
 from verifywise_mlflow_tests.planted_secrets import (
     Canaries,
     all_below,
@@ -89,7 +89,7 @@ def environment(
         private = servers.enter_context(
             hostile_server(script, authority.server_context(requires_client_certificate=True))
         )
-        tenants = described(secret, canaries, echo, private, tmp_path)
+        tenants = tenants_with_secrets(secret, canaries, echo, private, tmp_path)
         proxy = servers.enter_context(proxy_before(mlflow_uri))
         proxy.fault = lambda _: renamed(tenants)
         tenants["acme"] |= {"tracking_uri": proxy.uri, "workspace": workspace}
@@ -142,9 +142,9 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
     for number, _ in enumerate(prefixes(environment.tenants)):
         registry.version("stored", source=f"s3://stand-in-{number}/model")
 
-    as_processes(environment)
-    by_commands(environment, monkeypatch)
-    in_dagster(environment)
+    sync_as_process(environment)
+    run_commands(environment, monkeypatch)
+    run_in_dagster(environment)
     environment.command_outputs += [text.encode() for text in capfd.readouterr()]
 
     sent_purposes = environment.canaries.purposes_found_in(received_data(environment.echo))
@@ -152,7 +152,7 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
     assert [path for path in (environment.dagster_home / "compute_logs").rglob("*") if path.is_file()], (
         "nothing to look at"
     )
-    places = {
+    outputs_by_place = {
         "the store": all_of_a_database(environment.database_url),
         "Dagster's event log and run storage": all_of_a_database(environment.dagster_url),
         "compute logs": all_below(environment.dagster_home),
@@ -160,7 +160,7 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
     }
     assert {
         place: secrets
-        for place, outputs in places.items()
+        for place, outputs in outputs_by_place.items()
         if (secrets := leaked_canaries(environment.canaries, outputs))
     } == {}
 
@@ -178,7 +178,7 @@ def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
     return fault
 
 
-def as_processes(environment: SecretEnvironment) -> None:
+def sync_as_process(environment: SecretEnvironment) -> None:
     """Sync as a user does, and inspect the process list meanwhile."""
     process_info: dict[int, tuple[str, dict[str, str]]] = {}
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme"]
@@ -208,7 +208,7 @@ def as_processes(environment: SecretEnvironment) -> None:
     )
 
 
-def by_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each command for each tenant, also with a database that refuses the login."""
     commands = [["tenants"], ["tenants", "--json"], ["db", "upgrade"]]
     commands += [[command, name] for name in environment.tenants for command in ("check", "sync")]
@@ -224,7 +224,7 @@ def by_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch)
         environment.command_outputs.append(result.output.encode())
 
 
-def in_dagster(environment: SecretEnvironment) -> None:
+def run_in_dagster(environment: SecretEnvironment) -> None:
     """Run syncs that succeed and that fail on an instance as it is deployed."""
     job = defs.resolve_job_def("sync_tenant")
     with dg.DagsterInstance.get() as instance:

@@ -66,7 +66,7 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(soak_re
 
 
 @pytest.mark.parametrize(
-    ("planted", "noticed"),
+    ("statement", "expected_difference"),
     [
         (
             f"DELETE FROM verifywise_mlflow.model_versions WHERE {LIVING}",
@@ -109,22 +109,22 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(soak_re
     ],
 )
 def test_the_comparison_at_the_end_notices_what_was_lost_and_what_was_doubled(
-    soak_result: SoakResult, copy: str, planted: str, noticed: str
+    soak_result: SoakResult, copy: str, statement: str, expected_difference: str
 ) -> None:
-    life = soak_result.scenario
+    scenario = soak_result.scenario
 
-    assert execute(copy, planted) > 0
+    assert execute(copy, statement) > 0
     with Store(copy) as store:
-        differences = list(find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store))
+        differences = list(find_differences(scenario.fleet, scenario.mutator.deleted, len(scenario.syncs), store))
 
-    assert any(noticed in sentence for sentence in differences), differences
+    assert any(expected_difference in sentence for sentence in differences), differences
 
 
 def test_a_growing_event_log_exceeds_its_limit() -> None:
-    steady = [RunEvents(94, 200_000 + noise) for noise in (0, 900, 300, 500, 100, 800, 200, 700, 400)]
+    steady_events = [RunEvents(94, 200_000 + noise) for noise in (0, 900, 300, 500, 100, 800, 200, 700, 400)]
     growing = [RunEvents(94, 200_000 + 10_000 * number) for number in range(9)]
 
-    assert event_log.growth(steady) is None
+    assert event_log.growth(steady_events) is None
     assert event_log.growth(growing) == (
         "a sync that changed nothing left 270 kB in Dagster's event log at the end, and 210 kB at the beginning"
     )

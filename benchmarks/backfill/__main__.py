@@ -41,9 +41,9 @@ def main() -> int:
 
     with (
         tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
-        installation(arguments.tenants, Path(folder), report_progress) as brought_up,
+        installation(arguments.tenants, Path(folder), report_progress) as installed,
     ):
-        figures = collect_figures(brought_up, drain(brought_up, arguments.seconds_at_most, report_progress))
+        figures = collect_figures(installed, drain(installed, arguments.seconds_at_most, report_progress))
     problems = list(figures.problems())
     console.print(figures_table(figures))
     for sentence in problems:
@@ -59,8 +59,8 @@ def figures_table(figures: BackfillFigures) -> Table:
     table.add_row("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s")
     table.add_row("all were queued after", f"{figures.queued_after_seconds:,.0f} s")
     table.add_row("runs a minute, in each fifth", "  ".join(f"{rate:.1f}" for rate in figures.runs_per_minute))
-    for who, spread in figures.wait_times.items():
-        table.add_row(f"a {who}'s runs waited", _seconds(spread))
+    for requester, spread in figures.wait_times.items():
+        table.add_row(f"a {requester}'s runs waited", _seconds(spread))
     read_delay = _seconds(figures.read_delay) if figures.read_delay else "none"
     table.add_row(f"{figures.changed} new versions, until they were read", read_delay)
     table.add_row("runs of the backfill that went sooner for that", str(figures.promoted))
@@ -76,8 +76,8 @@ def figures_table(figures: BackfillFigures) -> Table:
 
 
 def _seconds(spread: Spread) -> str:
-    middle, most = spread
-    return f"{middle:.1f} s, {most:.1f} s at most"
+    median_seconds, max_seconds = spread
+    return f"{median_seconds:.1f} s, {max_seconds:.1f} s at most"
 
 
 if __name__ == "__main__":

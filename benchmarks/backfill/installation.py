@@ -64,7 +64,7 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         servers = _mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
         file.write_text(
-            yaml.safe_dump({"tenants": {name: _described(name, server) for name, server in servers.items()}})
+            yaml.safe_dump({"tenants": {name: _tenant_settings(name, server) for name, server in servers.items()}})
         )
         environment = instance_environment(postgres, grant_pipeline_role(postgres), file) | {
             "PYTHONPATH": str(REPOSITORY)
@@ -95,7 +95,7 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
             arguments=["--enable-workspaces"],
         )
         server_processes.append((stack.enter_context(server), database))
-    of_tenants = {}
+    servers_by_tenant = {}
     for number in range(tenants):
         server, database = server_processes[number % SERVERS]
         tenant = f"tenant-{number:03}"
@@ -103,11 +103,11 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
         response = urllib3.request("POST", url, json={"name": tenant}, timeout=120)
         assert response.status < 300, response.data
         seed(database, tenant, TENANT_SIZES)
-        of_tenants[tenant] = server
-    return of_tenants
+        servers_by_tenant[tenant] = server
+    return servers_by_tenant
 
 
-def _described(tenant: str, server: MlflowServer) -> Mapping[str, object]:
+def _tenant_settings(tenant: str, server: MlflowServer) -> Mapping[str, object]:
     return {"tracking_uri": server.uri, "allow_private_network": True, "workspace": tenant}
 
 

@@ -20,7 +20,7 @@ from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDUL
 MAX_TICK_GAP = 3.0
 """Multiple of a sensor's interval. On a busy machine the daemon evaluates sensors some seconds late."""
 
-_WHO = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
+_REQUESTER_BY_TAG = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
 
 Spread = tuple[float, float]
 """Median and maximum, in seconds."""
@@ -98,30 +98,32 @@ class BackfillFigures:
                 yield f"{ticks.longest_gap:.0f} s passed between two ticks of {name}"
 
 
-def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigures:
+def collect_figures(installed: Installation, drain_record: DrainRecord) -> BackfillFigures:
     """Read the figures from Dagster's records."""
-    since = datetime.fromtimestamp(drained.launched_at - 1, UTC)
-    records = place.instance.get_run_records(dg.RunsFilter(created_after=since))
+    since = datetime.fromtimestamp(drain_record.launched_at - 1, UTC)
+    records = installed.instance.get_run_records(dg.RunsFilter(created_after=since))
     runs = [_run(record) for record in records]
-    of_backfill = [run for run in runs if run.requested_by == "backfill"]
-    ends = sorted(run.ended_at for run in of_backfill if run.ended_at and run.status == "SUCCESS")
+    backfill_runs = [run for run in runs if run.requested_by == "backfill"]
+    ends = sorted(run.ended_at for run in backfill_runs if run.ended_at and run.status == "SUCCESS")
     # Of retried runs, the first.
-    first_requests = [min(run.requested_at for run in of_tenant) for of_tenant in _by_tenant(of_backfill).values()]
+    first_requests = [
+        min(run.requested_at for run in same_tenant_runs) for same_tenant_runs in _by_tenant(backfill_runs).values()
+    ]
     waited: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         if run.started_at is not None:
             waited[run.requested_by].append(run.started_at - run.requested_at)
-    reads = [read_delay(runs, tenant, at) for tenant, at in drained.changed.items()]
+    reads = [read_delay(runs, tenant, at) for tenant, at in drain_record.changed.items()]
     seconds = [seconds_of_read for seconds_of_read in reads if seconds_of_read is not None]
-    backfill = place.instance.get_backfill(drained.backfill)
+    backfill = installed.instance.get_backfill(drain_record.backfill)
     return BackfillFigures(
-        tenants=len(place.servers),
+        tenants=len(installed.servers),
         succeeded=len(ends),
         backfill_status=backfill.status.value if backfill else "not known to Dagster",
-        seconds=(ends[-1] if ends else drained.launched_at) - drained.launched_at,
-        queued_after_seconds=max(first_requests, default=drained.launched_at) - drained.launched_at,
-        runs_per_minute=runs_per_minute(drained.launched_at, ends),
-        wait_times={who: (median(waits), max(waits)) for who, waits in waited.items()},
+        seconds=(ends[-1] if ends else drain_record.launched_at) - drain_record.launched_at,
+        queued_after_seconds=max(first_requests, default=drain_record.launched_at) - drain_record.launched_at,
+        runs_per_minute=runs_per_minute(drain_record.launched_at, ends),
+        wait_times={requester: (median(waits), max(waits)) for requester, waits in waited.items()},
         runs=dict(Counter(f"{run.requested_by} {run.status}" for run in runs)),
         promoted=sum(
             BACKFILL_TAG in tags and effective_priority(tags) >= SENSOR_PRIORITY
@@ -130,9 +132,9 @@ def collect_figures(place: Installation, drained: DrainRecord) -> BackfillFigure
         read_delay=(median(seconds), max(seconds)) if seconds else None,
         changed=len(reads),
         unread=len(reads) - len(seconds),
-        ticks=_ticks(place.instance, drained.launched_at, drained.left_at),
-        peak_megabytes={name: peak_bytes / 1e6 for name, peak_bytes in drained.peak_bytes.items()},
-        cpu_seconds=drained.cpu_seconds,
+        ticks=_ticks(installed.instance, drain_record.launched_at, drain_record.left_at),
+        peak_megabytes={name: peak_bytes / 1e6 for name, peak_bytes in drain_record.peak_bytes.items()},
+        cpu_seconds=drain_record.cpu_seconds,
         overlapping=sum(overlaps(tenant_runs) for tenant_runs in _by_tenant(runs).values()),
     )
 
@@ -152,7 +154,7 @@ def _run(record: dg.RunRecord) -> Run:
     tags = record.dagster_run.tags
     return Run(
         tenant=tags.get(PARTITION_TAG, ""),
-        requested_by=next((who for tag, who in _WHO.items() if tag in tags), "person"),
+        requested_by=next((requester for tag, requester in _REQUESTER_BY_TAG.items() if tag in tags), "person"),
         status=record.dagster_run.status.value,
         requested_at=record.create_timestamp.timestamp(),
         started_at=record.start_time,
@@ -161,10 +163,10 @@ def _run(record: dg.RunRecord) -> Run:
 
 
 def _by_tenant(runs: Sequence[Run]) -> Mapping[str, list[Run]]:
-    of_tenants = defaultdict(list)
+    runs_by_tenant = defaultdict(list)
     for run in runs:
-        of_tenants[run.tenant].append(run)
-    return of_tenants
+        runs_by_tenant[run.tenant].append(run)
+    return runs_by_tenant
 
 
 def overlaps(runs: Sequence[Run]) -> int:
@@ -189,7 +191,7 @@ def read_delay(runs: Sequence[Run], tenant: str, at: float) -> float | None:
 
 
 def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str, Ticks]:
-    of_sensors = {}
+    ticks_by_sensor = {}
     for state in instance.all_instigator_state():
         interval = getattr(state.instigator_data, "min_interval", None)
         if not interval:
@@ -197,10 +199,10 @@ def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since)
         # Including start and end, since otherwise a sensor without any tick would pass.
         times = sorted([since, *(tick.timestamp for tick in ticks), until])
-        of_sensors[state.instigator_name] = Ticks(
+        ticks_by_sensor[state.instigator_name] = Ticks(
             interval=interval,
             count=len(ticks),
             failed=sum(tick.status is TickStatus.FAILURE for tick in ticks),
             longest_gap=max(later - earlier for earlier, later in pairwise(times)),
         )
-    return of_sensors
+    return ticks_by_sensor

@@ -26,14 +26,14 @@ class Version:
     aliases: list[str]
 
 
-def versions_in_servers(estates: Sequence[FleetServer]) -> dict[Key, Version]:
+def versions_in_servers(fleet: Sequence[FleetServer]) -> dict[Key, Version]:
     """Return every living version, from the servers' own databases."""
     versions: dict[Key, Version] = {}
-    for estate in estates:
-        with closing(sqlite3.connect(estate.database)) as connection:
+    for server in fleet:
+        with closing(sqlite3.connect(server.database)) as connection:
             query = "SELECT workspace, name, version, description FROM model_versions WHERE current_stage != ?"
             for tenant, name, version, description in connection.execute(query, ("Deleted_Internal",)):
-                if tenant in estate.tenants:
+                if tenant in server.tenants:
                     versions[tenant, name, int(version)] = Version(description or None, {}, [])
             for tenant, name, version, key, value in connection.execute(
                 "SELECT workspace, name, version, key, value FROM model_version_tags"
@@ -65,7 +65,7 @@ def versions_in_store(store: Store) -> list[tuple[Key, Version]]:
     ]
 
 
-def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
+def find_differences(fleet: Sequence[FleetServer], deleted: Set[Key], syncs: int, store: Store) -> Iterator[str]:
     """Yield a sentence for each object that is lost or duplicated.
 
     Args:
@@ -74,11 +74,13 @@ def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: i
         syncs: the number of syncs.
         store: our database, opened as its owner.
     """
-    server_versions, rows = versions_in_servers(estates), versions_in_store(store)
+    server_versions, rows = versions_in_servers(fleet), versions_in_store(store)
     stored_versions = dict(rows)
-    yield from _named("doubled in our store", _duplicates(key for key, _ in rows))
-    yield from _named("lost, in a server and not in our store", server_versions.keys() - stored_versions.keys())
-    yield from _named("in our store, and not in a server", stored_versions.keys() - server_versions.keys())
+    yield from _problem_sentence("doubled in our store", _duplicates(key for key, _ in rows))
+    yield from _problem_sentence(
+        "lost, in a server and not in our store", server_versions.keys() - stored_versions.keys()
+    )
+    yield from _problem_sentence("in our store, and not in a server", stored_versions.keys() - server_versions.keys())
     if differing := sorted(
         key for key in server_versions.keys() & stored_versions.keys() if server_versions[key] != stored_versions[key]
     ):
@@ -90,7 +92,7 @@ def find_differences(estates: Sequence[FleetServer], deleted: Set[Key], syncs: i
     yield from _records(set(server_versions), store)
     yield from _miscounted_lifecycle_events(set(server_versions), deleted, store)
     yield from _entries(syncs, store)
-    for tenant in (tenant for estate in estates for tenant in estate.tenants):
+    for tenant in (tenant for server in fleet for tenant in server.tenants):
         with store.begin(tenant) as session:
             report = verify_chain(tenant, audit_log.links(session), (), is_expected=True)
         if report.damage:
@@ -103,9 +105,9 @@ def _records(living: Set[Key], store: Store) -> Iterator[str]:
     )
     with store.begin_shared() as connection:
         records: list[Key] = [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
-    yield from _named("with two records", _duplicates(records))
-    yield from _named("without a record", living - set(records))
-    yield from _named("gone, and the record says that they live", set(records) - living)
+    yield from _problem_sentence("with two records", _duplicates(records))
+    yield from _problem_sentence("without a record", living - set(records))
+    yield from _problem_sentence("gone, and the record says that they live", set(records) - living)
 
 
 def _miscounted_lifecycle_events(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
@@ -119,11 +121,13 @@ def _miscounted_lifecycle_events(living: Set[Key], deleted: Set[Key], store: Sto
     first_seen, disappeared = (
         {key for key, kind in event_counts if kind == event_kind} for event_kind in ("first seen", "disappeared")
     )
-    yield from _named("with a duplicate event", {key for (key, _), times in event_counts.items() if times > 1})
-    yield from _named("without an event 'first seen'", living - first_seen)
-    yield from _named("deleted without an event 'disappeared'", (deleted & first_seen) - disappeared)
-    yield from _named("with an event 'disappeared', but not deleted", disappeared - deleted)
-    yield from _named("seen, and never there", first_seen - living - deleted)
+    yield from _problem_sentence(
+        "with a duplicate event", {key for (key, _), times in event_counts.items() if times > 1}
+    )
+    yield from _problem_sentence("without an event 'first seen'", living - first_seen)
+    yield from _problem_sentence("deleted without an event 'disappeared'", (deleted & first_seen) - disappeared)
+    yield from _problem_sentence("with an event 'disappeared', but not deleted", disappeared - deleted)
+    yield from _problem_sentence("seen, and never there", first_seen - living - deleted)
 
 
 def _entries(syncs: int, store: Store) -> Iterator[str]:
@@ -141,7 +145,7 @@ def _duplicates(keys: Iterable[Key]) -> set[Key]:
     return {key for key, times in Counter(keys).items() if times > 1}
 
 
-def _named(problem: str, versions: Set[Key]) -> Iterator[str]:
+def _problem_sentence(problem: str, versions: Set[Key]) -> Iterator[str]:
     if versions:
         examples = ", ".join(f"{tenant} {model} {number}" for tenant, model, number in sorted(versions)[:5])
         yield f"{len(versions):,} versions {problem}: {examples}{' …' if len(versions) > 5 else ''}"

@@ -74,7 +74,7 @@ class Figures:
     @classmethod
     def from_scenario(
         cls,
-        life: Scenario,
+        scenario: Scenario,
         *,
         versions: int,
         entries: int,
@@ -83,21 +83,21 @@ class Figures:
         deletion: Deletion,
     ) -> Figures:
         """Return the figures of a scenario."""
-        together = [sum(minute.values()) for minute in life.memory_by_minute]
+        together = [sum(minute.values()) for minute in scenario.memory_by_minute]
         return cls(
-            minutes=len(life.memory_by_minute),
-            minutes_wanted=life.size.minutes,
-            tenants=sum(len(estate.tenants) for estate in life.fleet),
+            minutes=len(scenario.memory_by_minute),
+            minutes_wanted=scenario.size.minutes,
+            tenants=sum(len(server.tenants) for server in scenario.fleet),
             versions=versions,
-            changes=dict(sorted(life.mutator.counts.items())),
-            illnesses=dict(sorted(life.fault_counts.items())),
+            changes=dict(sorted(scenario.mutator.counts.items())),
+            faults=dict(sorted(scenario.fault_counts.items())),
             syncs={
                 kind: SyncFigures.from_events(
-                    [events_by_run[outcome.run_id] for outcome in life.syncs if outcome_of(outcome) == kind]
+                    [events_by_run[outcome.run_id] for outcome in scenario.syncs if outcome_of(outcome) == kind]
                 )
                 for kind in KINDS
             },
-            failed_though_well=len(life.unexpected_failures),
+            unexpected_failures=len(scenario.unexpected_failures),
             memory_settled=max(together[: max(len(together) // 3, 1)]),
             memory_at_end=together[-1],
             trail_entries=entries,
@@ -116,9 +116,11 @@ class Figures:
         output_table = Table(show_header=False, box=None, pad_edge=False)
         output_table.add_column(no_wrap=True)
         output_table.add_column()
-        lived = f"{self.minutes}" if self.minutes == self.minutes_wanted else f"{self.minutes} of {self.minutes_wanted}"
+        minutes_text = (
+            f"{self.minutes}" if self.minutes == self.minutes_wanted else f"{self.minutes} of {self.minutes_wanted}"
+        )
         for label, figure in (
-            ("lived through", f"{lived} simulated minutes, {self.tenants} tenants"),
+            ("lived through", f"{minutes_text} simulated minutes, {self.tenants} tenants"),
             ("what people did", _counts_text(self.changes)),
             ("what servers did", _counts_text(self.faults)),
             ("living versions at the end", f"{self.versions:,}"),

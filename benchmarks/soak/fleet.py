@@ -75,17 +75,19 @@ class FleetServer:
         """Choose the fault for a request by the workspace that it names."""
         if not self.is_up:
             return reset_before_response
-        illness = self.active_faults.get(exchange.headers.get("x-mlflow-workspace", ""))
-        return FAULTS[illness[0]] if illness else None
+        active_fault = self.active_faults.get(exchange.headers.get("x-mlflow-workspace", ""))
+        return FAULTS[active_fault[0]] if active_fault else None
 
-    def update_faults(self, minute: int, one_in: int, chance: random.Random) -> list[str]:
+    def update_faults(self, minute: int, healthy_per_fault: int, rng: random.Random) -> list[str]:
         """Start faults for some tenants, for three to eight minutes; return the faults."""
-        self.active_faults = {tenant: illness for tenant, illness in self.active_faults.items() if illness[1] > minute}
+        self.active_faults = {
+            tenant: active_fault for tenant, active_fault in self.active_faults.items() if active_fault[1] > minute
+        }
         began = []
         for tenant in self.tenants:
-            if tenant not in self.active_faults and chance.random() < 1 / one_in:
-                began.append(chance.choice(list(FAULTS)))
-                self.active_faults[tenant] = (began[-1], minute + chance.randint(3, 8))
+            if tenant not in self.active_faults and rng.random() < 1 / healthy_per_fault:
+                began.append(rng.choice(list(FAULTS)))
+                self.active_faults[tenant] = (began[-1], minute + rng.randint(3, 8))
         return began
 
     def stop(self) -> None:
@@ -110,7 +112,7 @@ class FleetServer:
 
 def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServer]:
     """Start the servers with a proxy in front of each, and create a workspace with models and versions per tenant."""
-    estates = []
+    fleet = []
     for number in range(size.servers):
         database = home / f"mlflow-{number}.db"
         server = MlflowServer(
@@ -121,29 +123,29 @@ def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServe
         )
         stack.enter_context(server)
         proxy = stack.enter_context(proxy_before(server.uri))
-        tenants = [f"tenant-{number}-{place:02}" for place in range(size.tenants_per_server)]
-        estate = FleetServer(server, database, proxy, tenants)
-        proxy.fault = estate.choose_fault
-        estates.append(estate)
+        tenants = [f"tenant-{number}-{index:02}" for index in range(size.tenants_per_server)]
+        fleet_server = FleetServer(server, database, proxy, tenants)
+        proxy.fault = fleet_server.choose_fault
+        fleet.append(fleet_server)
         for tenant in tenants:
             url = f"{server.uri}/api/3.0/mlflow/workspaces"
             response = urllib3.request("POST", url, json={"name": tenant}, timeout=60)
             assert response.status < 300, response.data
             seed(database, tenant, Sizes(models=MODELS, versions=VERSIONS, runs=VERSIONS))
-    return estates
+    return fleet
 
 
-def write_tenants(path: Path, estates: Sequence[FleetServer], limits: Mapping[str, float]) -> None:
+def write_tenants(path: Path, fleet: Sequence[FleetServer], limits: Mapping[str, float]) -> None:
     """Write all tenants to a tenants.yaml, which each sync reads again."""
-    described = {
+    tenant_settings = {
         tenant: {
-            "tracking_uri": estate.proxy.uri,
+            "tracking_uri": server.proxy.uri,
             "allow_private_network": True,
             "workspace": tenant,
             "artifacts": {"manifests": False},
             "limits": dict(limits),
         }
-        for estate in estates
-        for tenant in estate.tenants
+        for server in fleet
+        for tenant in server.tenants
     }
-    path.write_text(yaml.safe_dump({"tenants": described}))
+    path.write_text(yaml.safe_dump({"tenants": tenant_settings}))

@@ -27,33 +27,33 @@ class Mutator:
 
     def mutate(self) -> None:
         """Make one random change in a running server."""
-        running_servers = [estate for estate in self.fleet if estate.is_up]
+        running_servers = [server for server in self.fleet if server.is_up]
         if not running_servers:
             return
-        estate = self.random.choice(running_servers)
-        tenant, model = self.random.choice(estate.tenants), model_name(self.random.randrange(MODELS))
+        server = self.random.choice(running_servers)
+        tenant, model = self.random.choice(server.tenants), model_name(self.random.randrange(MODELS))
         numbers = self._living.setdefault((tenant, model), list(range(1, VERSIONS // MODELS + 1)))
         number = self.random.choice(numbers)
         named = {"name": model, "version": str(number)}
         change = self.random.choice(["tag", "tag", "description", "alias", "new version", "deletion"])
         value = f"{change} {self.random.random()}"
         if change == "new version":
-            response = estate.call_api(
+            response = server.call_api(
                 "POST", "model-versions/create", tenant, {"name": model, "source": "s3://bucket/new"}
             )
             created = response["model_version"]
             assert isinstance(created, Mapping)
             numbers.append(int(created["version"]))
         elif change == "deletion" and len(numbers) > 1:
-            estate.call_api("DELETE", "model-versions/delete", tenant, named)
+            server.call_api("DELETE", "model-versions/delete", tenant, named)
             numbers.remove(number)
             self.deleted.add((tenant, model, number))
         elif change == "description":
-            estate.call_api("PATCH", "model-versions/update", tenant, named | {"description": value})
+            server.call_api("PATCH", "model-versions/update", tenant, named | {"description": value})
         elif change == "alias":
             alias = self.random.choice(["champion", "challenger"])
-            estate.call_api("POST", "registered-models/alias", tenant, named | {"alias": alias})
+            server.call_api("POST", "registered-models/alias", tenant, named | {"alias": alias})
         else:
             change = "tag"
-            estate.call_api("POST", "model-versions/set-tag", tenant, named | {"key": "owner", "value": value})
+            server.call_api("POST", "model-versions/set-tag", tenant, named | {"key": "owner", "value": value})
         self.counts[change] += 1

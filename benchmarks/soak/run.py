@@ -46,22 +46,24 @@ class SoakResult:
 
     def problems(self) -> Iterator[str]:
         """Yield a sentence for each object that is lost or duplicated, and each exceeded limit."""
-        life = self.scenario
+        scenario = self.scenario
         yield from self.recovery_failures
-        for outcome in life.syncs:
+        for outcome in scenario.syncs:
             if not outcome.is_expected:
                 yield f"the sync of {outcome.tenant} failed for what the product has no sentence for: {outcome.failure}"
         with self.store() as store:
-            yield from find_differences(life.fleet, life.mutator.deleted, len(life.syncs), store)
-        idle = [self.run_events[outcome.run_id] for outcome in life.syncs if outcome_of(outcome) == "found nothing new"]
+            yield from find_differences(scenario.fleet, scenario.mutator.deleted, len(scenario.syncs), store)
+        idle = [
+            self.run_events[outcome.run_id] for outcome in scenario.syncs if outcome_of(outcome) == "found nothing new"
+        ]
         if grown := event_log.growth(idle):
             yield grown
-        tenants = sum(len(estate.tenants) for estate in life.fleet)
+        tenants = sum(len(server.tenants) for server in scenario.fleet)
         yield from self.deletion.problems(tenants, max(outcome.rows for outcome in self.run_events.values()))
-        for pid, growth_bytes in memory.growth(life.memory_by_minute).items():
+        for pid, growth_bytes in memory.growth(scenario.memory_by_minute).items():
             if growth_bytes > memory.MAX_GROWTH_BYTES:
-                whose = "this process" if pid == os.getpid() else "a process that syncs"
-                yield f"{whose} grew by {growth_bytes / 1e6:.0f} MB after the first third"
+                owner = "this process" if pid == os.getpid() else "a process that syncs"
+                yield f"{owner} grew by {growth_bytes / 1e6:.0f} MB after the first third"
 
     def figures(self) -> Figures:
         """Return the figures."""
@@ -74,7 +76,7 @@ class SoakResult:
             versions=versions,
             entries=entries,
             database_bytes=size,
-            left=self.run_events,
+            events_by_run=self.run_events,
             deletion=self.deletion,
         )
 
@@ -87,19 +89,19 @@ def run_soak(size: SoakSize, report_progress: ReportProgress) -> Iterator[SoakRe
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
         login, tenants_file, dagster = grant_pipeline_role(postgres), home / "tenants.yaml", home / "dagster"
         stack.enter_context(patch.dict(os.environ, instance_environment(postgres, login, tenants_file)))
-        estates = start_fleet(home, size, stack)
+        fleet = start_fleet(home, size, stack)
         dagster.mkdir()
         write_instance(dagster)
         with open_instance(dagster) as instance:
-            everybody = [tenant for estate in estates for tenant in estate.tenants]
-            instance.add_dynamic_partitions(str(tenant_partitions.name), everybody)
-        report_progress(f"{len(estates)} servers with {len(everybody)} tenants are up")
+            all_tenants = [tenant for server in fleet for tenant in server.tenants]
+            instance.add_dynamic_partitions(str(tenant_partitions.name), all_tenants)
+        report_progress(f"{len(fleet)} servers with {len(all_tenants)} tenants are up")
         with sync_processes(size.processes, dagster) as pool:
-            life = Scenario(
-                estates, Mutator(estates, seeded_random()), size, dagster, tenants_file, pool, report_progress
+            scenario = Scenario(
+                fleet, Mutator(fleet, seeded_random()), size, dagster, tenants_file, pool, report_progress
             )
-            life.run()
-            failed = life.recover()
+            scenario.run()
+            failed = scenario.recover()
         report_progress("what is old is deleted from Dagster")
         events_by_run = event_log.events_by_run(postgres.url("dagster"))
-        yield SoakResult(life, postgres, failed, events_by_run, delete_old_runs(dagster, postgres.url("dagster")))
+        yield SoakResult(scenario, postgres, failed, events_by_run, delete_old_runs(dagster, postgres.url("dagster")))

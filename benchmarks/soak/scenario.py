@@ -52,24 +52,24 @@ class Scenario:
                 self.report_progress(f"{self.size.max_seconds:.0f} s are over")
                 return
             self._stop_or_start_a_server(minute)
-            for estate in self.fleet:
-                self.fault_counts.update(estate.update_faults(minute, self.size.healthy_per_fault, self.mutator.random))
+            for server in self.fleet:
+                self.fault_counts.update(server.update_faults(minute, self.size.healthy_per_fault, self.mutator.random))
             for _ in range(self.size.changes_per_minute):
                 self.mutator.mutate()
             self._sync_due_tenants(minute, self.size.due_in(minute))
-            for estate in self.fleet:
-                estate.proxy.forget()  # its list of requests would grow and count as our memory
+            for server in self.fleet:
+                server.proxy.forget()  # its list of requests would grow and count as our memory
             self.memory_by_minute.append(resident_bytes())
-            ill = sum(len(estate.active_faults) for estate in self.fleet)
+            faulty_tenants = sum(len(server.active_faults) for server in self.fleet)
             megabytes = sum(self.memory_by_minute[-1].values()) / 1e6
-            self.report_progress(f"minute {minute}: {len(self.syncs)} syncs, {ill} ill, {megabytes:.0f} MB")
+            self.report_progress(f"minute {minute}: {len(self.syncs)} syncs, {faulty_tenants} ill, {megabytes:.0f} MB")
 
     def recover(self) -> list[str]:
         """Clear all faults and sync each tenant again; return a sentence for each failure."""
-        for estate in self.fleet:
-            if not estate.is_up:
-                estate.restart()
-            estate.active_faults.clear()
+        for server in self.fleet:
+            if not server.is_up:
+                server.restart()
+            server.active_faults.clear()
         time.sleep(SHORT_TIMEOUTS["breaker_open_seconds"])
         # The default limits: on a busy machine a healthy server may exceed the short timeouts of the soak.
         write_tenants(self.tenants_file, self.fleet, {})
@@ -94,9 +94,9 @@ class Scenario:
     ) -> list[SyncOutcome]:
         """Sync the tenants that are due, one per process at a time."""
         due_tenants = [
-            (estate, tenant) for estate in self.fleet for place, tenant in enumerate(estate.tenants) if is_due(place)
+            (server, tenant) for server in self.fleet for index, tenant in enumerate(server.tenants) if is_due(index)
         ]
-        healthy_tenants = {tenant for estate, tenant in due_tenants if estate.is_healthy(tenant)}
+        healthy_tenants = {tenant for server, tenant in due_tenants if server.is_healthy(tenant)}
         at = START + timedelta(minutes=minute)
         outcomes = list(
             self.pool.map(sync, [SyncRequest(self.home, tenant, at, reconcile) for _, tenant in due_tenants])

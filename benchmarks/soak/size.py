@@ -44,4 +44,4 @@ class SoakSize:
 
     def due_in(self, minute: int) -> Callable[[int], bool]:
         """Return the indexes of the tenants that are due."""
-        return lambda place: place % self.sync_interval_minutes == minute % self.sync_interval_minutes
+        return lambda index: index % self.sync_interval_minutes == minute % self.sync_interval_minutes

@@ -96,8 +96,8 @@ def sync(request: SyncRequest) -> SyncOutcome:
         return SyncOutcome(
             request.tenant, result.run_id, changed_rows, "no step failed, and the run did", is_expected=False
         )
-    described = failures[0].user_failure_data
-    sentence = described.description if described else failures[0].error_display_string
+    failure_data = failures[0].user_failure_data
+    sentence = failure_data.description if failure_data else failures[0].error_display_string
     return SyncOutcome(
-        request.tenant, result.run_id, changed_rows, sentence or "no reason", is_expected=described is not None
+        request.tenant, result.run_id, changed_rows, sentence or "no reason", is_expected=failure_data is not None
     )

@@ -111,8 +111,8 @@ def destination_of(packet: bytes) -> str | None:
 
 def _queried_name(query: bytes) -> str:
     """Return the name in a DNS query (RFC 1035, 4.1.2)."""
-    labels, place = [], 12
-    while place < len(query) and (length := query[place]):
-        labels.append(query[place + 1 : place + 1 + length].decode("ascii", "backslashreplace"))
-        place += 1 + length
+    labels, offset = [], 12
+    while offset < len(query) and (length := query[offset]):
+        labels.append(query[offset + 1 : offset + 1 + length].decode("ascii", "backslashreplace"))
+        offset += 1 + length
     return ".".join(labels)

@@ -99,8 +99,8 @@ def _serve_session(connection: socket.socket, tls: ssl.SSLContext | None, receiv
         response = "250 OK"
         match verb.upper():
             case "EHLO":
-                offers = ["127.0.0.1", *(["STARTTLS"] if tls and not received.is_encrypted else []), "AUTH PLAIN"]
-                response = "\r\n".join([*(f"250-{offer}" for offer in offers[:-1]), f"250 {offers[-1]}"])
+                extensions = ["127.0.0.1", *(["STARTTLS"] if tls and not received.is_encrypted else []), "AUTH PLAIN"]
+                response = "\r\n".join([*(f"250-{offer}" for offer in extensions[:-1]), f"250 {extensions[-1]}"])
             case "STARTTLS" if tls:
                 connection.sendall(b"220 go ahead\r\n")
                 connection = tls.wrap_socket(connection, server_side=True)

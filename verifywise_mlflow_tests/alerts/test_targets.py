@@ -83,12 +83,14 @@ def test_a_hanging_webhook_times_out_and_does_not_stop_the_other_targets(
     with webhook() as received:
         received.hangs = 1.0
         monkeypatch.setenv("HOOK", f"{received.url}?token={SECRET}")
-        described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:HOOK"}, {"kind": "log"}]})
+        alert_settings = settings.validate_python(
+            {"targets": [{"kind": "webhook", "url": "env:HOOK"}, {"kind": "log"}]}
+        )
 
-        undelivered = dispatch([alert()], described.targets, AlertState(), warnings.append)
+        undelivered = dispatch([alert()], alert_settings.targets, AlertState(), warnings.append)
         received.hangs = 0.0
         second_dispatch = dispatch(
-            [alert("second")], described.targets, AlertState(undelivered=undelivered), warnings.append
+            [alert("second")], alert_settings.targets, AlertState(undelivered=undelivered), warnings.append
         )
 
     assert warnings == [
@@ -109,10 +111,13 @@ def test_a_hanging_webhook_times_out_and_does_not_stop_the_other_targets(
 def test_the_queue_of_a_dead_target_is_bounded(
     settings: TypeAdapter[AlertSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:ABSENT"}]})
+    alert_settings = settings.validate_python({"targets": [{"kind": "webhook", "url": "env:ABSENT"}]})
 
     (undelivered,) = dispatch(
-        [alert(str(n)) for n in range(MAX_UNDELIVERED_ALERTS + 50)], described.targets, AlertState(), lambda _: None
+        [alert(str(n)) for n in range(MAX_UNDELIVERED_ALERTS + 50)],
+        alert_settings.targets,
+        AlertState(),
+        lambda _: None,
     )
 
     assert len(undelivered.alerts) == MAX_UNDELIVERED_ALERTS
@@ -151,10 +156,10 @@ def test_mail_is_sent_over_tls_with_the_password_as_one_plain_message(
 def test_no_password_is_sent_without_trusted_tls(
     settings: TypeAdapter[AlertSettings], tmp_path: Path, offers_tls: bool
 ) -> None:
-    ours, other = make_authority(tmp_path, "ours"), make_authority(tmp_path, "other")
+    our_authority, other = make_authority(tmp_path, "ours"), make_authority(tmp_path, "other")
     with mail_server(other.server_context() if offers_tls else None) as received:
         (target,) = settings.validate_python(
-            {"targets": [mail(received.port, ca_bundle=str(ours.certificate))]}
+            {"targets": [mail(received.port, ca_bundle=str(our_authority.certificate))]}
         ).targets
         with pytest.raises(DeliveryError, match=r"the mail server 127\.0\.0\.1 did not accept the mail"):
             target.deliver([alert()])

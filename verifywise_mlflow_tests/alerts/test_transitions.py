@@ -28,13 +28,15 @@ def observe_sync(tenant_id: str, wrong: str | None) -> Observation:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40))
-def test_an_alert_is_sent_only_on_a_transition(looks: list[tuple[str, bool]]) -> None:
-    opened, sent_events = NO_ALERTS, {"a": ["resolved"], "b": ["resolved"]}
-    for tenant_id, is_failed in looks:
-        alerts, opened = detect_transitions(opened, [observe_sync(tenant_id, "no" if is_failed else None)], NOW)
+def test_an_alert_is_sent_only_on_a_transition(observations: list[tuple[str, bool]]) -> None:
+    open_alerts, sent_events = NO_ALERTS, {"a": ["resolved"], "b": ["resolved"]}
+    for tenant_id, is_failed in observations:
+        alerts, open_alerts = detect_transitions(
+            open_alerts, [observe_sync(tenant_id, "no" if is_failed else None)], NOW
+        )
         sent_events[tenant_id] += [alert.state for alert in alerts]
 
-        assert (("sync failed", tenant_id) in opened) == is_failed
+        assert (("sync failed", tenant_id) in open_alerts) == is_failed
         assert sent_events[tenant_id][-1] == ("raised" if is_failed else "resolved")
 
     for states in sent_events.values():
@@ -42,13 +44,13 @@ def test_an_alert_is_sent_only_on_a_transition(looks: list[tuple[str, bool]]) ->
 
 
 def test_an_unobserved_alert_stays_open() -> None:
-    _, opened = detect_transitions(NO_ALERTS, [observe_sync("a", "no"), observe_sync("b", "no")], NOW)
+    _, open_alerts = detect_transitions(NO_ALERTS, [observe_sync("a", "no"), observe_sync("b", "no")], NOW)
 
-    alerts, opened = detect_transitions(opened, [observe_sync("b", None)], NOW)
+    alerts, open_alerts = detect_transitions(open_alerts, [observe_sync("b", None)], NOW)
 
     assert [(alert.tenant_id, alert.state) for alert in alerts] == [("b", "resolved")]
-    assert opened == {("sync failed", "a")}
-    assert drop_removed_tenants(opened, {"b"}) == NO_ALERTS
+    assert open_alerts == {("sync failed", "a")}
+    assert drop_removed_tenants(open_alerts, {"b"}) == NO_ALERTS
 
 
 def test_an_overdue_tenant_is_reported_with_stage_and_last_sync_outcome() -> None:
@@ -62,7 +64,7 @@ def test_an_overdue_tenant_is_reported_with_stage_and_last_sync_outcome() -> Non
 
 def test_the_state_round_trips_and_an_incompatible_one_is_reset() -> None:
     alert = Alert(kind="tenant stale", tenant_id="a", state="raised", sentence="\ud800 \x1b[31m", at=NOW)
-    book = AlertState(
+    alert_state = AlertState(
         open_alerts=[("audit trails not verified", None), ("sync failed", "a")],
         last_integrity_events={"a": 7},
         runs_watermark=NOW,
@@ -71,5 +73,5 @@ def test_the_state_round_trips_and_an_incompatible_one_is_reset() -> None:
         ],
     )
 
-    assert AlertState.parse(book.model_dump_json()) == book
+    assert AlertState.parse(alert_state.model_dump_json()) == alert_state
     assert AlertState.parse('{"opened": 3}') == AlertState.parse(None) == AlertState()

@@ -56,9 +56,9 @@ def test_an_outage_of_the_store_loses_no_known_data(location: str) -> None:
 
 
 def test_an_unreadable_file_keeps_its_earlier_hash_with_a_note() -> None:
-    unread = file("model.pkl", None, note="not hashed: 503")
+    unreadable_file = file("model.pkl", None, note="not hashed: 503")
 
-    carried = carry_forward(manifest(file("MLmodel"), unread, status="partial"), EARLIER)
+    carried = carry_forward(manifest(file("MLmodel"), unreadable_file, status="partial"), EARLIER)
 
     assert hashes(carried) == hashes(EARLIER)
     assert carried.files[1].note == "not hashed: 503; its hash is carried forward from an earlier sync"
@@ -92,10 +92,10 @@ def test_an_outage_does_not_hide_a_change(lost: ArtifactManifest) -> None:
 
 def test_a_complete_manifest_and_one_of_another_location_carry_nothing_forward() -> None:
     complete = manifest(file("model.pkl", NEW))
-    elsewhere = manifest(file("model.pkl", None), status="partial", location="s3://b/other")
+    other_location = manifest(file("model.pkl", None), status="partial", location="s3://b/other")
 
     assert carry_forward(complete, EARLIER) is complete
-    assert carry_forward(elsewhere, EARLIER) is elsewhere
+    assert carry_forward(other_location, EARLIER) is other_location
 
 
 def test_an_emptied_folder_stays_empty() -> None:

@@ -34,9 +34,9 @@ def test_different_bytes_at_one_path_are_a_change_with_both_hashes() -> None:
     assert NEW in change.sentence
 
 
-@pytest.mark.parametrize("unread", [(None, NEW), (OLD, None), (None, None)])
-def test_a_file_not_hashed_by_both_syncs_is_not_a_change(unread: tuple[str | None, str | None]) -> None:
-    assert changed_files(manifest(file("a", unread[0])), manifest(file("a", unread[1]))) == []
+@pytest.mark.parametrize("hashes", [(None, NEW), (OLD, None), (None, None)])
+def test_a_file_not_hashed_by_both_syncs_is_not_a_change(hashes: tuple[str | None, str | None]) -> None:
+    assert changed_files(manifest(file("a", hashes[0])), manifest(file("a", hashes[1]))) == []
 
 
 def test_a_file_added_to_or_removed_from_the_model_is_a_change() -> None:

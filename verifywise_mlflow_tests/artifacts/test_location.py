@@ -113,8 +113,8 @@ def test_logged_models_are_found_by_id_uri_and_path() -> None:
     assert locate_files(version(f"models:/{MODEL_ID}"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
     assert locate_files(version(uri + "/"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
     assert locate_files(version(uri), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
-    unread = f"models:/{MODEL_ID}"
-    assert locate_files(version(unread), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, unread)
+    model_uri = f"models:/{MODEL_ID}"
+    assert locate_files(version(model_uri), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, model_uri)
 
 
 @pytest.mark.parametrize(

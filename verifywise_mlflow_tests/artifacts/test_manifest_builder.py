@@ -17,7 +17,7 @@ from verifywise_mlflow.artifacts.source import ArtifactSource
 from verifywise_mlflow_tests.artifacts.trees import HostileSource, LocalSource, file, write_files
 
 RUN = "r1"
-IN_RUN = RunFiles(RUN, "model", "mlflow-artifacts:/1/r1/artifacts/model")
+RUN_FILES = RunFiles(RUN, "model", "mlflow-artifacts:/1/r1/artifacts/model")
 LOGGED = LoggedModelFiles("m-1", "mlflow-artifacts:/1/models/m-1/artifacts")
 FILES: dict[str, bytes | str] = {
     "model/MLmodel": "flavors: {python_function: {python_version: 3.11.7}}\n",
@@ -64,11 +64,11 @@ def run_tree(tmp_path: Path) -> LocalSource:
 
 
 def test_a_model_inside_its_run_is_listed_once_with_every_hash(run_tree: LocalSource) -> None:
-    manifest = build(IN_RUN, run_tree, run_tree)
+    manifest = build(RUN_FILES, run_tree, run_tree)
 
     assert manifest.status == "complete"
     assert manifest.reason is None
-    assert manifest.location == IN_RUN.uri
+    assert manifest.location == RUN_FILES.uri
     assert [(file.root, file.path, file.kind) for file in manifest.files] == [
         ("model", "MLmodel", FileKind.MLMODEL),
         ("model", "model.pkl", FileKind.MODEL),
@@ -144,7 +144,7 @@ def test_a_model_without_environment_files_is_reported(tmp_path: Path) -> None:
 
 
 def test_without_hashing_only_environment_files_are_opened(run_tree: LocalSource) -> None:
-    manifest = build(IN_RUN, run_tree, run_tree, hash_files=False)
+    manifest = build(RUN_FILES, run_tree, run_tree, hash_files=False)
 
     assert sorted(run_tree.opened) == ["model/MLmodel", "model/requirements.txt"]
     assert manifest.status == "complete"
@@ -156,7 +156,7 @@ def test_without_hashing_only_environment_files_are_opened(run_tree: LocalSource
 
 @pytest.mark.parametrize("limits", [ManifestLimits(max_file_bytes=10), ManifestLimits(max_total_bytes=80)])
 def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalSource, limits: ManifestLimits) -> None:
-    manifest = build(IN_RUN, run_tree, run_tree, limits=limits)
+    manifest = build(RUN_FILES, run_tree, run_tree, limits=limits)
 
     model = next(file for file in manifest.files if file.path == "model.pkl")
     assert model.sha256 is None
@@ -244,16 +244,16 @@ def test_a_server_that_lists_nothing_at_all_is_unreachable() -> None:
 
 
 def test_the_digest_depends_on_every_byte_and_on_no_order(run_tree: LocalSource) -> None:
-    before = build(IN_RUN, run_tree, run_tree)
+    before = build(RUN_FILES, run_tree, run_tree)
     (run_tree.folder / "model/model.pkl").write_bytes(b"\x80\x05weights that are longer than a chunl")
-    after = build(IN_RUN, run_tree, run_tree)
+    after = build(RUN_FILES, run_tree, run_tree)
 
     assert before.digest == manifest_digest(reversed(before.files))
     assert before.digest != after.digest
 
 
 def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalSource) -> None:
-    manifest = build(IN_RUN, run_tree, run_tree, limits=ManifestLimits(timeout_s=0))
+    manifest = build(RUN_FILES, run_tree, run_tree, limits=ManifestLimits(timeout_s=0))
 
     notes = {file.path: file.note for file in manifest.files if file.sha256 is None}
     assert set(notes) == {"model.pkl", "metrics.json", "plots/roc.png"}
@@ -265,7 +265,7 @@ def test_after_the_timeout_files_are_listed_without_hashes(run_tree: LocalSource
 def test_a_tenants_patterns_take_precedence_over_the_defaults(run_tree: LocalSource) -> None:
     patterns = (FilePattern(FileKind.BIAS_REPORT, names=("roc.*",)),)
 
-    kinds = {file.path: file.kind for file in build(IN_RUN, run_tree, run_tree, patterns=patterns).files}
+    kinds = {file.path: file.kind for file in build(RUN_FILES, run_tree, run_tree, patterns=patterns).files}
 
     assert kinds["plots/roc.png"] is FileKind.BIAS_REPORT
     assert kinds["MLmodel"] is FileKind.MLMODEL

@@ -18,17 +18,17 @@ from verifywise_mlflow.artifacts.manifest import (
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 
 text = st.text(max_size=10)
-maybe = st.none() | text
+optional_text = st.none() | text
 texts = st.lists(text, max_size=3).map(tuple)
 requirements = st.builds(Requirement, name=text, specifier=text, source=text, pinned=st.booleans())
 environments = st.builds(
     RuntimeEnvironment,
-    python_version=maybe,
+    python_version=optional_text,
     packages=st.lists(requirements, max_size=3).map(tuple),
     sources=texts,
-    mlflow_version=maybe,
-    flavors=st.dictionaries(text, maybe, max_size=3),
-    serialization_format=maybe,
+    mlflow_version=optional_text,
+    flavors=st.dictionaries(text, optional_text, max_size=3),
+    serialization_format=optional_text,
     reproducible=st.booleans(),
     missing_pins=texts,
     model_size_bytes=st.none() | st.integers(0, 2**53),
@@ -39,8 +39,8 @@ signatures = st.builds(
     ModelSignature,
     path=text,
     status=st.sampled_from(["valid", "mismatch", "untrusted", "invalid", "not verified"]),
-    reason=maybe,
-    signer=maybe,
+    reason=optional_text,
+    signer=optional_text,
     signed_count=st.none() | st.integers(0, 2**53),
     differences=texts,
 )
@@ -49,19 +49,19 @@ entries = st.builds(
     root=st.sampled_from(["model", "run"]),
     path=text,
     size=st.none() | st.integers(0, 2**53),
-    sha256=maybe,
+    sha256=optional_text,
     kind=st.sampled_from(FileKind),
-    note=maybe,
+    note=optional_text,
     outcome=st.sampled_from(ReadOutcome),
 )
 manifests = st.builds(
     ArtifactManifest,
-    location=maybe,
+    location=optional_text,
     status=st.sampled_from(["complete", "partial", "unreachable", "none"]),
-    reason=maybe,
+    reason=optional_text,
     files=st.lists(entries, max_size=3).map(tuple),
     environment=st.none() | environments,
-    digest=maybe,
+    digest=optional_text,
     signatures=st.lists(signatures, max_size=2).map(tuple),
     not_listed=st.sampled_from([(), ("model",), ("model", "run")]),
     is_limited=st.booleans(),

@@ -140,13 +140,13 @@ print(*lockdown._refused_attempts())
 """
 
 
-def refused_with_only(*words: str) -> set[str]:
+def refused_with_only(*steps: str) -> set[str]:
     """Return what only these steps refuse; skip the test if the kernel does not grant them."""
     process = subprocess.run(
-        [sys.executable, "-c", SINGLE_STEPS_PROGRAM, " ".join(words)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", SINGLE_STEPS_PROGRAM, " ".join(steps)], capture_output=True, text=True, check=False
     )
     if "PermissionError" in process.stderr or "Function not implemented" in process.stderr:
-        pytest.skip(f"not granted here: {words}")
+        pytest.skip(f"not granted here: {steps}")
     assert process.returncode == 0, process.stderr
     return set(process.stdout.split())
 
@@ -187,5 +187,5 @@ protections =""",
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     in_force = process.stdout.partition("|")[0].split()
 
-    assert not any("namespace" in word for word in in_force)
+    assert not any("namespace" in step for step in in_force)
     assert in_force[-1] == "seccomp"

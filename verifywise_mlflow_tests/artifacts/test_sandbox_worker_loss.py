@@ -103,12 +103,12 @@ def test_a_sandbox_that_cannot_start_is_tried_a_limited_number_of_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start_count = 0
-    begin: Callable[..., None] = Worker.__init__
+    initialize: Callable[..., None] = Worker.__init__
 
     def count_and_start(self: Worker, program: str, memory_bytes: int, cpu_seconds: int) -> None:
         nonlocal start_count
         start_count += 1
-        begin(self, program, memory_bytes, cpu_seconds)
+        initialize(self, program, memory_bytes, cpu_seconds)
 
     monkeypatch.setattr(Worker, "__init__", count_and_start)
     with Sandbox(hashing="verifywise_mlflow.no_such_program") as sandbox:

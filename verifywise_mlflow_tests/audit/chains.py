@@ -34,4 +34,4 @@ def signed_checkpoint(link: ChainLink, key: SigningKey = KEY, tenant_id: str = "
 
 def renumbered(links: Sequence[ChainLink]) -> list[ChainLink]:
     """Return the same texts and hashes with sequence numbers by position."""
-    return [ChainLink(place, link.text, link.hash) for place, link in enumerate(links, 1)]
+    return [ChainLink(position, link.text, link.hash) for position, link in enumerate(links, 1)]

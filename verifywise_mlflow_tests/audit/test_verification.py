@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.audit.chains import KEY, make_chain, make_chain_of_
 CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(make_chain)
 
 
-QUICKLY = settings(max_examples=60, deadline=None)
+FEW_EXAMPLES = settings(max_examples=60, deadline=None)
 
 
 def find_damage(
@@ -39,7 +39,7 @@ def edit_entry(link: ChainLink, **fields: object) -> ChainLink:
     return ChainLink(link.sequence, text, entry_hash(text))
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS)
 def test_an_unmodified_chain_is_intact(links: list[ChainLink]) -> None:
     report = verify_chain(
@@ -54,40 +54,40 @@ def test_an_unmodified_chain_is_intact(links: list[ChainLink]) -> None:
     assert (report.checkpoints, report.vouched, report.signatures_judged) == (3, len(links), True)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data())
 def test_an_edit_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
-    place = data.draw(st.integers(1, len(links)))
-    link = links[place - 1]
+    edited_position = data.draw(st.integers(1, len(links)))
+    link = links[edited_position - 1]
     position = data.draw(st.integers(0, len(link.text) - 1))
     other = data.draw(
         st.characters(exclude_categories=["Cs"]).filter(lambda character: character != link.text[position])
     )
 
-    links[place - 1] = replace(link, text=link.text[:position] + other + link.text[position + 1 :])
+    links[edited_position - 1] = replace(link, text=link.text[:position] + other + link.text[position + 1 :])
 
-    assert find_damage(links) == ("edit", place)
+    assert find_damage(links) == ("edit", edited_position)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data())
 def test_an_edit_with_a_recomputed_hash_is_detected_by_the_next_entry(
     links: list[ChainLink], data: st.DataObject
 ) -> None:
-    place = data.draw(st.integers(1, len(links) - 1))
+    position = data.draw(st.integers(1, len(links) - 1))
     name, value = data.draw(
         st.sampled_from(
             [("reason", "none"), ("sequence", 99), ("tenant_id", "globex"), ("sequence", "1"), ("previous_hash", None)]
-            + ([("previous_hash", "0" * 64)] if place > 1 else [])
+            + ([("previous_hash", "0" * 64)] if position > 1 else [])
         )
     )
 
-    links[place - 1] = edit_entry(links[place - 1], **{name: value})
+    links[position - 1] = edit_entry(links[position - 1], **{name: value})
 
-    assert find_damage(links) == ("edit", place)
+    assert find_damage(links) == ("edit", position)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data(), st.booleans())
 def test_a_deletion_is_detected(links: list[ChainLink], data: st.DataObject, closed: bool) -> None:
     first = data.draw(st.integers(1, len(links) - 1))
@@ -98,7 +98,7 @@ def test_a_deletion_is_detected(links: list[ChainLink], data: st.DataObject, clo
     assert find_damage(renumbered(links) if closed else links) == ("gap", first)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data())
 def test_a_swap_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
     first = data.draw(st.integers(1, len(links) - 1))
@@ -109,47 +109,49 @@ def test_a_swap_is_detected(links: list[ChainLink], data: st.DataObject) -> None
     assert find_damage(renumbered(links)) == ("reorder", first)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data(), st.booleans())
 def test_an_insertion_is_detected(links: list[ChainLink], data: st.DataObject, fits: bool) -> None:
-    place = data.draw(st.integers(2, len(links)))
-    forged = make_link({"tenant_id": "acme", "kind": "x", "reason": "never was"}, links[place - 2])
+    position = data.draw(st.integers(2, len(links)))
+    forged = make_link({"tenant_id": "acme", "kind": "x", "reason": "never was"}, links[position - 2])
     if not fits:
         forged = edit_entry(forged, previous_hash="0" * 64)
 
-    links.insert(place - 1, forged)
+    links.insert(position - 1, forged)
 
-    assert find_damage(renumbered(links)) == ("insertion", place)
+    assert find_damage(renumbered(links)) == ("insertion", position)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data())
 def test_a_duplicate_entry_is_detected(links: list[ChainLink], data: st.DataObject) -> None:
     source = data.draw(st.integers(1, len(links)))
-    place = data.draw(st.integers(source + 1, len(links) + 1))
+    position = data.draw(st.integers(source + 1, len(links) + 1))
 
-    links.insert(place - 1, links[source - 1])
+    links.insert(position - 1, links[source - 1])
 
-    assert find_damage(renumbered(links)) == ("insertion", place)
+    assert find_damage(renumbered(links)) == ("insertion", position)
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data(), st.booleans())
-def test_a_truncation_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject, elsewhere: bool) -> None:
+def test_a_truncation_is_detected_by_a_checkpoint(
+    links: list[ChainLink], data: st.DataObject, is_from_another_trail: bool
+) -> None:
     remaining = data.draw(st.integers(0, len(links) - 1))
     checkpoint = signed_checkpoint(links[-1])
-    stored, external = ([], [checkpoint.checkpoint]) if elsewhere else ([checkpoint], [])
+    stored, external = ([], [checkpoint.checkpoint]) if is_from_another_trail else ([checkpoint], [])
 
     assert find_damage(links[:remaining], stored, external, [KEY.public]) == ("truncation", remaining + 1)
     assert find_damage(links[:remaining]) is None, "which nothing within the chain could show"
 
 
-@QUICKLY
+@FEW_EXAMPLES
 @given(CHAINS, st.data())
 def test_a_rebuilt_chain_is_detected_by_a_checkpoint(links: list[ChainLink], data: st.DataObject) -> None:
-    place = data.draw(st.integers(1, len(links)))
-    rebuilt = links[: place - 1]
-    for link in links[place - 1 :]:
+    position = data.draw(st.integers(1, len(links)))
+    rebuilt = links[: position - 1]
+    for link in links[position - 1 :]:
         fields = {**json.loads(link.text), "reason": "another"}
         rebuilt.append(make_link(fields, rebuilt[-1] if rebuilt else None))
     if rebuilt[-1] == links[-1]:

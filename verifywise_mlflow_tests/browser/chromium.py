@@ -69,8 +69,8 @@ def page() -> Iterator[Page]:
         page.context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         yield page
         browser.close()
-    elsewhere = hosts - {"127.0.0.1", "localhost", None}  # None: data: addresses
-    assert not elsewhere, f"pages contacted {sorted(map(str, elsewhere))}"
+    outside_hosts = hosts - {"127.0.0.1", "localhost", None}  # None: data: addresses
+    assert not outside_hosts, f"pages contacted {sorted(map(str, outside_hosts))}"
 
 
 def resize(page: Page, width: int, height: int) -> None:

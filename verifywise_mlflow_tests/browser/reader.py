@@ -16,10 +16,10 @@ class Reader:
         self.clicks = 0
         page.goto(start)
 
-    def click(self, *words: str) -> None:
+    def click(self, *labels: str) -> None:
         """Click what says so, one after the other."""
-        for word in words:
-            self._page.get_by_text(word, exact=True).filter(visible=True).first.click()
+        for label in labels:
+            self._page.get_by_text(label, exact=True).filter(visible=True).first.click()
             self.clicks += 1
 
     def choose(self, tenant: str) -> None:
@@ -32,10 +32,10 @@ class Reader:
         self._page.get_by_role("tab", name=name, exact=True).last.click()
         self.clicks += 1
 
-    def look_up(self, field: str, words: str) -> None:
+    def look_up(self, field: str, text: str) -> None:
         """Type words into a field."""
-        self._page.get_by_placeholder(field).fill(words)
+        self._page.get_by_placeholder(field).fill(text)
 
-    def sees(self, *words: str) -> None:
+    def sees(self, *texts: str) -> None:
         """Wait until all of the words are on the page."""
-        wait_for(self._page, *words)
+        wait_for(self._page, *texts)

@@ -41,10 +41,10 @@ class RunningDagster:
     home: Path
     """Contains Dagster's home and the logs of its processes."""
 
-    def describe(self, tenant: str, described: Mapping[str, object]) -> None:
+    def describe(self, tenant: str, tenant_settings: Mapping[str, object]) -> None:
         """Add a tenant to tenants.yaml."""
         document = yaml.safe_load(self.tenants_file.read_text())
-        document["tenants"][tenant] = dict(described)
+        document["tenants"][tenant] = dict(tenant_settings)
         self.tenants_file.write_text(yaml.safe_dump(document))
 
     def evaluate(self, *sensors: str) -> None:
@@ -63,11 +63,11 @@ def running_dagster(mlflow_uri: str, home: Path) -> Iterator[RunningDagster]:
     home.mkdir(parents=True, exist_ok=True)
     seed_registries(mlflow_uri, home, report_progress=lambda _: None)
     _add_hostile(mlflow_uri, TENANTS[0])
-    described = {
+    tenant_settings = {
         tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": tenant} for tenant in TENANTS
     }
     tenants_file = home / "tenants.yaml"
-    tenants_file.write_text(yaml.safe_dump({"tenants": described}))
+    tenants_file.write_text(yaml.safe_dump({"tenants": tenant_settings}))
     with ExitStack() as stack:
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
         login, began = grant_pipeline_role(postgres), time.time()

@@ -51,8 +51,8 @@ def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactor
 def outage(servers: RunningDagster, mlflow_uri: str) -> Iterator[Proxy]:
     """A third tenant whose server fails after a sync. It starts early, since a schedule ticks every other minute."""
     with proxy_before(mlflow_uri) as proxy:
-        described = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
-        servers.describe("initech", {**described, "limits": {"max_attempts": 1}})
+        tenant_settings = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
+        servers.describe("initech", {**tenant_settings, "limits": {"max_attempts": 1}})
         servers.evaluate("tenants")
         _wait_for_run(servers, "initech", "SUCCESS", launched_by="dagster/sensor_name")
 

@@ -21,10 +21,10 @@ def commands() -> Iterator[str]:
     for path, command in all_commands():
         entry = HELP[path]
         has_json = any("--json" in option.opts for option in command.params)
-        does = (command.help or "").split("\n")[0].rstrip(".")
+        summary = (command.help or "").split("\n")[0].rstrip(".")
         row = (
             f"`{path}`",
-            does,
+            summary,
             entry.needs,
             entry.changes or "nothing",
             "`--json`" if has_json else entry.program_output,

@@ -78,7 +78,7 @@ def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenant
     assert (result.exit_code, table.exit_code) == (0, 0), result.output
     assert output["server"]["version"].startswith("3.")
     assert (output["models"], output["versions"], output["experiments"]) == (1, 1, 1)
-    assert {tried["what"]: tried["outcome"] for tried in output["tried"]} == {
+    assert {attempt["what"]: attempt["outcome"] for attempt in output["tried"]} == {
         "registered models": "readable",
         "model versions": "readable",
         "experiments": "readable",
@@ -93,10 +93,10 @@ def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenant
 def test_check_distinguishes_an_empty_registry_from_a_forbidden_one_as_far_as_mlflow_does(tenants_file: Path) -> None:
     result = runner.invoke(app, ["check", "acme", "--json"])
 
-    tried = json.loads(result.stdout)["tried"][0]
+    attempt = json.loads(result.stdout)["tried"][0]
     assert result.exit_code == 0
-    assert tried["outcome"] == "nothing there"
-    assert tried["mend"] == "if the server has some, grant READ on the registered models and on prompts"
+    assert attempt["outcome"] == "nothing there"
+    assert attempt["mend"] == "if the server has some, grant READ on the registered models and on prompts"
 
 
 def test_check_reports_a_deleted_run(registry: Registry, tenants_file: Path) -> None:
@@ -104,10 +104,10 @@ def test_check_reports_a_deleted_run(registry: Registry, tenants_file: Path) -> 
 
     result = runner.invoke(app, ["check", "acme", "--json"])
 
-    tried = {tried["what"]: tried for tried in json.loads(result.stdout)["tried"]}
+    attempts_by_target = {attempt["what"]: attempt for attempt in json.loads(result.stdout)["tried"]}
     assert result.exit_code == 0
-    assert tried["training runs"]["outcome"] == "nothing there"
-    assert "ffffffff" in tried["training runs"]["found"]
+    assert attempts_by_target["training runs"]["outcome"] == "nothing there"
+    assert "ffffffff" in attempts_by_target["training runs"]["found"]
 
 
 def test_upgrade_creates_the_schema(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,8 +112,8 @@ def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
             "the bar hid the cursor, and shows it again"
         )
     with store.begin("acme") as session:
-        (ended,) = (entry for _, entry in audit_log.entries(session, limit=10) if entry.kind == "sync ended")
-    assert (ended.outcome, ended.reason) == ("failed", "registered_models: the sync was interrupted")
+        (end_entry,) = (entry for _, entry in audit_log.entries(session, limit=10) if entry.kind == "sync ended")
+    assert (end_entry.outcome, end_entry.reason) == ("failed", "registered_models: the sync was interrupted")
     with store.exclusive("acme", wait_seconds=0):
         pass  # nobody holds the lock
 
@@ -131,7 +131,7 @@ def test_a_command_interrupted_while_waiting_for_the_database_ends_cleanly(store
 
 @contextmanager
 def on_a_terminal(
-    words: Sequence[str], environment: Mapping[str, str]
+    arguments: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
     """Run the command line with its standard error on a terminal; it does not outlive the block."""
     controller, terminal_end = pty.openpty()
@@ -139,7 +139,7 @@ def on_a_terminal(
         Terminal(controller) as terminal,
         subprocess.Popen(
             # A shell that runs the tests in the background has them ignore Ctrl-C, and Dagster then SIGTERM, too.
-            ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *words],
+            ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *arguments],
             env={**os.environ, "TERM": "xterm", **environment},
             stdout=subprocess.PIPE,
             stderr=terminal_end,

@@ -24,7 +24,7 @@ def column(table: str, heading: str, following: str = "") -> dict[str, str]:
     """Return a column's cells by the clause, with their lines put together."""
     lines = table.splitlines()
     head = next(line for line in lines if line.startswith("clause"))
-    begin, end = head.index(heading), head.index(following) if following else None
+    start, end = head.index(heading), head.index(following) if following else None
     cells: dict[str, list[str]] = {}
     clause = ""
     for line in lines[lines.index(head) + 2 :]:
@@ -32,7 +32,7 @@ def column(table: str, heading: str, following: str = "") -> dict[str, str]:
             break
         named = line[: head.index("about")].strip()
         clause = named or clause
-        cells.setdefault(clause, []).append(line[begin:end].strip())
+        cells.setdefault(clause, []).append(line[start:end].strip())
     return {name: " ".join(filter(None, parts)) for name, parts in cells.items()}
 
 

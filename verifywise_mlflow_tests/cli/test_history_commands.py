@@ -121,7 +121,10 @@ def test_a_reader_sees_its_own_tenant_only(
             role_grants.grant(connection, reader.name, "reader", "acme", day(1))
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", reader.url)
         own_output, other_output = (
-            [runner.invoke(app, [tenant if word == "TENANT" else word for word in command]) for command in commands]
+            [
+                runner.invoke(app, [tenant if argument == "TENANT" else argument for argument in command])
+                for command in commands
+            ]
             for tenant in ("acme", "globex")
         )
 

@@ -72,8 +72,8 @@ def test_the_text_output_explains_the_verdict_too(evaluated_store: Store) -> Non
     result = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "owned"])
 
     assert result.exit_code == 0
-    for words in ("fraud version 2: owned: fail", "owner == 'ada'", "version tag owner", "the same verdict"):
-        assert words in result.stdout
+    for expected_text in ("fraud version 2: owned: fail", "owner == 'ada'", "version tag owner", "the same verdict"):
+        assert expected_text in result.stdout
 
 
 def test_a_past_verdict_is_explained_by_the_policy_and_record_of_that_time(
@@ -94,11 +94,11 @@ def test_a_past_verdict_is_explained_by_the_policy_and_record_of_that_time(
         ("pass", True),
         ("fail", True),
     ]
-    assert [explanation["rule"]["requires"] for explanation in explanations] == [
+    assert [explanation["rule"]["requires"] for explanation in explanations] == [  # type: ignore[index]  # an object
         "owner == 'ada'",
         "owner == 'ada'",
         "owner == 'eve'",
-    ]  # type: ignore[index]  # an object
+    ]
     assert [explanation["values"]["owner"] for explanation in explanations] == ["bob", "ada", "ada"]  # type: ignore[index]  # an object
 
 
@@ -203,19 +203,19 @@ def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(evaluat
     assert "owned fail Found: owner is" in row
     assert "waived: accepted by Ada [CISO] through" in row
     assert output.count("waived: ") == 1
-    became = run_json("history", "acme", "fraud", "2")["history"]
-    assert [waiver["outcome"] for waiver in became if waiver["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
+    history = run_json("history", "acme", "fraud", "2")["history"]
+    assert [waiver["outcome"] for waiver in history if waiver["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
     assert "Ada [CISO]" in runner.invoke(app, ["policy", "waivers", "acme"]).stdout
-    ended = run_json("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
-    assert ended["outcome"] == "withdrawn"
+    withdrawal = run_json("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
+    assert withdrawal["outcome"] == "withdrawn"
     assert run_json("policy", "waivers", "acme")["waivers"] == []
     all_waivers = run_json("policy", "waivers", "acme", "--all")["waivers"]
     assert isinstance(all_waivers, list)
     assert [(waiver["holds"], waiver["ended"], waiver["gaps_now"]) for waiver in all_waivers] == [
         (False, "withdrawn", 1)
     ]
-    became = run_json("history", "acme", "fraud", "2")["history"]
-    assert [waiver["outcome"] for waiver in became if waiver["what"] == "waiver"] == ["granted", "withdrawn"]  # type: ignore[attr-defined]  # a list
+    history = run_json("history", "acme", "fraud", "2")["history"]
+    assert [waiver["outcome"] for waiver in history if waiver["what"] == "waiver"] == ["granted", "withdrawn"]  # type: ignore[attr-defined]  # a list
     assert not any(waiver["what"] == "waiver" for waiver in run_json("history", "acme", "fraud", "1")["history"])  # type: ignore[attr-defined]  # a list
 
 
@@ -254,16 +254,16 @@ def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(evaluated_store: 
 
 
 def test_diff_tries_thresholds_or_the_current_files(evaluated_store: Store, policy: Path) -> None:
-    tried = run_json("policy", "diff", "acme", "--threshold", "most=1")
-    present = run_json("policy", "diff", "acme")
+    with_threshold = run_json("policy", "diff", "acme", "--threshold", "most=1")
+    with_current_files = run_json("policy", "diff", "acme")
     write_policy(policy, OWNED, CODED, version=2)
     edited = run_json("policy", "diff", "acme")
 
-    assert {(change["rule_id"], change["before"], change["after"]) for change in tried["changes"]} == {  # type: ignore[attr-defined]  # a list
+    assert {(change["rule_id"], change["before"], change["after"]) for change in with_threshold["changes"]} == {  # type: ignore[attr-defined]  # a list
         ("numbered", "not evidenced", "fail"),
         (None, "gaps", "non-compliant"),
     }
-    assert present["changes"] == []
+    assert with_current_files["changes"] == []
     assert [change["rule_id"] for change in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
 
 

@@ -73,8 +73,8 @@ def test_a_rule_is_printed_with_the_tenants_threshold(policy: Path) -> None:
     output = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout
 
     assert (as_json["requires"], as_json["thresholds"]) == ("version_number < thresholds.most", {"most": 20})
-    for words in ("owner == 'ada'", "Because.", "Do it.", "NIST AI RMF GOVERN 2.1", '{"owner": "bob"}', "fail"):
-        assert words in output
+    for expected_text in ("owner == 'ada'", "Because.", "Do it.", "NIST AI RMF GOVERN 2.1", '{"owner": "bob"}', "fail"):
+        assert expected_text in output
 
 
 def test_an_unknown_rule_is_reported_with_the_known_ones(policy: Path) -> None:

@@ -41,8 +41,8 @@ def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> N
     result = CliRunner().invoke(app, ["tags", "acme"])
 
     assert result.exit_code == 0, result.output
-    for words in ("'onwer'", "'[red]color'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
-        assert words in result.output
+    for expected_text in ("'onwer'", "'[red]color'", "'tier-1'", "'fraud' version 1", "2 of 4 keys are mapped"):
+        assert expected_text in result.output
     snippet = (
         result.output[result.output.index("mapping:") :].replace("FIELD", "business_purpose").replace("FORM:", "high:")
     )

@@ -52,7 +52,7 @@ def annex_iv() -> Iterator[str]:
             yield f"| {number} {clause.about} | {clause.obtainable} | {clause.direct} | {clause.blank} |"
 
 
-def unasked() -> Iterator[str]:
+def rules_without_question() -> Iterator[str]:
     """Yield the clauses of which MLflow could show something and that no default rule covers."""
     for coverage in framework_coverage(tuple(catalog().values()), clause_references(default_policy().rules), ()):
         numbers = [
@@ -78,7 +78,7 @@ PARTS: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "rules": ("reference/policies.md", rules),
     "frameworks": ("reference/frameworks.md", frameworks),
     "annex-iv": ("reference/frameworks.md", annex_iv),
-    "unasked": ("reference/frameworks.md", unasked),
+    "unasked": ("reference/frameworks.md", rules_without_question),
     "sources": ("reference/frameworks.md", sources),
 }
 """Each part's page and the function that generates its lines. In the page, two comments with its name enclose it."""

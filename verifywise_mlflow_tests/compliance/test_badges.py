@@ -34,8 +34,8 @@ def test_a_model_has_the_worst_badge_of_the_versions_that_count(
     versions: str, expected: Badge, version_numbers: tuple[int, ...], reason: str
 ) -> None:
     evaluated = [
-        EvaluatedVersion(number, STAGES[stage], BADGES[badge])
-        for number, (stage, badge) in enumerate(versions.split(), start=1)
+        EvaluatedVersion(number, STAGES[version[0]], BADGES[version[1]])
+        for number, version in enumerate(versions.split(), start=1)
     ]
 
     assert model_badge(evaluated) == ModelBadge(expected, version_numbers, reason)  # type: ignore[arg-type]  # a string of the table

@@ -136,10 +136,10 @@ def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
         ),
         findings=[{"kind": "conflict", "field": "owner", "sentence": "Two tags."}],
     )
-    everything: Selection = {**dict.fromkeys(VARIABLES), STATED: dict.fromkeys(FIELDS)}
+    all_paths: Selection = {**dict.fromkeys(VARIABLES), STATED: dict.fromkeys(FIELDS)}
     thresholds, today = {"least": 0.0, "other": 1.0}, date(2026, 3, 2)
 
-    full_evidence = evidence_of(subject, everything, thresholds=thresholds, today=today)
+    full_evidence = evidence_of(subject, all_paths, thresholds=thresholds, today=today)
     selected = evidence_of(subject, selection_of(expression.paths), thresholds=thresholds, today=today)
 
     expected = expression.holds(full_evidence.activation())
@@ -185,10 +185,10 @@ def test_a_rule_that_would_run_forever_is_stopped(text: str) -> None:
 
 
 def test_an_empty_list_of_findings_is_known_and_a_missing_day_is_not() -> None:
-    nothing = evidence_of(Subject(record_with())).activation()
+    empty_evidence = evidence_of(Subject(record_with())).activation()
 
-    assert compile_expression("size(findings) == 0 && size(incomplete) == 0").holds(nothing) is True
-    assert compile_expression("today > timestamp('2026-01-01T00:00:00Z')").holds(nothing) is None
+    assert compile_expression("size(findings) == 0 && size(incomplete) == 0").holds(empty_evidence) is True
+    assert compile_expression("today > timestamp('2026-01-01T00:00:00Z')").holds(empty_evidence) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def coverage_of(
     return clause_coverage
 
 
-EVIDENCED, PARTLY, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art. 6"
+EVIDENCED, PARTLY_EVIDENCED, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art. 6"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ EVIDENCED, PARTLY, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art. 6"
 def test_the_evidence_of_a_version_follows_from_its_verdicts(
     verdicts: dict[str, str], expected: VersionEvidence
 ) -> None:
-    covered = coverage_of(PARTLY, (verdicts, 3))
+    covered = coverage_of(PARTLY_EVIDENCED, (verdicts, 3))
 
     assert {evidence: count for evidence, count in covered.version_counts.items() if count} == {expected: 3}
 
@@ -72,11 +72,11 @@ def test_the_evidence_of_a_version_follows_from_its_verdicts(
         (EVIDENCED, [({"a": GAP, "b": GAP}, 2)], ClauseState.NOTHING_SHOWN),
         (EVIDENCED, [({"a": FAIL, "b": PASS}, 2)], ClauseState.NOTHING_SHOWN),
         (EVIDENCED, [({"a": NOT_ABOUT, "b": NOT_ABOUT}, 2)], ClauseState.NOTHING_SHOWN),
-        (PARTLY, [({"a": PASS, "b": PASS}, 2)], ClauseState.PARTLY),
+        (PARTLY_EVIDENCED, [({"a": PASS, "b": PASS}, 2)], ClauseState.PARTLY),
         (DECLARED, [({"a": PASS, "b": PASS}, 2)], ClauseState.DECLARED_ONLY),
         (DECLARED, [({"a": PASS, "b": PASS}, 1), ({"a": GAP, "b": GAP}, 9)], ClauseState.DECLARED_ONLY),
         (DECLARED, [({"a": GAP, "b": GAP}, 2)], ClauseState.NOTHING_SHOWN),
-        (PARTLY, [], ClauseState.NOTHING_SHOWN),
+        (PARTLY_EVIDENCED, [], ClauseState.NOTHING_SHOWN),
     ],
 )
 def test_the_state_of_a_clause_follows_from_its_versions(
@@ -86,7 +86,7 @@ def test_the_state_of_a_clause_follows_from_its_versions(
 
 
 def test_a_clause_without_a_rule_is_blank() -> None:
-    covered = coverage_of(PARTLY, ({"a": PASS}, 4), rules=())
+    covered = coverage_of(PARTLY_EVIDENCED, ({"a": PASS}, 4), rules=())
 
     assert (covered.state, sum(covered.version_counts.values())) == (ClauseState.NOTHING_SHOWN, 0)
 

@@ -93,10 +93,10 @@ def test_the_rationale_of_a_rule_that_cannot_fail_says_so(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_an_empty_record_fails_no_rule(rule: Rule) -> None:
     # That MLflow does not show something does not show that it was not done.
-    nothing = Example(today=date(2026, 3, 9), verdict=Verdict.PASS)
-    in_production = nothing.model_copy(update={"record": {"lifecycle_stage": "production"}})
+    empty_example = Example(today=date(2026, 3, 9), verdict=Verdict.PASS)
+    in_production = empty_example.model_copy(update={"record": {"lifecycle_stage": "production"}})
 
-    for example in (nothing, in_production):
+    for example in (empty_example, in_production):
         assert evaluated(rule, example).verdict is not Verdict.FAIL
 
 

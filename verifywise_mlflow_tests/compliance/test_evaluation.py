@@ -227,5 +227,5 @@ def test_removing_evidence_never_reverses_a_verdict(record: CanonicalRecord, fie
     before = EVALUATORS[0].evaluate(record)
     after = EVALUATORS[0].evaluate(record_with(**reduced_fields))
 
-    for full, lessened in zip(before, after, strict=True):
-        assert lessened.verdict != opposites.get(full.verdict)
+    for full, reduced in zip(before, after, strict=True):
+        assert reduced.verdict != opposites.get(full.verdict)

@@ -63,13 +63,13 @@ def test_the_catalog_has_all_items_of_annex_iv_and_leaves_blank_what_mlflow_cann
 
 def test_a_clause_whose_rule_can_pass_because_of_a_tag_is_never_evidenced_in_full() -> None:
     # A version's tags may name the commit and the program, so a pass can be based on a declaration.
-    by_tag = {(reference.framework, reference.clause) for rule in DECLARABLE for reference in rule.references}
+    tag_references = {(reference.framework, reference.clause) for rule in DECLARABLE for reference in rule.references}
 
     assert [
         (framework.name, clause.id)
         for framework in catalog().values()
         for clause in framework.clauses
-        if clause.obtainable is Obtainable.EVIDENCED and (framework.name, clause.id) in by_tag
+        if clause.obtainable is Obtainable.EVIDENCED and (framework.name, clause.id) in tag_references
     ] == []
 
 

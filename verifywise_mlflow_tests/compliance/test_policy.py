@@ -267,22 +267,24 @@ def test_an_error_in_a_rule_file_names_that_file(tmp_path: Path, name: str, rule
 
 
 def test_a_reference_has_the_catalogs_date_unless_it_states_another(tmp_path: Path) -> None:
-    act = RULE.replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: EU AI Act, clause: Art. 6")
+    ai_act_rule = RULE.replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: EU AI Act, clause: Art. 6")
     (tmp_path / "other").mkdir()
 
-    (by_catalog,) = load(tmp_path, HEAD + act).rules[0].references
-    (by_rule,) = (
+    (catalog_reference,) = load(tmp_path, HEAD + ai_act_rule).rules[0].references
+    (rule_reference,) = (
         load(
             tmp_path / "other",
             HEAD
-            + act.replace("confidence: high", "confidence: high, applicable_from: 2028-01-01, source: our counsel"),
+            + ai_act_rule.replace(
+                "confidence: high", "confidence: high, applicable_from: 2028-01-01, source: our counsel"
+            ),
         )
         .rules[0]
         .references
     )
 
-    assert (str(by_catalog.applicable_from), str(by_rule.applicable_from)) == ("2027-12-02", "2028-01-01")
-    assert (by_catalog.source or "").startswith("the Digital Omnibus")
+    assert (str(catalog_reference.applicable_from), str(rule_reference.applicable_from)) == ("2027-12-02", "2028-01-01")
+    assert (catalog_reference.source or "").startswith("the Digital Omnibus")
 
 
 @pytest.mark.parametrize(
@@ -299,9 +301,11 @@ def test_a_changed_rule_has_another_digest(tmp_path: Path, replacement: str, ori
 
 
 def test_examples_and_layout_do_not_change_the_digest(tmp_path: Path) -> None:
-    relaid = "# ours\n" + HEAD + RULE.replace("{owner: risk-team}", "{owner: others}").replace("Tag it.", '"Tag it."')
+    reformatted = (
+        "# ours\n" + HEAD + RULE.replace("{owner: risk-team}", "{owner: others}").replace("Tag it.", '"Tag it."')
+    )
 
-    assert load(tmp_path, relaid).digest == load(tmp_path, HEAD + RULE).digest
+    assert load(tmp_path, reformatted).digest == load(tmp_path, HEAD + RULE).digest
 
 
 REASONED = (

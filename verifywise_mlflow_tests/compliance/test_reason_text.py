@@ -208,13 +208,13 @@ def test_a_long_value_is_shortened() -> None:
 
 
 def test_where_evidence_is_missing_the_sentence_names_what_could_not_be_read() -> None:
-    unread = ("run 12ab: HTTP 404.", "artifacts: HTTP 403")
+    read_problems = ("run 12ab: HTTP 404.", "artifacts: HTTP 403")
 
-    missing = evaluate(rule_with('owner != ""'), record_with(), unread)
-    met = evaluate(rule_with('owner != ""'), record_with(owner="me"), unread)
+    missing = evaluate(rule_with('owner != ""'), record_with(), read_problems)
+    met_result = evaluate(rule_with('owner != ""'), record_with(owner="me"), read_problems)
 
     assert missing.reason.endswith(" Part of the record could not be read: run 12ab: HTTP 404.")
-    assert "could not be read" not in met.reason
+    assert "could not be read" not in met_result.reason
 
 
 def test_a_rule_that_reads_only_whether_a_value_is_recorded_does_not_quote_the_value() -> None:

@@ -47,15 +47,17 @@ def test_a_waiver_is_valid_through_its_last_day() -> None:
 
 
 def test_a_file_grants_new_waivers_and_withdraws_removed_ones_but_ignores_expired_ones() -> None:
-    unchanged, removed, added = waiver(model="a"), waiver(model="b"), waiver(model="c")
+    unchanged_waiver, removed_waiver, new_waiver = waiver(model="a"), waiver(model="b"), waiver(model="c")
     expired_in_file, expired_in_store = (
         waiver(model="d", expires=TODAY.replace(day=1, month=2)),
         waiver(expires="2026-02-01"),
     )
 
-    changes = waiver_changes([unchanged, removed, expired_in_store], [unchanged, added, expired_in_file], TODAY)
+    changes = waiver_changes(
+        [unchanged_waiver, removed_waiver, expired_in_store], [unchanged_waiver, new_waiver, expired_in_file], TODAY
+    )
 
-    assert (changes.granted, changes.withdrawn) == ((added,), (removed,))
+    assert (changes.granted, changes.withdrawn) == ((new_waiver,), (removed_waiver,))
 
 
 LINE = "{{{tenant}rule: owner, model: fraud, approver: Ada, reason: A pilot., expires: {expires}}}"

@@ -188,7 +188,9 @@ def test_a_run_lists_the_problems_of_all_its_parts() -> None:
     assert [dataset.digest for dataset in run.datasets] == ["d", None]
     assert run.logged_model_ids == ("m-1",)
     text = " ".join(run.problems)
-    assert [word for word in ("params", "name", "tags", "dataset", "model_id") if f"{word} could" not in text] == []
+    assert [
+        part_name for part_name in ("params", "name", "tags", "dataset", "model_id") if f"{part_name} could" not in text
+    ] == []
 
 
 def test_an_old_servers_run_uuid_is_read_as_the_run_id() -> None:

@@ -160,9 +160,9 @@ def test_prompts_cost_no_more_requests_than_models(
     # A later page of models repeats one row, which may cost one more page. Without prompts, the search for their
     # versions is omitted, which makes up for it.
     new_rows = small_pages.models - 1
-    one_more = max(ceil((models - 1) / new_rows), 1) - max(ceil((models + prompts) / small_pages.models), 1)
+    extra_page = max(ceil((models - 1) / new_rows), 1) - max(ceil((models + prompts) / small_pages.models), 1)
     all_rows = Sizes(models + prompts, models + prompts, runs=20)
-    assert proxy.requests <= full_sync_budget(all_rows, small_pages) + max(one_more, 0)
+    assert proxy.requests <= full_sync_budget(all_rows, small_pages) + max(extra_page, 0)
 
 
 def test_a_reconcile_sends_no_more_requests_than_a_first_sync(

@@ -128,8 +128,8 @@ def test_a_bad_response_raises_its_typed_error_without_secrets(case: str) -> Non
 
 
 def test_server_text_in_an_error_is_escaped_and_short() -> None:
-    evil = "\x1b[31m\u202e" + "x" * 10_000
-    with hostile_server(respond_with(json_response({"error_code": "A" * 900, "message": evil}, 400))) as server:
+    hostile_text = "\x1b[31m\u202e" + "x" * 10_000
+    with hostile_server(respond_with(json_response({"error_code": "A" * 900, "message": hostile_text}, 400))) as server:
         message = str(request_error(client_for(server.uri)))
 
     assert message.isascii()
@@ -139,8 +139,8 @@ def test_server_text_in_an_error_is_escaped_and_short() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_so_credentials_are_not_forwarded(status: int) -> None:
-    with hostile_server(respond_with(make_response())) as thief:
-        location = {"Location": f"{thief.uri}/api/2.0/mlflow/registered-models/search"}
+    with hostile_server(respond_with(make_response())) as redirect_target:
+        location = {"Location": f"{redirect_target.uri}/api/2.0/mlflow/registered-models/search"}
         with hostile_server(respond_with(make_response("", status, headers=location))) as server:
             client = client_for(server.uri, Limits(max_attempts=3, request_timeout_seconds=1))
 
@@ -148,7 +148,7 @@ def test_a_redirect_is_not_followed_so_credentials_are_not_forwarded(status: int
 
         assert isinstance(error, InvalidResponseError)
         assert len(server.requests) == 1
-        assert thief.requests == []
+        assert redirect_target.requests == []
 
 
 def bomb(_server: HostileServer, _request: ReceivedRequest) -> bytes:

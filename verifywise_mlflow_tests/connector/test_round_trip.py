@@ -63,9 +63,9 @@ def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, re
     @given(
         st.dictionaries(any_text, st.tuples(any_value, tags, st.sets(alias_names, max_size=2)), min_size=1, max_size=3)
     )
-    def assert_round_trip(offered: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
+    def assert_round_trip(generated: Mapping[str, tuple[str, Mapping[str, str], set[str]]]) -> None:
         written_objects: dict[str, RegisteredModel] = {}
-        for name, (description, model_tags, aliases) in offered.items():
+        for name, (description, model_tags, aliases) in generated.items():
             create = partial(client.create_registered_model, name, dict(model_tags), description)
             if count.offer(create) is None:
                 continue
@@ -92,11 +92,11 @@ def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: Mlfl
 
     @examples(40)
     @given(any_text, st.lists(st.tuples(any_value, tags, any_text, any_text), min_size=1, max_size=3))
-    def assert_round_trip(name: str, offered: list[tuple[str, Mapping[str, str], str, str]]) -> None:
+    def assert_round_trip(name: str, generated: list[tuple[str, Mapping[str, str], str, str]]) -> None:
         written_objects: dict[int, tuple[object, ...]] = {}
         if count.offer(lambda: client.create_registered_model(name)) is None:
             return
-        for description, version_tags, key, link in offered:
+        for description, version_tags, key, link in generated:
             source = f"s3://bucket/{key}"
             create = partial(client.create_model_version, name, source, None, dict(version_tags), link, description)
             version = count.offer(partial(create, await_creation_for=0))
@@ -119,14 +119,14 @@ def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: Mlfl
 
 def test_experiments_with_tags_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
     client, count = registry.client, AcceptanceCount()
-    used: set[str] = set()
+    used_names: set[str] = set()
 
     @examples(60)
     @given(any_text, tags)
     def assert_round_trip(name: str, experiment_tags: Mapping[str, str]) -> None:
-        if name in used:
+        if name in used_names:
             return
-        used.add(name)
+        used_names.add(name)
         experiment_id = count.offer(lambda: client.create_experiment(name, tags=dict(experiment_tags)))
         if experiment_id is None:
             return
@@ -159,10 +159,10 @@ def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: Ml
         params: Mapping[str, str],
         metrics: Mapping[str, float],
         run_tags: Mapping[str, str],
-        used: tuple[str, str, str],
+        used_names: tuple[str, str, str],
     ) -> None:
         # To MLflow, a data set of the same name and digest is the one that it has already.
-        dataset = models.DatasetInput(used[0], uuid.uuid4().hex, "s3", used[1], context=used[2])
+        dataset = models.DatasetInput(used_names[0], uuid.uuid4().hex, "s3", used_names[1], context=used_names[2])
         run_id = count.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
         if run_id is None:
             return
@@ -334,8 +334,8 @@ def _log_run(
         params=[Param(key, value) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in run_tags.items()],
     )
-    used = Dataset(dataset.name or "", dataset.digest or "", dataset.source_type or "", dataset.source or "")
-    client.log_inputs(run_id, [DatasetInput(used, [InputTag("mlflow.data.context", dataset.context or "")])])
+    logged_dataset = Dataset(dataset.name or "", dataset.digest or "", dataset.source_type or "", dataset.source or "")
+    client.log_inputs(run_id, [DatasetInput(logged_dataset, [InputTag("mlflow.data.context", dataset.context or "")])])
     return run_id
 
 

@@ -54,10 +54,10 @@ class AlertsSensor:
         sync_tenant.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags)
 
     def complete_all_stages(self, ago: timedelta) -> None:
-        when = datetime.now(UTC) - ago
+        completed_at = datetime.now(UTC) - ago
         with self.store.begin("acme") as session:
             for stage in Stage:
-                tenancy.record_refresh(session, stage, "s", when, reconciled=False)
+                tenancy.record_refresh(session, stage, "s", completed_at, reconciled=False)
 
 
 @pytest.fixture

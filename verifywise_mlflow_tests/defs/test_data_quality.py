@@ -19,7 +19,7 @@ from verifywise_mlflow_tests.registry import Registry
 
 
 @pytest.mark.parametrize(
-    ("progress", "passed"),
+    ("progress", "has_passed"),
     [
         (Progress(read=3), True),
         (Progress(read=3, incomplete=1), False),
@@ -28,13 +28,13 @@ from verifywise_mlflow_tests.registry import Registry
     ],
 )
 def test_the_check_complete_warns_about_incomplete_reads_and_not_about_settings(
-    store: Store, progress: Progress, passed: bool
+    store: Store, progress: Progress, has_passed: bool
 ) -> None:
     report = StageReport(Stage.MODEL_VERSIONS, progress, 1, 1, 0.1)
 
     (result,) = stage_check_results(Sync(tenant_with_policies(), store), report)
 
-    assert (result.check_name, result.passed) == ("complete", passed)
+    assert (result.check_name, result.passed) == ("complete", has_passed)
     assert all(note.text in str(result.description) for note in progress.notes)
 
 

@@ -30,7 +30,7 @@ from verifywise_mlflow_tests.registry import Registry
 LOG = logging.getLogger(__name__)
 
 TICK_TIMEOUT_SECONDS = 60
-WELL = [f"well-{index:03}" for index in range(400)]
+HEALTHY = [f"well-{index:03}" for index in range(400)]
 HANGING = [f"hanging-{index:02}" for index in range(50)]
 REFUSING = [f"refusing-{index:02}" for index in range(50)]
 
@@ -38,10 +38,10 @@ REFUSING = [f"refusing-{index:02}" for index in range(50)]
 @pytest.fixture
 def ports() -> Iterator[dict[str, int]]:
     """A port for each failing tenant. Hanging ones accept connections and never respond."""
-    with ExitStack() as opened:
+    with ExitStack() as sockets:
         ports = {}
         for name in (*HANGING, *REFUSING):
-            server = opened.enter_context(socket.socket())
+            server = sockets.enter_context(socket.socket())
             server.bind(("127.0.0.1", 0))
             if name in HANGING:
                 server.listen()
@@ -54,11 +54,11 @@ def many_tenants(tenants_file: Path, tenant: Tenant, registry: Registry, store: 
     """Configure 500 tenants; the healthy ones have been synced."""
     registry.version("churn")
     newest, now = fetch_newest_version_time(tenant), datetime.now(UTC)
-    servers = dict.fromkeys(WELL, f"tracking_uri: '{tenant.tracking_uri}', workspace: {tenant.workspace}")
+    servers = dict.fromkeys(HEALTHY, f"tracking_uri: '{tenant.tracking_uri}', workspace: {tenant.workspace}")
     servers |= {name: f"tracking_uri: 'http://127.0.0.1:{port}'" for name, port in ports.items()}
     lines = [f"  {name}: {{{server}, allow_private_network: true}}" for name, server in servers.items()]
     tenants_file.write_text("\n".join(["tenants:", *lines]))
-    for name in WELL:
+    for name in HEALTHY:
         with store.begin(name) as session:
             tenancy.set_poll_watermark(session, newest, now)
 
@@ -90,7 +90,7 @@ def test_500_tenants_are_polled_in_time_with_50_that_hang_and_50_that_refuse(
     many_tenants: None, registry: Registry, tmp_path: Path
 ) -> None:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions("tenants", [*WELL, *HANGING, *REFUSING])
+        instance.add_dynamic_partitions("tenants", [*HEALTHY, *HANGING, *REFUSING])
 
         # The worst case: the hanging tenants are polled first.
         cursor, requested, message = tick(instance, PollCursor(pending=tuple(HANGING)), "first")
@@ -113,4 +113,4 @@ def test_500_tenants_are_polled_in_time_with_50_that_hang_and_50_that_refuse(
         after, requested, _ = tick(instance, cursor.model_copy(update={"failing": backing_off}), "while they back off")
         assert set(after.failing) == {*HANGING, *REFUSING}
         assert len(requested) == MAX_SYNCS_PER_TICK
-        assert {*requested, *after.pending} == set(WELL)
+        assert {*requested, *after.pending} == set(HEALTHY)

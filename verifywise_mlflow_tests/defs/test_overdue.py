@@ -15,15 +15,15 @@ TICK, HOUR, DAY = timedelta(minutes=2), timedelta(hours=1), timedelta(days=1)
 
 def simulate_ticks(tenants: int, *, last_read: datetime, hours: int) -> list[list[str]]:
     """Return the tenants of each tick. All were last read together, and each requested sync completes at once."""
-    read_at = dict.fromkeys((f"tenant-{index}" for index in range(tenants)), last_read)
+    read_times = dict.fromkeys((f"tenant-{index}" for index in range(tenants)), last_read)
     ticks = []
     for number in range(hours * HOUR // TICK):
         now = START + number * TICK
-        overdue = overdue_tenants({name: LastRead(at, HOUR) for name, at in read_at.items()}, now, TICK)
-        read_at.update(dict.fromkeys(overdue, now))
+        overdue = overdue_tenants({name: LastRead(at, HOUR) for name, at in read_times.items()}, now, TICK)
+        read_times.update(dict.fromkeys(overdue, now))
         ticks.append(overdue)
         if last_read == START:
-            assert all(now - at <= HOUR for at in read_at.values()), "read within the hour"
+            assert all(now - at <= HOUR for at in read_times.values()), "read within the hour"
     return ticks
 
 

@@ -97,7 +97,7 @@ def test_a_failing_tenant_backs_off_and_is_never_reported_as_read() -> None:
             cursor = decision.cursor
         else:
             cursor = cursor.model_copy(update={"ticked_at": START + minute * MINUTE})
-    gaps = [later - sooner for sooner, later in pairwise(polled_at)]
+    gaps = [later - earlier for earlier, later in pairwise(polled_at)]
     assert gaps == sorted(gaps)
     assert gaps[0] <= 2
     assert 15 <= gaps[-1] <= 19

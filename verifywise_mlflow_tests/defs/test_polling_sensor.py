@@ -224,10 +224,10 @@ def requested_by(
     schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, *, after: timedelta | None = None
 ) -> list[str]:
     """Return the tenants for which a schedule requests a sync, ``after`` from now."""
-    when = datetime.now(UTC) + (after or timedelta(0))
+    evaluated_at = datetime.now(UTC) + (after or timedelta(0))
     repository = defs.get_repository_def()
     with dg.build_schedule_context(
-        instance=instance, scheduled_execution_time=when, repository_def=repository
+        instance=instance, scheduled_execution_time=evaluated_at, repository_def=repository
     ) as context:
         data = schedule.evaluate_tick(context)
     return [str(request.partition_key) for request in data.run_requests or []]

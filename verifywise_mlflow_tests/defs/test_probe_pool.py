@@ -39,10 +39,10 @@ def test_hanging_servers_delay_neither_this_tick_nor_the_next_and_use_no_more_th
         return "late"
 
     hanging = [probe("h1", hang), probe("h2", hang)]
-    well = [probe(f"w{index}") for index in range(20)]
+    healthy = [probe(f"w{index}") for index in range(20)]
     started_at = time.monotonic()
-    first = run_probes(pool, [*hanging, *well])
-    second = run_probes(pool, [*hanging, *well])
+    first = run_probes(pool, [*hanging, *healthy])
+    second = run_probes(pool, [*hanging, *healthy])
     assert time.monotonic() - started_at < 20
     assert first == second
     assert {first.pop("h1"), first.pop("h2")} == {ProbeTimeoutError.__name__}

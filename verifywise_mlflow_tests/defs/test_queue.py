@@ -162,13 +162,13 @@ def test_the_priority_of_a_run_that_has_started_is_not_changed(queue: Queue) -> 
 
 
 def test_a_backfill_keeps_its_run_and_the_duplicate_in_the_queue_is_canceled(queue: Queue) -> None:
-    of_sensor = queue.submit("own-0", SENSOR)
-    of_backfill = queue.submit("own-0", BACKFILL, reconcile=False)
+    sensor_run = queue.submit("own-0", SENSOR)
+    backfill_run = queue.submit("own-0", BACKFILL, reconcile=False)
     later = queue.submit("own-0", SENSOR)
 
-    assert [run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.QUEUED)] == [of_backfill.run_id]
+    assert [run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.QUEUED)] == [backfill_run.run_id]
     canceled = {run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.CANCELED)}
-    assert canceled == {of_sensor.run_id, later.run_id}
+    assert canceled == {sensor_run.run_id, later.run_id}
 
 
 def test_the_surviving_run_keeps_the_higher_priority_of_the_two(queue: Queue) -> None:

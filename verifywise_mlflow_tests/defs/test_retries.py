@@ -70,8 +70,8 @@ def test_a_sync_whose_stage_succeeds_on_retry_has_not_failed(
     events = first_stage_events(tenants_file.read_text().split("{", 1)[1].rsplit("}", 1)[0], tenants_file, monkeypatch)
 
     assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_SUCCESS")) == (1, 1)
-    (ended,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
-    assert ended["outcome"] != "failed"
+    (end_entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
+    assert end_entry["outcome"] != "failed"
 
 
 def test_a_sync_that_failed_to_start_is_started_by_the_retry(

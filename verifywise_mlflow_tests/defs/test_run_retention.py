@@ -141,7 +141,7 @@ def test_deletion_keeps_each_tenants_materialization_and_newest_results(
     changed = sync(instance, "acme")
     unchanged = sync(instance, "acme", unchanged_tag)
     failed = sync(instance, "acme", {"fails": "yes"})
-    of_backfill = sync(instance, "acme", {"dagster/backfill": "active"})
+    backfill_run = sync(instance, "acme", {"dagster/backfill": "active"})
     newest = sync(instance, "acme", unchanged_tag)
     partial = sync(instance, "acme", unchanged_tag, only=Stage.REGISTERED_MODELS)
     only_run = sync(instance, "globex", unchanged_tag)
@@ -150,19 +150,19 @@ def test_deletion_keeps_each_tenants_materialization_and_newest_results(
     instance.add_backfill(PartitionBackfill("active", BulkActionStatus.REQUESTED, False, {}, NOON.timestamp()))
     now = datetime.now(UTC)
     before = displayed_state(instance)
-    everything = {changed, unchanged, failed, of_backfill, newest, partial, only_run, active.run_id}
-    assert run_ids(instance) == everything
+    all_run_ids = {changed, unchanged, failed, backfill_run, newest, partial, only_run, active.run_id}
+    assert run_ids(instance) == all_run_ids
 
     assert delete_expired_runs(instance, None, PERIODS, now) == 0
     assert delete_expired_runs(instance, None, PERIODS, now + timedelta(days=8)) == 1
-    assert run_ids(instance) == everything - {unchanged}
+    assert run_ids(instance) == all_run_ids - {unchanged}
     assert delete_expired_runs(instance, None, PERIODS, now + timedelta(days=91)) == 2
 
-    assert run_ids(instance) == {of_backfill, newest, partial, only_run, active.run_id}
+    assert run_ids(instance) == {backfill_run, newest, partial, only_run, active.run_id}
     assert displayed_state(instance) == before == ({"acme", "globex"}, [newest, only_run])
-    assert run_ids_in_table(database_url, "event_logs") == {of_backfill, newest, partial, only_run}
-    assert run_ids_in_table(database_url, "asset_check_executions") == {of_backfill, newest, only_run}
-    assert {path.name for path in (tmp_path / "logs").iterdir()} == {of_backfill, newest, partial, only_run}
+    assert run_ids_in_table(database_url, "event_logs") == {backfill_run, newest, partial, only_run}
+    assert run_ids_in_table(database_url, "asset_check_executions") == {backfill_run, newest, only_run}
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {backfill_run, newest, partial, only_run}
 
 
 def test_a_sensor_can_report_a_result_repeatedly_and_superseded_events_are_deleted(

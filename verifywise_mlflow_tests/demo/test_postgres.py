@@ -48,15 +48,15 @@ def test_it_starts_on_the_data_of_a_server_that_was_killed(data: Path) -> None:
 
 
 def test_a_server_still_running_on_the_data_is_stopped(data: Path) -> None:
-    with EmbeddedPostgres(data, databases=["one"]) as left_over, EmbeddedPostgres(data) as server:
-        assert not left_over.process.is_alive()
+    with EmbeddedPostgres(data, databases=["one"]) as leftover_server, EmbeddedPostgres(data) as server:
+        assert not leftover_server.process.is_alive()
         assert run(server.url("one"), "SELECT 1") == [(1,)]
 
 
 def test_a_partial_data_directory_is_created_again(data: Path) -> None:
-    half_made = data.with_name("postgres-half-made")
-    half_made.mkdir()
-    (half_made / "PG_VERSION").write_text("18\n")
+    partial_directory = data.with_name("postgres-half-made")
+    partial_directory.mkdir()
+    (partial_directory / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(data, databases=["one"]) as server:
         assert run(server.url("one"), "SELECT 1") == [(1,)]
 
@@ -82,10 +82,10 @@ def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
 
 def test_a_temporary_one_leaves_no_process_and_no_file() -> None:
     with temporary_postgres() as server:
-        [(place,)] = run(server.url("postgres"), "SHOW data_directory")
-        assert Path(str(place)).exists()
+        [(data_directory,)] = run(server.url("postgres"), "SHOW data_directory")
+        assert Path(str(data_directory)).exists()
     assert not server.process.is_alive()
-    assert not Path(str(place)).parent.exists()
+    assert not Path(str(data_directory)).parent.exists()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root starts it as somebody else")
@@ -95,10 +95,10 @@ class TestAsRoot:
         closed.mkdir(mode=0o700)
         with EmbeddedPostgres(closed / "postgres") as server:
             assert run(server.url("postgres"), "SELECT 1") == [(1,)]
-            place = (closed / "postgres").resolve()
+            data_directory = (closed / "postgres").resolve()
         assert closed.stat().st_mode & 0o777 == 0o700
         remove_postgres(closed / "postgres")
-        assert not place.parent.exists()
+        assert not data_directory.parent.exists()
         assert [path.name for path in closed.iterdir()] == ["postgres.log"]
 
     def test_a_deleted_temporary_directory_is_created_again(self, tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ class TestAsRoot:
         assert closed.stat().st_mode & 0o777 == 0o700
 
     def test_deleting_a_link_keeps_a_foreign_directory(self, tmp_path: Path) -> None:
-        precious = tmp_path / "precious" / "data"
-        precious.mkdir(parents=True)
-        (tmp_path / "postgres").symlink_to(precious)
+        foreign_directory = tmp_path / "precious" / "data"
+        foreign_directory.mkdir(parents=True)
+        (tmp_path / "postgres").symlink_to(foreign_directory)
         postgres_home.remove_home(tmp_path / "postgres")
-        assert precious.exists()
+        assert foreign_directory.exists()
         assert not (tmp_path / "postgres").is_symlink()

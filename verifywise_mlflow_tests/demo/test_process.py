@@ -114,9 +114,9 @@ def test_a_child_owns_a_port_only_if_it_or_a_descendant_listens(tmp_path: Path) 
     port = free_port()
     listens = f"import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler).serve_forever()"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {listens!r}])"
-    with python(nested, tmp_path / "log") as child, socket.create_server(("127.0.0.1", 0)) as ours:
+    with python(nested, tmp_path / "log") as child, socket.create_server(("127.0.0.1", 0)) as own_socket:
         wait_for_port(child, port, seconds=20)
-        assert not child.owns_port(ours.getsockname()[1])
+        assert not child.owns_port(own_socket.getsockname()[1])
 
 
 def test_a_child_that_ends_during_start_shows_its_log(tmp_path: Path) -> None:

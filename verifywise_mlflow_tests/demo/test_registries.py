@@ -107,7 +107,7 @@ def test_the_banks_credit_scoring_is_documented_throughout(acme: MlflowClient, t
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert 0.5 < run.data.metrics["roc_auc"] <= 1
     assert run.inputs is not None
-    assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["loan_applicants_2025"]
+    assert [dataset_input.dataset.name for dataset_input in run.inputs.dataset_inputs] == ["loan_applicants_2025"]
     assert {file.path for file in acme.list_artifacts(run.info.run_id)} >= {"evaluation", "model_card.md"}
     assert all("==" in line for line in requirements(documented, tmp_path).splitlines())
 
@@ -149,8 +149,8 @@ def test_a_run_is_deleted_and_its_version_is_in_production(globex: MlflowClient)
 
 
 def test_a_bought_version_lies_outside_of_mlflow(globex: MlflowClient) -> None:
-    bought = version(globex, "Bed Occupancy", 2)
-    assert (bought.run_id, bought.source) == ("", "s3://vendor-models/bed-occupancy/2.1")
+    external_version = version(globex, "Bed Occupancy", 2)
+    assert (external_version.run_id, external_version.source) == ("", "s3://vendor-models/bed-occupancy/2.1")
 
 
 def test_a_name_has_quotes_of_both_kinds_and_an_umlaut(globex: MlflowClient) -> None:

@@ -138,7 +138,7 @@ def _promises_more(response: bytes) -> bool:
     return not lengths or int(lengths[0]) > len(body)
 
 
-def _read_request(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> ReceivedRequest | None:
+def _read_request(readline: Callable[[], bytes], read_bytes: Callable[[int], bytes]) -> ReceivedRequest | None:
     request_line = readline().decode("latin-1").split()
     if len(request_line) != 3:
         return None
@@ -146,4 +146,6 @@ def _read_request(readline: Callable[[], bytes], read: Callable[[int], bytes]) -
     while (line := readline().decode("latin-1").strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return ReceivedRequest(request_line[0], request_line[1], headers, read(int(headers.get("content-length", "0"))))
+    return ReceivedRequest(
+        request_line[0], request_line[1], headers, read_bytes(int(headers.get("content-length", "0")))
+    )

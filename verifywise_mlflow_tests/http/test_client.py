@@ -160,14 +160,14 @@ def test_the_repr_of_settings_shows_no_header() -> None:
 
 
 def test_an_unusable_tls_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
-    empty.touch()
+    missing_file, empty_file = tmp_path / "absent.pem", tmp_path / "empty.pem"
+    empty_file.touch()
 
     for settings in (
-        ConnectionSettings("https://127.0.0.1", ca_bundle=absent),
-        ConnectionSettings("https://127.0.0.1", ca_bundle=empty),
-        ConnectionSettings("https://127.0.0.1", client_certificate=absent),
-        ConnectionSettings("https://127.0.0.1", client_certificate=empty),
+        ConnectionSettings("https://127.0.0.1", ca_bundle=missing_file),
+        ConnectionSettings("https://127.0.0.1", ca_bundle=empty_file),
+        ConnectionSettings("https://127.0.0.1", client_certificate=missing_file),
+        ConnectionSettings("https://127.0.0.1", client_certificate=empty_file),
     ):
         with pytest.raises(InvalidSettingsError, match=r"(absent|empty)\.pem cannot be used"):
             RestClient(settings)

@@ -81,7 +81,7 @@ def test_a_plain_request_is_forwarded_without_the_proxys_password() -> None:
         ]
 
     assert responses == [{"a": 1}, {"a": 1}]
-    assert [passed.line for passed in proxy.requests] == [
+    assert [proxied_request.line for proxied_request in proxy.requests] == [
         f"GET {server.uri}/api/2.0/mlflow/registered-models/search HTTP/1.1",
         f"POST {server.uri}/api/2.0/mlflow/runs/search HTTP/1.1",
     ]
@@ -99,9 +99,9 @@ def test_the_proxy_cannot_read_requests_to_an_https_server(authority: Authority)
         responses = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(2)]
 
     assert responses == [{"a": 1}, {"a": 1}]
-    (passed,) = proxy.requests  # one tunnel, used twice
-    assert passed.line.startswith(f"CONNECT 127.0.0.1:{server.port} ")
-    assert "authorization" not in passed.headers
+    (proxied_request,) = proxy.requests  # one tunnel, used twice
+    assert proxied_request.line.startswith(f"CONNECT 127.0.0.1:{server.port} ")
+    assert "authorization" not in proxied_request.headers
     assert [request.headers.get("proxy-authorization") for request in server.requests] == [None, None]
     assert [request.headers["authorization"] for request in server.requests] == [TOKEN, TOKEN]
 
@@ -116,7 +116,7 @@ def test_a_tunnel_that_the_server_closed_is_reopened(authority: Authority) -> No
         responses = [client.get_json(MlflowEndpoint.SEARCH_MODELS) for _ in range(3)]
 
     assert responses == [{"a": 1}] * 3
-    assert [passed.line.split()[0] for passed in proxy.requests] == ["CONNECT"] * 3
+    assert [proxied_request.line.split()[0] for proxied_request in proxy.requests] == ["CONNECT"] * 3
 
 
 def test_host_names_are_resolved_by_the_proxy(authority: Authority) -> None:
@@ -153,10 +153,10 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_a_refused_tunnel_names_the_proxy_and_its_reason_without_the_password(case: str, authority: Authority) -> None:
     status, error_type, text = REFUSALS[case]
-    evil = f"HTTP/1.1 {status} \x1b[31m{'x' * 5_000}\r\nLocation: http://127.0.0.1/\r\n\r\n".encode()
+    hostile_response = f"HTTP/1.1 {status} \x1b[31m{'x' * 5_000}\r\nLocation: http://127.0.0.1/\r\n\r\n".encode()
     with (
         hostile_server(respond_with(make_response()), authority.server_context()) as server,
-        forward_proxy(refusal=evil) as proxy,
+        forward_proxy(refusal=hostile_response) as proxy,
     ):
         error = request_error(client_through(proxy.uri, server.uri, authority=authority))
 

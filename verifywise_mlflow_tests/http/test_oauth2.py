@@ -319,12 +319,14 @@ def test_a_bad_response_of_the_issuer_raises_an_error_without_secret_and_token(c
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_of_the_issuer_is_not_followed(status: int) -> None:
     with (
-        hostile_server(respond_with(token())) as thief,
-        hostile_server(respond_with(make_response("", status, headers={"Location": f"{thief.uri}/token"}))) as issuer,
+        hostile_server(respond_with(token())) as redirect_target,
+        hostile_server(
+            respond_with(make_response("", status, headers={"Location": f"{redirect_target.uri}/token"}))
+        ) as issuer,
     ):
         token_error(issuer_settings(issuer.uri))
 
-    assert thief.requests == []
+    assert redirect_target.requests == []
 
 
 def test_an_issuer_that_drips_its_response_fails_at_the_deadline() -> None:
@@ -377,7 +379,9 @@ def test_the_token_request_goes_through_the_tenants_proxy(tmp_path: Path) -> Non
         OAuth2TokenSource(settings_through_proxy({"Proxy-Authorization": "Basic YW5uOng="}), CLIENT).headers(REQUEST)
 
     assert isinstance(error, ProxyRefusedError)
-    assert [passed.line.split()[:2] for passed in proxy.requests] == [["CONNECT", f"127.0.0.1:{issuer.port}"]] * 2
+    assert [proxied_request.line.split()[:2] for proxied_request in proxy.requests] == [
+        ["CONNECT", f"127.0.0.1:{issuer.port}"]
+    ] * 2
     assert len(issuer.requests) == 1
 
 

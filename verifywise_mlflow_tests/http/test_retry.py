@@ -118,7 +118,7 @@ def test_in_a_half_open_circuit_a_single_attempt_decides_whether_the_server_is_b
             server.uri, Limits(max_attempts=3, breaker_threshold=1, breaker_open_seconds=1, retry_deadline_seconds=9)
         )
         first = fetch(client)
-        requests_first = len(server.requests)
+        requests_before = len(server.requests)
         time.sleep(1.1)
         second, meanwhile = fetch(client), fetch(client)
         requests_second = len(server.requests)
@@ -129,7 +129,7 @@ def test_in_a_half_open_circuit_a_single_attempt_decides_whether_the_server_is_b
     assert isinstance(first, GatewayError)
     assert isinstance(second, GatewayError)
     assert isinstance(meanwhile, UnreachableError)
-    assert (requests_first, requests_second) == (3, 4), "no retry in a half-open circuit"
+    assert (requests_before, requests_second) == (3, 4), "no retry in a half-open circuit"
 
 
 def test_a_success_resets_the_failure_count() -> None:

@@ -163,9 +163,11 @@ print(json.dumps({"headers": dict(headers), "events": events}))
 def test_the_machines_aws_configuration_is_not_read(tmp_path: Path) -> None:
     home = tmp_path / ".aws"
     home.mkdir()
-    stolen = "[default]\naws_access_key_id = THIEF\naws_secret_access_key = thief\naws_session_token = t\nregion = x\n"
-    (home / "credentials").write_text(stolen)
-    (home / "config").write_text(stolen)
+    aws_configuration = (
+        "[default]\naws_access_key_id = THIEF\naws_secret_access_key = thief\naws_session_token = t\nregion = x\n"
+    )
+    (home / "credentials").write_text(aws_configuration)
+    (home / "config").write_text(aws_configuration)
     machine = {
         "HOME": str(tmp_path),
         "AWS_SHARED_CREDENTIALS_FILE": str(home / "credentials"),

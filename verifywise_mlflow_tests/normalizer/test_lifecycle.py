@@ -121,9 +121,9 @@ def test_a_tenants_own_alias_is_understood_as_alias_and_in_a_tag() -> None:
     mapping = default_mapping().extended_by(TagMapping.model_validate({"aliases": {"production": ["blue"]}}))
 
     by_alias = normalize(inputs(aliases=("Blue",)), mapping)
-    by_tag = normalize(inputs(version_tags={"stage": "blue"}), mapping)
+    from_tag = normalize(inputs(version_tags={"stage": "blue"}), mapping)
 
-    assert by_alias.record.lifecycle_stage == by_tag.record.lifecycle_stage == "production"
+    assert by_alias.record.lifecycle_stage == from_tag.record.lifecycle_stage == "production"
 
 
 def test_aliases_of_several_stages_are_an_ambiguous_stage() -> None:

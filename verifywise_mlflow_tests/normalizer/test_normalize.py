@@ -310,14 +310,14 @@ def test_a_hidden_version_is_a_finding() -> None:
 
 
 def test_every_attribute_that_a_value_source_may_name_is_looked_up() -> None:
-    everything = RecordInputs(
+    full_inputs = RecordInputs(
         version=ModelVersion("fraud", 3, source="models:/m-1"),
         model=RegisteredModel("fraud"),
         run=TrainingRun("r1"),
         logged_model=LoggedModel("m-1"),
     )
 
-    assert set(source_attributes(everything)) == {
+    assert set(source_attributes(full_inputs)) == {
         (source, name) for source, names in SOURCE_ATTRIBUTES.items() for name in names
     }
 

@@ -109,13 +109,13 @@ CONFLICTING_VALUES = {
 
 @pytest.mark.parametrize("field", NORMAL_FORMS)
 def test_a_conflict_about_any_field_with_normal_forms_names_both_sources(field: str) -> None:
-    key, of_version, of_run = CONFLICTING_VALUES[field]
+    key, version_value, run_value = CONFLICTING_VALUES[field]
 
-    (finding,) = normalized(inputs(version_tags={key: of_version}, run_tags={key: of_run})).findings
+    (finding,) = normalized(inputs(version_tags={key: version_value}, run_tags={key: run_value})).findings
 
     assert (finding.kind, finding.field) == ("ambiguous stage" if field == "lifecycle_stage" else "conflict", field)
     assert finding.sentence == (
-        f"{field}: version tag '{key}' says {of_version} and was used, but run tag '{key}' says {of_run}"
+        f"{field}: version tag '{key}' says {version_value} and was used, but run tag '{key}' says {run_value}"
     )
 
 

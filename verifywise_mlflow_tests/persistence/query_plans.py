@@ -46,12 +46,12 @@ def _explained(connection: Connection, statement: str, parameters: Mapping[str, 
         waiting += children
         if "Relation Name" in node:
             # In a bitmap scan, the child node names the index and its condition.
-            indexes = [child["Index Name"] for child in _below(node) if "Index Name" in child]
-            looked_at = sum(
+            indexes = [child["Index Name"] for child in _plan_nodes(node) if "Index Name" in child]
+            examined_rows = sum(
                 value for name, value in node.items() if name == "Actual Rows" or name.startswith("Rows Rem")
             )
-            yield Step(node["Relation Name"], ",".join(indexes) or None, looked_at * node["Actual Loops"])
+            yield Step(node["Relation Name"], ",".join(indexes) or None, examined_rows * node["Actual Loops"])
 
 
-def _below(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node, *(descendant for child in node.get("Plans", []) for descendant in _below(child))]
+def _plan_nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(descendant for child in node.get("Plans", []) for descendant in _plan_nodes(child))]

@@ -39,22 +39,23 @@ def all_rows(connection: PgConnection) -> Rows:
 
 def catalog(connection: PgConnection) -> dict[str, list[object]]:
     """Return what the catalog says of everything in the schema."""
-    of_schema = f"relnamespace = '{SCHEMA}'::regnamespace"
+    schema_condition = f"relnamespace = '{SCHEMA}'::regnamespace"
     queries = {
-        "tables": f"SELECT relname, relkind, relrowsecurity, reloptions, relacl::text FROM pg_class WHERE {of_schema}",
+        "tables": "SELECT relname, relkind, relrowsecurity, reloptions, relacl::text FROM pg_class "
+        f"WHERE {schema_condition}",
         "columns": "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, "
         "attidentity, pg_get_expr(adbin, adrelid) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
-        f"LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE {of_schema} AND attnum > 0 "
+        f"LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE {schema_condition} AND attnum > 0 "
         "AND NOT attisdropped",
         "indexes": "SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indrelid "
-        f"WHERE {of_schema}",
+        f"WHERE {schema_condition}",
         "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
         f"WHERE connamespace = '{SCHEMA}'::regnamespace",
         "triggers": "SELECT pg_get_triggerdef(pg_trigger.oid), tgenabled FROM pg_trigger JOIN pg_class "
-        f"ON pg_class.oid = tgrelid WHERE {of_schema}",
+        f"ON pg_class.oid = tgrelid WHERE {schema_condition}",
         "functions": "SELECT pg_get_functiondef(oid), proacl::text FROM pg_proc "
         f"WHERE pronamespace = '{SCHEMA}'::regnamespace",
-        "views": f"SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND {of_schema}",
+        "views": f"SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND {schema_condition}",
         "policies": "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies "
         f"WHERE schemaname = '{SCHEMA}'",
     }

@@ -70,7 +70,7 @@ def write_verdicts(
         policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
         context = EvaluationContext(policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
         batch = VerdictBatch(context)
-        batch.add(pending, results, version_badge((result.result for result in results), complete=True))
+        batch.add(pending, results, version_badge((result.stub for result in results), complete=True))
         batch.write(session)
 
 
@@ -78,17 +78,17 @@ def write_verdicts(
 class StubVerdict:
     """A verdict that no evaluation gave."""
 
-    result: RuleResult
+    stub: RuleResult
 
     @property
     def rule_id(self) -> str:
         """The id of its rule."""
-        return self.result.rule_id
+        return self.stub.rule_id
 
     def fingerprint(self) -> str:
         """Return a hash of the verdict."""
-        return fingerprint([self.result.verdict, self.result.reason])
+        return fingerprint([self.stub.verdict, self.stub.reason])
 
     def result(self) -> RuleResult:
         """Return the verdict."""
-        return self.result
+        return self.stub

@@ -27,7 +27,7 @@ class IsolatedTenants:
     pipeline: LoginRole
     reader: LoginRole
     """Reads the tenant acme. It owns the schema ``den``, in which it may create anything."""
-    stranger: LoginRole
+    ungranted: LoginRole
     """Has every privilege on the tables, but no grant of access."""
 
 

@@ -282,8 +282,8 @@ def test_an_error_of_the_program_passes_through_without_values(store: Store) -> 
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("use", ["begin", "exclusive"])
-def test_an_unreachable_server_is_retryable_and_a_refused_login_is_not(empty_database_url: str, use: str) -> None:
+@pytest.mark.parametrize("access", ["begin", "exclusive"])
+def test_an_unreachable_server_is_retryable_and_a_refused_login_is_not(empty_database_url: str, access: str) -> None:
     with Store(empty_database_url) as store:
         store.engine.dispose()
         for change, retryable in (({"port": 1}, True), ({"password": "hunter2"}, False), ({"database": "no"}, False)):
@@ -291,7 +291,7 @@ def test_an_unreachable_server_is_retryable_and_a_refused_login_is_not(empty_dat
             store._engine = connect(url.render_as_string(hide_password=False))
             with (
                 pytest.raises(DatabaseUnreachableError, match="cannot be reached") as caught,
-                store.begin_shared() if use == "begin" else store.exclusive("acme"),
+                store.begin_shared() if access == "begin" else store.exclusive("acme"),
             ):
                 pytest.fail("it was let in")
             assert (caught.value.retryable, "hunter2" in str(caught.value)) == (retryable, False)

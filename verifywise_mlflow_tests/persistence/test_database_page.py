@@ -37,8 +37,8 @@ def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest
     execute(server, *filter(None, map(str.strip, sql.split(";"))))
     passwords = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(.*?)'", sql))
     urls = {
-        role: make_url(server).set(username=role, password=word, database="verifywise").render_as_string(False)
-        for role, word in passwords.items()
+        role: make_url(server).set(username=role, password=password, database="verifywise").render_as_string(False)
+        for role, password in passwords.items()
     }
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", urls["verifywise_owner"])
     for line in first.splitlines():

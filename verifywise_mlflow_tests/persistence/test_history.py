@@ -72,9 +72,9 @@ def test_a_former_state_has_every_field(store: Store) -> None:
 
 
 def test_an_equal_record_adds_no_state(store: Store) -> None:
-    added = [write_record(store, inputs(version_tags={"owner": "ada"}), day(number)) for number in (1, 2)]
+    added_states = [write_record(store, inputs(version_tags={"owner": "ada"}), day(number)) for number in (1, 2)]
 
-    assert added == [1, 0]
+    assert added_states == [1, 0]
     assert len(owners(store)) == 1
 
 
@@ -107,9 +107,9 @@ def test_a_manual_change_is_a_state_without_a_sync_and_the_next_sync_repairs_it(
     change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = owner")
     change_by_hand(store, "UPDATE verifywise_mlflow.canonical_records SET owner = 'mallory'")
 
-    mended = write_record(store, inputs(version_tags={"owner": "ada"}), day(1), sync_id="mending")
+    is_rewritten = write_record(store, inputs(version_tags={"owner": "ada"}), day(1), sync_id="mending")
 
-    assert mended == 1
+    assert is_rewritten == 1
     assert [(owner, span.sync_id, span.ended_by_sync_id) for owner, span in owners(store)] == [
         ("ada", "sync of day 1", ""),
         ("mallory", "", "mending"),
@@ -174,9 +174,9 @@ def test_the_verdict_of_a_removed_rule_stays_in_the_history(store: Store) -> Non
     write_verdicts(store, {"a": Verdict.PASS}, day(2), policy_version="2")
 
     with store.begin("acme") as session:
-        ended = [state for state in history.verdict_states_of(session, KEY) if state.span.valid_to]
+        ended_states = [state for state in history.verdict_states_of(session, KEY) if state.span.valid_to]
         now = history.verdicts_as_of(session, KEY, day(2))
-    assert [(state.rule_id, state.span) for state in ended] == [
+    assert [(state.rule_id, state.span) for state in ended_states] == [
         ("dropped", Validity(day(1), "sync of day 1", day(2), "sync of day 2"))
     ]
     assert [state.rule_id for state in now] == ["a"]

@@ -27,9 +27,9 @@ def store_with_history(store: Store, database_url: str, monkeypatch: pytest.Monk
     """A version that came into production on 3 March and lost a verdict at the same noon."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     key = ("churn", 3)
-    for number, stage, word in ((1, "Staging", Verdict.PASS), (3, "Production", Verdict.FAIL)):
+    for number, stage, verdict in ((1, "Staging", Verdict.PASS), (3, "Production", Verdict.FAIL)):
         write_record(store, RecordInputs(version=ModelVersion(*key, stage=stage, tags={"owner": stage})), day(number))
-        write_verdicts(store, {"a": word}, day(number), key=key)
+        write_verdicts(store, {"a": verdict}, day(number), key=key)
     return store
 
 

@@ -20,16 +20,16 @@ TUESDAY = MONDAY + timedelta(days=1)
 
 HOSTILE = "O'Brien \x00 \"; DROP TABLE"
 FIRST_SEEN = LifecycleEvent(EventKind.FIRST_SEEN, HOSTILE, 2, 1, happened_at=MONDAY)
-MOVED = LifecycleEvent(EventKind.ALIAS, HOSTILE, 3, 1, alias="l'été\x00", previous="2", value="3")
-SET = LifecycleEvent(EventKind.ALIAS, HOSTILE, 12, 1, alias="new", value="12")
-STAGED = LifecycleEvent(EventKind.STAGE, "fraud", 2, 1, value="Production")
+ALIAS_MOVED = LifecycleEvent(EventKind.ALIAS, HOSTILE, 3, 1, alias="l'été\x00", previous="2", value="3")
+ALIAS_SET = LifecycleEvent(EventKind.ALIAS, HOSTILE, 12, 1, alias="new", value="12")
+STAGE_SET = LifecycleEvent(EventKind.STAGE, "fraud", 2, 1, value="Production")
 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
     for tenant_id, sync_id, events, seen_at in (
-        ("acme", "s1", [FIRST_SEEN, STAGED], MONDAY),
-        ("acme", "s2", [MOVED, SET], TUESDAY),
+        ("acme", "s1", [FIRST_SEEN, STAGE_SET], MONDAY),
+        ("acme", "s2", [ALIAS_MOVED, ALIAS_SET], TUESDAY),
         ("globex", "s3", [FIRST_SEEN], TUESDAY),
     ):
         with store.begin(tenant_id) as session:
@@ -42,30 +42,29 @@ def stored_events(
     store: Store, *model_and_version: str | int, kind: EventKind | None = None, **span: datetime | int
 ) -> list[LifecycleEvent]:
     with store.begin("acme") as session:
-        return [
-            stored.event for stored in lifecycle.lifecycle_events_of(session, *model_and_version, kind=kind, **span)
-        ]  # type: ignore[arg-type]  # a model and a version
+        stored = lifecycle.lifecycle_events_of(session, *model_and_version, kind=kind, **span)  # type: ignore[arg-type]
+        return [item.event for item in stored]
 
 
 def test_events_are_read_back_in_their_order(filled: Store) -> None:
-    assert stored_events(filled) == [FIRST_SEEN, STAGED, MOVED, SET]
+    assert stored_events(filled) == [FIRST_SEEN, STAGE_SET, ALIAS_MOVED, ALIAS_SET]
     with filled.begin("acme") as session:
         last = lifecycle.lifecycle_events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 
 def test_a_versions_events_include_its_aliases(filled: Store) -> None:
-    assert stored_events(filled, HOSTILE, 2) == [FIRST_SEEN, MOVED]
-    assert stored_events(filled, HOSTILE, 3) == [MOVED]
+    assert stored_events(filled, HOSTILE, 2) == [FIRST_SEEN, ALIAS_MOVED]
+    assert stored_events(filled, HOSTILE, 3) == [ALIAS_MOVED]
     assert stored_events(filled, HOSTILE, 1) == []
 
 
 def test_events_can_be_filtered_by_model_kind_and_time(filled: Store) -> None:
-    assert stored_events(filled, "fraud") == [STAGED]
-    assert stored_events(filled, kind=EventKind.ALIAS) == [MOVED, SET]
-    assert stored_events(filled, since=TUESDAY) == [MOVED, SET]
-    assert stored_events(filled, until=TUESDAY) == [FIRST_SEEN, STAGED]
-    assert stored_events(filled, limit=2) == [MOVED, SET]
+    assert stored_events(filled, "fraud") == [STAGE_SET]
+    assert stored_events(filled, kind=EventKind.ALIAS) == [ALIAS_MOVED, ALIAS_SET]
+    assert stored_events(filled, since=TUESDAY) == [ALIAS_MOVED, ALIAS_SET]
+    assert stored_events(filled, until=TUESDAY) == [FIRST_SEEN, STAGE_SET]
+    assert stored_events(filled, limit=2) == [ALIAS_MOVED, ALIAS_SET]
 
 
 PAGE = read_page("reference/lifecycle-events.md")
@@ -93,11 +92,11 @@ def test_the_pages_commands_print_events_with_hostile_names(
 ) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
 
-    ran = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "200"})
 
-    assert ran.exit_code == 0, ran.output
-    assert ("No such event is recorded." in ran.output) == ("churn" in command)
-    assert "\x00" not in ran.output
+    assert result.exit_code == 0, result.output
+    assert ("No such event is recorded." in result.output) == ("churn" in command)
+    assert "\x00" not in result.output
 
 
 def test_events_are_append_only(filled: Store) -> None:
@@ -107,5 +106,5 @@ def test_events_are_append_only(filled: Store) -> None:
 
 def test_the_sentence_of_an_event_has_every_known_value() -> None:
     assert FIRST_SEEN.sentence == "first seen, by MLflow's clock at 2026-03-02T09:00:00+00:00"
-    assert MOVED.sentence == "alias \"l'été\\x00\": '2' → '3'"
-    assert STAGED.sentence == "stage: none → 'Production'"
+    assert ALIAS_MOVED.sentence == "alias \"l'été\\x00\": '2' → '3'"
+    assert STAGE_SET.sentence == "stage: none → 'Production'"

@@ -20,8 +20,8 @@ from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, PgConnection, fill
 from verifywise_mlflow_tests.persistence.schema_catalog import all_rows, catalog, differences_from_code
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
-    INITIAL,
-    SECOND,
+    INITIAL_REVISION,
+    LATER_REVISION,
     migrations_with_a_second_revision,
 )
 from verifywise_mlflow_tests.persistence.trail_entries import NOW
@@ -41,7 +41,7 @@ def connection(empty_database_url: str) -> Iterator[PgConnection]:
 
 
 def test_the_initial_migration_makes_the_tables_that_the_code_defines(empty_database_url: str) -> None:
-    assert database.upgrade(empty_database_url) == INITIAL
+    assert database.upgrade(empty_database_url) == INITIAL_REVISION
 
     engine = connect(empty_database_url)
     with engine.connect() as connection:
@@ -62,7 +62,7 @@ def test_upgrading_again_changes_neither_a_row_nor_the_catalog(
     before, rows_before = catalog(connection), all_rows(connection)
     assert all(rows_before.values())
 
-    assert database.upgrade(empty_database_url) == INITIAL
+    assert database.upgrade(empty_database_url) == INITIAL_REVISION
 
     assert (catalog(connection), all_rows(connection)) == (before, rows_before)
 
@@ -72,10 +72,12 @@ def test_an_upgrade_to_a_later_revision_keeps_every_row_and_the_triggers(
 ) -> None:
     before = all_rows(connection)
     monkeypatch.setattr(database, "MIGRATIONS", migrations_with_a_second_revision(tmp_path / "migrations"))
-    with pytest.raises(DatabaseError, match=f"at revision {INITIAL}, this code needs {SECOND}: run .* db upgrade"):
+    with pytest.raises(
+        DatabaseError, match=f"at revision {INITIAL_REVISION}, this code needs {LATER_REVISION}: run .* db upgrade"
+    ):
         Store(empty_database_url)
 
-    assert database.upgrade(empty_database_url) == SECOND
+    assert database.upgrade(empty_database_url) == LATER_REVISION
 
     after = all_rows(connection)
     assert {
@@ -92,9 +94,9 @@ def test_a_revision_that_this_code_does_not_know_is_neither_used_nor_upgraded(
         patch.setattr(database, "MIGRATIONS", migrations_with_a_second_revision(tmp_path / "migrations"))
         database.upgrade(empty_database_url)
 
-    for use in (Store, database.upgrade, database.check):
-        with pytest.raises(DatabaseError, match=f"at revision {SECOND}, which this code does not know"):
-            use(empty_database_url)
+    for open_schema in (Store, database.upgrade, database.check):
+        with pytest.raises(DatabaseError, match=f"at revision {LATER_REVISION}, which this code does not know"):
+            open_schema(empty_database_url)
 
 
 def test_history_and_the_trail_are_guarded_by_triggers(connection: PgConnection) -> None:

@@ -79,9 +79,9 @@ def test_the_json_of_any_document_is_valid_in_postgres(document: Stored) -> None
     assert "\x00" not in str(json.loads(encoded))
 
 
-@pytest.mark.parametrize(("number", "word"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
-def test_a_number_that_is_not_finite_is_stored_as_a_string(number: float, word: str) -> None:
-    assert loads(dumps({"auc": [number], "␀": 1.5})) == {"auc": [word], "␀": 1.5}
+@pytest.mark.parametrize(("number", "spelling"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
+def test_a_number_that_is_not_finite_is_stored_as_a_string(number: float, spelling: str) -> None:
+    assert loads(dumps({"auc": [number], "␀": 1.5})) == {"auc": [spelling], "␀": 1.5}
 
 
 def test_a_value_without_a_json_form_is_refused() -> None:

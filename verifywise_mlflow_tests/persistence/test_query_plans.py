@@ -62,8 +62,8 @@ def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
             with store.engine.begin() as connection:
                 role_grants.grant(connection, pipeline.name, "pipeline", None, NOW)
                 role_grants.grant(connection, reader.name, "reader", "acme", NOW)
-            with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
-                yield {"owner": store, "pipeline": of_pipeline, "reader": of_reader}
+            with Store(pipeline.url) as pipeline_store, Store(reader.url) as reader_store:
+                yield {"owner": store, "pipeline": pipeline_store, "reader": reader_store}
 
 
 @pytest.fixture(params=["owner", "pipeline", "reader"])
@@ -161,13 +161,13 @@ def test_a_wide_query_reads_each_row_once(session: TenantSession, question: str)
     if question != "known versions" and question.startswith("due"):
         assert WIDE[question](session) == []
 
-    by_table: dict[str, float] = {}
+    rows_by_table: dict[str, float] = {}
     for step in plan_steps(session, WIDE[question]):
-        by_table[step.table] = by_table.get(step.table, 0) + step.rows
+        rows_by_table[step.table] = rows_by_table.get(step.table, 0) + step.rows
 
     states = {"compliance_results": RULES, "canonical_record_history": 3}
     too_many = {
-        table: count for table, count in by_table.items() if count > VERSIONS * len(TENANTS) * states.get(table, 1)
+        table: count for table, count in rows_by_table.items() if count > VERSIONS * len(TENANTS) * states.get(table, 1)
     }
     assert too_many == {}
 
@@ -182,10 +182,10 @@ def test_open_gaps_are_read_from_their_partial_index(session: TenantSession) -> 
 
 def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:
     # Row-level security lets no expression that could fail be asked before it: an index on one would not be used.
-    used = [
+    used_indexes = [
         step.index
         for question in ("the newest manifest at a place", "the trail's entries of a rare kind")
         for step in plan_steps(session, NARROW[question])
     ]
 
-    assert {"artifact_manifests_by_location", "audit_trail_by_kind"} <= set(used)
+    assert {"artifact_manifests_by_location", "audit_trail_by_kind"} <= set(used_indexes)

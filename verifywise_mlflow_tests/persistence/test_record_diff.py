@@ -78,22 +78,24 @@ def test_a_nested_field_is_compared_member_by_member(
 
 
 def test_an_equal_value_from_another_source_is_a_difference_of_origins() -> None:
-    elsewhere = {"source": "version tag", "key": "Owner", "raw": "ada"}
+    other_origin = {"source": "version tag", "key": "Owner", "raw": "ada"}
 
-    (change,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": elsewhere}, owner="ada"))
+    (change,) = differences(state({"owner": TAG}, owner="ada"), state({"owner": other_origin}, owner="ada"))
 
-    assert (change.path, change.before, change.after) == (("origins", "owner"), TAG, elsewhere)
+    assert (change.path, change.before, change.after) == (("origins", "owner"), TAG, other_origin)
 
 
 def test_the_raw_value_is_shown_only_if_the_value_does_not_show_it() -> None:
-    otherwise = {**TAG, "raw": " ADA"}
+    other_spelling = {**TAG, "raw": " ADA"}
 
-    of_value = differences(state({"owner": TAG}, owner="ada"), state({"owner": {**TAG, "raw": "eve"}}, owner="eve"))
-    of_raw = differences(state({"owner": TAG}, owner="ada"), state({"owner": otherwise}, owner="ada"))
+    value_changes = differences(
+        state({"owner": TAG}, owner="ada"), state({"owner": {**TAG, "raw": "eve"}}, owner="eve")
+    )
+    raw_changes = differences(state({"owner": TAG}, owner="ada"), state({"owner": other_spelling}, owner="ada"))
     removed = differences(state({"owner": TAG}, owner="ada"), state())
 
-    assert [change.field for change in of_value] == ["owner"]
-    assert [change.field for change in of_raw] == ["origins.owner"]
+    assert [change.field for change in value_changes] == ["owner"]
+    assert [change.field for change in raw_changes] == ["origins.owner"]
     assert [change.field for change in removed] == ["owner"]
 
 

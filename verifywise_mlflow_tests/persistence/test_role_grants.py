@@ -109,7 +109,7 @@ def test_functions_are_not_public_and_those_with_owner_rights_have_a_fixed_searc
             "FROM pg_proc WHERE pronamespace = 'verifywise_mlflow'::regnamespace",
         )
 
-    assert [name for name, _, _, everybodys in functions if everybodys] == []
+    assert [name for name, _, _, is_public in functions if is_public] == []
     with_owners_rights = {name: settings for name, definer, settings, _ in functions if definer}
     assert len(with_owners_rights) >= 3
     assert all(str(settings).startswith("['search_path=pg_catalog") for settings in with_owners_rights.values())
@@ -174,8 +174,8 @@ def test_a_readers_tenant_changes_only_after_a_revocation(isolated: IsolatedTena
 
 
 def test_a_role_without_access_cannot_be_revoked(isolated: IsolatedTenants) -> None:
-    with login_role(isolated.owner, new_name("nobody")) as nobody, Store(isolated.owner) as store:
-        for name in (nobody.name, "never there"):
+    with login_role(isolated.owner, new_name("nobody")) as ungranted_role, Store(isolated.owner) as store:
+        for name in (ungranted_role.name, "never there"):
             with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin_shared() as connection:
                 role_grants.revoke(connection, name)
 
@@ -203,17 +203,17 @@ def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
 ) -> None:
     owner = psycopg2.extensions.parse_dsn(isolated.owner)["user"]
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", isolated.owner)
-    with login_role(isolated.owner, new_name("mighty"), "BYPASSRLS") as mighty:
+    with login_role(isolated.owner, new_name("mighty"), "BYPASSRLS") as bypassing_role:
         as_json = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
         output = CliRunner().invoke(app, ["db", "roles"]).output
 
     kinds = {role["role"]: (role["kind"], role["tenant_id"]) for role in as_json["roles"]}
     expected = {
         owner: ("owner", None),
-        mighty.name: ("unbound", None),
+        bypassing_role.name: ("unbound", None),
         isolated.pipeline.name: ("pipeline", None),
         isolated.reader.name: ("reader", OWN_TENANT),
-        isolated.stranger.name: ("none", None),
+        isolated.ungranted.name: ("none", None),
     }
     assert expected.items() <= kinds.items()
     assert (as_json["role_in_use"], as_json["held_by_row_security"]) == (owner, False)

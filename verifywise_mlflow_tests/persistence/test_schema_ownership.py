@@ -36,9 +36,9 @@ def test_a_schema_of_another_product_is_refused_and_unchanged(product: str, empt
         f"INSERT INTO {SCHEMA}.alembic_version VALUES ('0123456789ab')",
     )
 
-    for use in (database.upgrade, database.check, Store):
+    for open_schema in (database.upgrade, database.check, Store):
         with pytest.raises(DatabaseError, match=f"belongs to {product}: .* Set VERIFYWISE_SCHEMA to"):
-            use(empty_database_url)
+            open_schema(empty_database_url)
 
     connection = psycopg2.connect(empty_database_url)
     with connection.cursor() as cursor:

@@ -196,16 +196,16 @@ def test_a_tombstone_draws_a_revision_and_a_later_write_removes_it(store: Store)
     first = revisions(store)["a"]
     with store.begin("acme") as session:
         registry.mark_models_deleted(session, ["a"], NOW)
-    entombed = revisions(store)["a"]
+    tombstone_revision = revisions(store)["a"]
     with store.begin("acme") as session:
-        was_gone = registry.stored_models(session)["a"].is_deleted
+        was_deleted = registry.stored_models(session)["a"].is_deleted
 
     write(store, RegisteredModel("a"))
 
     with store.begin("acme") as session:
-        assert was_gone
+        assert was_deleted
         assert not registry.stored_models(session)["a"].is_deleted
-    assert first < entombed < revisions(store)["a"]
+    assert first < tombstone_revision < revisions(store)["a"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
@@ -215,12 +215,12 @@ def test_the_last_possible_time_is_read_in_utc_in_any_server_zone(store: Store, 
         connection.execute(
             text(f"ALTER ROLE CURRENT_USER IN DATABASE {store.engine.url.database} SET timezone = '{zone}'")
         )
-    elsewhere = Store(database_url)
-    write(elsewhere, RegisteredModel("a", created_at=last, last_updated_at=NOW))
+    other_zone_store = Store(database_url)
+    write(other_zone_store, RegisteredModel("a", created_at=last, last_updated_at=NOW))
 
-    with elsewhere.begin("acme") as session:
+    with other_zone_store.begin("acme") as session:
         row = registry.models_by_name(session, ["a"])["a"]
-    elsewhere.close()
+    other_zone_store.close()
 
     assert row["created_at"] == last
     assert str(row["last_updated_at"]) == "2026-01-02 03:04:05.678000+00:00"

@@ -63,15 +63,18 @@ def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants(
 
 
 def test_a_role_with_privileges_but_no_grant_sees_no_row(isolated: IsolatedTenants) -> None:
-    with logged_in(isolated.stranger.url, OWN_TENANT) as stranger:
-        assert {name for name, rows in visible_rows(stranger).items() if rows} == set()
-        assert query(stranger, "SELECT * FROM verifywise_mlflow.role_grants") == []
+    with logged_in(isolated.ungranted.url, OWN_TENANT) as connection:
+        assert {name for name, rows in visible_rows(connection).items() if rows} == set()
+        assert query(connection, "SELECT * FROM verifywise_mlflow.role_grants") == []
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
-            insert(stranger, "registered_models", OWN_TENANT)
+            insert(connection, "registered_models", OWN_TENANT)
 
 
 def test_a_role_without_privileges_cannot_query(isolated: IsolatedTenants) -> None:
-    with login_role(isolated.owner, new_name("nobody")) as nobody, logged_in(nobody.url) as connection:
+    with (
+        login_role(isolated.owner, new_name("nobody")) as unprivileged_role,
+        logged_in(unprivileged_role.url) as connection,
+    ):
         for relation in ("audit_trail", "audit_entries", "alembic_version", "role_grants"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 query(connection, f"SELECT * FROM verifywise_mlflow.{relation}")
@@ -103,11 +106,11 @@ STILL_OURS = {
 }
 
 
-@pytest.mark.parametrize("way", STILL_OURS)
-def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, way: str) -> None:
+@pytest.mark.parametrize("attack", STILL_OURS)
+def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, attack: str) -> None:
     with logged_in(isolated.reader.url) as reader:
         relations_by_name = tenant_relations(reader)  # its own operators would mislead this query, too
-        for statement in STILL_OURS[way]:
+        for statement in STILL_OURS[attack]:
             query(reader, statement)
 
         assert {
@@ -178,14 +181,14 @@ def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
 
 
 # One with the rights of the owner behind it: what it would write is no history of anything.
-BORROWED = """
+DEFINER_FUNCTION = """
     CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.compliance_results);
     CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed
     FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdict();
 """
 
 REFUSED_TO_PIPELINES = [
-    BORROWED,
+    DEFINER_FUNCTION,
     "ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER ALL",
     "ALTER TABLE verifywise_mlflow.audit_trail DISABLE ROW LEVEL SECURITY",
     "ALTER TABLE verifywise_mlflow.canonical_records DISABLE TRIGGER save_former_record",
@@ -211,14 +214,14 @@ def test_a_pipeline_is_refused(isolated: IsolatedTenants, statement: str) -> Non
 
 
 def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(isolated: IsolatedTenants) -> None:
-    tried = 0
+    attempts = 0
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():
         with logged_in(isolated.pipeline.url, "initech") as pipeline:
             if "INSERT" in privileges:
-                tried += 1
+                attempts += 1
                 with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
                     insert(pipeline, table, "hooli")
-    assert tried > 15
+    assert attempts > 15
 
 
 def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(isolated: IsolatedTenants) -> None:

@@ -70,18 +70,18 @@ def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
         stored_verdicts = history.verdicts_as_of(session, KEY, day(3))
         (pending,) = verdicts.pending_evaluations(session, policy_digest="none", after=None, limit=2)
     assert [stored_verdict.rule_id for stored_verdict in stored_verdicts] == ["dated", "figures", "odd", "text"]
-    rules = {stored_verdict.id: stored_verdict for stored_verdict in POLICY.rules}
+    rules = {rule.id: rule for rule in POLICY.rules}
     for stored_verdict in stored_verdicts:
         recomputed = input_hash(
             rule_digest(rules[stored_verdict.rule_id]),
-            stored_verdict.values,
+            stored_verdict.values,  # type: ignore[arg-type]  # what JSON gave
             stored_verdict.thresholds,
             stored_verdict.day,
-        )  # type: ignore[arg-type]  # what JSON gave
+        )
         assert recomputed == stored_verdict.input_hash
     results = {
-        stored_verdict.rule_id: stored_verdict
-        for stored_verdict in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(pending.subject)
+        evaluation.rule_id: evaluation
+        for evaluation in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(pending.subject)
     }
     for stored_verdict in stored_verdicts:
         assert (stored_verdict.verdict, stored_verdict.reason.replace("\x1e", " ")) == (
@@ -196,9 +196,9 @@ def test_pagination_returns_each_record_once(store: Store) -> None:
                 keys_by_page.append([evaluation.key for evaluation in page])
         return keys_by_page
 
-    everything = [(name, number) for name in names for number in (1, 2)]
+    all_keys = [(name, number) for name in names for number in (1, 2)]
     assert [len(page) for page in pages("another")] == [3, 3, 3, 1]
-    assert [key for page in pages("another") for key in page] == everything
+    assert [key for page in pages("another") for key in page] == all_keys
     assert [key for page in pages("digest") for key in page] == [
-        key for key in everything if key[0] not in ("model-1", "model-3")
+        key for key in all_keys if key[0] not in ("model-1", "model-3")
     ]

@@ -29,7 +29,7 @@ RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
 
 COUNTED_TABLES = "canonical_records, compliance_results, compliance_badges, waivers"
-BY_HAND = (
+MANUAL_STATEMENTS = (
     "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
     "UPDATE canonical_records SET deleted_at = NULL",
     "UPDATE compliance_results SET verdict = 'pass' WHERE rule_id = 'owned'",
@@ -90,14 +90,14 @@ ACTIONS: st.SearchStrategy[Callable[[TenantActions], None]] = st.one_of(
     st.builds(lambda k: lambda t: t.mark_deleted(k), st.sampled_from(KEYS)),
     st.builds(lambda m, d: lambda t: t.waive(m, d), st.sampled_from(["f*", "*"]), st.integers(0, 40)),
     st.just(lambda t: t.withdraw()),
-    st.builds(lambda s: lambda t: t.edit(s), st.sampled_from(BY_HAND)),
+    st.builds(lambda s: lambda t: t.edit(s), st.sampled_from(MANUAL_STATEMENTS)),
     st.builds(lambda h: lambda t: t.wait(h), st.sampled_from([-30, 1, 12, 7 * 24, 23 * 24, 60 * 24])),
 )
 
 
 def figures_at(counts: VerdictCounts, at: datetime) -> object:
     """What a standing says at a time."""
-    ages = {rule_id: group_by_age(opened, at) for rule_id, opened in counts.opened.items()}
+    ages = {rule_id: group_by_age(gap_starts, at) for rule_id, gap_starts in counts.opened.items()}
     worst = {rule_id: list(gaps) for rule_id, gaps in counts.worst.items() if gaps}
     return counts.verdicts, ages, worst, dict(counts.badges)
 
@@ -199,10 +199,10 @@ def test_a_pipeline_caches_counts_and_a_reader_uses_the_cache(database_url: str,
         with store.engine.begin() as connection:
             role_grants.grant(connection, pipeline.name, "pipeline", None, day(1))
             role_grants.grant(connection, reader.name, "reader", "acme", day(1))
-        with Store(pipeline.url) as of_pipeline, Store(reader.url) as of_reader:
+        with Store(pipeline.url) as pipeline_store, Store(reader.url) as reader_store:
             has_read_verdicts = [
                 reads_verdicts(store_of_role, day(1))
-                for store_of_role in (of_reader, of_reader, of_pipeline, of_pipeline, of_reader)
+                for store_of_role in (reader_store, reader_store, pipeline_store, pipeline_store, reader_store)
             ]
 
     assert has_read_verdicts == [True, True, True, False, False]

@@ -108,14 +108,14 @@ def _rows(connection: Connection, table: Table, order: str | None = None) -> Seq
 def _serialize(row: Row, *, exactly: bool) -> str:
     if exactly:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
-    left_out = SYNC_COLUMNS | SEQUENCE_COLUMNS
+    excluded_columns = SYNC_COLUMNS | SEQUENCE_COLUMNS
     if "origins" in row:
         # Hashes over values that are compared here anyway, and over times of our clock.
-        left_out |= {"fingerprint", "input_hash"}
+        excluded_columns |= {"fingerprint", "input_hash"}
     values = {
         name: _without_times(name, value)
         for name, value in row.items()
-        if name not in left_out and name != "revision" and not name.endswith("_revision")
+        if name not in excluded_columns and name != "revision" and not name.endswith("_revision")
     }
     return json.dumps(values, sort_keys=True, default=_plain)
 

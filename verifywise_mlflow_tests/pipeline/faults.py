@@ -120,8 +120,8 @@ def finishes_within(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        took = time.monotonic() - began
-        assert took < seconds, f"it took {took:.1f} seconds"
+        seconds_taken = time.monotonic() - began
+        assert seconds_taken < seconds, f"it took {seconds_taken:.1f} seconds"
 
 
 def stored_rows(store: Store, tenant_id: str) -> dict[str, list[Row]]:

@@ -42,17 +42,17 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Leave no byte free."""
-        self._do("fill")
+        self._run_command("fill")
 
     def free(self) -> None:
         """Give the bytes back."""
-        self._do("free")
+        self._run_command("free")
 
-    def _do(self, word: str) -> None:
+    def _run_command(self, command: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
-        assert self._line() == f"{word}: done"
+        assert self._line() == f"{command}: done"
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -78,26 +78,26 @@ def postgres_on_a_small_disk() -> Iterator[SmallDisk]:
 
 def main() -> None:
     """Be the program."""
-    place = Path(tempfile.mkdtemp(prefix="verifywise-small-disk-"))
+    directory = Path(tempfile.mkdtemp(prefix="verifywise-small-disk-"))
     try:
         try:
-            _mount(place)
+            _mount(directory)
         except PermissionError:
             print(FORBIDDEN)  # noqa: T201  # the response
             return
-        with EmbeddedPostgres(place / "data", databases=["small"], log=place / "postgres.log") as server:
+        with EmbeddedPostgres(directory / "data", databases=["small"], log=directory / "postgres.log") as server:
             print(server.url("small"), flush=True)  # noqa: T201  # the response
             for line in sys.stdin:
-                {"fill": _fill, "free": _free}[line.strip()](place / "ballast")
+                {"fill": _fill, "free": _free}[line.strip()](directory / "ballast")
                 print(f"{line.strip()}: done", flush=True)  # noqa: T201
     finally:
         os.chdir("/")
-        place.rmdir() if not any(place.iterdir()) else _unmount(place)
+        directory.rmdir() if not any(directory.iterdir()) else _unmount(directory)
 
 
-def _fill(ballast: Path) -> None:
+def _fill(ballast_file: Path) -> None:
     try:
-        with ballast.open("ab", buffering=0) as file:
+        with ballast_file.open("ab", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
     except OSError as error:
@@ -105,21 +105,21 @@ def _fill(ballast: Path) -> None:
             raise
 
 
-def _free(ballast: Path) -> None:
-    ballast.unlink()
+def _free(ballast_file: Path) -> None:
+    ballast_file.unlink()
 
 
-def _mount(place: Path) -> None:
+def _mount(directory: Path) -> None:
     # Not mount(8): it refuses other users than root, even if the namespace allows it.
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"size={DISK_BYTES},mode=0755".encode()
-    if libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, options):
+    if libc.mount(b"tmpfs", os.fsencode(directory), b"tmpfs", 0, options):
         raise OSError(ctypes.get_errno(), "mount")
 
 
-def _unmount(place: Path) -> None:
-    ctypes.CDLL(None).umount2(os.fsencode(place), 2)  # lazily: it goes with the last file
-    place.rmdir()
+def _unmount(directory: Path) -> None:
+    ctypes.CDLL(None).umount2(os.fsencode(directory), 2)  # lazily: it goes with the last file
+    directory.rmdir()
 
 
 if __name__ == "__main__":

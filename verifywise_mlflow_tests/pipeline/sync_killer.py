@@ -40,26 +40,26 @@ def main(options: list[str]) -> int:
     """Kill syncs until one ends; return its exit code."""
     _use_small_batches()
     default_policy(), default_mapping()  # read once, for all forks
-    spent = {*sys.stdin.read().splitlines()}
+    past_places = {*sys.stdin.read().splitlines()}
     for _ in range(MAX_KILLS):
-        killed_at, status = _sync(spent, options)
+        killed_at, status = _sync(past_places, options)
         if not killed_at:
             return os.waitstatus_to_exitcode(status)
         assert os.WTERMSIG(status) == signal.SIGKILL
-        assert killed_at not in spent
-        spent.add(killed_at)
+        assert killed_at not in past_places
+        past_places.add(killed_at)
         print(killed_at, flush=True)  # noqa: T201  # the output
     return 3
 
 
-def _sync(spent: set[str], options: list[str]) -> tuple[str, int]:
+def _sync(past_places: set[str], options: list[str]) -> tuple[str, int]:
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        Store.begin = _begin_that_kills(spent, write_end)  # type: ignore[method-assign,assignment]  # for that it is a fork
+        Store.begin = _begin_that_kills(past_places, write_end)  # type: ignore[method-assign,assignment]  # for that it is a fork
         app(["sync", "acme", "--json", *options])
         os._exit(0)
     os.close(write_end)
@@ -68,15 +68,17 @@ def _sync(spent: set[str], options: list[str]) -> tuple[str, int]:
     return killed_at, os.waitpid(pid, 0)[1]
 
 
-def _begin_that_kills(spent: set[str], write_end: int) -> Callable[[Store, str], AbstractContextManager[TenantSession]]:
+def _begin_that_kills(
+    past_places: set[str], write_end: int
+) -> Callable[[Store, str], AbstractContextManager[TenantSession]]:
     def end(place: str) -> None:
-        if place not in spent:
+        if place not in past_places:
             os.write(write_end, place.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager
     def begin(store: Store, tenant_id: str) -> Iterator[TenantSession]:
-        place = _place()
+        place = _current_place()
         with _begin(store, tenant_id) as session:
             yield session
             writes = session.connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").scalar()
@@ -88,21 +90,21 @@ def _begin_that_kills(spent: set[str], write_end: int) -> Callable[[Store, str],
     return begin
 
 
-def _place() -> str:
+def _current_place() -> str:
     """Return the stage that runs, if any does, and the function and line that opens a transaction."""
     frame = sys._getframe(2)
-    passed_on = {"__enter__", "begin", "enter_context"}
-    while frame.f_code.co_name in passed_on and not frame.f_code.co_filename.endswith("sync.py"):
+    wrapper_names = {"__enter__", "begin", "enter_context"}
+    while frame.f_code.co_name in wrapper_names and not frame.f_code.co_filename.endswith("sync.py"):
         assert frame.f_back is not None
         frame = frame.f_back
-    opened = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}"
+    write_site = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}"
     caller = frame
     while caller.f_back is not None:
         stage = caller.f_locals.get("stage")
         if isinstance(stage, Stage):
-            return f"{stage} {opened}"
+            return f"{stage} {write_site}"
         caller = caller.f_back
-    return f"- {opened}"
+    return f"- {write_site}"
 
 
 def _use_small_batches() -> None:

@@ -29,10 +29,10 @@ CONFIG_KINDS = ("tenant changed", "mapping changed", "policy changed")
 @pytest.fixture
 def tenant() -> Tenant:
     """A tenant whose server is never read: these stages use the store alone."""
-    return described(auth={"kind": "bearer", "token": "env:ACME_TOKEN"})
+    return tenant_with(auth={"kind": "bearer", "token": "env:ACME_TOKEN"})
 
 
-def described(**other: object) -> Tenant:
+def tenant_with(**other: object) -> Tenant:
     return Tenant.model_validate({"tenant_id": "acme", "tracking_uri": "https://mlflow.acme.example", **other})
 
 
@@ -87,7 +87,7 @@ def test_changed_tenant_settings_are_recorded_and_secrets_only_by_reference(
     monkeypatch.setenv("ACME_TOKEN", "sesame-4711")
     monkeypatch.setenv("OTHER_TOKEN", "sesame-4712")
     offline(tenant, store)
-    other = described(auth={"kind": "bearer", "token": "env:OTHER_TOKEN"}, intervals={"reconcile": "2h"})
+    other = tenant_with(auth={"kind": "bearer", "token": "env:OTHER_TOKEN"}, intervals={"reconcile": "2h"})
 
     entry = entries_by_kind(store, offline(other, store))["tenant changed"]
 
@@ -140,7 +140,7 @@ def test_a_changed_policy_is_recorded(tenant: Tenant, store: Store, monkeypatch:
 def test_reconciling_tenants_records_a_change_before_any_sync(tenant: Tenant, store: Store) -> None:
     reconcile_tenants(store, {"acme": tenant}, NOW)
     reconcile_tenants(store, {"acme": tenant}, NOW)
-    reconcile_tenants(store, {"acme": described(workspace="team-a")}, NOW)
+    reconcile_tenants(store, {"acme": tenant_with(workspace="team-a")}, NOW)
 
     kinds = [row["kind"] for row in rows(store, "audit_entries", "sequence")]
     assert kinds == ["tenant activated", "tenant changed", "tenant changed"]

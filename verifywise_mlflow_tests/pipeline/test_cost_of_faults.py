@@ -85,12 +85,12 @@ def test_a_flood_ends_at_a_limit_with_little_memory(
     tmp_path: Path,
 ) -> None:
     # A process of its own, with the settings that everybody has: memory is that of a whole process.
-    described = (
+    tenant_settings = (
         tenants_file.read_text()
         .replace(mlflow_uri, proxy.uri)
         .replace("true}", "true, artifacts: {max_file_bytes: 100000000}}")
     )
-    tenants_file.write_text(described)
+    tenants_file.write_text(tenant_settings)
     proxy.fault = always(fault, ending)
 
     with finishes_within(60), (tmp_path / "said").open("w+") as output_file:

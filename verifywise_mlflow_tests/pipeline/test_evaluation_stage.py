@@ -28,7 +28,7 @@ OWNED = rule_yaml("owned", "owner == 'ada'")
 
 def test_a_tenant_is_evaluated_by_its_own_policies_as_well_as_the_default_one(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON, owner="ada")
-    ours = write_policy(tmp_path / "a.yaml", OWNED)
+    our_policy = write_policy(tmp_path / "a.yaml", OWNED)
     their_policy = write_policy(
         tmp_path / "b.yaml",
         rule_yaml("numbered", "version_number > thresholds.least"),
@@ -36,7 +36,9 @@ def test_a_tenant_is_evaluated_by_its_own_policies_as_well_as_the_default_one(st
         thresholds="{least: 5}",
     )
 
-    evaluate(tenant_with_policies(policies=[str(ours), str(their_policy)], thresholds={"least": 0.5}), store, day(1))
+    evaluate(
+        tenant_with_policies(policies=[str(our_policy), str(their_policy)], thresholds={"least": 0.5}), store, day(1)
+    )
 
     stored_verdicts = verdicts(store)
     assert (
@@ -48,9 +50,9 @@ def test_a_tenant_is_evaluated_by_its_own_policies_as_well_as_the_default_one(st
         "pass",
         "pass",
     )
-    by_rule = {row["rule_id"]: row for row in rows(store, "compliance_results")}
-    assert [by_rule[rule]["policy_id"] for rule in ("owned", "numbered", "owner")] == ["ours", "b", "default"]
-    assert by_rule["numbered"]["thresholds"] == {"least": 0.5}
+    row_by_rule = {row["rule_id"]: row for row in rows(store, "compliance_results")}
+    assert [row_by_rule[rule]["policy_id"] for rule in ("owned", "numbered", "owner")] == ["ours", "b", "default"]
+    assert row_by_rule["numbered"]["thresholds"] == {"least": 0.5}
 
 
 def test_a_new_threshold_reevaluates_records_and_writes_only_changed_verdicts(store: Store, tmp_path: Path) -> None:
@@ -68,8 +70,8 @@ def test_a_new_threshold_reevaluates_records_and_writes_only_changed_verdicts(st
     third = evaluate(tenant_with_policies(**compliance, thresholds={"least": 1}), store, day(3))
 
     assert verdicts(store) == {("fraud", 1, "owned"): "pass", ("fraud", 1, "numbered"): "fail"}
-    begun = {row["rule_id"]: row["sync_id"] for row in rows(store, "compliance_results")}
-    assert begun["numbered"] == second.sync_id != begun["owned"]
+    sync_by_rule = {row["rule_id"]: row["sync_id"] for row in rows(store, "compliance_results")}
+    assert sync_by_rule["numbered"] == second.sync_id != sync_by_rule["owned"]
     assert [sync.reports[0].progress.read for sync in (second, third)] == [1, 0]
 
 
@@ -101,10 +103,10 @@ def test_unusable_policies_are_reported_with_the_tenant(compliance: dict[str, ob
 
 def test_two_policies_with_the_same_rule_id_are_refused_and_nothing_is_evaluated(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
-    twice = [str(write_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
+    conflicting_files = [str(write_policy(tmp_path / f"{name}.yaml", OWNED, policy_id=name)) for name in ("a", "b")]
 
     with pytest.raises(InvalidPoliciesError, match="'owned' is in the policies 'a' and 'b'"):
-        evaluate(tenant_with_policies(policies=twice), store, day(1))
+        evaluate(tenant_with_policies(policies=conflicting_files), store, day(1))
 
     assert verdicts(store) == {}
 

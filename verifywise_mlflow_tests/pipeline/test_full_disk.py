@@ -39,12 +39,12 @@ def test_a_full_disk_is_a_clear_error_rolls_back_and_the_next_sync_recovers(
 
         proxy.before_request = fill_when_versions_are_asked_for
         monkeypatch.setenv("VERIFYWISE_DATABASE_URL", disk.url)
-        cut_off = CliRunner().invoke(app, ["sync", "acme"])
+        interrupted = CliRunner().invoke(app, ["sync", "acme"])
         second_sync = CliRunner().invoke(app, ["sync", "acme"])
 
-        message = " ".join(cut_off.output.split())
-        assert (cut_off.exit_code, second_sync.exit_code) == (1, 1), message
-        assert isinstance(cut_off.exception, SystemExit)
+        message = " ".join(interrupted.output.split())
+        assert (interrupted.exit_code, second_sync.exit_code) == (1, 1), message
+        assert isinstance(interrupted.exception, SystemExit)
         assert "No space left on device" in message
         assert "the next sync resumes from there" in message
         assert "Traceback" not in message

@@ -141,12 +141,12 @@ def test_production_versions_are_rehashed_more_often(
     version = registry.trained_version("churn")
     if alias:
         registry.client.set_registered_model_alias("churn", alias, version.version)
-    soon = Intervals.model_construct(rehash=timedelta(microseconds=1))  # shorter than a file can say
-    hurried = tenant.model_copy(update={"intervals": soon})
-    sync(hurried, store)
+    short_intervals = Intervals.model_construct(rehash=timedelta(microseconds=1))  # shorter than a file can say
+    impatient_tenant = tenant.model_copy(update={"intervals": short_intervals})
+    sync(impatient_tenant, store)
     overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
 
-    sync(hurried, store)
+    sync(impatient_tenant, store)
 
     assert bool(rows(store, "integrity_events")) is is_read_again
 

@@ -60,11 +60,11 @@ def test_changes_of_status_and_deployment_job_are_events() -> None:
 
 
 def test_values_that_could_not_be_read_are_not_taken_for_changes() -> None:
-    unread = replace(BEFORE, stage=None, problems=("current_stage could not be used: []",))
+    unread_version = replace(BEFORE, stage=None, problems=("current_stage could not be used: []",))
     champion = RegisteredModel("churn", aliases={"champion": 1})
     no_aliases = RegisteredModel("churn", problems=("aliases could not be used: 7",))
 
-    assert events_between(BEFORE, unread) == events_between(unread, BEFORE) == []
+    assert events_between(BEFORE, unread_version) == events_between(unread_version, BEFORE) == []
     assert list(model_events(ListedObject(no_aliases, "", stored=STORED), champion)) == []
     assert list(model_events(ListedObject(champion, "", stored=STORED), no_aliases)) == []
 

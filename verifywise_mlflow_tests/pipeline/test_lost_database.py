@@ -87,13 +87,13 @@ def test_a_database_restart_during_a_sync_is_a_clear_error_and_the_next_sync_con
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", lost_url)
 
     with monkeypatch.context() as patched:
-        before_first_call(patched, *PLACES[place], act=lambda: own_postgres.restart(mode))
-        cut_off = CliRunner().invoke(app, ["sync", "acme"])
+        before_first_call(patched, *PLACES[place], action=lambda: own_postgres.restart(mode))
+        interrupted = CliRunner().invoke(app, ["sync", "acme"])
     resumed = CliRunner().invoke(app, ["sync", "acme"])
 
-    message = " ".join(cut_off.output.split())
-    assert cut_off.exit_code == 1, message
-    assert isinstance(cut_off.exception, SystemExit)
+    message = " ".join(interrupted.output.split())
+    assert interrupted.exit_code == 1, message
+    assert isinstance(interrupted.exception, SystemExit)
     assert re.search("the database (failed|cannot be reached): ", message)
     assert re.search("the next sync resumes from there|and whether the server runs", message)
     assert "Traceback" not in message
@@ -133,20 +133,20 @@ def test_a_lost_database_does_not_hide_why_a_sync_failed(
 def test_an_unreachable_database_is_a_clear_error(own_postgres: OwnPostgres, lost_url: str) -> None:
     with Store(lost_url) as store:
         own_postgres.stop()
-        for act in (lambda: store.begin("acme"), lambda: store.exclusive("acme")):
-            with pytest.raises(DatabaseFailedError, match="the database cannot be reached") as raised, act():
+        for action in (lambda: store.begin("acme"), lambda: store.exclusive("acme")):
+            with pytest.raises(DatabaseFailedError, match="the database cannot be reached") as raised, action():
                 pass
             assert own_postgres.server.password not in str(raised.value)
 
 
-def before_first_call(patched: pytest.MonkeyPatch, module: object, name: str, *, act: Callable[[], None]) -> None:
+def before_first_call(patched: pytest.MonkeyPatch, module: object, name: str, *, action: Callable[[], None]) -> None:
     """Act once, right before a function is called for the first time."""
     real = getattr(module, name)
-    acts = [act]
+    pending_actions = [action]
 
     def called(*arguments: object, **named: object) -> object:
-        if acts:
-            acts.pop()()
+        if pending_actions:
+            pending_actions.pop()()
         return real(*arguments, **named)
 
     patched.setattr(module, name, called)

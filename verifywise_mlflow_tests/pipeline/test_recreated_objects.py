@@ -51,9 +51,13 @@ def test_the_sync_records_what_the_server_offers(registry: Registry, tenant: Ten
     (entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
     counts = entry["counts"]
     assert isinstance(counts, dict)
-    offered = counts["server"]
-    assert offered["version"] == entry["server_version"]
-    assert (offered["store_type"], offered["workspaces"], offered["logged_models"]) == ("SqlStore", True, True)
+    server_features = counts["server"]
+    assert server_features["version"] == entry["server_version"]
+    assert (server_features["store_type"], server_features["workspaces"], server_features["logged_models"]) == (
+        "SqlStore",
+        True,
+        True,
+    )
 
 
 @pytest.mark.slow(seconds=14)
@@ -65,17 +69,17 @@ def test_one_run_that_breaks_a_page_costs_a_few_requests_and_no_other_run(
         registry.version("churn", run_id=run_id)
     bad = run_ids[7]
 
-    def trips(exchange: Exchange) -> Fault | None:
+    def fail_run_page(exchange: Exchange) -> Fault | None:
         is_requested = (
             exchange.path.endswith(("runs/search", "runs/get")) and bad in exchange.target + exchange.body.decode()
         )
         return saying(500) if is_requested else None
 
     with proxy_before(tenant.tracking_uri) as proxy:
-        proxy.fault = trips
-        described = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        proxy.fault = fail_run_page
+        proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
 
-        run = sync(described, store)
+        run = sync(proxied_tenant, store)
 
         searches, single = len(proxy.requests_ending_with("runs/search")), len(proxy.requests_ending_with("runs/get"))
 

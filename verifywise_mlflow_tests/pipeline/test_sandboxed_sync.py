@@ -61,8 +61,8 @@ def test_a_file_that_crashes_the_sandbox_affects_only_its_own_version(
     sync(tenant, store)
 
     hostile = cast("Row", record(store, "a hostile one")["artifact_manifest"])
-    honest = cast("Row", record(store, "honest")["artifact_manifest"])
+    honest_manifest = cast("Row", record(store, "honest")["artifact_manifest"])
     assert hostile["status"] == "partial"
     assert hostile["reason"] == "model: MLmodel not parsed: the sandbox failed: it was killed by SIGSEGV"
-    assert honest["status"] == "complete"
+    assert honest_manifest["status"] == "complete"
     assert figures(store)["incomplete"] == 1

@@ -34,8 +34,8 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Backend:
 
 
 def with_store(tenant: Tenant, description: Mapping[str, object], **artifacts: object) -> Tenant:
-    described = Artifacts.model_validate({"stores": [dict(description)], **artifacts})
-    return tenant.model_copy(update={"artifacts": described})
+    artifact_settings = Artifacts.model_validate({"stores": [dict(description)], **artifacts})
+    return tenant.model_copy(update={"artifacts": artifact_settings})
 
 
 def in_bucket(tenant: Tenant, bucket: Backend, prefix: str = "models", **artifacts: object) -> Tenant:
@@ -82,11 +82,11 @@ def test_bytes_changed_in_a_bucket_are_an_integrity_event(
     registry: Registry, tenant: Tenant, store: Store, bucket: Backend
 ) -> None:
     registry.version("churn", source=f"{bucket.uri}/models/churn")
-    described = in_bucket(tenant, bucket)
-    sync(described, store)
+    tenant_in_bucket = in_bucket(tenant, bucket)
+    sync(tenant_in_bucket, store)
 
     bucket.put("models/churn/model.pkl", b"\x80\x05 other bytes of the same place")
-    sync(described, store, SyncOptions(rehash=True))
+    sync(tenant_in_bucket, store, SyncOptions(rehash=True))
 
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
 

@@ -43,9 +43,9 @@ def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(
     assert [process.wait() for process in processes] == [0, 0]
     assert differences(empty_database_url, alone_url) == {}
     # The second sync found nothing new, and a run that is known to be missing is not requested again.
-    ended = outcomes(empty_database_url)
-    assert len(ended) == 2
-    assert "failed" not in ended
+    sync_outcomes = outcomes(empty_database_url)
+    assert len(sync_outcomes) == 2
+    assert "failed" not in sync_outcomes
 
 
 def test_a_second_sync_gives_up_if_the_first_does_not_end(tenant: Tenant, store: Store, database_url: str) -> None:
@@ -55,8 +55,8 @@ def test_a_second_sync_gives_up_if_the_first_does_not_end(tenant: Tenant, store:
         with store.exclusive("acme"), other.exclusive("globex"):
             pass
 
-    (ended,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
-    assert (ended["outcome"], "wait for it, or end it" in str(ended["reason"])) == ("failed", True)
+    (end_entry,) = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"]
+    assert (end_entry["outcome"], "wait for it, or end it" in str(end_entry["reason"])) == ("failed", True)
     assert rows(store, "registered_models") == []
 
 

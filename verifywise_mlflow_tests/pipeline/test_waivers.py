@@ -153,12 +153,12 @@ def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -
 
 def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_refused(store: Store) -> None:
     tenant = tenant_with_policies()
-    held_up = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
+    lock_statement = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
         with (
             store.engine.begin() as blocking_connection
         ):  # blocks both before they commit: the audit trail is written last
-            blocking_connection.execute(held_up)
+            blocking_connection.execute(lock_statement)
             grants = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
             wait(grants, timeout=2)
         complaints = [str(grant.exception()) for grant in grants if grant.exception()]

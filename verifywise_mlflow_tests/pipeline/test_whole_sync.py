@@ -179,7 +179,7 @@ def test_a_manifest_holds_the_hash_of_each_file(registry: Registry, tenant: Tena
         ("run", "evaluation/report.json"): b"{}",
         ("run", "empty.txt"): b"",
     }
-    assert listed == {place: (len(content), hashlib.sha256(content).hexdigest()) for place, content in expected.items()}
+    assert listed == {path: (len(content), hashlib.sha256(content).hexdigest()) for path, content in expected.items()}
     assert stored["runtime_environment"]["python_version"] == "3.11.7"  # type: ignore[index]
     assert stored["runtime_environment"]["reproducible"] is True  # type: ignore[index]
     assert [file["path"] for file in stored["evidence_files"]] == ["evaluation/report.json"]  # type: ignore[attr-defined]

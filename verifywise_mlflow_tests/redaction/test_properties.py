@@ -61,9 +61,9 @@ def test_redaction_accepts_any_text_and_is_idempotent(text: str) -> None:
 
 
 @given(ANY_TEXT, st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=6))
-def test_text_outside_the_spans_stays_unchanged(text: str, places: list[tuple[int, int]]) -> None:
+def test_text_outside_the_spans_stays_unchanged(text: str, span_bounds: list[tuple[int, int]]) -> None:
     spans = [
-        Span(start, min(start + length, len(text)), "secret", "x") for start, length in places if start < len(text)
+        Span(start, min(start + length, len(text)), "secret", "x") for start, length in span_bounds if start < len(text)
     ]
     covered = {position for span in spans for position in range(span.start, span.end)}
 

@@ -134,9 +134,12 @@ def test_a_concurrent_sync_with_earlier_settings_does_not_count_as_a_read(
     tenant: Tenant, registry: Registry, store: Store
 ) -> None:
     registry.version("credit", run_id=registry.run(params={"reviewer": "anna@acme.example"}))
-    seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
+    rarely_reconciled_tenant = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
     stricter = RedactionSettings.model_validate({"personal_data": {"redact": ["email"]}})
-    with Sync(seldom, store) as before, Sync(seldom.model_copy(update={"redaction": stricter}), store) as after:
+    with (
+        Sync(rarely_reconciled_tenant, store) as before,
+        Sync(rarely_reconciled_tenant.model_copy(update={"redaction": stricter}), store) as after,
+    ):
         for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
             # The sync that began first runs first, so it reads with the settings that the other one has replaced.
             before.run(stage)
@@ -149,14 +152,14 @@ def test_new_settings_apply_to_objects_that_were_read_before(tenant: Tenant, reg
     run_id = registry.run(params={"reviewer": "anna@acme.example"}, tags={"team": "risk"}, metrics={"accuracy": 0.9})
     registry.version("credit", run_id=run_id, tags={"owner": "anna@acme.example"})
     # A finished run is read again only at a reconcile.
-    seldom = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
-    sync(seldom, store)
+    rarely_reconciled_tenant = tenant.model_copy(update={"intervals": Intervals.model_validate({"reconcile": "365d"})})
+    sync(rarely_reconciled_tenant, store)
     assert record(store, "credit")["owner"] == "anna@acme.example"
 
     stricter = RedactionSettings.model_validate(
         {"tags": {"deny": ["team"]}, "metrics": {"allow": ["f1"]}, "personal_data": {"redact": ["email"]}}
     )
-    with_stricter = seldom.model_copy(update={"redaction": stricter})
+    with_stricter = rarely_reconciled_tenant.model_copy(update={"redaction": stricter})
     first, second = sync(with_stricter, store), sync(with_stricter, store)
 
     (run,) = rows(store, "training_runs")

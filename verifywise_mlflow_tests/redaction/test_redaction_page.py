@@ -21,7 +21,7 @@ def test_the_example_loads_and_the_table_has_every_setting(tmp_path: Path) -> No
     settings = load_tenants(path)["acme"].redaction
 
     assert settings.personal_data.redact == PERSONAL_DATA_KINDS
-    named = {word for quoted_name in re.findall(r"`([\w.]+)`", PAGE) for word in quoted_name.split(".")}
+    named = {name_part for quoted_name in re.findall(r"`([\w.]+)`", PAGE) for name_part in quoted_name.split(".")}
     fields = {
         *RedactionSettings.model_fields,
         *KeyFilter.model_fields,

@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.audit.chains import KEY
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.registry import Registry
 
-NOBODY = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
+UNREACHABLE_TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
 """A tenant whose server is not there."""
 
 
@@ -42,7 +42,7 @@ def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
 
     for _ in range(2):
         with pytest.raises(HttpError):
-            sync(NOBODY, store)
+            sync(UNREACHABLE_TENANT, store)
 
     report = verified(store)
     assert kinds(store)[-4:] == ["sync started", "sync ended", "sync started", "sync ended"]
@@ -51,7 +51,7 @@ def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
 
 def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
     with pytest.raises(HttpError):
-        sync(NOBODY, store)
+        sync(UNREACHABLE_TENANT, store)
 
     assert (verified(store).damage, verified(store).checkpoints) == (None, 0)
 
@@ -72,7 +72,7 @@ def test_an_unusable_key_stops_a_sync_before_it_reads_and_is_recorded(
     monkeypatch.setenv("NO_KEY", "hunter2")
 
     with pytest.raises(SecretUnavailableError, match=SIGNING_KEY_VARIABLE):
-        sync(NOBODY, store)
+        sync(UNREACHABLE_TENANT, store)
 
     last = rows(store, "audit_entries", "sequence")[-1]
     assert (last["kind"], last["outcome"]) == ("sync ended", "failed")

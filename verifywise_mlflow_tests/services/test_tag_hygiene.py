@@ -19,8 +19,8 @@ from verifywise_mlflow_tests.services.tagged_rows import (
 
 
 def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
-    slips = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
-    write_version(store, 1, slips)
+    misspelt_tags = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
+    write_version(store, 1, misspelt_tags)
 
     report = tag_hygiene(store, TENANT)
 

@@ -36,9 +36,9 @@ def test_the_age_of_a_stage_that_was_never_completed_counts_from_when_the_tenant
 
 
 def test_a_tenants_own_stale_after_replaces_the_default() -> None:
-    one_day = Intervals.model_validate({"stale_after": "1d"})
-    assert staleness(NOW - timedelta(days=1), intervals=one_day) is None
-    assert staleness(NOW - timedelta(days=1, seconds=1), intervals=one_day) is not None
+    intervals = Intervals.model_validate({"stale_after": "1d"})
+    assert staleness(NOW - timedelta(days=1), intervals=intervals) is None
+    assert staleness(NOW - timedelta(days=1, seconds=1), intervals=intervals) is not None
     with pytest.raises(ValidationError, match="stale_after is not longer than reconcile"):
         Intervals.model_validate({"reconcile": "1d", "stale_after": "1d"})
 

@@ -44,11 +44,13 @@ def make_bundles(directory: Path) -> None:
     def by_key(name: str = "p256") -> signing.Config:
         return signing.Config().use_elliptic_key_signer(private_key=directory / f"{name}.key")
 
-    def sign(signer: signing.Config, how: hashing.Config, name: str, source: Path = model, ignored: str = "") -> None:
+    def sign(
+        signer: signing.Config, hashing_config: hashing.Config, name: str, source: Path = model, ignored: str = ""
+    ) -> None:
         # Like the command line: the signature is in the folder and is ignored.
         paths = [model / "model.sig", *([model / ignored] if ignored else [])]
-        how.set_ignored_paths(paths=paths if source == model else [])
-        signer.set_hashing_config(how).sign(source, BUNDLES / f"{name}.sig")
+        hashing_config.set_ignored_paths(paths=paths if source == model else [])
+        signer.set_hashing_config(hashing_config).sign(source, BUNDLES / f"{name}.sig")
 
     for name in CURVES:
         sign(by_key(name), hashing.Config(), f"key-{name}")

@@ -143,9 +143,9 @@ def test_without_a_valid_chain_the_signer_is_reported_but_untrusted(bad: Chain, 
 
 
 def test_a_certificate_for_another_key_than_the_signing_one_is_invalid() -> None:
-    stolen = certificate("release", OTHER_KEY, "Signers", SIGNERS_KEY, SIGNING)
+    forged_certificate = certificate("release", OTHER_KEY, "Signers", SIGNERS_KEY, SIGNING)
 
-    result = Chain(stolen, (intermediate(),), (root(),)).check()
+    result = Chain(forged_certificate, (intermediate(),), (root(),)).check()
 
     assert (result.status, result.signer) == ("invalid", None)
 
@@ -157,7 +157,7 @@ def test_trusting_a_key_does_not_imply_trusting_its_certificate() -> None:
 
 
 def test_a_certificate_with_an_unsupported_key_is_not_verified() -> None:
-    of_rsa = (
+    rsa_certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .issuer_name(x509.Name([]))
@@ -168,7 +168,7 @@ def test_a_certificate_with_an_unsupported_key_is_not_verified() -> None:
         .sign(ROOT_KEY, hashes.SHA256())
     )
 
-    result = Chain(of_rsa, (), (root(),)).check()
+    result = Chain(rsa_certificate, (), (root(),)).check()
 
     assert (result.status, result.reason) == (
         "not verified",
@@ -178,10 +178,12 @@ def test_a_certificate_with_an_unsupported_key_is_not_verified() -> None:
 
 def test_a_cycle_of_issuers_terminates() -> None:
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
-    maze = [certificate("Signers", issuer, "Signers", other, [AUTHORITY]) for issuer in keys for other in keys]
+    cyclic_certificates = [
+        certificate("Signers", issuer, "Signers", other, [AUTHORITY]) for issuer in keys for other in keys
+    ]
     lost = certificate("release", KEY, "Signers", keys[0], SIGNING)
 
-    assert "does not chain to a trusted authority" in (distrust_reason(lost, maze, [root()], NOW) or "")
+    assert "does not chain to a trusted authority" in (distrust_reason(lost, cyclic_certificates, [root()], NOW) or "")
 
 
 DER = signer().public_bytes(serialization.Encoding.DER)
@@ -192,10 +194,13 @@ TRUST = TrustStore(authorities=(root(),))
 @given(st.integers(0, len(DER) - 1), st.binary(max_size=3), st.integers(0, 3))
 def test_a_corrupted_certificate_is_never_trusted(start: int, inserted: bytes, removed: int) -> None:
     changed = DER[:start] + inserted + DER[start + removed :]
-    brought: list[Json] = [{"rawBytes": base64_of(certificate)} for certificate in (changed, ABOVE)]
+    bundled_certificates: list[Json] = [{"rawBytes": base64_of(certificate)} for certificate in (changed, ABOVE)]
 
     result = verify_signature(
-        bundle(statement(), material={"x509CertificateChain": {"certificates": brought}}), FILES, TRUST, NOW
+        bundle(statement(), material={"x509CertificateChain": {"certificates": bundled_certificates}}),
+        FILES,
+        TRUST,
+        NOW,
     )
 
     assert result.status != "valid" or changed == DER

@@ -225,17 +225,17 @@ PLACES = ["_type", "subject", "predicateType", "predicate", "resources", "serial
 
 
 @given(st.sampled_from(PLACES), json_values)
-def test_any_value_of_a_statement_field_is_rejected_with_a_reason(place: str, value: Json) -> None:
-    result = check(bundle(_with(statement(), place, value)))
+def test_any_value_of_a_statement_field_is_rejected_with_a_reason(json_path: str, value: Json) -> None:
+    result = check(bundle(_with_replaced_value(statement(), json_path, value)))
 
     assert result.status in ("invalid", "not verified", "mismatch")
     assert result.reason
 
 
-def _with(value: Json, place: str, instead: Json) -> dict[str, Json]:
+def _with_replaced_value(value: Json, json_path: str, replacement: Json) -> dict[str, Json]:
     def replaced(value: Json) -> Json:
         if isinstance(value, dict):
-            return {name: instead if name == place else replaced(inner) for name, inner in value.items()}
+            return {name: replacement if name == json_path else replaced(inner) for name, inner in value.items()}
         return [replaced(inner) for inner in value] if isinstance(value, list) else value
 
     return _dict(replaced(value))

@@ -29,9 +29,9 @@ def public_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 def test_a_file_may_contain_several_keys_and_other_text() -> None:
-    several = b"our release keys\n" + b"\n".join(pem(f"key-{curve}") for curve in CURVES)
+    key_file = b"our release keys\n" + b"\n".join(pem(f"key-{curve}") for curve in CURVES)
 
-    trusted = TrustStore.from_pem([several, pem("key-p256")], [pem("authority")])
+    trusted = TrustStore.from_pem([key_file, pem("key-p256")], [pem("authority")])
 
     assert [key.curve.name for key in trusted.public_keys] == ["secp256r1", "secp384r1", "secp521r1", "secp256r1"]
     assert len(trusted.authorities) == 1

@@ -35,9 +35,9 @@ def test_the_warm_up_runs_each_kind_of_verification() -> None:
 
 
 def test_every_bundle_is_verified_after_the_lockdown_within_the_memory_limit() -> None:
-    ended = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=True, timeout=60)
+    process = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, check=True, timeout=60)
 
-    refused_steps, statuses = json.loads(ended.stdout)
+    refused_steps, statuses = json.loads(process.stdout)
     assert refused_steps, "the process was free"
     assert statuses == {
         **dict.fromkeys(["key-p256", "key-p384", "key-p521", "certificate", "ignoring-notes"], "valid"),

@@ -28,9 +28,9 @@ from verifywise_mlflow_tests.http.hostile_server import (
 )
 
 
-def list_files(opened: ArtifactStores, uri: str) -> FileListing:
-    with opened:
-        source = opened.open_root(uri)
+def list_files(stores: ArtifactStores, uri: str) -> FileListing:
+    with stores:
+        source = stores.open_root(uri)
         assert source is not None
         listing = walk(source, "", ManifestLimits())
         for file in listing.files:
@@ -121,7 +121,7 @@ def test_azure_gets_a_token_that_the_issuer_grants_to_the_client() -> None:
 
     prefix = "abfss://container@account.dfs.core.windows.net"
     with hostile_server(script) as server:
-        opened = open_stores(
+        stores = open_stores(
             {
                 "prefix": prefix,
                 "endpoint": server.uri,
@@ -132,7 +132,7 @@ def test_azure_gets_a_token_that_the_issuer_grants_to_the_client() -> None:
                 "allow_private_network": True,
             }
         )
-        assert list_files(opened, f"{prefix}/m").problems == ()
+        assert list_files(stores, f"{prefix}/m").problems == ()
 
     issuer, blobs = server.requests
     assert issuer.target == "/directory/oauth2/v2.0/token"
@@ -155,7 +155,7 @@ def test_google_gets_a_token_signed_with_the_service_accounts_key(
         )
     )
     with hostile_server(lambda *_: json_response({})) as server:
-        opened = open_stores(
+        stores = open_stores(
             {
                 "prefix": "gs://bucket",
                 "endpoint": server.uri,
@@ -163,7 +163,7 @@ def test_google_gets_a_token_signed_with_the_service_accounts_key(
                 "allow_private_network": True,
             }
         )
-        assert list_files(opened, "gs://bucket/m").problems == ()
+        assert list_files(stores, "gs://bucket/m").problems == ()
 
     (request,) = server.requests
     scheme, token = request.headers["authorization"].split()

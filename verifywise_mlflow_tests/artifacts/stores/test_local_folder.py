@@ -178,10 +178,10 @@ def test_a_name_that_is_not_valid_text_is_reported(share: Path) -> None:
 
 def test_a_model_that_is_a_single_file_is_found_in_its_folder(share: Path) -> None:
     write_files(share, {"models/churn.pkl": "pickle"})
-    opened_model = open_stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
+    model_source = open_stores({"prefix": "/mnt/mlflow", "root": str(share)}).open_model("/mnt/mlflow/models/churn.pkl")
 
-    assert opened_model is not None
-    source, path = opened_model
+    assert model_source is not None
+    source, path = model_source
     assert (walk(source, path, ManifestLimits()).files, path) == ((), "churn.pkl")
     assert [file.path for file in walk(source, "", ManifestLimits()).files] == ["churn.pkl"]
 

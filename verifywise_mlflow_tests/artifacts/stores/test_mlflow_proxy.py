@@ -35,10 +35,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_artifacts_of_another_mlflow_are_listed_and_read(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}"
-    with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
-        opened_model = opened.open_model(f"{prefix}/7/run/artifacts/model")
-        assert opened_model is not None
-        source, path = opened_model
+    with open_stores({"prefix": prefix, "allow_private_network": True}) as stores:
+        model_source = stores.open_model(f"{prefix}/7/run/artifacts/model")
+        assert model_source is not None
+        source, path = model_source
         listing = walk(source, path, ManifestLimits())
         read_contents: dict[str, bytes] = {}
         for file in listing.files:
@@ -51,19 +51,19 @@ def test_artifacts_of_another_mlflow_are_listed_and_read(proxy: str) -> None:
 
 def test_a_missing_artifact_of_another_mlflow_is_an_error(proxy: str) -> None:
     prefix = f"{proxy}{ROUTE}/7"
-    with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
-        source = opened.open_root(f"{prefix}/run/artifacts/model")
+    with open_stores({"prefix": prefix, "allow_private_network": True}) as stores:
+        source = stores.open_root(f"{prefix}/run/artifacts/model")
         assert source is not None
         with pytest.raises(ArtifactReadError, match="404"), source.read("missing", 10) as chunks:
             list(chunks)
-        assert opened.open_root(f"{proxy}{ROUTE}/8/run") is None
-        assert opened.open_root(f"{prefix}/run/../../8") is None
+        assert stores.open_root(f"{proxy}{ROUTE}/8/run") is None
+        assert stores.open_root(f"{prefix}/run/../../8") is None
 
 
 def test_no_request_is_sent_to_a_plain_web_server() -> None:
     with hostile_server(respond_with(make_response("<html>Index of /</html>"))) as server:
-        with open_stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as opened:
-            source = opened.open_root(f"{server.uri}/mlruns/1/model")
+        with open_stores({"prefix": f"{server.uri}/mlruns", "allow_private_network": True}) as stores:
+            source = stores.open_root(f"{server.uri}/mlruns/1/model")
             assert source is not None
             listing = walk(source, "", ManifestLimits())
         assert server.requests == []
@@ -85,8 +85,8 @@ def test_no_request_is_sent_to_a_plain_web_server() -> None:
 def test_an_invalid_listing_is_an_error(body: str, message: str) -> None:
     with hostile_server(respond_with(make_response(body))) as server:
         prefix = f"{server.uri}{ROUTE}"
-        with open_stores({"prefix": prefix, "allow_private_network": True}) as opened:
-            source = opened.open_root(f"{prefix}/1")
+        with open_stores({"prefix": prefix, "allow_private_network": True}) as stores:
+            source = stores.open_root(f"{prefix}/1")
             assert source is not None
             listing = walk(source, "", ManifestLimits())
 
@@ -101,8 +101,8 @@ def test_credentials_are_sent_to_their_own_server(tmp_path: Path) -> None:
     with hostile_server(script) as server:
         prefix = f"{server.uri}{ROUTE}"
         auth = {"kind": "basic", "username": "reader", "password": "env:STORE_KEY_ID"}
-        with open_stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as opened:
-            source = opened.open_root(f"{prefix}/1")
+        with open_stores({"prefix": prefix, "allow_private_network": True, "auth": auth}) as stores:
+            source = stores.open_root(f"{prefix}/1")
             assert source is not None
             assert walk(source, "", ManifestLimits()).problems == ()
 

@@ -37,9 +37,9 @@ KINDS = {
 }
 
 
-def list_files(opened: ArtifactStores, uri: str) -> FileListing:
-    with opened:
-        source = opened.open_root(uri)
+def list_files(stores: ArtifactStores, uri: str) -> FileListing:
+    with stores:
+        source = stores.open_root(uri)
         assert source is not None
         return walk(source, "", ManifestLimits())
 
@@ -99,8 +99,8 @@ def test_the_machines_environment_is_ignored(
         monkeypatch.setenv(name, value)
 
     with hostile_server(respond_with(KINDS[prefix])) as server:
-        opened = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
-        assert list_files(opened, f"{prefix}/m").problems == ()
+        stores = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        assert list_files(stores, f"{prefix}/m").problems == ()
 
     (request,) = server.requests
     assert "authorization" not in request.headers
@@ -130,8 +130,8 @@ def test_authorities_from_the_environment_are_not_trusted(
 def test_a_redirect_is_not_followed(prefix: str, trap: HostileServer) -> None:
     redirect = make_response("", 307, headers={"Location": f"{trap.uri}/elsewhere"})
     with hostile_server(respond_with(redirect)) as server:
-        opened = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
-        listing = list_files(opened, f"{prefix}/m")
+        stores = open_stores({"prefix": prefix, "endpoint": server.uri, "allow_private_network": True})
+        listing = list_files(stores, f"{prefix}/m")
 
     assert not listing.is_root_listed
     assert "a redirect. Redirects are not followed" in listing.problems[0]
@@ -143,8 +143,8 @@ def test_a_store_is_read_through_the_tenants_proxy() -> None:
     with hostile_server(respond_with(EMPTY)) as proxy:
         proxy_settings = ProxySettings(proxy.uri, dict, allow_private_network=True)
         server = ConnectionSettings("https://mlflow.example", proxy=proxy_settings, limits=Limits(max_attempts=1))
-        opened = ArtifactStores([store_settings({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
-        assert list_files(opened, "s3://bucket/m").problems == ()
+        stores = ArtifactStores([store_settings({"prefix": "s3://bucket", "endpoint": "http://store.example"}, server)])
+        assert list_files(stores, "s3://bucket/m").problems == ()
 
     assert [request.target.partition("?")[0] for request in proxy.requests] == ["http://store.example/bucket/"]
 
@@ -202,8 +202,8 @@ def test_a_negative_size_is_refused() -> None:
 )
 def test_only_retryable_failures_are_retried_at_the_next_sync(status: int, retryable: bool) -> None:
     refusal = "<Error><Code>SomeCode</Code><Message>with the secret in it</Message></Error>"
-    with hostile_server(respond_with(make_response(refusal, status))) as server, s3_stores(server) as opened:
-        source = opened.open_root("s3://bucket/m")
+    with hostile_server(respond_with(make_response(refusal, status))) as server, s3_stores(server) as stores:
+        source = stores.open_root("s3://bucket/m")
         assert source is not None
         with pytest.raises(ArtifactReadError, match=f"responded with {status}, SomeCode") as caught:
             source.list_directory("")
@@ -229,9 +229,9 @@ def test_a_store_that_drips_fails_at_the_deadline() -> None:
 
     with (
         hostile_server(script) as server,
-        s3_stores(server, Limits(file_timeout_seconds=0.5, max_attempts=1)) as opened,
+        s3_stores(server, Limits(file_timeout_seconds=0.5, max_attempts=1)) as stores,
     ):
-        source = opened.open_root("s3://bucket/m")
+        source = stores.open_root("s3://bucket/m")
         assert source is not None
         with (
             pytest.raises(ArtifactReadError, match=r"0\.5 seconds|no response in time"),
@@ -241,8 +241,8 @@ def test_a_store_that_drips_fails_at_the_deadline() -> None:
 
 
 def test_a_stream_that_breaks_off_is_an_error() -> None:
-    with hostile_server(respond_with(make_response(b"only this", length=1_000))) as server, s3_stores(server) as opened:
-        source = opened.open_root("s3://bucket/m")
+    with hostile_server(respond_with(make_response(b"only this", length=1_000))) as server, s3_stores(server) as stores:
+        source = stores.open_root("s3://bucket/m")
         assert source is not None
         with pytest.raises(ArtifactReadError, match="broke off"), source.read("x", 10_000) as chunks:
             list(chunks)
@@ -251,8 +251,8 @@ def test_a_stream_that_breaks_off_is_an_error() -> None:
 def test_bytes_are_read_without_decompression() -> None:
     stored = b"\x1f\x8b these bytes claim to be packed"
     packed = make_response(stored, headers={"Content-Encoding": "gzip"})
-    with hostile_server(respond_with(packed)) as server, s3_stores(server) as opened:
-        source = opened.open_root("s3://bucket/m")
+    with hostile_server(respond_with(packed)) as server, s3_stores(server) as stores:
+        source = stores.open_root("s3://bucket/m")
         assert source is not None
         with source.read("x", 100) as chunks:
             assert b"".join(chunks) == stored

@@ -42,37 +42,37 @@ from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store
     ],
 )
 def test_a_store_covers_uris_below_its_prefix_by_whole_segments(uri: str, covered: bool) -> None:
-    with open_stores({"prefix": "s3://models/mlflow"}) as opened:
-        assert opened.covers(uri) is covered
-        assert (opened.open_model(uri) is not None) is covered
-        assert opened.requests == 0
+    with open_stores({"prefix": "s3://models/mlflow"}) as stores:
+        assert stores.covers(uri) is covered
+        assert (stores.open_model(uri) is not None) is covered
+        assert stores.requests == 0
 
 
 def test_allowed_locations_restrict_the_stores() -> None:
-    with open_stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as opened:
-        assert opened.covers("s3://models/ours/1")
-        assert not opened.covers("s3://models/theirs/1")
-        assert not opened.covers("gs://elsewhere/1")
+    with open_stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as stores:
+        assert stores.covers("s3://models/ours/1")
+        assert not stores.covers("s3://models/theirs/1")
+        assert not stores.covers("gs://elsewhere/1")
 
 
 def test_the_longest_prefix_takes_precedence() -> None:
     with open_stores(
         {"prefix": "s3://models"}, {"prefix": "s3://models/fast", "prefer": "direct"}, {"prefix": "s3://models/fast/x"}
-    ) as opened:
-        assert not opened.prefers_direct("s3://models/slow/1")
-        assert opened.prefers_direct("s3://models/fast/1")
-        assert not opened.prefers_direct("s3://models/fast/x/1")
+    ) as stores:
+        assert not stores.prefers_direct("s3://models/slow/1")
+        assert stores.prefers_direct("s3://models/fast/1")
+        assert not stores.prefers_direct("s3://models/fast/x/1")
 
 
 @given(st.text(), st.text())
 def test_a_path_traversal_is_never_covered(before: str, after: str) -> None:
-    with open_stores({"prefix": "s3://models/mlflow"}) as opened:
+    with open_stores({"prefix": "s3://models/mlflow"}) as stores:
         uri = f"s3://models/mlflow/{before}{after}"
-        if opened.covers(uri):
+        if stores.covers(uri):
             assert is_unambiguous(uri)
             assert parse_uri(uri, unescape=False).segments[:1] == ("mlflow",)
             assert ".." not in uri.split("/")
-        assert not opened.covers(f"s3://models/mlflow/{before}/../{after}")
+        assert not stores.covers(f"s3://models/mlflow/{before}/../{after}")
 
 
 @pytest.mark.parametrize(

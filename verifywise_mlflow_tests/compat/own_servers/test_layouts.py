@@ -61,12 +61,12 @@ def test_artifacts_that_the_server_does_not_proxy_are_read_through_it(
     arguments = ["--no-serve-artifacts", f"--default-artifact-root={root}"]
     with start_server(environment, tmp_path, arguments=arguments) as server:
         registry = SharedRegistry(MlflowClient(server.uri), tmp_path)
-        of_run = registry.trained_version("churn")
+        run_version = registry.trained_version("churn")
         sync(server.tenant, store)
 
     row = record(store, "churn")
-    assert (row["source_artifact_uri"], row["incomplete"]) == (of_run.source, [])
-    assert str(of_run.source).startswith(str(root))
+    assert (row["source_artifact_uri"], row["incomplete"]) == (run_version.source, [])
+    assert str(run_version.source).startswith(str(root))
     assert recorded_hashes(row) == expected_hashes(MODEL_FILES, "model")
 
 
@@ -88,9 +88,9 @@ def test_each_workspace_is_a_separate_registry(environment: str, tmp_path: Path,
 
         for tenant in tenants.values():
             sync(tenant, store)
-        nobodys = server.tenant.model_copy(update={"workspace": "nobodys"})
+        missing_workspace_tenant = server.tenant.model_copy(update={"workspace": "nobodys"})
         with pytest.raises(NotFoundError, match="nobodys"):
-            sync(nobodys, store)
+            sync(missing_workspace_tenant, store)
 
     records = {row["tenant_id"]: row for row in rows(store, "canonical_records")}
     recorded_data = {tenant: (row["hyperparameters"], recorded_hashes(row)) for tenant, row in records.items()}
