@@ -95,7 +95,7 @@ def as_json(parts: Sequence[Measurements]) -> dict[str, object]:
                 "contenders": {
                     row.contender: {
                         "requests": row.requests,
-                        "answer_bytes": row.response_bytes,
+                        "response_bytes": row.response_bytes,
                         "rounds": [asdict(timed_read) for timed_read in row.rounds],
                     }
                     for row in measurements.rows
