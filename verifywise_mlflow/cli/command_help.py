@@ -17,7 +17,7 @@ EXIT_CODES: Mapping[int, str] = {
     INTERRUPTED: "interrupted by Ctrl-C, by SIGTERM, or because the terminal was closed",
     BROKEN_PIPE: "the reader of the output, such as head, closed the pipe",
 }
-"""Of every command. 130 and 141 are what shells report for a program that SIGINT or SIGPIPE ended."""
+"""The exit codes of all commands. Shells report 130 and 141 for a program that SIGINT or SIGPIPE ended."""
 
 COMMANDS: Mapping[str, str] = {
     "demo": "Start a demo: a real MLflow server, Postgres and Dagster, with two tenants.",

@@ -25,37 +25,38 @@ class Limits:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
 
     connect_timeout_seconds: Seconds = 5.0
-    """To open a connection, for each address that the server's name resolves to."""
+    """The timeout for opening a connection to each address that the server's name resolves to."""
     probe_timeout_seconds: Seconds = 10.0
-    """For requests that any healthy server answers at once: the first ones of a connection, and the idle poll."""
+    """The timeout of requests that a healthy server answers at once: a connection's first ones, and the idle poll."""
     request_timeout_seconds: Seconds = 60.0
-    """For one attempt, from the request to the response's last byte. A busy MLflow takes ten for 500 runs."""
+    """The timeout of one attempt, up to the response's last byte. A busy MLflow takes 10 s for 500 runs."""
     file_timeout_seconds: Seconds = 1_800.0
-    """The same for a file, which may be large."""
+    """The timeout of one attempt to read a file, which may be large."""
     token_timeout_seconds: Seconds = 10.0
-    """The same for an OAuth2 token from its issuer."""
+    """The timeout of one attempt to request an OAuth2 token from its issuer."""
     max_token_response_bytes: Count = 64 * 1024
-    """Of the token issuer's response, after decompression."""
+    """The size limit of the token issuer's response, after decompression."""
     max_attempts: Count = 3
-    """Attempts of one request in all, where a retry can help."""
+    """Attempts of one request, including the first, if the error is transient."""
     retry_deadline_seconds: Seconds = 20.0
-    """No attempt of a request starts later than this after its first one."""
+    """Time after the start of the first attempt from which no further attempt starts."""
     retry_budget_seconds: Seconds = 120.0
-    """Total time of a connection's failed attempts and the waits after them. In a sync: of the whole sync."""
+    """Total time of a connection's failed attempts and the waits after them; in a sync, of the whole sync."""
     breaker_threshold: Count = 3
     """Failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
     breaker_open_seconds: Seconds = 30.0
     """How long the circuit stays open. Until then, requests fail without being sent."""
     max_concurrent_requests: Count = 2
-    """To one server, over all connections of this process. More only add latency on a small MLflow: measured."""
+    """Requests in flight to one server, over all connections of this process. Measured: more only add latency on a
+    small MLflow."""
     max_response_bytes: Count = 256 * 1024**2
-    """Of one JSON response, after decompression."""
+    """The size limit of one JSON response, after decompression."""
     max_depth: Count = 64
     """Nesting of objects and lists in one JSON response."""
     max_pages: Count = 10_000
-    """Of one listing."""
+    """Pages of one listing."""
     max_rows: Count = 2_000_000
-    """Of one listing."""
+    """Rows of one listing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,7 @@ DEFAULTABLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if 
 NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     name: spec.normal_forms for name, spec in FIELD_SPECS.items() if spec.normal_forms
 }
-"""The closed set of values of each field that has one; the graver value, or the one that ranks higher, first."""
+"""The allowed values of each field with a closed set of values, in order of severity or rank, highest first."""
 
 SourceKind = Literal[
     "version",

@@ -27,7 +27,7 @@ _ENTRY_KINDS: Final[Mapping[ConfigKind, EntryKind]] = {
 _MAX_RECORDED_SETTINGS = 100
 """Changed settings in an audit entry. The table of versions holds each document in full."""
 _MAX_RECORDED_VALUE_CHARS = 300
-"""Characters of a setting as JSON. Of a longer setting, the entry holds only the name."""
+"""Characters of a setting as JSON. If a setting is longer, the entry holds its name only."""
 
 
 class ConfigEntryFactory(Protocol):

@@ -13,12 +13,12 @@ from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_patte
 from verifywise_mlflow.redaction.token_scanner import SCANNER_RELEASE
 
 RULES_REVISION = 2
-"""Increase it with each change of what this package redacts: everything is then read and redacted again."""
+"""Increase it when what this package redacts changes: the next sync then reads and redacts everything again."""
 
 MAX_PATTERNS = 50
 
 MAX_GLOB_LENGTH = 250
-"""Characters. MLflow stores no longer key."""
+"""Characters. MLflow's own maximum for a key."""
 
 
 def _check_glob(glob: str) -> str:
@@ -61,7 +61,7 @@ class _Section(BaseModel):
 
 
 class KeyFilter(_Section):
-    """Which keys are stored. Of the other keys only their number is stored."""
+    """Which keys are stored. The other keys are only counted."""
 
     allow: tuple[Glob, ...] | None = None
     """Store only these keys, and MLflow's own (``mlflow.*``). Null: all."""
@@ -99,7 +99,7 @@ class RedactionSettings(_Section):
     """What is redacted before anything is stored."""
 
     tags: KeyFilter = KeyFilter()
-    """Of registered models, versions, runs, logged models and experiments."""
+    """Tags of registered models, versions, runs, logged models and experiments."""
     params: KeyFilter = KeyFilter()
     metrics: KeyFilter = KeyFilter()
     secrets: SecretSettings = SecretSettings()

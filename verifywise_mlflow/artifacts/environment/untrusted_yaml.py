@@ -18,7 +18,7 @@ MAX_YAML_BYTES = 1024 * 1024
 MAX_YAML_DEPTH = 50
 MAX_YAML_VALUES = 50_000
 MAX_YAML_ALIASES = 20
-"""PyYAML writes an alias for an object that occurs twice. Twenty cannot expand into anything large."""
+"""PyYAML writes an alias for an object that occurs twice, so some are allowed. Twenty cannot expand much."""
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PLAIN_TYPES = frozenset({"str", "int", "float", "bool", "null", "timestamp", "binary", "seq", "map"})

@@ -15,10 +15,10 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 EARLY_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
-"""Of model-signing 0.2, which signed other bytes than DSSE requires, and no list of ignored paths."""
+"""The format of model-signing 0.2. It signed other bytes than DSSE requires, and no list of ignored paths."""
 
 DEFAULT_IGNORED_PATHS = frozenset({".git", ".gitattributes", ".github", ".gitignore"})
-"""At the top of the model. Always ignored, even if the statement does not list them."""
+"""Names at the top of the model that are always ignored, even if the statement does not list them."""
 
 MAX_PATH_BYTES = 4_096
 """Linux's limit on a path."""

@@ -41,7 +41,7 @@ class AzureApi:
         """Describe the container.
 
         Args:
-            endpoint: Of the blob service.
+            endpoint: The URL of the blob service.
             container: Its name.
             sas_query: The query of a shared access signature, without its request mark.
         """

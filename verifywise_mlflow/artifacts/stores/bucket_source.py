@@ -24,8 +24,8 @@ class Bucket:
         """Describe the bucket.
 
         Args:
-            client: For the store.
-            api: Of the store.
+            client: The HTTP client for the store.
+            api: The API of the store.
             scope: A key prefix that no listing leaves; it ends with a slash, or is empty.
         """
         self.client = client

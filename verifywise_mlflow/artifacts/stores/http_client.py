@@ -35,7 +35,7 @@ _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A
 
 
 class StoreClient:
-    """One store, one set of credentials. Not for use from several threads at once."""
+    """One store, one set of credentials. Not thread-safe."""
 
     def __init__(self, settings: ConnectionSettings, headers: Mapping[str, str]) -> None:
         """Resolve the credentials; no request is sent yet.

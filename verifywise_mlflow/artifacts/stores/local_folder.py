@@ -44,7 +44,7 @@ class LocalFolderSource:
         Args:
             root: The tenant's root, absolute.
             below: The path segments from the root to the folder.
-            timeout_seconds: For reading one file.
+            timeout_seconds: The time limit for reading one file.
         """
         self._root = root
         self._below = tuple(below)

@@ -31,7 +31,7 @@ class MlflowProxySource:
         """Describe the folder.
 
         Args:
-            client: For the server.
+            client: The HTTP client for the server.
             uri: The folder's URI, as MLflow writes it, in canonical form.
         """
         self._client = client

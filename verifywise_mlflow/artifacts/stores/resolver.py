@@ -38,7 +38,7 @@ class DirectSource(ArtifactSource, Protocol):
 
 
 class ArtifactStores:
-    """A tenant's stores during a sync. Not for use from several threads at once."""
+    """A tenant's stores during a sync. Not thread-safe."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ArtifactStores:
         Args:
             stores: That may be read directly.
             allowed_locations: URI prefixes that restrict them; None restricts nothing.
-            file_timeout_seconds: For reading one local file.
+            file_timeout_seconds: The time limit for reading one local file.
         """
         # The longest prefix first: a folder's settings take precedence over those of its bucket.
         self._stores = sorted(stores, key=lambda store: -len(parse_uri(store.prefix).segments))

@@ -32,7 +32,7 @@ from verifywise_mlflow.persistence.store import Store
 app = typer.Typer()
 
 _ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
-"""Of the verdicts: gaps first."""
+"""The order in which verdicts are printed: gaps first."""
 _COLORS = {"pass": "green", "compliant": "green", "fail": "red", "error": "red", "non-compliant": "red"}
 
 

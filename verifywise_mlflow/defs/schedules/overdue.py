@@ -15,12 +15,12 @@ from math import ceil, inf
 from verifywise_mlflow.defs.jitter import is_turn
 
 MIN_TICK_LIMIT = 10
-"""However few tenants come in an ordinary tick, a tick may request this many syncs."""
+"""Syncs that a tick may request even if an ordinary tick would request fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """When a tenant was last read, and how old that may become."""
+    """When a tenant was last read, and the age at which it must be read again."""
 
     read_at: datetime | None
     """None: never."""
@@ -46,10 +46,10 @@ def overdue_tenants(last_reads: Mapping[str, LastRead], now: datetime, tick: tim
 def _is_due(tenant_id: str, age: timedelta, interval: timedelta, now: datetime, tick: timedelta) -> bool:
     """Return whether a tenant must be read now.
 
-    A sync rereads what is older than nine tenths of the interval. From then on the tenant is due, until the last tick
-    that is still in time. If the tenant's turn falls into this window, it waits for its turn. If not, it is read when
-    the window opens. Each round then comes a little earlier until it meets the tenant's turn: within a day for an
-    interval of an hour.
+    A sync rereads data that is older than nine tenths of the interval. The tenant is due from that age until the last
+    tick that can still meet the interval. If the tenant's turn falls into this window, the tenant is read on its turn.
+    Otherwise it is read when the window opens, so each round is a little earlier than the one before, until the window
+    contains the turn: within a day for an interval of an hour.
     """
     remaining = interval - tick - age
     if age < 0.9 * interval:
@@ -58,6 +58,6 @@ def _is_due(tenant_id: str, age: timedelta, interval: timedelta, now: datetime, 
         return True
     round_length = 0.95 * interval
     turn_has_come = is_turn(tenant_id, round_length, last=now - tick, now=now)
-    # timedelta allows intervals that are longer than the calendar.
+    # Without the limit, a very long interval would move `now` past the last date that datetime can represent.
     turn_will_come = is_turn(tenant_id, round_length, last=now, now=now + min(remaining, timedelta(days=365)))
     return turn_has_come or not turn_will_come

@@ -125,7 +125,7 @@ class ProbePool:
             if time.monotonic() > batch.last_start and len(returned) == len(batch.started):
                 return  # everything that started has ended, and nothing starts any more
             try:
-                # Not for all of the remaining time: nothing signals that the last active probe was the last to start.
+                # Wait in short steps: nothing signals that no further probe can start once the active ones have ended.
                 result = batch.results.get(timeout=min(remaining, 0.5))
             except Empty:
                 continue

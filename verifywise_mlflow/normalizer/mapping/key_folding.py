@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterator
 
 MAX_KEY_LENGTH = 250
-"""Characters. MLflow stores no longer tag key; a longer one from a server is ignored."""
+"""Characters. MLflow's own maximum for a tag key; a longer key from a server is ignored."""
 
 _SYSTEM_PREFIX = "mlflow."
 _MAX_NAMESPACE_WORDS = 4

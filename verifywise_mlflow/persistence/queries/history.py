@@ -68,7 +68,7 @@ class VerdictState:
     values: Mapping[str, object]
     policy_id: str
     policy_version: str
-    """Of the policy that gave this verdict first. Later versions may have confirmed it."""
+    """The version of the policy that first gave this verdict. Later versions may have confirmed it."""
     origins: Mapping[str, Mapping[str, object]]
     thresholds: Mapping[str, float]
     day: date | None

@@ -132,7 +132,7 @@ class ManifestReadResult:
     pending: PendingManifest
     manifest: ArtifactManifest
     fingerprint: str
-    """Of the content, without the time of the read."""
+    """The hash of the content, without the time of the read."""
     retry: bool
     hashed_at: datetime
     """When the oldest of its hashes was computed."""

@@ -66,9 +66,9 @@ class ReadScope(IntEnum):
     CHANGED = 1
     """Objects of new and changed versions, and those whose last read failed with a transient error."""
     PENDING = 2
-    """Also those that were unfinished when they were read."""
+    """In addition, objects that were unfinished when they were read."""
     READABLE = 3
-    """Also every other object that could be read before."""
+    """In addition, every other object whose last read succeeded."""
     ALL = 4
 
 
@@ -127,7 +127,7 @@ class ReadResult(Generic[T]):
     revision: int
     entity: T | None
     fingerprint: str
-    """Of the object, or of the error."""
+    """The fingerprint of the object, or of the error."""
     read_error: str | None = None
     retry: bool = False
     deferred: bool = False
@@ -148,7 +148,7 @@ class StoredRead:
 
 
 def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, StoredRead]:
-    """Return what is stored of the given objects."""
+    """Return the stored rows of the given objects."""
     table = kind.table
     rows = session.execute(
         select(
