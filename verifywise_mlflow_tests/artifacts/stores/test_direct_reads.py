@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -11,6 +10,7 @@ from mlflow import MlflowClient
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
 from verifywise_mlflow_tests.pipeline.syncing import rows, sync
 from verifywise_mlflow_tests.registry import MODEL_FILES
@@ -18,9 +18,16 @@ from verifywise_mlflow_tests.registry import MODEL_FILES
 pytestmark = pytest.mark.slow(seconds=20)
 
 
-@pytest.fixture
-def server(s3: Backend, tmp_path: Path) -> Iterator[MlflowServer]:
-    """A server whose artifacts are in a bucket for which it has no credentials."""
+@pytest.fixture(scope="module")
+def s3(s3_endpoint: str) -> Backend:
+    """The bucket of this module's server."""
+    return backends.s3(s3_endpoint)
+
+
+@pytest.fixture(scope="module")
+def server(s3: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A server whose artifacts are in a bucket for which it has no credentials. The tests only read it."""
+    tmp_path = tmp_path_factory.mktemp("direct")
     with MlflowServer(
         backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
         artifacts=tmp_path / "artifacts",
