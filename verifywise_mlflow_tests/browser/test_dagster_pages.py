@@ -109,7 +109,7 @@ def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
 
     reader.sees("Failed (2)")  # acme-bank's is the model with the hostile name
     reader.choose(GLOBEX)
-    reader.sees("need attention", "readmissionRisk", "privacy_assessment_status is 'in_progress'")
+    reader.sees("need attention", "readmissionRisk", "The recorded privacy assessment is 'in_progress'")
     assert reader.clicks == 6
     chromium.take_screenshot(page, "privacy", pictures)
 

@@ -56,9 +56,9 @@ def reason_of(
         (
             "production-privacy-assessment",
             {**PERSONAL, "privacy_assessment_status": "expired"},
-            "The privacy assessment of a production model that uses personal data is not completed: its recorded "
-            "status is 'expired'. Complete the assessment and set the tag `privacy_assessment_status` to completed, "
-            "or take the version out of production.",
+            "The recorded privacy assessment is 'expired', but a production model that uses personal data needs a "
+            "completed one. Complete the assessment and set the tag `privacy_assessment_status` to completed, or take "
+            "the version out of production.",
         ),
         (
             "production-privacy-assessment",
