@@ -26,8 +26,8 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
 REVISION: Final = 3
-"""Raised with each change of how rules are evaluated or of what is stored with a verdict: all records are then
-evaluated again."""
+"""Increase it when the evaluation of rules or the data stored with a verdict changes: all records are then evaluated
+again."""
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters. MLflow's own limit is 250; another server may have none."""

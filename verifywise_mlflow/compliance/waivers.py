@@ -46,7 +46,7 @@ _Sentence = Annotated[
     str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(_has_visible_text)
 ]
 _MAX_VERSION_NUMBER = 2**31 - 1
-"""In MLflow and in our tables."""
+"""The largest version number that MLflow and our tables can store."""
 _EXPECTED = "write one key 'waivers' at the top level, with a list; without any waiver, write waivers: []"
 
 

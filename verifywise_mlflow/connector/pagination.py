@@ -23,7 +23,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 MAX_READS = 3
-"""Of a listing that changes while it is read."""
+"""Attempts to read a listing that changes while it is read."""
 
 
 @dataclass(frozen=True, slots=True)

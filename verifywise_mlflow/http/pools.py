@@ -58,7 +58,7 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
 
 
 _slots: WeakValueDictionary[tuple[str, int | None], threading.BoundedSemaphore] = WeakValueDictionary()
-"""Only while a connection holds them: a port may belong to another server later."""
+"""Request slots by server. The entry of a server exists only while a connection holds it: its port may be reused."""
 _slots_lock = threading.Lock()
 
 

@@ -10,7 +10,7 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 MAX_REDACTION_FINDINGS = 20
-"""For secrets and for personal data each. A run that logs its whole environment may hold hundreds."""
+"""Findings about secrets; the same number about personal data. A run that logs its environment may hold hundreds."""
 
 _RECORD_FIELDS = {
     "description": "description",

@@ -58,7 +58,7 @@ class ComplianceSummary:
     """A tenant's compliance at one time."""
 
     rules: Sequence[RuleSummary]
-    """In the order of the policies."""
+    """The summaries of the rules, in the order of the policies."""
     badges: Mapping[str | None, int]
     """How many versions have each badge; None stands for versions that were not evaluated."""
 

@@ -20,7 +20,7 @@ class TenantFreshness(NamedTuple):
 
     tenant: Tenant
     stages: list[StageFreshness]
-    """In the order of the stages; empty if the store does not know the tenant yet."""
+    """One entry per stage, in order; empty if the store has no entry for the tenant yet."""
     last_sync: str
     """How the tenant's last sync ended, if a stage is stale; otherwise empty."""
 

@@ -10,7 +10,7 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 MAX_JSON_BYTES = 16 * 1024**2
 """A bundle of the reference implementation for 50,000 files has about 12 MB."""
 MAX_JSON_VALUES = 500_000
-"""Eight for each file. Delimiters are counted, so commas within text count too."""
+"""Eight values for each file, with a margin. Delimiters are counted, so commas within text count as well."""
 
 
 class InvalidJsonError(ValueError):

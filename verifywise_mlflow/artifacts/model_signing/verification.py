@@ -58,7 +58,7 @@ class SignatureCheck:
     root_digest: str | None = None
     """SHA-256 in hexadecimal over all signed files; null like ``signed_count``."""
     differences: tuple[FileDifference, ...] = ()
-    """By path, at most ``MAX_REPORTED_PATHS``, and only for a trusted signer's statement."""
+    """Sorted by path; at most ``MAX_REPORTED_PATHS``; empty unless a trusted signer signed the statement."""
     difference_count: int = 0
     left_out: tuple[str, ...] = ()
     """Files of the model that the signer ignored, so that they are not signed; at most ``MAX_REPORTED_PATHS``."""

@@ -20,7 +20,7 @@ _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     }
     for encoding in ("utf-8", "utf-16", "utf-32")
 )
-"""Parsed before the lockdown: Python loads codecs at first use, and nothing can be loaded after it."""
+"""Files that are parsed before the lockdown: Python loads codecs at first use, and the lockdown prevents loading."""
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:

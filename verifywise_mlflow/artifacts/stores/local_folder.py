@@ -20,7 +20,7 @@ from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, rejection_reaso
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000
-"""Of one directory."""
+"""Entries of one directory."""
 _CHUNK_BYTES = 1024**2
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: if a FIFO replaces the file between stat and open, the open does not wait for a writer.

@@ -22,7 +22,7 @@ class RetentionPeriods:
 
     runs: timedelta
     unchanged: timedelta
-    """For runs that changed nothing. Never longer than ``runs``."""
+    """The period for runs that changed nothing. Never longer than ``runs``."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RetentionPeriods:

@@ -33,7 +33,7 @@ class PollCursor(BaseModel):
     failing: Mapping[str, FailureStreak] = Field(default_factory=dict)
     """Tenants whose last poll failed."""
     requested: Mapping[str, str] = Field(default_factory=dict)
-    """By tenant, the token of the change for which a sync was last requested, until a sync has stored that change."""
+    """Tenant to the token of the change for which a sync was last requested, until a sync has stored that change."""
 
     @classmethod
     def from_json(cls, text: str | None) -> PollCursor:

@@ -69,7 +69,7 @@ class Decision:
     """The outcome of a tick."""
 
     cursor: PollCursor
-    """For the next tick."""
+    """The cursor for the next tick."""
     tenants_to_sync: tuple[str, ...]
     awaiting_sync: frozenset[str]
     """Tenants with a change whose sync is already queued or running."""

@@ -18,7 +18,7 @@ class StageTimestamps:
 
     first_seen_at: datetime
     refreshed_at: Mapping[str, datetime]
-    """By stage; stages that never completed are missing."""
+    """Stage to the time of its last completion; stages that never completed are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class NewIntegrityEvents:
     model_name: str
     version_number: int
     path: str
-    """Of the newest event."""
+    """The path in the newest event."""
 
 
 def stage_timestamps(session: TenantSession) -> StageTimestamps | None:

@@ -36,7 +36,7 @@ class LifecycleEvent:
     version_number: int | None
     """None for an event of the model. For an alias, the version that it points to, or pointed to before its removal."""
     incarnation: int
-    """Of the object; for an alias, of its model."""
+    """The incarnation of the object; for an alias, that of its model."""
     alias: str | None = None
     previous: str | None = None
     """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created again."""

@@ -80,8 +80,8 @@ def pending_reads(session: TenantSession, kind: ObjectKind[T], scope: ReadScope)
 
 
 def pending_reads_up_to(session: TenantSession, kind: ObjectKind[T], limit: int) -> list[PendingRead]:
-    """Return the largest scope with at most `limit` objects; ``CHANGED`` is always returned in full."""
-    # In one query: fetching all ids of a scope, only to find that there are too many, took longer than everything else.
+    """Return the objects of the widest scope that has at most `limit` objects, or else all of ``CHANGED``."""
+    # One query counts and selects: fetching all IDs of a scope that exceeds the limit took most of the time.
     objects = _linked_objects(session.tenant_id, kind).cte("objects")
     fits_limit = {scope: func.count().filter(objects.c.scope <= scope.value) <= limit for scope in ReadScope}
     widest = select(
@@ -96,7 +96,7 @@ def pending_reads_up_to(session: TenantSession, kind: ObjectKind[T], limit: int)
 
 
 def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, int, int]]:
-    """Return what living versions link to, each with the narrowest scope that includes it."""
+    """Return the objects that living versions link to, each with the narrowest scope that includes it."""
     versions, table = model_versions, kind.table
     newest = (
         select(kind.link.label("object_id"), func.max(versions.c.revision).label("revision"))

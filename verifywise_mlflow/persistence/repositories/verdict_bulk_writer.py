@@ -180,6 +180,6 @@ def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str,
 def _joined(cells: Sequence[str]) -> str:
     """Return the cells, each followed by the separator: Postgres splits an empty text into no cells."""
     joined = _SEPARATOR.join(cells)
-    if joined.count(_SEPARATOR) != len(cells) - 1:  # the text of an error could hold anything
+    if joined.count(_SEPARATOR) != len(cells) - 1:  # the text of an error may contain the separator
         joined = _SEPARATOR.join(cell.replace(_SEPARATOR, " ") for cell in cells)
     return joined + _SEPARATOR

@@ -296,7 +296,7 @@ class VerdictBatch:
 
 
 _NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
-"""In canonical JSON: what Postgres refuses or changes."""
+"""The parts of canonical JSON that Postgres refuses or changes."""
 
 
 def to_stored_json(canonical: str) -> str:
