@@ -34,13 +34,13 @@ def commands(text: str) -> list[str]:
 
 
 def generated_part(text: str, name: str) -> str:
-    """Return what is between the comments ``<!-- name -->`` and ``<!-- end of name -->``."""
+    """Return the text between the comments ``<!-- name -->`` and ``<!-- end of name -->``."""
     (part,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", text, re.DOTALL)
     return str(part)
 
 
 def write_generated_part(page: str, name: str, lines: Iterable[str]) -> None:
-    """Replace what is between the comments of a part in a page."""
+    """Replace the text between the comments of a part in a page."""
     text = read_page(page)
     start_marker, end_marker = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
     replaced = text.replace(

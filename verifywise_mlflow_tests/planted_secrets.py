@@ -77,7 +77,7 @@ def fields_for_secrets(model: type[BaseModel]) -> set[str]:
 
 
 def fields_with_secrets(value: object, name: str = "") -> set[str]:
-    """Return those fields of a model's instance that refer to one."""
+    """Return the fields of a settings model that refer to a secret."""
     if isinstance(value, SecretReference):
         return {name}
     if isinstance(value, BaseModel):

@@ -38,7 +38,7 @@ class Registry:
         datasets: Sequence[Dataset] = (),
         end: bool = True,
     ) -> str:
-        """Log a run as a training script would; return its id."""
+        """Log a run as a training script would; return its ID."""
         existing = self.client.get_experiment_by_name(experiment)
         experiment_id = existing.experiment_id if existing else self.client.create_experiment(experiment)
         run_id: str = self.client.create_run(experiment_id).info.run_id

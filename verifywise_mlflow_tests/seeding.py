@@ -41,11 +41,11 @@ class Sizes:
     models: int
     versions: int
     experiments: int = 1
-    """Those that the workspace has already are counted."""
+    """Experiments in all, including those that the workspace already has."""
     runs: int = 0
-    """Each is the run of a version, so there are at most as many as versions."""
+    """Runs, each of one version, so at most as many as ``versions``."""
     logged_models: int = 0
-    """Each is the source of a version; every other such version has its run only through it."""
+    """Logged models, each the source of one version. Every second such version has its run only through the model."""
 
     def __str__(self) -> str:
         return (

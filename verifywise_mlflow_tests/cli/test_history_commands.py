@@ -30,7 +30,7 @@ runner = CliRunner(env={"COLUMNS": "200"})
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables of one width: under xdist, COLUMNS was set when the console was made, and holds from then on."""
+    """Fix the width of tables: under xdist, the console was created with a COLUMNS that cannot be changed later."""
     monkeypatch.setattr(out, "width", 200)
 
 

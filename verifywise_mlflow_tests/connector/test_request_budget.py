@@ -37,9 +37,9 @@ REGISTRIES = {
     "two-full-pages-of-versions": Sizes(10, 200),
     "more-than-one-page-of-everything": Sizes(125, 250, experiments=105, runs=120, logged_models=105),
 }
-"""By ``SMALL_PAGES``."""
+"""Sizes of registries in relation to ``SMALL_PAGES``."""
 MORE_THAN_ONE_REAL_PAGE = Sizes(1_050, 1_050, experiments=1_050, runs=250, logged_models=1_050)
-"""By ``REAL_PAGES``. Versions and experiments fit into one page: a sync of two pages of versions takes a minute."""
+"""More than one page by ``REAL_PAGES``, except of versions and experiments: two pages of versions take a minute."""
 
 
 def full_sync_budget(sizes: Sizes, pages: PageSizes) -> int:

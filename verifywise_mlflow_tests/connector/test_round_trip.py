@@ -41,7 +41,7 @@ from verifywise_mlflow_tests.pipeline.syncing import sync
 from verifywise_mlflow_tests.registry import Registry
 
 MIN_ACCEPTED_SHARE = 0.5
-"""Of the written values that the server must accept."""
+"""The share of the written values that the server must accept."""
 
 tags = st.dictionaries(tag_keys, any_value, max_size=3)
 

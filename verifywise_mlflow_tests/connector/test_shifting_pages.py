@@ -135,7 +135,7 @@ def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
     assert len(listed) == len(set(listed)), "no row is listed twice"
     lasting = before & names_in(client)
     assert lasting <= set(listed) or not listing.is_complete
-    # One change is no reason to give up: the listing is read again, and is whole then.
+    # After one change the listing is read again, and the second reading is complete.
     assert listing.is_complete
 
 

@@ -1,4 +1,4 @@
-"""Whose rights the demo's Dagster has."""
+"""The database role that the demo's Dagster uses."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Step:
     index: str | None
     """Null for a scan of the whole table."""
     rows: float
-    """Rows looked at, those thrown away included, over all times that the step was run."""
+    """Rows that the step read, including those it discarded, summed over all its executions."""
 
 
 def plan_steps(session: TenantSession, query: Callable[[TenantSession], object]) -> list[Step]:

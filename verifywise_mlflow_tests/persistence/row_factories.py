@@ -13,7 +13,7 @@ from verifywise_mlflow.audit.chain import ChainLink, make_link
 
 HOSTILE = '\'; DROP SCHEMA verifywise_mlflow CASCADE; -- "%s" %(x)s :x \\ {} ␀ ␛␛ ␛d800 ü 模型 🙂\n\t<b>'
 ROWS = 2
-"""Of each tenant in each table."""
+"""Rows of each tenant in each table."""
 REVISION_TABLE = "alembic_version"
 
 PgConnection: TypeAlias = psycopg2.extensions.connection
@@ -67,7 +67,7 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
             link = make_link({**entry_fields, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table == "canonical_record_history":
-            row["revision"] = 1_000_000 + number  # not those of the records, which come here when they change
+            row["revision"] = 1_000_000 + number  # not a record's revision: the trigger copies that one here
         if table == "role_grants":
             row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}
         yield row

@@ -28,7 +28,7 @@ class IsolatedTenants:
     reader: LoginRole
     """Reads the tenant acme. It owns the schema ``den``, in which it may create anything."""
     ungranted: LoginRole
-    """Has every privilege on the tables, but no grant of access."""
+    """Has every privilege on the tables in Postgres, but no access by ``db grant``."""
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _sync(past_places: set[str], options: list[str]) -> tuple[str, int]:
         os.close(read_end)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        Store.begin = _begin_that_kills(past_places, write_end)  # type: ignore[method-assign,assignment]  # for that it is a fork
+        Store.begin = _begin_that_kills(past_places, write_end)  # type: ignore[method-assign,assignment]  # only in this forked process
         app(["sync", "acme", "--json", *options])
         os._exit(0)
     os.close(write_end)

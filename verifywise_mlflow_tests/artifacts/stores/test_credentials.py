@@ -41,7 +41,7 @@ def list_files(stores: ArtifactStores, uri: str) -> FileListing:
 
 @pytest.fixture
 def strict_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """A bucket of a server that verifies signatures, and one reader's keys."""
+    """A bucket on a server that verifies signatures, with the access keys of one reader."""
     with s3_server(tmp_path / "log") as endpoint:
         bucket = backends.s3(endpoint)
         bucket.put("m/a b+c&d=e~ü(1)'%20.txt", b"content")
