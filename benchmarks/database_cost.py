@@ -142,7 +142,7 @@ def write_manifests(sync: Sync) -> int:
 
 
 def postgres_cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a server and its processes, including those that ended."""
+    """Return the CPU time of a server and its child processes, including ended ones."""
     server = psutil.Process(pid)
     times = [process.cpu_times() for process in (server, *server.children())]
     ended_children_seconds = times[0].children_user + times[0].children_system

@@ -57,7 +57,7 @@ _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "canonical_records": (_IS_OF_VERSION, {**_OF_VERSION, "source_run_id": "c.run_id", **_REVISION}),
     "compliance_results": (
         _IS_OF_VERSION,
-        # Gaps of all ages: each thousand versions was evaluated some hours before the next.
+        # Gaps of different ages: each copy opened its gaps 37 hours before the previous copy.
         {**_OF_VERSION, "open_since": "t.open_since - c.copy * interval '37 hours'"},
     ),
 }

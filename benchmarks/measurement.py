@@ -37,7 +37,7 @@ class TimedRead:
 
 @dataclass(slots=True)
 class ContenderResult:
-    """A competitor's rounds, and the requests of a separate round that is not timed."""
+    """The timed rounds of a contender, and its number of requests in a separate round that is not timed."""
 
     contender: Contender
     requests: int = 0

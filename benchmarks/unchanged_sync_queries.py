@@ -135,7 +135,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
 
 
 def table(figures: list[Figure]) -> Table:
-    """Return a row for each query, and one for all."""
+    """Return a table with a row for each query and a row with the totals."""
     output_table = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
     output_table.add_column("versions", no_wrap=True)
     output_table.add_column("question", no_wrap=True)

@@ -57,7 +57,7 @@ class Installation:
 
 @contextmanager
 def installation(tenants: int, home: Path, report_progress: ReportProgress) -> Iterator[Installation]:
-    """Start everything, with synced tenants, until the block ends."""
+    """Start Postgres and the MLflow servers and sync all tenants; stop everything when the block ends."""
     with ExitStack() as stack:
         report_progress(f"starting Postgres and {SERVERS} MLflow servers")
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))

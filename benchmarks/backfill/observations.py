@@ -140,7 +140,7 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
 
 
 def runs_per_minute(began: float, ends: Sequence[float]) -> list[float]:
-    """Return the runs that ended per minute, for each fifth of them."""
+    """Return the rate at which runs ended, in runs per minute, for each fifth of the runs."""
     bounds = [len(ends) * fifth // 5 for fifth in range(6)]
     at = [began if not bound else ends[bound - 1] for bound in bounds]
     return [

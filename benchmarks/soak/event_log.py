@@ -66,7 +66,7 @@ def first_and_last_third(run_events: Sequence[RunEvents]) -> tuple[float, float]
 
 
 def growth(run_events: Sequence[RunEvents]) -> str | None:
-    """Return a sentence if later syncs leave more than earlier ones."""
+    """Return a sentence if later syncs leave more bytes in the event log than earlier ones; otherwise None."""
     ends = first_and_last_third(run_events)
     if ends is None or ends[1] <= MAX_GROWTH_FACTOR * ends[0]:
         return None

@@ -68,7 +68,7 @@ class Figures:
     database_bytes: int
     dagster: DatabaseSize
     runs_deleted: int
-    """The deletion of Dagster's runs, all of which have expired by then."""
+    """Runs that the retention job deleted from Dagster after all of them had expired."""
     dagster_after_deletion: DatabaseSize
 
     @classmethod

@@ -136,7 +136,7 @@ def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServe
 
 
 def write_tenants(path: Path, fleet: Sequence[FleetServer], limits: Mapping[str, float]) -> None:
-    """Write all tenants to a tenants.yaml, which each sync reads again."""
+    """Write all tenants to one tenants.yaml. Each sync reads the file again."""
     tenant_settings = {
         tenant: {
             "tracking_uri": server.proxy.uri,
