@@ -25,8 +25,8 @@ T = TypeVar("T")
 def newest_version_timestamp(settings: ConnectionSettings) -> int | None:
     """Return the newest ``last_updated_timestamp`` of a server's versions, in milliseconds: one request.
 
-    It moves for a new version, a stage and a description; never for tags, aliases and most deletions. So a new value
-    means a change, and the same value means nothing.
+    MLflow advances it for a new version, a stage transition and a new description, but not for tags, aliases and most
+    deletions. So a new value proves that something changed; the same value does not prove that nothing changed.
     """
 
     def fetch(client: RestClient) -> int | None:
