@@ -19,7 +19,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 
 
 class ClauseState(StrEnum):
-    """How much a tenant's records show of a clause."""
+    """How much evidence a tenant's records hold for a clause."""
 
     EVIDENCED = "evidenced"
     """Every existing version shows it. A version that no rule applies to does not: its stage may not be recorded."""

@@ -32,7 +32,7 @@ def rule_digest(rule: Rule) -> str:
 
 
 def wording_digest(rule: Rule) -> str:
-    """Return the SHA-256 of everything in a rule that its reasons are written from."""
+    """Return the SHA-256 of the parts of a rule that determine the text of its reasons."""
     return _digest(rule, ("reason_values", "reasons", "remedy", "title"))
 
 
@@ -48,7 +48,7 @@ def value_json(value: CelValue) -> str:
         return _scalar_json(value)  # the common case, and the encoder takes ten times as long
     else:
         text = _canonical(value)
-        # A customer's own map with these names must not pass for one of ours.
+        # A customer's own map with these keys must not be mistaken for an encoded value.
         if f'"{DIGEST}"' in text:
             return _digest_json(text)
     return text if len(text) <= MAX_VALUE_BYTES else _digest_json(text)

@@ -52,7 +52,7 @@ class UnknownKey:
 
     use: KeyUse
     probably: str | None
-    """The known key of which it may be a misspelling."""
+    """The known key that the tag key may misspell."""
     field: str | None
     """The field that the known key fills."""
 

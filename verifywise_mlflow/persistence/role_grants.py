@@ -55,7 +55,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
 """A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
 
 REVISION_TABLE = "alembic_version"
-"""Every role reads it, to refuse a schema of another release. It belongs to no tenant."""
+"""Readable by every role, which refuses a schema of another release. It belongs to no tenant."""
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:

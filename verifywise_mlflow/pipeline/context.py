@@ -26,7 +26,7 @@ class SyncOptions:
     rehash: bool = False
     """List and hash all artifacts again, even if the tenant's rehash interval has not passed."""
     accept_removals: str | None = None
-    """Who has checked the server, and why a loss is accepted that is otherwise held back. Goes to the audit trail."""
+    """Who checked the server and why a large loss is accepted: lifts the removal guard. Stored in the audit trail."""
 
 
 class NoteKind(StrEnum):

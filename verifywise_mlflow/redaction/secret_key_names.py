@@ -38,7 +38,7 @@ _QUALIFIERS = frozenset(
         *("old", "new", "previous", "next", "primary", "secondary", "backup", "value", "v"),
     )
 )
-"""Words after the significant one that only distinguish it, as numbers do: ``db_password_prod``, ``apiKey2``."""
+"""Suffix words that do not change the meaning of a key, like numbers: ``db_password_prod``, ``apiKey2``."""
 
 _PLACEHOLDER_VALUE = re.compile(
     r"(?i)none|null|nil|n/?a|true|false|yes|no|on|off|unset|empty|default|unknown|required|optional|basic|bearer|"

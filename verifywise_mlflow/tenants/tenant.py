@@ -107,9 +107,9 @@ class Artifacts(ConfigSection):
     """What is read of a version's files. Sizes are in bytes."""
 
     manifests: bool = True
-    """Off: no artifact is listed or read, and the records say so."""
+    """If off, no artifact is listed or read, and the records say so."""
     hash: bool = True
-    """Off: files are listed with their sizes; only the environment files are read."""
+    """If off, files are listed with their sizes, and only the environment files are read."""
     allowed_locations: tuple[str, ...] | None = None
     """URI prefixes that may be read. Null: everything that the tracking server itself serves."""
     stores: tuple[ArtifactStore, ...] = ()
@@ -204,7 +204,7 @@ class Tenant(ConfigSection):
     compliance: Compliance = Compliance()
     intervals: Intervals = Intervals()
     limits: Limits = Limits()
-    """How much of a server's time and ours its responses may take."""
+    """Limits on the time and the size of a server's responses."""
 
     @field_validator("tenant_id")
     @classmethod

@@ -39,9 +39,9 @@ MAX_REQUESTS_PER_WORKER = 50
 """Versions after which a parsing or verifying worker is replaced, so that a compromised one does not last."""
 MAX_PARSING_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
 MAX_REASON_CHARS = 2_000
-"""Characters of the reason why a file could not be read."""
+"""The maximum length, in characters, of the reason why a file could not be read."""
 MAX_START_ATTEMPTS = 3
-"""Failed starts in a row. If no process can be started, ten thousand files must not try one by one."""
+"""Consecutive failed starts after which no process is started, so that ten thousand files do not each attempt one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class _Section(BaseModel):
 
 
 class YesNoKey(_Section):
-    """A key whose value is yes or no, such as ``contains_pii``, and the form that yes and no mean. None: no meaning."""
+    """A key whose value is yes or no, such as ``contains_pii``, and the normal form for each. None: no meaning."""
 
     affirmative: str | None = None
     negative: str | None = None

@@ -213,7 +213,7 @@ def to_utc(at: datetime) -> datetime:
     """Return the time in UTC.
 
     Raises:
-        ValueError: it is naive.
+        ValueError: the time is naive.
     """
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no zone: write datetime(..., tzinfo=UTC)")
