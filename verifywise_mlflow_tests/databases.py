@@ -72,7 +72,7 @@ END $$
 """
 
 _definitions: dict[int, tuple[str, int]] = {}
-"""The definitions and the size of a new database, by the process ID of the server that has the template."""
+"""The definitions and the size of a new database, keyed by the process ID of the server with the template."""
 _idle: dict[int, list[str]] = {}
 """The URLs of emptied databases, by the process ID of their server."""
 

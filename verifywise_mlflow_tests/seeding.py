@@ -69,7 +69,7 @@ def seed(database: Path, workspace: str, sizes: Sizes) -> None:
 
 
 def model_name(index: int) -> str:
-    """Return the name of a seeded model; they sort by their index."""
+    """Return the name of a seeded model. Names sort by their index."""
     return f"model-{index:05d}"
 
 

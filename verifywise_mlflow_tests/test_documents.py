@@ -221,7 +221,7 @@ def test_the_options_of_benchmarks_in_the_documentation_exist() -> None:
 
 @pytest.mark.parametrize("name", TOP_LEVEL)
 def test_the_links_of_a_top_level_page_lead_somewhere(name: str) -> None:
-    """``mkdocs build --strict`` checks the links within docs/, not those into it."""
+    """``mkdocs build --strict`` checks links between pages of docs/, not links from other files to them."""
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", TOP_LEVEL[name]) if "://" not in link]
 
     assert [link for link in links if link and not (ROOT / link).exists()] == []

@@ -29,7 +29,7 @@ class Export:
     options: list[str] = field(default_factory=list)
 
     def verified(self, exported: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
-        """Run the script; return its exit code and what it output."""
+        """Run the script; return its exit code and its output."""
         path = self.folder / "export.jsonl"
         path.write_text("".join(f"{line}\n" for line in exported), encoding="utf-8")
         # -S hides installed packages; -O removes asserts.

@@ -28,7 +28,7 @@ class Reader:
         self.clicks += 1
 
     def open_tab(self, name: str) -> None:
-        """Click a tab: of two with one name, that of what was chosen last."""
+        """Click a tab. If two tabs have the same name, click that of the last selected object."""
         self._page.get_by_role("tab", name=name, exact=True).last.click()
         self.clicks += 1
 

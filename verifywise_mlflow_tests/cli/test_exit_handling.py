@@ -172,7 +172,7 @@ class Terminal:
         self.close()
 
     def close(self) -> None:
-        """Close it, as somebody closes a window."""
+        """Close the terminal, as a user who closes its window does."""
         self._is_closed.set()
         self._reader.join()
 

@@ -21,7 +21,7 @@ runner = CliRunner(env={"COLUMNS": "80"})
 
 
 def column(table: str, heading: str, following: str = "") -> dict[str, str]:
-    """Return a column's cells by the clause, with their lines put together."""
+    """Return each clause's cell in a column, with its lines joined."""
     lines = table.splitlines()
     head = next(line for line in lines if line.startswith("clause"))
     start, end = head.index(heading), head.index(following) if following else None

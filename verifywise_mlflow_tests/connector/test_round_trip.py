@@ -215,7 +215,7 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
         assert read_object.problems == ()
         assert (read_object.name, read_object.model_type, read_object.source_run_id) == (name, model_type, run_id)
         assert (read_object.params, read_object.tags) == (params, model_tags)
-        # Of a logged model, unlike of a run, MLflow 3.17 hands out 0 for NaN.
+        # MLflow 3.17 returns 0 for a NaN metric of a logged model, but NaN for that of a run.
         assert read_object.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
         assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(read_object)
 

@@ -180,7 +180,7 @@ def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
     assert statistics == []
 
 
-# One with the rights of the owner behind it: what it would write is no history of anything.
+# The trigger's function runs with the owner's rights. On a table of the role's own it would write a false history.
 DEFINER_FUNCTION = """
     CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.compliance_results);
     CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed

@@ -56,7 +56,7 @@ def impatient_tenant(proxied_tenant: Tenant) -> Tenant:
 
 @pytest.fixture
 def healthy_tenant(tenant: Tenant) -> Tenant:
-    """A tenant that connects to the same server directly."""
+    """A tenant that connects to the same server without the proxy."""
     return tenant.model_copy(update={"tenant_id": "healthy"})
 
 

@@ -17,7 +17,7 @@ from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
 
 
 def figures(store: Store) -> Row:
-    """What the last sync's audit entry says of the manifests."""
+    """Return the part on manifests of the last sync's audit entry."""
     last = [row for row in rows(store, "audit_entries", "sequence") if row["kind"] == "sync ended"][-1]
     return cast("dict[str, Row]", last["counts"])["artifact_manifests"]
 

@@ -50,7 +50,7 @@ def test_a_file_may_contain_several_keys_and_other_text() -> None:
         (public_pem(ec.generate_private_key(ec.SECP256K1())), "not on the curve P-256, P-384 or P-521"),
         (PEM * 101, "101 public keys exceed the limit of 100"),
     ],
-    # Keys are generated per run: test ids made of them would differ between parallel test processes.
+    # Keys are generated per run, so test IDs derived from them would differ between parallel test processes.
     ids=("nothing", "DER", "private", "both", "certificate", "four letters", "RSA", "another curve", "too many"),
 )
 def test_an_unsupported_public_key_is_rejected(public_key: bytes, expected_message: str) -> None:
