@@ -1,4 +1,4 @@
-"""MLflow's plain client as people use it: list the registry, then get each version's run."""
+"""MLflow's plain client in its usual form: list the registry, then get each version's run."""
 
 from __future__ import annotations
 

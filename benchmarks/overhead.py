@@ -38,11 +38,11 @@ class SyncTiming:
     """One sync without changes. Times in seconds."""
 
     request_to_process: float
-    """Until Dagster's daemon dequeued the run and requested its process."""
+    """Seconds until Dagster's daemon dequeued the run and requested its process."""
     process_to_run: float
-    """Until the process had finished its imports and started the run."""
+    """Seconds until the process had finished its imports and started the run."""
     run_to_first_call: float
-    """Until the first request reached MLflow."""
+    """Seconds until the first request reached MLflow."""
     first_call_to_last_write: float
     """The sync itself."""
     last_write_to_success: float

@@ -194,7 +194,7 @@ def _take_down(proxy: Proxy, row: ContenderResult) -> None:
 
 
 def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
-    """Check that every competitor found everything."""
+    """Check that every contender read all objects."""
     counts = finished.counts
     match contender:
         case Contender.POLL:
