@@ -71,7 +71,7 @@ class CachingSource:
         if isinstance(cached, FileHash) and cached.size > max_bytes:
             return over_limit(max_bytes)
         if isinstance(cached, FileHash) and (mismatch := size_mismatch(listed_size, cached.size)):
-            # The bytes may be a gateway's error page. Its hash must not stand for the file.
+            # The bytes may be a gateway's error page. Its hash must not be stored as the file's hash.
             return NotHashed(f"not hashed: {mismatch}")
         return cached
 

@@ -34,7 +34,7 @@ def clean_exit() -> Iterator[None]:
         raise
     except OSError as error:
         if error.filename is not None or error.errno not in OUTPUT_ERRNOS:
-            raise  # a bug of ours
+            raise  # a bug in this program
         _discard_output()
         fail(f"input or output failed: {error.strerror}", FAILED, as_json=False)
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ class Reader(Protocol):
 
     @property
     def traffic(self) -> Traffic:
-        """What this connection has cost the server so far."""
+        """The load that this connection has put on the server so far."""
 
     def close(self) -> None:
         """Close the connection."""

@@ -51,7 +51,7 @@ class RestClient:
 
     @property
     def traffic(self) -> Traffic:
-        """What this connection has cost the server so far."""
+        """The load that this connection has put on the server so far."""
         return self._http.traffic
 
     def use_ajax_paths(self) -> None:

@@ -39,7 +39,7 @@ class TrackingReader:
 
     @property
     def traffic(self) -> Traffic:
-        """What this connection has cost the server so far."""
+        """The load that this connection has put on the server so far."""
         return self._client.traffic
 
     def experiments(self) -> Listing[Experiment]:

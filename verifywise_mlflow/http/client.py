@@ -40,7 +40,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(slots=True)
 class Traffic:
-    """What a connection has cost the server so far."""
+    """The load that a connection has put on the server so far."""
 
     requests: int = 0
     bytes_read: int = 0
@@ -49,7 +49,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class ResponseLimit:
-    """How long and how large a response may be. The settings' names are for error messages."""
+    """The time and size limits of a response. The settings' names are for error messages."""
 
     timeout_seconds: float
     """From the request to the last byte, for one attempt."""

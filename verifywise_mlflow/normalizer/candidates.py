@@ -19,7 +19,7 @@ _SortKey: TypeAlias = tuple[int, bool, int, str]
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _LOGGED_MODEL_URI: Final = "models:/m-"
 _UNKNOWN_USER: Final = "unknown"
-"""What MLflow's client writes as the user of a run that was created without one."""
+"""The user that MLflow's client writes for a run that was created without one."""
 
 
 class Candidates:

@@ -1,1 +1,1 @@
-"""What each stage does, one module a stage: reads through the connector, writes through the store, reports."""
+"""The six stages, one module each. A stage reads through the connector, writes through the store and reports."""

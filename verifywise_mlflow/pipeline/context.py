@@ -1,4 +1,4 @@
-"""What the six stages share: the context that they run in, and the progress and report that they return."""
+"""Types that the six stages share: the context that they run in, and the progress and report that they return."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ReadFailure:
 
 @dataclass(slots=True)
 class Progress:
-    """What a stage has done so far. The counts are of the stage's own kind of object."""
+    """The progress of a stage. Its counts refer to the stage's own kind of object."""
 
     read: int = 0
     """Objects that the server listed; for the offline stages, objects that were due."""
@@ -131,7 +131,7 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage runs with."""
+    """The dependencies and options of a stage."""
 
     tenant: Tenant
     store: Store

@@ -44,7 +44,7 @@ class Loss:
 
 @dataclass(slots=True)
 class RemovalDecision(Generic[K]):
-    """Which missing objects are deleted, and which are not known to be."""
+    """The missing objects that are deleted, and those whose deletion is not proven."""
 
     deleted: list[K] = field(default_factory=list)
     unconfirmed: list[tuple[K, str]] = field(default_factory=list)

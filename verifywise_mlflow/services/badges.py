@@ -22,7 +22,7 @@ class BadgeReport:
     """Null for the badge of the model."""
     badge: Badge
     rule: str
-    """How the badge is derived, in a sentence."""
+    """The rule that derives the badge, in a sentence."""
     selection_reason: str | None
     """Why these versions count; null for the badge of a version."""
     counted_versions: tuple[int, ...]

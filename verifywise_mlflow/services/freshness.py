@@ -1,4 +1,4 @@
-"""How fresh the stored data of tenants is, stage by stage."""
+"""The freshness of each tenant's stored data, per stage."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class VerdictChange:
 
 @dataclass(slots=True)
 class DryRunResult:
-    """What the proposed rules would change."""
+    """The changes that the proposed rules would make."""
 
     evaluated_count: int = 0
     """Versions that were evaluated: all that exist in MLflow."""

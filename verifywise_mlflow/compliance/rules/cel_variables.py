@@ -80,9 +80,9 @@ class Subject:
 
     record: CanonicalRecord
     incomplete: Sequence[str] = ()
-    """What could not be read, as sentences."""
+    """The parts of the record that could not be read, as sentences."""
     findings: Sequence[Mapping[str, Json]] = ()
-    """What looks wrong, as ``{kind, field, sentence}``."""
+    """Findings, as ``{kind, field, sentence}``."""
     origins: Mapping[str, Mapping[str, object]] | None = None
     """Field to the provenance of its value."""
 

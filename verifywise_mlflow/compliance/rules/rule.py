@@ -37,7 +37,7 @@ EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
 
 
 class Severity(StrEnum):
-    """How much a gap matters, least first."""
+    """The severity of a gap, lowest first."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -134,7 +134,7 @@ class Example(PolicySection):
     record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
     findings: tuple[ExampleFinding, ...] = ()
     incomplete: tuple[Sentence, ...] = ()
-    """What could not be read."""
+    """The parts of the record that could not be read."""
     today: date | None = None
     """The day of the evaluation; without it, everything that depends on the day is unknown."""
     verdict: Verdict

@@ -48,7 +48,7 @@ class ChangePoll(Generic[T]):
     budget_seconds: float
     """Dagster discards a tick that takes 60 s, with its cursor. Part of that goes to our store and to Dagster's."""
     max_probe_seconds: float
-    """How long a probe takes at most, by its own timeouts."""
+    """The maximum duration of a probe, by its own timeouts."""
 
 
 def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg.SensorResult:

@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"v?\d+")
 
 @dataclass(frozen=True, slots=True)
 class KeyMeaning:
-    """What a tag key stands for."""
+    """The meaning of a tag key."""
 
     field: str
     rank: int
@@ -29,7 +29,7 @@ class KeyMeaning:
 
 
 class MappingIndex:
-    """What the keys, values and alias names of one tenant stand for."""
+    """The meanings of one tenant's keys, values and alias names."""
 
     def __init__(self, mapping: TagMapping) -> None:
         self._precedence = dict(mapping.precedence)

@@ -13,7 +13,7 @@ from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one value source says about a field."""
+    """The value that one source gives for a field."""
 
     value: str
     """The normal form if there is one, else the text as written."""

@@ -77,7 +77,7 @@ class YesNoWords(_Section):
 
 
 class TagMapping(_Section):
-    """Which keys, values and alias names stand for what. mapping.yaml explains and fills each section."""
+    """The meanings of keys, values and alias names. mapping.yaml explains and fills each section."""
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How a tenant's living versions cover the clauses of frameworks. The database counts the verdicts."""
+"""Coverage of the frameworks' clauses by a tenant's living versions. The database counts the verdicts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the pipeline reads and writes, a module for each subject."""
+"""The rows that the pipeline reads and writes, one module per subject."""

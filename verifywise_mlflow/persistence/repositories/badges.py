@@ -1,4 +1,4 @@
-"""What a badge is computed from: a model's versions with their badges, and counts of verdicts."""
+"""The inputs of a badge: a model's versions with their badges, and counts of verdicts."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def pending_manifests(
             & (manifests.c.version_number == versions.c.version_number),
         )
         .outerjoin(
-            # As the last sync left them: this sync builds its records after the manifests.
+            # The records are from the last sync: this sync builds its records after the manifests.
             records,
             (records.c.tenant_id == versions.c.tenant_id)
             & (records.c.model_name == versions.c.model_name)

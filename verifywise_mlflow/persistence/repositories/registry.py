@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What is stored of one model or version, reduced to what decides whether it changed."""
+    """The stored columns of one model or version that decide whether it changed."""
 
     fingerprint: str
     is_deleted: bool
@@ -35,7 +35,7 @@ class ListedObject(Generic[T]):
     fingerprint: str
     incarnation: int = 1
     stored: StoredObject | None = None
-    """What was stored before this listing; None for a new object."""
+    """The row from before this listing; None for a new object."""
 
     @property
     def is_recreated(self) -> bool:

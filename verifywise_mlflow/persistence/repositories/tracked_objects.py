@@ -138,7 +138,7 @@ class ReadResult(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class StoredRead:
-    """What is stored of an object from its last read."""
+    """The stored state of an object from its last read."""
 
     fingerprint: str
     read_for_revision: int

@@ -214,7 +214,7 @@ class PolicyIdentity:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """What all verdicts of one evaluation share."""
+    """The values that all verdicts of one evaluation share."""
 
     policy_of: Mapping[str, PolicyIdentity]
     """Rule id to its policy."""

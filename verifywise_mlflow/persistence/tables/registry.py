@@ -1,4 +1,4 @@
-"""What the registry lists: models and their versions."""
+"""The tables of the registry: models and their versions."""
 
 from __future__ import annotations
 

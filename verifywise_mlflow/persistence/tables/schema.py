@@ -16,7 +16,7 @@ DEFAULT_SCHEMA: Final = "verifywise_mlflow"
 grants its role write access to every table in it."""
 
 _IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-"""What Postgres takes without quotes; it cuts a name after 63 bytes."""
+"""A name that Postgres accepts without quotes. It truncates a name after 63 bytes."""
 
 _RESERVED: Final = re.compile(r"public|information_schema|pg_.*")
 

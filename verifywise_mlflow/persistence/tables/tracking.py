@@ -1,4 +1,4 @@
-"""What versions link to: training runs and logged models."""
+"""The tables of the objects that versions link to: training runs and logged models."""
 
 from __future__ import annotations
 
