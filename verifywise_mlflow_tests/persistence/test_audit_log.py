@@ -19,7 +19,7 @@ from verifywise_mlflow.services.audit_signing import sign_chain_head
 from verifywise_mlflow_tests.audit.chains import KEY
 from verifywise_mlflow_tests.persistence.trail_entries import NOW, append, entry
 
-ANY_TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL too: MLflow hands out both
+ANY_TEXT = st.text(st.characters(), max_size=20)  # includes lone surrogates and NUL: MLflow returns both
 
 
 def verified(store: Store) -> TrailReport:

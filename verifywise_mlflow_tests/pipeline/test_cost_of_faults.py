@@ -84,7 +84,7 @@ def test_a_flood_ends_at_a_limit_with_little_memory(
     mlflow_uri: str,
     tmp_path: Path,
 ) -> None:
-    # A process of its own, with the settings that everybody has: memory is that of a whole process.
+    # In a separate process with the default settings, since memory is measured per process.
     tenant_settings = (
         tenants_file.read_text()
         .replace(mlflow_uri, proxy.uri)

@@ -130,7 +130,7 @@ def test_values_that_postgres_rejects_survive(registry: Registry, tenant: Tenant
     assert unescape(str(stored["owner"])) == "null\x00owner"
     assert stored["evaluation_tags"] == {"eval_long": long}
     assert unescape(stored["hyperparameters"]["nul"]) == "a\x00b"  # type: ignore[index]
-    # MLflow's own way to hand out an infinity; NaN has no number in JSON.
+    # MLflow returns an infinity as this number; NaN has none in JSON.
     assert stored["metrics"]["nan"] == "NaN"  # type: ignore[index]
     assert stored["metrics"]["inf"] == 1.7976931348623157e308  # type: ignore[index]
     assert stored["metrics"]["minus"] == -1.7976931348623157e308  # type: ignore[index]
@@ -191,7 +191,7 @@ def test_a_second_sync_writes_nothing_but_its_two_audit_entries(
     registry.trained_version("churn")
     registry.version("run never was", run_id="f" * 32)
     sync(tenant, store)
-    # xmin is the transaction that wrote a row last: it moves with any writing, changed or not.
+    # xmin is the transaction that wrote a row last: any write changes it, even without a difference.
     tables = [stage.value for stage in Stage] + ["logged_models", "record_inputs", "compliance_badges", "tenants"]
     before = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
     entries = len(rows(store, "audit_entries"))
