@@ -44,9 +44,9 @@ class SyncTiming:
     run_to_first_call: float
     """Seconds until the first request reached MLflow."""
     first_call_to_last_write: float
-    """The sync itself."""
+    """Seconds of the sync itself."""
     last_write_to_success: float
-    """Until Dagster recorded the success of the run."""
+    """Seconds until Dagster recorded the success of the run."""
     events: float
     """Rows in Dagster's event log."""
     event_bytes: float
@@ -56,7 +56,7 @@ class SyncTiming:
 
     @property
     def request_to_first_call(self) -> float:
-        """Time until the requester sees the result."""
+        """Seconds from the request to the first call to MLflow."""
         return self.request_to_process + self.process_to_run + self.run_to_first_call
 
 
