@@ -39,7 +39,7 @@ class ServerSource:
         self._list_directory = list_directory
         self._open_file = open_file
         self.has_retryable_failure = False
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
 
     @classmethod
     def for_run(cls, reader: Reader, run_id: str) -> ServerSource:
@@ -97,7 +97,7 @@ class FallbackSource:
 
     @property
     def has_retryable_failure(self) -> bool:
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
         return (self._served if self._is_served else self._stored).has_retryable_failure
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:

@@ -21,7 +21,7 @@ def parse_json(content: bytes) -> JsonValue:
     """Return the value in ``content``.
 
     Raises:
-        InvalidJsonError: Also for a duplicate key in an object: parsers differ on which one counts.
+        InvalidJsonError: The JSON is invalid, or an object has a duplicate key: parsers differ on which value counts.
     """
     if len(content) > MAX_JSON_BYTES:
         raise InvalidJsonError(f"larger than {MAX_JSON_BYTES} bytes")

@@ -109,7 +109,7 @@ class BucketSource:
         self._model_path = model_path
         self._directories: dict[str, list[RemoteFile]] | None = None
         self.has_retryable_failure = False
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List one directory. The model's folder is listed once, in bulk."""

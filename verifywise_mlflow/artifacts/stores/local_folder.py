@@ -50,7 +50,7 @@ class LocalFolderSource:
         self._below = tuple(below)
         self._timeout_seconds = timeout_seconds
         self.has_retryable_failure = False
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List the entries of a directory; none if the directory does not exist, as in MLflow."""

@@ -39,7 +39,7 @@ class MlflowProxySource:
         self._endpoint = f"{base}{route}" if route and root[:1] in ("", "/") else None
         self._root = unquote(root.strip("/"))
         self.has_retryable_failure = False
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List one directory."""

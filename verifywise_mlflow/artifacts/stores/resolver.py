@@ -34,7 +34,7 @@ class DirectSource(ArtifactSource, Protocol):
 
     @property
     def has_retryable_failure(self) -> bool:
-        """Whether a read failed that may succeed later."""
+        """Whether a read failed with an error that may be transient."""
 
 
 class ArtifactStores:
