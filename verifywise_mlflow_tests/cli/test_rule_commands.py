@@ -30,7 +30,7 @@ WITH_EXAMPLES = (
 
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A policy's file, which tenants.yaml has the tenant asked with a figure of its own."""
+    """A policy file that the tenant uses with its own threshold."""
     rules = (WITH_EXAMPLES, rule_yaml("numbered", "version_number < thresholds.most"))
     path = write_policy(tmp_path / "ours.yaml", *rules, thresholds="{most: 10}")
     tenants = tmp_path / "tenants.yaml"

@@ -20,7 +20,7 @@ from verifywise_mlflow_tests.services.tagged_rows import write_version
 
 @pytest.fixture
 def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with one tenant, whose server is never asked."""
+    """A file with one tenant, whose server is never contacted."""
     path = tmp_path / "tenants.yaml"
     path.write_text(
         "tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n    mapping:\n"
