@@ -181,7 +181,7 @@ def test_open_gaps_are_read_from_their_partial_index(session: TenantSession) -> 
 
 
 def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:
-    # Row-level security evaluates its own condition before any expression that could fail, so an index on one is useless.
+    # Row-level security evaluates its own condition before an expression that could fail: an index on one is useless.
     used_indexes = [
         step.index
         for question in ("the newest manifest at a place", "the trail's entries of a rare kind")

@@ -38,7 +38,7 @@ class PendingManifest:
     logged_model_id: str | None
     incarnation: int
     location_key: str
-    """Changes with the location of the files, and with whether the run may still write there."""
+    """A value that changes if the location changes, or if the run can no longer write there."""
 
 
 def pending_manifests(
