@@ -162,6 +162,7 @@ def _in_context() -> list[FakeSecret]:
         ("odbc", "Driver={ODBC Driver 18};Server=x;UID=sa;PW" + "D=", word, ";"),
         ("header", "Authorization: Bea" + "rer ", token, ""),
         ("basic header", "Authorization: Bas" + "ic ", base64.b64encode(f"u:{word}".encode()).decode(), ""),
+        ("basic header without digits", "Authorization: Bas" + "ic ", "dTpXSkFmVmJwZVBwOUdlMzNC", ""),
         ("curl", 'curl -H "Authorization: Bea' + "rer ", token, '" https://x.example'),
         ("option", "python train.py --pass" + "word=", word, " --lr 0.1"),
         ("option with a blank", "python train.py --api-" + "key ", token, " --lr 0.1"),
