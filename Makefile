@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 TEST_PROCESSES ?= 3
-COVERAGE_FLOOR ?= 85
+COVERAGE_FLOOR ?= 90
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
