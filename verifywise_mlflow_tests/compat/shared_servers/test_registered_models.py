@@ -123,9 +123,9 @@ def test_a_listing_in_small_pages_is_the_same(
 
     # The last page of both is exactly full, and MLflow up to 3.1 follows it with an empty one.
     for module, name in (
-        (registry_search, "MODELS_A_PAGE"),
-        (registry_search, "VERSIONS_A_PAGE"),
-        (tracking_reader, "EXPERIMENTS_A_PAGE"),
+        (registry_search, "MODELS_PAGE_SIZE"),
+        (registry_search, "VERSIONS_PAGE_SIZE"),
+        (tracking_reader, "EXPERIMENTS_PAGE_SIZE"),
     ):
         monkeypatch.setattr(module, name, 2)
     before = reader.traffic.requests
