@@ -27,7 +27,7 @@ from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
-from verifywise_mlflow_tests.proxy import Exchange, proxy_before
+from verifywise_mlflow_tests.support.proxy import Exchange, proxy_before
 
 TENANT = "acme"
 RUN_TIMEOUT_S = 300.0

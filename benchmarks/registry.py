@@ -11,7 +11,7 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, Sq
 from sqlalchemy import Table, create_engine, insert, select
 
 from benchmarks.task import METRICS, PARAMS, TAGS
-from verifywise_mlflow_tests.seeding import Sizes, seed
+from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 LARGE = Sizes(models=200, versions=2_000, experiments=20, runs=2_000, logged_models=200)
 SMALL = Sizes(models=10, versions=100, experiments=20, runs=100, logged_models=10)

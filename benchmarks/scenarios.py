@@ -17,8 +17,8 @@ from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
-from verifywise_mlflow_tests.proxy import Proxy, proxy_before
-from verifywise_mlflow_tests.seeding import Sizes
+from verifywise_mlflow_tests.support.proxy import Proxy, proxy_before
+from verifywise_mlflow_tests.support.seeding import Sizes
 
 PASSWORD_SERVER_PYTHON = REPOSITORY / ".compat" / "current" / "bin" / "python"
 """The MLflow of ``make compat``: basic-auth needs Flask-WTF, which the product does not."""

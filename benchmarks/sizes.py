@@ -25,7 +25,7 @@ from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
-from verifywise_mlflow_tests.seeding import Sizes
+from verifywise_mlflow_tests.support.seeding import Sizes
 
 CLIENT_ONCE_FROM = 10_000
 """From this number of versions on, MLflow's client reads only once, through the counting proxy: it sends one request

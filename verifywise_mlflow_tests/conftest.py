@@ -20,8 +20,8 @@ from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.databases import empty_database, migrated_database
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
+from verifywise_mlflow_tests.support.registry import Registry
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

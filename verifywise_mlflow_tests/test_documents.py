@@ -22,7 +22,7 @@ from verifywise_mlflow.tenants.auth import Credentials
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
 from verifywise_mlflow_tests.defs.production import set_dagster_database
-from verifywise_mlflow_tests.documentation import DOCS, ROOT, code_blocks, commands, read_page
+from verifywise_mlflow_tests.support.documentation import DOCS, ROOT, code_blocks, commands, read_page
 
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 TOP_LEVEL = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))}

@@ -13,7 +13,7 @@ from verifywise_mlflow.alerts.settings import load_alert_settings
 from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LOG_LEVEL
 from verifywise_mlflow.defs.jobs import RETRY_POLICY
 from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 VARIABLES = read_page("reference/environment-variables.md")
 ALERTS = read_page("how-to/alerts.md")

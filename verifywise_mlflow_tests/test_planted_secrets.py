@@ -30,11 +30,15 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.defs.production import set_dagster_database
-from verifywise_mlflow_tests.echoing_server import echoing, received_data
-from verifywise_mlflow_tests.http.certificate_authorities import make_authority
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server
-from verifywise_mlflow_tests.planted_secret_tenants import prefixes, tenants_with_secrets
-from verifywise_mlflow_tests.planted_secrets import (
+from verifywise_mlflow_tests.support.certificate_authorities import make_authority
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server
+from verifywise_mlflow_tests.support.planted_secret_tenants import (
+    echoing,
+    prefixes,
+    received_data,
+    tenants_with_secrets,
+)
+from verifywise_mlflow_tests.support.planted_secrets import (
     Canaries,
     all_below,
     all_of_a_database,
@@ -42,8 +46,8 @@ from verifywise_mlflow_tests.planted_secrets import (
     fields_with_secrets,
     leaked_canaries,
 )
-from verifywise_mlflow_tests.proxy import Fault, FaultContext, proxy_before
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.proxy import Fault, FaultContext, proxy_before
+from verifywise_mlflow_tests.support.registry import Registry
 
 NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),

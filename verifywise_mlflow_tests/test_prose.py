@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from verifywise_mlflow_tests.documentation import ROOT
+from verifywise_mlflow_tests.support.documentation import ROOT
 
 WITHOUT_CODE = "Run `tell` now.\n\n```\ntold\n```\n<!-- anew -->\n"
 

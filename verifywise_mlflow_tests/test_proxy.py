@@ -11,8 +11,8 @@ import pytest
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, json_response
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, hostile_server, json_response
+from verifywise_mlflow_tests.support.proxy import (
     Fault,
     Proxy,
     always,

@@ -28,7 +28,7 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
+from verifywise_mlflow_tests.support.seeding import Sizes, model_name, seed
 
 REPOSITORY = Path(__file__).parents[2]
 SERVERS = 4

@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Exchange,
     Fault,
     FaultContext,
@@ -24,7 +24,7 @@ from verifywise_mlflow_tests.proxy import (
     saying,
     truncated,
 )
-from verifywise_mlflow_tests.seeding import Sizes, seed
+from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 MODELS, VERSIONS = 3, 9
 """Initial registry of each tenant."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from benchmarks.soak.fleet import MODELS, VERSIONS, FleetServer
-from verifywise_mlflow_tests.seeding import model_name
+from verifywise_mlflow_tests.support.seeding import model_name
 
 Key: TypeAlias = tuple[str, str, int]
 """Tenant, model, version."""

@@ -18,7 +18,7 @@ from verifywise_mlflow.alerts.state import MAX_UNDELIVERED_ALERTS, AlertState
 from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
 from verifywise_mlflow.alerts.targets.target import DeliveryError
 from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
-from verifywise_mlflow_tests.http.certificate_authorities import make_authority
+from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 
 SECRET = "tr0ub4dor-and-3"
 HOSTILE = "<!channel> <script>alert(1)</script> \x1b[2J\r\nBcc: eve@evil.example\r\n\r\n\u202egpj.exe %s {0}"

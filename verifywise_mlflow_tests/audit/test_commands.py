@@ -22,9 +22,9 @@ from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head
-from verifywise_mlflow_tests.audit.chains import KEY
-from verifywise_mlflow_tests.documentation import ROOT, read_page
-from verifywise_mlflow_tests.persistence.trail_entries import append, entry
+from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.documentation import ROOT, read_page
+from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 GUIDE = read_page("how-to/verify-audit-trail.md")
 REFERENCE = read_page("reference/audit-trail.md")

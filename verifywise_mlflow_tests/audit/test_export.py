@@ -15,7 +15,7 @@ import pytest
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow_tests.audit.chains import KEY, make_chain, make_chain_of_length, signed_checkpoint
+from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain, make_chain_of_length, signed_checkpoint
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
 HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from verifywise_mlflow.audit.checkpoint import parse_claim, verify_claim
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
-from verifywise_mlflow_tests.audit.chains import KEY, make_chain_of_length, signed_checkpoint
+from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain_of_length, signed_checkpoint
 
 RSA = generate_private_key(65_537, 2_048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 LOCKED = load_pem_private_key(KEY.pem(), None).private_bytes(

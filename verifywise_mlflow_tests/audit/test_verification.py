@@ -15,7 +15,13 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 from verifywise_mlflow.audit.tampering import Damage, DamageKind
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint, verify_chain
-from verifywise_mlflow_tests.audit.chains import KEY, make_chain, make_chain_of_length, renumbered, signed_checkpoint
+from verifywise_mlflow_tests.support.audit_chains import (
+    KEY,
+    make_chain,
+    make_chain_of_length,
+    renumbered,
+    signed_checkpoint,
+)
 
 CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(make_chain)
 

@@ -21,7 +21,7 @@ from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.browser.chromium import wait_for
 from verifywise_mlflow_tests.browser.reader import Reader
 from verifywise_mlflow_tests.browser.running_dagster import CODE, HOSTILE, RunningDagster, running_dagster
-from verifywise_mlflow_tests.proxy import Proxy, always, proxy_before, reset_before_response
+from verifywise_mlflow_tests.support.proxy import Proxy, always, proxy_before, reset_before_response
 
 pytestmark = [pytest.mark.slow(seconds=250), pytest.mark.timeout(600)]
 

@@ -11,7 +11,7 @@ from verifywise_mlflow.defs.assets.asset_metadata import models_page_url
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.browser import chromium
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
 
 pytestmark = [pytest.mark.slow(seconds=20), pytest.mark.timeout(300)]
 

@@ -16,7 +16,7 @@ from verifywise_mlflow.cli.command_help import COMMANDS as SUMMARIES
 from verifywise_mlflow.cli.command_help import HELP
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.cli.command_help_page import PAGE, PARTS
-from verifywise_mlflow_tests.documentation import generated_part, read_page
+from verifywise_mlflow_tests.support.documentation import generated_part, read_page
 
 COMMANDS = dict(all_commands())
 

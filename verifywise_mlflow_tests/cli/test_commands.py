@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.pipeline.syncing import rows
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.syncing import rows
 
 runner = CliRunner()
 

@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.database import SCHEMA_LOCK
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
-from verifywise_mlflow_tests.persistence.trail_entries import append, entry
+from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 COMMAND = (sys.executable, "-m", "verifywise_mlflow.cli")
 

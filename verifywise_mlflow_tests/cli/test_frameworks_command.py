@@ -15,7 +15,7 @@ from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.stored_states import NOON, write_record, write_verdicts
+from verifywise_mlflow_tests.support.stored_states import NOON, write_record, write_verdicts
 
 runner = CliRunner(env={"COLUMNS": "80"})
 

@@ -19,9 +19,9 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.persistence.stored_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs
+from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
 SINCE_EVER = ("--from", "2026-02-01")
 

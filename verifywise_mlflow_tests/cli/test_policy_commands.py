@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
+from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
+from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 runner = CliRunner(env={"COLUMNS": "200"})
 OWNED = rule_yaml("owned", "owner == 'ada'", applies='lifecycle_stage == "production"')

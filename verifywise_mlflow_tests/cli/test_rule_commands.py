@@ -14,8 +14,8 @@ from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
+from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
+from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 runner = CliRunner(env={"COLUMNS": "80"})
 WITH_EXAMPLES = (

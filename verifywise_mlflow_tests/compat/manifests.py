@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from verifywise_mlflow_tests.pipeline.syncing import Row
+from verifywise_mlflow_tests.support.syncing import Row
 
 
 def recorded_hashes(row: Row) -> dict[tuple[str, str], str]:

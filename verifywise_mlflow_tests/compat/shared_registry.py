@@ -8,7 +8,7 @@ from mlflow.entities import Dataset, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import RestException
 
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 
 MODEL_NAMES = [
     "it's",

@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.coverage import clause_references, framework_c
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalog
 from verifywise_mlflow.compliance.rules.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow_tests.documentation import write_generated_part
+from verifywise_mlflow_tests.support.documentation import write_generated_part
 
 ANNEX = "Annex IV("
 

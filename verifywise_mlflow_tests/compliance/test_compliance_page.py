@@ -20,7 +20,7 @@ from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Compliance
 from verifywise_mlflow_tests.compliance.records import record_with
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 VERDICTS = read_page("reference/verdicts.md")
 POLICIES = read_page("reference/policies.md")

@@ -13,7 +13,7 @@ from verifywise_mlflow.compliance.coverage import ClauseState, VersionEvidence
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import load_policy
 from verifywise_mlflow_tests.compliance.pages import PARTS
-from verifywise_mlflow_tests.documentation import code_blocks, generated_part, read_page
+from verifywise_mlflow_tests.support.documentation import code_blocks, generated_part, read_page
 
 GUIDE = read_page("how-to/write-a-policy.md")
 FRAMEWORKS = read_page("reference/frameworks.md")

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
 from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
 
 RECORDINGS = Path(__file__).parent / "databricks_responses"
 

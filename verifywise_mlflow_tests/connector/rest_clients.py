@@ -11,7 +11,7 @@ from verifywise_mlflow.http.errors import (
     HttpError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.hostile_server import (
     json_response,
 )
 

@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.endpoints import MlflowEndpoint, is_allowed_end
 from verifywise_mlflow.connector.errors import EndpointNotAllowedError
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import ConnectionSettings
-from verifywise_mlflow_tests.http.hostile_server import hostile_server, make_response, respond_with
+from verifywise_mlflow_tests.support.hostile_server import hostile_server, make_response, respond_with
 
 ALLOWED = [
     (endpoint.method, endpoint.path("m-1" if "{id}" in endpoint.path() else None)) for endpoint in MlflowEndpoint

@@ -25,14 +25,14 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,
     json_response,
     make_response,
 )
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 

@@ -20,10 +20,10 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.connector.page_sizes import REAL_PAGES, SMALL_PAGES, PageSizes, use_page_sizes
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import one_rule_compliance
-from verifywise_mlflow_tests.pipeline.syncing import requests, rows, sync
-from verifywise_mlflow_tests.proxy import Proxy, proxy_before
-from verifywise_mlflow_tests.seeding import Sizes, seed
+from verifywise_mlflow_tests.support.evaluation_fixtures import one_rule_compliance
+from verifywise_mlflow_tests.support.proxy import Proxy, proxy_before
+from verifywise_mlflow_tests.support.seeding import Sizes, seed
+from verifywise_mlflow_tests.support.syncing import requests, rows, sync
 
 REGISTRIES = {
     "an-empty-one": Sizes(0, 0),

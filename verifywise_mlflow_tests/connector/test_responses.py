@@ -29,7 +29,7 @@ from verifywise_mlflow_tests.connector.rest_clients import (
     client_for,
     request_error,
 )
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,

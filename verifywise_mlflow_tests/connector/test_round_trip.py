@@ -37,8 +37,8 @@ from verifywise_mlflow_tests.connector.text_strategies import (
     metric_values,
     tag_keys,
 )
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 MIN_ACCEPTED_SHARE = 0.5
 """The share of the written values that the server must accept."""

@@ -18,9 +18,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.connector.page_sizes import SMALL_PAGES, use_page_sizes
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.proxy import Exchange, Proxy, proxy_before
-from verifywise_mlflow_tests.seeding import Sizes, model_name, seed
+from verifywise_mlflow_tests.support.proxy import Exchange, Proxy, proxy_before
+from verifywise_mlflow_tests.support.seeding import Sizes, model_name, seed
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 PAGE = 50
 MODELS = PAGE + 10

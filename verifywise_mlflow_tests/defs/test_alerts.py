@@ -18,7 +18,7 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.persistence.repositories import integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import tenant_with_policies
+from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
 
 
 class AlertsSensor:

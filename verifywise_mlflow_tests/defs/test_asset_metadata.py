@@ -18,8 +18,8 @@ from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import evaluate, store_record, tenant_with_policies
+from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, store_record, tenant_with_policies
+from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 
 def version_of(store: Store, stage: Stage) -> str:

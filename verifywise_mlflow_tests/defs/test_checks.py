@@ -25,14 +25,14 @@ from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
     tenant_with_policies,
     write_policy,
 )
+from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 OWNED = rule_yaml("owned", "owner == 'ada'", title="Ada has it")
 OTHER_DESCRIPTION = RuleDescription(default_policy().rules[0], default_policy())

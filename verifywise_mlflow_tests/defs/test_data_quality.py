@@ -14,8 +14,8 @@ from verifywise_mlflow.defs.checks.data_quality import stage_check_results
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import tenant_with_policies
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
+from verifywise_mlflow_tests.support.registry import Registry
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.change_polls import fetch_newest_version_time
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import Note, Progress, StageReport
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.freshness import StageFreshness
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import tenant_with_policies
+from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
 
 
 @pytest.mark.parametrize(

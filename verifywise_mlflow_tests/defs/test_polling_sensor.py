@@ -23,9 +23,9 @@ from verifywise_mlflow.services import change_polls
 from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.proxy import proxy_before
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.proxy import proxy_before
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 JOB = "sync_tenant"
 

@@ -17,8 +17,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import rows
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows
 
 
 def first_stage_events(tenant: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -13,8 +13,8 @@ from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.defs.sensors.registry_sensors import tenants
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.pipeline.syncing import rows
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote_to_bytes
 
-from verifywise_mlflow_tests.http.hostile_server import ReceivedRequest
+from verifywise_mlflow_tests.support.hostile_server import ReceivedRequest
 
 
 def expected_signature(request: ReceivedRequest, secret: str, scope: str, signed_headers: str) -> str:

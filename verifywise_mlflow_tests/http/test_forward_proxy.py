@@ -20,9 +20,9 @@ from verifywise_mlflow.http.errors import (
     UnreachableError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
-from verifywise_mlflow_tests.http.certificate_authorities import Authority, make_authority
-from verifywise_mlflow_tests.http.forward_proxy import forward_proxy
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.certificate_authorities import Authority, make_authority
+from verifywise_mlflow_tests.support.forward_proxy import forward_proxy
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,

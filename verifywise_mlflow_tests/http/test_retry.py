@@ -24,7 +24,7 @@ from verifywise_mlflow.http.errors import (
 )
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.connector.rest_clients import NOT_FOUND_RESPONSE, client_for, request_error
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,

@@ -21,8 +21,8 @@ from verifywise_mlflow.http.errors import ForbiddenError, InvalidSettingsError
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
 from verifywise_mlflow.http.sigv4 import AwsKeys, SageMakerServer, SigV4Signer
 from verifywise_mlflow_tests.http.aws_signatures import expected_signature, signature_problem
-from verifywise_mlflow_tests.http.forward_proxy import forward_proxy
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
+from verifywise_mlflow_tests.support.forward_proxy import forward_proxy
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
 
 KEY = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -17,8 +17,8 @@ from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.http.tls import tls_context
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.http.certificate_authorities import Authority, make_authority
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
+from verifywise_mlflow_tests.support.certificate_authorities import Authority, make_authority
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 
 @pytest.mark.parametrize(

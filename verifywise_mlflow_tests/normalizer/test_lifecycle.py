@@ -8,7 +8,7 @@ from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
 from verifywise_mlflow.normalizer.record import Origin
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 
 @pytest.mark.parametrize(

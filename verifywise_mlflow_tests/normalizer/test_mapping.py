@@ -11,7 +11,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS, Origin
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs
 
 
 def tag_mapping(**sections: object) -> TagMapping:

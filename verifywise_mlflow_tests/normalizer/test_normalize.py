@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
 TAG_TEXT = st.text(st.characters(exclude_categories=()))

@@ -7,7 +7,7 @@ import pytest
 from verifywise_mlflow.connector.models import TrainingRun
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs, normalized, sentences
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 OF_VERSION, OF_MODEL, OF_RUN, OF_FILES = (
     {"purpose": f"of the {name}"} for name in ("version", "model", "run", "files")

@@ -11,10 +11,10 @@ import psycopg2
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.databases import migrated_database
-from verifywise_mlflow_tests.persistence.login_roles import LoginRole, execute, login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import PgConnection, fill, relations
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
+from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.login_roles import LoginRole, execute, login_role, new_name
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 OWN_TENANT, OTHER_TENANT = "acme", "globex"
 

@@ -16,8 +16,8 @@ from verifywise_mlflow.audit.verification import TrailReport, verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
-from verifywise_mlflow_tests.audit.chains import KEY
-from verifywise_mlflow_tests.persistence.trail_entries import NOW, append, entry
+from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.trail_entries import NOW, append, entry
 
 ANY_TEXT = st.text(st.characters(), max_size=20)  # includes lone surrogates and NUL: MLflow returns both
 
@@ -47,7 +47,7 @@ def test_entries_with_any_text_are_read_back_and_the_chain_stays_valid(
 WRITER = """
 import sys
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.trail_entries import append, entry
+from verifywise_mlflow_tests.support.trail_entries import append, entry
 store = Store(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -14,8 +14,8 @@ from verifywise_mlflow.persistence.queries.coverage import current_references, v
 from verifywise_mlflow.persistence.queries.dataframes import framework_coverage
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.persistence.stored_states import NOON, write_record, write_verdicts
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.stored_states import NOON, write_record, write_verdicts
 
 OWNED = {"owner": Verdict.PASS, "high-risk-category": Verdict.NOT_EVIDENCED}
 NOT_OWNED = {"owner": Verdict.NOT_EVIDENCED, "high-risk-category": Verdict.NOT_EVIDENCED}

@@ -25,13 +25,13 @@ from verifywise_mlflow.persistence.errors import DatabaseError, DatabaseUnreacha
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
     LATER_REVISION,
     migrations_with_a_second_revision,
 )
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
-from verifywise_mlflow_tests.persistence.login_roles import execute
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.login_roles import execute
 
 GUIDE = read_page("how-to/database.md")
 TABLES = read_page("reference/database.md")

@@ -17,10 +17,10 @@ from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, PgConnection, fill, relations
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
-from verifywise_mlflow_tests.pipeline.syncing import Row
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.syncing import Row
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 RETAINED_TABLES = {"audit_trail", "audit_checkpoints"}
 

@@ -11,8 +11,8 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries import dataframes, history
 from verifywise_mlflow.persistence.queries.history import Period, Validity
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day, write_record, write_verdicts
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs
+from verifywise_mlflow_tests.support.stored_states import NOON, day, write_record, write_verdicts
 
 KEY = ("fraud", 3)
 

@@ -14,8 +14,8 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
-from verifywise_mlflow_tests.persistence.stored_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
 PAGE = read_page("how-to/query-history.md")
 QUERIES = re.findall(r"\n([^\n]+):\n\n```sql\n(.*?)```", PAGE, re.DOTALL)

@@ -13,7 +13,7 @@ from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import lifecycle, tenancy
 from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)

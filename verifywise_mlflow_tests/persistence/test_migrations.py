@@ -16,7 +16,6 @@ from verifywise_mlflow.persistence.database import connect
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, PgConnection, fill
 from verifywise_mlflow_tests.persistence.schema_catalog import all_rows, catalog, differences_from_code
 from verifywise_mlflow_tests.persistence.synthetic_revision import (
@@ -24,7 +23,8 @@ from verifywise_mlflow_tests.persistence.synthetic_revision import (
     LATER_REVISION,
     migrations_with_a_second_revision,
 )
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 TENANTS = ("acme", "globex")
 

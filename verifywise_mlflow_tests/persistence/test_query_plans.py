@@ -27,7 +27,6 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MO
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records
-from verifywise_mlflow_tests.databases import migrated_database
 from verifywise_mlflow_tests.persistence.large_tenants import (
     LOCATION,
     MAPPING,
@@ -41,8 +40,9 @@ from verifywise_mlflow_tests.persistence.large_tenants import (
     VERSIONS,
     fill,
 )
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.query_plans import plan_steps
+from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 
 Question = Callable[[TenantSession], object]
 KEY = (MODEL, NUMBER)

@@ -10,7 +10,7 @@ import pytest
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.queries.history import RecordState, Validity
 from verifywise_mlflow.persistence.queries.record_diff import differences
-from verifywise_mlflow_tests.persistence.stored_states import NOON
+from verifywise_mlflow_tests.support.stored_states import NOON
 
 FILE = {"root": "model", "path": "model.pkl", "size": 1, "sha256": "a", "kind": "model"}
 OTHER = {**FILE, "path": "MLmodel"}

@@ -16,7 +16,6 @@ from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow_tests.persistence.login_roles import execute, login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, ROWS, PgConnection, relations
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OTHER_TENANT,
@@ -27,7 +26,8 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     query,
     visible_rows,
 )
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
+from verifywise_mlflow_tests.support.login_roles import execute, login_role, new_name
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.persistence.tables.schema import schema_name_problem
-from verifywise_mlflow_tests.persistence.login_roles import execute
+from verifywise_mlflow_tests.support.login_roles import execute
 
 OTHER_PRODUCTS = {
     "VerifyWise": ("alembic_version", "organizations", "projects", "users", "model_inventories"),

@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.repositories import audit_log, registry
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.persistence.tables import registered_models
-from verifywise_mlflow_tests.persistence.trail_entries import NOW
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 
 def entry(number: int, tenant_id: str = "acme") -> AuditEntry:

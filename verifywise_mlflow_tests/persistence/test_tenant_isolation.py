@@ -9,7 +9,6 @@ import psycopg2
 import pytest
 
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, insert
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OTHER_TENANT,
@@ -21,6 +20,7 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     tenant_relations,
     visible_rows,
 )
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 
 
 def test_a_reader_sees_only_its_tenant_in_every_table_and_view(

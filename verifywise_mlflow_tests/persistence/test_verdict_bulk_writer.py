@@ -19,10 +19,10 @@ from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
-from verifywise_mlflow_tests.normalizer.record_inputs_factory import inputs
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day, write_record
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import store_record
+from verifywise_mlflow_tests.support.evaluation_fixtures import store_record
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs
+from verifywise_mlflow_tests.support.stored_states import NOON, day, write_record
 
 KEY = ("fraud", 3)
 TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=30) | st.sampled_from(

@@ -22,8 +22,8 @@ from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCou
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.persistence.stored_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
 RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]

@@ -9,11 +9,11 @@ import pytest
 
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     proxy_before,
 )
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow_tests.pipeline.syncing import Row, rows
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Fault,
     Proxy,
     dripping,
@@ -24,6 +23,7 @@ from verifywise_mlflow_tests.proxy import (
     silent,
     truncated,
 )
+from verifywise_mlflow_tests.support.syncing import Row, rows
 
 EVERYTHING = SyncOptions(reconcile=True, rehash=True)
 SHORT_TIMEOUTS = Limits(

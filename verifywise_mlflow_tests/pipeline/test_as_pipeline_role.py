@@ -20,9 +20,9 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.persistence.login_roles import login_role, new_name
-from verifywise_mlflow_tests.pipeline.syncing import Row, rows, sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import Row, rows, sync
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.services import tenant_policies
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import record, rows
 from verifywise_mlflow_tests.services.tagged_rows import write_version
+from verifywise_mlflow_tests.support.syncing import record, rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONFIG_KINDS = ("tenant changed", "mapping changed", "policy changed")

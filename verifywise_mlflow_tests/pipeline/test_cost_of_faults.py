@@ -26,8 +26,7 @@ from verifywise_mlflow_tests.pipeline.faults import (
     last_entry,
     stored_rows,
 )
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Fault,
     Proxy,
     always,
@@ -35,7 +34,8 @@ from verifywise_mlflow_tests.proxy import (
     huge,
     silent,
 )
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 
 @pytest.mark.parametrize("name", ["silent", "dripping", "huge", "503", "reset within the answer"])

@@ -7,8 +7,8 @@ import pytest
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.connector.databricks_workspace import Workspace
-from verifywise_mlflow_tests.http.hostile_server import hostile_server
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.support.hostile_server import hostile_server
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 def databricks(uri: str, registry: str) -> Tenant:

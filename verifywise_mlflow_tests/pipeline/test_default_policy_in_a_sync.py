@@ -9,8 +9,8 @@ from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.queries.dataframes import framework_coverage
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Compliance, Tenant
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 OURS = """\
 id: ours

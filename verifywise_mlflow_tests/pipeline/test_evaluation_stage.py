@@ -12,8 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import compliance_results
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, load_rules
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
@@ -21,7 +20,8 @@ from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     verdicts,
     write_policy,
 )
-from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.support.stored_states import NOON, day
+from verifywise_mlflow_tests.support.syncing import rows
 
 OWNED = rule_yaml("owned", "owner == 'ada'")
 

@@ -12,9 +12,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
 from verifywise_mlflow_tests.pipeline.small_disk import postgres_on_a_small_disk
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.proxy import Exchange, proxy_before
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.proxy import Exchange, proxy_before
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 def test_a_full_disk_is_a_clear_error_rolls_back_and_the_next_sync_recovers(

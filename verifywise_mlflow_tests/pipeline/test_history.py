@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from verifywise_mlflow.persistence.queries import dataframes
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 
 def test_a_changed_tag_keeps_the_previous_record_and_verdict_in_the_history(

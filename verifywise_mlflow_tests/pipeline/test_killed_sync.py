@@ -13,10 +13,10 @@ import yaml
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.databases import create_migrated_database
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes, snapshot
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import one_rule_compliance
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.databases import create_migrated_database
+from verifywise_mlflow_tests.support.evaluation_fixtures import one_rule_compliance
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 
 READ_ALL = ("--reconcile", "--rehash")
 

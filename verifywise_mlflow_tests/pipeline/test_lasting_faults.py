@@ -22,13 +22,13 @@ from verifywise_mlflow_tests.pipeline.faults import (
     stored_rows,
     verdicts_of,
 )
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     always,
     saying,
 )
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 @pytest.mark.parametrize("name", LASTING_FAULTS)

@@ -17,8 +17,8 @@ from verifywise_mlflow.persistence.queries.dataframes import lifecycle_events
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 NAME = "O'Brien's \"best\" [bold]; DROP TABLE -- ✓"
 

@@ -20,8 +20,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 
 @dataclass(frozen=True, slots=True)

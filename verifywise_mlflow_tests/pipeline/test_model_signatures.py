@@ -14,8 +14,8 @@ from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import FILES, bundle, payload, pem
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 def register(registry: Registry, files: Mapping[str, bytes]) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.proxy import Exchange, Fault, proxy_before, saying
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.proxy import Exchange, Fault, proxy_before, saying
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 def test_a_model_that_was_recreated_between_two_syncs_is_another_model(

@@ -12,8 +12,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import artifact_manifests
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
-from verifywise_mlflow_tests.pipeline.syncing import Row, record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.syncing import Row, record, rows, sync
 
 
 def figures(store: Store) -> Row:

@@ -12,8 +12,8 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.stores import backends, servers
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
+from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
 

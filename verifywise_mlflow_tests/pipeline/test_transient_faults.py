@@ -18,13 +18,13 @@ from verifywise_mlflow_tests.pipeline.faults import (
     requested_endpoints,
     stored_rows,
 )
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.proxy import (
+from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     once_for_each_kind,
     saying,
 )
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 
 @pytest.mark.parametrize("name", TRANSIENT_FAULTS)

@@ -14,10 +14,10 @@ import pytest
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.databases import create_migrated_database
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.databases import create_migrated_database
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(

@@ -24,8 +24,7 @@ from verifywise_mlflow.pipeline.waiver_sync import (
     withdraw_waiver,
 )
 from verifywise_mlflow.services.badges import badge_report
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
@@ -33,7 +32,8 @@ from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
     verdicts,
     write_policy,
 )
-from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.support.stored_states import NOON, day
+from verifywise_mlflow_tests.support.syncing import rows
 
 WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
 

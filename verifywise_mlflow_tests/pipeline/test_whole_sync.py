@@ -18,8 +18,8 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.stages import training_runs
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
 
 STRANGE_NAMES = [
     "it's",

@@ -8,7 +8,7 @@ from pathlib import Path
 from verifywise_mlflow.redaction.personal_data import PERSONAL_DATA_KINDS
 from verifywise_mlflow.redaction.settings import KeyFilter, PersonalDataSettings, RedactionSettings, SecretSettings
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 PAGE = read_page("reference/redaction.md")
 

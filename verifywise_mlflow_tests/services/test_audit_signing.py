@@ -16,9 +16,9 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.audit.chains import KEY
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 UNREACHABLE_TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
 """A tenant whose server is not there."""

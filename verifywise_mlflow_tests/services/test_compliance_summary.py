@@ -14,14 +14,14 @@ from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.persistence.stored_states import day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
     tenant_with_policies,
     write_policy,
 )
+from verifywise_mlflow_tests.support.stored_states import day
 
 RULES = (
     rule_yaml("owned", "owner == 'ada'"),

@@ -7,8 +7,8 @@ from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries import dataframes
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.pipeline.syncing import sync
-from verifywise_mlflow_tests.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
 
 
 def test_records_and_verdicts_of_existing_versions_are_dataframes(

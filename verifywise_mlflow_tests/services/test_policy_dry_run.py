@@ -10,15 +10,15 @@ from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import dry_run, proposed_rules
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
-from verifywise_mlflow_tests.persistence.stored_states import NOON, day
-from verifywise_mlflow_tests.pipeline.evaluation_fixtures import (
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
     tenant_with_policies,
     write_policy,
 )
-from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.support.stored_states import NOON, day
+from verifywise_mlflow_tests.support.syncing import rows
 
 Outcomes = dict[tuple[str, int, str | None], str]
 """Model, version and rule to the verdict; without a rule, the badge."""

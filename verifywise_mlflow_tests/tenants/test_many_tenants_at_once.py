@@ -16,9 +16,9 @@ from verifywise_mlflow.http.errors import UnreachableError
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.http.aws_signatures import signature_problem
-from verifywise_mlflow_tests.http.certificate_authorities import Authority, make_authority
-from verifywise_mlflow_tests.http.forward_proxy import ForwardProxy, forward_proxy
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.certificate_authorities import Authority, make_authority
+from verifywise_mlflow_tests.support.forward_proxy import ForwardProxy, forward_proxy
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     hostile_server,
     json_response,

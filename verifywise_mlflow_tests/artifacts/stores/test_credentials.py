@@ -19,7 +19,7 @@ from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend, open_stores, sas_query
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,

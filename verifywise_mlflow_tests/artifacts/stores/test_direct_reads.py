@@ -12,8 +12,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 pytestmark = pytest.mark.slow(seconds=20)
 

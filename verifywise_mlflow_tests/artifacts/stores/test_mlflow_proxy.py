@@ -12,7 +12,7 @@ from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.tree_walk import walk
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import write_files
-from verifywise_mlflow_tests.http.hostile_server import HostileServer, hostile_server, make_response, respond_with
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
 pytestmark = pytest.mark.slow(seconds=15)
 

@@ -15,8 +15,8 @@ from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
 from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store_settings
-from verifywise_mlflow_tests.http.certificate_authorities import make_authority
-from verifywise_mlflow_tests.http.hostile_server import (
+from verifywise_mlflow_tests.support.certificate_authorities import make_authority
+from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,

@@ -23,8 +23,8 @@ from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_h
 from verifywise_mlflow_tests.compat.own_servers.guarded_server import ADMIN, GuardedServer, start_guarded_server
 from verifywise_mlflow_tests.compat.server import IS_PROMPT
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 @dataclass(frozen=True, slots=True)

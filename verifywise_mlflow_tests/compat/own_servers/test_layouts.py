@@ -19,8 +19,8 @@ from verifywise_mlflow_tests.compat.environments import (
 from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
 from verifywise_mlflow_tests.compat.server import start_server
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 OLDEST_AND_CURRENT = (ALL_ENVIRONMENTS[0], CURRENT)
 

@@ -9,8 +9,8 @@ from verifywise_mlflow_tests.compat.environments import environments_before, env
 from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
 from verifywise_mlflow_tests.compat.server import CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 @on_servers(environments_since("3"))

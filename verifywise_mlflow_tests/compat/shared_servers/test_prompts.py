@@ -8,7 +8,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import environments_since, on_servers
 from verifywise_mlflow_tests.compat.server import IS_PROMPT, CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import rows, sync
+from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 def list_registry(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str, int, bool]]]:

@@ -10,7 +10,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.server import CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import CUSTOMERS, SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 
 def test_a_run_is_read_in_full_by_search_and_by_its_id(registry: SharedRegistry, reader: MlflowReader) -> None:

@@ -11,8 +11,8 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.manifests import expected_hashes, recorded_hashes
 from verifywise_mlflow_tests.compat.server import CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, rows, sync
-from verifywise_mlflow_tests.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.registry import MODEL_FILES
+from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
 ELSEWHERE = [
     "s3://bucket/models/churn",

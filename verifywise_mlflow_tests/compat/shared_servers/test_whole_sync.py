@@ -10,7 +10,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.compat.environments import environments_before
 from verifywise_mlflow_tests.compat.server import CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import CUSTOMERS, MODEL_NAMES, SharedRegistry
-from verifywise_mlflow_tests.pipeline.syncing import record, requests, rows, sync
+from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
 
 
 def test_a_record_has_what_mlflow_returns(

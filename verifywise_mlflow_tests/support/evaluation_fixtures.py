@@ -11,8 +11,8 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Compliance, Tenant
-from verifywise_mlflow_tests.persistence.stored_states import write_record
-from verifywise_mlflow_tests.pipeline.syncing import rows
+from verifywise_mlflow_tests.support.stored_states import write_record
+from verifywise_mlflow_tests.support.syncing import rows
 
 RULE = """
   - id: {rule_id}

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 
-from verifywise_mlflow_tests.http.hostile_server import make_response
+from verifywise_mlflow_tests.support.hostile_server import make_response
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "date", "server"}
 _IDENTIFIER = re.compile(r"(?<=/logged-models/)m-[^/]+")

@@ -1,0 +1,25 @@
+"""What tests of several packages share. A helper that one package needs lies in that package's folder.
+
+Servers and databases:
+
+- ``databases``: Postgres databases, empty or with our schema, lent to one test after the other
+- ``registry``: fills a real MLflow registry through MLflow's own client
+- ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
+- ``proxy``: a proxy in front of a real MLflow server that counts requests and injects faults
+- ``hostile_server``: a server that sends exactly the bytes that a test chooses
+- ``forward_proxy``: an HTTP proxy between a tenant and its server
+- ``certificate_authorities``: certificates and TLS contexts of a private authority
+- ``login_roles``: database roles that may log in
+
+Contents:
+
+- ``syncing``: runs a sync and reads its rows
+- ``record_inputs_factory``: inputs for the normalizer
+- ``stored_states``: records and verdicts, written into the store directly
+- ``evaluation_fixtures``: policies that a test writes, evaluated from the store alone
+- ``trail_entries``: entries of an audit trail, appended to the store
+- ``audit_chains``: audit chains in memory
+- ``planted_secrets``: recognizable secrets, and the search for them in all output
+- ``planted_secret_tenants``: tenants with a planted secret in each field, at servers that echo their requests
+- ``documentation``: the pages under docs/, their code blocks and their generated tables
+"""
