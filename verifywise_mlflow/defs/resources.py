@@ -9,6 +9,8 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from verifywise_mlflow.defs.dagster_compat import reuse_connections
+from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
+from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -16,6 +18,10 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
+
+
+class UnauthenticatedAcceptanceError(Exception):
+    """A run accepts removals although nobody knows who requested it."""
 
 
 class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's type parameter is not used here
@@ -30,7 +36,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
     accept_removals: str | None = Field(
         default=None,
         description="Accept a large removal that the removal guard held back. State who checked the server, and why "
-        "the removal is right.",
+        "the removal is right. Only for users whom a reverse proxy has authenticated; otherwise use the command line.",
     )
     _sync: Sync | None = PrivateAttr(default=None)
 
@@ -43,7 +49,9 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         """Return the sync of the run's tenant. The first call opens it."""
         if self._sync is None:
             tenant = _load_tenant(context.partition_key)
-            options = SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=self.accept_removals)
+            options = SyncOptions(
+                reconcile=self.reconcile, rehash=self.rehash, accept_removals=self._accepted_removals(context.run)
+            )
             with ExitStack() as cleanup:
                 store = cleanup.enter_context(Store(database_url()))
                 # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
@@ -51,6 +59,19 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 self._sync = Sync(tenant, store, options, context.run.run_id, now=self.now).__enter__()
                 cleanup.pop_all()
         return self._sync
+
+    def _accepted_removals(self, run: dg.DagsterRun) -> str | None:
+        """Return the statement for the audit trail, which names the authenticated user."""
+        if not self.accept_removals:
+            return None
+        user = run.tags.get(USER_TAG)
+        if not user:
+            raise UnauthenticatedAcceptanceError(
+                "accept_removals is refused: the run names no authenticated user. Run `verifywise-mlflow sync "
+                f"{run.tags.get(PARTITION_TAG)} --accept-removals ...`, or put a reverse proxy with a login in front of "
+                f"Dagster and set {USER_HEADER_VARIABLE} for the webserver"
+            )
+        return f"{self.accept_removals} (authenticated Dagster user: {user})"
 
     def now(self) -> datetime:
         """Return the time that the sync records. Not a field: a launched run must not choose audit times."""

@@ -21,5 +21,7 @@ REPOSITORY_TAG: Final = ".dagster/repository"
 
 SERVER_TAG: Final = "verifywise/server"
 """The tenant's MLflow server. Tenants that share a server, as workspaces do, share its concurrency limit."""
+USER_TAG: Final = "verifywise/user"
+"""Who requested a run, if a reverse proxy authenticated them: see ``run_queue/authenticated_user.py``."""
 UNCHANGED_TAG: Final = "verifywise/unchanged"
 """Marks a run that changed nothing in our store."""

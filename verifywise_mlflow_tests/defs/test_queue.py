@@ -18,6 +18,8 @@ from verifywise_mlflow.defs.run_queue.active_runs import (
     raise_priority,
     runs_in_flight,
 )
+from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
+from verifywise_mlflow.defs.run_tags import USER_TAG
 from verifywise_mlflow_tests.defs.production import production_instance
 
 SENSOR = {"dagster/sensor_name": "new_versions"}
@@ -112,6 +114,15 @@ def test_a_backfill_leaves_slots_to_other_requests_and_has_the_lowest_priority(q
 
     assert queue.start() == ["own-9", "own-8"]
     assert queue.startable() == []
+
+
+def test_a_user_whom_only_the_tags_name_is_not_authenticated(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon submits backfills and retries without a request, with tags that anybody may have set."""
+    monkeypatch.setenv(USER_HEADER_VARIABLE, "X-Forwarded-User")
+
+    run = queue.submit("own-0", {USER_TAG: "mallory", **BACKFILL})
+
+    assert run.tags[USER_TAG] == ""
 
 
 def test_tenants_of_one_server_share_its_limit_whatever_requested_the_sync(queue: Queue) -> None:

@@ -24,7 +24,7 @@ from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stag
 from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.defs.resources import TenantSync, UnauthenticatedAcceptanceError
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
@@ -143,7 +143,13 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         try:
             sync = tenant_sync.get(context)
             report = sync.run(stage)
-        except (HttpError, DatabaseError, SecretUnavailableError, TenantsFileError) as error:
+        except (
+            HttpError,
+            DatabaseError,
+            SecretUnavailableError,
+            TenantsFileError,
+            UnauthenticatedAcceptanceError,
+        ) as error:
             # Dagster may retry transient errors only: retrying a wrong password would lock the account.
             raise dg.Failure(str(error), allow_retries=getattr(error, "retryable", False)) from None
         metadata = _counts(report) | materialization_metadata(sync, report)

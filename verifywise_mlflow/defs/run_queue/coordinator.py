@@ -14,8 +14,9 @@ import dagster as dg
 
 from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext
 from verifywise_mlflow.defs.run_queue.active_runs import raise_priority
+from verifywise_mlflow.defs.run_queue.authenticated_user import user_tag_changes
 from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, missing_queue_tags, server_of
-from verifywise_mlflow.defs.run_tags import PARTITION_TAG
+from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 
@@ -35,6 +36,11 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         """Tag a run and queue it; cancel a duplicate."""
+        if changed_tags := user_tag_changes(context):
+            self._instance.add_run_tags(context.dagster_run.run_id, changed_tags)
+            context = context._replace(
+                dagster_run=context.dagster_run.with_tags({**context.dagster_run.tags, **changed_tags})
+            )
         run = context.dagster_run
         tenant_id = run.tags.get(PARTITION_TAG)
         if run.status is not dg.DagsterRunStatus.NOT_STARTED or tenant_id is None:
@@ -84,5 +90,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
 
 
 def _queued_run(run: dg.DagsterRun) -> QueuedRun:
-    work = (run.job_name, repr(run.run_config), run.asset_selection, run.asset_check_selection)
+    # A run with a configuration of its own may depend on who requested it, as the acceptance of removals does.
+    user = run.tags.get(USER_TAG) if run.run_config else None
+    work = (run.job_name, repr(run.run_config), user, run.asset_selection, run.asset_check_selection)
     return QueuedRun(run.run_id, run.tags, work)
