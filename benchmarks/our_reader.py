@@ -13,7 +13,7 @@ from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.models import TrainingRun
 from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
-from verifywise_mlflow.http.auth import StaticHeaders
+from verifywise_mlflow.http.request_auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 

@@ -19,8 +19,9 @@ from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndp
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.tenants.auth import Credentials
+from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.defs.production import set_dagster_database
 from verifywise_mlflow_tests.support.documentation import DOCS, ROOT, code_blocks, commands, read_page
 

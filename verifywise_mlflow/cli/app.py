@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from verifywise_mlflow.cli.command_help import COMMANDS, EXIT_CODES, HELP
+from verifywise_mlflow.cli.command_table import COMMANDS, EXIT_CODES, HELP
 from verifywise_mlflow.cli.exit_handling import clean_exit
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from verifywise_mlflow.cli.command_help import FAILED, INTERRUPTED, MISUSED
+from verifywise_mlflow.cli.command_table import FAILED, INTERRUPTED, MISUSED
 from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError

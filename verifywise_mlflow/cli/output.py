@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verifywise_mlflow.cli.command_help import FAILED, MISUSED
+from verifywise_mlflow.cli.command_table import FAILED, MISUSED
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 
 out = Console()

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from verifywise_mlflow.connector.endpoints import Endpoint, is_allowed_endpoint
 from verifywise_mlflow.connector.errors import EndpointNotAllowedError
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
 from verifywise_mlflow.http.pools import request_slots
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]

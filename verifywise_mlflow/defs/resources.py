@@ -68,8 +68,8 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         if not user:
             raise UnauthenticatedAcceptanceError(
                 "accept_removals is refused: the run names no authenticated user. Run `verifywise-mlflow sync "
-                f"{run.tags.get(PARTITION_TAG)} --accept-removals ...`, or put a reverse proxy with a login in front of "
-                f"Dagster and set {USER_HEADER_VARIABLE} for the webserver"
+                f"{run.tags.get(PARTITION_TAG)} --accept-removals ...`, or put a reverse proxy with a login in front "
+                f"of Dagster and set {USER_HEADER_VARIABLE} for the webserver"
             )
         return f"{self.accept_removals} (authenticated Dagster user: {user})"
 

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from urllib3.response import BaseHTTPResponse
 
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
 from verifywise_mlflow.http.errors import (
     ConcurrencyLimitError,
@@ -28,6 +27,7 @@ from verifywise_mlflow.http.errors import (
 )
 from verifywise_mlflow.http.exchange import iter_body, release, send, take_bytes
 from verifywise_mlflow.http.pools import open_pool
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.retry import RetryPolicy
 from verifywise_mlflow.http.settings import ConnectionSettings

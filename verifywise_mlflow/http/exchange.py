@@ -13,10 +13,10 @@ import urllib3
 from urllib3 import PoolManager
 from urllib3.response import BaseHTTPResponse
 
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.connection_failures import failure_reason
 from verifywise_mlflow.http.deadlines import set_deadline
 from verifywise_mlflow.http.errors import ResponseTimeoutError, UnreachableError
+from verifywise_mlflow.http.request_auth import Request
 
 _CHUNK_BYTES = 256 * 1024
 

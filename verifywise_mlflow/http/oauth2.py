@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from verifywise_mlflow.http.auth import Request, StaticHeaders
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
 from verifywise_mlflow.http.credential_echo import WITHHELD, contains_secret
 from verifywise_mlflow.http.errors import (
@@ -29,6 +28,7 @@ from verifywise_mlflow.http.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
+from verifywise_mlflow.http.request_auth import Request, StaticHeaders
 from verifywise_mlflow.http.response import Response, excerpt, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
 

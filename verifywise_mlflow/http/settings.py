@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Le
 
-from verifywise_mlflow.http.auth import Credentials, StaticHeaders
+from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders
 
 Seconds = Annotated[float, Gt(0), Le(86_400)]
 Count = Annotated[int, Gt(0)]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from urllib3.util import parse_url
 
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import InvalidSettingsError
+from verifywise_mlflow.http.request_auth import Request
 
 if TYPE_CHECKING:
     from botocore.auth import SigV4Auth

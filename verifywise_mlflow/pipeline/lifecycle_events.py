@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
+from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion, Tombstone
 
 

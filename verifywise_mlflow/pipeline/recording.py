@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from verifywise_mlflow.audit.entry import AuditEntry
-from verifywise_mlflow.persistence.repositories import audit_log, lifecycle
-from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
+from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events
 from verifywise_mlflow.persistence.repositories.registry import Tombstone
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
@@ -30,7 +30,7 @@ def record_events(
 ) -> None:
     """Write lifecycle events and their entries."""
     recorded = list(events)
-    lifecycle.append(session, context.sync_id, recorded, context.now)
+    lifecycle_events.append(session, context.sync_id, recorded, context.now)
     audit_log.append(session, [_event_entry(context, event) for event in recorded])
     progress.lifecycle_event_count += len(recorded)
 

@@ -19,9 +19,9 @@ from verifywise_mlflow.artifacts.stores.settings import (
     bucket_name,
 )
 from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
-from verifywise_mlflow.http.auth import Credentials, StaticHeaders
 from verifywise_mlflow.http.errors import InvalidSettingsError
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
+from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.http.sigv4 import AwsKeys
 from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.auth import Credentials, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
+from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, ProxySettings
 from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
 from verifywise_mlflow.tenants.auth import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from verifywise_mlflow.tenants.tenant import Intervals
+from verifywise_mlflow.tenants.intervals import Intervals
 
 GRACE = timedelta(minutes=10)
 """Time for the run queue and for the sync itself."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from math import isfinite
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.http.settings import Limits
@@ -16,27 +14,10 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
+from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _interval(value: object) -> timedelta:
-    match = re.fullmatch(r"([0-9]+)\s*([smhd])", value.strip()) if isinstance(value, str) else None
-    if not match:
-        raise ValueError("this is not an interval: write a number and a unit, such as 30s, 5m, 1h or 7d")
-    if len(match[1]) > 9:
-        raise ValueError("the interval is too long: write at most 9 digits")  # timedelta ends at 999,999,999 days
-    interval = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if not interval:
-        raise ValueError("the interval is zero: write one that is longer than zero")
-    return interval
-
-
-Interval = Annotated[timedelta, BeforeValidator(_interval)]
-
 
 _RESERVED_HEADERS = frozenset(
     (
@@ -123,32 +104,6 @@ class Artifacts(ConfigSection):
     trusted_signers: TrustedSigners = TrustedSigners()
     kinds: tuple[FilePattern, ...] = ()
     """The tenant's own file patterns and the kind of evidence they stand for; they precede the default patterns."""
-
-
-class Intervals(ConfigSection):
-    """How old stored data may become before it is read again."""
-
-    poll: Interval = timedelta(minutes=1)
-    """The timestamp of the newest version: one request."""
-    listing: Interval = timedelta(minutes=5)
-    """Both listings of the registry: one request per 1,000 models, and one per 10,000 versions."""
-    reconcile: Interval = timedelta(hours=1)
-    """All linked runs: changes of their tags and metrics change no timestamp in MLflow."""
-    rehash: Interval = timedelta(days=1)
-    """The artifacts of unchanged versions in production: their bytes are hashed again."""
-    rehash_non_production: Interval = timedelta(days=30)
-    """The same for all other versions."""
-    stale_after: Interval | None = None
-    """How long after its last completion a stage is stale. Null: twice ``reconcile`` plus ten minutes."""
-
-    @model_validator(mode="after")
-    def _is_stale_only_after_a_missed_reconcile(self) -> Intervals:
-        if self.stale_after is not None and self.stale_after <= self.reconcile:
-            raise ValueError(
-                "stale_after is not longer than reconcile, so a tenant would be stale before its next sync: "
-                "write a longer one"
-            )
-        return self
 
 
 class Compliance(ConfigSection):

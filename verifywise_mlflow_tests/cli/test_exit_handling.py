@@ -19,9 +19,8 @@ from types import TracebackType
 import pytest
 from sqlalchemy import text
 
-from verifywise_mlflow.cli.command_help import EXIT_CODES
+from verifywise_mlflow.cli.command_table import EXIT_CODES
 from verifywise_mlflow.demo.workdir import Workdir
-from verifywise_mlflow.persistence.database import SCHEMA_LOCK
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.schema_lock import wait_for_a_blocked_upgrade
@@ -120,7 +119,7 @@ def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
 
 def test_a_command_interrupted_while_waiting_for_the_database_ends_cleanly(store: Store, database_url: str) -> None:
     with store.engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
+        connection.execute(text("LOCK TABLE verifywise_mlflow.alembic_version IN ACCESS SHARE MODE"))
         with on_a_terminal(["db", "upgrade"], {"VERIFYWISE_DATABASE_URL": database_url}) as (running, terminal):
             wait_for_a_blocked_upgrade(store.engine)
             running.send_signal(signal.SIGTERM)

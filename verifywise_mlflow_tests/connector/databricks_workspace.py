@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from verifywise_mlflow.connector.databricks.reader import DatabricksReader, RegistryKind
-from verifywise_mlflow.http.auth import StaticHeaders
+from verifywise_mlflow.http.request_auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, hostile_server, make_response
 

@@ -6,10 +6,10 @@ import pytest
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
-from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.errors import (
     HttpError,
 )
+from verifywise_mlflow.http.request_auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.support.hostile_server import (
     json_response,

@@ -11,12 +11,12 @@ import pytest
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
-from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
     InvalidSettingsError,
     UnreachableError,
 )
+from verifywise_mlflow.http.request_auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.connector.rest_clients import (
     BASIC_AUTH,

@@ -10,7 +10,6 @@ import pytest
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
-from verifywise_mlflow.http.auth import StaticHeaders
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
     GatewayError,
@@ -19,6 +18,7 @@ from verifywise_mlflow.http.errors import (
     ResponseTimeoutError,
     UnreachableError,
 )
+from verifywise_mlflow.http.request_auth import StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
 from verifywise_mlflow_tests.support.certificate_authorities import Authority, make_authority
 from verifywise_mlflow_tests.support.forward_proxy import forward_proxy

@@ -14,7 +14,6 @@ import pytest
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
     GatewayError,
@@ -25,6 +24,7 @@ from verifywise_mlflow.http.errors import (
     UnreachableError,
 )
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
 from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 from verifywise_mlflow_tests.support.forward_proxy import forward_proxy

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.rest_client import RestClient
-from verifywise_mlflow.http.auth import Request, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.errors import ForbiddenError, InvalidSettingsError
+from verifywise_mlflow.http.request_auth import Request, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
 from verifywise_mlflow.http.sigv4 import AwsKeys, SageMakerServer, SigV4Signer
 from verifywise_mlflow_tests.http.aws_signatures import expected_signature, signature_problem
@@ -152,7 +152,7 @@ import json, sys
 events = []
 sys.addaudithook(lambda event, args: events.append([event, str(args[0] if args else "")])
     if event in {"open", "socket.connect", "socket.getaddrinfo", "subprocess.Popen"} else None)
-from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
 signer = SigV4Signer(AwsKeys(*sys.argv[1:3]), "eu-west-1", "sagemaker-mlflow")
 headers = signer.headers(Request("GET", "https://mlflow.example/version"))

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence.repositories import lifecycle, tenancy
-from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, LifecycleEvent
+from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
+from verifywise_mlflow.persistence.repositories import lifecycle_events, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
@@ -34,7 +34,7 @@ def filled(store: Store) -> Store:
     ):
         with store.begin(tenant_id) as session:
             tenancy.activate(session, "https://mlflow.example", None, seen_at)
-            lifecycle.append(session, sync_id, events, seen_at)
+            lifecycle_events.append(session, sync_id, events, seen_at)
     return store
 
 
@@ -42,14 +42,14 @@ def stored_events(
     store: Store, *model_and_version: str | int, kind: EventKind | None = None, **span: datetime | int
 ) -> list[LifecycleEvent]:
     with store.begin("acme") as session:
-        stored = lifecycle.lifecycle_events_of(session, *model_and_version, kind=kind, **span)  # type: ignore[arg-type]
+        stored = lifecycle_events.lifecycle_events_of(session, *model_and_version, kind=kind, **span)  # type: ignore[arg-type]
         return [item.event for item in stored]
 
 
 def test_events_are_read_back_in_their_order(filled: Store) -> None:
     assert stored_events(filled) == [FIRST_SEEN, STAGE_SET, ALIAS_MOVED, ALIAS_SET]
     with filled.begin("acme") as session:
-        last = lifecycle.lifecycle_events_of(session)[-1]
+        last = lifecycle_events.lifecycle_events_of(session)[-1]
     assert (last.seen_at, last.sync_id) == (TUESDAY, "s2")
 
 
@@ -78,8 +78,8 @@ def test_the_pages_queries_return_the_expected_rows(store: Store) -> None:
         LifecycleEvent(EventKind.ALIAS, "churn", 4, 1, alias="champion", previous="3", value="4"),
     ]
     with store.begin("acme") as session:
-        lifecycle.append(session, "s1", moves[:1], MONDAY)
-        lifecycle.append(session, "s2", moves[1:], TUESDAY)
+        lifecycle_events.append(session, "s1", moves[:1], MONDAY)
+        lifecycle_events.append(session, "s2", moves[1:], TUESDAY)
         row_sets = [session.execute(text(query)).all() for query in QUERIES]
 
     assert [len(rows) for rows in row_sets] == [2, 1, 0, 0]

@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.queries.overview import offenders
 from verifywise_mlflow.persistence.repositories import (
     audit_log,
     integrity,
-    lifecycle,
+    lifecycle_events,
     manifests,
     records,
     registry,
@@ -100,8 +100,8 @@ NARROW: Mapping[str, Question] = {
     "the manifests of some versions": lambda session: manifests.manifest_rows(session, [KEY]),
     "the newest manifest at a place": lambda session: manifests.newest_at_location(session, LOCATION, LONG_AGO),
     "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
-    "the events of a version": lambda session: lifecycle.lifecycle_events_of(session, *KEY),
-    "the events of an hour": lambda session: lifecycle.lifecycle_events_of(
+    "the events of a version": lambda session: lifecycle_events.lifecycle_events_of(session, *KEY),
+    "the events of an hour": lambda session: lifecycle_events.lifecycle_events_of(
         session, since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)
     ),
     "the end of the trail": lambda session: audit_log.head(session),

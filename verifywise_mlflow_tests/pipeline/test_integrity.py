@@ -10,7 +10,8 @@ import pytest
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow.tenants.tenant import Artifacts, Intervals, Tenant
+from verifywise_mlflow.tenants.intervals import Intervals
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.proxy import always, proxy_before, saying
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import record, rows, sync

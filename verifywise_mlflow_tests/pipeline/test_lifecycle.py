@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from verifywise_mlflow.connector.models import ModelVersion, Redaction, RegisteredModel
-from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion, StoredObject
 from verifywise_mlflow.pipeline.lifecycle_events import model_events, version_events
 

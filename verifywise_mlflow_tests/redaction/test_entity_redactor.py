@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from verifywise_mlflow.artifacts.location import parse_logged_model_id
+from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,

@@ -17,7 +17,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.services.change_polls import fetch_newest_version_time
-from verifywise_mlflow.tenants.tenant import Intervals, Tenant
+from verifywise_mlflow.tenants.intervals import Intervals
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import record, rows, sync

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from verifywise_mlflow.tenants.freshness import describe_staleness, stage_freshness
-from verifywise_mlflow.tenants.tenant import Intervals
+from verifywise_mlflow.tenants.intervals import Intervals
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOURLY = Intervals()

@@ -14,8 +14,8 @@ from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE, load_tenants
-from verifywise_mlflow.tenants.tenant import Intervals
 
 EXAMPLE = """\
 tenants:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from verifywise_mlflow.http.auth import Request
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.tenants.auth import (
     AUTH_KINDS,
     BasicCredentials,

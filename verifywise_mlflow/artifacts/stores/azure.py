@@ -21,8 +21,8 @@ from verifywise_mlflow.artifacts.stores.protocol import (
     parse_size,
     xml_root,
 )
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import InvalidSettingsError
+from verifywise_mlflow.http.request_auth import Request
 
 SCOPE = "https://storage.azure.com/.default"
 """The scope of tokens from Microsoft's issuer."""

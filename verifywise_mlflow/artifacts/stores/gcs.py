@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from verifywise_mlflow.artifacts.stores.protocol import ListingRequest, Page, StoredObject, escape_key, parse_size
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import InvalidResponseError, InvalidSettingsError
+from verifywise_mlflow.http.request_auth import Request
 
 ENDPOINT = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"

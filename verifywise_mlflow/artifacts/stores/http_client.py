@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
@@ -25,6 +24,7 @@ from verifywise_mlflow.http.errors import (
     RequestRejectedError,
     UnauthenticatedError,
 )
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.response import Response, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
 

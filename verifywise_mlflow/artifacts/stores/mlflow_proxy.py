@@ -94,5 +94,5 @@ def _entries(body: bytes) -> list[RemoteFile]:
         raise InvalidResponseError("the server did not respond with a listing")
     files, problems = parsing.parse_rows(listing.get("files"), parsing.remote_file, "files")
     if problems:
-        raise InvalidResponseError("; ".join(problems[:3]))
+        raise InvalidResponseError("; ".join(problems))
     return files

@@ -19,8 +19,8 @@ from verifywise_mlflow.artifacts.stores.protocol import (
     parse_size,
     xml_root,
 )
-from verifywise_mlflow.http.auth import Request
 from verifywise_mlflow.http.errors import InvalidSettingsError
+from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.sigv4 import AwsKeys
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.command_help import FAILED
+from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.output import fail
 
 app = typer.Typer()

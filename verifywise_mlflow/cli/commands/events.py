@@ -15,9 +15,10 @@ from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, parse_time
 from verifywise_mlflow.cli.display import display, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
 from verifywise_mlflow.cli.output import AsJson, out, table
+from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.repositories import lifecycle
-from verifywise_mlflow.persistence.repositories.lifecycle import EventKind, RecordedEvent
+from verifywise_mlflow.persistence.repositories import lifecycle_events
+from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.store import Store
 
 app = typer.Typer()
@@ -49,7 +50,7 @@ def events(
     Reads the database only.
     """
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        entries = lifecycle.lifecycle_events_of(
+        entries = lifecycle_events.lifecycle_events_of(
             session,
             model,
             version,

@@ -22,8 +22,8 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history as stored_history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
 from verifywise_mlflow.persistence.queries.record_diff import differences
-from verifywise_mlflow.persistence.repositories import lifecycle, waivers
-from verifywise_mlflow.persistence.repositories.lifecycle import RecordedEvent
+from verifywise_mlflow.persistence.repositories import lifecycle_events, waivers
+from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
@@ -54,7 +54,7 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
     key = (model, version)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         entries = [
-            *_event_entries(lifecycle.lifecycle_events_of(session, model, version)),
+            *_event_entries(lifecycle_events.lifecycle_events_of(session, model, version)),
             *_record_entries(stored_history.record_states_of(session, key)),
             *_verdict_entries(stored_history.verdict_states_of(session, key)),
             *_badge_entries(stored_history.badge_states_of(session, key)),

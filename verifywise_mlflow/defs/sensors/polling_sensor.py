@@ -28,8 +28,9 @@ from verifywise_mlflow.http.errors import ConcurrencyLimitError, HttpError
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
+from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.tenants.tenant import Intervals, Tenant
+from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")
 

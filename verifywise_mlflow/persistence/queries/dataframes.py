@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, select
 
 from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
@@ -24,8 +25,8 @@ from verifywise_mlflow.persistence.queries.history import (
     record_transitions,
 )
 from verifywise_mlflow.persistence.queries.record_diff import differences
-from verifywise_mlflow.persistence.repositories import lifecycle, waivers
-from verifywise_mlflow.persistence.repositories.lifecycle import LifecycleEvent
+from verifywise_mlflow.persistence.repositories import waivers
+from verifywise_mlflow.persistence.repositories.lifecycle_events import lifecycle_events_of
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
@@ -167,7 +168,7 @@ def lifecycle_events(
     Events of a version include the aliases that were moved to it or away from it. The interval is ``[since, until)``.
     """
     with store.begin(tenant_id) as session:
-        recorded = lifecycle.lifecycle_events_of(session, model_name, version_number, since=since, until=until)
+        recorded = lifecycle_events_of(session, model_name, version_number, since=since, until=until)
     rows = [{**columns_of(item.event), "seen_at": item.seen_at, "sync_id": item.sync_id} for item in recorded]
     columns = [*(field.name for field in fields(LifecycleEvent)), "seen_at", "sync_id"]
     return pd.DataFrame(rows, columns=columns).astype({"version_number": "Int64"})

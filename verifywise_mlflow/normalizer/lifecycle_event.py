@@ -1,0 +1,55 @@
+"""Lifecycle events of models and versions: their kinds and their sentences.
+
+``pipeline/lifecycle_events.py`` derives them from two reads; ``persistence/repositories/lifecycle_events.py`` stores them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """The kinds of events; docs/reference/lifecycle-events.md describes each."""
+
+    FIRST_SEEN = "first seen"
+    STAGE = "stage"
+    ALIAS = "alias"
+    STATUS = "status"
+    DEPLOYMENT = "deployment"
+    DISAPPEARED = "disappeared"
+    REAPPEARED = "reappeared"
+    RECREATED = "recreated"
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEvent:
+    """One change of one object between two syncs."""
+
+    kind: EventKind
+    model_name: str
+    version_number: int | None
+    """None for an event of the model. For an alias, the version that it points to, or pointed to before its removal."""
+    incarnation: int
+    """The incarnation of the object; for an alias, that of its model."""
+    alias: str | None = None
+    previous: str | None = None
+    """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created again."""
+    value: str | None = None
+    happened_at: datetime | None = None
+    """Set only if MLflow reports it."""
+
+    @property
+    def sentence(self) -> str:
+        """The event as a sentence."""
+        sentence = self.kind.value
+        if self.alias is not None:
+            sentence += f" {self.alias!r}"
+        if self.previous is not None or self.value is not None:
+            sentence += f": {_quoted(self.previous)} → {_quoted(self.value)}"
+        return f"{sentence}, by MLflow's clock at {self.happened_at.isoformat()}" if self.happened_at else sentence
+
+
+def _quoted(value: str | None) -> str:
+    return "none" if value is None else repr(value)
