@@ -21,7 +21,7 @@ def manifest_to_json(manifest: ArtifactManifest) -> dict[str, Json]:
 
 
 def manifest_from_json(value: Mapping[str, object]) -> ArtifactManifest:
-    """Return the manifest that ``manifest_to_json`` converted.
+    """Return the manifest from the JSON that ``manifest_to_json`` made.
 
     Raises:
         pydantic.ValidationError: A field is missing or of the wrong type (a ``ValueError``).

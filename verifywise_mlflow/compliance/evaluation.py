@@ -25,9 +25,9 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
-REVISION: Final = 3
-"""Increase it when the evaluation of rules or the data stored with a verdict changes: all records are then evaluated
-again."""
+EVALUATION_REVISION: Final = 3
+"""Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all records are then
+evaluated again."""
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters. MLflow's own limit is 250; another server may have none."""

@@ -5,9 +5,17 @@ No message holds a credential, or more than a short, escaped excerpt of what the
 
 from __future__ import annotations
 
+from verifywise_mlflow.common.problems import shorten
+
 
 class HttpError(Exception):
-    """A request failed, or was not sent. ``retryable`` says whether a later attempt may succeed."""
+    """A request failed, or was not sent. ``retryable`` says whether a later attempt may succeed.
+
+    Its message is at most ``MAX_SENTENCE_LENGTH`` characters long.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shorten(message))
 
     retryable = False
     code: str | None = None

@@ -18,7 +18,7 @@ class Request:
     body: bytes | None = None
 
 
-class Credentials(Protocol):
+class RequestAuthenticator(Protocol):
     """One identity at one server. Threads may share it."""
 
     def headers(self, request: Request) -> Mapping[str, str]:
@@ -55,7 +55,7 @@ class WithExtraHeaders:
     A signature does not cover the static headers: a gateway may remove its own headers before it forwards a request.
     """
 
-    credentials: Credentials
+    credentials: RequestAuthenticator
     static_headers: Mapping[str, str] = field(repr=False)
 
     def headers(self, request: Request) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Le
 
-from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders
+from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders
 
 Seconds = Annotated[float, Gt(0), Le(86_400)]
 Count = Annotated[int, Gt(0)]
@@ -49,14 +49,18 @@ class Limits:
     max_concurrent_requests: Count = 2
     """Requests in flight to one server, over all connections of this process. Measured: more only add latency on a
     small MLflow."""
-    max_response_bytes: Count = 256 * 1024**2
-    """The size limit of one JSON response, after decompression."""
+    max_response_bytes: Count = 16 * 1024**2
+    """The size limit of one JSON response, after decompression. A page beyond it is requested with fewer rows."""
+    max_values: Count = 500_000
+    """JSON values of one response, counted before it is parsed. A page beyond it is requested with fewer rows."""
     max_depth: Count = 64
     """Nesting of objects and lists in one JSON response."""
     max_pages: Count = 10_000
     """Pages of one listing."""
-    max_rows: Count = 2_000_000
+    max_rows: Count = 250_000
     """Rows of one listing."""
+    max_listing_bytes: Count = 192 * 1024**2
+    """Memory that the rows of one listing may take. Measured: 100,000 versions with 10 tags each take 128 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class ConnectionSettings:
 
     base_uri: str
     """``http(s)://host[:port][/prefix]``, without credentials."""
-    credentials: Callable[[], Credentials] = field(default=StaticHeaders, repr=False)
+    credentials: Callable[[], RequestAuthenticator] = field(default=StaticHeaders, repr=False)
     """Called when a connection opens, so that secrets are stored nowhere else."""
     workspace: str | None = None
     """MLflow's workspace; only the MLflow client reads it."""

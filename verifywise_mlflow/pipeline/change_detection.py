@@ -1,4 +1,7 @@
-"""Finds the listed objects that differ from the stored ones, by their fingerprints."""
+"""Finds the listed objects that differ from the stored ones, by their fingerprints.
+
+Only these are written. A sync is therefore idempotent: a second one over the same data writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,21 @@ class ChangeSet(Generic[T]):
 
     changed: list[ListedObject[T]] = field(default_factory=list)
 
-    def add_if_changed(self, listed: T, created_at: datetime | None, stored: StoredObject | None) -> None:
+    def add_if_changed(
+        self, listed: T, created_at: datetime | None, stored: StoredObject | None, *, is_outdated: bool = False
+    ) -> None:
         """Add an object that is new, different, or back after a tombstone.
 
         An object with another creation time is another object of the same name: it gets the next incarnation.
+
+        Args:
+            listed: the object as the listing shows it.
+            created_at: its creation time.
+            stored: the row from before this listing.
+            is_outdated: whether the row must be written although the listing shows nothing new.
         """
         digest = fingerprint(listed)
-        if stored and not stored.is_deleted and stored.fingerprint == digest:
+        if stored and not stored.is_deleted and stored.fingerprint == digest and not is_outdated:
             return
         incarnation = stored.incarnation if stored else 1
         if created_at and stored and stored.created_at and created_at != stored.created_at:

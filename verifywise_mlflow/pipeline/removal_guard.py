@@ -1,4 +1,4 @@
-"""Decides when an object that a listing no longer shows counts as deleted.
+"""Decides when an object that a listing no longer shows counts as deleted and gets a tombstone.
 
 A listing may miss a row: pages shift while rows are deleted, or a permission was revoked. A server may also come back
 empty after a botched restore. So a listing alone deletes nothing. The listing must be complete, the loss must be

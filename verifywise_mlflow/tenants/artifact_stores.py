@@ -21,7 +21,7 @@ from verifywise_mlflow.artifacts.stores.settings import (
 from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
 from verifywise_mlflow.http.errors import InvalidSettingsError
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
-from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders
+from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.http.sigv4 import AwsKeys
 from verifywise_mlflow.tenants.auth import BasicCredentials, BearerCredentials
@@ -64,7 +64,7 @@ class _RemoteStore(_Store):
     """PEM file of the authorities to trust instead of the system's."""
 
     def _network(
-        self, base_uri: str, server: ConnectionSettings, credentials: Callable[[], Credentials]
+        self, base_uri: str, server: ConnectionSettings, credentials: Callable[[], RequestAuthenticator]
     ) -> ConnectionSettings:
         """Return the connection settings of the store, with the limits and the proxy of the tenant's own server."""
         return ConnectionSettings(
@@ -113,7 +113,7 @@ class S3Store(_RemoteStore):
             scheme, _, host = endpoint.partition("://")
             endpoint = f"{scheme}://{bucket}.{host}"
 
-        def credentials() -> Credentials:
+        def credentials() -> RequestAuthenticator:
             if self.access_key_id is None or self.secret_access_key is None:
                 return StaticHeaders()
             token = self.session_token.resolve() if self.session_token else None
@@ -138,7 +138,7 @@ class GcsStore(_RemoteStore):
     def store_settings(self, server: ConnectionSettings) -> StoreSettings:
         """Return the settings for reading the store."""
 
-        def credentials() -> Credentials:
+        def credentials() -> RequestAuthenticator:
             return ServiceAccountAuth(self.service_account.resolve()) if self.service_account else StaticHeaders()
 
         return ObjectStoreSettings(self.prefix, self.prefers_direct, self._network(self.endpoint, server, credentials))
@@ -180,7 +180,7 @@ class AzureStore(_RemoteStore):
     def store_settings(self, server: ConnectionSettings) -> StoreSettings:
         """Return the settings for reading the store."""
 
-        def credentials() -> Credentials:
+        def credentials() -> RequestAuthenticator:
             if self.account_key:
                 return SharedKeyAuth(self._account(), self.account_key.resolve())
             if self.client_id and self.client_secret:
@@ -235,7 +235,7 @@ class MlflowProxyStore(_RemoteStore):
     def store_settings(self, server: ConnectionSettings) -> StoreSettings:
         """Return the settings for reading the store."""
 
-        def credentials() -> Credentials:
+        def credentials() -> RequestAuthenticator:
             return StaticHeaders({"Authorization": self.auth.authorization()} if self.auth else {})
 
         return MlflowProxySettings(self.prefix, self.prefers_direct, self._network(self.prefix, server, credentials))

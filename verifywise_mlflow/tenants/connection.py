@@ -9,7 +9,7 @@ from verifywise_mlflow.connector.databricks.reader import DatabricksReader
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
-from verifywise_mlflow.http.request_auth import Credentials, StaticHeaders, WithExtraHeaders
+from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, ProxySettings
 from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
 from verifywise_mlflow.tenants.auth import (
@@ -26,7 +26,7 @@ from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 def connection_settings(tenant: Tenant) -> ConnectionSettings:
     """Return the connection settings; secrets are resolved when the connection opens, not here."""
 
-    def credentials() -> Credentials:
+    def credentials() -> RequestAuthenticator:
         extra_headers = {name: reference.resolve() for name, reference in tenant.headers.items()}
         return WithExtraHeaders(_credentials(tenant), extra_headers)
 
@@ -59,7 +59,7 @@ def open_reader(tenant: Tenant) -> Reader:
             return MlflowReader(settings)
 
 
-def _credentials(tenant: Tenant) -> Credentials:
+def _credentials(tenant: Tenant) -> RequestAuthenticator:
     match tenant.auth:
         case NoCredentials():
             return StaticHeaders()

@@ -28,7 +28,7 @@ from verifywise_mlflow.defs.run_retention.retention_rules import (
 )
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, REPOSITORY_TAG, SYNC_JOB, UNCHANGED_TAG
 
-MAX_RUNS_PER_TICK = 2_000
+MAX_DELETIONS_PER_RUN = 2_000
 """500 tenants with one sync an hour create 500 runs an hour."""
 TIME_BUDGET = timedelta(minutes=10)
 _PAGE_SIZE = 200
@@ -46,7 +46,7 @@ def delete_runs(context: dg.OpExecutionContext) -> None:
     """Delete the runs of this code location that are past their retention period."""
     periods = RetentionPeriods.from_environment(os.environ)
     deleted = delete_expired_runs(context.instance, code_location_of(context.run), periods, datetime.now(UTC))
-    context.log.info(f"deleted {deleted:,} runs (limit per run of this job: {MAX_RUNS_PER_TICK:,})")
+    context.log.info(f"deleted {deleted:,} runs (limit per run of this job: {MAX_DELETIONS_PER_RUN:,})")
 
 
 @dg.job(
@@ -95,14 +95,14 @@ def _deletable_run_ids(
     instance: dg.DagsterInstance, code_location: str | None, periods: RetentionPeriods, now: datetime
 ) -> Iterator[str]:
     """Yield deletable runs. All are chosen before the first is deleted, since Dagster's page cursors are runs."""
-    expired = list(islice(_expired_runs(instance, code_location, periods, now), MAX_RUNS_PER_TICK * 2))
+    expired = list(islice(_expired_runs(instance, code_location, periods, now), MAX_DELETIONS_PER_RUN * 2))
     protected = ProtectedRuns(
         _newest_successes(instance, code_location, {run.series for run in expired}),
         active_backfill_ids(instance),
         _retried_run_ids(instance),
     )
     deletable = (run.run_id for run in expired if is_deletable(run, periods, protected, now))
-    yield from islice(deletable, MAX_RUNS_PER_TICK)
+    yield from islice(deletable, MAX_DELETIONS_PER_RUN)
 
 
 def _expired_runs(

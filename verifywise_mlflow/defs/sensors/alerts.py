@@ -29,7 +29,7 @@ from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 FIRST_LOOK_BACK = timedelta(days=1)
-MAX_RUNS_PER_TICK = 500
+MAX_RUNS_READ_PER_TICK = 500
 
 
 @dg.sensor(
@@ -74,7 +74,7 @@ def _ended_runs(instance: dg.DagsterInstance, since: datetime) -> list[dg.RunRec
     statuses = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     filters = dg.RunsFilter(statuses=statuses, updated_after=since)
     records = instance.get_run_records(
-        filters=filters, limit=MAX_RUNS_PER_TICK, order_by="update_timestamp", ascending=True
+        filters=filters, limit=MAX_RUNS_READ_PER_TICK, order_by="update_timestamp", ascending=True
     )
     return list(records)
 

@@ -1,4 +1,7 @@
-"""Precedence: which of several candidates becomes a field's value, and which findings the others cause."""
+"""Precedence: which of several candidates becomes a field's value, and which findings the others cause.
+
+The chosen candidate's ``Origin`` (``normalizer/record.py``) is the provenance of the value.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.badge import Badge, version_badge
-from verifywise_mlflow.compliance.evaluation import REVISION, Evaluator
+from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION, Evaluator
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import verdicts
@@ -103,4 +103,4 @@ class _Evaluation:
 
 def evaluation_digest(rules: RuleSet) -> str:
     """Return the digest that is stored with each badge: a new policy, threshold or release re-evaluates all records."""
-    return fingerprint([rules.digest, __version__, REVISION])
+    return fingerprint([rules.digest, __version__, EVALUATION_REVISION])
