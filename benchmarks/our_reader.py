@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from benchmarks.task import PASSWORD_VARIABLE, USER, ReadCounts, Task
-from verifywise_mlflow.artifacts.location import parse_logged_model_id
+from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
 from verifywise_mlflow.connector.change_probes import newest_version_timestamp
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.models import TrainingRun

@@ -17,7 +17,6 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 _SortKey: TypeAlias = tuple[int, bool, int, str]
 
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
-_LOGGED_MODEL_URI: Final = "models:/m-"
 _UNKNOWN_USER: Final = "unknown"
 """The user that MLflow's client writes for a run that was created without one."""
 
@@ -33,13 +32,15 @@ class Candidates:
         self._by_synonym = {source: self._candidates_by_synonym(source) for source in TAG_SOURCES}
 
     def for_field(self, field: str) -> list[Candidate]:
-        """Return the candidates for a field, in the order of the mapping's precedence."""
-        return [
-            candidate for source in self._index.value_sources(field) for candidate in self._from_source(source, field)
-        ]
+        """Return the candidates for a field, in the order of the mapping's precedence, each once."""
+        sources = self._index.value_sources(field)
+        return list(dict.fromkeys(candidate for source in sources for candidate in self._from_source(source, field)))
 
     def _from_source(self, source: ValueSource, field: str) -> Iterator[Candidate]:
-        if source.source == "alias":
+        if source.source == "highest of":
+            members = (candidate for member in source.members for candidate in self._from_source(member, field))
+            yield from sorted(members, key=lambda candidate: _rank(field, candidate))
+        elif source.source == "alias":
             yield from self._aliases
         elif source.source == "config":
             if field in self._index.defaults:
@@ -101,6 +102,12 @@ class Candidates:
         )
 
 
+def _rank(field: str, candidate: Candidate) -> int:
+    """Return the position of a candidate's value among the field's normal forms. Unknown values come last."""
+    forms = NORMAL_FORMS[field]
+    return forms.index(candidate.value) if candidate.is_known else len(forms)
+
+
 def _origin_source(source: ValueSourceKind) -> SourceKind:
     return "logged model" if source == "logged model tag" else source
 
@@ -121,7 +128,7 @@ def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str],
         ("version", "current_stage"): version.stage,
         ("version", "deployment_job_state"): version.deployment_job_state,
         ("version", "description"): version.description,
-        ("version", "run_id"): version.run_id,
+        ("version", "run_id"): inputs.origin.run_id if inputs.origin else version.run_id,
         ("version", "source"): version.source,
         ("experiment", "name"): inputs.experiment_name,
     }
@@ -135,7 +142,5 @@ def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str],
     if logged_model:
         attributes["logged model", "artifact_uri"] = logged_model.artifact_uri
         attributes["logged model", "experiment_id"] = logged_model.experiment_id
-        # A version that was registered from another location is not the output of the logged model's run.
-        if (version.source or "").startswith(_LOGGED_MODEL_URI):
-            attributes["logged model", "source_run_id"] = logged_model.source_run_id
+        attributes["logged model", "source_run_id"] = logged_model.source_run_id
     return attributes

@@ -16,6 +16,7 @@ FindingKind = Literal[
     "not ready",
     "recreated",
     "changed in place",
+    "uncertain origin",
     "secret redacted",
     "personal data redacted",
 ]

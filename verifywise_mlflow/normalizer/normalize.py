@@ -15,6 +15,7 @@ from verifywise_mlflow.normalizer.manifest_json import environment_json, evidenc
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.precedence import resolve
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.normalizer.origin_links import OriginLinks
 from verifywise_mlflow.normalizer.record import (
     FIELDS,
     PRECEDENCE_FIELDS,
@@ -27,7 +28,7 @@ from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, qual
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 2
+NORMALIZER_REVISION: Final = 3
 """Increase it whenever the same inputs and mapping produce a different record: all records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
@@ -47,6 +48,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     candidates_by_field = {field: candidates.for_field(field) for field in PRECEDENCE_FIELDS}
     resolutions = {field: resolve(field, of_field) for field, of_field in candidates_by_field.items()}
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
+    links = OriginLinks.of(inputs)
     record = _record(inputs, {field: resolution.value for field, resolution in resolutions.items()}, evaluation)
     origins = {field: resolution.origin for field, resolution in resolutions.items() if resolution.origin}
     origins |= _origins_of_copied_values(inputs)
@@ -54,7 +56,8 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         stages = [candidate for candidate in candidates_by_field["lifecycle_stage"] if candidate.is_known]
         rule = explain_precedence(index.value_sources("lifecycle_stage"), stages)
         origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
-    member_origins = {f"evaluation_tags.{key}": origin for key, origin in evaluation.items()}
+    origins = {field: links.add_to(origin) for field, origin in origins.items()}
+    member_origins = {f"evaluation_tags.{key}": links.add_to(origin) for key, origin in evaluation.items()}
     return NormalizedRecord(
         record=record,
         origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | member_origins,

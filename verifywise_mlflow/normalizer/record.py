@@ -288,6 +288,8 @@ class Origin:
     """The date in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
     rule: str | None = None
     """Why this value was chosen, if several sources had one."""
+    link: str | None = None
+    """How the object that has the value belongs to the version, if the version itself does not name that object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+
+LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
+"""How the source names the logged model. ``id``: ``models:/m-…``. ``location``: by exactly its artifact location.
+``ambiguous``: another logged model has the same location, so the version has neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,11 @@ class RecordInputs:
     run_read_error: str | None = None
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
+    origin: VersionOrigin | None = None
+    """What the version was registered from; null stands for what the version itself names."""
     logged_model: LoggedModel | None = None
+    """The logged model that the version was registered from."""
+    logged_model_link: LoggedModelLink | None = None
     logged_model_read_error: str | None = None
     """Why the logged model that the version's source names could not be read."""
     incarnation: int = 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.origin_links import origin_findings
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
 
@@ -69,6 +70,7 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             None,
             f"the model's alias {quote(alias)} points to version {number}, which does not exist",
         )
+    yield from origin_findings(inputs)
     yield from redaction_findings(inputs)
 
 

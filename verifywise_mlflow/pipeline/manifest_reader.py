@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.limits import ManifestLimits
@@ -19,6 +20,7 @@ from verifywise_mlflow.artifacts.location import (
 )
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSource
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -54,18 +56,16 @@ class LinkedVersion:
 def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
     """Return a version with the stored objects that say where its files are."""
     with context.begin() as session:
-        version = registry.version_by_key(session, *due.key)
-        assert version is not None  # it was due a moment ago, and no sync deletes rows
+        stored = registry.version_with_origin(session, due.key)
+        assert stored is not None  # it was due a moment ago, and no sync deletes rows
+        version, origin = stored
         runs = tracked_objects.rows_by_id(session, RUNS, [due.run_id] if due.run_id else [])
         models = tracked_objects.rows_by_id(
             session, LOGGED_MODELS, [due.logged_model_id] if due.logged_model_id else []
         )
         run = next((to_entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
         model = next((to_entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
-        location = locate_files(
-            version, run, model, lambda name, number: registry.version_by_key(session, name, number)
-        )
-    return LinkedVersion(due, version, run, model, location)
+    return LinkedVersion(due, version, run, model, locate_files(origin, run, model))
 
 
 def _is_readable(row: Mapping[str, object]) -> bool:
@@ -79,6 +79,14 @@ def rehash_before(context: StageContext) -> RehashBefore:
     # Nine tenths of the interval, as in StageContext.is_reconcile_due.
     intervals = context.tenant.intervals
     return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_non_production)
+
+
+class FolderListing(StrEnum):
+    """What one look at a model's folder shows, without reading its files."""
+
+    EMPTY = "empty"
+    HAS_ENTRIES = "has entries"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +121,7 @@ class ManifestReader:
             UnauthenticatedError: the server refused the credentials.
         """
         settings = self._context.tenant.artifacts
-        location = linked.location
-        if isinstance(location, LoggedModelFiles | RunFiles) and not is_allowed_location(
-            location.uri, settings.allowed_locations
-        ):
-            location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
-        location = resolve_location(location, self._tools.stores)
+        location = self._readable_location(linked)
         roots = self._open_roots(linked, location)
         hashed_at = self._reuse_hashes(linked, location, roots)
         manifest = build_manifest(
@@ -146,6 +149,45 @@ class ManifestReader:
             retry=any(root.source.has_retryable_failure for root in (roots.model, roots.run) if root),
             hashed_at=hashed_at if hashed_at and has_reused_hashes else self._context.now,
         )
+
+    def list_folder(self, linked: LinkedVersion) -> FolderListing:
+        """Look whether a model's folder has entries: one request, or two if the folder around it shows the folder.
+
+        Raises:
+            CircuitOpenError: the server stopped responding.
+            UnauthenticatedError: the server refused the credentials.
+        """
+        location = self._readable_location(linked)
+        root = self._open_roots(linked, location).model
+        if root is None:
+            return FolderListing.UNREADABLE
+        path = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        try:
+            if path:
+                siblings = root.cached.list_directory(path.rpartition("/")[0])
+                entry = next((entry for entry in siblings if entry.path == path), None)
+                if entry is None or not entry.is_directory:
+                    return FolderListing.HAS_ENTRIES if entry else FolderListing.EMPTY
+            return FolderListing.HAS_ENTRIES if root.cached.list_directory(path) else FolderListing.EMPTY
+        except ArtifactReadError:
+            return FolderListing.UNREADABLE
+
+    def lists_anything_at(self, linked: LinkedVersion) -> bool:
+        """Return whether a model's folder, or the folder around it if there is one, lists anything: one request."""
+        location = self._readable_location(linked)
+        root = self._open_roots(linked, location).model
+        path = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        try:
+            return bool(root and root.cached.list_directory(path.rpartition("/")[0]))
+        except ArtifactReadError:
+            return False
+
+    def _readable_location(self, linked: LinkedVersion) -> ModelLocation:
+        """Return where the tenant's settings let us read a version's files."""
+        location, allowed = linked.location, self._context.tenant.artifacts.allowed_locations
+        if isinstance(location, LoggedModelFiles | RunFiles) and not is_allowed_location(location.uri, allowed):
+            location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
+        return resolve_location(location, self._tools.stores)
 
     def _open_roots(self, linked: LinkedVersion, location: ModelLocation) -> _Roots:
         reader, stores = self._context.reader(), self._tools.stores

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from verifywise_mlflow.artifacts.location import parse_logged_model_id
-from verifywise_mlflow.connector.change_probes import RegistryListings, list_registry, newest_version_timestamp
-from verifywise_mlflow.connector.models import ModelVersion
-from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.change_probes import digest_registry, newest_version_timestamp
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import registry, tenancy
@@ -29,6 +27,10 @@ POLL_TIMEOUT_S = 5.0
 """MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs occupies a thread this long."""
 LISTING_TIMEOUT_S = 15.0
 """Per page of 10,000 versions."""
+MAX_POLL_RESPONSE_BYTES = 8 * 1024**2
+MAX_POLL_LISTING_BYTES = 64 * 1024**2
+"""Lower than in a sync: the process that evaluates the sensors reads sixteen servers at once. A listing of 100,000
+versions fits, since a poll keeps only digests."""
 
 
 def fetch_newest_version_time(tenant: Tenant) -> int | None:
@@ -67,13 +69,26 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
         SecretUnavailableError: a credential cannot be resolved.
     """
     redactor = EntityRedactor(tenant.redaction)
+    aliases: dict[Key, list[str]] = {}
+
+    def digest_model(listed: RegisteredModel) -> str | None:
+        model = redactor.registered_model(listed)
+        for alias, number in sorted(model.aliases.items()):
+            aliases.setdefault((model.name, number), []).append(alias)
+        return fingerprint(model) if fits_in_key(model.name) else None
+
+    def digest_version(listed: ModelVersion) -> str | None:
+        version = redactor.model_version(listed)
+        is_storable = fits_in_key(version.model_name, version.run_id)
+        return fingerprint(_with_aliases(version, aliases)) if is_storable else None
+
     with redacted_errors(redactor):
-        listings = list_registry(_probe_settings(tenant, LISTING_TIMEOUT_S))
-    return _fingerprints(
-        RegistryListings(
-            Listing(tuple(map(redactor.registered_model, listings.models.rows)), listings.models.problems),
-            Listing(tuple(map(redactor.model_version, listings.versions.rows)), listings.versions.problems),
-        )
+        listings = digest_registry(_probe_settings(tenant, LISTING_TIMEOUT_S), digest_model, digest_version)
+    return RegistryFingerprints(
+        models={name: digest for name, digest in listings.models.rows if digest is not None},
+        versions={key: digest for key, digest in listings.versions.rows if digest is not None},
+        has_all_models=listings.models.is_complete,
+        has_all_versions=listings.versions.is_complete,
     )
 
 
@@ -107,26 +122,8 @@ def _is_changed(stored: StoredObject | None, digest: str) -> bool:
     return stored is None or stored.is_deleted or stored.fingerprint != digest
 
 
-def _fingerprints(listings: RegistryListings) -> RegistryFingerprints:
-    aliases: dict[Key, list[str]] = {}
-    for model in listings.models.rows:
-        for alias, number in sorted(model.aliases.items()):
-            aliases.setdefault((model.name, number), []).append(alias)
-    return RegistryFingerprints(
-        models={model.name: fingerprint(model) for model in listings.models.rows if fits_in_key(model.name)},
-        versions={
-            (version.model_name, version.version_number): fingerprint(_with_aliases(version, aliases))
-            for version in listings.versions.rows
-            if fits_in_key(version.model_name, version.run_id)
-        },
-        has_all_models=listings.models.is_complete,
-        has_all_versions=listings.versions.is_complete,
-    )
-
-
 def _with_aliases(version: ModelVersion, aliases: Mapping[Key, list[str]]) -> ListedVersion:
-    logged_model_id = parse_logged_model_id(version.source) if version.source else None
-    return ListedVersion(version, aliases.get((version.model_name, version.version_number), []), logged_model_id)
+    return ListedVersion(version, aliases.get((version.model_name, version.version_number), []))
 
 
 def _probe_settings(tenant: Tenant, timeout_s: float) -> ConnectionSettings:
@@ -137,6 +134,8 @@ def _probe_settings(tenant: Tenant, timeout_s: float) -> ConnectionSettings:
         probe_timeout_seconds=min(settings.limits.probe_timeout_seconds, timeout_s),
         request_timeout_seconds=min(settings.limits.request_timeout_seconds, timeout_s),
         token_timeout_seconds=min(settings.limits.token_timeout_seconds, timeout_s),
+        max_response_bytes=min(settings.limits.max_response_bytes, MAX_POLL_RESPONSE_BYTES),
+        max_listing_bytes=min(settings.limits.max_listing_bytes, MAX_POLL_LISTING_BYTES),
         max_attempts=1,
     )
     return replace(settings, limits=limits)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
-from verifywise_mlflow.artifacts.location import parse_logged_model_id
+from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import ModelVersion, RemoteFile

@@ -5,28 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.location import (
-    MAX_COPY_HOPS,
     LoggedModelFiles,
     NoFiles,
     RunFiles,
     UnreachableFiles,
     is_allowed_location,
     locate_files,
-    parse_logged_model_id,
 )
-from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
+from verifywise_mlflow.artifacts.version_origin import VersionOrigin
+from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
 
 RUN = "0123456789abcdef0123456789abcdef"
 OTHER_RUN = "f" * 32
 MODEL_ID = "m-" + "a" * 32
 
 
-def version(source: str | None, number: int = 1, name: str = "fraud", run_id: str | None = RUN) -> ModelVersion:
-    return ModelVersion(name, number, source=source, run_id=run_id)
-
-
-def find_nothing(name: str, number: int) -> ModelVersion | None:
-    return None
+def origin(source: str | None, run_id: str | None = RUN) -> VersionOrigin:
+    return VersionOrigin(source, run_id)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +46,7 @@ def find_nothing(name: str, number: int) -> ModelVersion | None:
 def test_a_source_below_the_runs_artifact_uri_belongs_to_the_run(artifact_uri: str, source: str, path: str) -> None:
     run = TrainingRun(RUN, artifact_uri=artifact_uri)
 
-    assert locate_files(version(source), run, None, find_nothing) == RunFiles(RUN, path, source)
+    assert locate_files(origin(source), run, None) == RunFiles(RUN, path, source)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +64,7 @@ def test_a_source_below_the_runs_artifact_uri_belongs_to_the_run(artifact_uri: s
     ],
 )
 def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
-    location = locate_files(
-        version(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None, find_nothing
-    )
+    location = locate_files(origin(source), TrainingRun(RUN, artifact_uri="s3://bucket/run-1/artifacts"), None)
 
     assert isinstance(location, UnreachableFiles)
     assert source in location.reason
@@ -80,8 +73,8 @@ def test_any_other_source_is_unreachable_with_a_reason(source: str) -> None:
 def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
     run = TrainingRun(RUN, artifact_uri="s3://b/x/artifacts/")
 
-    location = locate_files(version(f"runs:/{RUN}/a/model"), run, None, find_nothing)
-    unknown = locate_files(version(f"runs:/{OTHER_RUN}/model"), run, None, find_nothing)
+    location = locate_files(origin(f"runs:/{RUN}/a/model"), run, None)
+    unknown = locate_files(origin(f"runs:/{OTHER_RUN}/model"), run, None)
 
     assert location == RunFiles(RUN, "a/model", "s3://b/x/artifacts/a/model")
     assert unknown == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
@@ -89,18 +82,18 @@ def test_a_run_uri_is_resolved_if_its_run_is_known() -> None:
 
 @pytest.mark.parametrize("source", ["runs:/", f"runs:/{RUN}/../x", "runs:/a b/x", f"runs://other-host/{RUN}/x"])
 def test_a_malformed_run_uri_is_unreachable(source: str) -> None:
-    assert isinstance(locate_files(version(source), None, None, find_nothing), UnreachableFiles)
+    assert isinstance(locate_files(origin(source), None, None), UnreachableFiles)
 
 
 @pytest.mark.parametrize("run_id", ["short-id", RUN])
 def test_a_uri_in_the_servers_store_names_an_unreadable_run(run_id: str) -> None:
     source = f"mlflow-artifacts:/7/{run_id}/artifacts/model"
 
-    assert locate_files(version(source, run_id=run_id), None, None, find_nothing) == RunFiles(run_id, "model", source)
+    assert locate_files(origin(source, run_id=run_id), None, None) == RunFiles(run_id, "model", source)
 
 
 def test_an_unreadable_run_in_another_store_is_unreachable() -> None:
-    location = locate_files(version("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None, find_nothing)
+    location = locate_files(origin("file:///home/somebody/mlruns/0/x/artifacts/model"), None, None)
 
     assert isinstance(location, UnreachableFiles)
     assert "could not be read" in location.reason
@@ -110,87 +103,27 @@ def test_logged_models_are_found_by_id_uri_and_path() -> None:
     uri = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
     logged = LoggedModel(MODEL_ID, artifact_uri=uri)
 
-    assert locate_files(version(f"models:/{MODEL_ID}"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate_files(version(uri + "/"), None, logged, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
-    assert locate_files(version(uri), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(origin(f"models:/{MODEL_ID}"), None, logged) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(origin(uri + "/"), None, logged) == LoggedModelFiles(MODEL_ID, uri)
+    assert locate_files(origin(uri), None, None) == LoggedModelFiles(MODEL_ID, uri)
     model_uri = f"models:/{MODEL_ID}"
-    assert locate_files(version(model_uri), None, None, find_nothing) == LoggedModelFiles(MODEL_ID, model_uri)
+    assert locate_files(origin(model_uri), None, None) == LoggedModelFiles(MODEL_ID, model_uri)
 
 
-@pytest.mark.parametrize(
-    ("source", "model_id"),
-    [
-        (f"models:/{MODEL_ID}", MODEL_ID),
-        (f"models:/{MODEL_ID}/", MODEL_ID),
-        (f"s3://b/1/models/{MODEL_ID}/artifacts", MODEL_ID),
-        (f"C:\\runs\\1\\models\\{MODEL_ID}\\artifacts", MODEL_ID),
-        (f"models:/{MODEL_ID}/3", None),  # version 3 of a model whose name looks like an id
-        (f"s3://b/{MODEL_ID}/artifacts", None),
-        ("models:/m-123", None),
-        ("", None),
-    ],
-)
-def test_a_logged_model_id_is_parsed_from_a_source(source: str, model_id: str | None) -> None:
-    assert parse_logged_model_id(source) == model_id
+def test_a_copy_without_a_known_original_is_unreachable() -> None:
+    origin = VersionOrigin("models:/gone/3", problem="models:/gone/3 is not in the registry")
 
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        ("team/fraud", "models:/team/fraud/4"),
-        ("my model", "models:/my%20model/4"),
-        ("50%25", "models:/50%25/4"),  # a name that contains a percent sign
-        ("a/b", "models:/a%2Fb/4"),
-    ],
-)
-def test_a_copy_is_followed_to_its_origin(name: str, source: str) -> None:
-    origin = version(f"runs:/{OTHER_RUN}/model", number=4, name=name)
-    registry = {(name, 4): origin}
-
-    location = locate_files(version(source), None, None, lambda name, number: registry.get((name, number)))
-
-    assert location == RunFiles(OTHER_RUN, "model", f"runs:/{OTHER_RUN}/model")
-
-
-def chain(hops: int) -> dict[int, ModelVersion]:
-    copies = {n: version(f"models:/fraud/{n + 1}", n) for n in range(1, hops + 1)}
-    return {**copies, hops + 1: version(f"runs:/{RUN}/m", hops + 1)}
-
-
-@pytest.mark.parametrize(("hops", "is_located"), [(MAX_COPY_HOPS, True), (MAX_COPY_HOPS + 1, False)])
-def test_chains_of_copies_are_followed_up_to_the_limit(hops: int, is_located: bool) -> None:
-    versions = chain(hops)
-
-    location = locate_files(versions[1], None, None, lambda _, number: versions.get(number))
-
-    assert isinstance(location, RunFiles if is_located else UnreachableFiles)
-
-
-def test_a_cycle_of_copies_is_unreachable() -> None:
-    versions = {1: version("models:/fraud/2", 1), 2: version("models:/fraud/1", 2)}
-
-    location = locate_files(versions[1], None, None, lambda _, number: versions.get(number))
-
-    assert isinstance(location, UnreachableFiles)
-    assert "leads back" in location.reason
-
-
-@pytest.mark.parametrize(
-    "source",
-    ["models:/fraud@champion", "models:/fraud/Production", "models:/fraud", "models:/gone/3", "models://x@db/f/3"],
-)
-def test_a_models_uri_without_a_known_version_is_unreachable(source: str) -> None:
-    assert isinstance(locate_files(version(source), None, None, find_nothing), UnreachableFiles)
+    assert locate_files(origin, None, None) == UnreachableFiles("models:/gone/3", str(origin.problem))
 
 
 @pytest.mark.parametrize("source", [None, "", "  "])
 def test_a_version_without_a_source_has_no_location(source: str | None) -> None:
-    assert isinstance(locate_files(version(source), None, None, find_nothing), NoFiles)
+    assert isinstance(locate_files(origin(source), None, None), NoFiles)
 
 
 @given(st.text(), st.text())
 def test_any_source_against_any_artifact_uri_gives_a_location(source: str, artifact_uri: str) -> None:
-    location = locate_files(version(source), TrainingRun(RUN, artifact_uri=artifact_uri), None, find_nothing)
+    location = locate_files(origin(source), TrainingRun(RUN, artifact_uri=artifact_uri), None)
 
     if isinstance(location, RunFiles):
         assert ".." not in location.path.split("/")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlflow.entities import Dataset, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import Dataset
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import RestException
 
-from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import Registry
 
 MODEL_NAMES = [
     "it's",
@@ -55,24 +55,3 @@ class SharedRegistry(Registry):
             await_creation_for=0,
             model_id=model_id,
         )
-
-    def logged_model(
-        self, run_id: str, *, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
-    ) -> str:
-        """Log a model separately from its run, as MLflow 3 does; return its id."""
-        folder = self.scratch / f"logged by {run_id}"
-        folder.mkdir()
-        for name, content in MODEL_FILES.items():
-            (folder / name).write_bytes(content)
-        model = self.client.create_logged_model(
-            self.client.get_run(run_id).info.experiment_id,
-            name="model",
-            source_run_id=run_id,
-            tags=dict(tags or {}),
-            params=dict(params or {}),
-            model_type="classifier",
-        )
-        self.client.log_model_artifacts(model.model_id, str(folder))
-        self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        return str(model.model_id)

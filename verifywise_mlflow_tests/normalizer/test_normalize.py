@@ -116,11 +116,11 @@ def test_the_models_description_is_the_fallback_for_the_versions() -> None:
     [
         ("models:/m-1", None, "r9"),
         ("models:/m-1", "r1", "r1"),
-        ("models:/fraud/2", None, None),
-        (None, None, None),
+        ("models:/fraud/2", None, "r9"),
+        ("s3://b/1/models/m-1/artifacts", None, "r9"),
     ],
 )
-def test_a_logged_models_run_is_the_fallback_if_it_is_the_versions_source(
+def test_a_logged_models_run_is_the_fallback_of_a_version_that_is_linked_to_it(
     source: str | None, run_id: str | None, expected: str | None
 ) -> None:
     version = ModelVersion("fraud", 3, source=source, run_id=run_id)

@@ -45,7 +45,7 @@ COUNTING = """
 
 
 def listed_version(number: int, run_id: str | None = None) -> ListedObject[ListedVersion]:
-    return ListedObject(ListedVersion(ModelVersion("credit", number, run_id=run_id), [], None), "f")
+    return ListedObject(ListedVersion(ModelVersion("credit", number, run_id=run_id), []), "f")
 
 
 def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> ReadResult[TrainingRun]:

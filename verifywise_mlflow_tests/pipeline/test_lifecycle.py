@@ -20,7 +20,7 @@ PROMOTED = replace(BEFORE, stage="Production", last_updated_at=LATER)
 
 
 def events_between(before: ModelVersion, after: ModelVersion, *, is_plain_mlflow: bool = True) -> list[LifecycleEvent]:
-    listed = ListedObject(ListedVersion(after, (), None), "", stored=STORED)
+    listed = ListedObject(ListedVersion(after, ()), "", stored=STORED)
     return list(version_events(listed, before, is_plain_mlflow=is_plain_mlflow))
 
 

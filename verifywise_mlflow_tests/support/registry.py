@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    RunTag,
+)
 from mlflow.entities.model_registry import ModelVersion
 
 MODEL_FILES: Mapping[str, bytes] = {
@@ -83,3 +92,24 @@ class Registry:
         run_id = self.run(files=files, metrics={"accuracy": 0.93})
         artifact_uri = self.client.get_run(run_id).info.artifact_uri
         return self.version(model, run_id=run_id, source=f"{artifact_uri}/model")
+
+    def logged_model(
+        self, run_id: str, *, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Log a model separately from its run, as MLflow 3 does; return its id."""
+        folder = self.scratch / f"logged by {run_id}"
+        folder.mkdir()
+        for name, content in MODEL_FILES.items():
+            (folder / name).write_bytes(content)
+        model = self.client.create_logged_model(
+            self.client.get_run(run_id).info.experiment_id,
+            name="model",
+            source_run_id=run_id,
+            tags=dict(tags or {}),
+            params=dict(params or {}),
+            model_type="classifier",
+        )
+        self.client.log_model_artifacts(model.model_id, str(folder))
+        self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        return str(model.model_id)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, Text, and_, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Table, Text, and_, case, cast, func, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
 from verifywise_mlflow.normalizer.record import SourceKind
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, ValueUse
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
-from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
+from verifywise_mlflow.persistence.repositories.tracked_objects import IS_LINKED, RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
@@ -89,7 +89,10 @@ def _tagged(tenant_id: str) -> Iterator[tuple[SourceKind, Subquery]]:
     living_model = and_(models.c.tenant_id == tenant_id, models.c.deleted_at.is_(None))
     yield "model tag", select(models.c.tags, _OF_MODEL.label("example")).where(living_model).subquery()
     yield "run tag", _linked(tenant_id, training_runs, "run_id", RUN_ID, living)
-    yield "logged model", _linked(tenant_id, logged_models, "model_id", versions.c.logged_model_id, living)
+    yield (
+        "logged model",
+        _linked(tenant_id, logged_models, "model_id", case((IS_LINKED, versions.c.logged_model_id)), living),
+    )
 
 
 def _linked(

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, and_, case, cast, column, func, or_, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 
-from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
-from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, upsert
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
+from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -35,10 +36,13 @@ class PendingManifest:
 
     key: Key
     run_id: str | None
+    """Its own, or that of its original or logged model."""
     logged_model_id: str | None
     incarnation: int
     location_key: str
     """A value that changes if the location changes, or if the run can no longer write there."""
+    is_empty_retry: bool = False
+    """Whether it is due only because the model's folder had no files: listing the folder shows if that has changed."""
 
 
 def pending_manifests(
@@ -54,15 +58,16 @@ def pending_manifests(
         session: the tenant's session.
         settings_digest: a digest of the tenant's settings that change what a manifest holds.
         rehash_before: which hashes are stale.
-        retry_failed: also return those that are incomplete for another reason than the tenant's limits.
+        retry_failed: also return those that are incomplete for another reason than the tenant's limits, and those that
+            are held back.
     """
     versions, manifests, records = model_versions, artifact_manifests, canonical_records
     location_key = func.md5(
         func.concat(
             settings_digest,
             func.jsonb_build_array(
-                versions.c.source,
-                versions.c.run_id,
+                func.coalesce(versions.c.origin_source, versions.c.source),
+                RUN_ID,
                 training_runs.c.artifact_uri,
                 training_runs.c.status,
                 logged_models.c.artifact_uri,
@@ -70,14 +75,9 @@ def pending_manifests(
         )
     )
     joined = (
-        versions.outerjoin(
+        VERSIONS_WITH_LOGGED_MODELS.outerjoin(
             training_runs,
-            (training_runs.c.tenant_id == versions.c.tenant_id) & (training_runs.c.run_id == versions.c.run_id),
-        )
-        .outerjoin(
-            logged_models,
-            (logged_models.c.tenant_id == versions.c.tenant_id)
-            & (logged_models.c.model_id == versions.c.logged_model_id),
+            (training_runs.c.tenant_id == versions.c.tenant_id) & (training_runs.c.run_id == RUN_ID),
         )
         .outerjoin(
             manifests,
@@ -96,31 +96,30 @@ def pending_manifests(
     oldest = case(
         (records.c.lifecycle_stage == "production", rehash_before.production), else_=rehash_before.non_production
     )
+    gap = manifests.c.manifest["gap"].as_string()
+    is_held_back = manifests.c.held_back_since.is_not(None)
     is_due = [
         manifests.c.location_key.is_(None),
         manifests.c.location_key != location_key,
         manifests.c.retry,
-        manifests.c.hashed_at < oldest,
+        # What is held back cannot be hashed: without this, an outage would make every sync list all its folders.
+        and_(manifests.c.hashed_at < oldest, ~is_held_back),
+        and_(gap == ManifestGap.FAILED.value, ~is_held_back, literal(retry_failed)),
     ]
-    if retry_failed:
-        is_due.append(
-            and_(
-                manifests.c.manifest["status"].as_string() != "complete",
-                manifests.c.manifest["is_limited"].as_boolean().is_not(True),
-            )
-        )
+    is_empty = and_(or_(gap == ManifestGap.NO_FILES.value, is_held_back), literal(retry_failed))
     rows = session.execute(
         select(
             versions.c.model_name,
             versions.c.version_number,
-            versions.c.run_id,
+            RUN_ID,
             versions.c.logged_model_id,
             versions.c.incarnation,
             location_key,
+            func.coalesce(~or_(*is_due), False),
         )
         .select_from(joined)
-        .where(versions.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None), or_(*is_due))
-        .order_by(versions.c.run_id, versions.c.model_name, versions.c.version_number)
+        .where(versions.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None), or_(*is_due, is_empty))
+        .order_by(RUN_ID, versions.c.model_name, versions.c.version_number)
     )
     return [PendingManifest((name, number), *columns) for name, number, *columns in rows]
 
@@ -136,6 +135,8 @@ class ManifestReadResult:
     retry: bool
     hashed_at: datetime
     """When the oldest of its hashes was computed."""
+    held_back_since: datetime | None = None
+    """Since when the empty folder counts as an outage of the store."""
 
 
 def write_manifests(
@@ -158,6 +159,7 @@ def write_manifests(
                 "retry": item.retry,
                 "read_at": now,
                 "hashed_at": item.hashed_at,
+                "held_back_since": item.held_back_since,
                 "fingerprint": item.fingerprint,
                 "changed_at": now,
             }
@@ -171,18 +173,15 @@ def write_manifests(
 
 def _record_read(session: TenantSession, same: Sequence[ManifestReadResult], now: datetime) -> None:
     table = artifact_manifests
-    columns = {
+    columns: dict[str, Sequence[object]] = {
         "model_name": [item.pending.key[0] for item in same],
         "version_number": [item.pending.key[1] for item in same],
         "location_key": [item.pending.location_key for item in same],
         "hashed_at": [item.hashed_at for item in same],
         "retry": [item.retry for item in same],
+        "held_back_since": [item.held_back_since for item in same],
     }
-    read = (
-        func.unnest(*(cast(values, ARRAY(table.c[name].type)) for name, values in columns.items()))
-        .table_valued(*(column(name, table.c[name].type) for name in columns))
-        .render_derived()
-    )
+    read = rows_of(table, columns)
     session.execute(
         update(table)
         .where(
@@ -190,7 +189,7 @@ def _record_read(session: TenantSession, same: Sequence[ManifestReadResult], now
             table.c.model_name == read.c.model_name,
             table.c.version_number == read.c.version_number,
         )
-        .values(read_at=now, hashed_at=read.c.hashed_at, location_key=read.c.location_key, retry=read.c.retry)
+        .values(read_at=now, **{name: read.c[name] for name in columns if name not in table.primary_key.columns})
     )
 
 
@@ -201,6 +200,7 @@ class StoredManifest:
     manifest: ArtifactManifest
     read_at: datetime
     hashed_at: datetime
+    held_back_since: datetime | None = None
 
 
 def newest_at_location(session: TenantSession, location: str, since: datetime) -> StoredManifest | None:
@@ -212,6 +212,8 @@ def newest_at_location(session: TenantSession, location: str, since: datetime) -
             table.c.tenant_id == session.tenant_id,
             table.c.location_md5 == func.md5(location),
             table.c.hashed_at >= since,
+            # After an outage the bytes are read again: a restored store may have others of the same size.
+            table.c.held_back_since.is_(None),
         )
         .order_by(table.c.hashed_at.desc())
         .limit(1)
@@ -224,13 +226,17 @@ def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key,
     """Return the given versions' manifests."""
     table = artifact_manifests
     rows = session.execute(
-        select(table.c.model_name, table.c.version_number, table.c.manifest, table.c.read_at, table.c.hashed_at).where(
-            table.c.tenant_id == session.tenant_id, is_one_of(table, keys)
-        )
+        select(
+            table.c.model_name,
+            table.c.version_number,
+            table.c.manifest,
+            table.c.read_at,
+            table.c.hashed_at,
+            table.c.held_back_since,
+        ).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
     )
     return {
-        (name, number): StoredManifest(manifest_from_json(manifest), read_at, hashed_at)
-        for name, number, manifest, read_at, hashed_at in rows
+        (name, number): StoredManifest(manifest_from_json(manifest), *times) for name, number, manifest, *times in rows
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Table, and_, func, null, select, update
+from sqlalchemy import ColumnElement, Table, and_, func, null, or_, select, update
 
+from verifywise_mlflow.artifacts.version_origin import VersionOrigin, own_origin
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, is_one_of, to_entity, upsert
 from verifywise_mlflow.persistence.session import TenantSession
@@ -119,25 +121,83 @@ def write_models(session: TenantSession, models: Sequence[ListedObject[Registere
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """A version with what the models' listing adds: its aliases and its logged model."""
+    """A version with what the models' listing adds: its aliases."""
 
     version: ModelVersion
     aliases: Sequence[str]
-    logged_model_id: str | None
 
 
-def write_versions(session: TenantSession, versions: Sequence[ListedObject[ListedVersion]], now: datetime) -> None:
-    """Upsert versions."""
-    rows: list[Row] = [
-        {
-            **columns_of(listed.entity.version),
-            "aliases": listed.entity.aliases,
-            "logged_model_id": listed.entity.logged_model_id,
-            **_row_values(session.tenant_id, listed, now),
-        }
-        for listed in versions
-    ]
+def write_versions(
+    session: TenantSession,
+    versions: Sequence[ListedObject[ListedVersion]],
+    now: datetime,
+    *,
+    copy_origins: Mapping[Key, VersionOrigin] = MappingProxyType({}),
+) -> None:
+    """Upsert versions. ``copy_origins`` has the origin of each version that is a copy."""
+    rows: list[Row] = []
+    for listed in versions:
+        version = listed.entity.version
+        origin = copy_origins.get((version.model_name, version.version_number)) or own_origin(version)
+        rows.append(
+            {
+                **columns_of(version),
+                "aliases": listed.entity.aliases,
+                **_origin_columns(origin),
+                **_row_values(session.tenant_id, listed, now),
+            }
+        )
     upsert(session, model_versions, rows)
+
+
+def _origin_columns(origin: VersionOrigin) -> Row:
+    return {
+        "logged_model_id": origin.logged_model_id,
+        "logged_model_location": origin.logged_model_location,
+        "copied_from": [{"model_name": name, "version_number": number} for name, number in origin.copied_from],
+        "origin_source": origin.source if origin.copied_from else None,
+        "origin_run_id": origin.run_id,
+        "origin_problem": origin.problem,
+    }
+
+
+def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
+    """Return the origin that a row of ``model_versions`` holds."""
+    copied_from = tuple((item["model_name"], item["version_number"]) for item in row["copied_from"])
+    source = row["origin_source"] if copied_from else row["source"]
+    return VersionOrigin(source, row["origin_run_id"], copied_from, row["origin_problem"])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """The stored origin of a copy, with what identifies the copy: MLflow changes neither."""
+
+    source: str | None
+    created_at: datetime | None
+    origin: VersionOrigin
+
+    def is_same_copy(self, version: ModelVersion) -> bool:
+        """Whether the origin is that of ``version``, not of an earlier version with its name and number."""
+        return (self.source, self.created_at) == (version.source, version.created_at)
+
+
+def stored_copies(session: TenantSession) -> dict[Key, StoredCopy]:
+    """Return the stored origin of each copy, tombstones included."""
+    table = model_versions
+    columns = (
+        *(table.c.model_name, table.c.version_number, table.c.source, table.c.created_at),
+        *(table.c.copied_from, table.c.origin_source, table.c.origin_run_id, table.c.origin_problem),
+    )
+    rows = session.execute(
+        select(*columns).where(
+            table.c.tenant_id == session.tenant_id,
+            or_(table.c.copied_from != [], table.c.origin_problem.is_not(None)),
+        )
+    ).mappings()
+    return {
+        (row["model_name"], row["version_number"]): StoredCopy(row["source"], row["created_at"], to_origin(dict(row)))
+        for row in rows
+    }
 
 
 def _row_values(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
@@ -219,6 +279,17 @@ def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
     table = model_versions
     rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
     return {(row["model_name"], row["version_number"]): to_entity(ModelVersion, dict(row)) for row in rows.mappings()}
+
+
+def version_with_origin(session: TenantSession, key: Key) -> tuple[ModelVersion, VersionOrigin] | None:
+    """Return one version with what it was registered from, or None."""
+    table = model_versions
+    row = (
+        session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, [key])))
+        .mappings()
+        .first()
+    )
+    return None if row is None else (to_entity(ModelVersion, dict(row)), to_origin(dict(row)))
 
 
 def version_by_key(session: TenantSession, name: str, number: int) -> ModelVersion | None:

@@ -15,10 +15,11 @@ from typing import Generic, TypeVar
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, and_, case, cast, func, or_, select
 from sqlalchemy import Text as PlainText
 
+from verifywise_mlflow.artifacts.version_origin import location_key
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
 from verifywise_mlflow.persistence.row_mapping import Row, columns_of, to_entity, upsert
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import logged_models, model_versions, training_runs
+from verifywise_mlflow.persistence.tables import logged_models, model_versions, revisions, training_runs
 
 T = TypeVar("T", TrainingRun, LoggedModel)
 
@@ -28,11 +29,19 @@ VERSIONS_WITH_LOGGED_MODELS = model_versions.outerjoin(
     & (logged_models.c.model_id == model_versions.c.logged_model_id),
 )
 
-RUN_ID: ColumnElement[str] = func.coalesce(
-    model_versions.c.run_id,
-    case((model_versions.c.source.like("models:/m-%"), logged_models.c.source_run_id)),
+IS_LINKED: ColumnElement[bool] = or_(
+    model_versions.c.logged_model_location.is_(None),
+    and_(
+        model_versions.c.logged_model_location == logged_models.c.location_key,
+        logged_models.c.shares_location.is_(False),
+    ),
 )
-"""The run of a version: its own, or that of the logged model that it was registered from."""
+"""Whether a version was registered from the logged model that its source names: by ID, or by exactly its location."""
+
+RUN_ID: ColumnElement[str] = func.coalesce(
+    model_versions.c.run_id, model_versions.c.origin_run_id, case((IS_LINKED, logged_models.c.source_run_id))
+)
+"""The run of a version: its own, its original's, or that of the logged model that it was registered from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,6 @@ class ReadResult(Generic[T]):
     deferred: bool = False
     """Whether the object was not requested by itself yet, because too many objects are missing."""
     experiment_name: str | None = None
-    """Set for runs only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +188,11 @@ def write_read_results(
         if entity is None:
             entity = kind.entity_type(result.object_id)
         columns = columns_of(entity) | {kind.id_column: result.object_id}
-        if kind.table is training_runs:
-            columns["experiment_name"] = experiment_name
-            columns["datasets"] = [columns_of(dataset) for dataset in getattr(entity, "datasets", ())]
+        columns["experiment_name"] = experiment_name
+        if isinstance(entity, LoggedModel):
+            columns["location_key"] = location_key(entity.artifact_uri) if entity.artifact_uri else None
+        else:
+            columns["datasets"] = [columns_of(dataset) for dataset in entity.datasets]
         rows.append(
             {
                 **columns,
@@ -196,6 +206,25 @@ def write_read_results(
             }
         )
     upsert(session, kind.table, rows)
+    if kind.table is logged_models:
+        _mark_shared_locations(session, {str(row["location_key"]) for row in rows if row["location_key"]})
+
+
+def _mark_shared_locations(session: TenantSession, location_keys: Collection[str]) -> None:
+    """Mark logged models that have one location. MLflow never creates such: a path that names one is ambiguous."""
+    table = logged_models
+    is_affected = (table.c.tenant_id == session.tenant_id) & table.c.location_key.in_(location_keys)
+    counted = select(table.c.location_key, (func.count() > 1).label("is_shared")).where(is_affected)
+    by_location = counted.group_by(table.c.location_key).subquery()
+    session.execute(
+        table.update()
+        .where(
+            is_affected,
+            table.c.location_key == by_location.c.location_key,
+            table.c.shares_location != by_location.c.is_shared,
+        )
+        .values(shares_location=by_location.c.is_shared, revision=revisions.next_value())
+    )
 
 
 def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[PendingRead]) -> None:

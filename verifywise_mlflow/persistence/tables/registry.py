@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Table
+from sqlalchemy import Boolean, Column, Index, Table, text
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import (
@@ -55,7 +55,22 @@ model_versions = Table(
     Column("description", Text, doc="The description in MLflow."),
     Column("source", Text, doc="The location of the version's files, as registered."),
     Column("run_id", Text, doc="The ID of the training run."),
-    Column("logged_model_id", Text, doc="The ID of the MLflow 3 logged model that the version was created from."),
+    Column("logged_model_id", Text, doc="The ID of the MLflow 3 logged model that the version's source names."),
+    Column(
+        "logged_model_location",
+        Text,
+        doc="A hash of the source if it names the logged model by a path. It must equal the logged model's location.",
+    ),
+    Column(
+        "copied_from",
+        Json,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        doc="The versions from the nearest copy to the original; empty if the version is not a copy.",
+    ),
+    Column("origin_source", Text, doc="The source of a copy's original."),
+    Column("origin_run_id", Text, doc="The run of the version, else the one that its original or its source names."),
+    Column("origin_problem", Text, doc="Why the original of a copy is unknown."),
     Column("status", Text, doc="Status in MLflow."),
     Column("status_message", Text, doc="Status message in MLflow."),
     Column("run_link", Text, doc="A link to a run on another server."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Table, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import (
@@ -60,9 +60,18 @@ logged_models = Table(
     key_column("tenant_id"),
     key_column("model_id"),
     Column("experiment_id", Text),
+    Column("experiment_name", Text),
     Column("name", Text),
     Column("source_run_id", Text),
     Column("artifact_uri", Text),
+    Column("location_key", Text, doc="A hash of artifact_uri in a comparable form."),
+    Column(
+        "shares_location",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        doc="Whether another logged model has the same location, so that a path names neither of them.",
+    ),
     Column("status", Text),
     Column("model_type", Text),
     time_column("created_at"),
@@ -77,4 +86,5 @@ logged_models = Table(
     Column("deferred", Boolean, nullable=False, server_default=false()),
     Column("read_for_revision", BigInteger, nullable=False),
     *write_columns(),
+    Index("logged_models_by_location", "tenant_id", "location_key"),
 )

@@ -13,8 +13,15 @@ from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, Regist
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
-from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.persistence.repositories import integrity, records, registry, tracked_objects
+from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
+from verifywise_mlflow.persistence.repositories import (
+    dangling_aliases,
+    integrity,
+    records,
+    registry,
+    tracked_objects,
+    withdrawals,
+)
 from verifywise_mlflow.persistence.repositories.manifests import manifest_rows
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
@@ -42,18 +49,27 @@ def refresh(context: StageContext) -> Progress:
             due = records.pending_records(session, mapping_digest=digest, after=after, limit=BATCH_SIZE)
             if not due:
                 return progress
+            withdrawn = _withdraw(context, session, due)
+            to_build = [item for item in due if item.key not in withdrawn]
             built = []
-            for due_record, inputs in zip(due, _inputs(session, context.tenant, due), strict=True):
+            for due_record, inputs in zip(to_build, _inputs(session, context.tenant, to_build), strict=True):
                 normalized = normalize(inputs, mapping)
-                built.append(
-                    BuiltRecord(due_record, normalized, fingerprint([normalized, due_record.version["deleted_at"]]))
-                )
+                built.append(BuiltRecord(due_record, normalized, fingerprint([normalized, due_record.deleted_at])))
+            withdrawals.end_predecessor_verdicts(session, [item.key for item in to_build], context.sync_id, context.now)
             changed = records.write_records(session, built, context.sync_id, context.now)
         after = due[-1].key
-        progress.read += len(built)
-        progress.changed += len(changed)
+        progress.read += len(due)
+        progress.changed += len(withdrawn) + len(changed)
         progress.incomplete += sum(1 for item in changed if item.normalized.incomplete)
         context.report_progress(progress.read, progress.read)
+
+
+def _withdraw(context: StageContext, session: TenantSession, due: Sequence[PendingRecord]) -> set[Key]:
+    """Withdraw the records of deleted versions, and return their keys. A version without a record is not among them."""
+    deleted = [item for item in due if item.deleted_at is not None]
+    withdrawn = withdrawals.withdraw_records(session, [item.key for item in deleted], context.sync_id, context.now)
+    records.write_input_revisions(session, [item for item in deleted if item.key in withdrawn])
+    return withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +82,8 @@ class _LinkedRows:
     manifests: Mapping[Key, Row]
     changes_in_place: Mapping[Key, Sequence[DetectedChange]]
     are_manifests_on: bool
-    living_numbers: Mapping[str, set[int]]
-    """Version numbers that exist in MLflow, of each model that has aliases."""
+    missing_numbers: Mapping[str, set[int]]
+    """Numbers to which aliases of living models point, although MLflow has no such version."""
 
 
 def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]) -> list[RecordInputs]:
@@ -81,9 +97,7 @@ def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]
         manifests=manifest_rows(session, [item.key for item in due]),
         are_manifests_on=tenant.artifacts.manifests,
         changes_in_place=integrity.changes_by_key(session, [item.key for item in due]),
-        living_numbers=registry.living_version_numbers(
-            session, {name for name, row in models.items() if row["aliases"]}
-        ),
+        missing_numbers=dangling_aliases.missing_numbers(session, models),
     )
     return [_record_inputs(item, linked) for item in due]
 
@@ -95,10 +109,9 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
     if model and _predates_model(due, model):
         model = None  # another model has the name now: its tags and aliases do not apply to this version
     run = linked.runs.get(due.run_id or "")
-    # Only a source models:/m-… is MLflow's statement of the version's origin. A path inside a logged model's folder
-    # says where the files are, and nothing more.
-    is_linked = str(due.version["source"]).startswith("models:/m-")
-    logged_model = linked.logged_models.get(due.logged_model_id or "") if is_linked else None
+    named_model = linked.logged_models.get(due.logged_model_id or "")
+    link = _logged_model_link(due, named_model)
+    logged_model = named_model if link in ("id", "location") else None
     manifest = linked.manifests.get(due.key)
     stored = manifest["manifest"] if manifest else None
     is_manifest_missing = stored is None and linked.are_manifests_on and due.version["deleted_at"] is None
@@ -109,15 +122,43 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
         model=model,
         run=to_entity(TrainingRun, run) if run and _was_ever_read(run) else None,
         run_read_error=_optional_text(run, "read_error"),
-        experiment_name=_optional_text(run, "experiment_name"),
+        experiment_name=_experiment_name(run, logged_model),
+        origin=registry.to_origin(due.version),
+        logged_model_link=link,
         logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
-        logged_model_read_error=_optional_text(logged_model, "read_error"),
+        logged_model_read_error=_logged_model_read_error(named_model, link),
         incarnation=incarnation,
-        dangling_aliases=_dangling_aliases(model, linked.living_numbers.get(name, set())) if model else (),
+        dangling_aliases=_dangling_aliases(model, linked.missing_numbers.get(name, set())) if model else (),
         changes_in_place=tuple(linked.changes_in_place.get(due.key, ())),
         manifest_read_error=_NO_MANIFEST if is_manifest_missing else None,
         manifest=manifest_from_json(stored) if isinstance(stored, Mapping) else None,
     )
+
+
+def _logged_model_link(due: PendingRecord, row: Row | None) -> LoggedModelLink | None:
+    """Return how the version's source names the logged model; None for a path that is not exactly its location."""
+    location = due.version["logged_model_location"]
+    if due.logged_model_id is None or location is None:
+        return "id" if due.logged_model_id else None
+    if row is None or row["location_key"] != location:
+        return None
+    return "ambiguous" if row["shares_location"] else "location"
+
+
+def _logged_model_read_error(row: Row | None, link: LoggedModelLink | None) -> str | None:
+    """Return why a logged model could not be read.
+
+    A path is no statement that this server has the logged model. So an unlinked one is missing from the record only
+    while a later sync may still find it.
+    """
+    is_missed = row is not None and (link is not None or row["retry"] or row["deferred"])
+    return _optional_text(row, "read_error") if is_missed else None
+
+
+def _experiment_name(run: Row | None, logged_model: Row | None) -> str | None:
+    """Return the name of the experiment that the run names, else the logged model."""
+    named = next((row for row in (run, logged_model) if row and row["experiment_id"] is not None), None)
+    return _optional_text(named, "experiment_name")
 
 
 def _predates_model(due: PendingRecord, model: RegisteredModel) -> bool:
@@ -132,8 +173,8 @@ def _predates_model(due: PendingRecord, model: RegisteredModel) -> bool:
     )
 
 
-def _dangling_aliases(model: RegisteredModel, numbers: set[int]) -> tuple[str, ...]:
-    return tuple(sorted(alias for alias, number in model.aliases.items() if number not in numbers))
+def _dangling_aliases(model: RegisteredModel, missing_numbers: set[int]) -> tuple[str, ...]:
+    return tuple(sorted(alias for alias, number in model.aliases.items() if number in missing_numbers))
 
 
 def _was_ever_read(row: Row) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from verifywise_mlflow.artifacts.location import parse_logged_model_id
+from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.connector.models import ModelVersion
-from verifywise_mlflow.persistence.repositories import registry, tenancy
+from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, Key, fits_in_key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.copy_origins import trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
 from verifywise_mlflow.pipeline.recording import record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
@@ -19,7 +20,7 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 def refresh(context: StageContext) -> Progress:
     """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones."""
-    progress = Progress(is_reconcile=True)
+    progress = Progress()
     reader = context.reader()
 
     listing = reader.model_versions()
@@ -27,6 +28,7 @@ def refresh(context: StageContext) -> Progress:
     with context.begin() as session:
         stored_versions = registry.stored_versions(session)
         aliases = registry.aliases_by_version(session)
+        copies = trace_copies(session, listing.rows)
 
     changes: ChangeSet[ListedVersion] = ChangeSet()
     for version in listing.rows:
@@ -37,12 +39,12 @@ def refresh(context: StageContext) -> Progress:
             continue
         if version.problems:
             progress.incomplete += 1
-        logged_model_id = parse_logged_model_id(version.source) if version.source else None
-        listed = ListedVersion(version, aliases.get(key, []), logged_model_id)
-        changes.add_if_changed(listed, version.created_at, stored_versions.get(key))
+        listed = ListedVersion(version, aliases.get(key, []))
+        is_outdated = key in copies.outdated
+        changes.add_if_changed(listed, version.created_at, stored_versions.get(key), is_outdated=is_outdated)
     for batch in changes.batches():
         with context.begin() as session:
-            _write(context, session, progress, batch)
+            _write(context, session, progress, batch, copies.origins)
         context.report_progress(progress.changed, len(changes.changed))
 
     listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
@@ -58,8 +60,12 @@ def refresh(context: StageContext) -> Progress:
     record_removals(
         context, progress, removal, lambda session, keys: registry.mark_versions_deleted(session, keys, context.now)
     )
-    if listing.is_complete:
-        with context.begin() as session:
+    progress.is_reconcile = listing.is_complete
+    with context.begin() as session:
+        dangling_aliases.renew_models(session, {key[0] for key in removal.deleted if key in aliases})
+        if listing.is_complete:
+            unknown = {key[0] for key in aliases if key not in listed_keys and key not in stored_versions}
+            dangling_aliases.renew_models(session, unknown, changed_since=context.last_reconciled_at)
             tenancy.set_poll_watermark(session, _newest_timestamp(listing.rows), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listing.rows)
@@ -68,10 +74,14 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _write(
-    context: StageContext, session: TenantSession, progress: Progress, batch: Sequence[ListedObject[ListedVersion]]
+    context: StageContext,
+    session: TenantSession,
+    progress: Progress,
+    batch: Sequence[ListedObject[ListedVersion]],
+    copy_origins: Mapping[Key, VersionOrigin],
 ) -> None:
     previous = registry.versions_by_key(session, [_key(change) for change in batch if change.stored])
-    registry.write_versions(session, batch, context.now)
+    registry.write_versions(session, batch, context.now, copy_origins=copy_origins)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"
     record_events(
         context,

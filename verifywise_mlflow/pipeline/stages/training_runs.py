@@ -253,7 +253,7 @@ def _reading(
         single = _SingleRead(error=stored.read_error)
     else:
         single = reader.read_single(due.object_id, search_error)
-    experiment_name = experiments.name(single.entity.experiment_id) if isinstance(single.entity, TrainingRun) else None
+    experiment_name = experiments.name(single.entity.experiment_id) if single.entity else None
     return ReadResult(
         object_id=due.object_id,
         revision=due.revision,

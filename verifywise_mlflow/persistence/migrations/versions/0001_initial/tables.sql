@@ -29,6 +29,13 @@ CREATE TABLE {schema}.poll_watermarks (
     PRIMARY KEY (tenant_id)
 );
 
+-- What a transaction locks a row of, so that another one waits. Readers have no access.
+CREATE TABLE {schema}.tenant_locks (
+    tenant_id TEXT NOT NULL,
+    lock TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, lock)
+);
+
 -- Every version of a tenant's mapping, policies, description and redaction settings, in full.
 CREATE TABLE {schema}.config_versions (
     config_version_id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -75,6 +82,11 @@ CREATE TABLE {schema}.model_versions (
     source TEXT,
     run_id TEXT,
     logged_model_id TEXT,
+    logged_model_location TEXT,
+    copied_from JSONB DEFAULT '[]' NOT NULL,
+    origin_source TEXT,
+    origin_run_id TEXT,
+    origin_problem TEXT,
     status TEXT,
     status_message TEXT,
     run_link TEXT,
@@ -128,9 +140,12 @@ CREATE TABLE {schema}.logged_models (
     tenant_id TEXT NOT NULL,
     model_id TEXT NOT NULL,
     experiment_id TEXT,
+    experiment_name TEXT,
     name TEXT,
     source_run_id TEXT,
     artifact_uri TEXT,
+    location_key TEXT,
+    shares_location BOOLEAN DEFAULT false NOT NULL,
     status TEXT,
     model_type TEXT,
     created_at TIMESTAMP WITH TIME ZONE,
@@ -149,6 +164,7 @@ CREATE TABLE {schema}.logged_models (
     changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (tenant_id, model_id)
 );
+CREATE INDEX logged_models_by_location ON {schema}.logged_models (tenant_id, location_key);
 
 -- location_md5 has a column: row-level security keeps an index on an expression that might fail from being used. It is a
 -- hash, since an index entry ends at 2,704 bytes and a URI may be longer.
@@ -161,6 +177,7 @@ CREATE TABLE {schema}.artifact_manifests (
     retry BOOLEAN NOT NULL,
     read_at TIMESTAMP WITH TIME ZONE NOT NULL,
     hashed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    held_back_since TIMESTAMP WITH TIME ZONE,
     fingerprint TEXT NOT NULL,
     revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
     changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -169,6 +186,8 @@ CREATE TABLE {schema}.artifact_manifests (
 );
 CREATE INDEX artifact_manifests_by_location ON {schema}.artifact_manifests (tenant_id, location_md5);
 CREATE INDEX artifact_manifests_by_revision ON {schema}.artifact_manifests (tenant_id, revision);
+CREATE INDEX artifact_manifests_held_back ON {schema}.artifact_manifests (tenant_id)
+    WHERE held_back_since IS NOT NULL;
 
 -- Events: rows are added and never changed.
 CREATE TABLE {schema}.integrity_events (
