@@ -15,10 +15,12 @@ from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.connector.registry_search import search_models, search_versions
+from verifywise_mlflow.connector.registry_search import search_model_rows, search_version_rows, version_key
 from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -37,21 +39,41 @@ def newest_version_timestamp(settings: ConnectionSettings) -> int | None:
     return _probe(settings, fetch)
 
 
+Digest = tuple[K, str | None]
+"""The key of an object and its digest; None if a sync would not store the object."""
+
+
 @dataclass(frozen=True, slots=True)
-class RegistryListings:
+class RegistryDigests:
     """The results of a server's two registry searches, without prompts and without models hidden by the prompt tag."""
 
-    models: Listing[RegisteredModel]
-    versions: Listing[ModelVersion]
+    models: Listing[Digest[str]]
+    versions: Listing[Digest[tuple[str, int]]]
 
 
-def list_registry(settings: ConnectionSettings) -> RegistryListings:
-    """Run both searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search."""
+def digest_registry(
+    settings: ConnectionSettings,
+    digest_model: Callable[[RegisteredModel], str | None],
+    digest_version: Callable[[ModelVersion], str | None],
+) -> RegistryDigests:
+    """Run both searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search.
 
-    def fetch(client: RestClient) -> RegistryListings:
-        models = search_models(client, settings.limits)
-        versions = search_versions(client, settings.limits)
-        return RegistryListings(Listing(tuple(row.model for row in models.rows), models.problems), versions)
+    Each row is digested as soon as it is parsed: sixteen registries that are read at once must not be in memory as a
+    whole. All models are digested before the first version.
+    """
+
+    def parse_model(value: object, _intake: TextIntake) -> Digest[str]:
+        model = parsing.registered_model(value)
+        return model.name, digest_model(model)
+
+    def parse_version(value: object, _intake: TextIntake) -> Digest[tuple[str, int]]:
+        version = parsing.model_version(value)
+        return version_key(version), digest_version(version)
+
+    def fetch(client: RestClient) -> RegistryDigests:
+        models = search_model_rows(client, settings.limits, parse_model, lambda row: row[0])
+        versions = search_version_rows(client, settings.limits, parse_version, lambda row: row[0])
+        return RegistryDigests(models, versions)
 
     return _probe(settings, fetch)
 

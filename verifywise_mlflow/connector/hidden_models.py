@@ -13,9 +13,13 @@ from itertools import islice
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.text_intake import TextIntake
 
 PROMPT_SOURCE = "dummy-source"
 """The source that MLflow registers for the versions of prompts."""
+
+MAX_LATEST_VERSIONS = 20
+"""Versions in a row of the model search: MLflow includes one of each of its four stages."""
 
 MAX_GAP_PROBES = 50
 """Requests for version numbers that are missing among prompts. A prompt's own versions all have the tag, so a missing
@@ -40,10 +44,15 @@ class ListedModel:
         return max((version.version_number for version in self.latest_versions), default=0)
 
 
-def parse_listed_model(value: object) -> ListedModel:
+def parse_listed_model(value: object, intake: TextIntake | None = None) -> ListedModel:
     """Parse a row of ``registered-models/search`` with its ``latest_versions``."""
-    latest, _ = parsing.parse_rows(parsing.Row(value).fields.get("latest_versions"), parsing.model_version, "")
-    return ListedModel(parsing.registered_model(value), tuple(latest))
+    listed = parsing.Row(value).fields.get("latest_versions")
+    latest, _ = parsing.parse_rows(
+        listed[:MAX_LATEST_VERSIONS] if isinstance(listed, list) else listed,
+        lambda row: parsing.model_version(row, intake),
+        "latest_versions",
+    )
+    return ListedModel(parsing.registered_model(value, intake), tuple(latest))
 
 
 def has_model_without_listed_versions(models: Iterable[ListedModel], listed: Iterable[ModelVersion]) -> bool:

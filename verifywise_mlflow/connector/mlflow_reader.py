@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import urlsplit
 
+from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
@@ -18,7 +19,7 @@ from verifywise_mlflow.connector.hidden_models import (
     unlisted_versions,
 )
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.pagination import UNREADABLE, Listing
 from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
@@ -55,7 +56,7 @@ class _ModelListing:
 
     rows: tuple[ListedModel, ...]
     prompts: tuple[ListedModel, ...]
-    problems: tuple[str, ...]
+    problems: Problems
 
 
 class MlflowReader(TrackingReader):
@@ -141,7 +142,7 @@ class MlflowReader(TrackingReader):
             for version in tagged.rows
             if version.source != PROMPT_SOURCE and version.model_name not in names_with_listed
         }
-        problems = [*listed.problems, *tagged.problems]
+        problems = listed.problems + tagged.problems
         candidates = unlisted_versions(models.rows, models.prompts, listed.rows, tagged.rows)
         probed = list(islice(candidates, MAX_HIDDEN_VERSION_PROBES + 1))
         for name, number in probed[:MAX_HIDDEN_VERSION_PROBES]:
@@ -150,19 +151,19 @@ class MlflowReader(TrackingReader):
             except (NotFoundError, ForbiddenError):
                 continue  # the number of a deleted version, which stays free; MLflow 3.17 reports it as forbidden
             except HttpError as error:
-                problems.append(f"model_versions: version {number} of a hidden model: {error}")
+                problems.add(f"model_versions: version {number} of a hidden model: {error}", UNREADABLE)
                 if error.retryable:
                     break
             else:
                 if version.source != PROMPT_SOURCE:
                     hidden[name, number] = version
         if len(probed) > MAX_HIDDEN_VERSION_PROBES:
-            problems.append(
+            problems.add(
                 f"model_versions: there may be more than {MAX_HIDDEN_VERSION_PROBES:,} hidden versions; the others "
                 "were not requested"
             )
         hidden_rows = tuple(replace(version, hidden_from_search=True) for _, version in sorted(hidden.items()))
-        return Listing(listed.rows + hidden_rows, tuple(problems))
+        return Listing(listed.rows + hidden_rows, problems)
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""

@@ -12,11 +12,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
+from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
+from verifywise_mlflow.connector.response_memory import response_memory
+from verifywise_mlflow.connector.text_intake import TextIntake
+from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError, ResponseTimeoutError
 from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
@@ -25,13 +28,27 @@ K = TypeVar("K", bound=Hashable)
 MAX_READS = 3
 """Attempts to read a listing that changes while it is read."""
 
+MAX_TOKEN_LENGTH = 4_096
+"""Characters of a page token, which is sent back in a URL. MLflow's has about 30."""
+
+PAGE_SHRINK_FACTOR = 4
+"""A page beyond a limit of one response is requested again with fewer rows, down to one row."""
+
+ROW_BYTES = 600
+"""Memory of a parsed row apart from its texts: the object, its dictionaries, its key (measured)."""
+
+OVERFULL: Final = "pages with more rows than requested"
+LISTED_TWICE: Final = "rows listed twice with different contents"
+UNREADABLE: Final = "objects that could not be read"
+"""Kinds of problems."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """All rows of one kind, and whether the listing is complete."""
 
     rows: tuple[T, ...]
-    problems: tuple[str, ...] = ()
+    problems: Problems = field(default_factory=Problems)
     """Why it is incomplete; empty for a complete listing. An incomplete listing must not lead to removals."""
 
     @property
@@ -44,18 +61,28 @@ class Listing(Generic[T]):
 class PagedListing(Generic[T, K]):
     """How to fetch the pages of a listing, and how to identify its rows."""
 
-    fetch_page: Callable[[str | None], dict[str, object]]
-    """Takes a page token; None for the first page."""
+    fetch_page: Callable[[str | None, int], dict[str, object]]
+    """Takes a page token (None for the first page) and how many rows to request."""
     rows_key: str
     """The key of the rows in a response."""
-    parse: Callable[[object], T]
+    parse: Callable[[object, TextIntake], T]
     identify: Callable[[T], K]
+    page_size: int
+    """Rows to request. A page after the first has one more, which overlaps with the page before."""
+    max_page_size: int | None = None
+    """Rows that a page may have at most, where the server has such a limit."""
 
 
 @dataclass(slots=True)
 class _Read(Generic[T, K]):
+    """One read of a listing."""
+
     rows: dict[K, T]
-    problems: list[str]
+    """The rows of this and the earlier reads: a listing is in memory once, however often it is read."""
+    keys: dict[K, None] = field(default_factory=dict)
+    """The keys of this read, in its order."""
+    problems: Problems = field(default_factory=Problems)
+    intake: TextIntake = field(default_factory=TextIntake)
     is_proven: bool = True
 
 
@@ -63,47 +90,50 @@ def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
     """Return all rows. A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
-        LimitExceededError: it has more pages or rows than ``limits`` allow.
+        LimitExceededError: it has more pages or rows than ``limits`` allow, or takes more memory.
         InvalidResponseError: its page tokens repeat, or are not text.
     """
-    all_rows: dict[K, T] = {}
+    rows: dict[K, T] = {}
     previous: _Read[T, K] | None = None
     for _ in range(MAX_READS):
-        current = _read_once(listing, limits)
-        if current.is_proven or (previous and previous.rows.keys() == current.rows.keys()):
-            return Listing(tuple(current.rows.values()), tuple(current.problems))
-        all_rows |= current.rows
+        current: _Read[T, K] = _Read(rows)
+        _read_once(listing, limits, current)
+        if current.is_proven or (previous and previous.keys.keys() == current.keys.keys()):
+            return Listing(tuple(rows[key] for key in current.keys), current.problems)
         previous = current
-    changed = f"the listing of {listing.rows_key} changed during each of {MAX_READS} reads: rows may be missing"
-    return Listing(tuple(all_rows.values()), (*(previous.problems if previous else ()), changed))
+    problems = previous.problems if previous else Problems()
+    problems.add(f"the listing of {listing.rows_key} changed during each of {MAX_READS} reads: rows may be missing")
+    return Listing(tuple(rows.values()), problems)
 
 
-def _read_once(listing: PagedListing[T, K], limits: Limits) -> _Read[T, K]:
+def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -> None:
     name = listing.rows_key
-    read: _Read[T, K] = _Read({}, [])
     tokens: set[str] = set()
     token: str | None = None
     last_key: K | None = None
+    page_size = listing.page_size
     while True:
         overlapping_token = _one_row_back(token) if last_key is not None else None
-        response = listing.fetch_page(overlapping_token or token)
-        rows, problems = parsing.parse_rows(response.get(name), listing.parse, name)
-        read.problems += problems
-        keys = [listing.identify(row) for row in rows]
+        # Until its rows are parsed, a large page is the only one in memory.
+        with response_memory():
+            response, page_size = _fetch_page(listing, overlapping_token or token, page_size)
+            rows = _requested_rows(response.get(name), _rows_to_request(listing, token, page_size), name, read.problems)
+            objects, problems = parsing.parse_rows(rows, lambda row: listing.parse(row, read.intake), name)
+            token_after = _next_token(response, name)
+            del response, rows
+        read.problems.merge(problems)
+        keys = [listing.identify(row) for row in objects]
         overlaps = overlapping_token is not None and keys[:1] == [last_key]
         if token is not None and not overlaps:
             read.is_proven = False
-        for row in rows[1:] if overlaps else rows:
-            _add(read, listing.identify(row), row, name)
+        for key, row in zip(keys[overlaps:], objects[overlaps:], strict=True):
+            _add(read, key, row, name)
         last_key = keys[-1] if keys else None
-        if len(read.rows) > limits.max_rows:
-            raise LimitExceededError(
-                f"the listing of {name} has more than the {limits.max_rows:,} rows allowed here (max_rows)"
-            )
+        _refuse_excess(read, limits, name)
 
-        token = _next_token(response, name)
+        token = token_after
         if token is None:
-            return read
+            return
         if token in tokens:
             raise InvalidResponseError(f"the listing of {name} repeats a page token: it would never end")
         tokens.add(token)
@@ -113,14 +143,54 @@ def _read_once(listing: PagedListing[T, K], limits: Limits) -> _Read[T, K]:
             )
 
 
+def _rows_to_request(listing: PagedListing[T, K], token: str | None, page_size: int) -> int:
+    rows = page_size if token is None else page_size + 1
+    return min(rows, listing.max_page_size or rows)
+
+
+def _fetch_page(listing: PagedListing[T, K], token: str | None, page_size: int) -> tuple[dict[str, object], int]:
+    """Return a page and the page size that it took: fewer rows if a page was beyond a limit."""
+    while True:
+        try:
+            return listing.fetch_page(token, _rows_to_request(listing, token, page_size)), page_size
+        except ResponseTimeoutError:
+            raise
+        except LimitExceededError:
+            if page_size == 1:
+                raise
+            page_size = max(1, page_size // PAGE_SHRINK_FACTOR)
+
+
+def _requested_rows(rows: object, requested: int, name: str, problems: Problems) -> object:
+    """Return the rows of a page without those beyond the requested number."""
+    if not isinstance(rows, list) or len(rows) <= requested:
+        return rows
+    problems.add(
+        f"{name}: a page has {len(rows):,} rows although {requested:,} were requested; the others are ignored", OVERFULL
+    )
+    return rows[:requested]
+
+
+def _refuse_excess(read: _Read[T, K], limits: Limits, name: str) -> None:
+    if len(read.keys) > limits.max_rows:
+        raise LimitExceededError(
+            f"the listing of {name} has more than the {limits.max_rows:,} rows allowed here (max_rows)"
+        )
+    if read.intake.retained_bytes + ROW_BYTES * len(read.keys) > limits.max_listing_bytes:
+        raise LimitExceededError(
+            f"the listing of {name} takes more than the {limits.max_listing_bytes:,} bytes of memory allowed here "
+            "(max_listing_bytes)"
+        )
+
+
 def _add(read: _Read[T, K], key: K, row: T, name: str) -> None:
     """Add a row. An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete."""
-    previous_row = read.rows.setdefault(key, row)
-    if previous_row is not row and previous_row != row:
-        read.rows[key] = row
-        read.problems.append(
-            f"{name}: {ascii(key)[:200]} is listed twice with different contents; the last one is used"
+    if key in read.keys and read.rows[key] != row:
+        read.problems.add(
+            f"{name}: {ascii(key)[:200]} is listed twice with different contents; the last one is used", LISTED_TWICE
         )
+    read.keys[key] = None
+    read.rows[key] = row
 
 
 def _next_token(response: dict[str, object], name: str) -> str | None:
@@ -130,6 +200,8 @@ def _next_token(response: dict[str, object], name: str) -> str | None:
     if not isinstance(token, str):
         # To stop here would make a partial listing look complete.
         raise InvalidResponseError(f"the listing of {name} has a page token of type {type(token).__name__}, not text")
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise InvalidResponseError(f"the listing of {name} has a page token of {len(token):,} characters")
     return token
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,
@@ -20,9 +21,14 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
+from verifywise_mlflow.connector.text_intake import ObjectTexts, TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 T = TypeVar("T")
+
+UNUSABLE: Final = "unusable values"
+MALFORMED: Final = "malformed rows"
+"""Kinds of problems: a field that is left out, and a row that is."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_VERSION_NUMBER = 2**31 - 1  # MLflow's own column, and ours
@@ -46,23 +52,30 @@ def _well_formed_pairs(items: list[dict[str, object]], default: object) -> dict[
 
 
 class Row:
-    """One JSON object of a response, read field by field; unusable fields are added to ``problems``."""
+    """One JSON object of a response, read field by field; unusable fields are added to ``problems``.
 
-    __slots__ = ("fields", "problems")
+    The rows within an object share its problems and the limits of its texts.
+    """
 
-    def __init__(self, value: object) -> None:
-        if not isinstance(value, dict):
-            raise InvalidResponseError(f"a row of the response is {type(value).__name__}, not an object")
-        self.fields: dict[str, object] = value
-        self.problems: list[str] = []
+    __slots__ = ("_label", "_texts", "fields")
+
+    def __init__(self, value: object, intake: TextIntake | None = None) -> None:
+        self.fields = _fields(value)
+        self._texts = ObjectTexts(intake or TextIntake())
+        self._label = ""
+
+    @property
+    def problems(self) -> Problems:
+        """The problems of the object so far."""
+        return self._texts.problems
 
     def text(self, name: str) -> str | None:
-        """Return a string; None if it is missing or empty."""
+        """Return a string; None if it is missing, empty or too long."""
         value = self.fields.get(name)
         if value is None or value == "":
             return None
         if isinstance(value, str):
-            return value
+            return self._texts.text(f"{self._label}{name}", value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         self._unusable(name, value)
@@ -96,25 +109,25 @@ class Row:
         self._unusable(name, value)
         return None
 
-    def rows(self, name: str) -> list[Row]:
-        """Return a list of objects; any other item is a problem."""
-        return [Row(item) for item in self._items(name)]
+    def rows(self, name: str, label: str = "") -> list[Row]:
+        """Return a list of objects; any other item is a problem. ``label`` begins the problems within them."""
+        return [self._within(item, label) for item in self._texts.first(name, self._items(name))]
 
-    def row(self, name: str) -> Row:
-        """Return an object; an empty one if it is missing."""
+    def row(self, name: str, label: str = "") -> Row:
+        """Return an object; an empty one if it is missing. ``label`` begins the problems within it."""
         value = self.fields.get(name)
         if isinstance(value, dict):
-            return Row(value)
+            return self._within(value, label)
         if value is not None:
             self._unusable(name, value)
-        return Row({})
+        return self._within({}, label)
 
     def pairs(self, name: str) -> dict[str, str]:
         """Return one of MLflow's key/value lists as a dictionary; an empty value counts."""
         items = self._items(name)
         fast_pairs = _well_formed_pairs(items, "")
         if fast_pairs is not None and _TEXTS.issuperset(map(type, fast_pairs.values())):
-            return fast_pairs  # type: ignore[return-value]  # just checked
+            return self._texts.texts(name, fast_pairs)  # type: ignore[arg-type]  # just checked
         pairs: dict[str, str] = {}
         for item in items:
             key, value = item.get("key"), item.get("value", "")
@@ -122,14 +135,14 @@ class Row:
                 pairs[key] = value
             else:
                 self._unusable(name, key)
-        return pairs
+        return self._texts.texts(name, pairs)
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics; MLflow writes NaN as a string."""
         items = self._items("metrics")
         fast_pairs = _well_formed_pairs(items, 0.0)
         if fast_pairs is not None and _FLOATS.issuperset(map(type, fast_pairs.values())):
-            return fast_pairs  # type: ignore[return-value]  # just checked
+            return self._texts.numbers("metrics", fast_pairs)  # type: ignore[arg-type]  # just checked
         metrics: dict[str, float] = {}
         for item in items:
             key, value = item.get("key"), item.get("value", 0.0)
@@ -142,7 +155,12 @@ class Row:
                     metrics[key] = float(value)
                 except (ValueError, OverflowError):  # a string that is not a number, an integer too large for a float
                     self._unusable(f"metric {key:.100}", value)
-        return metrics
+        return self._texts.numbers("metrics", metrics)
+
+    def _within(self, fields: dict[str, object], label: str) -> Row:
+        row = object.__new__(Row)
+        row.fields, row._texts, row._label = fields, self._texts, label
+        return row
 
     def _items(self, name: str) -> list[dict[str, object]]:
         """Return a list of JSON objects; any other item is a problem."""
@@ -161,8 +179,19 @@ class Row:
 
     def _unusable(self, name: str, value: object) -> None:
         # Only the type of a list or an object: it may be nested too deep to print.
-        excerpt = ascii(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
-        self.problems.append(f"{name} could not be used: {excerpt}")
+        excerpt = _excerpt(value) if isinstance(value, str | int | float | None) else type(value).__name__
+        self.problems.add(f"{self._label}{name} could not be used: {excerpt}", UNUSABLE)
+
+
+def _fields(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidResponseError(f"a row of the response is {type(value).__name__}, not an object")
+    return value
+
+
+def _excerpt(value: object) -> str:
+    # Cut before it is escaped, too: an escape takes ten characters.
+    return ascii(value[:80] if isinstance(value, str) else value)[:80]
 
 
 def _parse_integer(value: object) -> int | None:
@@ -178,15 +207,15 @@ def _version_number(row: Row) -> int:
     return row.integer("version", minimum=1, maximum=_MAX_VERSION_NUMBER)
 
 
-def registered_model(value: object) -> RegisteredModel:
+def registered_model(value: object, intake: TextIntake | None = None) -> RegisteredModel:
     """Parse a row of ``registered-models/search``."""
-    row = Row(value)
+    row = Row(value, intake)
     aliases: dict[str, int] = {}
     for item in row.rows("aliases"):
         try:
             aliases[item.identity("alias")] = _version_number(item)
         except InvalidResponseError as error:
-            row.problems.append(f"an alias could not be used: {error}")
+            row.problems.add(f"an alias could not be used: {error}", UNUSABLE)
     return RegisteredModel(
         name=row.identity("name"),
         description=row.text("description"),
@@ -194,13 +223,13 @@ def registered_model(value: object) -> RegisteredModel:
         aliases=aliases,
         created_at=row.time("creation_timestamp"),
         last_updated_at=row.time("last_updated_timestamp"),
-        problems=tuple(row.problems),
+        problems=row.problems.sentences(),
     )
 
 
-def model_version(value: object) -> ModelVersion:
+def model_version(value: object, intake: TextIntake | None = None) -> ModelVersion:
     """Parse a row of ``model-versions/search``."""
-    row = Row(value)
+    row = Row(value, intake)
     stage = row.text("current_stage")
     return ModelVersion(
         model_name=row.identity("name"),
@@ -216,25 +245,22 @@ def model_version(value: object) -> ModelVersion:
         run_link=row.text("run_link"),
         deployment_job_state=_deployment_job_state(row),
         tags=row.pairs("tags"),
-        problems=tuple(row.problems),
+        problems=row.problems.sentences(),
     )
 
 
 def _deployment_job_state(row: Row) -> str | None:
     job = row.row("deployment_job_state")
     state = job.text("run_state")
-    row.problems += job.problems
     return None if state == "DEPLOYMENT_JOB_RUN_STATE_UNSPECIFIED" else state
 
 
-def training_run(value: object) -> TrainingRun:
+def training_run(value: object, intake: TextIntake | None = None) -> TrainingRun:
     """Parse a row of ``runs/search`` or the ``run`` of ``runs/get``."""
-    row = Row(value)
+    row = Row(value, intake)
     info, data, inputs, outputs = (row.row(part) for part in ("info", "data", "inputs", "outputs"))
-    datasets = tuple(_dataset_input(item, inputs.problems) for item in inputs.rows("dataset_inputs"))
-    model_outputs = outputs.rows("model_outputs")
-    logged_model_ids = tuple(filter(None, (item.text("model_id") for item in model_outputs)))
-    outputs.problems += [problem for item in model_outputs for problem in item.problems]
+    datasets = tuple(_dataset_input(item) for item in inputs.rows("dataset_inputs", "a dataset's "))
+    logged_model_ids = tuple(filter(None, (item.text("model_id") for item in outputs.rows("model_outputs"))))
     return TrainingRun(
         run_id=info.text("run_id") or info.identity("run_uuid"),
         experiment_id=info.text("experiment_id"),
@@ -250,26 +276,24 @@ def training_run(value: object) -> TrainingRun:
         tags=data.pairs("tags"),
         datasets=datasets,
         logged_model_ids=logged_model_ids,
-        problems=(*row.problems, *info.problems, *data.problems, *inputs.problems, *outputs.problems),
+        problems=row.problems.sentences(),
     )
 
 
-def _dataset_input(item: Row, problems: list[str]) -> DatasetInput:
-    dataset = item.row("dataset")
-    dataset_input = DatasetInput(
+def _dataset_input(item: Row) -> DatasetInput:
+    dataset = item.row("dataset", "a dataset's ")
+    return DatasetInput(
         name=dataset.text("name"),
         digest=dataset.text("digest"),
         source_type=dataset.text("source_type"),
         source=dataset.text("source"),
         context=item.pairs("tags").get("mlflow.data.context"),
     )
-    problems += [f"a dataset's {problem}" for problem in (*item.problems, *dataset.problems)]
-    return dataset_input
 
 
-def experiment(value: object) -> Experiment:
+def experiment(value: object, intake: TextIntake | None = None) -> Experiment:
     """Parse a row of ``experiments/search``."""
-    row = Row(value)
+    row = Row(value, intake)
     return Experiment(
         experiment_id=row.identity("experiment_id"),
         name=row.text("name"),
@@ -279,9 +303,9 @@ def experiment(value: object) -> Experiment:
     )
 
 
-def logged_model(value: object) -> LoggedModel:
+def logged_model(value: object, intake: TextIntake | None = None) -> LoggedModel:
     """Parse a row of ``logged-models/search``."""
-    row = Row(value)
+    row = Row(value, intake)
     info, data = row.row("info"), row.row("data")
     status = info.text("status")
     return LoggedModel(
@@ -297,30 +321,31 @@ def logged_model(value: object) -> LoggedModel:
         params=data.pairs("params"),
         metrics=data.metrics(),
         tags=info.pairs("tags"),
-        problems=(*row.problems, *info.problems, *data.problems),
+        problems=row.problems.sentences(),
     )
 
 
-def remote_file(value: object) -> RemoteFile:
+def remote_file(value: object, intake: TextIntake | None = None) -> RemoteFile:
     """Parse an entry of an artifact listing."""
-    row = Row(value)
+    row = Row(value, intake)
     is_directory = row.fields.get("is_dir") is True
     # MLflow omits file_size for directories and for empty files.
     size = None if is_directory else row.integer("file_size") if "file_size" in row.fields else 0
     return RemoteFile(path=row.identity("path"), is_directory=is_directory, size=size)
 
 
-def parse_rows(rows: object, parse: Callable[[object], T], name: str) -> tuple[list[T], list[str]]:
+def parse_rows(rows: object, parse: Callable[[object], T], name: str) -> tuple[list[T], Problems]:
     """Parse every row of a list; return the objects, and a problem for each unusable row."""
+    problems = Problems()
     if rows is None:
-        return [], []
+        return [], problems
     if not isinstance(rows, Iterable) or isinstance(rows, str | Mapping):
-        return [], [f"{name} is {type(rows).__name__}, not a list"]
+        problems.add(f"{name} is {type(rows).__name__}, not a list", MALFORMED)
+        return [], problems
     objects: list[T] = []
-    problems: list[str] = []
     for row in rows:
         try:
             objects.append(parse(row))
         except InvalidResponseError as error:
-            problems.append(f"{name}: {error}")
+            problems.add(f"{name}: {error}", MALFORMED)
     return objects, problems

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.hidden_models import ListedModel, parse_listed_model
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import Limits
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 QueryParams = tuple[tuple[str, str | int], ...]
 """Query parameters in order; ``order_by`` may occur more than once."""
@@ -19,27 +26,47 @@ VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 2
 
 def search_models(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ListedModel]:
     """Read the model search to its end: one request per thousand models."""
+    return search_model_rows(client, limits, parse_listed_model, lambda row: row.model.name, filters)
 
-    def fetch_page(token: str | None) -> dict[str, object]:
-        params: QueryParams = (("max_results", MODELS_PAGE_SIZE), ("order_by", "name ASC"), *filters)
+
+def search_model_rows(
+    client: RestClient,
+    limits: Limits,
+    parse: Callable[[object, TextIntake], T],
+    identify: Callable[[T], K],
+    filters: QueryParams = (),
+) -> Listing[T]:
+    """Read the model search to its end; return what ``parse`` returns for each row."""
+
+    def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
+        params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"), *filters)
         return client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
 
     return read_listing(
-        PagedListing(fetch_page, "registered_models", parse_listed_model, lambda row: row.model.name), limits
+        PagedListing(fetch_page, "registered_models", parse, identify, MODELS_PAGE_SIZE, MODELS_PAGE_SIZE), limits
     )
 
 
 def search_versions(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ModelVersion]:
     """Read the version search to its end: one request per ten thousand versions. It returns no aliases."""
+    return search_version_rows(client, limits, parsing.model_version, version_key, filters)
 
-    def fetch_page(token: str | None) -> dict[str, object]:
-        # Pages after the first start one row early: see pagination.py.
-        page_size = VERSIONS_PAGE_SIZE + 1 if token else VERSIONS_PAGE_SIZE
+
+def search_version_rows(
+    client: RestClient,
+    limits: Limits,
+    parse: Callable[[object, TextIntake], T],
+    identify: Callable[[T], K],
+    filters: QueryParams = (),
+) -> Listing[T]:
+    """Read the version search to its end; return what ``parse`` returns for each row."""
+
+    def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
         order: QueryParams = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
-        params = (("max_results", page_size), *order, *filters, *page_token_param(token))
+        params = (("max_results", max_rows), *order, *filters, *page_token_param(token))
         return client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
 
-    return read_listing(PagedListing(fetch_page, "model_versions", parsing.model_version, version_key), limits)
+    return read_listing(PagedListing(fetch_page, "model_versions", parse, identify, VERSIONS_PAGE_SIZE), limits)
 
 
 def version_key(version: ModelVersion) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from verifywise_mlflow.connector.endpoints import Endpoint, is_allowed_endpoint
 from verifywise_mlflow.connector.errors import EndpointNotAllowedError
+from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
 from verifywise_mlflow.http.pools import request_slots
@@ -27,7 +28,7 @@ class RestClient:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         limits = settings.limits
-        self._max_depth = limits.max_depth
+        self._max_depth, self._max_values = limits.max_depth, limits.max_values
         self._json_limit = ResponseLimit(
             limits.request_timeout_seconds, "request_timeout_seconds", limits.max_response_bytes, "max_response_bytes"
         )
@@ -94,8 +95,10 @@ class RestClient:
     def _fetch_json(
         self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None
     ) -> dict[str, object]:
-        response = self._http.fetch(request, limit, target=self._path(endpoint, identifier))
-        return parse_json_object(response, self._max_depth)
+        with response_memory():
+            response = self._http.fetch(request, limit, target=self._path(endpoint, identifier))
+            response_memory.claim(len(response.body))
+            return parse_json_object(response, max_values=self._max_values, max_depth=self._max_depth)
 
     def _request(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> Request:
         return Request(endpoint.method, self._url(endpoint, params, identifier))

@@ -5,7 +5,7 @@ Open-source MLflow and Databricks share these endpoints; they differ in their re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.models import Experiment, LoggedModel, RemoteFile, TrainingRun
 from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.http.errors import InvalidResponseError
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
@@ -47,10 +48,11 @@ class TrackingReader:
         return self._search(
             MlflowEndpoint.SEARCH_EXPERIMENTS,
             # In this order only a permanent deletion moves rows; the server's default order is by time.
-            {"max_results": EXPERIMENTS_PAGE_SIZE, "view_type": "ALL", "order_by": ["experiment_id ASC"]},
+            {"view_type": "ALL", "order_by": ["experiment_id ASC"]},
             "experiments",
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
+            page_size=EXPERIMENTS_PAGE_SIZE,
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
@@ -62,9 +64,15 @@ class TrackingReader:
             "experiment_ids": list(experiment_ids),
             "filter": f"attributes.run_id IN ({_quoted(run_ids)})",
             "run_view_type": "ALL",
-            "max_results": _single_page_size(run_ids),
         }
-        return self._search(MlflowEndpoint.SEARCH_RUNS, body, "runs", parsing.training_run, lambda run: run.run_id)
+        return self._search(
+            MlflowEndpoint.SEARCH_RUNS,
+            body,
+            "runs",
+            parsing.training_run,
+            lambda run: run.run_id,
+            page_size=_single_page_size(run_ids),
+        )
 
     def run(self, run_id: str) -> TrainingRun:
         """Read one run by its id, in any experiment."""
@@ -82,10 +90,14 @@ class TrackingReader:
         body = {
             "experiment_ids": list(experiment_ids),
             "filter": f"model_id IN ({_quoted(model_ids)})",
-            "max_results": _single_page_size(model_ids),
         }
         return self._search(
-            MlflowEndpoint.SEARCH_LOGGED_MODELS, body, "models", parsing.logged_model, lambda model: model.model_id
+            MlflowEndpoint.SEARCH_LOGGED_MODELS,
+            body,
+            "models",
+            parsing.logged_model,
+            lambda model: model.model_id,
+            page_size=_single_page_size(model_ids),
         )
 
     def logged_model(self, model_id: str) -> LoggedModel:
@@ -107,6 +119,17 @@ class TrackingReader:
             self._client.get_json(MlflowEndpoint.LIST_LOGGED_MODEL_ARTIFACTS, params, identifier=model_id)
         )
 
+    def served_artifacts(self, path: str) -> list[RemoteFile]:
+        """List one directory of the server's own artifact store (``mlflow-artifacts:/``).
+
+        Args:
+            path: The directory, relative to the root of that store.
+
+        Returns:
+            The entries, with paths relative to the directory.
+        """
+        return self._files(self._client.get_json(MlflowEndpoint.LIST_SERVED_ARTIFACTS, {"path": path}))
+
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
         return self._client.stream(
@@ -127,21 +150,27 @@ class TrackingReader:
     def _files(self, response: dict[str, object]) -> list[RemoteFile]:
         files, problems = parsing.parse_rows(response.get("files"), parsing.remote_file, "files")
         if problems:
-            raise InvalidResponseError("; ".join(problems[:3]))
+            raise InvalidResponseError("; ".join(problems))
         return files
 
     def _search(
         self,
         endpoint: MlflowEndpoint,
-        body: dict[str, object],
+        body: Mapping[str, object],
         rows_key: str,
-        parse: Callable[[object], T],
+        parse: Callable[[object, TextIntake], T],
         identify: Callable[[T], K],
+        *,
+        page_size: int,
     ) -> Listing[T]:
-        def fetch_page(token: str | None) -> dict[str, object]:
-            return self._client.post_json(endpoint, body | ({"page_token": token} if token else {}))
+        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
+            paging = {"max_results": max_rows, **({"page_token": token} if token else {})}
+            return self._client.post_json(endpoint, {**body, **paging})
 
-        return read_listing(PagedListing(fetch_page, rows_key, parse, identify), self._limits)
+        return read_listing(
+            PagedListing(fetch_page, rows_key, parse, identify, page_size=page_size, max_page_size=page_size),
+            self._limits,
+        )
 
 
 def _single_page_size(identifiers: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.common.untrusted_text import escape_invisible, truncate
+from verifywise_mlflow.common.untrusted_text import excerpt
 
 _MAX_CELL_LENGTH: Final = 120
 
@@ -28,5 +28,6 @@ def cell(value: object) -> str | int | bool | None:
         return value
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-    return truncate(text, _MAX_CELL_LENGTH)
+    return excerpt(
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), _MAX_CELL_LENGTH
+    )

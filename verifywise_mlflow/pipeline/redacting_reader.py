@@ -107,6 +107,11 @@ class RedactingReader:
         with redacted_errors(self._redactor):
             return self._reader.logged_model_artifacts(model_id, path)
 
+    def served_artifacts(self, path: str) -> list[RemoteFile]:
+        """List one directory of the server's own artifact store."""
+        with redacted_errors(self._redactor):
+            return self._reader.served_artifacts(path)
+
     @contextmanager
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
@@ -122,10 +127,7 @@ class RedactingReader:
     def _read_listing(self, read: Callable[[], Listing[T]], redact: Callable[[T], T]) -> Listing[T]:
         with redacted_errors(self._redactor):
             listing = read()
-        return Listing(
-            tuple(redact(row) for row in listing.rows),
-            tuple(self._redactor.message(problem) for problem in listing.problems),
-        )
+        return Listing(tuple(map(redact, listing.rows)), listing.problems.map(self._redactor.message))
 
     @contextmanager
     def _redact_stream_errors(self, opened: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from verifywise_mlflow.connector.pagination import MAX_READS, Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 from verifywise_mlflow.http.settings import Limits
 
@@ -29,16 +30,22 @@ class Server:
     hidden: frozenset[object] = frozenset()
     """Rows that are filtered out after paging, as MLflow 3.17 does by permission."""
     tokens: list[str | None] = field(default_factory=list)
+    requested: list[int] = field(default_factory=list)
+    """How many rows each request asked for."""
+    max_readable: int = 1_000
+    """Rows of a page beyond which the response exceeds a limit."""
 
-    def fetch_page(self, token: str | None) -> dict[str, object]:
+    def fetch_page(self, token: str | None, max_rows: int) -> dict[str, object]:
         self.tokens.append(token)
+        self.requested.append(max_rows)
+        if max_rows > self.max_readable:
+            raise LimitExceededError("too large")
         change = self.changes.get(len(self.tokens))
         if change:
             change(self.rows)
         offset = 0 if token is None else self._offset(token)
-        limit = self.page_size + (1 if token else 0)
-        visible = [row for row in self.rows[offset : offset + limit] if row not in self.hidden]
-        next_offset = offset + limit
+        visible = [row for row in self.rows[offset : offset + max_rows] if row not in self.hidden]
+        next_offset = offset + max_rows
         return {"rows": visible} | (
             {"next_page_token": self.encode(next_offset)} if next_offset < len(self.rows) else {}
         )
@@ -51,10 +58,12 @@ class Server:
         )
 
 
+def take_text(row: object, intake: TextIntake) -> object:
+    return intake.take(row) if isinstance(row, str) else row
+
+
 def listing_of(server: Server, limits: Limits | None = None) -> Listing[object]:
-    return read_listing(
-        PagedListing(server.fetch_page, "rows", lambda row: row, lambda row: str(row)), limits or Limits()
-    )
+    return read_listing(PagedListing(server.fetch_page, "rows", take_text, str, server.page_size), limits or Limits())
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 7, 9, 10, 30])
@@ -151,28 +160,28 @@ def test_a_listing_with_rows_hidden_by_permissions_is_proven_by_a_second_read() 
 def test_a_malformed_token_is_sent_back_unchanged(odd: str) -> None:
     tokens: list[str | None] = []
 
-    def fetch_page(token: str | None) -> dict[str, object]:
+    def fetch_page(token: str | None, _max_rows: int) -> dict[str, object]:
         tokens.append(token)
         return {"rows": [2]} if token else {"rows": [1], "next_page_token": odd}
 
-    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, str), Limits())
+    listing = read_listing(PagedListing(fetch_page, "rows", take_text, str, 10), Limits())
 
     assert listing.rows == ((1, 2) if odd else (1,))
     assert set(tokens) == ({None, odd} if odd else {None})
 
 
 def test_a_row_that_is_listed_twice_with_different_contents_makes_the_listing_incomplete() -> None:
-    def fetch_page(_token: str | None) -> dict[str, object]:
+    def fetch_page(_token: str | None, _max_rows: int) -> dict[str, object]:
         return {"rows": [("a", 1), ("b", 1), ("a", 2), ("b", 1)]}
 
     def first_key(row: object) -> str:
         assert isinstance(row, tuple)
         return str(row[0])
 
-    listing = read_listing(PagedListing(fetch_page, "rows", lambda row: row, first_key), Limits())
+    listing = read_listing(PagedListing(fetch_page, "rows", take_text, first_key, 10), Limits())
 
     assert listing.rows == (("a", 2), ("b", 1))
-    assert listing.problems == ("rows: 'a' is listed twice with different contents; the last one is used",)
+    assert tuple(listing.problems) == ("rows: 'a' is listed twice with different contents; the last one is used",)
 
 
 def test_a_listing_of_more_rows_than_allowed_names_the_limit() -> None:
@@ -186,8 +195,63 @@ def test_a_listing_of_more_pages_than_allowed_names_the_limit() -> None:
 
 
 def test_a_listing_whose_tokens_repeat_raises_an_error() -> None:
-    def fetch_page(token: str | None) -> dict[str, object]:
+    def fetch_page(token: str | None, _max_rows: int) -> dict[str, object]:
         return {"rows": [1], "next_page_token": "b" if token == "a" else "a"}
 
     with pytest.raises(InvalidResponseError, match="would never end"):
-        read_listing(PagedListing(fetch_page, "rows", lambda row: row, str), Limits())
+        read_listing(PagedListing(fetch_page, "rows", take_text, str, 10), Limits())
+
+
+def test_a_page_with_more_rows_than_requested_makes_the_listing_incomplete() -> None:
+    def fetch_page(_token: str | None, _max_rows: int) -> dict[str, object]:
+        return {"rows": list(range(100))}
+
+    listing = read_listing(PagedListing(fetch_page, "rows", take_text, str, 3), Limits())
+
+    assert listing.rows == (0, 1, 2)
+    assert tuple(listing.problems) == ("rows: a page has 100 rows although 3 were requested; the others are ignored",)
+
+
+def test_a_page_beyond_a_limit_is_read_with_fewer_rows() -> None:
+    server = Server(list(range(40)), page_size=16, max_readable=5)
+
+    listing = listing_of(server)
+
+    assert listing.rows == tuple(range(40))
+    assert listing.is_complete
+    assert server.requested[:4] == [16, 4, 5, 5], "a quarter, then one more row to overlap"
+
+
+def test_a_single_row_beyond_a_limit_raises_its_error() -> None:
+    with pytest.raises(LimitExceededError, match="too large"):
+        listing_of(Server(list(range(9)), max_readable=0))
+
+
+def test_a_listing_that_takes_more_memory_than_allowed_names_the_limit() -> None:
+    rows: list[object] = [f"{number} " * 1_000 for number in range(100)]
+
+    with pytest.raises(LimitExceededError, match=r"more than the 100,000 bytes of memory allowed here"):
+        listing_of(Server(rows), Limits(max_listing_bytes=100_000))
+
+
+def test_equal_texts_of_a_listing_take_memory_once() -> None:
+    intake = TextIntake()
+
+    taken = [intake.take("".join(["own", "er"])) for _ in range(1_000)]
+
+    assert len({id(text) for text in taken}) == 1
+    assert intake.retained_bytes < 100
+
+
+def test_a_listing_of_malformed_rows_has_a_bounded_text() -> None:
+    def refuse(_row: object, _intake: TextIntake) -> object:
+        raise InvalidResponseError("a row of the response has no name")
+
+    def fetch_page(_token: str | None, max_rows: int) -> dict[str, object]:
+        return {"rows": [{}] * max_rows}
+
+    listing = read_listing(PagedListing(fetch_page, "rows", refuse, str, 20_000), Limits())
+
+    (sentence,) = listing.problems
+    assert sentence.startswith("20,000 malformed rows, the first 5: rows: a row of the response has no name; ")
+    assert listing.problems.total == 20_000

@@ -222,7 +222,7 @@ def test_unusable_rows_are_problems_and_the_others_are_read() -> None:
     models, problems = parsing.parse_rows(rows, parsing.registered_model, "models")
 
     assert [model.name for model in models] == ["a", "b"]
-    assert problems == [
+    assert list(problems) == [
         "models: a row of the response has no name",
         "models: a row of the response is int, not an object",
     ]

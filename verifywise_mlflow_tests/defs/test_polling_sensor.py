@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # queued runs need one
 
-from verifywise_mlflow.connector.change_probes import list_registry
+from verifywise_mlflow.connector.change_probes import digest_registry
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
@@ -124,7 +124,8 @@ def test_an_object_hidden_by_the_prompt_tag_is_not_reported_by_every_poll(
 def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) -> None:
     registry.version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
-        listings = list_registry(connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri})))
+        settings = connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri}))
+        listings = digest_registry(settings, lambda model: model.name, lambda version: version.model_name)
         assert (len(listings.models.rows), len(listings.versions.rows), proxy.requests) == (1, 1, 2)
 
 

@@ -39,6 +39,7 @@ RegistryKind = Literal["workspace", "unity_catalog"]
 T = TypeVar("T", TrainingRun, LoggedModel)
 
 EXPERIMENTS_PAGE_SIZE = 1_000  # Databricks documents 3,000 as the maximum
+MAX_DIRECTORY_PAGE = 10_000  # ten times the entries that Databricks documents for a page
 MAX_VOLUME_ENTRIES = 1_000  # of a folder in a volume; Databricks lists no more and returns no page token
 
 
@@ -98,10 +99,11 @@ class DatabricksReader(TrackingReader):
         """List every experiment that the account may see."""
         return self._search(
             MlflowEndpoint.SEARCH_EXPERIMENTS,
-            {"max_results": EXPERIMENTS_PAGE_SIZE, "view_type": "ALL", "order_by": ["name ASC"]},
+            {"view_type": "ALL", "order_by": ["name ASC"]},
             "experiments",
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
+            page_size=EXPERIMENTS_PAGE_SIZE,
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
@@ -160,14 +162,16 @@ class DatabricksReader(TrackingReader):
         return self._file(self._root(model_id, lambda: self.logged_model(model_id).artifact_uri), path, max_bytes)
 
     def _directory(self, fetch: Callable[[dict[str, str]], dict[str, object]], path: str) -> list[RemoteFile]:
-        def fetch_page(token: str | None) -> dict[str, object]:
+        def fetch_page(token: str | None, _max_rows: int) -> dict[str, object]:
             return fetch({"page_token": token} if token else {})
 
         listing = read_listing(
-            PagedListing(fetch_page, "files", parsing.remote_file, lambda file: file.path), self._limits
+            # The endpoint takes no page size; Databricks documents 1,000 entries a page.
+            PagedListing(fetch_page, "files", parsing.remote_file, lambda file: file.path, MAX_DIRECTORY_PAGE),
+            self._limits,
         )
         if listing.problems:
-            raise InvalidResponseError("; ".join(listing.problems[:3]))
+            raise InvalidResponseError("; ".join(listing.problems))
         files = list(listing.rows)
         if len(files) == MAX_VOLUME_ENTRIES:
             raise LimitExceededError(

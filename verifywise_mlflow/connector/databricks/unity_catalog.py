@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.databricks.concurrent_map import map_concurrently
 from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_unity_catalog_name
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import UNREADABLE, Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.registry_search import page_token_param, version_key
 from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, NotFoundError
 from verifywise_mlflow.http.settings import Limits
 
@@ -52,16 +54,17 @@ class UnityCatalog:
         # Reuse the listing that registered_models() has just made.
         models = self._listed or self._list_models()
         listed: list[ModelVersion] = []
-        problems = list(models.problems)
+        problems = Problems()
+        problems.merge(models.problems)
         names = [model.name for model in models.rows]
         for name, result in map_concurrently(names, self._list_versions, self._limits.max_concurrent_requests):
             if isinstance(result, Listing):
                 listed += result.rows
-                problems += result.problems
+                problems.merge(result.problems)
             elif not isinstance(result, NotFoundError):  # the model was deleted since it was listed
-                problems.append(f"model_versions: those of {name!a:.300} could not be listed: {result}")
+                problems.add(f"model_versions: those of {name!a:.300} could not be listed: {result}", UNREADABLE)
         read = self._read_each(listed, lambda version: self.model_version(*version_key(version)), "model_versions")
-        return Listing(read.rows, (*problems, *read.problems))
+        return Listing(read.rows, problems + read.problems)
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its full name."""
@@ -82,31 +85,42 @@ class UnityCatalog:
         return replace(version, model_name=name)
 
     def _list_models(self) -> Listing[RegisteredModel]:
-        def fetch_page(token: str | None) -> dict[str, object]:
-            params = (("max_results", MODELS_PAGE_SIZE), *page_token_param(token))
+        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
+            params = (("max_results", max_rows), *page_token_param(token))
             return self._client.get_json(DatabricksEndpoint.LIST_UC_MODELS, params)
 
         listing = read_listing(
-            PagedListing(fetch_page, "registered_models", registered_model_info, lambda model: model.name), self._limits
+            PagedListing(
+                fetch_page,
+                "registered_models",
+                registered_model_info,
+                lambda model: model.name,
+                MODELS_PAGE_SIZE,
+                MODELS_PAGE_SIZE,
+            ),
+            self._limits,
         )
         # The endpoint filters by schema, but not by catalog: so catalogs are filtered here.
         wanted = (model for model in listing.rows if not self._catalogs or _catalog(model) in self._catalogs)
         return Listing(tuple(wanted), listing.problems)
 
     def _list_versions(self, name: str) -> Listing[ModelVersion]:
-        def fetch_page(token: str | None) -> dict[str, object]:
-            params = (("max_results", VERSIONS_PAGE_SIZE), *page_token_param(token))
+        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
+            params = (("max_results", max_rows), *page_token_param(token))
             return self._client.get_json(DatabricksEndpoint.LIST_UC_VERSIONS, params, identifier=name)
 
-        def parse(value: object) -> ModelVersion:
-            version = model_version_info(value)
+        def parse(value: object, intake: TextIntake) -> ModelVersion:
+            version = model_version_info(value, intake)
             if not _is_same(version.model_name, name):
                 raise InvalidResponseError(
                     f"a version of {version.model_name!a:.300} is listed among those of {name!a:.300}"
                 )
             return replace(version, model_name=name)
 
-        return read_listing(PagedListing(fetch_page, "model_versions", parse, version_key), self._limits)
+        return read_listing(
+            PagedListing(fetch_page, "model_versions", parse, version_key, VERSIONS_PAGE_SIZE, VERSIONS_PAGE_SIZE),
+            self._limits,
+        )
 
     def _read_each(self, listed: Sequence[E], read: Callable[[E], E], name: str) -> Listing[E]:
         """Read each object on its own; use the listed row of an object that cannot be read for good."""
@@ -129,24 +143,24 @@ class UnityCatalog:
         if not failed:
             return Listing(tuple(rows))
         problem = f"{name}: {len(failed)} of {len(listed)} were listed but could not be read, the first: {failed[0]}"
-        return Listing(tuple(rows), (problem,))
+        return Listing(tuple(rows), Problems(problem))
 
 
-def registered_model_info(value: object) -> RegisteredModel:
+def registered_model_info(value: object, intake: TextIntake | None = None) -> RegisteredModel:
     """Parse Databricks' ``RegisteredModelInfo`` as listed: without aliases and tags."""
-    row = parsing.Row(value)
+    row = parsing.Row(value, intake)
     return RegisteredModel(
         name=_full_name(row.text("full_name") or _joined(row, "name")),
         description=row.text("comment"),
         created_at=row.time("created_at"),
         last_updated_at=row.time("updated_at"),
-        problems=tuple(row.problems),
+        problems=row.problems.sentences(),
     )
 
 
-def model_version_info(value: object) -> ModelVersion:
+def model_version_info(value: object, intake: TextIntake | None = None) -> ModelVersion:
     """Parse Databricks' ``ModelVersionInfo`` as listed: without aliases and tags."""
-    row = parsing.Row(value)
+    row = parsing.Row(value, intake)
     return ModelVersion(
         model_name=_full_name(_joined(row, "model_name")),
         version_number=row.integer("version", minimum=1, maximum=_MAX_VERSION_NUMBER),
@@ -156,7 +170,7 @@ def model_version_info(value: object) -> ModelVersion:
         source=row.text("source"),
         run_id=row.text("run_id"),
         status=row.text("status"),
-        problems=tuple(row.problems),
+        problems=row.problems.sentences(),
     )
 
 

@@ -28,26 +28,41 @@ class WorkspaceRegistry:
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model that the account may read."""
 
-        def fetch_page(token: str | None) -> dict[str, object]:
-            params: QueryParams = (("max_results", MODELS_PAGE_SIZE), ("order_by", "name ASC"))
+        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
+            params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"))
             return self._client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
 
         return read_listing(
-            PagedListing(fetch_page, "registered_models", parsing.registered_model, lambda model: model.name),
+            PagedListing(
+                fetch_page,
+                "registered_models",
+                parsing.registered_model,
+                lambda model: model.name,
+                MODELS_PAGE_SIZE,
+                MODELS_PAGE_SIZE,
+            ),
             self._limits,
         )
 
     def model_versions(self) -> Listing[ModelVersion]:
         """List every version of these models, in any status."""
 
-        def fetch_page(token: str | None) -> dict[str, object]:
+        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
             # The column is called version here, and version_number on MLflow's own server.
             order: QueryParams = (("order_by", "name ASC"), ("order_by", "version ASC"))
-            params: QueryParams = (("max_results", VERSIONS_PAGE_SIZE), *order, *page_token_param(token))
+            params: QueryParams = (("max_results", max_rows), *order, *page_token_param(token))
             return self._client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
 
         return read_listing(
-            PagedListing(fetch_page, "model_versions", parsing.model_version, version_key), self._limits
+            PagedListing(
+                fetch_page,
+                "model_versions",
+                parsing.model_version,
+                version_key,
+                VERSIONS_PAGE_SIZE,
+                VERSIONS_PAGE_SIZE,
+            ),
+            self._limits,
         )
 
     def registered_model(self, name: str) -> RegisteredModel:

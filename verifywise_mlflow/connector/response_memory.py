@@ -1,0 +1,48 @@
+"""Bounds the memory of parsed responses over all threads of the process: one large response at a time.
+
+While it is parsed, a response takes up to ten times its size. The process that evaluates the sensors reads many servers
+at once, so large responses are parsed one after the other. Only parsing waits, never a request: how long a thread holds
+the lock is not in a server's hands.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+LARGE_RESPONSE_BYTES: Final = 512 * 1024
+"""A response beyond this size is parsed only while no other thread parses one."""
+
+
+class ResponseMemory:
+    """A lock on large responses, which a thread holds until the end of its block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Release the lock at the end of the block, if it was claimed in it. The end of an inner block does nothing."""
+        if getattr(self._thread, "is_in_block", False):
+            yield
+            return
+        self._thread.is_in_block, self._thread.is_holder = True, False
+        try:
+            yield
+        finally:
+            self._thread.is_in_block = False
+            if self._thread.is_holder:
+                self._lock.release()
+
+    def claim(self, response_bytes: int) -> None:
+        """Wait for the lock if a response is large; this thread then holds it until the end of its block."""
+        if response_bytes > LARGE_RESPONSE_BYTES and self._thread.is_in_block and not self._thread.is_holder:
+            self._lock.acquire()
+            self._thread.is_holder = True
+
+
+response_memory: Final = ResponseMemory()
+"""Of this process."""

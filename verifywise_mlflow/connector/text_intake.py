@@ -1,0 +1,115 @@
+"""Takes a server's texts in: bounded in length and number, stored once each, and counted in bytes of memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from sys import getsizeof
+from typing import Final, TypeVar
+
+from verifywise_mlflow.common.problems import Problems
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+MAX_TEXT_LENGTH: Final = 100_000
+"""Characters of one text. MLflow's own longest is the tag of a model version, which has as many."""
+MAX_OBJECT_TEXT: Final = 1_000_000
+"""Characters of all texts of one object: ten times the longest text."""
+MAX_ITEMS: Final = 10_000
+"""Tags, aliases, metrics, parameters or data sets of one object."""
+
+TOO_LONG: Final = "texts beyond a limit"
+"""The kind of problem of a text that is not taken in."""
+
+_MAX_KNOWN = 10_000
+"""Texts that are stored once for all objects: enough for the keys of tags, and for owners and stages."""
+_MAX_KNOWN_LENGTH = 200
+
+
+class TextIntake:
+    """The texts of one listing, or of one object that is read on its own."""
+
+    __slots__ = ("_known", "retained_bytes")
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self.retained_bytes = 0
+        """Memory of the texts that were taken in, each counted once."""
+
+    def take(self, text: str) -> str:
+        """Return the text, or an equal one that was taken in before."""
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        self.retained_bytes += getsizeof(text)
+        if len(self._known) < _MAX_KNOWN and len(text) <= _MAX_KNOWN_LENGTH:
+            self._known[text] = text
+        return text
+
+
+class ObjectTexts:
+    """The texts and the problems of one object, which share its limits."""
+
+    __slots__ = ("_characters_left", "_intake", "problems")
+
+    def __init__(self, intake: TextIntake) -> None:
+        self._intake = intake
+        self._characters_left = MAX_OBJECT_TEXT
+        self.problems = Problems()
+
+    def text(self, name: str, text: str) -> str | None:
+        """Return a text that fits the limits; otherwise report a problem and return None.
+
+        The text is left out as a whole: a part of a URI, of a JSON document or of a secret would be something else. Its
+        digest is in the problem, so that a change of it is still a change.
+        """
+        if len(text) > MAX_TEXT_LENGTH or len(text) > self._characters_left:
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            self.problems.add(
+                f"{name} was not taken in: it has {len(text):,} characters, and a text may have at most "
+                f"{MAX_TEXT_LENGTH:,}, an object {MAX_OBJECT_TEXT:,} (its SHA-256 begins {digest})",
+                TOO_LONG,
+            )
+            return None
+        self._characters_left -= len(text)
+        return self._intake.take(text)
+
+    def texts(self, name: str, pairs: Mapping[str, str]) -> dict[str, str]:
+        """Return the pairs that fit the limits; report the others."""
+        lengths = list(map(len, pairs.values()))
+        characters = sum(map(len, pairs)) + sum(lengths)
+        if self._fits(len(pairs), characters, max(lengths, default=0)):
+            take = self._intake.take
+            return {take(key): take(text) for key, text in pairs.items()}
+        taken: dict[str, str] = {}
+        for key in self._first_keys(name, pairs):
+            text = self.text(f"{name} {ascii(key)[:100]}", pairs[key])
+            if text is not None and (taken_key := self.text(f"a key of {name}", key)) is not None:
+                taken[taken_key] = text
+        return taken
+
+    def numbers(self, name: str, pairs: Mapping[str, float]) -> dict[str, float]:
+        """Return the pairs whose keys fit the limits; report the others."""
+        if self._fits(len(pairs), sum(map(len, pairs)), max(map(len, pairs), default=0)):
+            take = self._intake.take
+            return {take(key): number for key, number in pairs.items()}
+        keys = ((key, self.text(f"a key of {name}", key)) for key in self._first_keys(name, pairs))
+        return {taken_key: pairs[key] for key, taken_key in keys if taken_key is not None}
+
+    def first(self, name: str, items: Sequence[T]) -> Sequence[T]:
+        """Return the first ``MAX_ITEMS`` items; report how many others there are."""
+        if (more := len(items) - MAX_ITEMS) > 0:
+            self.problems.add(f"{more:,} {name} were not taken in: an object may have at most {MAX_ITEMS:,}", TOO_LONG)
+        return items[:MAX_ITEMS]
+
+    def _fits(self, items: int, characters: int, longest: int) -> bool:
+        """Return whether all items fit the limits; if so, count their characters."""
+        if items > MAX_ITEMS or longest > MAX_TEXT_LENGTH or characters > self._characters_left:
+            return False
+        self._characters_left -= characters
+        return True
+
+    def _first_keys(self, name: str, pairs: Mapping[str, V]) -> Sequence[str]:
+        # Sorted, so that the same ones are taken in whatever order the server lists them.
+        return self.first(name, sorted(pairs))
