@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
-from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence import locks, role_grants
 from verifywise_mlflow.persistence.errors import (
     DatabaseError,
     DatabaseFailedError,
     DatabaseUnreachableError,
+    LockTimeoutError,
+    error_code,
     translate_errors,
 )
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
+from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.schema_ownership import refuse_foreign_schema
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.persistence.tables.schema import SCHEMA_PROBLEM
@@ -42,16 +46,15 @@ DATABASE_URL_VARIABLE = "VERIFYWISE_DATABASE_URL"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-SCHEMA_LOCK = 0x76776D6C
-"""The advisory lock that serializes migrations with all other transactions: a number that no other program uses."""
-
 MIN_SERVER_VERSION = (15,)
 """Postgres 15 is the first with views that run with the rights of the querying role (``security_invoker``)."""
 
 UPGRADE_LOCK_TIMEOUT = "120s"
 """How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
 
-_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"
+_INSUFFICIENT_PRIVILEGE = "42501"
+_CREATED_MEANWHILE = frozenset({"23505", "42P06", "42P07"})
+"""Postgres' error codes if another process creates the schema at the same time."""
 
 
 def database_url() -> str:
@@ -97,7 +100,11 @@ def connect(url: str) -> Engine:
         pool_size=2,
         pool_pre_ping=True,
         # UTC, regardless of the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
-        connect_args={"application_name": "verifywise-mlflow", "connect_timeout": 10, "options": "-c timezone=UTC"},
+        connect_args={
+            "application_name": "verifywise-mlflow",
+            "connect_timeout": 10,
+            "options": f"-c timezone=UTC -c lock_timeout={locks.LOCK_TIMEOUT}",
+        },
     )
 
 
@@ -112,16 +119,25 @@ def upgrade(url: str) -> str:
     """
     engine = connect(url)
     try:
-        with _begin(engine) as connection:
-            _upgrade(connection)
-            role_grants.regrant_all(connection)
-            return newest_revision()
+        _upgrade(engine)
+        return newest_revision()
     finally:
         engine.dispose()
 
 
-def check(url: str) -> str:
-    """Return the schema's revision if it is the one that this release needs. Nothing is changed.
+@dataclass(frozen=True, slots=True)
+class SchemaCheck:
+    """A schema that this release can use."""
+
+    revision: str
+    exposures: list[RoleExposure]
+    """What readers may do and should not."""
+
+
+def check(url: str) -> SchemaCheck:
+    """Return the schema's revision, if it is the one that this release needs, and its readers' exposures.
+
+    Nothing is changed.
 
     Raises:
         DatabaseError: there is no schema, it is at another revision, or it belongs to another product.
@@ -132,10 +148,8 @@ def check(url: str) -> str:
             refuse_foreign_schema(connection)
             if not _has_tables(connection):
                 raise DatabaseError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
-            current = current_revision(connection)
-        newest = newest_revision()
-        refuse_revision_mismatch(current, newest)
-        return newest
+            refuse_revision_mismatch(current_revision(connection), newest_revision())
+            return SchemaCheck(newest_revision(), reader_exposures(connection))
     finally:
         engine.dispose()
 
@@ -151,12 +165,13 @@ def ensure_schema(engine: Engine) -> None:
     """
     newest = newest_revision()
     with _begin(engine) as connection:
-        if not _has_tables(connection):
-            _upgrade(connection)
-            return
+        exists = _has_tables(connection)
         current = current_revision(connection)
         if current != newest:
             refuse_foreign_schema(connection)
+    if not exists:
+        _upgrade(engine)
+        return
     refuse_revision_mismatch(current, newest)
 
 
@@ -186,7 +201,8 @@ def current_revision(connection: Connection) -> str | None:
     """Return the revision that the schema is at, or None before the first migration."""
     if not inspect(connection).has_table(role_grants.REVISION_TABLE, schema=SCHEMA):
         return None
-    revision = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.{role_grants.REVISION_TABLE}"))  # noqa: S608
+    with locks.schema_lock_named():
+        revision = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.{role_grants.REVISION_TABLE}"))  # noqa: S608
     return None if revision is None else str(revision)
 
 
@@ -231,17 +247,28 @@ def _has_tables(connection: Connection) -> bool:
     return bool(inspect(connection).get_table_names(schema=SCHEMA))
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(engine: Engine) -> None:
+    for is_last_attempt in (False, True):
+        try:
+            with _begin(engine) as connection:
+                _upgrade_in_transaction(connection)
+        except LockTimeoutError:
+            with _begin(engine) as connection:
+                holders = "; ".join(locks.schema_lock_holders(connection)) or "it has ended meanwhile"
+            raise DatabaseError(
+                f"another transaction has been open for more than {UPGRADE_LOCK_TIMEOUT}: {holders}. Wait for it, or "
+                "end it with SELECT pg_terminate_backend(process), and upgrade again. Nothing was changed"
+            ) from None
+        except DBAPIError as error:
+            # Another process created the schema first. It has committed, or this one would still wait for it.
+            if is_last_attempt or error_code(error) not in _CREATED_MEANWHILE:
+                raise
+        else:
+            return
+
+
+def _upgrade_in_transaction(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_LOCK_TIMEOUT}'"))
-    try:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
-    except OperationalError as error:
-        if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE:
-            raise
-        raise DatabaseError(
-            f"a transaction of another verifywise-mlflow has been open for more than {UPGRADE_LOCK_TIMEOUT}: "
-            "wait for it or end it, and upgrade again. Nothing was changed"
-        ) from None
     refuse_foreign_schema(connection)
     if not connection.scalar(text("SELECT to_regnamespace(:schema) IS NOT NULL"), {"schema": SCHEMA}):
         _create_schema(connection)
@@ -250,17 +277,19 @@ def _upgrade(connection: Connection) -> None:
             f"the schema {SCHEMA} belongs to the database role {role_grants.owner(connection)!r}, "
             "which alone can upgrade it: run verifywise-mlflow db upgrade with its URL"
         )
+    locks.lock_schema(connection)
     current = current_revision(connection)
     if current is not None and current not in _known_revisions():
         raise _unknown_revision(current)
     _run_migrations(connection)
+    role_grants.regrant_all(connection)
 
 
 def _create_schema(connection: Connection) -> None:
     try:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
     except ProgrammingError as error:
-        if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
+        if error_code(error) != _INSUFFICIENT_PRIVILEGE:
             raise
         raise DatabaseError(
             f"the database has no schema {SCHEMA}, and the role {connection.engine.url.username!r} may not create it: "

@@ -16,10 +16,17 @@ from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, compliance_counts, metadata, tenants
+from verifywise_mlflow.persistence.tables import (
+    audit_checkpoints,
+    audit_trail,
+    compliance_counts,
+    metadata,
+    tenant_locks,
+    tenants,
+)
 
-RETAINED_TABLES = (audit_trail, audit_checkpoints)
-"""Append-only, and the proof of the erasure."""
+RETAINED_TABLES = (audit_trail, audit_checkpoints, tenant_locks)
+"""Append-only, and the proof of the erasure; and the locks, one of which is held during the erasure."""
 
 
 def erased_tables() -> list[Table]:

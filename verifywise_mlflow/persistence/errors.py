@@ -13,6 +13,9 @@ _TRANSIENT_CODES = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
 shutdown, transaction time-outs, locks that others hold. Errors of the program and values that are too large have
 other codes."""
 
+LOCK_NOT_AVAILABLE = "55P03"
+"""Postgres' error code for a lock that was not granted within ``lock_timeout``."""
+
 _ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
 )
@@ -25,6 +28,19 @@ class DatabaseError(Exception):
 
     retryable = False
     """Whether the same call may succeed later without anybody's action."""
+
+
+class LockTimeoutError(DatabaseError):
+    """Another session held a lock for longer than a statement may wait. Nothing was changed."""
+
+    retryable = True
+
+    def __init__(self, lock: str, holders: str) -> None:
+        """Take which lock it is, and who may hold it, as clauses."""
+        super().__init__(
+            f"{lock} was not granted in time: {holders}. Wait for it and try again, or look for the oldest transaction "
+            "(the column xact_start of pg_stat_activity) and end it with pg_terminate_backend. Nothing was changed"
+        )
 
 
 class DatabaseFailedError(DatabaseError):
@@ -69,7 +85,12 @@ def translate_errors(role: str | None) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        code = _code(error)
+        code = error_code(error)
+        if code == LOCK_NOT_AVAILABLE:
+            raise LockTimeoutError(
+                f"a lock in the database ({_message(error)})",
+                "another command of verifywise-mlflow or an administrator's session holds it",
+            ) from error
         if code == "42501":
             raise DatabaseError(
                 f"the database role {role!r} may not do this: {_message(error)}. The schema's owner grants access "
@@ -85,13 +106,14 @@ def translate_errors(role: str | None) -> Iterator[None]:
 
 
 def _is_transient(error: DBAPIError) -> bool:
-    code = _code(error)
+    code = error_code(error)
     if code is None:  # the connection itself is lost
         return isinstance(error, OperationalError | InterfaceError)
     return _TRANSIENT_CODES.match(code) is not None
 
 
-def _code(error: DBAPIError) -> str | None:
+def error_code(error: DBAPIError) -> str | None:
+    """Return Postgres' code of an error; None if the driver raised it."""
     code = getattr(error.orig, "pgcode", None)
     return str(code) if code else None
 

@@ -14,6 +14,8 @@ from typing import Literal
 from sqlalchemy import Connection, delete, insert, select, text
 
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.role_exposures import limit_connections
+from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA, role_grants, tenants
 
 RoleKind = Literal["pipeline", "reader"]
@@ -33,12 +35,13 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "record_inputs": _WRITE,
     # The one table with deletions: verdicts of rules that no policy has any more. A trigger saves them as history.
     "compliance_results": (*_WRITE, "DELETE"),
-    "compliance_badges": _WRITE,
+    "compliance_badges": (*_WRITE, "DELETE"),
     # Triggers create its row and invalidate it.
     "compliance_counts": (*_READ, "UPDATE"),
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
     "poll_watermarks": _WRITE,
+    "tenant_locks": _WRITE,
     # Append-only.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,
@@ -53,6 +56,9 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "role_grants": _READ,
 }
 """A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
+
+READER_TABLES = tuple(table for table in PIPELINE_PRIVILEGES if table != "tenant_locks")
+"""What a reader may read: everything but the locks."""
 
 REVISION_TABLE = "alembic_version"
 """Readable by every role, which refuses a schema of another release. It belongs to no tenant."""
@@ -242,26 +248,29 @@ def _exists(connection: Connection, role: str) -> bool:
 def _refuse_missing(connection: Connection, role: str) -> None:
     if not _exists(connection, role):
         raise DatabaseError(
-            f"there is no database role {role!r}: create it first, with CREATE ROLE {_quoted(role)} LOGIN PASSWORD '…'"
+            f"there is no database role {role!r}: create it first, with "
+            f"CREATE ROLE {quoted_identifier(role)} LOGIN PASSWORD '…'"
         )
 
 
 def _grant_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
     _revoke_privileges(connection, role)  # including those that an earlier release granted
-    name = _quoted(role)
-    by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(PIPELINE_PRIVILEGES, _READ)
+    name = quoted_identifier(role)
+    by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(READER_TABLES, _READ)
     for privileges in dict.fromkeys(by_table.values()):
         tables = [f"{SCHEMA}.{table}" for table, granted in by_table.items() if granted == privileges]
         _execute(connection, f"GRANT {', '.join(privileges)} ON {', '.join(tables)} TO {name}")
     _execute(connection, f"GRANT SELECT ON {', '.join([f'{SCHEMA}.{REVISION_TABLE}', *_views(connection)])} TO {name}")
     if kind == "pipeline":
         _execute(connection, f"GRANT USAGE ON SEQUENCE {SCHEMA}.revisions TO {name}")
+    else:
+        limit_connections(connection, role)
     _execute(connection, f"GRANT EXECUTE ON FUNCTION {SCHEMA}.current_tenant() TO {name}")
     _execute(connection, f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
 
 
 def _revoke_privileges(connection: Connection, role: str) -> None:
-    name = _quoted(role)
+    name = quoted_identifier(role)
     for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         _execute(connection, f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM {name}")
     _execute(connection, f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {name}")
@@ -269,11 +278,7 @@ def _revoke_privileges(connection: Connection, role: str) -> None:
 
 def _views(connection: Connection) -> list[str]:
     query = text("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = CAST(:schema AS regnamespace)")
-    return sorted(f"{SCHEMA}.{_quoted(view)}" for view in connection.scalars(query, {"schema": SCHEMA}))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return sorted(f"{SCHEMA}.{quoted_identifier(view)}" for view in connection.scalars(query, {"schema": SCHEMA}))
 
 
 def _execute(connection: Connection, statement: str) -> None:

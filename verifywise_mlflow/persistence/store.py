@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import OperationalError
 
+from verifywise_mlflow.persistence import locks
 from verifywise_mlflow.persistence.database import (
-    SCHEMA_LOCK,
     connect,
     ensure_schema,
     newest_revision,
@@ -20,17 +20,8 @@ from verifywise_mlflow.persistence.database import (
 )
 from verifywise_mlflow.persistence.errors import DatabaseError, translate_errors
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import SCHEMA
 
 __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
-
-# Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
-# waits for open transactions, and later ones see the new revision. The second statement has to begin after the lock was
-# granted: a single statement would see the revision as it was before the upgrade.
-_BEGIN = f"""
-    SELECT pg_advisory_xact_lock_shared(%(schema_lock)s);
-    SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
-"""  # noqa: S608  # the schema's name is a constant
 
 
 class TenantBusyError(DatabaseError):
@@ -98,27 +89,28 @@ class Store:
             translate_errors(self._engine.url.username),
             connection.begin(),
         ):
-            parameters = {"schema_lock": SCHEMA_LOCK, "tenant": tenant_id}
-            row = connection.exec_driver_sql(_BEGIN, parameters).first()
-            refuse_revision_mismatch(row.version_num if row else None, self._revision)
+            refuse_revision_mismatch(locks.share_schema(connection, tenant_id), self._revision)
             yield connection
 
     @contextmanager
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
         """Hold the tenant's lock while the block runs, so that no other sync of the tenant runs.
 
-        The lock belongs to a connection, so Postgres releases it when this process dies.
+        The lock belongs to an open transaction, so Postgres releases it when this process dies.
 
         Raises:
             TenantBusyError: another sync held it for all of ``wait_seconds``.
             DatabaseUnreachableError: no connection could be opened.
             DatabaseFailedError: the connection was lost.
         """
-        lock = {"lock": f"verifywise_mlflow {tenant_id}"}
+        with self._transaction(tenant_id) as connection:
+            locks.create_tenant_lock(connection, tenant_id, "sync")
         deadline = time.monotonic() + wait_seconds
         with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:lock, 0))"), lock):
+            # Not the schema's lock: an upgrade waits for the sync's transactions, not for the whole sync.
+            connection.execute(select(func.set_config("verifywise_mlflow.tenant", tenant_id, True)))
+            locks.allow_long_transaction(connection)
+            while not locks.try_lock_tenant(connection, tenant_id, "sync"):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(
                         f"another sync of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end it"
@@ -129,4 +121,4 @@ class Store:
             finally:
                 # A lost connection has released the lock; its error must not hide an error of the block.
                 with suppress(OperationalError):
-                    connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:lock, 0))"), lock)
+                    connection.rollback()

@@ -27,11 +27,13 @@ def differences_from_code(connection: Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
-def all_rows(connection: PgConnection) -> Rows:
-    """Return all rows of all tables, as JSON."""
+def all_rows(connection: PgConnection, excluding: str = "") -> Rows:
+    """Return all rows of all tables but one, as JSON."""
     rows = {}
     with connection.cursor() as cursor:
         for table in relations(connection, "r"):
+            if table == excluding:
+                continue
             cursor.execute(f"SELECT to_jsonb(t) FROM {SCHEMA}.{table} AS t")
             rows[table] = sorted((row for (row,) in cursor.fetchall()), key=lambda row: json.dumps(row))
     return rows

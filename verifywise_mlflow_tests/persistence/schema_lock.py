@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy import Engine, text
 
-from verifywise_mlflow.persistence.database import SCHEMA_LOCK
+from verifywise_mlflow.persistence.tables import SCHEMA
 
 
 def wait_for_a_blocked_upgrade(engine: Engine) -> None:
@@ -18,8 +18,8 @@ def wait_for_a_blocked_upgrade(engine: Engine) -> None:
     deadline = time.monotonic() + 60
     with engine.connect() as connection:
         while not connection.scalar(
-            text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :lock AND NOT granted"),
-            {"lock": SCHEMA_LOCK},
+            text("SELECT count(*) FROM pg_locks WHERE relation = CAST(:table AS regclass) AND NOT granted"),
+            {"table": f"{SCHEMA}.alembic_version"},
         ):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -83,8 +83,8 @@ def visible_rows(connection: PgConnection, names: Iterable[str] | None = None) -
 
 
 def tenant_relations(connection: PgConnection) -> list[str]:
-    """Return the tables and views with rows of tenants; ``role_grants`` has roles."""
-    return [relation for relation in relations(connection, "r", "v") if relation != "role_grants"]
+    """Return the tables and views with data of tenants: not those of roles and locks."""
+    return [relation for relation in relations(connection, "r", "v") if relation not in {"role_grants", "tenant_locks"}]
 
 
 def count_rows(connection: PgConnection, relation: str, tenant: str) -> int:

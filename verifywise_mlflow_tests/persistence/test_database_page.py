@@ -31,7 +31,7 @@ def server(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (sql,) = code_blocks(GUIDE, "sql")
+    sql, revoked = code_blocks(GUIDE, "sql")
     first, _erase = code_blocks(GUIDE, "console")
 
     execute(server, *filter(None, map(str.strip, sql.split(";"))))
@@ -50,8 +50,10 @@ def test_the_roles_are_set_up_as_the_guide_says(server: str, monkeypatch: pytest
         assert role_grants.rls_bypass_reason(session.connection) is None
     with Store(urls["acme_auditor"]) as reader, reader.begin("acme") as session:
         assert role_grants.rls_bypass_reason(session.connection) is None
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        execute(urls["acme_auditor"], "CREATE TEMP TABLE mine (id int)")
+    execute(make_url(server).set(database="verifywise").render_as_string(False), revoked)
+    for statement in ("CREATE TEMP TABLE mine (id int)", "SELECT lo_create(0)"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            execute(urls["acme_auditor"], statement)
 
 
 def test_the_reference_describes_each_table() -> None:

@@ -110,10 +110,10 @@ def test_a_reader_sees_its_tenants_rows_of_every_table_and_no_others(
         with Store(empty_database_url) as store, store.begin_shared() as shared:
             role_grants.grant(shared, role.name, "reader", "acme", NOW)
         with closing(psycopg2.connect(role.url)) as reader:
-            visible = all_rows(reader)
+            visible = all_rows(reader, excluding="tenant_locks")
     visible_tables = {table for table, rows in visible.items() if rows}
     assert {row["tenant_id"] for table in visible_tables for row in visible[table]} == {"acme"}
-    assert visible_tables == {*all_rows(connection)}
+    assert visible_tables == {*all_rows(connection)} - {"tenant_locks"}
 
 
 def assert_triggers_save_former_states_and_refuse_changes_of_the_trail(connection: PgConnection) -> None:

@@ -50,7 +50,7 @@ def test_a_schema_of_another_product_is_refused_and_unchanged(product: str, empt
 def test_our_schema_is_not_taken_for_another_products(empty_database_url: str) -> None:
     database.upgrade(empty_database_url)
 
-    assert database.check(empty_database_url) == database.newest_revision()
+    assert database.check(empty_database_url).revision == database.newest_revision()
 
 
 def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypa
 
     fitting = CliRunner().invoke(app, ["db", "check", "--json"])
     assert fitting.exit_code == 0
-    assert json.loads(fitting.stdout) == {"schema": SCHEMA, "revision": database.newest_revision()}
+    assert json.loads(fitting.stdout) == {"schema": SCHEMA, "revision": database.newest_revision(), "exposures": []}
 
 
 @pytest.mark.parametrize(

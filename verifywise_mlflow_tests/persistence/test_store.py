@@ -131,8 +131,8 @@ def test_a_lost_lock_connection_does_not_hide_the_error(store: Store) -> None:
         with store.begin_shared() as connection:
             connection.execute(
                 text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks "
-                    "WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE granted AND pid <> pg_backend_pid() "
+                    "AND relation = 'verifywise_mlflow.tenant_locks'::regclass AND mode = 'RowShareLock'"
                 )
             )
         raise RuntimeError("boom")

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
 from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
 from verifywise_mlflow.persistence.repositories import waivers
@@ -153,12 +154,9 @@ def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -
 
 def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_refused(store: Store) -> None:
     tenant = tenant_with_policies()
-    lock_statement = text("SELECT pg_advisory_xact_lock(hashtextextended('verifywise_mlflow trail acme', 0))")
     with ThreadPoolExecutor() as people:
-        with (
-            store.engine.begin() as blocking_connection
-        ):  # blocks both before they commit: the audit trail is written last
-            blocking_connection.execute(lock_statement)
+        with store.begin("acme") as blocking:  # blocks both before they commit: the audit trail is written last
+            lock_tenant(blocking.connection, "acme", "audit trail")
             grants = [people.submit(grant_waiver, store, tenant, WAIVER, day(2)) for _ in range(2)]
             wait(grants, timeout=2)
         complaints = [str(grant.exception()) for grant in grants if grant.exception()]

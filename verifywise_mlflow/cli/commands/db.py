@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, print_json, table
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.role_grants import RoleAccess
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import SCHEMA
@@ -38,13 +39,15 @@ def upgrade(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Check that the schema exists, is ours, and is at this release's revision. Changes nothing."""
+    """Check that the schema exists, is ours and is at this release's revision; warn of readers with excess rights."""
     with exit_on_errors(as_json):
-        revision = database.check(database_url())
+        checked = database.check(database_url())
     if as_json:
-        print_json({"schema": SCHEMA, "revision": revision})
+        exposures = [asdict(exposure) for exposure in checked.exposures]
+        print_json({"schema": SCHEMA, "revision": checked.revision, "exposures": exposures})
     else:
-        out.print(f"The schema {SCHEMA} is at revision {revision}, which this release needs.")
+        out.print(f"The schema {SCHEMA} is at revision {checked.revision}, which this release needs.")
+        _print_exposures(checked.exposures)
 
 
 @grant.command()
@@ -64,15 +67,18 @@ def reader(
     as_json: AsJson = False,
 ) -> None:
     """Let a role read one tenant and nothing else."""
-    is_known = _grant(role, "reader", tenant, as_json)
+    granted = _grant(role, "reader", tenant, as_json)
     if as_json:
-        print_json({"role": role, "kind": "reader", "tenant": tenant, "is_known": is_known})
+        exposures = [asdict(exposure) for exposure in granted.exposures]
+        row = {"role": role, "kind": "reader", "tenant": tenant, "is_known": granted.is_known, "exposures": exposures}
+        print_json(row)
         return
-    if not is_known:
+    if not granted.is_known:
         out.print(
             f"{escape_rich_markup(tenant)} was never synced here: check the spelling.", style="yellow", highlight=False
         )
     out.print(f"{escape_rich_markup(role)} may read {escape_rich_markup(tenant)}.", highlight=False)
+    _print_exposures(granted.exposures)
 
 
 @app.command()
@@ -109,11 +115,28 @@ def roles(as_json: AsJson = False) -> None:
         )
 
 
-def _grant(role: str, kind: role_grants.RoleKind, tenant_id: str | None, as_json: bool) -> bool:
-    """Grant the role access; return whether the database knows the tenant, if one is given."""
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    is_known: bool
+    """Whether the database knows the tenant, if one is given."""
+    exposures: Sequence[RoleExposure]
+
+
+def _grant(role: str, kind: role_grants.RoleKind, tenant_id: str | None, as_json: bool) -> _Grant:
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         role_grants.grant(connection, role, kind, tenant_id, datetime.now(UTC))
-        return tenant_id is None or role_grants.is_known_tenant(connection, tenant_id)
+        is_known = tenant_id is None or role_grants.is_known_tenant(connection, tenant_id)
+        return _Grant(is_known, reader_exposures(connection, role))
+
+
+def _print_exposures(exposures: Sequence[RoleExposure]) -> None:
+    """Print what readers may do and should not, with the statement that ends it and who may run it."""
+    by_remedy: dict[tuple[str, str, str], list[str]] = {}
+    for exposure in exposures:
+        by_remedy.setdefault((exposure.ability, exposure.remedy, exposure.needs), []).append(exposure.role)
+    for (ability, remedy, needs), names in by_remedy.items():
+        out.print(f"{escape_rich_markup(', '.join(names))} {ability}.", style="yellow", highlight=False)
+        out.print(f"  To be run by {needs}: {escape_rich_markup(remedy)}", highlight=False, soft_wrap=True)
 
 
 def _print_roles(granted_roles: Sequence[RoleAccess]) -> None:

@@ -16,6 +16,7 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint, parse_claim
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.pg_text_codec import from_stored, to_stored
 from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
@@ -47,8 +48,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
         return
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
-    lock = f"verifywise_mlflow trail {session.tenant_id}"
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
+    lock_tenant(session.connection, session.tenant_id, "audit trail")
     link = head(session)
     rows = []
     for entry in entries:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 
+from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import config_versions
 
@@ -46,10 +47,7 @@ def record_config_version(
     if newest and newest.digest == digest:
         return None
     # Two processes may start with the same new configuration: only one of them reports the change.
-    session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"),
-        {"lock": f"verifywise_mlflow config versions {session.tenant_id}"},
-    )
+    lock_tenant(session.connection, session.tenant_id, "config versions")
     newest = config_version(session, kind)
     if newest and newest.digest == digest:
         return None

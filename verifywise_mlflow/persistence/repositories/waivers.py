@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, cast, func, insert, literal, 
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import waivers
 
@@ -38,8 +39,7 @@ class StoredWaiver:
 
 def lock_waivers(session: TenantSession) -> None:
     """Lock the tenant's waivers until the transaction ends, so that what it has read stays current."""
-    lock = f"verifywise_mlflow waivers {session.tenant_id}"
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+    lock_tenant(session.connection, session.tenant_id, "waivers")
 
 
 def insert_waivers(

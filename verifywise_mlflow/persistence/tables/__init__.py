@@ -19,7 +19,13 @@ from verifywise_mlflow.persistence.tables.records import canonical_record_histor
 from verifywise_mlflow.persistence.tables.registry import model_versions, registered_models
 from verifywise_mlflow.persistence.tables.roles import role_grants
 from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions
-from verifywise_mlflow.persistence.tables.tenancy import config_versions, poll_watermarks, stage_refreshes, tenants
+from verifywise_mlflow.persistence.tables.tenancy import (
+    config_versions,
+    poll_watermarks,
+    stage_refreshes,
+    tenant_locks,
+    tenants,
+)
 from verifywise_mlflow.persistence.tables.tracking import logged_models, training_runs
 from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_badge_history,
@@ -54,6 +60,7 @@ __all__ = [
     "revisions",
     "role_grants",
     "stage_refreshes",
+    "tenant_locks",
     "tenants",
     "training_runs",
     "waivers",

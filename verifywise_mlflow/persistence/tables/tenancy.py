@@ -36,6 +36,9 @@ poll_watermarks = Table(
     time_column("updated_at", nullable=False),
 )
 
+tenant_locks = Table("tenant_locks", metadata, key_column("tenant_id"), key_column("lock"))
+"""What a transaction locks a row of, so that another one waits: see ``locks``. Readers have no access."""
+
 config_versions = Table(
     "config_versions",
     metadata,

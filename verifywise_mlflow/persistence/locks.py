@@ -1,0 +1,123 @@
+"""Locks that serialize transactions: rows and tables that only a role with write access may lock.
+
+Advisory locks would not do: every role that can log in may take any of them, a tenant's reader included, and everybody
+else then waits. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions
+of readers, and ends with an error after two minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Literal
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from verifywise_mlflow.persistence.errors import LOCK_NOT_AVAILABLE, LockTimeoutError, error_code
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+TenantLock = Literal["sync", "audit trail", "waivers", "config versions"]
+"""``sync`` admits one sync of a tenant at a time; the others serialize transactions that append to what they read."""
+
+LOCK_TIMEOUT: Final = "180s"
+"""How long a statement waits for a lock: longer than an upgrade waits for open transactions."""
+
+_INSERT = text(
+    f"INSERT INTO {SCHEMA}.tenant_locks (tenant_id, lock) VALUES (:tenant_id, :lock) ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_SELECT = f"SELECT 1 FROM {SCHEMA}.tenant_locks WHERE tenant_id = :tenant_id AND lock = :lock FOR UPDATE"  # noqa: S608
+_LOCK = text(_SELECT)
+_TRY_LOCK = text(f"{_SELECT} SKIP LOCKED")
+
+# Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
+# waits for open transactions, and later ones see the new revision. The second statement has to begin after the lock was
+# granted: a single statement could see the revision as it was before the upgrade. A reader may take this mode, which
+# conflicts with an upgrade only.
+_SHARE_SCHEMA = f"""
+    LOCK TABLE {SCHEMA}.alembic_version IN ACCESS SHARE MODE;
+    SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
+"""  # noqa: S608  # the schema's name is a constant
+_ALEMBIC_VERSION = f"""
+    CREATE TABLE IF NOT EXISTS {SCHEMA}.alembic_version (
+        version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+    )
+"""  # as Alembic creates it; here before the first migration, since it is what upgrades lock
+
+
+def share_schema(connection: Connection, tenant_id: str) -> str | None:
+    """Hold off an upgrade until the transaction ends, and set the tenant; return the schema's revision.
+
+    Raises:
+        LockTimeoutError: an upgrade is running or waiting.
+    """
+    with schema_lock_named():
+        row = connection.exec_driver_sql(_SHARE_SCHEMA, {"tenant": tenant_id}).first()
+    return row.version_num if row else None
+
+
+def schema_lock_named() -> AbstractContextManager[None]:
+    """Name the schema's lock in the error of a statement that waits for it for too long."""
+    return _named("the schema's lock", "only verifywise-mlflow db upgrade, which is running or waiting, holds it")
+
+
+def lock_schema(connection: Connection) -> None:
+    """Wait until no other transaction uses the schema, and hold off later ones until this one ends."""
+    connection.execute(text(_ALEMBIC_VERSION))
+    connection.execute(text(f"LOCK TABLE {SCHEMA}.alembic_version IN ACCESS EXCLUSIVE MODE"))
+
+
+def schema_lock_holders(connection: Connection) -> list[str]:
+    """Return the sessions whose transactions hold off an upgrade, as clauses for people."""
+    query = text(
+        """
+        SELECT DISTINCT pid, usename, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE relation = to_regclass(:table) AND granted AND pid <> pg_backend_pid() ORDER BY pid
+        """
+    )
+    rows = connection.execute(query, {"table": f"{SCHEMA}.alembic_version"})
+    return [f"process {pid} of the role {role!r} ({application or 'unnamed'})" for pid, role, application in rows]
+
+
+def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> None:
+    """Hold a lock of the tenant until the transaction ends.
+
+    Raises:
+        LockTimeoutError: another transaction held it for ``LOCK_TIMEOUT``.
+    """
+    key = {"tenant_id": tenant_id, "lock": lock}
+    holders = "a sync or another command of verifywise-mlflow holds it; no reader can"
+    with _named(f"the lock of the {lock} of {tenant_id}", holders):
+        if connection.execute(_LOCK, key).first() is None:  # the first time
+            connection.execute(_INSERT, key)
+            connection.execute(_LOCK, key)
+
+
+def create_tenant_lock(connection: Connection, tenant_id: str, lock: TenantLock) -> None:
+    """Create a lock of the tenant, if there is none, without holding it."""
+    connection.execute(_INSERT, {"tenant_id": tenant_id, "lock": lock})
+
+
+def try_lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
+    """Hold an existing lock of the tenant until the transaction ends; return False if another transaction holds it."""
+    return connection.execute(_TRY_LOCK, {"tenant_id": tenant_id, "lock": lock}).first() is not None
+
+
+def allow_long_transaction(connection: Connection) -> None:
+    """Disable the server's time-outs of idle and long transactions until this transaction ends."""
+    connection.execute(
+        text(
+            "SELECT set_config(name, '0', true) FROM pg_settings "
+            "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"  # Postgres 17 has both
+        )
+    )
+
+
+@contextmanager
+def _named(lock: str, holders: str) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if error_code(error) != LOCK_NOT_AVAILABLE:
+            raise
+        raise LockTimeoutError(lock, holders) from error

@@ -1,0 +1,6 @@
+"""Names of roles, schemas and databases as SQL writes them."""
+
+
+def quoted_identifier(name: str) -> str:
+    """Return a name in double quotes, so that it may hold any character."""
+    return '"' + name.replace('"', '""') + '"'
