@@ -1,6 +1,6 @@
-"""Secrets that are recognized by their context: ``://user:password@``, ``?sig=…``, ``Password=…;``, ``--api-key …``.
+"""Secrets that are recognized by their context: in URIs, settings, command lines, headers, SQL and key files.
 
-Each expression takes linear time: every repetition is bounded, and ends where the next part begins.
+Each expression takes linear time: every repetition is bounded or possessive, and ends where the next part begins.
 """
 
 from __future__ import annotations
@@ -10,31 +10,48 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from verifywise_mlflow.redaction.secret_key_names import is_secret_value, secret_kind_of_key
+from verifywise_mlflow.redaction.assigned_values import find_assigned_secrets
+from verifywise_mlflow.redaction.command_lines import find_secrets_in_commands
+from verifywise_mlflow.redaction.secret_values import is_secret_value, looks_generated
 from verifywise_mlflow.redaction.spans import Span
+from verifywise_mlflow.redaction.uri_credentials import find_uri_credentials
 
-_USER_AND_PASSWORD = re.compile(r"://[^/\s:@?#\"'<>]{0,256}:([^/\s\"'<>]{1,1024})@(?!sha256:)")
-_USER_WITHOUT_PASSWORD = re.compile(r"(?i)\b(?:https?|git\+https?)://([\w.~-]{20,512})@", re.ASCII)
-_IN_QUERY = re.compile(
-    r"(?i)[?&;](sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature|token|access_token|auth_token|"
-    r"refresh_token|id_token|api_?key|subscription-key|password|passwd|pwd|secret|client_secret)=([^&#\s\"'<>;\[]{4,4096})"
+_ANNOUNCING_WORD = re.compile(
+    r"(?i)pass|pwd|pw|secret|cred|key|token|auth|pat|jwt|bearer|wort|cookie|session|login|identified|contrase|senha|haslo|parola|"
+    r"[^\x00-\x7f]"
 )
+"""Cheap test that leaves out most texts: all keys that announce a secret contain one of these."""
+
 _IN_HEADER = re.compile(
-    r"(?i)\b(?:bearer|authorization:\s{0,4}(?:basic|token))[ \t]{1,4}([\w.~+/=-]{8,8192})", re.ASCII
+    r"(?i)\b(?:bearer|(?:proxy-)?authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:basic|token|apikey|api-key|key|"
+    r"splunk|genie[ -]?key|bot|negotiate|digest)|basic)[ \t]{1,4}([\w.~+/=-]{8,})",
+    re.ASCII,
 )
-_IN_CONNECTION_STRING = re.compile(
-    r"(?i)(?:^|[;\"'\s])(password|pwd|account ?key|shared ?access ?key|shared ?access ?signature|access ?key|"
-    r"client ?secret)[ ]?=[ ]?([^;\"'\r\n]{1,4096})"
+_COOKIE = re.compile(
+    r"(?i)(?<![\w-])(?:\w{0,40}sess(?:ion)?[\w.-]{0,20}|connect\.sid|phpsessid|csrf_?token|xsrf-token|remember_token|"
+    r"_xsrf|sid)=([\w.~%+/=:-]{16,4096})",
+    re.ASCII,
 )
-_ASSIGNED_KEY = re.compile(r"(?<![\w.-])-{0,2}([A-Za-z][\w.-]{1,63}) ?=(?!=) ?[\"']?")
-_ASSIGNED_VALUE = re.compile(r"[^\s\"'&;,()\[\]{}<>$]{4,8192}")
-_CODE_SIGNS = ("(", "[", "{", "<", "$")
-"""Characters that follow a name in code: ``password=os.environ["X"]`` assigns no secret."""
+_ENCODED_CREDENTIAL = re.compile(r"(?i)[\"']?_?auth[\"']?[ ]?[:=][ ]?[\"']?([A-Za-z0-9+/]{8,}+={0,2})(?![\w+/=])")
+"""``"auth": "dXNlcjpwYXNz"`` in Docker's settings, ``_auth=…`` in npm's."""
 
-_JSON_PAIR = re.compile(r"([\"'])([A-Za-z][\w.-]{1,63})\1\s{0,4}:\s{0,4}([\"'])((?:(?!\3)[^\\\r\n]|\\.){1,8192})\3")
-_ESCAPED_JSON_PAIR = re.compile(r"\\\"([A-Za-z][\w.-]{1,63})\\\"\s{0,4}:\s{0,4}\\\"([^\"\\]{1,4096})\\\"")
-_YAML_LINE = re.compile(r"(?m)^[ \t]{0,40}(?:- )?([A-Za-z][\w.-]{1,63}):[ \t]{1,4}([^\s\"'{\[]{4,4096})[ \t\r]{0,8}$")
-_COMMAND_LINE_OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{1,63})[ \t]{1,4}([\"']?)([^\s\"'-][^\s\"']{3,4095})")
+_IN_SQL = re.compile(
+    r"(?i)\b(?:identified\s{1,8}(?:with\s{1,8}\w{1,64}\s{1,8})?(?:by|as)(?:\s{1,8}password)?|"
+    r"(?<![\w.])(?:encrypted\s{1,8})?password|secret|secret_key|api_key)\s{1,8}[(]?(?:'((?:[^'\r\n]|''){1,1024})'|\"([^\"\r\n]{1,1024})\")"
+)
+_IDENTIFIED_BY = re.compile(r"(?i)\bidentified\s{1,8}by\s{1,8}(?![\"'])([^\s;\"']{4,256})")
+_PASSWORD_FUNCTION = re.compile(r"\bPASSWORD\s{0,4}\(\s{0,4}'([^'\r\n]{1,1024})'")
+_AUTH_TUPLE = re.compile(
+    r"(?:\b(?:HTTP)?(?:Basic|Digest|Proxy)_?[Aa]uth(?:entication)?|\bauth|\bbasic_?auth|\bbasicAuth|\bhttp_auth|\.login|"
+    r"\bPlainAuth(?=\(\"\"))\s{0,4}=?\s{0,4}[(\[](?:\"\",\s)?\s{0,8}[rb]?([\"'])[^\"'\r\n]{0,256}\1\s{0,4},\s{0,8}[rb]?([\"'])([^\"'\r\n]{1,1024})\2"
+)
+_LOGIN_LINE = re.compile(
+    r"(?m)^(?:[\w.*-]{1,253}:(?:[0-9]{1,5}|\*):[\w.*-]{1,128}:[\w.*-]{1,128}:([^\s:]{4,1024})|"
+    r"[\w.-]{1,64}:(\{SHA\}\S{20,100}|\$(?:apr1|2[aby]|[156]|y)\$\S{10,200}))[ \t\r]{0,4}$"
+)
+"""A line of ``.pgpass``, and of ``.htpasswd`` or ``/etc/shadow``."""
+
+_JWK_FIELD = re.compile(r"[\"'](?:d|p|q|dp|dq|qi|k)[\"']\s{0,4}:\s{0,4}[\"']([\w-]{16,2048})[\"']", re.ASCII)
 
 _TRUNCATED_PRIVATE_KEY = re.compile(
     r"(?s)-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----).){32,20000}"
@@ -42,87 +59,76 @@ _TRUNCATED_PRIVATE_KEY = re.compile(
 )
 """MLflow truncates long params. The token scanner needs the end of a private key, so it misses these."""
 
-_HAS_DIGIT = re.compile(r"[0-9]")
-_HAS_LETTER = re.compile(r"[A-Za-z]")
+_ENCODED_PRIVATE_KEY = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/\s\\]{40,40000}={0,2}")
+"""``-----BEGIN`` in Base64, as in kubeconfig files."""
+
+_PUTTY_KEY = re.compile(r"Private-Lines: [0-9]{1,4}\s{1,2}((?:[A-Za-z0-9+/=]{4,128}+(?:\r?\n|$))+)")
 
 
 def find_secrets(text: str) -> Iterator[Span]:
     """Yield the secrets in a text, regardless of its key."""
-    if "://" in text:
-        yield from _in_uris(text)
-    if "=" in text:
-        yield from _in_assignments(text)
-    if ":" in text:
-        yield from _in_key_value_pairs(text)
+    yield from find_uri_credentials(text)
+    yield from find_secrets_in_commands(text)
+    if _ANNOUNCING_WORD.search(text):
+        yield from find_assigned_secrets(text)
+        yield from _in_headers(text)
+        yield from _in_sql_and_code(text)
+    yield from _in_key_files(text)
+
+
+def _in_headers(text: str) -> Iterator[Span]:
+    for match in _IN_HEADER.finditer(text):
+        if looks_generated(match[1]) or _is_basic_credential(match[1]):
+            yield _span(match, 1, "token")
+    for match in _COOKIE.finditer(text):
+        if looks_generated(match[1]):
+            yield _span(match, 1, "token")
+    for match in _ENCODED_CREDENTIAL.finditer(text):
+        if _is_basic_credential(match[1]):
+            yield _span(match, 1, "token")
+
+
+def _in_sql_and_code(text: str) -> Iterator[Span]:
+    for pattern in (_IN_SQL, _IDENTIFIED_BY, _PASSWORD_FUNCTION, _AUTH_TUPLE):
+        for match in pattern.finditer(text):
+            group = match.lastindex or 1
+            if is_secret_value("password", match[group]):
+                yield _span(match, group, "password")
+
+
+def _in_key_files(text: str) -> Iterator[Span]:
     if "-----BEGIN" in text:
         for match in _TRUNCATED_PRIVATE_KEY.finditer(text):
             yield _span(match, 0, "private key")
-    if "-" in text:
-        for match in _COMMAND_LINE_OPTION.finditer(text):
-            yield from _announced(match[1], match, 3)
-    for match in _IN_HEADER.finditer(text):
-        if _looks_generated(match[1]) or _is_basic_credential(match[1]):
-            yield _span(match, 1, "token")
+    if "LS0tLS1CRUdJTi" in text:
+        for match in _ENCODED_PRIVATE_KEY.finditer(text):
+            if b"PRIVATE" in _decoded_start(match[0]):
+                yield _span(match, 0, "private key")
+    if "Private-Lines:" in text:
+        for match in _PUTTY_KEY.finditer(text):
+            yield _span(match, 1, "private key")
+    if '"kty"' in text or "'kty'" in text:
+        for match in _JWK_FIELD.finditer(text):
+            yield _span(match, 1, "private key")
+    if ":" in text:
+        for match in _LOGIN_LINE.finditer(text):
+            if is_secret_value("password", match[match.lastindex or 1]):
+                yield _span(match, match.lastindex or 1, "password")
 
 
-def _in_uris(text: str) -> Iterator[Span]:
-    for match in _USER_AND_PASSWORD.finditer(text):
-        if is_secret_value("password", match[1]):
-            yield _span(match, 1, "password")
-    for match in _USER_WITHOUT_PASSWORD.finditer(text):
-        if _looks_generated(match[1]):
-            yield _span(match, 1, "token")
-
-
-def _in_assignments(text: str) -> Iterator[Span]:
-    for match in _IN_QUERY.finditer(text):
-        if match[1].lower().endswith(("sig", "signature")):
-            yield _span(match, 2, "signature")
-        else:
-            yield from _announced(match[1], match, 2)
-    if ";" in text:
-        for match in _IN_CONNECTION_STRING.finditer(text):
-            kind = "password" if match[1].lower() in ("password", "pwd") else "key"
-            if is_secret_value("password", match[2]):
-                yield _span(match, 2, kind)
-    position = 0  # each character belongs to one value at most, however many keys a text contains
-    for match in _ASSIGNED_KEY.finditer(text):
-        key_kind = secret_kind_of_key(match[1])
-        value = _ASSIGNED_VALUE.match(text, match.end()) if key_kind and match.end() >= position else None
-        if key_kind and value:
-            position = value.end()
-            is_code = text.startswith(_CODE_SIGNS, position) or secret_kind_of_key(value[0])  # secret=client_secret
-            if not is_code and is_secret_value(key_kind, value[0]):
-                yield _span(value, 0, key_kind)
-
-
-def _in_key_value_pairs(text: str) -> Iterator[Span]:
-    for match in _JSON_PAIR.finditer(text):
-        yield from _announced(match[2], match, 4)
-    for match in _ESCAPED_JSON_PAIR.finditer(text):
-        yield from _announced(match[1], match, 2)
-    for match in _YAML_LINE.finditer(text):
-        yield from _announced(match[1], match, 2)
-
-
-def _announced(key: str, match: re.Match[str], group: int) -> Iterator[Span]:
-    kind = secret_kind_of_key(key)
-    if kind and is_secret_value(kind, match[group]):
-        yield _span(match, group, kind)
+def _decoded_start(encoded: str) -> bytes:
+    return base64.b64decode(re.sub(r"[\s\\]", "", encoded)[:80])
 
 
 def _span(match: re.Match[str], group: int, kind: str) -> Span:
-    return Span(match.start(group), match.end(group), "secret", kind)
-
-
-def _looks_generated(word: str) -> bool:
-    """Return whether a word looks machine-generated: ``Bearer of-good-news`` contains no token."""
-    return len(word) >= 8 and bool(_HAS_LETTER.search(word)) and (bool(_HAS_DIGIT.search(word)) or word.endswith("="))
+    start = match.start(group)
+    return Span(start, start + len(match[group].rstrip()), "secret", kind)
 
 
 def _is_basic_credential(word: str) -> bool:
     """Return whether a word is ``user:password`` in Base64. One in fifty of these has no digit and no padding."""
     try:
-        return b":" in base64.b64decode(word, validate=True)
+        decoded = base64.b64decode(word, validate=True)
     except (binascii.Error, ValueError):
         return False
+    return b":" in decoded and decoded.isascii() and decoded.decode().isprintable()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +26,19 @@ def placeholder(kind: str) -> str:
     It contains no hash: anyone who knows the form of a password can find it from its hash by trying.
     """
     return f"[redacted: {kind}]"
+
+
+_PLACEHOLDER = re.compile(r"\[redacted: [^\[\]\r\n]{1,80}\]")
+
+
+def without_placeholders(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the spans that are not inside of a placeholder, which an earlier pass has written."""
+    placeholders = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[redacted: " in text else []
+    starts = [start for start, _ in placeholders]
+    for span in spans:
+        index = bisect_right(starts, span.start) - 1
+        if index < 0 or span.end > placeholders[index][1]:
+            yield span
 
 
 def apply_redactions(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:

@@ -9,10 +9,11 @@ from typing import Final
 
 from verifywise_mlflow.common.globs import matches_any
 from verifywise_mlflow.redaction.personal_data import find_personal_data
-from verifywise_mlflow.redaction.secret_key_names import SecretKind, is_secret_value, secret_kind_of_key
+from verifywise_mlflow.redaction.secret_key_names import SecretKind, secret_kind_of_key
 from verifywise_mlflow.redaction.secret_patterns import find_secrets
+from verifywise_mlflow.redaction.secret_values import is_secret_value
 from verifywise_mlflow.redaction.settings import RedactionSettings
-from verifywise_mlflow.redaction.spans import Span, apply_redactions
+from verifywise_mlflow.redaction.spans import Span, apply_redactions, without_placeholders
 from verifywise_mlflow.redaction.token_scanner import covers_whole_uri, find_vendor_tokens
 
 MIN_SCANNED_LENGTH: Final = 6
@@ -75,7 +76,7 @@ class TextRedactor:
         )
 
     def _scan(self, scope: ScanScope, text: str) -> Redacted | None:
-        spans = list(self._spans(scope, text))
+        spans = list(without_placeholders(text, self._spans(scope, text)))
         if not spans:
             return None
         redacted, merged = apply_redactions(text, spans)
