@@ -45,7 +45,7 @@ class CachingSource:
                 self._listings[path] = error
         listing = self._listings[path]
         if isinstance(listing, ArtifactReadError):
-            raise ArtifactReadError(str(listing)) from listing
+            raise ArtifactReadError(str(listing)) from listing.__cause__
         return listing
 
     def read(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:

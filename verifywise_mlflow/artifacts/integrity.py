@@ -53,30 +53,40 @@ class DetectedChange:
     seen_at: datetime
 
 
-def changes_in_place(earlier: ArtifactManifest, current: ArtifactManifest) -> tuple[ByteChange, ...]:
+def changes_in_place(
+    earlier: ArtifactManifest, current: ArtifactManifest, *, was_emptied: bool = False
+) -> tuple[ByteChange, ...]:
     """Return the changes between two manifests, sorted by root and path.
 
     A file counts as changed if both syncs hashed it with different results, or if only the earlier one did and the size
-    differs now. A file that was added to or removed from the model's own folder counts too, if both syncs listed that
-    folder completely. A run's other files may come and go, because reports are added to runs later. Manifests of
-    different locations are not compared.
+    differs now. In the model's own folder, a file counts as added if the earlier sync listed that folder completely,
+    and as removed if both did. A folder without files is no baseline: its store may have been away. A run's other files
+    may come and go, because reports are added to runs later. Manifests of different locations are not compared.
+
+    Args:
+        earlier: The manifest of the earlier sync.
+        current: The manifest of the current sync.
+        was_emptied: Whether the model's folder had files before the earlier sync. Without files, it is then a baseline.
     """
     if earlier.location != current.location:
         return ()
-    return tuple(sorted(_changes(earlier, current), key=lambda change: (change.root, change.path)))
+    is_baseline = "model" not in earlier.not_listed and (earlier.has_model_files or was_emptied)
+    changes = _changes(earlier, current, is_baseline=is_baseline)
+    return tuple(sorted(changes, key=lambda change: (change.root, change.path)))
 
 
-def _changes(earlier: ArtifactManifest, current: ArtifactManifest) -> Iterator[ByteChange]:
+def _changes(earlier: ArtifactManifest, current: ArtifactManifest, *, is_baseline: bool) -> Iterator[ByteChange]:
     before = {(file.root, file.path): file for file in earlier.files}
     after = {(file.root, file.path): file for file in current.files}
     for key, new in after.items():
         old = before.get(key)
         if old and old.sha256 and _is_changed(old, new):
             yield ByteChange("changed", new.root, new.path, old.sha256, new.sha256, old.size, new.size)
-    if "model" not in (*earlier.not_listed, *current.not_listed):
+    if is_baseline:
         for key in _model_keys(after) - before.keys():
             new = after[key]
             yield ByteChange("added", new.root, new.path, None, new.sha256, None, new.size)
+    if "model" not in (*earlier.not_listed, *current.not_listed):
         for key in _model_keys(before) - after.keys():
             old = before[key]
             yield ByteChange("removed", old.root, old.path, old.sha256, None, old.size, None)

@@ -39,6 +39,19 @@ class ReadOutcome(StrEnum):
     """It could not be read now. The hash, or the whole entry, is that of an earlier sync."""
 
 
+class ManifestGap(StrEnum):
+    """The strongest reason why a manifest is not complete. It decides what a reconcile does about it."""
+
+    NONE = "none"
+    """Nothing is missing."""
+    LIMIT = "limit"
+    """Only the tenant's limits. Reading it again adds nothing."""
+    NO_FILES = "no files"
+    """The server lists no file in the model's folder. Listing the folder again shows whether it has some by now."""
+    FAILED = "failed"
+    """A location, a listing or a file could not be read. Reading it again may add something."""
+
+
 Root = Literal["model", "run"]
 """What a path is relative to: the model's own folder, or the run's artifacts outside of that folder."""
 
@@ -144,5 +157,14 @@ class ArtifactManifest:
     """Sorted by path."""
     not_listed: tuple[Root, ...] = ()
     """Roots that could not be listed completely: a file that is missing here may still exist there."""
-    is_limited: bool = False
-    """Whether only the tenant's limits make it partial, so that reading it again would add nothing."""
+    gap: ManifestGap = ManifestGap.NONE
+
+    @property
+    def has_model_files(self) -> bool:
+        """Whether it has at least one file of the model itself."""
+        return any(file.root == "model" for file in self.files)
+
+    @property
+    def is_model_folder_empty(self) -> bool:
+        """Whether the model's folder was listed completely, without a file. A store that is away looks the same."""
+        return "model" not in self.not_listed and not self.has_model_files

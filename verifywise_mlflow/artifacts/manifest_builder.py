@@ -17,6 +17,7 @@ from verifywise_mlflow.artifacts.location import ModelLocation, NoFiles, Unreach
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
+    ManifestGap,
     ManifestStatus,
     ModelSignature,
     ReadOutcome,
@@ -27,7 +28,7 @@ from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
-from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
+from verifywise_mlflow.artifacts.tree_walk import FileListing, ProblemKind, rejection_reason, walk
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.connector.models import RemoteFile
 
@@ -77,7 +78,7 @@ def build_manifest(
         model_root = _list_model_root(CachingSource.wrap(model_files, sandbox), model_path, limits)
         roots.append(model_root)
         listing = model_root.listing
-        if listing.is_root_listed and not listing.files and not listing.problems:
+        if listing.is_empty:
             reasons.append(f"the server lists no files at {location.uri}")
         elif listing.files:
             environment = entry_builder.read_environment(model_root)
@@ -101,7 +102,7 @@ def build_manifest(
         environment=environment,
         digest=manifest_digest(ordered) if status == "complete" else None,
         not_listed=_not_listed(roots),
-        is_limited=status == "partial" and not _not_listed(roots) and entry_builder.is_limited,
+        gap=ManifestGap.NONE if status == "complete" else _gap(location, roots, entry_builder),
         signatures=_verify_signatures(
             roots, ordered, model_path, sandbox, trusted or TrustedSigners(), hash_files=hash_files
         ),
@@ -109,8 +110,17 @@ def build_manifest(
 
 
 def _not_listed(roots: Sequence[_ListedRoot]) -> tuple[Root, ...]:
-    listed = {root.root for root in roots if root.listing.is_root_listed and not root.listing.problems}
+    listed = {root.root for root in roots if root.listing.is_complete}
     return tuple(root for root in get_args(Root) if root not in listed)
+
+
+def _gap(location: ModelLocation, roots: Sequence[_ListedRoot], entry_builder: _EntryBuilder) -> ManifestGap:
+    model = next((root for root in roots if root.root == "model"), None)
+    if isinstance(location, NoFiles | UnreachableFiles) or model is None or entry_builder.has_failure:
+        return ManifestGap.FAILED
+    if any(ProblemKind.FAILED in root.listing.problem_kinds for root in roots):
+        return ManifestGap.FAILED
+    return ManifestGap.NO_FILES if model.listing.is_empty else ManifestGap.LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +205,24 @@ class _ListedRoot:
 
 def _list_model_root(source: CachingSource, model_path: str, limits: ManifestLimits) -> _ListedRoot:
     listing = walk(source, model_path, limits)
-    if listing.is_root_listed and not listing.files and not listing.problems and model_path:
-        # People register single files (runs:/RUN/model.pkl). MLflow lists a file as if it were an empty folder.
-        parent = model_path.rpartition("/")[0]
-        siblings = walk(source, parent, ManifestLimits(max_files=limits.max_files, max_directories=1, max_depth=1))
-        if single := [file for file in siblings.files if file.path == model_path]:
-            return _ListedRoot("model", source, parent, FileListing(tuple(single), ()))
+    if listing.is_empty and (file := single_file(source, model_path)):
+        return _ListedRoot("model", source, model_path.rpartition("/")[0], FileListing((file,), ()))
     return _ListedRoot("model", source, model_path, listing)
+
+
+def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:
+    """Return the entry of ``path`` if it is a file; None if it is a folder, missing, or cannot be looked up.
+
+    People register single files (``runs:/RUN/model.pkl``). MLflow lists a file as if it were an empty folder, so only
+    the folder around it shows it.
+    """
+    parent = path.rpartition("/")[0]
+    try:
+        entries = source.list_directory(parent) if path else ()
+    except ArtifactReadError:
+        return None
+    entry = next((entry for entry in entries if entry.path == path and not entry.is_directory), None)
+    return None if entry is None or rejection_reason(entry, parent) else entry
 
 
 def _status(
@@ -268,9 +289,9 @@ class _EntryBuilder:
         return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome)
 
     @property
-    def is_limited(self) -> bool:
-        """Whether every file that was not read is over one of the tenant's limits."""
-        return all(outcome is ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
+    def has_failure(self) -> bool:
+        """Whether a file was not read or not parsed for another reason than one of the tenant's limits."""
+        return any(outcome is not ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
 
     def summarize_unread(self) -> list[str]:
         """Return one clause on the files that were listed but not read. Each file's own note says more."""
@@ -282,6 +303,10 @@ class _EntryBuilder:
     def _hash(self, root: _ListedRoot, file: RemoteFile) -> FileHash | NotHashed:
         if not self.hash_files:
             return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
+        if ProblemKind.TOO_MANY in root.listing.problem_kinds:
+            # The manifest cannot become complete, and thousands of reads would delay the other versions.
+            reason = "not hashed: the listing that contains it stopped at a limit"
+            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
         if time.monotonic() - self.started_at > self.limits.timeout_s:
             reason = f"not hashed: over the limit of {self.limits.timeout_s:g} seconds for one version"
             return NotHashed(reason, ReadOutcome.OVER_LIMIT)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
+from verifywise_mlflow.http.errors import LimitExceededError, ResponseTimeoutError
 
 MAX_PROBLEMS = 20
 """Problems reported one by one; a hostile listing may contain a million."""
@@ -21,6 +23,17 @@ class RejectedEntry(RemoteFile):
     reason: str
 
 
+class ProblemKind(StrEnum):
+    """Why a listing is incomplete. Code decides by this value, never by the text of a problem."""
+
+    TOO_MANY = "too many"
+    """There are more files or directories than the limit, so the listing stopped early."""
+    OVER_LIMIT = "over limit"
+    """Another limit left entries out: a folder is too deep, or its listing is too large."""
+    FAILED = "failed"
+    """A directory could not be listed, or an entry was refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileListing:
     """The files below one directory, and the problems that make the listing incomplete."""
@@ -31,10 +44,37 @@ class FileListing:
     """Empty if the listing is complete."""
     is_root_listed: bool = True
     """False if not even the first directory could be listed."""
+    problem_kinds: frozenset[ProblemKind] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file is in the listing."""
+        return self.is_root_listed and not self.problems
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the listing is complete and has no file. A store that is away looks the same."""
+        return self.is_complete and not self.files
+
+
+@dataclass(slots=True)
+class _Problems:
+    """The problems of a listing so far, as clauses for people and by kind."""
+
+    texts: list[str] = field(default_factory=list)
+    kinds: set[ProblemKind] = field(default_factory=set)
+
+    def add(self, kind: ProblemKind, text: str) -> None:
+        self.kinds.add(kind)
+        self.texts.append(text)
+
+    def listing(self, files: dict[str, RemoteFile], *, is_root_listed: bool = True) -> FileListing:
+        ordered = tuple(files[name] for name in sorted(files))
+        return FileListing(ordered, truncate_problems(self.texts), is_root_listed, frozenset(self.kinds))
 
 
 def walk(source: ArtifactSource, path: str, limits: ManifestLimits, excluded: Collection[str] = ()) -> FileListing:
-    """List every file below ``path``.
+    """List every file below ``path``, or stop as soon as it is certain that there are more than the limits allow.
 
     Args:
         source: The root that is listed.
@@ -43,43 +83,50 @@ def walk(source: ArtifactSource, path: str, limits: ManifestLimits, excluded: Co
         excluded: Directories or files, relative to the root, that are skipped with everything below them.
     """
     files: dict[str, RemoteFile] = {}
-    problems: list[str] = []
+    problems = _Problems()
     queue = deque([path])
     visited = {(path, True)}  # in a bucket, a file and a folder may share a name
-    listed_count = 0
+    directory_count = 1
     while queue:
-        if listed_count == limits.max_directories:
-            problems.append(f"the listing stops after {limits.max_directories} directories, the limit")
-            break
         directory = queue.popleft()
-        listed_count += 1
         try:
             entries = source.list_directory(directory)
         except ArtifactReadError as error:
-            problems.append(f"{_directory_label(directory)} could not be listed: {error}")
+            kind = ProblemKind.OVER_LIMIT if _is_over_limit(error) else ProblemKind.FAILED
+            problems.add(kind, f"{_directory_label(directory)} could not be listed: {error}")
             if directory == path:
-                return FileListing((), tuple(problems), is_root_listed=False)
+                return problems.listing({}, is_root_listed=False)
             continue
         for entry in sorted(entries, key=lambda entry: entry.path):
             if reason := rejection_reason(entry, directory):
-                problems.append(f"{_directory_label(directory)} lists {_quoted_path(entry.path)}, refused: {reason}")
+                problems.add(
+                    ProblemKind.FAILED,
+                    f"{_directory_label(directory)} lists {_quoted_path(entry.path)}, refused: {reason}",
+                )
             elif (entry.path, entry.is_directory) in visited or _is_below_any(entry.path, excluded):
                 continue  # duplicates add nothing
             elif _depth(entry.path, path) > limits.max_depth:
-                problems.append(
-                    f"{_quoted_path(entry.path)} is skipped: deeper than {limits.max_depth} levels, the limit"
+                problems.add(
+                    ProblemKind.OVER_LIMIT,
+                    f"{_quoted_path(entry.path)} is skipped: deeper than {limits.max_depth} levels, the limit",
                 )
             elif entry.is_directory:
                 visited.add((entry.path, entry.is_directory))
                 queue.append(entry.path)
+                directory_count += 1
             elif len(files) == limits.max_files:
-                problems.append(f"the listing stops at {limits.max_files} files, the limit")
-                queue.clear()
-                break
+                problems.add(ProblemKind.TOO_MANY, f"the listing stops at {limits.max_files} files, the limit")
+                return problems.listing(files)
             else:
                 visited.add((entry.path, entry.is_directory))
                 files[entry.path] = entry
-    return FileListing(tuple(files[name] for name in sorted(files)), truncate_problems(problems))
+        if directory_count > limits.max_directories:
+            # Each costs a request. The listing cannot be completed, so it is not continued up to the limit either.
+            problems.add(
+                ProblemKind.TOO_MANY, f"the listing stops: there are more than {limits.max_directories} directories"
+            )
+            return problems.listing(files)
+    return problems.listing(files)
 
 
 def rejection_reason(entry: RemoteFile, directory: str) -> str | None:
@@ -109,6 +156,11 @@ def truncate_problems(problems: list[str]) -> tuple[str, ...]:
     if len(problems) <= MAX_PROBLEMS:
         return tuple(problems)
     return (*problems[:MAX_PROBLEMS], f"{len(problems) - MAX_PROBLEMS} more problems")
+
+
+def _is_over_limit(error: ArtifactReadError) -> bool:
+    """Return whether the response is larger than the tenant's limits allow, so that another attempt adds nothing."""
+    return isinstance(error.__cause__, LimitExceededError) and not isinstance(error.__cause__, ResponseTimeoutError)
 
 
 def _depth(path: str, root: str) -> int:

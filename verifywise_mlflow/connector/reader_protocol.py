@@ -67,6 +67,9 @@ class Reader(Protocol):
     def logged_model_artifacts(self, model_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a logged model's artifacts."""
 
+    def served_artifacts(self, path: str) -> list[RemoteFile]:
+        """List one directory of the server's own artifact store."""
+
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Table,
+    TableValuedAlias,
     and_,
     cast,
     column,
@@ -91,6 +92,15 @@ def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     )
     return tuple_(table.c.model_name, table.c.version_number).in_(
         select(key_rows.c.model_name, key_rows.c.version_number)
+    )
+
+
+def rows_of(table: Table, columns: Mapping[str, Sequence[object]]) -> TableValuedAlias:
+    """Return values as rows of a query, with the names and types of the table's columns: one array per column."""
+    return (
+        func.unnest(*(cast(values, ARRAY(table.c[name].type)) for name, values in columns.items()))
+        .table_valued(*(column(name, table.c[name].type) for name in columns))
+        .render_derived()
     )
 
 

@@ -47,17 +47,20 @@ def detect_integrity_events(
     run: TrainingRun | None,
     manifest: ArtifactManifest,
     stored: StoredManifest,
+    *,
+    was_emptied: bool,
 ) -> list[IntegrityEvent]:
     """Return the files whose bytes changed since the previous read, although the version did not change.
 
     A version that is not ready may still get files, and so may a run that has not ended. A read from before the
-    version's creation belongs to another version of the same name and number.
+    version's creation belongs to another version of the same name and number. ``was_emptied`` says whether integrity
+    events of the version are known, so that the stored manifest has no files because they were removed.
     """
     if version.status not in (None, "READY") or predates_version(version, stored):
         return []
     return [
         IntegrityEvent(due.key, due.incarnation, manifest.location, change, stored.hashed_at)
-        for change in changes_in_place(stored.manifest, manifest)
+        for change in changes_in_place(stored.manifest, manifest, was_emptied=was_emptied)
         if change.root == "model" or _has_ended(run, stored.hashed_at)
     ]
 

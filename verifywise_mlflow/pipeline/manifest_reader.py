@@ -31,6 +31,7 @@ from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
+from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class ManifestReader:
     def __init__(self, context: StageContext, tools: ReadingTools) -> None:
         self._context = context
         self._tools = tools
+        self._redactor = EntityRedactor(context.tenant.redaction)
         self._roots: dict[str, _Root] = {}
 
     def read(self, linked: LinkedVersion) -> ManifestReadResult:
@@ -124,7 +126,7 @@ class ManifestReader:
         location = self._readable_location(linked)
         roots = self._open_roots(linked, location)
         hashed_at = self._reuse_hashes(linked, location, roots)
-        manifest = build_manifest(
+        built = build_manifest(
             location,
             roots.model.cached if roots.model else None,
             roots.run.cached if roots.run else None,
@@ -141,6 +143,7 @@ class ManifestReader:
             patterns=settings.kinds,
             trusted=self._tools.trusted_signers,
         )
+        manifest = self._redactor.redact(built)
         has_reused_hashes = roots.model is not None and roots.model.cached.has_reused_hashes
         return ManifestReadResult(
             pending=linked.due,

@@ -26,7 +26,7 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.errors import redacted_errors
 from verifywise_mlflow.redaction.settings import RedactionSettings
 
-T = TypeVar("T")
+E = TypeVar("E", RegisteredModel, ModelVersion, Experiment, TrainingRun, LoggedModel)
 
 
 class RedactingReader:
@@ -37,7 +37,7 @@ class RedactingReader:
         self._redactor = EntityRedactor(settings)
         with redacted_errors(self._redactor):
             self._reader = open_reader()
-        self.server: ServerInfo = self._reader.server
+        self.server: ServerInfo = self._redactor.redact(self._reader.server)
 
     @property
     def traffic(self) -> Traffic:
@@ -50,50 +50,48 @@ class RedactingReader:
 
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model."""
-        return self._read_listing(self._reader.registered_models, self._redactor.registered_model)
+        return self._read_listing(self._reader.registered_models)
 
     def model_versions(self) -> Listing[ModelVersion]:
         """List every version, in any status."""
-        return self._read_listing(self._reader.model_versions, self._redactor.model_version)
+        return self._read_listing(self._reader.model_versions)
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
         with redacted_errors(self._redactor):
-            return self._redactor.registered_model(self._reader.registered_model(name))
+            return self._redactor.redact(self._reader.registered_model(name))
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
         with redacted_errors(self._redactor):
-            return self._redactor.model_version(self._reader.model_version(name, number))
+            return self._redactor.redact(self._reader.model_version(name, number))
 
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account can read."""
-        return self._read_listing(self._reader.experiments, self._redactor.experiment)
+        return self._read_listing(self._reader.experiments)
 
     def experiment(self, experiment_id: str) -> Experiment:
         """Read one experiment by its ID."""
         with redacted_errors(self._redactor):
-            return self._redactor.experiment(self._reader.experiment(experiment_id))
+            return self._redactor.redact(self._reader.experiment(experiment_id))
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
         """Read several runs of the given experiments."""
-        return self._read_listing(lambda: self._reader.runs(run_ids, experiment_ids), self._redactor.training_run)
+        return self._read_listing(lambda: self._reader.runs(run_ids, experiment_ids))
 
     def run(self, run_id: str) -> TrainingRun:
         """Read one run by its ID, in any experiment."""
         with redacted_errors(self._redactor):
-            return self._redactor.training_run(self._reader.run(run_id))
+            return self._redactor.redact(self._reader.run(run_id))
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
         """Read several logged models of the given experiments."""
-        return self._read_listing(
-            lambda: self._reader.logged_models(model_ids, experiment_ids), self._redactor.logged_model
-        )
+        return self._read_listing(lambda: self._reader.logged_models(model_ids, experiment_ids))
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its ID, in any experiment."""
         with redacted_errors(self._redactor):
-            return self._redactor.logged_model(self._reader.logged_model(model_id))
+            return self._redactor.redact(self._reader.logged_model(model_id))
 
     # -- artifacts: file names are keys, and bytes are only hashed
 
@@ -124,10 +122,10 @@ class RedactingReader:
         with self._redact_stream_errors(self._reader.logged_model_artifact(model_id, path, max_bytes)) as chunks:
             yield chunks
 
-    def _read_listing(self, read: Callable[[], Listing[T]], redact: Callable[[T], T]) -> Listing[T]:
+    def _read_listing(self, read: Callable[[], Listing[E]]) -> Listing[E]:
         with redacted_errors(self._redactor):
             listing = read()
-        return Listing(tuple(map(redact, listing.rows)), listing.problems.map(self._redactor.message))
+        return Listing(tuple(map(self._redactor.redact, listing.rows)), listing.problems.map(self._redactor.message))
 
     @contextmanager
     def _redact_stream_errors(self, opened: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:

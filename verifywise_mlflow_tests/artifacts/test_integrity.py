@@ -52,12 +52,25 @@ def test_a_run_may_gain_and_lose_files_but_not_change_one() -> None:
     assert changed_files(earlier, current) == [("changed", "run", "report")]
 
 
-@pytest.mark.parametrize(("before", "now"), [(("model",), ()), ((), ("model",))])
-def test_an_incomplete_listing_proves_no_removal(before: tuple[Root, ...], now: tuple[Root, ...]) -> None:
+@pytest.mark.parametrize(
+    ("before", "now", "additions"), [(("model",), (), []), ((), ("model",), [("added", "model", "c")])]
+)
+def test_an_incomplete_listing_proves_no_removal(
+    before: tuple[Root, ...], now: tuple[Root, ...], additions: list[tuple[str, str, str]]
+) -> None:
     earlier = manifest(file("a"), file("b"), not_listed=before)
     current = manifest(file("b", NEW), file("c"), not_listed=now)
 
-    assert changed_files(earlier, current) == [("changed", "model", "b")]
+    assert changed_files(earlier, current) == [("changed", "model", "b"), *additions]
+
+
+@pytest.mark.parametrize(("was_emptied", "changes"), [(False, []), (True, [("added", "model", "a")])])
+def test_a_folder_without_files_is_a_baseline_only_if_it_was_emptied(
+    was_emptied: bool, changes: list[tuple[str, str, str]]
+) -> None:
+    found = changes_in_place(manifest(), manifest(file("a")), was_emptied=was_emptied)
+
+    assert [(change.kind, change.root, change.path) for change in found] == changes
 
 
 def test_manifests_of_different_locations_are_not_compared() -> None:

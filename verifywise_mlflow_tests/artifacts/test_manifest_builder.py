@@ -10,7 +10,7 @@ from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
-from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind, ReadOutcome
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind, ManifestGap, ReadOutcome
 from verifywise_mlflow.artifacts.manifest_builder import HASHING_OFF_NOTE, build_manifest, manifest_digest
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
@@ -132,6 +132,7 @@ def test_an_empty_model_folder_is_reported(tmp_path: Path) -> None:
 
     assert manifest.status == "partial"
     assert manifest.reason == f"the server lists no files at {LOGGED.uri}"
+    assert manifest.gap is ManifestGap.NO_FILES
     assert manifest.digest is None
     assert manifest.environment is None
 
@@ -164,7 +165,7 @@ def test_files_over_a_limit_are_listed_with_a_note(run_tree: LocalSource, limits
     assert model.note is not None
     assert "over the limit" in model.note
     assert model.outcome is ReadOutcome.OVER_LIMIT
-    assert manifest.is_limited
+    assert manifest.gap is ManifestGap.LIMIT
     assert manifest.status == "partial"
     assert manifest.reason is not None
     assert "model.pkl" in manifest.reason
@@ -203,7 +204,7 @@ def test_a_file_name_that_mentions_a_limit_does_not_make_the_manifest_limited(tm
     manifest = build(LOGGED, tree, LocalSource(tmp_path))
 
     assert {file.path: file.outcome for file in manifest.files} == {name: ReadOutcome.FAILED}
-    assert not manifest.is_limited
+    assert manifest.gap is ManifestGap.FAILED
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
     FileKind,
+    ManifestGap,
     ModelSignature,
     ReadOutcome,
     Requirement,
@@ -64,7 +65,7 @@ manifests = st.builds(
     digest=optional_text,
     signatures=st.lists(signatures, max_size=2).map(tuple),
     not_listed=st.sampled_from([(), ("model",), ("model", "run")]),
-    is_limited=st.booleans(),
+    gap=st.sampled_from(ManifestGap),
 )
 
 
@@ -95,7 +96,7 @@ def test_the_json_keys_are_the_manifests_field_names() -> None:
         "digest": None,
         "signatures": [],
         "not_listed": [],
-        "is_limited": False,
+        "gap": "none",
     }
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
-from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS, walk
+from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS, ProblemKind, walk
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow_tests.artifacts.trees import HostileSource, directory, file, write_files
 
@@ -99,7 +100,7 @@ def test_a_failing_root_is_not_listed() -> None:
     [
         (ManifestLimits(max_files=2), 2, "2 files"),
         (ManifestLimits(max_files=3), 3, None),
-        (ManifestLimits(max_directories=1), 2, "1 directories"),
+        (ManifestLimits(max_directories=1), 2, "more than 1 directories"),
         (ManifestLimits(max_directories=2), 3, None),
         (ManifestLimits(max_depth=1), 2, "1 levels"),
     ],
@@ -114,6 +115,47 @@ def test_a_truncated_listing_reports_a_problem(
     assert len(listing.files) == count
     assert bool(listing.problems) is (expected is not None)
     assert expected is None or expected in listing.problems[0]
+
+
+def test_a_listing_stops_as_soon_as_it_is_certain_that_a_limit_is_exceeded() -> None:
+    folders = {f"d{number:03}": [file(f"d{number:03}/{name}") for name in range(10)] for number in range(100)}
+    wide = {"": [directory(name) for name in folders], **folders}
+
+    for limits, request_count, file_count in (
+        (ManifestLimits(max_directories=99), 1, 0),
+        (ManifestLimits(max_files=25), 4, 25),
+        (ManifestLimits(), 101, 1_000),
+    ):
+        tree = CountingSource(wide)
+        listing = walk(tree, "", limits)
+
+        assert (tree.requests, len(listing.files)) == (request_count, file_count), limits
+        assert listing.problem_kinds == ({ProblemKind.TOO_MANY} if file_count < 1_000 else set())
+
+
+@pytest.mark.parametrize(
+    ("tree", "limits", "kind"),
+    [
+        ({"": [directory("bad")]}, ManifestLimits(), ProblemKind.FAILED),
+        ({"": [file("/etc/passwd")]}, ManifestLimits(), ProblemKind.FAILED),
+        ({"": [file("a/b/c")]}, ManifestLimits(max_depth=2), ProblemKind.OVER_LIMIT),
+        ({"": [file("a"), file("b")]}, ManifestLimits(max_files=1), ProblemKind.TOO_MANY),
+    ],
+)
+def test_the_kind_of_a_problem_says_whether_a_limit_causes_it(
+    tree: Mapping[str, Sequence[RemoteFile]], limits: ManifestLimits, kind: ProblemKind
+) -> None:
+    assert walk(HostileSource(tree), "", limits).problem_kinds == {kind}
+
+
+class CountingSource(HostileSource):
+    """Counts the directories that are listed."""
+
+    requests = 0
+
+    def list_directory(self, path: str) -> Sequence[RemoteFile]:
+        self.requests += 1
+        return super().list_directory(path)
 
 
 def test_a_flood_of_bad_entries_is_counted() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
 from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
 from verifywise_mlflow_tests.support.proxy import (
     Proxy,
@@ -64,3 +65,9 @@ def healthy_tenant(tenant: Tenant) -> Tenant:
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the random waits between attempts as short as possible; a wait that the server requests stays."""
     monkeypatch.setattr("random.uniform", lambda least, _most: least)
+
+
+@pytest.fixture
+def artifact_folders(registry: Registry, mlflow_database: Path, workspace: str) -> ArtifactFolders:
+    """The workspace's artifact store, as folders on disk."""
+    return ArtifactFolders(registry, mlflow_database.parent / "artifacts", workspace)

@@ -90,6 +90,11 @@ class ArtifactStores:
         """Return whether files at the URI may be read directly."""
         return self._store_for(uri) is not None
 
+    def prefix_of(self, uri: str) -> str | None:
+        """Return the prefix of the store that covers the URI, or None."""
+        store = self._store_for(uri)
+        return store.prefix if store else None
+
     def prefers_direct(self, uri: str) -> bool:
         """Return whether they are read directly even if the tracking server serves them."""
         store = self._store_for(uri)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Table
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Table, text
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
@@ -40,6 +40,10 @@ artifact_manifests = Table(
     ),
     time_column("read_at", nullable=False, doc="When the files were last listed, UTC."),
     time_column("hashed_at", nullable=False, doc="When the files were last hashed, UTC."),
+    time_column(
+        "held_back_since",
+        doc="Since when the model's folder lists no files and that counts as an outage of the store, UTC.",
+    ),
     *write_columns(),
     Column(
         "location_md5",
@@ -49,6 +53,11 @@ artifact_manifests = Table(
     ),
     Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
     revision_index("artifact_manifests"),
+    Index(
+        "artifact_manifests_held_back",
+        "tenant_id",
+        postgresql_where=text("held_back_since IS NOT NULL"),
+    ),
 )
 
 integrity_events = Table(

@@ -376,7 +376,8 @@ CREATE TABLE {schema}.audit_trail (
     entry TEXT NOT NULL,
     entry_hash TEXT NOT NULL,
     kind TEXT GENERATED ALWAYS AS (entry::jsonb ->> 'kind') STORED,
-    PRIMARY KEY (tenant_id, sequence)
+    PRIMARY KEY (tenant_id, sequence),
+    CONSTRAINT audit_trail_entry_size CHECK (octet_length(entry) <= 65536)
 );
 CREATE INDEX audit_trail_by_kind ON {schema}.audit_trail (tenant_id, kind, sequence);
 

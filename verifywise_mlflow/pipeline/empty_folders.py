@@ -1,0 +1,233 @@
+"""Concludes what it means that a model's folder lists no files, once all folders of the sync have been read.
+
+The guard decides; this module brings it the evidence and acts on its decision. What is held back keeps its stored
+manifest, so no record, verdict or badge follows from an outage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
+from verifywise_mlflow.artifacts.store_root import store_root
+from verifywise_mlflow.artifacts.uris import parse_uri
+from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence.repositories import manifests
+from verifywise_mlflow.persistence.repositories.held_back_manifests import (
+    ReadableFolder,
+    held_back_folders,
+    hold_back,
+    readable_folders,
+)
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.hash_reuse import predates_version
+from verifywise_mlflow.pipeline.manifest_reader import (
+    LinkedVersion,
+    ManifestReader,
+    ReadingTools,
+    link_version,
+)
+from verifywise_mlflow.pipeline.manifest_recording import Reading, write_readings
+from verifywise_mlflow.pipeline.removal_guard import Loss
+from verifywise_mlflow.pipeline.store_outage_guard import FolderHistory, StoreReading, decide_outage
+
+STORE_LOOKS_UNAVAILABLE = "the artifact store looks unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyFolder:
+    """A version whose model folder lists no files in this sync."""
+
+    version: LinkedVersion
+    result: ManifestReadResult | None = None
+    """Null if only the folder was listed, because it had no files before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _JudgedFolder:
+    """An empty folder with what is known about it."""
+
+    empty: EmptyFolder
+    stored: StoredManifest | None
+    store_root: str
+    location: str
+    history: FolderHistory
+    is_accepted: bool
+    """Whether a person accepts the loss that an earlier sync has held back."""
+
+    @property
+    def key(self) -> Key:
+        return self.empty.version.due.key
+
+
+def conclude_empty_folders(
+    context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
+) -> None:
+    """Record the folders that are empty, and hold back those whose store may be away."""
+    judged = sorted(_judge(context, tools, empty), key=lambda folder: folder.store_root)
+    for root, group in groupby(judged, key=lambda folder: folder.store_root):
+        _conclude_store(context, tools, root, list(group), progress)
+
+
+def outage_notes(context: StageContext) -> list[Note]:
+    """Return the note on what is held back, also by earlier syncs."""
+    with context.begin() as session:
+        folders = held_back_folders(session)
+    if folders is None:
+        return []
+    return [
+        Note(
+            f"{STORE_LOOKS_UNAVAILABLE}: {folders.held_back:,} of {folders.total:,} model folders list no files since "
+            f"{folders.since:%Y-%m-%d %H:%M} UTC, such as {folders.example}. This is held back: no file counts as "
+            "removed, and each reconcile lists the folders again. Check the store; if the files were deleted on "
+            "purpose, start a sync with --accept-removals"
+        )
+    ]
+
+
+def _judge(context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder]) -> Iterator[_JudgedFolder]:
+    with context.begin() as session:
+        stored_manifests = manifests.stored_manifests(session, [folder.version.due.key for folder in empty])
+    for folder in empty:
+        linked = folder.version
+        stored = stored_manifests.get(linked.due.key)
+        if stored is not None and predates_version(linked.version, stored):
+            stored = None
+        current = folder.result.manifest if folder.result else stored.manifest if stored else None
+        assert current is not None  # only a folder with a stored manifest is listed without being read
+        location = current.location or ""
+        yield _JudgedFolder(
+            empty=folder,
+            stored=stored,
+            store_root=store_root(linked.location, tools.stores.prefix_of(location)),
+            location=location,
+            history=_history(stored, current),
+            is_accepted=bool(context.options.accept_removals and stored and stored.held_back_since),
+        )
+
+
+def _history(stored: StoredManifest | None, current: ArtifactManifest) -> FolderHistory:
+    if stored is None or stored.manifest.location != current.location:
+        return FolderHistory.NEVER_READ
+    if stored.manifest.has_model_files:
+        return FolderHistory.HAD_FILES
+    return FolderHistory.WAS_EMPTY if stored.manifest.is_model_folder_empty else FolderHistory.NEVER_READ
+
+
+def _conclude_store(
+    context: StageContext, tools: ReadingTools, root: str, folders: Sequence[_JudgedFolder], progress: Progress
+) -> None:
+    """Decide about the empty folders of one store, and record the decision."""
+    questioned = [
+        folder for folder in folders if folder.history is not FolderHistory.WAS_EMPTY and not folder.is_accepted
+    ]
+    emptied = {folder.location for folder in questioned if folder.history is FolderHistory.HAD_FILES}
+    never_read = {folder.location for folder in questioned if folder.history is FolderHistory.NEVER_READ}
+    with context.begin() as session:
+        empty_locations = {folder.location for folder in folders}
+        readable = [folder for folder in readable_folders(session, root) if folder.location not in empty_locations]
+    reading = StoreReading(len(emptied), len(never_read), len(readable))
+    canary = _StoreCanary(context, tools, root, readable)
+    decision = decide_outage(reading, lambda: canary.is_store_present(questioned)) if questioned else None
+    held = [folder for folder in questioned if decision and decision.holds(folder.history)]
+    held_keys = {folder.key for folder in held}
+    _hold_back(context, held, progress)
+    _record(context, tools, [folder for folder in folders if folder.key not in held_keys], len(readable), progress)
+
+
+class _StoreCanary:
+    """Proves with a request or two that a store is present."""
+
+    def __init__(
+        self, context: StageContext, tools: ReadingTools, root: str, readable: Sequence[ReadableFolder]
+    ) -> None:
+        self._context = context
+        self._tools = tools
+        self._root = root
+        self._readable = readable
+
+    def is_store_present(self, empty: Sequence[_JudgedFolder]) -> bool:
+        """Return whether anything else of the store is listed: one request, and a second one if the first shows nothing.
+
+        The first lists a folder that is known to have files; without one, the root of the server's own store. The
+        second lists the folder around the empty one.
+        """
+        first = next((folder for folder in empty if folder.history is FolderHistory.HAD_FILES), empty[0])
+        try:
+            return (self._lists_known_folder() if self._readable else self._lists_own_store()) or ManifestReader(
+                self._context, self._tools
+            ).lists_anything_at(first.empty.version)
+        except HttpError:
+            return False
+
+    def _lists_known_folder(self) -> bool:
+        known = link_version(self._context, self._readable[0].version)
+        return ManifestReader(self._context, self._tools).lists_anything_at(known)
+
+    def _lists_own_store(self) -> bool:
+        root = parse_uri(self._root)
+        if root.anchor != "mlflow-artifacts:" or not root.segments:
+            return False
+        return bool(self._context.reader().served_artifacts("/".join(root.segments)))
+
+
+def _hold_back(context: StageContext, folders: Sequence[_JudgedFolder], progress: Progress) -> None:
+    """Leave known manifests as they are, and store that a version without one could not be read."""
+    known = [folder for folder in folders if folder.history is FolderHistory.HAD_FILES or folder.empty.result is None]
+    if known:
+        with context.begin() as session:
+            hold_back(session, [folder.empty.version.due for folder in known], context.now)
+        progress.read += len(known)
+        progress.incomplete += len(known)
+    known_keys = {folder.key for folder in known}
+    first = [folder for folder in folders if folder.key not in known_keys]
+    if first:
+        write_readings(
+            context,
+            progress,
+            [Reading(folder.empty.version, _held_back_result(context, folder)) for folder in first],
+        )
+
+
+def _held_back_result(context: StageContext, folder: _JudgedFolder) -> ManifestReadResult:
+    result = folder.empty.result
+    assert result is not None  # without it, the folder has a stored manifest that is held back already
+    manifest = replace(
+        result.manifest,
+        status="partial" if result.manifest.files else "unreachable",
+        reason=f"{STORE_LOOKS_UNAVAILABLE}: the server lists no files at {folder.location}, nor in most of the store",
+        digest=None,
+        not_listed=("model",) if result.manifest.files else ("model", "run"),
+        gap=ManifestGap.FAILED,
+    )
+    since = folder.stored.held_back_since if folder.stored else None
+    return replace(result, manifest=manifest, fingerprint=fingerprint(manifest), held_back_since=since or context.now)
+
+
+def _record(
+    context: StageContext,
+    tools: ReadingTools,
+    folders: Sequence[_JudgedFolder],
+    readable_count: int,
+    progress: Progress,
+) -> None:
+    """Record what is taken at its word. A folder that was only listed is read, unless it was empty all along."""
+    readings: list[Reading] = []
+    for folder in folders:
+        if folder.empty.result is None and folder.history is FolderHistory.WAS_EMPTY:
+            progress.read += 1
+            progress.incomplete += 1
+            continue
+        result = folder.empty.result or ManifestReader(context, tools).read(folder.empty.version)
+        readings.append(Reading(folder.empty.version, result))
+    accepted = {
+        folder.location for folder in folders if folder.is_accepted and folder.history is FolderHistory.HAD_FILES
+    }
+    loss = Loss("model folders", len(accepted), len(accepted) + readable_count).description if accepted else None
+    if readings:
+        write_readings(context, progress, readings, accepted_loss=loss)

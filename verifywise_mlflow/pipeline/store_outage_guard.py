@@ -1,0 +1,75 @@
+"""Decides whether a model's folder without files was emptied, or whether its artifact store is away. Pure.
+
+MLflow responds with an empty listing for a folder without files, for a folder that does not exist, and for a store that
+is not mounted or misconfigured. Taken at its word, one unmounted store would accuse every version of lost files, and of
+added ones when it is back. So the readings of a sync are judged together, per store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FolderHistory(StrEnum):
+    """What earlier readings say about a folder that lists no files now."""
+
+    HAD_FILES = "had files"
+    """Files are known: they were removed, or the store is away."""
+    NEVER_READ = "never read"
+    """No earlier reading counts. The first one with files becomes the baseline."""
+    WAS_EMPTY = "was empty"
+    """An earlier reading had no files either, and that was not held back: nothing has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReading:
+    """The folders of one store, each counted once, however many versions share it."""
+
+    emptied: int
+    """Folders that had files and list none in this sync."""
+    never_read: int
+    """Folders that list no files at their first reading."""
+    readable: int
+    """Other folders of the store that had files when they were last read, in this sync or before."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutageDecision:
+    """Which of the empty folders of a store are held back."""
+
+    holds_emptied: bool
+    holds_never_read: bool
+
+    def holds(self, history: FolderHistory) -> bool:
+        """Return whether a folder with this history is held back."""
+        match history:
+            case FolderHistory.HAD_FILES:
+                return self.holds_emptied
+            case FolderHistory.NEVER_READ:
+                return self.holds_never_read
+            case FolderHistory.WAS_EMPTY:
+                return False
+
+
+def decide_outage(reading: StoreReading, is_store_present: Callable[[], bool]) -> OutageDecision:
+    """Return which empty folders are not taken at their word.
+
+    Several folders that are emptied at once are held back until their files are back or a person accepts the loss: a
+    store may be away in part, and an event cannot be taken back. One emptied folder is an event if the store is proven
+    to be present. Folders that are empty at their first reading prove nothing and accuse nobody; they are held back if
+    most of their store is like that, so that a version without files is not mistaken for one.
+
+    Args:
+        reading: the store's folders.
+        is_store_present: proves that the store is present, with requests to it. Called only if it decides.
+    """
+    if reading.emptied > 1:
+        return OutageDecision(holds_emptied=True, holds_never_read=True)
+    if reading.never_read > 1 and reading.never_read > reading.readable:
+        return OutageDecision(holds_emptied=reading.emptied > 0, holds_never_read=True)
+    if not reading.emptied and not reading.readable:
+        return OutageDecision(holds_emptied=False, holds_never_read=False)  # a single version: nothing to compare with
+    is_away = not is_store_present()
+    return OutageDecision(holds_emptied=is_away, holds_never_read=is_away)
