@@ -1,7 +1,9 @@
 """The lifecycle stage of a version, from its aliases.
 
-MLflow's own stage takes precedence over aliases, and aliases over the tags of the version or its run. That order is
-data: ``precedence`` in mapping.yaml.
+Of MLflow's own stage and the aliases, the one with the most responsibility counts. MLflow has deprecated stages since
+2.9: a registry that has moved on to aliases keeps its old stages, and a transition with `archive_existing_versions`
+archives a champion that still serves. A tag of the version or its run counts if there is neither. That order is data:
+``precedence`` in mapping.yaml.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ def explain_precedence(sources: Sequence[ValueSource], candidates: Sequence[Cand
     ]
     if len(candidates) > _MAX_EXPLAINED_CANDIDATES:
         claims.append(f"{len(candidates) - _MAX_EXPLAINED_CANDIDATES} more say something")
-    alias_stages = {candidate.value for candidate in candidates if candidate.origin.source == "alias"}
-    alias_order = f"; among aliases, {' before '.join(_RANK)}" if len(alias_stages) > 1 else ""
-    return f"{', '.join(claims)}: the first counts, in the order {', '.join(map(str, sources))}{alias_order}"
+    ranked_sources = {"alias", *(member.source for source in sources for member in source.members)}
+    ranked_stages = {candidate.value for candidate in candidates if candidate.origin.source in ranked_sources}
+    ranks = f"; highest first: {', '.join(_RANK)}" if len(ranked_stages) > 1 else ""
+    return f"{', '.join(claims)}: the first counts, in the order {', '.join(map(str, sources))}{ranks}"

@@ -15,7 +15,21 @@ from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normal
     ("record_inputs", "stage", "origin"),
     [
         (inputs(stage="Production"), "production", Origin("version", "current_stage", "Production")),
-        (inputs(stage="Staging", aliases=("champion",)), "staging", Origin("version", "current_stage", "Staging")),
+        (inputs(stage="Staging", aliases=("champion",)), "production", Origin("alias", "champion", "champion")),
+        (inputs(stage="Archived", aliases=("champion",)), "production", Origin("alias", "champion", "champion")),
+        (inputs(stage="Archived", aliases=("challenger",)), "staging", Origin("alias", "challenger", "challenger")),
+        (inputs(stage="Archived", aliases=("v3",)), "archived", Origin("version", "current_stage", "Archived")),
+        (inputs(stage="Archived", aliases=("retired",)), "archived", Origin("version", "current_stage", "Archived")),
+        (
+            inputs(stage="Production", aliases=("retired", "dev")),
+            "production",
+            Origin("version", "current_stage", "Production"),
+        ),
+        (
+            inputs(stage="Archived", version_tags={"stage": "production"}),
+            "archived",
+            Origin("version", "current_stage", "Archived"),
+        ),
         (inputs(aliases=("champion",)), "production", Origin("alias", "champion", "champion")),
         (inputs(aliases=("Prod",)), "production", Origin("alias", "Prod", "Prod")),
         (
@@ -34,7 +48,7 @@ from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normal
         (inputs(stage="Canaries", aliases=("live",)), "production", Origin("alias", "live", "live")),
     ],
 )
-def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
+def test_the_stage_is_the_highest_of_stage_and_aliases_or_else_from_a_tag(
     record_inputs: RecordInputs, stage: str, origin: Origin
 ) -> None:
     result = normalized(record_inputs)
@@ -50,14 +64,15 @@ def test_the_stage_comes_from_the_stage_then_the_aliases_then_a_tag(
         (inputs(aliases=("champion", "v3"), version_tags={"stage": "blue"}), None),
         (
             inputs(stage="Archived", aliases=("champion",)),
-            "version 'current_stage' says archived, alias 'champion' says production: the first counts, "
-            "in the order version current_stage, alias, version tag, run tag",
+            "alias 'champion' says production, version 'current_stage' says archived: the first counts, in the order "
+            "the highest of version current_stage and alias, version tag, run tag; "
+            "highest first: production, staging, development, archived",
         ),
         (
             inputs(aliases=("staging", "champion"), run_tags={"env": "prod"}),
             "alias 'champion' says production, alias 'staging' says staging, run tag 'env' says production: "
-            "the first counts, in the order version current_stage, alias, version tag, run tag; "
-            "among aliases, production before staging before development before archived",
+            "the first counts, in the order the highest of version current_stage and alias, version tag, run tag; "
+            "highest first: production, staging, development, archived",
         ),
     ],
 )
@@ -134,10 +149,50 @@ def test_aliases_of_several_stages_are_an_ambiguous_stage() -> None:
     ]
 
 
-def test_an_archived_champion_is_a_finding() -> None:
+def test_an_archived_champion_is_in_production_and_a_finding() -> None:
     result = normalized(inputs(stage="Archived", aliases=("champion",)))
 
-    assert result.record.lifecycle_stage == "archived"
+    assert result.record.lifecycle_stage == "production"
     assert sentences(result) == [
-        "lifecycle_stage: version 'current_stage' says archived and was used, but alias 'champion' says production",
+        "lifecycle_stage: alias 'champion' says production and was used, but version 'current_stage' says archived",
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "sources", "stage", "rule"),
+    [
+        (
+            "replace_precedence",
+            [{"version": "current_stage"}, "alias"],
+            "archived",
+            "version 'current_stage' says archived, alias 'champion' says production: the first counts, "
+            "in the order version current_stage, alias",
+        ),
+        (
+            "replace_precedence",
+            [{"highest of": [{"version": "current_stage"}, "version tag"]}],
+            "staging",
+            "version tag 'stage' says staging, version 'current_stage' says archived: the first counts, in the order "
+            "the highest of version current_stage and version tag; "
+            "highest first: production, staging, development, archived",
+        ),
+        (
+            "precedence",
+            ["version tag"],
+            "staging",
+            "version tag 'stage' says staging, alias 'champion' says production, version 'current_stage' says "
+            "archived: the first counts, in the order version tag, the highest of version current_stage and alias, "
+            "run tag; highest first: production, staging, development, archived",
+        ),
+    ],
+)
+def test_a_tenant_can_decide_which_word_about_the_stage_counts(
+    setting: str, sources: list[object], stage: str, rule: str
+) -> None:
+    tenant_mapping = TagMapping.model_validate({setting: {"lifecycle_stage": sources}})
+    archived_champion = inputs(stage="Archived", aliases=("champion",), version_tags={"stage": "staging"})
+
+    result = normalize(archived_champion, default_mapping().extended_by(tenant_mapping))
+
+    assert result.record.lifecycle_stage == stage
+    assert result.origins["lifecycle_stage"].rule == rule

@@ -66,6 +66,15 @@ def test_every_default_key_means_the_field_that_lists_it() -> None:
         ({"aliases": {"production": ["blue"], "staging": ["BLUE"]}}, "stands for both production and staging"),
         ({"precedence": {"owner": [{"run": "password"}]}}, "write {run: artifact_uri}, {run: experiment_id}"),
         ({"precedence": {"owner": [{"alias": "champion"}]}}, "write another source"),
+        (
+            {"precedence": {"owner": [{"highest of": ["version tag", "model tag"]}]}},
+            "owner: 'highest of' is for fields with normal forms: lifecycle_stage",
+        ),
+        ({"precedence": {"risk_category": ["highest of"]}}, "write {highest of: [...]} with a list of sources"),
+        (
+            {"precedence": {"risk_category": [{"highest of": [{"highest of": ["run tag"]}]}]}},
+            "none of which is a list itself",
+        ),
         ({"precedence": {"metrics": ["run tag"]}}, "'metrics' is not a field with a precedence"),
         ({"synonym": {}}, "Extra inputs are not permitted"),
         ({"key_patterns": {"owner": ["*"]}}, "'*' has no letter or digit to compare"),
@@ -208,8 +217,9 @@ def test_the_digest_changes_with_the_mapping_and_not_with_the_order_of_its_field
 
 
 def test_a_value_source_round_trips_through_json() -> None:
-    for source in (ValueSource.model_validate("version tag"), ValueSource.model_validate({"run": "user_id"})):
-        assert ValueSource.model_validate(source.model_dump()) == source
+    for written in ("version tag", {"run": "user_id"}, {"highest of": [{"version": "current_stage"}, "alias"]}):
+        source = ValueSource.model_validate(written)
+        assert ValueSource.model_validate(source.model_dump(mode="json")) == source
 
 
 def test_no_two_default_keys_fold_to_one() -> None:

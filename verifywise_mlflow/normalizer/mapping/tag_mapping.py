@@ -115,6 +115,13 @@ class TagMapping(_Section):
         return self
 
     @model_validator(mode="after")
+    def _compares_only_normal_forms(self) -> TagMapping:
+        for field, sources in (*self.precedence.items(), *self.replace_precedence.items()):
+            if field not in NORMAL_FORMS and any(source.members for source in sources):
+                raise ValueError(f"{field}: 'highest of' is for fields with normal forms: {', '.join(NORMAL_FORMS)}")
+        return self
+
+    @model_validator(mode="after")
     def _gives_each_word_one_meaning(self) -> TagMapping:
         keys = {field: (*self.synonyms.get(field, ()), *self.questions.get(field, ())) for field in TAG_FIELDS}
         for named in (keys, self.aliases, *self.values.values()):

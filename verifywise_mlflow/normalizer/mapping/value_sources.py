@@ -41,13 +41,16 @@ class ValueSource(BaseModel):
     """One source of a field's value.
 
     In YAML: ``version tag`` (any synonym of the field), ``alias``, ``config``, ``{run tag: mlflow.user}`` (exactly that
-    key) or ``{run: user_id}`` (an attribute).
+    key), ``{run: user_id}`` (an attribute) or ``{highest of: [version tag, model tag]}`` (of these sources, the one
+    whose value comes first in the field's normal forms).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    source: ValueSourceKind
+    source: ValueSourceKind | Literal["highest of"]
     key: str | None = None
+    members: tuple[ValueSource, ...] = ()
+    """The sources to compare, for ``highest of``."""
 
     @model_validator(mode="before")
     @classmethod
@@ -56,11 +59,16 @@ class ValueSource(BaseModel):
             return {"source": value}
         if isinstance(value, Mapping) and len(value) == 1 and "source" not in value:
             ((source, key),) = value.items()
-            return {"source": source, "key": key}
+            return {"source": source, "members" if source == "highest of" else "key": key}
         return value
 
     @model_validator(mode="after")
-    def _names_a_known_attribute(self) -> ValueSource:
+    def _names_known_sources(self) -> ValueSource:
+        if self.source == "highest of" or self.members:
+            is_nested = any(member.members for member in self.members)
+            if self.source != "highest of" or self.key is not None or not self.members or is_nested:
+                raise ValueError("write {highest of: [...]} with a list of sources, none of which is a list itself")
+            return self
         if self.source in TAG_SOURCES or (self.source in ("alias", "config") and self.key is None):
             return self
         attributes = SOURCE_ATTRIBUTES.get(self.source, ())
@@ -70,4 +78,6 @@ class ValueSource(BaseModel):
         return self
 
     def __str__(self) -> str:
+        if self.members:
+            return f"the highest of {' and '.join(map(str, self.members))}"
         return f"{self.source} {self.key}" if self.key else self.source
