@@ -33,7 +33,8 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "artifact_manifests": _WRITE,
     "canonical_records": _WRITE,
     "record_inputs": _WRITE,
-    # The one table with deletions: verdicts of rules that no policy has any more. A trigger saves them as history.
+    # The tables with deletions: verdicts of rules that no policy has any more, and what was concluded about a version
+    # whose name and number another version has now. Triggers save them as history.
     "compliance_results": (*_WRITE, "DELETE"),
     "compliance_badges": (*_WRITE, "DELETE"),
     # Triggers create its row and invalidate it.

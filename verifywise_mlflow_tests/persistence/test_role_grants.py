@@ -52,7 +52,7 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
     }
 
 
-def test_a_pipeline_may_delete_only_verdicts_and_update_no_append_only_table(
+def test_a_pipeline_may_delete_only_verdicts_and_badges_and_update_no_append_only_table(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
@@ -60,7 +60,8 @@ def test_a_pipeline_may_delete_only_verdicts_and_update_no_append_only_table(
         views = {name: {"SELECT"} for name in [*relations(owner, "v"), role_grants.REVISION_TABLE]}
 
     assert granted == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
-    assert {table for table, privileges in granted.items() if "DELETE" in privileges} == {"compliance_results"}
+    deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
+    assert deletable == {"compliance_results", "compliance_badges"}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
     for as_json in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
         assert granted[as_json] == {"SELECT", "INSERT"}

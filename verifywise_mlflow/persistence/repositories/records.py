@@ -34,11 +34,17 @@ class PendingRecord:
     logged_model_id: str | None
     revisions: Mapping[str, object]
 
+    @property
+    def deleted_at(self) -> datetime | None:
+        """When its version was marked as deleted."""
+        value = self.version["deleted_at"]
+        return value if isinstance(value, datetime) else None
+
 
 def pending_records(
     session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int
 ) -> list[PendingRecord]:
-    """Return the next versions, sorted by key, whose record is older than one of its inputs."""
+    """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone."""
     versions, inputs = model_versions, record_inputs
     same_version = and_(
         inputs.c.tenant_id == versions.c.tenant_id,
@@ -70,7 +76,12 @@ def pending_records(
         "logged_model_revision": logged_models.c.revision,
         "manifest_revision": artifact_manifests.c.revision,
     }
-    differs = [inputs.c[name].is_distinct_from(revision) for name, revision in now.items()]
+    differs = {name: inputs.c[name].is_distinct_from(revision) for name, revision in now.items()}
+    # A deleted version is pending once, for its tombstone. Afterwards no other input may change its record.
+    is_outdated = and_(
+        versions.c.deleted_at.is_(None),
+        or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs.values()),
+    )
     query = (
         select(
             versions,
@@ -80,7 +91,7 @@ def pending_records(
         .select_from(joined)
         .where(
             versions.c.tenant_id == session.tenant_id,
-            or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs),
+            or_(differs["version_revision"], is_outdated),
         )
         .order_by(versions.c.model_name, versions.c.version_number)
         .limit(limit)
@@ -114,12 +125,6 @@ class BuiltRecord:
     normalized: NormalizedRecord
     fingerprint: str
 
-    @property
-    def deleted_at(self) -> datetime | None:
-        """When its version was marked as deleted."""
-        value = self.pending.version["deleted_at"]
-        return value if isinstance(value, datetime) else None
-
 
 def write_records(
     session: TenantSession, built: Sequence[BuiltRecord], sync_id: str, now: datetime
@@ -134,7 +139,7 @@ def write_records(
             "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
             "incomplete": record.normalized.incomplete,
             "findings": [columns_of(finding) for finding in record.normalized.findings],
-            "deleted_at": record.deleted_at,
+            "deleted_at": record.pending.deleted_at,
             "fingerprint": record.fingerprint,
             "changed_at": now,
             "sync_id": sync_id,
@@ -142,20 +147,25 @@ def write_records(
         for record in changed
     ]
     upsert(session, canonical_records, rows)
+    write_input_revisions(session, [record.pending for record in built])
+    return changed
+
+
+def write_input_revisions(session: TenantSession, processed: Sequence[PendingRecord]) -> None:
+    """Upsert the input revisions of records, which are then no longer pending."""
     upsert(
         session,
         record_inputs,
         [
             {
                 "tenant_id": session.tenant_id,
-                "model_name": record.pending.key[0],
-                "version_number": record.pending.key[1],
-                **record.pending.revisions,
+                "model_name": record.key[0],
+                "version_number": record.key[1],
+                **record.revisions,
             }
-            for record in built
+            for record in processed
         ],
     )
-    return changed
 
 
 def _origin_json(origin: Origin) -> Row:

@@ -56,22 +56,26 @@ def pending_evaluations(
 ) -> list[PendingEvaluation]:
     """Return the next records, sorted by key, whose current state this policy has not evaluated.
 
+    A withdrawn record is among them only if no policy has evaluated its content.
+
     Args:
         session: the tenant's session.
         policy_digest: a digest of the policies; records with another one are pending.
         after: the last key of the previous page.
         limit: the page size.
-        judged_since: records that were evaluated earlier are pending too, for rules that depend on the day.
+        evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
         selection: the fields that the rules use; all by default.
     """
     records, badges = canonical_records, compliance_badges
     same_version = _badge_of_record(after)
-    is_due = [
-        badges.c.record_revision.is_distinct_from(records.c.revision),
-        badges.c.policy_digest.is_distinct_from(policy_digest),
-    ]
+    is_outdated = [badges.c.policy_digest.is_distinct_from(policy_digest)]
     if evaluated_since is not None:
-        is_due.append(badges.c.evaluated_at < evaluated_since)
+        is_outdated.append(badges.c.evaluated_at < evaluated_since)
+    # A withdrawn record keeps its last verdicts, whatever policy comes later.
+    is_due = or_(
+        badges.c.record_revision.is_distinct_from(records.c.revision),
+        and_(records.c.deleted_at.is_(None), or_(*is_outdated)),
+    )
     query = (
         select(
             *_selected_columns(selection),
@@ -81,7 +85,7 @@ def pending_evaluations(
             records.c.revision,
         )
         .select_from(records.outerjoin(badges, same_version))
-        .where(records.c.tenant_id == session.tenant_id, or_(*is_due))
+        .where(records.c.tenant_id == session.tenant_id, is_due)
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
     )

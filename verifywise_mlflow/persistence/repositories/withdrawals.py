@@ -1,0 +1,106 @@
+"""Withdrawn records: MLflow no longer has the version, and its record, verdicts and badge stay as they were.
+
+A withdrawal sets the tombstone and nothing else. What was read in the same sync belongs to the living: the alias was
+deleted with the version, and the model of the name may be another one by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, rows_of, same_version
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import (
+    canonical_records,
+    compliance_badges,
+    compliance_results,
+    model_versions,
+    revisions,
+)
+
+
+def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> set[Key]:
+    """Copy the tombstones of deleted versions to their records, and return the keys of these records.
+
+    A version has none if it was deleted before a sync could build it. The record of a predecessor, with another
+    creation time, does not count.
+    """
+    records, versions, badges = canonical_records, model_versions, compliance_badges
+    ended_rows = session.execute(
+        select(
+            records.c.model_name,
+            records.c.version_number,
+            records.c.revision,
+            records.c.fingerprint,
+            versions.c.deleted_at,
+        )
+        .join(versions, same_version(records, versions))
+        .where(
+            records.c.tenant_id == session.tenant_id,
+            is_one_of(records, keys),
+            records.c.created_at.is_not_distinct_from(versions.c.created_at),
+            versions.c.deleted_at.is_not(None),
+        )
+    ).all()
+    if not ended_rows:
+        return set()
+    columns = {
+        "model_name": [row.model_name for row in ended_rows],
+        "version_number": [row.version_number for row in ended_rows],
+        "revision": [row.revision for row in ended_rows],
+        "fingerprint": [fingerprint([row.fingerprint, row.deleted_at]) for row in ended_rows],
+        "deleted_at": [row.deleted_at for row in ended_rows],
+    }
+    ended = rows_of(records, columns)
+    session.execute(
+        update(records)
+        .where(records.c.tenant_id == session.tenant_id, records.c.revision == ended.c.revision)
+        .where(records.c.model_name == ended.c.model_name, records.c.version_number == ended.c.version_number)
+        .values(
+            deleted_at=ended.c.deleted_at,
+            fingerprint=ended.c.fingerprint,
+            revision=revisions.next_value(),
+            changed_at=now,
+            sync_id=sync_id,
+        )
+    )
+    # The verdicts were given on this content. Without this, the new revision would be evaluated.
+    session.execute(
+        update(badges)
+        .where(badges.c.tenant_id == session.tenant_id, badges.c.record_revision == ended.c.revision)
+        .where(badges.c.model_name == ended.c.model_name, badges.c.version_number == ended.c.version_number)
+        .where(same_version(records, badges))
+        .values(record_revision=records.c.revision)
+    )
+    return {(row.model_name, row.version_number) for row in ended_rows}
+
+
+def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> None:
+    """Delete the verdicts and badges whose record is that of another version of the same name and number.
+
+    The history keeps them. The successor's gaps and badge begin with the successor, not with its predecessor. To be
+    called before the successors' records are written.
+    """
+    records, versions = canonical_records, model_versions
+    predecessors = (
+        select(records.c.model_name, records.c.version_number)
+        .join(versions, same_version(records, versions))
+        .where(
+            records.c.tenant_id == session.tenant_id,
+            is_one_of(records, keys),
+            records.c.created_at != versions.c.created_at,
+        )
+    )
+    ended = [(name, number) for name, number in session.execute(predecessors)]
+    if not ended:
+        return
+    write_settings = {"now": now.isoformat(), "sync_id": sync_id}
+    session.execute(
+        select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in write_settings.items()))
+    )
+    for table in (compliance_results, compliance_badges):
+        session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, ended)))
