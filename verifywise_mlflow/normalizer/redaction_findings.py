@@ -9,9 +9,6 @@ from verifywise_mlflow.connector.models import Redaction
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
-MAX_REDACTION_FINDINGS = 20
-"""Findings about secrets; the same number about personal data. A run that logs its environment may hold hundreds."""
-
 _RECORD_FIELDS = {
     "description": "description",
     "param": "hyperparameters",
@@ -19,6 +16,7 @@ _RECORD_FIELDS = {
     "source": "source_artifact_uri",
     "artifact_uri": "artifact_uri",
     "dataset_name": "dataset_reference",
+    "dataset_digest": "dataset_reference",
     "dataset_source": "dataset_reference",
     "dataset_source_type": "dataset_reference",
     "dataset_context": "dataset_reference",
@@ -40,26 +38,18 @@ def redaction_findings(inputs: RecordInputs) -> Iterator[Finding]:
     ]
     secrets = [item for item in redactions if item[1].what == "secret"]
     personal = [item for item in redactions if item[1].what == "personal data"]
-    for object_name, redaction in secrets[:MAX_REDACTION_FINDINGS]:
+    for object_name, redaction in secrets:
         yield Finding(
             "secret redacted",
             _RECORD_FIELDS.get(redaction.place),
             f"{_place(object_name, redaction)} contained a secret ({redaction.kind}), which was redacted: "
             "replace it, and delete it from MLflow, which still shows it",
         )
-    for object_name, redaction in personal[:MAX_REDACTION_FINDINGS]:
+    for object_name, redaction in personal:
         yield Finding(
             "personal data redacted",
             _RECORD_FIELDS.get(redaction.place),
             f"{_place(object_name, redaction)} contained personal data ({redaction.kind}), which was redacted",
-        )
-    if len(secrets) > MAX_REDACTION_FINDINGS:
-        yield Finding("secret redacted", None, f"{len(secrets) - MAX_REDACTION_FINDINGS} more secrets were redacted")
-    if len(personal) > MAX_REDACTION_FINDINGS:
-        yield Finding(
-            "personal data redacted",
-            None,
-            f"{len(personal) - MAX_REDACTION_FINDINGS} more pieces of personal data were redacted",
         )
 
 

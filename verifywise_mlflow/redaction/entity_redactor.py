@@ -1,35 +1,35 @@
-"""Redacts MLflow's objects according to a tenant's settings, and records in each object what was redacted.
+"""The one place where texts of a customer enter: redacts every text field of the objects that were read.
 
-Names that are keys stay unchanged: those of models, versions, aliases, runs and files. Without them the objects could
-not be found again. An object with nothing to redact is returned as the same object.
+A field is redacted unless ``exempt_fields.py`` lists it, so a new field is redacted from its first day. An object with
+nothing to redact is returned as the same object. What was redacted is recorded in the object, never the value.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from verifywise_mlflow.common.globs import matches_any
-from verifywise_mlflow.connector.models import (
-    DatasetInput,
-    Experiment,
-    LoggedModel,
-    ModelVersion,
-    Redaction,
-    RegisteredModel,
-    TrainingRun,
-)
+from verifywise_mlflow.common.problems import Problems
+from verifywise_mlflow.connector.models import Redaction
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
+from verifywise_mlflow.redaction.exempt_fields import EXEMPT_FIELDS, FIELD_NAMES
 from verifywise_mlflow.redaction.settings import KeyFilter, RedactionSettings
 from verifywise_mlflow.redaction.text_redactor import CACHE_SIZE, Redacted, ScanScope, TextRedactor
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 KeyedPlace = Literal["tag", "param", "metric"]
+E = TypeVar("E", bound="DataclassInstance")
 V = TypeVar("V", str, float)
 
 _KEYLESS: Final = "text"
-"""The key for texts that have none: keys themselves, and problems."""
+"""The key for texts that have none: keys themselves, and messages."""
+_KEYED_PLACES: Final[Mapping[str, KeyedPlace]] = {"tags": "tag", "params": "param", "metrics": "metric"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,17 @@ class _RedactionLog:
             self.redactions.append(Redaction(place, None, "not kept", "denied", count))
 
 
+@cache
+def _redacted_fields(kind: type[DataclassInstance]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a type that are redacted, each with the name of its place."""
+    names = (f"{kind.__name__}.{item.name}" for item in fields(kind))
+    return tuple(
+        (name.partition(".")[2], FIELD_NAMES.get(name, name.partition(".")[2]))
+        for name in names
+        if name not in EXEMPT_FIELDS
+    )
+
+
 class EntityRedactor:
     """Redacts objects according to the settings of one tenant."""
 
@@ -72,93 +83,64 @@ class EntityRedactor:
         self._redactor = TextRedactor(settings)
         self._decisions: dict[tuple[KeyedPlace, str], _KeyDecision] = {}
 
-    def registered_model(self, model: RegisteredModel) -> RegisteredModel:
-        """Return a redacted registered model."""
-        log = _RedactionLog()
-        redacted = replace(
-            model,
-            description=self._field(log, "description", model.description),
-            tags=self._texts(log, "tag", model.tags),
-            problems=self._problems(log, model.problems),
-        )
-        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else model
+    def redact(self, entity: E) -> E:
+        """Return an object with all its texts redacted: MLflow's, an artifact manifest, what a server says of itself.
 
-    def model_version(self, version: ModelVersion) -> ModelVersion:
-        """Return a redacted version. Its source still leads to the same location: only secrets in it are replaced."""
+        Secrets are replaced within a text, so a source still leads to the same location. The redactions of an
+        experiment are recorded in its runs, where its name is stored.
+        """
         log = _RedactionLog()
-        redacted = replace(
-            version,
-            description=self._field(log, "description", version.description),
-            source=self._field(log, "source", version.source),
-            status_message=self._field(log, "status_message", version.status_message),
-            run_link=self._field(log, "run_link", version.run_link),
-            tags=self._texts(log, "tag", version.tags),
-            problems=self._problems(log, version.problems),
-        )
-        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else version
-
-    def training_run(self, run: TrainingRun) -> TrainingRun:
-        """Return a redacted run."""
-        log = _RedactionLog()
-        redacted = replace(
-            run,
-            run_name=self._field(log, "run_name", run.run_name),
-            user_id=self._field(log, "user_id", run.user_id),
-            artifact_uri=self._field(log, "artifact_uri", run.artifact_uri),
-            metrics=self._numbers(log, run.metrics),
-            params=self._texts(log, "param", run.params),
-            tags=self._texts(log, "tag", run.tags),
-            datasets=tuple(self._dataset(log, dataset) for dataset in run.datasets),
-            problems=self._problems(log, run.problems),
-        )
-        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else run
-
-    def logged_model(self, model: LoggedModel) -> LoggedModel:
-        """Return a redacted logged model."""
-        log = _RedactionLog()
-        redacted = replace(
-            model,
-            name=self._field(log, "name", model.name),
-            artifact_uri=self._field(log, "artifact_uri", model.artifact_uri),
-            params=self._texts(log, "param", model.params),
-            metrics=self._numbers(log, model.metrics),
-            tags=self._texts(log, "tag", model.tags),
-            problems=self._problems(log, model.problems),
-        )
-        return replace(redacted, redactions=tuple(log.redactions)) if log.redactions else model
-
-    def experiment(self, experiment: Experiment) -> Experiment:
-        """Return a redacted experiment. Only its name is stored, in its runs; its redactions are recorded there."""
-        log = _RedactionLog()
-        redacted = replace(
-            experiment,
-            name=self._field(log, "experiment_name", experiment.name),
-            artifact_location=self._field(log, "artifact_location", experiment.artifact_location),
-            tags=self._texts(log, "tag", experiment.tags),
-        )
-        return redacted if log.redactions else experiment
+        redacted = self._object(log, entity)
+        if log.redactions and hasattr(redacted, "redactions"):
+            return cast("E", replace(cast("Any", redacted), redactions=tuple(log.redactions)))
+        return redacted
 
     def message(self, text: str) -> str:
         """Return a redacted message, which may quote a server."""
-        return self._field(_RedactionLog(), _KEYLESS, text) or ""
+        return self._text(_RedactionLog(), _KEYLESS, text)
 
-    def _dataset(self, log: _RedactionLog, dataset: DatasetInput) -> DatasetInput:
-        return replace(
-            dataset,
-            name=self._field(log, "dataset_name", dataset.name),
-            source_type=self._field(log, "dataset_source_type", dataset.source_type),
-            source=self._field(log, "dataset_source", dataset.source),
-            context=self._field(log, "dataset_context", dataset.context),
-        )
+    def _object(self, log: _RedactionLog, entity: E) -> E:
+        changes: dict[str, object] = {}
+        for name, place in _redacted_fields(type(entity)):
+            value = getattr(entity, name)
+            redacted = self._value(log, name, place, value)
+            if redacted is not value:
+                changes[name] = redacted
+        return cast("E", replace(cast("Any", entity), **changes)) if changes else entity
 
-    def _field(self, log: _RedactionLog, name: str, text: str | None) -> str | None:
-        if text is None:
-            return None
-        redacted = self._redactor.redact(self._redactor.scope(name), text)
-        return text if redacted is None else log.add(name, None, redacted)
+    def _value(self, log: _RedactionLog, name: str, place: str, value: object) -> object:
+        """Return a redacted value; the same one if there is nothing to redact."""
+        kind = type(value)
+        if kind is str:
+            return self._text(log, place, cast("str", value))
+        if isinstance(value, Mapping):
+            return self._mapping(log, name, place, value)
+        if kind is tuple or kind is list:
+            items = cast("tuple[object, ...]", value)
+            redacted = [self._value(log, name, place, item) for item in items]
+            is_same = all(new is old for new, old in zip(redacted, items, strict=True))
+            return value if is_same else kind(redacted)
+        if isinstance(value, Problems):
+            redacted_problems = value.map(lambda problem: self._text(log, place, problem))
+            return value if redacted_problems == value else redacted_problems
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._object(log, value)
+        return value  # a number, a time, or one of our enumerations
 
-    def _problems(self, log: _RedactionLog, problems: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self._field(log, "problems", problem) or "" for problem in problems)
+    def _mapping(self, log: _RedactionLog, name: str, place: str, value: Mapping[Any, Any]) -> Mapping[Any, object]:
+        keyed_place = _KEYED_PLACES.get(name)
+        if keyed_place == "metric":
+            return self._numbers(log, value)
+        if keyed_place:
+            return self._texts(log, keyed_place, value)
+        redacted = {
+            self._value(log, name, place, key): self._value(log, name, place, item) for key, item in value.items()
+        }
+        return value if redacted == value else redacted
+
+    def _text(self, log: _RedactionLog, place: str, text: str) -> str:
+        redacted = self._redactor.redact(self._redactor.scope(place), text)
+        return text if redacted is None else log.add(place, None, redacted)
 
     def _texts(self, log: _RedactionLog, place: KeyedPlace, texts: Mapping[str, str]) -> Mapping[str, str]:
         result: dict[str, str] = {}

@@ -72,13 +72,13 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
     aliases: dict[Key, list[str]] = {}
 
     def digest_model(listed: RegisteredModel) -> str | None:
-        model = redactor.registered_model(listed)
+        model = redactor.redact(listed)
         for alias, number in sorted(model.aliases.items()):
             aliases.setdefault((model.name, number), []).append(alias)
         return fingerprint(model) if fits_in_key(model.name) else None
 
     def digest_version(listed: ModelVersion) -> str | None:
-        version = redactor.model_version(listed)
+        version = redactor.redact(listed)
         is_storable = fits_in_key(version.model_name, version.run_id)
         return fingerprint(_with_aliases(version, aliases)) if is_storable else None
 

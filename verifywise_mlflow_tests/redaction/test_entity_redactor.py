@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    ModelSignature,
+    Requirement,
+    RuntimeEnvironment,
+)
 from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
+from verifywise_mlflow.common.problems import Problems
+from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,
@@ -15,9 +27,11 @@ from verifywise_mlflow.connector.models import (
     ModelVersion,
     Redaction,
     RegisteredModel,
+    RemoteFile,
     TrainingRun,
 )
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
+from verifywise_mlflow.redaction.exempt_fields import EXEMPT_FIELDS, FIELD_NAMES
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
 
@@ -36,53 +50,87 @@ def test_a_redaction_records_the_kind_and_place_of_a_secret_in_each_object() -> 
     pairs = {"k": f"a {TOKEN}"}
     redaction = Redaction("tag", "k", "secret", "databricks api token")
 
-    model = DEFAULT_REDACTOR.registered_model(RegisteredModel("m", tags=pairs))
-    version = DEFAULT_REDACTOR.model_version(ModelVersion("m", 1, tags=pairs))
-    run = DEFAULT_REDACTOR.training_run(TrainingRun("r", tags=pairs))
-    logged = DEFAULT_REDACTOR.logged_model(LoggedModel(MODEL_ID, tags=pairs))
+    model = DEFAULT_REDACTOR.redact(RegisteredModel("m", tags=pairs))
+    version = DEFAULT_REDACTOR.redact(ModelVersion("m", 1, tags=pairs))
+    run = DEFAULT_REDACTOR.redact(TrainingRun("r", tags=pairs))
+    logged = DEFAULT_REDACTOR.redact(LoggedModel(MODEL_ID, tags=pairs))
 
     for redacted in (model, version, run, logged):
         assert dict(redacted.tags) == {"k": f"a {SECRET}"}
         assert redacted.redactions == (redaction,)
 
 
-@pytest.mark.parametrize(
-    ("redact", "entity"),
-    [
-        (DEFAULT_REDACTOR.registered_model, RegisteredModel("name")),
-        (DEFAULT_REDACTOR.model_version, ModelVersion("name", 1)),
-        (DEFAULT_REDACTOR.training_run, TrainingRun("run")),
-        (DEFAULT_REDACTOR.logged_model, LoggedModel(MODEL_ID)),
-        (DEFAULT_REDACTOR.experiment, Experiment("1")),
-        (lambda dataset: DEFAULT_REDACTOR.training_run(TrainingRun("r", datasets=(dataset,))).datasets[0],
-         DatasetInput(None, None, None, None, None)),
-    ],
-)  # fmt: skip
-def test_every_text_field_of_an_object_is_redacted(redact, entity) -> None:  # type: ignore[no-untyped-def]  # any kind
-    keys = {"model_name", "run_id", "experiment_id", "model_id", "status", "lifecycle_stage", "digest", "stage"}
-    keys |= {"deployment_job_state", "source_run_id", "model_type", "logged_model_ids", "aliases", "redactions"}
-    if isinstance(entity, RegisteredModel):
-        keys.add("name")
-    values: dict[str, object] = {}
-    for field in fields(entity):
-        if "str" not in str(field.type) or field.name in keys:
-            continue
-        if "float" in str(field.type):
-            values[field.name] = {TOKEN: 1.0}
-        elif "Mapping" in str(field.type):
-            values[field.name] = {TOKEN: TOKEN}
-        else:
-            values[field.name] = (TOKEN,) if "tuple" in str(field.type) else f"x {TOKEN}"
-    redacted = redact(type(entity)(**{field.name: getattr(entity, field.name) for field in fields(entity)} | values))
+KINDS = (
+    *(RegisteredModel, ModelVersion, TrainingRun, LoggedModel, Experiment, DatasetInput, RemoteFile, ServerInfo),
+    *(ArtifactManifest, ArtifactFile, RuntimeEnvironment, Requirement, ModelSignature),
+)
+"""All that a reader returns, and what is read from artifacts."""
 
+
+def full_of_tokens(kind: type) -> tuple[object, set[str]]:
+    """Return an object with the token in each of its text fields, and the names of these fields."""
+    values: dict[str, object] = {}
+    text_fields = set()
+    for name, hint in get_type_hints(kind).items():
+        values[name] = filled = _value_with_token(hint)
+        if TOKEN in repr(filled):
+            text_fields.add(name)
+    return kind(**values), text_fields
+
+
+def _value_with_token(hint: Any) -> object:
+    if hint is str or (str in get_args(hint) and get_origin(hint) in (Union, UnionType)):
+        return f"x {TOKEN}"
+    if get_origin(hint) is Literal or (get_origin(hint) is tuple and get_origin(get_args(hint)[0]) is Literal):
+        return f"x {TOKEN}"  # the type is a promise, not a check
+    if get_origin(hint) is tuple and get_args(hint)[0] is str:
+        return (f"x {TOKEN}",)
+    if get_origin(hint) in (Union, UnionType) and tuple[str, ...] in get_args(hint):
+        return (f"x {TOKEN}",)
+    if get_origin(hint) is Mapping:
+        return {TOKEN: 1.0 if float in get_args(hint) else 1 if int in get_args(hint) else TOKEN}
+    if hint is Problems:
+        return Problems(f"x {TOKEN}")
+    return () if get_origin(hint) is tuple else None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_text_field_that_is_not_exempt_is_redacted(kind: type) -> None:
+    entity, text_fields = full_of_tokens(kind)
+
+    redacted = DEFAULT_REDACTOR.redact(entity)  # type: ignore[type-var]  # KINDS are dataclasses
+
+    unredacted = {name for name in text_fields if TOKEN in _shown(getattr(redacted, name))}
+    assert text_fields
+    assert unredacted == {name for name in text_fields if f"{kind.__name__}.{name}" in EXEMPT_FIELDS}
+
+
+def _shown(value: object) -> str:
+    return " ".join(value) if isinstance(value, Problems) else repr(value)
+
+
+def test_an_object_within_another_is_redacted_as_well() -> None:
+    requirement = Requirement("pkg", f"@ https://conda.acme.example/t/tk-{TOKEN}/x", "conda.yaml", pinned=False)
+    environment = RuntimeEnvironment("3.11", (requirement,), ("conda.yaml",), None, {}, None, False, ())
+    manifest = ArtifactManifest("s3://b", "complete", None, (), environment, None)
+
+    redacted = DEFAULT_REDACTOR.redact(manifest)
+
+    assert redacted.environment
     assert TOKEN not in repr(redacted)
-    assert len(values) >= 3
+    assert redacted.environment.packages[0].name == "pkg"
+
+
+def test_every_exemption_and_every_name_is_that_of_a_field() -> None:
+    known = {f"{kind.__name__}.{item.name}" for kind in KINDS for item in fields(kind)}
+
+    assert {*EXEMPT_FIELDS, *FIELD_NAMES} <= known
 
 
 def test_only_the_secret_in_a_source_is_redacted_so_that_its_location_stays_valid() -> None:
     source = f"s3://key:{TOKEN}@bucket/1/models/{MODEL_ID}/artifacts"
 
-    version = DEFAULT_REDACTOR.model_version(ModelVersion("m", 1, source=source))
+    version = DEFAULT_REDACTOR.redact(ModelVersion("m", 1, source=source))
 
     assert version.source == f"s3://key:[redacted: password]@bucket/1/models/{MODEL_ID}/artifacts"
     assert parse_logged_model_id(version.source) == MODEL_ID
@@ -92,7 +140,7 @@ def test_only_the_secret_in_a_source_is_redacted_so_that_its_location_stays_vali
 def test_keys_that_are_tokens_are_redacted_and_stay_distinct() -> None:
     other = "dap" + "i" + random_text(32, HEX)
 
-    run = DEFAULT_REDACTOR.training_run(TrainingRun("r", tags={TOKEN: "a", other: "b"}, metrics={TOKEN: 1.0}))
+    run = DEFAULT_REDACTOR.redact(TrainingRun("r", tags={TOKEN: "a", other: "b"}, metrics={TOKEN: 1.0}))
 
     assert dict(run.tags) == {SECRET: "a", f"{SECRET} 2": "b"}
     assert dict(run.metrics) == {SECRET: 1.0}
@@ -112,7 +160,7 @@ def test_of_denied_keys_only_the_number_is_recorded() -> None:
         metrics={"Accuracy": 0.9, "churn_of_anna": 1.0},
     )
 
-    redacted = settings.training_run(run)
+    redacted = settings.redact(run)
 
     assert set(redacted.tags) == {"Owner", "risk_tier", "mlflow.note"}
     assert dict(redacted.params) == {"lr": "0.1"}
@@ -127,7 +175,7 @@ def test_of_denied_keys_only_the_number_is_recorded() -> None:
 def test_a_secret_under_an_allowed_key_is_not_redacted() -> None:
     run = TrainingRun("r", params={"demo_password": "hunter" + "2", "password": "hunter" + "2"})
 
-    redacted = redactor_with(secrets={"allow": ["demo_*"]}).training_run(run)
+    redacted = redactor_with(secrets={"allow": ["demo_*"]}).redact(run)
 
     assert dict(redacted.params) == {"demo_password": "hunter" + "2", "password": "[redacted: password]"}
 
@@ -135,7 +183,7 @@ def test_a_secret_under_an_allowed_key_is_not_redacted() -> None:
 def test_secrets_stay_if_the_tenant_disables_their_redaction() -> None:
     run = TrainingRun("r", tags={"note": TOKEN})
 
-    assert redactor_with(secrets={"redact": False}).training_run(run) is run
+    assert redactor_with(secrets={"redact": False}).redact(run) is run
 
 
 def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
@@ -143,9 +191,9 @@ def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
         "m", 1, description="Ask anna@acme.example or +49 170 1234567", tags={"owner": "anna@acme.example"}
     )
 
-    assert DEFAULT_REDACTOR.model_version(version) is version
+    assert DEFAULT_REDACTOR.redact(version) is version
 
-    redacted = redactor_with(personal_data={"redact": ["email", "phone"], "keep_in": ["owner"]}).model_version(version)
+    redacted = redactor_with(personal_data={"redact": ["email", "phone"], "keep_in": ["owner"]}).redact(version)
     assert redacted.description == "Ask [redacted: email] or [redacted: phone]"
     assert dict(redacted.tags) == {"owner": "anna@acme.example"}
     assert [redaction.what for redaction in redacted.redactions] == ["personal data"] * 2
@@ -168,7 +216,7 @@ def test_personal_data_is_redacted_only_if_the_tenant_enables_it() -> None:
     ],
 )
 def test_a_kind_of_personal_data_is_recognized_by_its_format(kind: str, text: str, redacted_text: str) -> None:
-    redacted = redactor_with(personal_data={"redact": [kind]}).model_version(ModelVersion("m", 1, description=text))
+    redacted = redactor_with(personal_data={"redact": [kind]}).redact(ModelVersion("m", 1, description=text))
 
     assert redacted.description == redacted_text
 
@@ -176,7 +224,7 @@ def test_a_kind_of_personal_data_is_recognized_by_its_format(kind: str, text: st
 def test_a_tenants_own_pattern_is_redacted_under_its_name() -> None:
     settings = redactor_with(personal_data={"patterns": {"employee_id": "E[0-9]{6}"}})
 
-    run = settings.training_run(TrainingRun("r", params={"by": "é \ud800 E123456, E654321", "n": "123456"}))
+    run = settings.redact(TrainingRun("r", params={"by": "é \ud800 E123456, E654321", "n": "123456"}))
 
     assert dict(run.params) == {"by": "é \ud800 [redacted: employee id], [redacted: employee id]", "n": "123456"}
     assert run.redactions == (Redaction("param", "by", "personal data", "employee id", 2),)
@@ -188,6 +236,6 @@ def test_an_object_with_nothing_to_redact_is_returned_unchanged() -> None:
     logged = LoggedModel(MODEL_ID, params={"a": "b"}, metrics={"f1": 0.5})
     experiment = Experiment("1", "churn", "s3://bucket/1")
 
-    assert DEFAULT_REDACTOR.registered_model(model) is model
-    assert DEFAULT_REDACTOR.logged_model(logged) is logged
-    assert DEFAULT_REDACTOR.experiment(experiment) is experiment
+    assert DEFAULT_REDACTOR.redact(model) is model
+    assert DEFAULT_REDACTOR.redact(logged) is logged
+    assert DEFAULT_REDACTOR.redact(experiment) is experiment

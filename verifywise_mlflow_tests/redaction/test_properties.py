@@ -26,7 +26,7 @@ SECRETS = [fake.secret for fake in fake_secrets() if fake.secret == fake.text an
 def test_a_run_without_secrets_is_returned_as_the_same_object(key: str, text: str) -> None:
     run = TrainingRun("r", params={f"x{key}x": text}, tags={text: text}, metrics={text: float("nan")}, run_name=text)
 
-    assert EntityRedactor(RedactionSettings()).training_run(run) is run
+    assert EntityRedactor(RedactionSettings()).redact(run) is run
 
 
 @given(ANY_TEXT, ANY_TEXT, st.sampled_from(SECRETS))
@@ -50,9 +50,9 @@ def test_redaction_accepts_any_text_and_is_idempotent(text: str) -> None:
     dataset = DatasetInput(text, None, None, text, None)
     run = TrainingRun("r", params={text: text}, tags={text: text}, datasets=(dataset,), problems=(text,))
 
-    redacted_once = EntityRedactor(settings).training_run(run)
+    redacted_once = EntityRedactor(settings).redact(run)
 
-    redacted_twice = EntityRedactor(settings).training_run(replace(redacted_once, redactions=()))
+    redacted_twice = EntityRedactor(settings).redact(replace(redacted_once, redactions=()))
     assert (redacted_twice.params, redacted_twice.datasets, redacted_twice.problems) == (
         redacted_once.params,
         redacted_once.datasets,

@@ -1,0 +1,60 @@
+"""The fields whose texts are not redacted, each with its reason. Every other text of a customer is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_IDENTITY: Final = "identifies the object: under another text it could not be found again"
+_OURS: Final = "written by this product"
+
+EXEMPT_FIELDS: Final[Mapping[str, str]] = {
+    "RegisteredModel.name": _IDENTITY,
+    "RegisteredModel.aliases": _IDENTITY,
+    "ModelVersion.model_name": _IDENTITY,
+    "ModelVersion.run_id": _IDENTITY,
+    "TrainingRun.run_id": _IDENTITY,
+    "TrainingRun.experiment_id": _IDENTITY,
+    "TrainingRun.logged_model_ids": _IDENTITY,
+    "Experiment.experiment_id": _IDENTITY,
+    "LoggedModel.model_id": _IDENTITY,
+    "LoggedModel.experiment_id": _IDENTITY,
+    "LoggedModel.source_run_id": _IDENTITY,
+    "RemoteFile.path": _IDENTITY,
+    "ArtifactFile.path": _IDENTITY,
+    "ModelSignature.path": _IDENTITY,
+    "ArtifactFile.sha256": _OURS,
+    "ArtifactFile.root": _OURS,
+    "ArtifactManifest.digest": _OURS,
+    "ArtifactManifest.status": _OURS,
+    "ArtifactManifest.not_listed": _OURS,
+    "ModelSignature.status": _OURS,
+    "ModelSignature.signer": "a fingerprint and a certificate's subject, which its authority publishes",
+    "RegisteredModel.redactions": _OURS,
+    "ModelVersion.redactions": _OURS,
+    "TrainingRun.redactions": _OURS,
+    "LoggedModel.redactions": _OURS,
+}
+"""``Type.field`` to the reason."""
+
+FIELD_NAMES: Final[Mapping[str, str]] = {
+    "Experiment.name": "experiment_name",
+    "DatasetInput.name": "dataset_name",
+    "DatasetInput.digest": "dataset_digest",
+    "DatasetInput.source_type": "dataset_source_type",
+    "DatasetInput.source": "dataset_source",
+    "DatasetInput.context": "dataset_context",
+    "ModelVersion.stage": "current_stage",
+    "Requirement.name": "environment",
+    "Requirement.specifier": "environment",
+    "Requirement.source": "environment",
+    **dict.fromkeys(
+        (
+            *("RuntimeEnvironment.python_version", "RuntimeEnvironment.sources", "RuntimeEnvironment.mlflow_version"),
+            *("RuntimeEnvironment.flavors", "RuntimeEnvironment.serialization_format", "RuntimeEnvironment.problems"),
+            *("RuntimeEnvironment.missing_pins", "RuntimeEnvironment.signature"),
+        ),
+        "environment",
+    ),
+}
+"""``Type.field`` to the name under which settings and redactions know it, if that is not the field's own."""
