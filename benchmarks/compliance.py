@@ -26,6 +26,7 @@ from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.compliance_policy import policy
 from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
@@ -152,6 +153,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
     with Store(url) as store:
         sync = Sync(TENANT, store, now=lambda: now, sync_id=round_)
         context = StageContext(
+            stage=Stage.COMPLIANCE_RESULTS,
             tenant=TENANT,
             store=store,
             sync_id=round_,

@@ -16,6 +16,14 @@ GENESIS_HASH = ""
 """The ``previous_hash`` of a tenant's first entry."""
 
 
+MAX_ENTRY_BYTES = 64 * 1024
+"""An append-only trail keeps every byte for good, so no entry may be as long as a server's response."""
+
+
+class OversizedEntryError(ValueError):
+    """An entry is longer than ``MAX_ENTRY_BYTES``."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainLink:
     """One entry of a chain."""
@@ -29,10 +37,19 @@ class ChainLink:
 
 
 def make_link(fields: Mapping[str, object], previous: ChainLink | None) -> ChainLink:
-    """Return the link after ``previous`` with these fields. Their values must be JSON types."""
+    """Return the link after ``previous`` with these fields. Their values must be JSON types.
+
+    Raises:
+        OversizedEntryError: the entry is longer than ``MAX_ENTRY_BYTES``.
+    """
     sequence = previous.sequence + 1 if previous else 1
     entry = {**fields, "sequence": sequence, "previous_hash": previous.hash if previous else GENESIS_HASH}
     text = canonical_json(entry)
+    if len(text) > MAX_ENTRY_BYTES:
+        raise OversizedEntryError(
+            f"an audit entry of kind {str(fields.get('kind'))[:40]!r} has {len(text):,} bytes; the trail accepts "
+            f"{MAX_ENTRY_BYTES:,}. Shorten its texts before it is written, as AuditEntry does"
+        )
     return ChainLink(sequence, text, entry_hash(text))
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow.common.untrusted_text import truncate
 
 EntryKind = Literal[
     "sync started",
@@ -52,6 +55,57 @@ class AuditEntry:
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
     """Per stage, the numbers of objects read, changed, incomplete and removed; and of requests."""
+
+    def __post_init__(self) -> None:
+        """Shorten what people and servers write, so that the trail accepts every entry."""
+        for name, max_bytes in _MAX_TEXT_BYTES.items():
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, shorten_to_bytes(text, max_bytes))
+        object.__setattr__(self, "counts", _shorten_counts(self.counts))
+
+
+_MAX_TEXT_BYTES: Final[Mapping[str, int]] = {
+    "reason": 12 * 1024,
+    "object_name": 26 * 1024,  # the longest name that is stored has 2,000 bytes: 24,000 with every character escaped
+    "source_uri": 4 * 1024,
+    "server_version": 256,
+    "credential_identity": 1024,
+}
+"""As canonical JSON. With the counts and the other fields, an entry stays below ``chain.MAX_ENTRY_BYTES``."""
+_MAX_COUNTS_BYTES: Final = 16 * 1024
+_MAX_BYTES_PER_CHARACTER: Final = 12
+"""Canonical JSON escapes a character outside of the basic plane as two units of UTF-16."""
+
+
+def shorten_to_bytes(text: str, max_bytes: int) -> str:
+    """Return a text of which canonical JSON takes at most this many bytes, with an ellipsis if it is cut."""
+    if _MAX_BYTES_PER_CHARACTER * len(text) <= max_bytes or len(canonical_json(text[:max_bytes])) <= max_bytes:
+        shortened = truncate(text, max_bytes - _MAX_BYTES_PER_CHARACTER)
+        if len(canonical_json(shortened)) <= max_bytes:
+            return shortened
+    return truncate(text, max_bytes // _MAX_BYTES_PER_CHARACTER - 2)
+
+
+def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the counts; beyond the limit, with the numbers in them and the names of all else."""
+    if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
+        return counts
+    for keeps_names in (True, False):
+        shortened = {name: _numbers(value, keeps_names=keeps_names) for name, value in counts.items()}
+        if len(canonical_json(shortened)) <= _MAX_COUNTS_BYTES:
+            return {**shortened, "shortened": True}
+    return {"shortened": True}
+
+
+def _numbers(value: object, *, keeps_names: bool) -> object:
+    if isinstance(value, Mapping):
+        return {
+            name: number if isinstance(number, int | float) else None
+            for name, number in value.items()
+            if keeps_names or isinstance(number, int | float)
+        }
+    return value if isinstance(value, int | float) else None
 
 
 class EntryFactory(Protocol):

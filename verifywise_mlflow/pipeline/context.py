@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from verifywise_mlflow.audit.entry import EntryFactory
+from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
@@ -29,6 +30,10 @@ class SyncOptions:
     """Who checked the server and why a large loss is accepted: lifts the removal guard. Stored in the audit trail."""
 
 
+MAX_COUNTED_NOTES = 10
+"""Notes of a stage in the audit trail and in ``--json``."""
+
+
 class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
@@ -45,6 +50,10 @@ class Note:
     text: str
     kind: NoteKind = NoteKind.WARNING
 
+    def __post_init__(self) -> None:
+        """Shorten the sentence, which may quote a server."""
+        object.__setattr__(self, "text", shorten(self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class ReadFailure:
@@ -53,6 +62,10 @@ class ReadFailure:
     kind: str
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """Shorten the reason, which may quote a server."""
+        object.__setattr__(self, "reason", shorten(self.reason))
 
 
 @dataclass(slots=True)
@@ -124,15 +137,22 @@ class StageReport:
             **({"store_requests": progress.store_requests} if progress.store_requests else {}),
             **({"lifecycle_events": progress.lifecycle_event_count} if progress.lifecycle_event_count else {}),
             **({"integrity_events": len(progress.integrity_events)} if progress.integrity_events else {}),
-            **({"notes": [note.text for note in progress.notes]} if progress.notes else {}),
+            **({"notes": first_notes(progress.notes)} if progress.notes else {}),
             **({"sandbox": list(progress.sandbox_protections)} if progress.sandbox_protections else {}),
         }
+
+
+def first_notes(notes: Sequence[Note]) -> list[str]:
+    """Return the sentences of the first notes, and how many more there are."""
+    first = [note.text for note in notes[:MAX_COUNTED_NOTES]]
+    return [*first, f"{len(notes) - len(first):,} more notes"] if len(notes) > len(first) else first
 
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
     """The dependencies and options of a stage."""
 
+    stage: Stage
     tenant: Tenant
     store: Store
     sync_id: str

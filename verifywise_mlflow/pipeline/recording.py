@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events
 from verifywise_mlflow.persistence.repositories.registry import Tombstone
@@ -21,8 +22,10 @@ from verifywise_mlflow.pipeline.removal_guard import RemovalDecision
 
 K = TypeVar("K")
 
-MAX_READ_FAILURE_ENTRIES = 1_000
+MAX_READ_FAILURE_ENTRIES = 100
 """Entries for single read failures per stage. A note in the entry of the sync's end counts the remaining ones."""
+MAX_LISTING_FAILURE_ENTRIES = 5
+"""The same for the listings, whose failures are recorded in each sync for as long as they last."""
 
 
 def record_events(
@@ -56,7 +59,7 @@ def record_removals(
 def record_read_failures(context: StageContext, session: TenantSession, progress: Progress) -> None:
     """Write an entry for each of the stage's read failures that has none yet."""
     recorded = progress.recorded_read_failures
-    unrecorded = progress.read_failures[recorded : max(recorded, MAX_READ_FAILURE_ENTRIES)]
+    unrecorded = progress.read_failures[recorded : max(recorded, max_failure_entries(context.stage))]
     audit_log.append(
         session,
         [
@@ -71,6 +74,12 @@ def record_read_failures(context: StageContext, session: TenantSession, progress
         ],
     )
     progress.recorded_read_failures = len(progress.read_failures)
+
+
+def max_failure_entries(stage: Stage) -> int:
+    """Return how many of a stage's read failures get an entry of their own in a sync."""
+    is_listing = stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS)
+    return MAX_LISTING_FAILURE_ENTRIES if is_listing else MAX_READ_FAILURE_ENTRIES
 
 
 def _event_entry(context: StageContext, event: LifecycleEvent) -> AuditEntry:

@@ -23,8 +23,8 @@ from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import Note, Progress, StageContext, StageReport, SyncOptions
-from verifywise_mlflow.pipeline.recording import MAX_READ_FAILURE_ENTRIES, record_read_failures
+from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.redacting_reader import RedactingReader
 from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
@@ -152,6 +152,7 @@ class Sync:
             redaction_epoch.record_redaction_settings(session, self.tenant.redaction, now, self.sync_id)
             redacted_since = redaction_epoch.in_force_since(session)
         return StageContext(
+            stage=stage,
             tenant=self.tenant,
             store=self.store,
             sync_id=self.sync_id,
@@ -164,7 +165,7 @@ class Sync:
         )
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
-        if (more := len(progress.read_failures) - MAX_READ_FAILURE_ENTRIES) > 0:
+        if (more := len(progress.read_failures) - max_failure_entries(stage)) > 0:
             progress.notes.append(Note(f"{more:,} more objects could not be read"))
         with context.begin() as session:
             tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
@@ -182,6 +183,8 @@ class Sync:
         if still_incomplete:
             # The outcome is that of this sync. Failures of earlier syncs that still last are reported, too.
             reasons.append(f"incomplete records of living versions: {still_incomplete:,}")
+        if len(reasons) > MAX_COUNTED_NOTES:
+            reasons[MAX_COUNTED_NOTES:] = [f"{len(reasons) - MAX_COUNTED_NOTES:,} more notes"]
         if self._failure:
             stage, error = self._failure
             outcome = "failed"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.score import SCORE_RULE
@@ -22,6 +23,7 @@ from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
+from verifywise_mlflow.defs.metadata_limit import within_size_limit
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync, UnauthenticatedAcceptanceError
@@ -30,7 +32,7 @@ from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.stage_queries import stage_state
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow.pipeline.context import StageReport
+from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
@@ -151,7 +153,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
             UnauthenticatedAcceptanceError,
         ) as error:
             # Dagster may retry transient errors only: retrying a wrong password would lock the account.
-            raise dg.Failure(str(error), allow_retries=getattr(error, "retryable", False)) from None
+            raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
         metadata = _counts(report) | materialization_metadata(sync, report)
         # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. It
         # stays with that materialization until its run is deleted.
@@ -161,7 +163,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         if compliance:
             metadata |= _audit_trail_head(sync) | compliance.metadata()
         # Not in the MaterializeResult: the event of the step's output would hold all of it a second time.
-        context.add_asset_metadata(metadata)
+        context.add_asset_metadata(within_size_limit(metadata))
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
         if compliance:
             context.log_event(compliance.metrics_event())
@@ -191,7 +193,7 @@ def _counts(report: StageReport) -> dict[str, MetadataEntry]:
         "seconds": round(report.seconds, 3),
     }
     if progress.notes:
-        metadata["notes"] = "\n".join(escape_invisible(note.text) for note in progress.notes)
+        metadata["notes"] = "\n".join(escape_invisible(note) for note in first_notes(progress.notes))
     if progress.read_failures:
         records = [
             dg.TableRecord({"kind": failure.kind, "name": cell(failure.name), "reason": cell(failure.reason)})

@@ -17,7 +17,7 @@ from verifywise_mlflow.defs.metadata_table import rows_table
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.persistence.queries.stage_queries import count_changed_files, newest_changed_files
 from verifywise_mlflow.persistence.repositories import records
-from verifywise_mlflow.pipeline.context import StageReport
+from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.freshness import load_stage_freshness
 from verifywise_mlflow.tenants.freshness import StageFreshness, describe_staleness
@@ -71,7 +71,7 @@ def stage_check_results(sync: Sync, report: StageReport) -> Iterator[dg.AssetChe
 def _completeness_result(report: StageReport) -> dg.AssetCheckResult:
     progress = report.progress
     passed = not progress.incomplete and not progress.warnings
-    notes = [code_span(note.text) for note in progress.notes]
+    notes = [code_span(note) for note in first_notes(progress.notes)]
     if progress.incomplete:
         notes = [f"{progress.incomplete:,} of {progress.read:,} could not be read completely", *notes]
     return dg.AssetCheckResult(

@@ -43,6 +43,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
 
     Raises:
         ValueError: an entry belongs to another tenant.
+        OversizedEntryError: an entry is longer than ``chain.MAX_ENTRY_BYTES``.
     """
     if not entries:
         return

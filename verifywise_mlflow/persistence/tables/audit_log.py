@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Computed, Index, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Table
 from sqlalchemy import Text as PlainText
 
+from verifywise_mlflow.audit.chain import MAX_ENTRY_BYTES
 from verifywise_mlflow.persistence.tables.columns import key_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
@@ -16,6 +17,7 @@ audit_trail = Table(
     Column("entry", PlainText, nullable=False),
     Column("entry_hash", PlainText, nullable=False),
     Column("kind", PlainText, Computed("entry::jsonb ->> 'kind'", persisted=True)),
+    CheckConstraint(f"octet_length(entry) <= {MAX_ENTRY_BYTES}", name="audit_trail_entry_size"),
     Index("audit_trail_by_kind", "tenant_id", "kind", "sequence"),
 )
 """``entry`` is canonical JSON, the bytes that were hashed; the view ``audit_entries`` has its parts as columns."""
