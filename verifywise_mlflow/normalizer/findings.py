@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -24,6 +26,10 @@ FindingKind = Literal[
 FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 
 
+MAX_EQUAL_FINDINGS: Final = 20
+"""Findings of one kind about one field that have an entry of their own: the first. A server may cause any number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something about a version that a person should look at. It changes no value of the record."""
@@ -32,3 +38,23 @@ class Finding:
     field: str | None
     """The field of the record; null if the finding is about the version itself or an object that belongs to it."""
     sentence: str
+    count: int = 1
+    """How many findings the entry stands for."""
+
+
+def fold_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings with those beyond ``MAX_EQUAL_FINDINGS`` as one entry for each kind and field, at the end.
+
+    No kind is left out, so that any number of one kind hides none of another from the rules.
+    """
+    folded: list[Finding] = []
+    counts: Counter[tuple[FindingKind, str | None]] = Counter()
+    for finding in findings:
+        counts[finding.kind, finding.field] += 1
+        if counts[finding.kind, finding.field] <= MAX_EQUAL_FINDINGS:
+            folded.append(finding)
+    for (kind, field), count in counts.items():
+        if (rest := count - MAX_EQUAL_FINDINGS) > 0:
+            about = f" about `{field}`" if field else ""
+            folded.append(Finding(kind, field, f"{rest:,} more findings{about} of this kind: {kind}", rest))
+    return tuple(folded)

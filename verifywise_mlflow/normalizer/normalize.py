@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from verifywise_mlflow.normalizer.candidates import Candidates
 from verifywise_mlflow.normalizer.dataset_reference import dataset_reference
 from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tags
+from verifywise_mlflow.normalizer.findings import fold_findings
 from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
@@ -28,7 +30,7 @@ from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, qual
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 3
+NORMALIZER_REVISION: Final = 4
 """Increase it whenever the same inputs and mapping produce a different record: all records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
@@ -62,9 +64,10 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         record=record,
         origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | member_origins,
         incomplete=tuple(incomplete_reasons(inputs)),
-        findings=(
-            *(finding for resolution in resolutions.values() for finding in resolution.findings),
-            *quality_findings(inputs),
+        findings=fold_findings(
+            chain.from_iterable(
+                (*(resolution.findings for resolution in resolutions.values()), quality_findings(inputs))
+            )
         ),
     )
 

@@ -10,9 +10,6 @@ from verifywise_mlflow.normalizer.origin_links import origin_findings
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
 
-MAX_CHANGE_FINDINGS = 10
-"""Findings about files that changed in place, the newest first to stay; the record's manifest lists more."""
-
 
 def incomplete_reasons(inputs: RecordInputs) -> Iterator[str]:
     """Yield what is missing because it could not be read. A version without a run is complete: that is a gap."""
@@ -62,7 +59,10 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             f"the model was deleted and created again: this version belongs to incarnation {inputs.incarnation} "
             "of the name",
         )
-    yield from _change_findings(inputs)
+    for recorded in reversed(inputs.changes_in_place):  # the newest stay if there are many; the manifest lists more
+        yield Finding(
+            "changed in place", None, f"{recorded.change.sentence} (seen {recorded.seen_at:%Y-%m-%d %H:%M} UTC)"
+        )
     for alias in inputs.dangling_aliases:
         number = model.aliases[alias] if model else 0
         yield Finding(
@@ -72,16 +72,3 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
         )
     yield from origin_findings(inputs)
     yield from redaction_findings(inputs)
-
-
-def _change_findings(inputs: RecordInputs) -> Iterator[Finding]:
-    for recorded in inputs.changes_in_place[-MAX_CHANGE_FINDINGS:]:
-        yield Finding(
-            "changed in place", None, f"{recorded.change.sentence} (seen {recorded.seen_at:%Y-%m-%d %H:%M} UTC)"
-        )
-    if len(inputs.changes_in_place) > MAX_CHANGE_FINDINGS:
-        yield Finding(
-            "changed in place",
-            None,
-            f"{len(inputs.changes_in_place) - MAX_CHANGE_FINDINGS} more files changed in place before",
-        )

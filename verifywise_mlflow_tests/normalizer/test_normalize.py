@@ -384,11 +384,11 @@ def test_a_recreated_model_is_a_finding() -> None:
 def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
     change = ByteChange("changed", "model", "model.pkl", "a" * 64, "b" * 64, 10, 10)
     detected = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
-    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(detected,) * 12))
+    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(detected,) * 22))
 
     stored_manifest = result.record.artifact_manifest
     assert isinstance(stored_manifest, dict)
-    assert stored_manifest["changed_in_place_count"] == 12
+    assert stored_manifest["changed_in_place_count"] == 22
     assert stored_manifest["changed_in_place"][0] == {
         "kind": "changed",
         "root": "model",
@@ -398,4 +398,4 @@ def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
         "seen_at": "2026-03-01T12:30:00.000+00:00",
     }
     assert result.findings[0].sentence.endswith(f"{'a' * 64} is now {'b' * 64} (seen 2026-03-01 12:30 UTC)")
-    assert sentences(result)[10:] == ["2 more files changed in place before"]
+    assert sentences(result)[20:] == ["2 more findings of this kind: changed in place"]

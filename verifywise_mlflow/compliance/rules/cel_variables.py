@@ -11,9 +11,9 @@ expression that needs it, and only then: ``a && b`` is false if ``a`` is, even i
 
 In addition to the record's fields, a rule reads
 
-* ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence}``. Always known: the list may be
-  empty. Parts that could not be read have no findings either, so a rule that passes if there are none needs
-  ``evidenced: size(incomplete) == 0``;
+* ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is how many
+  findings the entry stands for. Always known: the list may be empty. Parts that could not be read have no findings
+  either, so a rule that passes if there are none needs ``evidenced: size(incomplete) == 0``;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.

@@ -126,6 +126,8 @@ class ExampleFinding(PolicySection):
     kind: FindingKind
     field: RecordField | None = None
     sentence: Sentence = "Something looks wrong."
+    count: int = Field(default=1, ge=1)
+    """How many findings the entry stands for."""
 
 
 class Example(PolicySection):
