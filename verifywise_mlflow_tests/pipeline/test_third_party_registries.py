@@ -51,9 +51,10 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
         second = sync(tenant, store)
         client = MlflowClient(tenant.tracking_uri)
         listed_versions = client.search_model_versions(max_results=1000)
-        runs = {
-            run.info.run_id: run
-            for run in client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = {run.info.run_id: run for run in client.search_runs(experiment_ids)}
+        runs_of_paths = {
+            model.artifact_location: model.source_run_id for model in client.search_logged_models(experiment_ids)
         }
 
     assert requests(second) <= 8
@@ -61,13 +62,25 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
     assert set(records) == {(version.name, int(version.version)) for version in listed_versions}
     for version in listed_versions:
         row = records[version.name, int(version.version)]
-        assert row["source_run_id"] == (version.run_id or None)
+        run_id = version.run_id or runs_of_paths.get(version.source)
+        assert row["source_run_id"] == run_id
         assert row["source_artifact_uri"] == version.source
-        run = runs.get(version.run_id)
+        run = runs.get(run_id)
         assert row["metrics"] == (run.data.metrics if run else None)
         assert row["hyperparameters"] == (run.data.params if run else None)
         assert row["training_status"] == (run.info.status if run else None)
         assert row["code_commit"] == (run.data.tags.get("mlflow.source.git.commit") if run else None)
+
+
+def test_a_version_that_was_registered_by_a_path_has_the_run_of_its_logged_model(tmp_path: Path, store: Store) -> None:
+    with served_registry("iris-logged-models", tmp_path) as tenant:
+        sync(tenant, store)
+
+    by_path, by_id = record(store, "iris-classifier"), record(store, "RandomForest")
+    for field in ("owner", "metrics", "experiment_id", "experiment_name", "code_commit", "training_entrypoint"):
+        assert by_path[field] == by_id[field] is not None, field
+    assert "uncertain origin" not in str(by_path["findings"])
+    assert "is the artifact location of logged model m-43a3861f9d164f0f9b52e493e2887fcd" in str(by_path["origins"])
 
 
 def test_a_promotion_by_tags_and_an_alias_is_recognized(tmp_path: Path, store: Store) -> None:

@@ -192,7 +192,7 @@ def test_a_copy_of_a_copy_has_all_that_its_original_has(
     assert manifest(copy) == manifest(original)
     assert manifest(copy)["status"] == "complete"
     assert (copy["source_artifact_uri"], uncertain(copy)) == ("models:/staging/1", [])
-    assert len(reads) == len(manifest(original)["files"]), "the bytes are read once"  # type: ignore[arg-type]
+    assert len([query for query in reads if "model.pkl" in str(query)]) == 1, "the bytes are read once"
 
 
 def test_a_new_copy_of_a_known_version_reuses_the_digests_of_its_original(
