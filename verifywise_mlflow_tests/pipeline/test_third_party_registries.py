@@ -65,7 +65,7 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
         run_id = version.run_id or runs_of_paths.get(version.source)
         assert row["source_run_id"] == run_id
         assert row["source_artifact_uri"] == version.source
-        run = runs.get(run_id)
+        run = runs.get(run_id or "")
         assert row["metrics"] == (run.data.metrics if run else None)
         assert row["hyperparameters"] == (run.data.params if run else None)
         assert row["training_status"] == (run.info.status if run else None)
