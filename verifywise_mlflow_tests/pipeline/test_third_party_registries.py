@@ -62,7 +62,7 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
     assert set(records) == {(version.name, int(version.version)) for version in listed_versions}
     for version in listed_versions:
         row = records[version.name, int(version.version)]
-        run_id = version.run_id or runs_of_paths.get(version.source)
+        run_id = version.run_id or runs_of_paths.get(version.source or "")
         assert row["source_run_id"] == run_id
         assert row["source_artifact_uri"] == version.source
         run = runs.get(run_id or "")
