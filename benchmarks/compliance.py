@@ -30,6 +30,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
@@ -154,6 +155,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
         sync = Sync(TENANT, store, now=lambda: now, sync_id=round_)
         context = StageContext(
             stage=Stage.COMPLIANCE_RESULTS,
+            deadline=SyncDeadline(3_600),
             tenant=TENANT,
             store=store,
             sync_id=round_,

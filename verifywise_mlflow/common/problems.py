@@ -67,6 +67,10 @@ class Problems(Sequence[str]):
         rewritten._first = {kind: [shorten(rewrite(text)) for text in first] for kind, first in self._first.items()}
         return rewritten
 
+    def includes(self, kind: str) -> bool:
+        """Return whether there is a problem of this kind."""
+        return kind in self._counts
+
     @property
     def total(self) -> int:
         """How many problems there are."""

@@ -19,10 +19,11 @@ from verifywise_mlflow.connector.hidden_models import (
     unlisted_versions,
 )
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import UNREADABLE, Listing
+from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listing
 from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
+    DeadlineExceededError,
     ForbiddenError,
     HttpError,
     LimitExceededError,
@@ -151,7 +152,8 @@ class MlflowReader(TrackingReader):
             except (NotFoundError, ForbiddenError):
                 continue  # the number of a deleted version, which stays free; MLflow 3.17 reports it as forbidden
             except HttpError as error:
-                problems.add(f"model_versions: version {number} of a hidden model: {error}", UNREADABLE)
+                kind = CUT_SHORT if isinstance(error, DeadlineExceededError) else UNREADABLE
+                problems.add(f"model_versions: version {number} of a hidden model: {error}", kind)
                 if error.retryable:
                     break
             else:

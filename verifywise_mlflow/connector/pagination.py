@@ -16,10 +16,16 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from verifywise_mlflow.common.problems import Problems
+from verifywise_mlflow.common.untrusted_text import describe
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.text_intake import TextIntake
-from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError, ResponseTimeoutError
+from verifywise_mlflow.http.errors import (
+    DeadlineExceededError,
+    InvalidResponseError,
+    LimitExceededError,
+    ResponseTimeoutError,
+)
 from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
@@ -38,6 +44,7 @@ ROW_BYTES = 600
 """Memory of a parsed row apart from its texts: the object, its dictionaries, its key (measured)."""
 
 OVERFULL: Final = "pages with more rows than requested"
+CUT_SHORT: Final = "listings that the deadline cut short"
 LISTED_TWICE: Final = "rows listed twice with different contents"
 UNREADABLE: Final = "objects that could not be read"
 """Kinds of problems."""
@@ -71,6 +78,8 @@ class PagedListing(Generic[T, K]):
     """Rows to request. A page after the first has one more, which overlaps with the page before."""
     max_page_size: int | None = None
     """Rows that a page may have at most, where the server has such a limit."""
+    keeps_beginning: bool = True
+    """Whether a listing that the sync's deadline cuts short returns the rows that were read."""
 
 
 @dataclass(slots=True)
@@ -90,6 +99,7 @@ def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
     """Return all rows. A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
+        DeadlineExceededError: the sync's deadline has passed, unless the listing keeps its beginning.
         LimitExceededError: it has more pages or rows than ``limits`` allow, or takes more memory.
         InvalidResponseError: its page tokens repeat, or are not text.
     """
@@ -97,7 +107,13 @@ def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
     previous: _Read[T, K] | None = None
     for _ in range(MAX_READS):
         current: _Read[T, K] = _Read(rows)
-        _read_once(listing, limits, current)
+        try:
+            _read_once(listing, limits, current)
+        except DeadlineExceededError as error:
+            if not listing.keeps_beginning:
+                raise
+            current.problems.add(f"the rows of {listing.rows_key} were read in part only: {error}", CUT_SHORT)
+            return Listing(tuple(rows.values()), current.problems)
         if current.is_proven or (previous and previous.keys.keys() == current.keys.keys()):
             return Listing(tuple(rows[key] for key in current.keys), current.problems)
         previous = current
@@ -187,7 +203,8 @@ def _add(read: _Read[T, K], key: K, row: T, name: str) -> None:
     """Add a row. An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete."""
     if key in read.keys and read.rows[key] != row:
         read.problems.add(
-            f"{name}: {ascii(key)[:200]} is listed twice with different contents; the last one is used", LISTED_TWICE
+            f"{name}: {describe(str(key), 200)} is listed twice with different contents; the last one is used",
+            LISTED_TWICE,
         )
     read.keys[key] = None
     read.rows[key] = row

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from verifywise_mlflow.common.problems import Problems
+from verifywise_mlflow.common.untrusted_text import describe
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     Experiment,
@@ -149,12 +150,12 @@ class Row:
             if not isinstance(key, str):
                 self._unusable("a metric's name", key)
             elif isinstance(value, bool) or not isinstance(value, int | float | str):
-                self._unusable(f"metric {key:.100}", value)
+                self._unusable(f"metric {describe(key)}", value)
             else:
                 try:
                     metrics[key] = float(value)
                 except (ValueError, OverflowError):  # a string that is not a number, an integer too large for a float
-                    self._unusable(f"metric {key:.100}", value)
+                    self._unusable(f"metric {describe(key)}", value)
         return self._texts.numbers("metrics", metrics)
 
     def _within(self, fields: dict[str, object], label: str) -> Row:
@@ -179,8 +180,7 @@ class Row:
 
     def _unusable(self, name: str, value: object) -> None:
         # Only the type of a list or an object: it may be nested too deep to print.
-        excerpt = _excerpt(value) if isinstance(value, str | int | float | None) else type(value).__name__
-        self.problems.add(f"{self._label}{name} could not be used: {excerpt}", UNUSABLE)
+        self.problems.add(f"{self._label}{name} could not be used: {_described(value)}", UNUSABLE)
 
 
 def _fields(value: object) -> dict[str, object]:
@@ -189,9 +189,12 @@ def _fields(value: object) -> dict[str, object]:
     return value
 
 
-def _excerpt(value: object) -> str:
-    # Cut before it is escaped, too: an escape takes ten characters.
-    return ascii(value[:80] if isinstance(value, str) else value)[:80]
+def _described(value: object) -> str:
+    if isinstance(value, str):
+        return describe(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 256 else "a number beyond any use"
+    return str(value) if isinstance(value, float | None) else type(value).__name__
 
 
 def _parse_integer(value: object) -> int | None:

@@ -6,6 +6,7 @@ Server text in an error message is short and escaped.
 from __future__ import annotations
 
 import json
+import re
 
 import orjson
 
@@ -76,6 +77,9 @@ def _parse(body: bytes, target: str) -> object:
         return json.loads(body)
 
 
+_ERROR_CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
+"""MLflow's are constants such as ``RESOURCE_DOES_NOT_EXIST``. Another text is no code and is not shown as one."""
+
 _ENDPOINT_MISSING_CODES = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_DOES_NOT_EXIST"))
 """Databricks' error codes for an endpoint that it does not have. Read as missing objects, they could delete a whole
 registry's records."""
@@ -140,4 +144,5 @@ def _mlflow_error(response: Response) -> tuple[str | None, str]:
         return None, ""
     if not isinstance(fields, dict) or not isinstance(fields.get("error_code"), str):
         return None, ""
-    return fields["error_code"][:100], str(fields.get("message", ""))
+    code, message = fields["error_code"], str(fields.get("message", ""))
+    return (code, message) if _ERROR_CODE.fullmatch(code) else (None, message)

@@ -8,6 +8,7 @@ from sys import getsizeof
 from typing import Final, TypeVar
 
 from verifywise_mlflow.common.problems import Problems
+from verifywise_mlflow.common.untrusted_text import describe
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -84,7 +85,7 @@ class ObjectTexts:
             return {take(key): take(text) for key, text in pairs.items()}
         taken: dict[str, str] = {}
         for key in self._first_keys(name, pairs):
-            text = self.text(f"{name} {ascii(key)[:100]}", pairs[key])
+            text = self.text(f"{name} {describe(key, 100)}", pairs[key])
             if text is not None and (taken_key := self.text(f"a key of {name}", key)) is not None:
                 taken[taken_key] = text
         return taken

@@ -53,6 +53,7 @@ class TrackingReader:
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
             page_size=EXPERIMENTS_PAGE_SIZE,
+            keeps_beginning=True,
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
@@ -162,13 +163,14 @@ class TrackingReader:
         identify: Callable[[T], K],
         *,
         page_size: int,
+        keeps_beginning: bool = False,
     ) -> Listing[T]:
         def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
             paging = {"max_results": max_rows, **({"page_token": token} if token else {})}
             return self._client.post_json(endpoint, {**body, **paging})
 
         return read_listing(
-            PagedListing(fetch_page, rows_key, parse, identify, page_size=page_size, max_page_size=page_size),
+            PagedListing(fetch_page, rows_key, parse, identify, page_size, page_size, keeps_beginning),
             self._limits,
         )
 

@@ -35,6 +35,8 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 USER_AGENT = "verifywise-mlflow"
 MAX_TEXT_BYTES = 64 * 1024
 """Read at most of a response that is a sentence, such as an error."""
+_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
+"""Headers that hold credentials even if the request itself, as that for a token, brings them."""
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -86,6 +88,8 @@ class HttpClient:
             HttpError: the settings cannot be used.
         """
         self._limits = settings.limits
+        self._deadline = settings.deadline
+        self._redact = settings.redact
         self._error_from = error_from
         self._headers = {"User-Agent": USER_AGENT, **headers}
         self._decompress = decompress
@@ -128,9 +132,10 @@ class HttpClient:
         """
 
         def attempt() -> Response:
-            with self._exchange(request, limit, target) as (response, auth_headers):
-                body = b"".join(self._read(response, limit))
-                return Response(target, response.status, response.headers, body, auth_headers)
+            bounded = self._within_deadline(limit)
+            with self._until_deadline(), self._exchange(request, bounded, target) as (response, auth_headers):
+                body = b"".join(self._read(response, bounded))
+                return Response(target, response.status, response.headers, body, auth_headers, self._redact)
 
         return self._retries.call(attempt, self._credentials.renew)
 
@@ -144,12 +149,37 @@ class HttpClient:
             HttpError: there is no response, one that is not 200, or one that breaks off.
         """
         with ExitStack() as stack:
-            response, _ = self._retries.call(
-                lambda: stack.enter_context(self._exchange(request, limit, target)),
-                self._credentials.renew,
-                reads_body=False,
-            )
-            yield take_bytes(self._breaker.watch(self._read(response, limit)), max_bytes)
+
+            def attempt() -> BaseHTTPResponse:
+                with self._until_deadline():
+                    response, _ = stack.enter_context(self._exchange(request, self._within_deadline(limit), target))
+                return response
+
+            response = self._retries.call(attempt, self._credentials.renew, reads_body=False)
+            chunks = self._breaker.watch(self._read(response, self._within_deadline(limit)))
+            yield take_bytes(self._chunks_until_deadline(chunks), max_bytes)
+
+    def _chunks_until_deadline(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._until_deadline():
+            yield from chunks
+
+    @contextmanager
+    def _until_deadline(self) -> Iterator[None]:
+        """Raise ``DeadlineExceededError`` if the sync's deadline has passed, or passes within the block."""
+        if self._deadline:
+            self._deadline.check()
+        try:
+            yield
+        except HttpError:
+            if self._deadline:
+                self._deadline.check()
+            raise
+
+    def _within_deadline(self, limit: ResponseLimit) -> ResponseLimit:
+        if self._deadline is None or self._deadline.seconds_left >= limit.timeout_seconds:
+            return limit
+        # A little later than the deadline, so that it has passed when the timeout is reported.
+        return replace(limit, timeout_seconds=max(self._deadline.seconds_left, 0.0) + 0.01)
 
     @contextmanager
     def _exchange(
@@ -158,7 +188,11 @@ class HttpClient:
         """Send a request once; yield a successful response, and the headers that authenticated the request."""
         request = replace(request, headers={**self._headers, **request.headers})
         authenticated = self._authenticate(request)
-        added = {name: value for name, value in authenticated.headers.items() if name not in request.headers}
+        added = {
+            name: value
+            for name, value in authenticated.headers.items()
+            if name not in request.headers or name.lower() in _SECRET_HEADERS
+        }
         auth_headers = {**added, **self._proxy_headers}
         with self._slot(limit, target):
             with self._lock:
@@ -174,7 +208,14 @@ class HttpClient:
             try:
                 if response.status != 200:
                     raise self._error_from(
-                        Response(target, response.status, response.headers, self._error_body(response), auth_headers)
+                        Response(
+                            target,
+                            response.status,
+                            response.headers,
+                            self._error_body(response),
+                            auth_headers,
+                            self._redact,
+                        )
                     )
                 yield response, auth_headers
             finally:

@@ -34,6 +34,10 @@ class CircuitOpenError(UnreachableError):
     """The request was not sent: several requests in a row had failed, so the circuit breaker is open."""
 
 
+class DeadlineExceededError(CircuitOpenError):
+    """The request was not sent, or its response was not read: the sync has reached its deadline."""
+
+
 class ConcurrencyLimitError(HttpError):
     """The request was not sent: our other requests to this server held all request slots for too long."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
-from verifywise_mlflow.http.errors import HttpError, UnauthenticatedError
+from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, UnauthenticatedError
 from verifywise_mlflow.http.settings import Limits
 
 T = TypeVar("T")
@@ -52,6 +52,8 @@ class RetryPolicy:
             attempt_started = time.monotonic()
             try:
                 result = attempt()
+            except DeadlineExceededError:
+                raise  # it says nothing about the server
             except UnauthenticatedError as error:
                 if has_renewed or not renew():
                     self._breaker.record_failure(error)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Gt, Le
 
 from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders
+from verifywise_mlflow.http.sync_deadline import SyncDeadline
 
 Seconds = Annotated[float, Gt(0), Le(86_400)]
 Count = Annotated[int, Gt(0)]
@@ -28,6 +29,8 @@ class Limits:
     """The timeout for opening a connection to each address that the server's name resolves to."""
     probe_timeout_seconds: Seconds = 10.0
     """The timeout of requests that a healthy server answers at once: a connection's first ones, and the idle poll."""
+    sync_deadline_seconds: Seconds = 900.0
+    """The time that a sync may read a server. It then ends as incomplete; the next sync continues."""
     request_timeout_seconds: Seconds = 60.0
     """The timeout of one attempt, up to the response's last byte. A busy MLflow takes 10 s for 500 runs."""
     file_timeout_seconds: Seconds = 1_800.0
@@ -99,3 +102,7 @@ class ConnectionSettings:
     """Whether certificates must follow RFC 5280 to the letter; see ``tls.py``. ``tls: {strict: …}`` of a tenant."""
     proxy: ProxySettings | None = None
     limits: Limits = Limits()
+    deadline: SyncDeadline | None = None
+    """Of the sync that the connection belongs to; None for other connections."""
+    redact: Callable[[str], str] = field(default=str, repr=False)
+    """Redacts what the server says before a message quotes a part of it."""

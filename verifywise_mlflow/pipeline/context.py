@@ -12,6 +12,7 @@ from verifywise_mlflow.audit.entry import EntryFactory
 from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -27,11 +28,16 @@ class SyncOptions:
     rehash: bool = False
     """List and hash all artifacts again, even if the tenant's rehash interval has not passed."""
     accept_removals: str | None = None
-    """Who checked the server and why a large loss is accepted: lifts the removal guard. Stored in the audit trail."""
+    """Who checked the server and why a large loss is accepted: lifts the removal guard, and the outage guard for
+    model folders that an earlier sync held back. Stored in the audit trail."""
 
 
 MAX_COUNTED_NOTES = 10
 """Notes of a stage in the audit trail and in ``--json``."""
+
+
+LISTING_SHARE = 0.5
+"""Of the time that a sync has left, the share that the listing of models may take, and then that of versions."""
 
 
 class NoteKind(StrEnum):
@@ -90,6 +96,8 @@ class Progress:
     notes: list[Note] = field(default_factory=list)
     is_reconcile: bool = False
     """Whether the stage read everything, not only what changed."""
+    is_cut_short: bool = False
+    """Whether the sync's deadline ended the stage before it had read everything. The next sync continues."""
     store_requests: int = 0
     """Requests to object stores and other servers than the tenant's MLflow server."""
     sandbox_protections: tuple[str, ...] = ()
@@ -164,6 +172,8 @@ class StageContext:
     """When this stage last read everything."""
     report_progress: Callable[[int, int], None]
     """Takes how many objects are done, and the total."""
+    deadline: SyncDeadline
+    """After it, requests fail."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
 

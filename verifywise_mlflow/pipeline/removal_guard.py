@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from verifywise_mlflow.http.errors import HttpError, NotFoundError
+from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, NotFoundError
 
 K = TypeVar("K")
 
@@ -97,6 +97,9 @@ def confirm_removals(
             read_object(key)
         except NotFoundError:
             removal.deleted.append(key)
+        except DeadlineExceededError as error:
+            removal.notes.append(f"not every missing object was requested: {error}")
+            break
         except HttpError as error:
             removal.unconfirmed.append((key, str(error)))
         else:

@@ -20,6 +20,7 @@ from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
+from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
@@ -70,9 +71,14 @@ class Sync:
     now: Callable[[], datetime] = _utc_now
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
+    deadline: SyncDeadline = field(init=False)
     _reader: Reader | None = None
     _signing_key: SigningKey | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
+
+    def __post_init__(self) -> None:
+        """Start the deadline."""
+        self.deadline = SyncDeadline(self.tenant.limits.sync_deadline_seconds)
 
     def __enter__(self) -> Sync:
         with self.store.begin(self.tenant.tenant_id) as session:
@@ -141,7 +147,7 @@ class Sync:
     def reader(self) -> Reader:
         """Return the connection; the first call opens it."""
         if self._reader is None:
-            self._reader = RedactingReader(lambda: open_reader(self.tenant), self.tenant.redaction)
+            self._reader = RedactingReader(lambda: open_reader(self.tenant, self.deadline), self.tenant.redaction)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
@@ -161,6 +167,7 @@ class Sync:
             options=self.options,
             last_reconciled_at=_last_reconcile(redacted_since, last.reconciled_at if last else None),
             report_progress=lambda done, total: self.report_progress(stage, done, total),
+            deadline=self.deadline,
             make_entry=self.make_entry,
         )
 
@@ -168,7 +175,8 @@ class Sync:
         if (more := len(progress.read_failures) - max_failure_entries(stage)) > 0:
             progress.notes.append(Note(f"{more:,} more objects could not be read"))
         with context.begin() as session:
-            tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
+            if not progress.is_cut_short:  # it did not complete: the tenant becomes stale if that goes on
+                tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
 
     def _start_entry(self) -> AuditEntry:
@@ -177,7 +185,8 @@ class Sync:
     def _end_entry(self, still_incomplete: int) -> AuditEntry:
         reasons = [note.text for report in self.reports for note in report.progress.notes]
         incomplete = [f"{n:,} of {report.stage}" for report in self.reports if (n := report.progress.incomplete)]
-        outcome: Outcome = "incomplete" if incomplete else "complete"
+        is_cut_short = any(report.progress.is_cut_short for report in self.reports)
+        outcome: Outcome = "incomplete" if incomplete or is_cut_short else "complete"
         if incomplete:
             reasons.append(f"not read in full: {', '.join(incomplete)}")
         if still_incomplete:

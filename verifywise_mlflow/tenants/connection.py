@@ -12,6 +12,8 @@ from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
 from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders, WithExtraHeaders
 from verifywise_mlflow.http.settings import ConnectionSettings, ProxySettings
 from verifywise_mlflow.http.sigv4 import AwsKeys, SigV4Signer
+from verifywise_mlflow.http.sync_deadline import SyncDeadline
+from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.tenants.auth import (
     BasicCredentials,
     BearerCredentials,
@@ -23,7 +25,7 @@ from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer
 from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 
 
-def connection_settings(tenant: Tenant) -> ConnectionSettings:
+def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) -> ConnectionSettings:
     """Return the connection settings; secrets are resolved when the connection opens, not here."""
 
     def credentials() -> RequestAuthenticator:
@@ -41,17 +43,23 @@ def connection_settings(tenant: Tenant) -> ConnectionSettings:
         tls_strict=tenant.tls.strict,
         proxy=_proxy_settings(tenant.proxy),
         limits=tenant.limits,
+        redact=EntityRedactor(tenant.redaction).message,
+        deadline=deadline,
     )
 
 
-def open_reader(tenant: Tenant) -> Reader:
+def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
     """Return a connection to the tenant's server.
+
+    Args:
+        tenant: The tenant.
+        deadline: Of the sync that the connection belongs to.
 
     Raises:
         HttpError: the server cannot be used.
         SecretUnavailableError: the reference of a credential cannot be resolved.
     """
-    settings = connection_settings(tenant)
+    settings = connection_settings(tenant, deadline)
     match tenant.server:
         case DatabricksServer(registry=registry, catalogs=catalogs):
             return DatabricksReader(settings, registry, catalogs)

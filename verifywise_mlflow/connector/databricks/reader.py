@@ -104,6 +104,7 @@ class DatabricksReader(TrackingReader):
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
             page_size=EXPERIMENTS_PAGE_SIZE,
+            keeps_beginning=True,
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
@@ -167,7 +168,14 @@ class DatabricksReader(TrackingReader):
 
         listing = read_listing(
             # The endpoint takes no page size; Databricks documents 1,000 entries a page.
-            PagedListing(fetch_page, "files", parsing.remote_file, lambda file: file.path, MAX_DIRECTORY_PAGE),
+            PagedListing(
+                fetch_page,
+                "files",
+                parsing.remote_file,
+                lambda file: file.path,
+                MAX_DIRECTORY_PAGE,
+                keeps_beginning=False,
+            ),
             self._limits,
         )
         if listing.problems:

@@ -11,7 +11,7 @@ from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners
 from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustStoreError, TrustStore
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
-from verifywise_mlflow.http.errors import CircuitOpenError, InvalidSettingsError
+from verifywise_mlflow.http.errors import CircuitOpenError, DeadlineExceededError, InvalidSettingsError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import PendingManifest
@@ -101,15 +101,18 @@ def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: Read
             count = 0
             try:
                 for item in linked:
-                    if item.due.is_empty_retry and reader.list_folder(item) is FolderListing.EMPTY:
-                        empty.append(EmptyFolder(item))
-                    elif (result := reader.read(item)).manifest.is_model_folder_empty:
-                        empty.append(EmptyFolder(item, result))
-                    else:
-                        readings.append(Reading(item, result))
+                    context.deadline.check()
+                    # Half a version is worth nothing: a large one would never be read if the deadline cut it short.
+                    with context.deadline.extended_to(context.tenant.artifacts.max_version_seconds):
+                        if item.due.is_empty_retry and reader.list_folder(item) is FolderListing.EMPTY:
+                            empty.append(EmptyFolder(item))
+                        elif (result := reader.read(item)).manifest.is_model_folder_empty:
+                            empty.append(EmptyFolder(item, result))
+                        else:
+                            readings.append(Reading(item, result))
                     count += 1
             except CircuitOpenError as error:
-                # Empty folders are judged together: those of a sync that was cut short are read again by the next one.
+                # Empty folders are evaluated together: the next sync reads those of a sync that was cut short again.
                 write_readings(context, progress, readings)
                 _leave_to_next_sync(progress, linked[count].due, len(due) - done - count + len(empty), error)
                 return
@@ -124,3 +127,4 @@ def _leave_to_next_sync(progress: Progress, first: PendingManifest, remaining: i
     progress.read_failures.append(ReadFailure("artifacts", version_name(first), str(error)))
     progress.notes.append(Note(f"the artifacts of {remaining} versions are left to the next sync: {error}"))
     progress.incomplete += remaining
+    progress.is_cut_short = isinstance(error, DeadlineExceededError)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, Key, fits_in_key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
-from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.copy_origins import trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
 from verifywise_mlflow.pipeline.recording import record_events, record_removals
@@ -23,7 +24,10 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress()
     reader = context.reader()
 
-    listing = reader.model_versions()
+    # So that a slow listing leaves time for what follows.
+    with context.deadline.limited_to(LISTING_SHARE):
+        listing = reader.model_versions()
+    progress.is_cut_short = listing.problems.includes(CUT_SHORT)
     progress.notes += map(Note, listing.problems)
     with context.begin() as session:
         stored_versions = registry.stored_versions(session)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifywise_mlflow.connector.models import RegisteredModel
+from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.persistence.repositories import registry
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
 from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, fits_in_key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
-from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.lifecycle_events import model_events
 from verifywise_mlflow.pipeline.recording import record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
@@ -21,7 +22,10 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress(is_reconcile=True)
     reader = context.reader()
 
-    listing = reader.registered_models()
+    # So that a slow listing leaves time for what follows.
+    with context.deadline.limited_to(LISTING_SHARE):
+        listing = reader.registered_models()
+    progress.is_cut_short = listing.problems.includes(CUT_SHORT)
     progress.notes += map(Note, listing.problems)
     if not listing.rows and context.tenant.auth.kind != "none":
         # MLflow silently omits objects that the account cannot read.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from zlib import crc32
 
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
@@ -19,6 +20,7 @@ from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
 from verifywise_mlflow.http.errors import (
+    DeadlineExceededError,
     ForbiddenError,
     InternalServerError,
     InvalidResponseError,
@@ -48,6 +50,9 @@ MAX_CONCURRENT_SEARCHES = 2
 MAX_SINGLE_READS = 200
 """Objects of a sync that a search did not return and that are requested by ID. The next reconcile continues."""
 
+MIN_ROTATED_READS = 1_000
+"""Reads of a reconcile beyond which it begins at another object each time."""
+
 MAX_PAGE_SPLITS = 32
 """How often a sync splits a failed page into halves. Eight splits isolate one bad run among 200."""
 
@@ -60,6 +65,18 @@ def refresh(context: StageContext) -> Progress:
     if not due_models and not due_runs:
         return progress
 
+    try:
+        _read_due(context, progress, due_models, due_runs)
+    except DeadlineExceededError as error:
+        # What was read is stored, and a read that is due stays due.
+        progress.notes.append(Note(f"not all training runs and logged models were read: {error}"))
+        progress.is_cut_short = True
+    return progress
+
+
+def _read_due(
+    context: StageContext, progress: Progress, due_models: Sequence[PendingRead], due_runs: Sequence[PendingRead]
+) -> None:
     reader = context.reader()
     experiments = _ExperimentNames(reader)
     progress.notes += map(Note, experiments.problems)
@@ -72,7 +89,6 @@ def refresh(context: StageContext) -> Progress:
         due_runs = _due_runs(context, progress)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, run_reader, due_runs, experiments)
-    return progress
 
 
 def _due_runs(context: StageContext, progress: Progress) -> list[PendingRead]:
@@ -86,7 +102,15 @@ def _due_runs(context: StageContext, progress: Progress) -> list[PendingRead]:
 
 def _due(context: StageContext, linked: ObjectKind[T], reach: ReadScope) -> list[PendingRead]:
     with context.begin() as session:
-        return tracked_objects.pending_reads(session, linked, reach)
+        due = tracked_objects.pending_reads(session, linked, reach)
+        if reach is not ReadScope.ALL or len(due) <= MIN_ROTATED_READS:
+            return due
+        changed = {read.object_id for read in tracked_objects.pending_reads(session, linked, ReadScope.CHANGED)}
+    # What is new comes first, and the others begin at another object in each sync: if the deadline cuts syncs short,
+    # each object still has its turn.
+    others = [read for read in due if read.object_id not in changed]
+    start = crc32(context.sync_id.encode()) % len(others) if others else 0
+    return [read for read in due if read.object_id in changed] + others[start:] + others[:start]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,63 @@
+"""The deadline of a sync: a server that answers slowly, but always in time, must not hold a sync for hours.
+
+All connections of a sync share one deadline. After it, no request is sent, and a response that is being read ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from verifywise_mlflow.http.errors import DeadlineExceededError
+
+
+class SyncDeadline:
+    """A time after which requests fail. Threads may share it; one of them changes it."""
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        """Start to count.
+
+        Args:
+            seconds: From now.
+            now: Returns the time in seconds, on any clock that never goes back.
+        """
+        self._seconds = seconds
+        self._now = now
+        self._ends_at = now() + seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; zero or less after it."""
+        return self._ends_at - self._now()
+
+    def check(self) -> None:
+        """Check that a request may be sent.
+
+        Raises:
+            DeadlineExceededError: The deadline has passed. The message counts no seconds, since it may be stored.
+        """
+        if self.seconds_left <= 0:
+            raise DeadlineExceededError(
+                f"the sync has reached its deadline of {self._seconds:g} seconds (sync_deadline_seconds)"
+            )
+
+    @contextmanager
+    def limited_to(self, share: float) -> Iterator[None]:
+        """Allow only a share of the time that is left, so that something is left for what follows."""
+        before = self._ends_at
+        self._ends_at = self._now() + share * max(self.seconds_left, 0.0)
+        try:
+            yield
+        finally:
+            self._ends_at = before
+
+    @contextmanager
+    def extended_to(self, seconds: float) -> Iterator[None]:
+        """Allow at least this many seconds, for work that is worth nothing in parts."""
+        before = self._ends_at
+        self._ends_at = max(before, self._now() + seconds)
+        try:
+            yield
+        finally:
+            self._ends_at = before
