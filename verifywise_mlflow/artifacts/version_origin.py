@@ -108,7 +108,8 @@ def own_origin(version: ModelVersion) -> VersionOrigin:
 def names_version(source: str | None) -> bool:
     """Whether a source is that of a copy: a ``models:`` URI that does not name a logged model."""
     stripped = (source or "").strip()
-    return parse_uri(stripped).scheme == "models" and parse_logged_model_id(stripped) is None
+    # Each sync asks this of every version, so the text is examined before it is parsed.
+    return stripped[:7].lower() == "models:" and parse_logged_model_id(stripped) is None
 
 
 def copy_targets(source: str | None) -> Iterator[VersionKey]:

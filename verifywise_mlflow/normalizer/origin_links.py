@@ -7,6 +7,7 @@ certain is a finding.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,8 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 MODEL_VERSIONS_TAG: Final = "mlflow.modelVersions"
 """The tag in which MLflow lists the versions that were registered from a logged model. The server writes it if the
 client names the logged model at registration."""
+
+_VERSION_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,12 @@ def _registered_versions(tag: str | None) -> set[VersionKey] | None:
         return None
     try:
         entries = json.loads(tag)
-    except ValueError:
+    except (ValueError, RecursionError):  # a client may write the tag
         return set()
     versions: set[VersionKey] = set()
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str) and str(entry.get("version")).isdecimal():
-            versions.add((entry["name"], int(str(entry["version"]))))
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            number = str(entry.get("version"))
+            if _VERSION_NUMBER.fullmatch(number):
+                versions.add((entry["name"], int(number)))
     return versions

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.commands.show import origin
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -188,3 +189,9 @@ def test_invisible_characters_are_escaped_and_long_values_truncated() -> None:
 
 def test_the_groups_hold_every_field_of_the_record() -> None:
     assert tuple(field for fields in FIELDS_BY_GROUP.values() for field in fields) == FIELDS
+
+
+def test_an_origin_is_printed_with_its_rule_and_its_link() -> None:
+    entry = {"source": "run tag", "key": "owner", "raw": "ada", "rule": "the first", "link": "copied from x"}
+
+    assert origin(entry).plain == "run tag owner: 'ada' (the first; copied from x)"

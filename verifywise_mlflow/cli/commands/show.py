@@ -150,12 +150,13 @@ def _sync(sync_id: str | None) -> str:
 
 
 def origin(entry: Mapping[str, object] | None) -> Text:
-    """Return the origin of a value, with the rule that chose it: ``run tag owner: 'Risk Team'``."""
+    """Return the origin of a value, with its rule and its link: ``run tag owner: 'Risk Team'``."""
     if entry is None:
         return Text("")
     text = f"{entry.get('source')} {entry.get('key')}"
     if entry.get("raw") is not None:
         text += f": {entry['raw']!r}"
-    if entry.get("rule") is not None:
-        text += f" ({entry['rule']})"
+    reasons = [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
+    if reasons:
+        text += f" ({'; '.join(reasons)})"
     return display(text)
