@@ -49,7 +49,7 @@ class EmptyFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class _JudgedFolder:
+class _EvaluatedFolder:
     """An empty folder with what is known about it."""
 
     empty: EmptyFolder
@@ -69,8 +69,8 @@ def conclude_empty_folders(
     context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
 ) -> None:
     """Record the folders that are empty, and hold back those whose store may be away."""
-    judged = sorted(_judge(context, tools, empty), key=lambda folder: folder.store_root)
-    for root, group in groupby(judged, key=lambda folder: folder.store_root):
+    evaluated = sorted(_evaluate(context, tools, empty), key=lambda folder: folder.store_root)
+    for root, group in groupby(evaluated, key=lambda folder: folder.store_root):
         _conclude_store(context, tools, root, list(group), progress)
 
 
@@ -90,7 +90,7 @@ def outage_notes(context: StageContext) -> list[Note]:
     ]
 
 
-def _judge(context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder]) -> Iterator[_JudgedFolder]:
+def _evaluate(context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder]) -> Iterator[_EvaluatedFolder]:
     with context.begin() as session:
         stored_manifests = manifests.stored_manifests(session, [folder.version.due.key for folder in empty])
     for folder in empty:
@@ -101,7 +101,7 @@ def _judge(context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFold
         current = folder.result.manifest if folder.result else stored.manifest if stored else None
         assert current is not None  # only a folder with a stored manifest is listed without being read
         location = current.location or ""
-        yield _JudgedFolder(
+        yield _EvaluatedFolder(
             empty=folder,
             stored=stored,
             store_root=store_root(linked.location, tools.stores.prefix_of(location)),
@@ -120,7 +120,7 @@ def _history(stored: StoredManifest | None, current: ArtifactManifest) -> Folder
 
 
 def _conclude_store(
-    context: StageContext, tools: ReadingTools, root: str, folders: Sequence[_JudgedFolder], progress: Progress
+    context: StageContext, tools: ReadingTools, root: str, folders: Sequence[_EvaluatedFolder], progress: Progress
 ) -> None:
     """Decide about the empty folders of one store, and record the decision."""
     questioned = [
@@ -151,8 +151,8 @@ class _StoreCanary:
         self._root = root
         self._readable = readable
 
-    def is_store_present(self, empty: Sequence[_JudgedFolder]) -> bool:
-        """Return whether anything else of the store is listed: one request, and a second one if the first shows nothing.
+    def is_store_present(self, empty: Sequence[_EvaluatedFolder]) -> bool:
+        """Return whether anything else of the store is listed: one request, or two if the first shows nothing.
 
         The first lists a folder that is known to have files; without one, the root of the server's own store. The
         second lists the folder around the empty one.
@@ -176,7 +176,7 @@ class _StoreCanary:
         return bool(self._context.reader().served_artifacts("/".join(root.segments)))
 
 
-def _hold_back(context: StageContext, folders: Sequence[_JudgedFolder], progress: Progress) -> None:
+def _hold_back(context: StageContext, folders: Sequence[_EvaluatedFolder], progress: Progress) -> None:
     """Leave known manifests as they are, and store that a version without one could not be read."""
     known = [folder for folder in folders if folder.history is FolderHistory.HAD_FILES or folder.empty.result is None]
     if known:
@@ -194,7 +194,7 @@ def _hold_back(context: StageContext, folders: Sequence[_JudgedFolder], progress
         )
 
 
-def _held_back_result(context: StageContext, folder: _JudgedFolder) -> ManifestReadResult:
+def _held_back_result(context: StageContext, folder: _EvaluatedFolder) -> ManifestReadResult:
     result = folder.empty.result
     assert result is not None  # without it, the folder has a stored manifest that is held back already
     manifest = replace(
@@ -212,7 +212,7 @@ def _held_back_result(context: StageContext, folder: _JudgedFolder) -> ManifestR
 def _record(
     context: StageContext,
     tools: ReadingTools,
-    folders: Sequence[_JudgedFolder],
+    folders: Sequence[_EvaluatedFolder],
     readable_count: int,
     progress: Progress,
 ) -> None:

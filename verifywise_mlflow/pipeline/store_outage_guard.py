@@ -2,7 +2,7 @@
 
 MLflow responds with an empty listing for a folder without files, for a folder that does not exist, and for a store that
 is not mounted or misconfigured. Taken at its word, one unmounted store would accuse every version of lost files, and of
-added ones when it is back. So the readings of a sync are judged together, per store.
+added ones when it is back. So the readings of a sync are evaluated together, per store.
 """
 
 from __future__ import annotations

@@ -202,6 +202,12 @@ def _check_artifacts(
             remedy = f"the server, or a proxy in front of it, does not serve artifacts: {remedy}"
         report.results.append(CheckResult(subject, "not readable", str(error), remedy))
         return
+    if not files:
+        remedy = "if it has files, check the server's artifact store: MLflow lists a store that is not mounted as empty"
+        report.results.append(
+            CheckResult(subject, "nothing there", f"the server lists no files at the root of {owner}", remedy)
+        )
+        return
     report.results.append(CheckResult(subject, "readable", f"{len(files):,} entries at the root of {owner}"))
 
 

@@ -27,7 +27,7 @@ from verifywise_mlflow.artifacts.store_root import store_root
         (NoFiles("no source"), None, ""),
     ],
 )
-def test_the_folders_of_one_experiment_or_store_are_judged_together(
+def test_the_folders_of_one_experiment_or_store_are_evaluated_together(
     location: ModelLocation, stored_below: str | None, root: str
 ) -> None:
     assert store_root(location, stored_below) == root

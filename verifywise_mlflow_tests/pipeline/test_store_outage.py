@@ -13,6 +13,7 @@ from verifywise_mlflow.cli.app import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.connection_check import check_connection
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
 from verifywise_mlflow_tests.support.proxy import proxy_before
@@ -233,3 +234,15 @@ def test_an_empty_folder_is_listed_by_each_reconcile_and_its_first_files_are_the
     assert unread["status"] == "partial"
     assert manifest(store, "empty")["status"] == "complete"
     assert events(store) == []
+
+
+def test_the_connection_check_reports_a_store_that_lists_nothing(
+    full_registry: Registry, tenant: Tenant, artifact_folders: ArtifactFolders
+) -> None:
+    assert full_registry
+    with artifact_folders.away():
+        report = check_connection(tenant)
+
+    (artifacts,) = [result for result in report.results if result.subject == "artifacts"]
+    assert artifacts.outcome == "nothing there"
+    assert "artifact store" in str(artifacts.remedy)
