@@ -10,8 +10,6 @@ from json.encoder import encode_basestring_ascii as quoted
 from operator import itemgetter
 from typing import Final, TypeAlias, cast
 
-from cel_expr_python import cel
-
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, rule_digest, value_json, wording_digest
 from verifywise_mlflow.compliance.reason_text import error_text, reason_text
@@ -26,8 +24,8 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
 EVALUATION_REVISION: Final = 3
-"""Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all records are then
-evaluated again."""
+"""Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
+then evaluated again."""
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters. MLflow's own limit is 250; another server may have none."""
@@ -41,14 +39,14 @@ class _CompiledRule:
     rule: Rule
     digest: str
     wording: str
-    """Digest of what the reason is written from."""
+    """Digest of the parts of the rule that determine the text of the reason."""
     applies: CelExpression
     evidenced: CelExpression
     requires: CelExpression
     pick_values: _Picker
-    """Takes the values that are stored with the verdict from those of the evaluator, ordered as in canonical JSON."""
+    """Selects the values to store with the verdict from those of the evaluator, in the order of canonical JSON."""
     pick_origins: _Picker
-    """Takes the origins that are stored with the verdict from those of the evaluator."""
+    """Selects the origins to store with the verdict from those of the evaluator."""
     thresholds_json: str
     uses_today: bool
 
@@ -63,7 +61,7 @@ class Evaluator:
         self._paths: dict[Path, int] = {}
         """Every value that is stored with some verdict, with its index: each is serialized once per record."""
         self._names: dict[str, int] = {}
-        """The same for every origin."""
+        """Every origin that is stored with some verdict, with its index."""
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
         self._keys = tuple((path, f"{quoted(dotted(path))}:") for path in self._paths)
         expressions = (
@@ -112,7 +110,7 @@ class Evaluator:
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same, deferring what only a changed verdict needs, such as its reason."""
+        """Return the same results; they compute on demand what only a changed verdict needs, such as its reason."""
         evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
         record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
         return [record.evaluate(rule) for rule in self._rules]
@@ -134,7 +132,7 @@ class _RecordEvaluation:
         self.evidence, self.day = evidence, day
         incomplete = subject.incomplete
         self.unread = f" Part of the record could not be read: {incomplete[0].rstrip('.')}." if incomplete else ""
-        self.activation: cel.Activation = evidence.activation()
+        self.activation = evidence.activation()
         self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
         self._values = [_member_json(path, key, evidence.raw) for path, key in paths]
         origins = subject.origins or {}
@@ -207,7 +205,7 @@ def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
 
 @dataclass(slots=True)
 class RuleEvaluation:
-    """A verdict, and what its full result can be made from."""
+    """A verdict, and the inputs of its full result."""
 
     _record: _RecordEvaluation
     _rule: _CompiledRule

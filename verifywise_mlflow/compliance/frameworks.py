@@ -56,7 +56,7 @@ class ApplicationDate(_Section):
 
 
 class Clause(_Section):
-    """One clause, as far as evidence in MLflow is concerned."""
+    """One clause, and how much of it evidence in MLflow can show."""
 
     id: _Sentence
     """As it is cited: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
@@ -68,9 +68,9 @@ class Clause(_Section):
     blank: str = ""
     """What MLflow does not show. Stated for every clause that is not evidenced in full."""
     confidence: Confidence = "high"
-    """How sure we are of the number and of what the clause is about."""
+    """The confidence that the number and the sentence about the clause are right."""
     applies: str | None = None
-    """The entry of the framework's ``dates`` from which it applies; null for a clause that is followed voluntarily."""
+    """The entry in the framework's ``dates`` with the day from which it applies; null for a voluntary clause."""
     shown_by: Literal["rules", "records"] = "rules"
     """``records``: the stored records, their history and the audit trail are the evidence; no rule is needed."""
 
@@ -107,7 +107,7 @@ class Framework(_Section):
         return {clause.id: clause for clause in self.clauses}
 
     def application_date_of(self, clause: Clause) -> ApplicationDate | None:
-        """Return the date from which a clause applies; None for a clause that is followed voluntarily."""
+        """Return the date from which a clause applies; None for a voluntary clause."""
         return self.dates[clause.applies] if clause.applies else None
 
 

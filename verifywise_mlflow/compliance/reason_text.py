@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import cast
 
-from cel_expr_python import cel
-
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
-from verifywise_mlflow.compliance.rules.cel_variables import STAGE_NOT_SHOWN, CelValue, Evidence
+from verifywise_mlflow.compliance.rules.cel_variables import STAGE_NOT_SHOWN, Activation, CelValue, Evidence
 from verifywise_mlflow.compliance.rules.field_paths import (
     CONTEXT_VARIABLES,
     FINDINGS,
@@ -31,16 +29,13 @@ from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""
 _MAX_QUOTED_ENTRIES = 3
-_MAX_SEARCHED_ENTRIES = 500
-"""Entries of a list that a value may filter: the time of CEL's ``filter`` and ``map`` grows with the square of them, to
-0.6 s and 400 MB for 2,000 (measured)."""
 _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
 _STAGE: Path = ("lifecycle_stage",)
 
 
 def reason_text(
-    rule: Rule, case: ReasonCase, decisive: CelExpression, evidence: Evidence, activation: cel.Activation
+    rule: Rule, case: ReasonCase, decisive: CelExpression, evidence: Evidence, activation: Activation
 ) -> str:
     """Return the sentence for an outcome.
 
@@ -49,14 +44,14 @@ def reason_text(
         case: the outcome.
         decisive: the expression that decided it.
         evidence: what is known of the record.
-        activation: the same, as CEL takes it.
+        activation: the evidence as CEL variables.
     """
     if case in (ReasonCase.NOT_EVIDENCED, ReasonCase.SCOPE_UNKNOWN):
         unrecognized = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unrecognized]
         if unrecognized:
             return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
     template = rule.reason_templates.get(case)
-    return _render(template, evidence, activation) if template else _GENERATED[case](rule, decisive, evidence)
+    return _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
 
 
 def error_text(error: Exception | None) -> str:
@@ -67,14 +62,12 @@ def error_text(error: Exception | None) -> str:
     )
 
 
-def _render(template: ReasonTemplate, evidence: Evidence, activation: cel.Activation) -> str:
-    parts = (part if isinstance(part, str) else _quoted_value(part, evidence, activation) for part in template.parts)
+def _render(template: ReasonTemplate, activation: Activation) -> str:
+    parts = (part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
     return "".join(parts)
 
 
-def _quoted_value(expression: ValueExpression, evidence: Evidence, activation: cel.Activation) -> str:
-    if _is_costly(expression, evidence):
-        return "too many to list"
+def _quoted_value(expression: ValueExpression, activation: Activation) -> str:
     value = expression.value(activation)
     if expression.paths == (_STAGE,) and value == STAGE_NOT_SHOWN:
         value = None
@@ -84,14 +77,6 @@ def _quoted_value(expression: ValueExpression, evidence: Evidence, activation: c
         more = [f"{len(value) - len(entries)} more"] if len(value) > len(entries) else []
         return ("; " if are_sentences else ", ").join([*entries, *more]) or "none"
     return _inline(value)
-
-
-def _is_costly(expression: ValueExpression, evidence: Evidence) -> bool:
-    """Return whether the expression searches a list that is too long."""
-    if expression.text in map(dotted, expression.paths):
-        return False
-    lists = (value_at(path, evidence.known)[1] for path in expression.paths)
-    return any(isinstance(value, list) and len(value) > _MAX_SEARCHED_ENTRIES for value in lists)
 
 
 def _inline(value: CelValue) -> str:
@@ -168,7 +153,7 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
     fields = {path[0] for path in expression.paths}
     for path in expression.paths:
         if path[0] == STATED and path[1] in fields:
-            continue  # the value itself says more than that it is there
+            continue  # the value says more than its presence
         value = _known_value(path, evidence)
         if path[0] in (FINDINGS, INCOMPLETE):
             facts.append(_context_description(path[0], value))

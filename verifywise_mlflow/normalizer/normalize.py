@@ -31,7 +31,7 @@ from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, qual
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
 NORMALIZER_REVISION: Final = 4
-"""Increase it whenever the same inputs and mapping produce a different record: all records are then rebuilt."""
+"""Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
 

@@ -44,8 +44,8 @@ def version_events(
 ) -> Iterator[LifecycleEvent]:
     """Yield the events of a version since its previous read: stage, status, deployment job.
 
-    A new version has no stage and no deployment job, so values at the first read are reported as transitions from
-    none. A version always has a status, so its first status is not a transition.
+    A new version has no stage and no deployment job, so their values at the first read are transitions from none. A
+    version always has a status, so its first status is not a transition.
 
     Args:
         change: the version as the current listing shows it.
@@ -110,10 +110,10 @@ def _identity_events(
 
 
 def _transition_time(before: ModelVersion, version: ModelVersion) -> datetime | None:
-    """Return MLflow's time of a stage transition, if the version's time of its last update shows it.
+    """Return the version's ``last_updated_at`` if only a stage transition can have set it, else None.
 
-    Only a stage transition and a new description set that time (measured on MLflow 2.9 to 3.17). A description that
-    was redacted cannot be compared: it may have changed.
+    Only stage transitions and new descriptions set it (measured on MLflow 2.9 to 3.17). A redacted description cannot
+    be compared, so it may have changed.
     """
     is_same_description = before.description == version.description and not any(
         redaction.place == "description" for redaction in version.redactions

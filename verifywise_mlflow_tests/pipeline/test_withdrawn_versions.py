@@ -1,4 +1,4 @@
-"""What is gone stays as it was: no reading, name, mapping or policy changes a withdrawn record or its verdicts."""
+"""No reading, no new model of the name, no mapping and no policy changes a withdrawn record or its verdicts."""
 
 from __future__ import annotations
 

@@ -84,9 +84,9 @@ class Reference(PolicySection):
     clause: Sentence
     """The clause's number in the catalog."""
     confidence: Confidence
-    """How sure we are that the clause requires what the rule checks."""
+    """The confidence that the clause requires what the rule checks."""
     applicable_from: date | None = None
-    """The catalog's date unless the rule states another; null for a clause that is followed voluntarily."""
+    """The catalog's date unless the rule states another; null for a voluntary clause."""
     source: Sentence | None = None
     """The source of ``applicable_from``."""
 
@@ -152,7 +152,7 @@ class Example(PolicySection):
 
 
 class Rule(PolicySection):
-    """One rule. ``requires`` decides where ``applies`` holds and ``evidenced`` does not say otherwise."""
+    """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true."""
 
     id: Identifier
     version: int = Field(ge=1)
@@ -165,7 +165,7 @@ class Rule(PolicySection):
     applies: CelCondition = "true"
     """Which versions the rule applies to."""
     evidenced: CelCondition = "true"
-    """Whether the values that MLflow shows settle the matter. If not, the rule neither passes nor fails."""
+    """Whether the values that MLflow shows suffice to pass or fail. If not, the verdict is ``not evidenced``."""
     requires: CelCondition
     reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
     """Named values that the sentences in ``reasons`` quote."""

@@ -71,7 +71,7 @@ def pending_evaluations(
     is_outdated = [badges.c.policy_digest.is_distinct_from(policy_digest)]
     if evaluated_since is not None:
         is_outdated.append(badges.c.evaluated_at < evaluated_since)
-    # A withdrawn record keeps its last verdicts, whatever policy comes later.
+    # A withdrawn record keeps its last verdicts, under any later policy.
     is_due = or_(
         badges.c.record_revision.is_distinct_from(records.c.revision),
         and_(records.c.deleted_at.is_(None), or_(*is_outdated)),

@@ -40,7 +40,7 @@ def refresh(context: StageContext) -> Progress:
     """Build the records whose inputs have changed since they were built; write those that differ."""
     progress = Progress(is_reconcile=True)
     mapping = default_mapping().extended_by(context.tenant.mapping)
-    # A new release may interpret the same tags differently, so it rebuilds all records.
+    # A new release may interpret the same tags differently, so it rebuilds all living records.
     digest = fingerprint([mapping.digest(), __version__, NORMALIZER_REVISION])
     record_mapping_version(context, mapping, digest)
     after: Key | None = None

@@ -102,5 +102,5 @@ class _Evaluation:
 
 
 def evaluation_digest(rules: RuleSet) -> str:
-    """Return the digest that is stored with each badge: a new policy, threshold or release re-evaluates all records."""
+    """Return the digest stored with each badge: a new policy, threshold or release re-evaluates all living records."""
     return fingerprint([rules.digest, __version__, EVALUATION_REVISION])
