@@ -109,7 +109,7 @@ def test_the_reference_counts_the_calls() -> None:
     posts = [call for call in (*MlflowEndpoint, *DatabricksEndpoint) if call.method == "POST"]
     assert (len(MlflowEndpoint), len(posts), len(DatabricksEndpoint)) == (17, 3, 6)
     text = " ".join(read_page("reference/mlflow-requests.md").split())
-    assert "sixteen to MLflow, three of them searches that are POST, and six more to Databricks" in text
+    assert "seventeen to MLflow, three of them searches that are POST, and six more to Databricks" in text
 
 
 def test_the_stores_in_the_page_on_artifacts_load(tmp_path: Path) -> None:
