@@ -63,6 +63,11 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
                         "value": {"applyLimitPerUniqueValue": True},
                         "limit": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER"],
                     },
+                    {
+                        "key": "verifywise/speed",
+                        "value": "slow",
+                        "limit": settings["VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS"],
+                    },
                     {"key": "dagster/backfill", "limit": settings["VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS"]},
                 ],
             }

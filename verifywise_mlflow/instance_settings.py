@@ -12,6 +12,8 @@ INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
     "VERIFYWISE_MAX_CONCURRENT_SYNCS": (8, "concurrent runs, over all tenants"),
     "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": (2, "concurrent runs whose tenants share one MLflow server"),
     "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": (6, "concurrent runs of backfills; the others are left to the sensors"),
+    "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": (4, "concurrent runs of slow tenants; the others are left to fast ones"),
+    "VERIFYWISE_SLOW_SYNC_SECONDS": (120, "of one of a tenant's last three runs, from which on the tenant is slow"),
     "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": (1, "between two checks of the run queue"),
     "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": (120, "until a run that does not start is marked as failed"),
     "VERIFYWISE_RUN_TIMEOUT_SECONDS": (7_200, "until a run that does not end is terminated"),

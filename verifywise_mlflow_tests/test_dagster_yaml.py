@@ -24,6 +24,7 @@ def test_every_variable_reaches_its_setting_in_dagster(
         "VERIFYWISE_MAX_CONCURRENT_SYNCS": "20",
         "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": "3",
         "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "5",
+        "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": "2",
         "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": "2",
         "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": "61",
         "VERIFYWISE_RUN_CANCEL_TIMEOUT_SECONDS": "62",
@@ -50,6 +51,7 @@ def test_every_variable_reaches_its_setting_in_dagster(
         assert limits == {
             "dagster/partition": (per_value, 1),
             "verifywise/server": (per_value, 3),
+            "verifywise/speed": ("slow", 2),
             "dagster/backfill": (None, 5),
         }
         assert type(instance.run_coordinator).__name__ == "TenantRunCoordinator"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,7 @@ LIMITS = {
     "VERIFYWISE_MAX_CONCURRENT_SYNCS": "4",
     "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "2",
     "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": "2",
+    "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": "1",
 }
 
 
@@ -71,6 +73,14 @@ class Queue:
         daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
         runs = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
         return [run.tags["dagster/partition"] for run in runs]
+
+    def finish(self, tenant_id: str, *, seconds: float, is_success: bool = True) -> None:
+        """Submit a run of the tenant and let it end after this time."""
+        run = self.submit(tenant_id, MANUAL)
+        began = time.time() - 10_000
+        ending = "PIPELINE_SUCCESS" if is_success else "PIPELINE_FAILURE"
+        for kind, timestamp in (("PIPELINE_STARTING", began), ("PIPELINE_START", began), (ending, began + seconds)):
+            self.instance.report_dagster_event(_event(kind), run.run_id, timestamp=timestamp)
 
     def in_flight(self) -> InFlightSyncs:
         return classify_in_flight(runs_in_flight(self.instance))
@@ -134,6 +144,31 @@ def test_tenants_of_one_server_share_its_limit_whatever_requested_the_sync(queue
 
     assert queue.start() == ["shared-0", "shared-1", "own-0"]
     assert queue.startable() == []
+
+
+def test_slow_tenants_never_take_all_slots(queue: Queue) -> None:
+    for index in range(3):
+        queue.finish(f"own-{index}", seconds=600, is_success=index > 0)
+    for index in range(3, 6):
+        queue.finish(f"own-{index}", seconds=5)
+
+    for index in range(6):
+        queue.submit(f"own-{index}", SENSOR)
+
+    assert queue.start() == ["own-0", "own-3", "own-4", "own-5"], "one slow tenant in one of four slots"
+    assert queue.startable() == []
+
+
+def test_a_tenant_stays_slow_for_three_runs(queue: Queue) -> None:
+    queue.finish("own-0", seconds=600)
+    tags = []
+    for _ in range(4):
+        tags.append(queue.submit("own-0", MANUAL).run_id)
+        queue.instance.report_run_canceled(queue.runs("own-0", dg.DagsterRunStatus.QUEUED)[0])
+        queue.finish("own-0", seconds=5)
+
+    runs = [queue.instance.get_run_by_id(run_id) for run_id in tags]
+    assert [run.tags.get("verifywise/speed") for run in runs if run] == ["slow", "slow", "slow", None]
 
 
 def test_a_tenant_has_one_running_sync_and_one_queued_sync_of_each_kind(queue: Queue) -> None:

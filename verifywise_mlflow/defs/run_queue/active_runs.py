@@ -12,6 +12,9 @@ from dagster import DagsterRunStatus as Status
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
 
+_ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
+_MAX_ENDED_RUNS = 20
+"""Ended runs to look at: some were canceled in the queue."""
 _IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 
 
@@ -67,6 +70,20 @@ def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> 
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status in (Status.QUEUED, Status.NOT_STARTED):
         instance.add_run_tags(run_id, {PRIORITY_TAG: str(priority)})
+
+
+def last_run_seconds(instance: dg.DagsterInstance, tenant_id: str, limit: int) -> list[float]:
+    """Return how long the tenant's last runs took that have ended, in seconds, newest first.
+
+    A run that was canceled in the queue took no time and does not count.
+    """
+    ended = dg.RunsFilter(tags={PARTITION_TAG: tenant_id}, statuses=_ENDED)
+    seconds = [
+        record.end_time - record.start_time
+        for record in instance.get_run_records(ended, limit=_MAX_ENDED_RUNS)
+        if record.start_time is not None and record.end_time is not None
+    ]
+    return seconds[:limit]
 
 
 def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> set[str]:

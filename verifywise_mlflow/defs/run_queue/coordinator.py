@@ -7,19 +7,23 @@ webserver. dagster.yaml names the class. Dagster documents a custom run coordina
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext
-from verifywise_mlflow.defs.run_queue.active_runs import raise_priority
+from verifywise_mlflow.defs.run_queue.active_runs import last_run_seconds, raise_priority
 from verifywise_mlflow.defs.run_queue.authenticated_user import user_tag_changes
-from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, missing_queue_tags, server_of
+from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, is_slow, missing_queue_tags, server_of
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
+from verifywise_mlflow.instance_settings import integer_setting
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 
+_JUDGED_RUNS: Final = 3
+"""Of a tenant's runs, the last ones that decide whether the tenant is slow."""
 _submission_lock = threading.Lock()
 """Sensors, schedules and backfills submit from threads of one daemon. Without the lock, two that submit the same tenant
 at once would each find an empty queue."""
@@ -45,7 +49,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         tenant_id = run.tags.get(PARTITION_TAG)
         if run.status is not dg.DagsterRunStatus.NOT_STARTED or tenant_id is None:
             return super().submit_run(context)
-        if missing_tags := missing_queue_tags(run.tags, self._server_of(tenant_id)):
+        if missing_tags := missing_queue_tags(run.tags, self._server_of(tenant_id), is_slow=self._is_slow(tenant_id)):
             self._instance.add_run_tags(run.run_id, missing_tags)
         with _submission_lock:
             return self._queue(context, run, tenant_id)
@@ -67,6 +71,10 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
             queued_runs[duplicate.canceled.run_id], message=f"Removed from the queue: {reason}."
         )
         return submitted
+
+    def _is_slow(self, tenant_id: str) -> bool:
+        slow_seconds = integer_setting(os.environ, "VERIFYWISE_SLOW_SYNC_SECONDS")
+        return is_slow(last_run_seconds(self._instance, tenant_id, _JUDGED_RUNS), slow_seconds)
 
     def _queued_runs(self, tenant_id: str) -> list[dg.DagsterRun]:
         queued = dg.RunsFilter(tags={PARTITION_TAG: tenant_id}, statuses=[dg.DagsterRunStatus.QUEUED])

@@ -13,6 +13,8 @@ from verifywise_mlflow.defs.run_tags import (
     SCHEDULE_TAG,
     SENSOR_TAG,
     SERVER_TAG,
+    SLOW,
+    SPEED_TAG,
 )
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -41,15 +43,25 @@ def effective_priority(tags: Mapping[str, str]) -> int:
         return 0
 
 
-def missing_queue_tags(tags: Mapping[str, str], server: str | None) -> dict[str, str]:
+def missing_queue_tags(tags: Mapping[str, str], server: str | None, *, is_slow: bool) -> dict[str, str]:
     """Return the tags that the queue's limits and order need and that a run does not have yet.
 
     Args:
         tags: the run's tags.
         server: the server of the run's tenant; None if it is unknown.
+        is_slow: whether the tenant is slow. This tag is always set: a run must not choose its own limit.
     """
     needed = {PRIORITY_TAG: str(default_priority(tags)), **({SERVER_TAG: server} if server else {})}
-    return {tag: value for tag, value in needed.items() if tag not in tags}
+    missing = {tag: value for tag, value in needed.items() if tag not in tags}
+    return {**missing, **({SPEED_TAG: SLOW} if is_slow else {})}
+
+
+def is_slow(last_run_seconds: Sequence[float], slow_seconds: float) -> bool:
+    """Return whether a tenant is slow: one of its last runs took long.
+
+    One is enough, so that a server cannot alternate between fast and slow to take the slots of others.
+    """
+    return any(seconds >= slow_seconds for seconds in last_run_seconds)
 
 
 @dataclass(frozen=True, slots=True)
