@@ -32,6 +32,14 @@ def quote(text: str, max_length: int = 80) -> str:
     return repr(truncate(text, max_length))
 
 
+def describe(text: str, max_length: int = 80) -> str:
+    """Return a text for use in a sentence, escaped to ASCII; only its length if it is long.
+
+    For texts that are redacted later: of a text that is cut, a secret might no longer be recognized.
+    """
+    return ascii(text) if len(text) <= max_length else f"a text of {len(text):,} characters"
+
+
 def excerpt(text: str, max_length: int = 200) -> str:
     """Return the beginning of a text, with invisible characters escaped."""
     # Cut before it is escaped, too: escaping takes a hundred times the memory of a long text.

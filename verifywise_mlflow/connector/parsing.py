@@ -150,12 +150,12 @@ class Row:
             if not isinstance(key, str):
                 self._unusable("a metric's name", key)
             elif isinstance(value, bool) or not isinstance(value, int | float | str):
-                self._unusable(f"metric {describe(key)}", value)
+                self._unusable(_metric_label(key), value)
             else:
                 try:
                     metrics[key] = float(value)
                 except (ValueError, OverflowError):  # a string that is not a number, an integer too large for a float
-                    self._unusable(f"metric {describe(key)}", value)
+                    self._unusable(_metric_label(key), value)
         return self._texts.numbers("metrics", metrics)
 
     def _within(self, fields: dict[str, object], label: str) -> Row:
@@ -187,6 +187,10 @@ def _fields(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise InvalidResponseError(f"a row of the response is {type(value).__name__}, not an object")
     return value
+
+
+def _metric_label(key: str) -> str:
+    return f"metric {key if len(key) <= 100 else describe(key)}"
 
 
 def _described(value: object) -> str:

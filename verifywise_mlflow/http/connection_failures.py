@@ -15,9 +15,11 @@ def failure_reason(error: BaseException) -> str:
         return "no response in time"
     if isinstance(error, urllib3.exceptions.IncompleteRead):
         return f"it ended after {error.partial:,} bytes"
+    if isinstance(error, urllib3.exceptions.InvalidChunkLength | urllib3.exceptions.DecodeError):
+        return "its body is not encoded as its headers say"  # the library's own message repeats the server's text
     # A ProtocolError's arguments are a sentence and its cause; str() would show both in Python's notation.
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    if text.startswith("Connection broken"):
+    if text.startswith(("Connection broken", "InvalidChunkLength")):
         return "the connection ended before it did"
     reason = " ".join(text.split())[:200]
     return f"{reason}. {STRICT_HINT}" if violates_strict_rules(error) else reason

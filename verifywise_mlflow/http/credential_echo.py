@@ -1,31 +1,51 @@
-"""Detects credential echo: a server that quotes our request must not put our secrets into an error message."""
+"""Detects credential echo: a server that quotes our request must not put our secrets into an error message.
+
+A text is decoded in the usual ways, and each result is searched for parts of what was sent: raw, URL-escaped,
+HTML-escaped, with the escapes of JSON, in Base64 at any offset, in hex.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
-from html import escape
-from urllib.parse import quote
+from html import unescape
+from urllib.parse import unquote, unquote_plus
 
 WITHHELD = "text withheld because it contains our credentials"
 
-_WINDOW_CHARACTERS = 12
+_WINDOW_CHARACTERS = 8
 """This many characters of a secret in a row count as an echo: servers truncate what they quote."""
+_MAX_TEXT = 16_384
+"""Characters that are searched. Quotes are much shorter."""
+_ROUNDS = 2
+"""Encodings within one another: JSON within Base64, a URL within a URL."""
+_MAX_VARIANTS = 64
+
+_JSON_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'\\/]))")
+_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+_HEX_RUN = re.compile(r"(?:[0-9A-Fa-f][0-9A-Fa-f][ :]?){6,}")
 
 
 def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
-    """Return whether ``text`` echoes one of our credentials, raw, URL-escaped or HTML-escaped."""
-    return any(contains_secret(text, secret) for value in auth_headers.values() for secret in _secrets(value))
-
-
-def contains_secret(text: str, secret: str) -> bool:
-    """Return whether ``text`` contains a secret or a part of it, raw, URL-escaped or HTML-escaped."""
-    return any(part in text for part in _parts(secret))
+    """Return whether ``text`` echoes one of our credentials or a part of it, in any usual encoding."""
+    secrets = {secret for value in auth_headers.values() for secret in _secrets(value) if secret}
+    windows_by_length: dict[int, set[str]] = {}
+    for secret in secrets:
+        length = min(len(secret), _WINDOW_CHARACTERS)
+        windows = windows_by_length.setdefault(length, set())
+        windows.update(secret[start : start + length] for start in range(len(secret) - length + 1))
+    return any(
+        variant[start : start + length] in windows
+        for length, windows in windows_by_length.items()
+        for variant in _variants(text[:_MAX_TEXT])
+        for start in range(len(variant) - length + 1)
+    )
 
 
 def _secrets(value: str) -> Iterator[str]:
-    """Yield a header's value without its scheme, and the password inside basic auth."""
+    """Yield a header's value without its scheme, and the password inside basic auth, also as it is form-encoded."""
     scheme, _, token = value.partition(" ")
     secret = token or scheme
     yield secret
@@ -34,10 +54,46 @@ def _secrets(value: str) -> Iterator[str]:
             pair = base64.b64decode(token, validate=True).decode("utf-8", "replace")
         except (binascii.Error, ValueError):
             return
-        yield pair.partition(":")[2]
+        password = pair.partition(":")[2]
+        yield password
+        yield unquote_plus(password)
 
 
-def _parts(secret: str) -> Iterator[str]:
-    for spelling in {secret, quote(secret, safe=""), escape(secret)}:
-        for start in range(max(len(spelling) - _WINDOW_CHARACTERS, 0) + 1 if spelling else 0):
-            yield spelling[start : start + _WINDOW_CHARACTERS]
+def _variants(text: str) -> set[str]:
+    """Return a text and what it is when decoded."""
+    variants = {text}
+    newest = variants
+    for _ in range(_ROUNDS):
+        newest = {decoded for variant in newest for decoded in _decoded(variant)} - variants
+        variants |= set(sorted(newest)[: _MAX_VARIANTS - len(variants)])
+    return variants
+
+
+def _decoded(text: str) -> Iterator[str]:
+    for decode in (unquote, unquote_plus, unescape, _without_json_escapes):
+        yield decode(text)
+    yield "\n".join(_from_base64(text))
+    yield "\n".join(_from_hex(text))
+
+
+def _without_json_escapes(text: str) -> str:
+    def character(match: re.Match[str]) -> str:
+        code = match[1] or match[2]
+        return chr(int(code, 16)) if code else match[3]
+
+    return _JSON_ESCAPE.sub(character, text)
+
+
+def _from_base64(text: str) -> Iterator[str]:
+    for run in _BASE64_RUN.findall(text):
+        standard = run.replace("-", "+").replace("_", "/")
+        for offset in range(4):  # the beginning may be cut off
+            part = standard[offset:]
+            yield base64.b64decode(part[: len(part) // 4 * 4]).decode("utf-8", "replace")
+
+
+def _from_hex(text: str) -> Iterator[str]:
+    for run in _HEX_RUN.findall(text):
+        digits = run.replace(" ", "").replace(":", "")
+        for part in (digits, digits[1:]):
+            yield bytes.fromhex(part[: len(part) // 2 * 2]).decode("utf-8", "replace")

@@ -1,8 +1,8 @@
 """OAuth2 client credentials (RFC 6749, section 4.4): fetch a token from its issuer, cache it in memory, renew it.
 
 The token request follows the same rules as all others: no redirects, limits, the SSRF guard, the tenant's proxy,
-verified TLS. Of the issuer's response only ``error`` and ``error_description`` are quoted, short and escaped: anything
-else in it may be a token.
+verified TLS. Of the issuer's response only the status and a standard error code enter a message: any other text in it
+may repeat our request, or a token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Literal
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
-from verifywise_mlflow.http.credential_echo import WITHHELD, contains_secret
 from verifywise_mlflow.http.errors import (
     GatewayError,
     HttpError,
@@ -29,8 +28,17 @@ from verifywise_mlflow.http.errors import (
     UnreachableError,
 )
 from verifywise_mlflow.http.request_auth import Request, StaticHeaders
-from verifywise_mlflow.http.response import Response, excerpt, retry_after
+from verifywise_mlflow.http.response import Response, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
+
+STANDARD_ERRORS = frozenset(
+    (
+        *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
+        *("invalid_scope", "access_denied", "unsupported_response_type", "server_error", "temporarily_unavailable"),
+    )
+)
+"""The error codes of RFC 6749, sections 4.1.2.1 and 5.2."""
+_NO_STANDARD_ERROR = "no standard error code of OAuth2"
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _MAX_LIFETIME_SECONDS = 366 * 24 * 3600.0
@@ -162,10 +170,9 @@ class OAuth2TokenSource:
         return Request("POST", self._issuer.base_uri, headers, body.encode("ascii"))
 
     def _error_from(self, response: Response) -> HttpError:
-        fields = _parse_json_object(response.body) or {}
-        texts = [str(fields[name]) for name in ("error", "error_description") if fields.get(name)]
-        details = ", ".join(self._quote(text) for text in texts) or "no error in the form of OAuth2"
-        message = f"{self._name} responded with {response.status}: {details}"
+        code = (_parse_json_object(response.body) or {}).get("error")
+        is_standard = isinstance(code, str) and code in STANDARD_ERRORS
+        message = f"{self._name} responded with {response.status}: {code if is_standard else _NO_STANDARD_ERROR}"
         error: HttpError
         match response.status:
             case 429:
@@ -183,12 +190,6 @@ class OAuth2TokenSource:
                 )
         error.retry_after = retry_after(response.headers)
         return error
-
-    def _quote(self, text: str) -> str:
-        # An issuer that quotes the request must not put the secret into an error.
-        return (
-            WITHHELD if contains_secret(text, self._client.client_secret) else excerpt(text.encode("utf-8", "replace"))
-        )
 
     def _parse_token(self, body: bytes, requested_at: float) -> _Token:
         fields = _parse_json_object(body)

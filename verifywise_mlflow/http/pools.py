@@ -20,6 +20,7 @@ from verifywise_mlflow.http.forward_proxy import (
     TunneledPublicPool,
     reject_literal_private_address,
 )
+from verifywise_mlflow.http.library_logs import remove_queries_from_library_logs
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.http.ssrf_guard import PublicHTTPConnectionPool, PublicHTTPSConnectionPool
 from verifywise_mlflow.http.tls import tls_context
@@ -32,6 +33,7 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
         AddressNotAllowedError: the server is behind a proxy, and its URL holds an address that is not public.
         InvalidSettingsError: a TLS file cannot be used.
     """
+    remove_queries_from_library_logs()
     # Only for https servers: loading a context is slow.
     context = tls_context(settings) if urlsplit(settings.base_uri).scheme == "https" else None
     max_connections = settings.limits.max_concurrent_requests

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.http.credential_echo import WITHHELD, echoes_credentials
 
 _EXCERPT_CHARACTERS = 160
+_SCANNED_CHARACTERS = 16_384
+"""Characters that are searched for our credentials and for the customer's secrets before a quote is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,16 @@ class Response:
     body: bytes
     auth_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The headers that authenticated the request. Text that echoes them is withheld from messages."""
+    redact: Callable[[str], str] = field(default=str, repr=False)
+    """Redacts a text before it is cut."""
 
     def quote(self, text: bytes | str) -> str:
         """Return an excerpt of some text of this response, fit for an error message."""
-        decoded = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        beginning = text[:_SCANNED_CHARACTERS]
+        decoded = beginning if isinstance(beginning, str) else beginning.decode("utf-8", "replace")
         if echoes_credentials(decoded, self.auth_headers):
             return WITHHELD
-        return excerpt(decoded.encode("utf-8", "replace"))
+        return excerpt(self.redact(decoded).encode("utf-8", "replace"))
 
     @property
     def is_json(self) -> bool:

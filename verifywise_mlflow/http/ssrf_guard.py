@@ -23,8 +23,18 @@ from verifywise_mlflow.http.errors import AddressNotAllowedError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-# RFC 6890 and RFC 9637; Python 3.11 reports some of these addresses as global.
-_NOT_PUBLIC = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # RFC 6890
+            "192.88.99.0/24",  # RFC 7526: anycast of 6to4 relays, which forward into networks of IPv6
+            "168.63.129.16/32",  # Azure's platform: DNS, DHCP, health probes and the agent of the virtual machine
+            "3fff::/20",  # RFC 9637
+        ),
+    )
+)
+"""Networks that Python 3.11 reports as global."""
 
 
 def is_public(address: str) -> bool:

@@ -270,3 +270,12 @@ def test_any_row_is_either_parsed_or_refused_as_invalid(parse: object, row: obje
 
     assert all(problem.startswith("rows: a row of the response") for problem in problems)
     assert all(len(problem) < 300 and problem.isascii() for problem in getattr(entity, "problems", ()))
+
+
+def test_no_text_is_cut_before_it_is_redacted() -> None:
+    """Of a secret that is cut, the rest might no longer be recognized."""
+    secret = "postgresql://ml:" + "x" * 300 + "@db/ml"
+    run = parsing.training_run(run_row({"metrics": [{"key": "auc", "value": secret}, {"key": secret, "value": []}]}))
+    version = parsing.model_version({"name": "m", "version": "1", "creation_timestamp": secret})
+
+    assert "xxx" not in " ".join([*run.problems, *version.problems])

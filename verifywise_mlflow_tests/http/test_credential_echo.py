@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from html import escape
 from urllib.parse import quote
 
@@ -13,24 +14,53 @@ from verifywise_mlflow.http.credential_echo import echoes_credentials
 SECRET = "tok<en>&/0123456789abcdef"
 PAIR = base64.b64encode(f"ada:{SECRET}".encode()).decode()
 
+ENCODINGS = {
+    "raw": SECRET,
+    "URL-escaped": quote(SECRET, safe=""),
+    "every character URL-escaped": "".join(f"%{ord(character):02x}" for character in SECRET),
+    "URL-escaped twice": quote(quote(SECRET, safe=""), safe=""),
+    "HTML-escaped": escape(SECRET),
+    "as numeric HTML entities": "".join(f"&#{ord(character)};" for character in SECRET),
+    "JSON-escaped": "".join(f"\\u{ord(character):04x}" for character in SECRET),
+    "in a JSON document": json.dumps({"sent": SECRET}).replace("/", "\\/"),
+    "in hex": SECRET.encode().hex(),
+    "in hex with colons": SECRET.encode().hex(":").upper(),
+    "in Base64": base64.b64encode(SECRET.encode()).decode(),
+    "in Base64 after one byte": base64.b64encode(f"x{SECRET}".encode()).decode(),
+    "in Base64 after two bytes": base64.b64encode(f"xy{SECRET}".encode()).decode(),
+    "in Base64 for URLs": base64.urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
+    "in Base64 within JSON within Base64": base64.b64encode(
+        json.dumps({"a": base64.b64encode(SECRET.encode()).decode()}).encode()
+    ).decode(),
+    "its beginning": SECRET[:10],
+    "its end": SECRET[-8:],
+    "a part in hex": SECRET[5:15].encode().hex()[1:],
+    "the beginning of its Base64": base64.b64encode(SECRET.encode()).decode()[:16],
+    "the end of its Base64": base64.b64encode(SECRET.encode()).decode()[-18:],
+}
+
 
 @pytest.mark.parametrize(
     "sent_value", [f"Bearer {SECRET}", SECRET, f"Basic {PAIR}"], ids=["bearer", "gateway", "basic"]
 )
-@pytest.mark.parametrize(
-    "quoted",
-    [SECRET, quote(SECRET, safe=""), escape(SECRET), SECRET[:14], SECRET[-12:]],
-    ids=["raw", "URL-escaped", "HTML-escaped", "its beginning", "its end"],
-)
-def test_a_quoted_secret_is_detected(sent_value: str, quoted: str) -> None:
-    assert echoes_credentials(f"invalid credentials: {quoted!r}", {"Authorization": sent_value})
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_quoted_secret_is_detected(sent_value: str, encoding: str) -> None:
+    assert echoes_credentials(f"invalid credentials: {ENCODINGS[encoding]}", {"Authorization": sent_value})
 
 
 def test_a_quoted_basic_auth_header_is_detected() -> None:
     assert echoes_credentials(f"Basic {PAIR} is not accepted", {"Authorization": f"Basic {PAIR}"})
+    assert echoes_credentials(f"Basic {PAIR[:20]}... is not accepted", {"Authorization": f"Basic {PAIR}"})
+
+
+def test_the_form_encoded_secret_of_an_oauth2_client_is_detected() -> None:
+    header = base64.b64encode(f"us:{quote(SECRET, safe='')}".encode()).decode()
+
+    assert echoes_credentials(f"unknown client {SECRET}", {"Authorization": f"Basic {header}"})
 
 
 def test_other_text_is_not_withheld() -> None:
     sent_headers = {"Authorization": f"Basic {PAIR}", "X-Key": SECRET, "X-Empty": ""}
 
     assert not echoes_credentials("Basic authentication: Bearer token of user ada is not accepted", sent_headers)
+    assert not echoes_credentials("0123456 run 8c1d3a5e9f7b2c4d6e8f0a1b3c5d7e9f does not exist", sent_headers)

@@ -247,7 +247,7 @@ def test_transient_failures_of_the_issuer_are_retried() -> None:
 def test_a_refused_client_is_reported_when_the_connection_opens() -> None:
     refusal = json_response({"error": "invalid_client"}, 401)
     with hostile_server(respond_with(refusal)) as issuer, hostile_server(respond_with(make_response("{}"))) as server:
-        with pytest.raises(UnauthenticatedError, match=r"'invalid_client'\. Check client_id, client_secret"):
+        with pytest.raises(UnauthenticatedError, match=r"invalid_client\. Check client_id, client_secret"):
             client_with(issuer, server)
 
         assert (len(issuer.requests), len(server.requests)) == (1, 0)
@@ -257,19 +257,19 @@ BAD_RESPONSES = {
     "another secret": (
         json_response({"error": "invalid_client", "error_description": "no such\x1b client"}, 401),
         UnauthenticatedError,
-        "responded with 401: 'invalid_client', 'no such\\x1b client'",
+        "responded with 401: invalid_client. Check",
     ),
     "an unknown scope": (json_response({"error": "invalid_scope"}, 400), UnauthenticatedError, "scope and audience"),
     "the secret quoted back": (
         json_response({"error": "invalid_client", "error_description": f"{SECRET} is wrong"}, 400),
         UnauthenticatedError,
-        "text withheld because it contains our credentials",
+        "responded with 400: invalid_client. Check",
     ),
-    "a long error": (json_response({"error": "A" * 9_000}, 400), UnauthenticatedError, "AAAA"),
+    "an error of its own": (json_response({"error": "A" * 9_000}, 400), UnauthenticatedError, "no standard error code"),
     "a page": (
         make_response(f"<html>{TOKEN}</html>", 403, "text/html"),
         UnauthenticatedError,
-        "no error in the form of OAuth2",
+        "no standard error code of OAuth2",
     ),
     "too many requests": (make_response("", 429, headers={"Retry-After": "7"}), RateLimitedError, "429"),
     "a fault": (make_response("oops", 500), GatewayError, "500"),

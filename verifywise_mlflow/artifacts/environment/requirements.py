@@ -24,6 +24,7 @@ from verifywise_mlflow.artifacts.manifest import Requirement
 
 MAX_LINE_CHARS = 4_000
 """Characters. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
+MAX_NAME_CHARS = 200
 MAX_LINES = 20_000
 """A file of one megabyte can have half a million lines, each of which takes some microseconds to parse."""
 
@@ -139,8 +140,13 @@ def _name_from_path(path: str) -> str:
         if last.endswith((".tar.gz", ".zip")):
             return parse_sdist_filename(last)[0]
     except ValueError:
-        return last[:200]  # not a standard archive name: use the whole name
-    return last.removesuffix(".git").removeprefix("..")[:200] or "local-path"
+        return _short_name(last)  # not a standard archive name: use the whole name
+    return _short_name(last.removesuffix(".git").removeprefix("..")) or "local-path"
+
+
+def _short_name(name: str) -> str:
+    """Return a name that may be one; a part of another text could be a part of a secret."""
+    return name if len(name) <= MAX_NAME_CHARS else "long-name"
 
 
 def _is_pinned_link(url: str) -> bool:
