@@ -15,6 +15,13 @@ class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses duplicate keys: of two tenants with one name, YAML itself would keep the last."""
 
 
+class PackagedFileLoader(yaml.CSafeLoader):
+    """The same for this package's own files, with libyaml's parser in C, which saves each process 0.2 s at its start.
+
+    Not for the files of users: a deeply nested one could exhaust the stack of that parser.
+    """
+
+
 def load_strict_yaml(text: str) -> object:
     """Return the value of a YAML document.
 
@@ -24,7 +31,7 @@ def load_strict_yaml(text: str) -> object:
     return yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
 
 
-def _construct_mapping(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
+def _construct_mapping(loader: UniqueKeyLoader | PackagedFileLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
     seen: set[Hashable] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
@@ -37,3 +44,4 @@ def _construct_mapping(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[
 
 
 UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+PackagedFileLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from verifywise_mlflow.common.strict_yaml import UniqueKeyLoader
+from verifywise_mlflow.common.strict_yaml import PackagedFileLoader, UniqueKeyLoader
 
 
 class YamlSourceError(ValueError):
@@ -19,6 +19,9 @@ class YamlSourceError(ValueError):
 class YamlFileNotFoundError(YamlSourceError):
     """The file does not exist, or may not be opened."""
 
+
+_PACKAGE: Final = Path(__file__).parent
+"""Below it are the default policy and the frameworks."""
 
 MAX_FILE_BYTES: Final = 2_000_000
 """10,000 rules fit; a larger file is probably not what was meant."""
@@ -64,7 +67,7 @@ def read_yaml_source(path: Path, *, expected: str) -> YamlSource:
     """
     text = _text(path)
     try:
-        loader = _LocatingLoader(text)
+        loader = PackagedFileLoader(text) if path.is_relative_to(_PACKAGE) else _LocatingLoader(text)
         root_node = loader.get_single_node()
         document = loader.construct_document(root_node) if root_node else None
     except RecursionError as error:
