@@ -1,20 +1,76 @@
-"""The demo as a newcomer starts it: from nothing to the summary, resumed, and stopped."""
+"""The demo as a newcomer starts it: from nothing to the summary, its registries, stopped on request, and resumed.
+
+All tests look at one demo, which the last one stops.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
 import psutil  # type: ignore[import-untyped]
 import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 
+from verifywise_mlflow.demo import registry_seeding
+from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.workdir import Workdir
 
 pytestmark = [pytest.mark.slow(seconds=130), pytest.mark.timeout(600)]
+
+ACME, GLOBEX = registry_seeding.TENANTS
+SEPSIS = """O'Neil's "Sepsis" Frühwarnung 1.0"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDemo:
+    """A demo that has printed its summary."""
+
+    home: Path
+    process: subprocess.Popen[str]
+    output: str
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The tracking URI of its MLflow."""
+        return str(yaml.safe_load((self.home / "tenants.yaml").read_text())["tenants"][ACME]["tracking_uri"])
+
+    @property
+    def steps(self) -> list[str]:
+        """The progress of the seeding."""
+        lines = (line.strip() for line in self.output.splitlines())
+        return [line for line in lines if line.startswith((f"{ACME}: ", f"{GLOBEX}: "))]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    home = tmp_path_factory.mktemp("demo") / ".demo"
+    process = start(home)
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Press Ctrl-C"):
+                break
+        yield RunningDemo(home, process, "".join(lines))
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        Workdir(home).clear()
 
 
 def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -27,39 +83,17 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_demo_starts_clean_stops_on_request_and_resumes(tmp_path: Path) -> None:
-    home = tmp_path / ".demo"
-    try:
-        first_demo = start(home)
-        assert first_demo.stdout is not None
-        lines = []
-        for line in first_demo.stdout:
-            lines.append(line)
-            if line.startswith("Press Ctrl-C"):
-                break
-        output = "".join(lines)
-        child_processes = psutil.Process(first_demo.pid).children(recursive=True)
-        query_output = query_in_second_terminal(output, home / "environment")
-        assert "production-privacy-assessment" in query_output
-        first_demo.send_signal(signal.SIGTERM)
-        assert first_demo.wait(60) == 0, output
-        assert output.startswith("Starting clean")
-        assert "credit-scoring, version 3" in output
-        assert [line.split() for line in lines if line.startswith("acme-bank  ")] == [
-            ["acme-bank", "4", "7", "1", "4", "2", "0"]
-        ]
-        assert "fail: production-privacy-assessment" in output
-        assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three
-        assert_gone(child_processes)
-        assert not (home / "environment").exists()  # its password opens nothing any more
+def test_a_demo_starts_clean_and_prints_its_summary(demo: RunningDemo) -> None:
+    assert demo.output.startswith("Starting clean"), demo.output
+    assert "credit-scoring, version 3" in demo.output
+    assert [line.split() for line in demo.output.splitlines() if line.startswith("acme-bank  ")] == [
+        ["acme-bank", "4", "7", "1", "4", "2", "0"]
+    ]
+    assert "fail: production-privacy-assessment" in demo.output
 
-        second_demo = start(home, "--once")
-        output, _ = second_demo.communicate(timeout=300)
-        assert second_demo.returncode == 0, output
-        assert output.startswith("Resuming the demo")
-        assert "Training" not in output
-    finally:
-        Workdir(home).clear()
+
+def test_the_printed_commands_query_the_demo_in_a_second_terminal(demo: RunningDemo) -> None:
+    assert "production-privacy-assessment" in query_in_second_terminal(demo.output, demo.home / "environment")
 
 
 def query_in_second_terminal(output: str, environment_file: Path) -> str:
@@ -76,6 +110,150 @@ def query_in_second_terminal(output: str, environment_file: Path) -> str:
     )
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+@pytest.fixture
+def acme(demo: RunningDemo, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    return client(demo, ACME, monkeypatch)
+
+
+@pytest.fixture
+def globex(demo: RunningDemo, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    return client(demo, GLOBEX, monkeypatch)
+
+
+def client(demo: RunningDemo, workspace: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", demo.mlflow_uri)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", workspace)
+    return MlflowClient(demo.mlflow_uri)
+
+
+def version(registry: MlflowClient, name: str, number: int) -> ModelVersion:
+    return registry.get_model_version(name, str(number))
+
+
+def run_of(registry: MlflowClient, registered: ModelVersion) -> Run:
+    assert registered.run_id
+    return registry.get_run(registered.run_id)
+
+
+def requirements(registered: ModelVersion, directory: Path) -> str:
+    model = mlflow.artifacts.download_artifacts(registered.source, dst_path=str(directory))
+    return Path(model, "requirements.txt").read_text()
+
+
+def test_each_tenant_has_a_workspace_of_its_own(acme: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {model.name for model in acme.search_registered_models()}
+    assert names == {"credit-scoring", "fraud-detection", "loan-loss-forecast", "collections-uplift"}
+    monkeypatch.setenv("MLFLOW_WORKSPACE", GLOBEX)
+    names = {model.name for model in acme.search_registered_models()}
+    assert names == {"readmissionRisk", "tumour-triage", SEPSIS, "Bed Occupancy"}
+
+
+def test_the_bank_uses_stages(acme: MlflowClient) -> None:
+    stages = {
+        (registered.name, registered.version): registered.current_stage for registered in acme.search_model_versions()
+    }
+    assert stages == {
+        ("credit-scoring", "1"): "Archived",
+        ("credit-scoring", "2"): "Production",
+        ("credit-scoring", "3"): "Staging",
+        ("fraud-detection", "1"): "Production",
+        ("fraud-detection", "2"): "Staging",
+        ("loan-loss-forecast", "1"): "Production",
+        ("collections-uplift", "1"): "None",
+    }
+
+
+def test_the_banks_credit_scoring_is_documented_throughout(acme: MlflowClient, tmp_path: Path) -> None:
+    documented = version(acme, "credit-scoring", 2)
+    run = run_of(acme, documented)
+    assert documented.tags["privacy_assessment"] == "DPIA completed 2026-03-01"
+    assert {"owner", "approver", "risk_category", "data_sensitivity"} <= set(documented.tags)
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert 0.5 < run.data.metrics["roc_auc"] <= 1
+    assert run.inputs is not None
+    assert [dataset_input.dataset.name for dataset_input in run.inputs.dataset_inputs] == ["loan_applicants_2025"]
+    assert {file.path for file in acme.list_artifacts(run.info.run_id)} >= {"evaluation", "model_card.md"}
+    assert all("==" in line for line in requirements(documented, tmp_path).splitlines())
+
+
+def test_personal_data_is_in_production_without_a_privacy_assessment(acme: MlflowClient) -> None:
+    tags = version(acme, "fraud-detection", 1).tags
+    assert tags["data_sensitivity"] == "PII"
+    assert not [key for key in tags if "privacy" in key]
+
+
+def test_an_environment_is_not_pinned(acme: MlflowClient, tmp_path: Path) -> None:
+    assert {"scikit-learn", "numpy"} <= set(requirements(version(acme, "fraud-detection", 2), tmp_path).splitlines())
+
+
+def test_a_metric_is_not_a_number(acme: MlflowClient) -> None:
+    metrics = run_of(acme, version(acme, "loan-loss-forecast", 1)).data.metrics
+    assert list(metrics) == ["mape"]
+    assert math.isnan(metrics["mape"])
+
+
+def test_a_version_has_no_run_but_files(acme: MlflowClient) -> None:
+    unknown = version(acme, "collections-uplift", 1)
+    assert unknown.source is not None
+    logged = acme.get_logged_model(unknown.source.removeprefix("models:/"))
+    assert (unknown.run_id, unknown.tags, logged.source_run_id) == ("", {}, "")
+
+
+def test_the_hospitals_use_aliases_and_tags_of_models(globex: MlflowClient) -> None:
+    model = globex.get_registered_model("readmissionRisk")
+    assert {alias: int(number) for alias, number in model.aliases.items()} == {"champion": 2, "challenger": 3}
+    assert set(model.tags) == {"Model-Owner", "riskLevel", "dataClassification"}
+    assert all(not registered.tags for registered in globex.search_model_versions())
+
+
+def test_a_run_is_deleted_and_its_version_is_in_production(globex: MlflowClient) -> None:
+    champion = globex.get_model_version_by_alias("tumour-triage", "champion")
+    assert run_of(globex, champion).info.lifecycle_stage == "deleted"
+    assert not [key for key in globex.get_registered_model("tumour-triage").tags if "owner" in key.lower()]
+
+
+def test_a_bought_version_lies_outside_of_mlflow(globex: MlflowClient) -> None:
+    external_version = version(globex, "Bed Occupancy", 2)
+    assert (external_version.run_id, external_version.source) == ("", "s3://vendor-models/bed-occupancy/2.1")
+
+
+def test_a_name_has_quotes_of_both_kinds_and_an_umlaut(globex: MlflowClient) -> None:
+    live = globex.get_model_version_by_alias(SEPSIS, "live")
+    evaluation = mlflow.artifacts.load_text(f"runs:/{live.run_id}/evaluation/confusion_matrix.json")
+    assert sum(map(sum, json.loads(evaluation)["matrix"])) == 100
+
+
+def test_every_version_is_reported_as_progress(demo: RunningDemo) -> None:
+    assert len([step for step in demo.steps if "registered" in step]) == 14
+    assert f"{GLOBEX}: trained and registered {SEPSIS}, version 1" in demo.steps
+
+
+def test_a_failed_seeding_reports_the_reason(
+    demo: RunningDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_seeding, "TENANTS", (ACME,))  # a failure of one is enough
+    messages: list[str] = []
+    with pytest.raises(ProcessFailedError, match=r"(?s)Seeding the registry of .*already exists"):
+        registry_seeding.seed_registries(demo.mlflow_uri, tmp_path, messages.append)
+
+
+def test_a_demo_stops_on_request_and_resumes(demo: RunningDemo) -> None:
+    child_processes = psutil.Process(demo.process.pid).children(recursive=True)
+    assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three
+
+    demo.process.send_signal(signal.SIGTERM)
+
+    assert demo.process.wait(60) == 0, demo.output
+    assert_gone(child_processes)
+    assert not (demo.home / "environment").exists()  # its password opens nothing any more
+
+    second_demo = start(demo.home, "--once")
+    output, _ = second_demo.communicate(timeout=300)
+    assert second_demo.returncode == 0, output
+    assert output.startswith("Resuming the demo")
+    assert "Training" not in output
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
