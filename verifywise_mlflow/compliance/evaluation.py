@@ -23,7 +23,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
-EVALUATION_REVISION: Final = 3
+EVALUATION_REVISION: Final = 4
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
 then evaluated again."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpressionError, compile_expression
-from verifywise_mlflow.compliance.rules.cel_variables import Subject, environment, evidence_of
+from verifywise_mlflow.compliance.rules.cel_variables import Activation, Subject, evidence_of
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Selection, dotted, selection_of
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 from verifywise_mlflow_tests.compliance.records import record_with
@@ -70,8 +70,8 @@ def test_a_missing_value_is_unknown(expression: str) -> None:
     [
         ("metrics.accuracy > 0.5", "No matching overloads"),
         ("version_number / (version_number - 1) == 1", "divide by zero"),
-        ("owner.matches(model_name)", "invalid regular expression"),
-        ("hyperparameters.a", "of type STRING, neither true nor false"),
+        ("int(owner) == 1", "cannot convert"),
+        ("hyperparameters.a", "of type str, neither true nor false"),
     ],
 )
 def test_a_value_of_a_wrong_type_is_an_error(expression: str, message: str) -> None:
@@ -85,12 +85,12 @@ def test_a_customers_text_cannot_pass_for_a_message_of_the_library() -> None:
     record = record_with(owner="UNKNOWN: No value with name", model_name="NOT_FOUND: Key not found in map(")
 
     with pytest.raises(CelEvaluationError):
-        holds("owner.matches(model_name)", record)
+        holds("int(owner) == 1 && int(model_name) == 1", record)
 
 
 def test_a_value_that_the_library_cannot_convert_is_an_error() -> None:
     with pytest.raises(CelEvaluationError):
-        compile_expression(UNKNOWN).holds(environment().Activation({"owner": "\ud800"}))
+        compile_expression(UNKNOWN).holds(Activation({"owner": "\ud800"}))
 
 
 NAMED = [
@@ -155,7 +155,7 @@ def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
         ("findings.exists_one(f, f.field == 'owner')", True),
         ("findings.exists(f, f.field == 'owner' && f.kind == 'deleted run')", False),
         ("size(findings.filter(f, f.kind == 'conflict')) == 1", True),
-        ("findings.map(f, f.kind).exists(k, k == 'conflict')", True),
+        ("findings.filter(f, f.field == 'owner').exists(f, f.kind == 'conflict')", True),
         ("size(incomplete) == 1 && incomplete.exists(s, s.contains('404'))", True),
     ],
 )
@@ -167,21 +167,6 @@ def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str,
     subject = Subject(record_with(), incomplete=["run 12ab: HTTP 404"], findings=findings)
 
     assert compile_expression(text).holds(evidence_of(subject).activation()) is expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "incomplete.all(one, incomplete.all(other, size(other) > 0))",
-        "incomplete.all(a, incomplete.all(b, incomplete.all(c, incomplete.all(d, a + b + c + d != ''))))",
-    ],
-)
-def test_a_rule_that_would_run_forever_is_stopped(text: str) -> None:
-    # Without the limit of the library, the four macros would iterate over 10 billion elements here.
-    activation = evidence_of(Subject(record_with(), incomplete=["x"] * 320)).activation()
-
-    with pytest.raises(CelEvaluationError, match="10,000 elements or more"):
-        compile_expression(text).holds(activation)
 
 
 def test_an_empty_list_of_findings_is_known_and_a_missing_day_is_not() -> None:

@@ -313,7 +313,7 @@ REASONED = (
     + RULE
     + """\
     reason_values:
-      given: owner + "!"
+      given: "[owner][0]"
     reasons:
       pass: The owner is {given}.
       not evidenced: No owner is recorded. Add the tag `owner`.

@@ -74,6 +74,17 @@ def environment() -> cel.Env:
     )
 
 
+class Activation:
+    """The variables of one record, as plain values and as the CEL library takes them."""
+
+    __slots__ = ("cel", "variables")
+
+    def __init__(self, variables: Mapping[str, CelValue]) -> None:
+        """Take the known values. The library converts one when an expression reads it."""
+        self.variables = variables
+        self.cel: cel.Activation = environment().Activation(variables)
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A record to evaluate, with its context."""
@@ -98,9 +109,9 @@ class Evidence:
     raw: Mapping[str, CelValue]
     """All selected values as the record has them, known or not: these are stored with the verdicts."""
 
-    def activation(self) -> cel.Activation:
-        """Return the variables as CEL takes them. Values are converted when an expression reads them."""
-        return environment().Activation(self.variables())
+    def activation(self) -> Activation:
+        """Return the variables for evaluations."""
+        return Activation(self.variables())
 
     def variables(self) -> dict[str, CelValue]:
         """Return the value of each variable; variables without evidence are left out."""
