@@ -352,9 +352,7 @@ def test_a_rule_may_state_the_sentences_of_its_outcomes(tmp_path: Path) -> None:
         pytest.param(
             "{owner}", "{given}", "19: rule 'owner': reasons: no sentence quotes the value 'given'", id="unused"
         ),
-        pytest.param(
-            "given: ownr", "given: owner", "18: rule 'owner': reason_values.given: undeclared", id="expression"
-        ),
+        pytest.param("[ownr]", "[owner]", "18: rule 'owner': reason_values.given: undeclared", id="expression"),
     ],
 )
 def test_an_error_in_a_sentence_names_its_location(
