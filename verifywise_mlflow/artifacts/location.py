@@ -82,11 +82,11 @@ def locate_files(origin: VersionOrigin, run: TrainingRun | None, logged_model: L
         run: The run of the origin, ``None`` if it has none or the run could not be read.
         logged_model: The logged model that the origin names, ``None`` likewise.
     """
-    source = (origin.source or "").strip()
-    if not source:
+    if not (origin.source or "").strip():
         return NoFiles("the version names no source")
-    if origin.problem:
-        return UnreachableFiles(source, origin.problem)
+    source = (origin.files_source or "").strip()
+    if not source:
+        return UnreachableFiles((origin.source or "").strip(), origin.problem or "MLflow names no location")
     return _location_of_source(source, origin, run, logged_model)
 
 

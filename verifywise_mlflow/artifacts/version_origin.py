@@ -45,11 +45,18 @@ class VersionOrigin:
     """The versions from the nearest copy to the original; empty if the version is not a copy."""
     problem: str | None = None
     """Why the original of a copy is unknown."""
+    location: str | None = None
+    """Where the files of a copy with an unknown original are: MLflow resolved the source at registration."""
+
+    @property
+    def files_source(self) -> str | None:
+        """The URI that says where the files are; null for a copy about which MLflow says nothing else."""
+        return self.location if self.problem else self.source
 
     @property
     def logged_model_id(self) -> str | None:
         """The logged model that the source names."""
-        return None if self.problem or not self.source else parse_logged_model_id(self.source)
+        return parse_logged_model_id(self.files_source) if self.files_source else None
 
     @property
     def logged_model_location(self) -> str | None:
@@ -57,9 +64,10 @@ class VersionOrigin:
 
         Such a path says only where the files are. The logged model is linked if this is its own location.
         """
-        if self.logged_model_id is None or not self.source or parse_uri(self.source.strip()).scheme == "models":
+        source = self.files_source
+        if self.logged_model_id is None or not source or parse_uri(source.strip()).scheme == "models":
             return None
-        return location_key(self.source)
+        return location_key(source)
 
 
 def trace_origin(

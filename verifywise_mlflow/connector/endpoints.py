@@ -58,6 +58,7 @@ class MlflowEndpoint(Endpoint):
     GET_MODEL = ("GET", "api/2.0/mlflow/registered-models/get")
     SEARCH_VERSIONS = ("GET", "api/2.0/mlflow/model-versions/search")
     GET_VERSION = ("GET", "api/2.0/mlflow/model-versions/get")
+    GET_VERSION_LOCATION = ("GET", "api/2.0/mlflow/model-versions/get-download-uri")
     SEARCH_EXPERIMENTS = ("POST", "api/2.0/mlflow/experiments/search")
     SEARCH_RUNS = ("POST", "api/2.0/mlflow/runs/search")
     GET_RUN = ("GET", "api/2.0/mlflow/runs/get")

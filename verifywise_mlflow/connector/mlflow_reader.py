@@ -176,3 +176,9 @@ class MlflowReader(TrackingReader):
         """Read one version by its model's name and its number."""
         response = self._client.get_json(MlflowEndpoint.GET_VERSION, {"name": name, "version": number})
         return parsing.model_version(response.get("model_version"))
+
+    def version_location(self, name: str, number: int) -> str | None:
+        """Return the location of a version's files, to which MLflow resolved its source when it was registered."""
+        response = self._client.get_json(MlflowEndpoint.GET_VERSION_LOCATION, {"name": name, "version": number})
+        location = response.get("artifact_uri")
+        return location if isinstance(location, str) and location.strip() else None

@@ -43,6 +43,9 @@ class Reader(Protocol):
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number."""
 
+    def version_location(self, name: str, number: int) -> str | None:
+        """Return the location of a version's files, if the server states it."""
+
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see."""
 

@@ -82,6 +82,8 @@ def origin_findings(inputs: RecordInputs) -> Iterator[Finding]:
 
 def _chain(inputs: RecordInputs) -> str | None:
     copied_from = inputs.origin.copied_from if inputs.origin else ()
+    if inputs.origin and inputs.origin.location:
+        return "MLflow resolved the source of the copy when it was registered"
     return ", ".join(f"copied from {quote(name)} version {number}" for name, number in copied_from) or None
 
 

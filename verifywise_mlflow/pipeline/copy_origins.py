@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Final
 
 from verifywise_mlflow.artifacts.version_origin import (
     MAX_COPY_HOPS,
@@ -13,10 +14,13 @@ from verifywise_mlflow.artifacts.version_origin import (
     trace_origin,
 )
 from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import registry
-from verifywise_mlflow.persistence.repositories.registry import StoredCopy
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+
+MAX_LOCATION_READS: Final = 200
+"""Copies of a sync whose location is requested. The next reconcile continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,18 @@ class TracedCopies:
     origins: Mapping[Key, VersionOrigin]
     outdated: Set[Key]
     """Copies whose stored origin differs, such as those whose original was not listed before."""
+    unlocated: Sequence[ModelVersion] = ()
+    """Copies whose original is unknown, and about whose location MLflow was not asked yet or said nothing."""
 
 
-def trace_copies(session: TenantSession, listed: Sequence[ModelVersion]) -> TracedCopies:
-    """Return the origins of the copies in a listing. Costs no request to MLflow."""
+def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_reconcile: bool) -> TracedCopies:
+    """Return the origins of the copies in a listing. Costs no request to MLflow.
+
+    Args:
+        session: the tenant's session.
+        listed: the versions of the listing.
+        is_reconcile: whether the location of a copy that MLflow did not state before is requested again.
+    """
     copies = [version for version in listed if names_version(version.source)]
     if not copies:
         return TracedCopies({}, frozenset())
@@ -41,18 +53,48 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion]) -> Trac
         copy = stored.get((version.model_name, version.version_number))
         return copy.origin if copy and copy.origin.problem is None and copy.is_same_copy(version) else None
 
-    origins = {
-        (version.model_name, version.version_number): trace_origin(
-            version, lambda name, number: versions.get((name, number)), find_origin
-        )
-        for version in copies
-    }
-    outdated = {key for key, origin in origins.items() if _is_outdated(stored.get(key), versions[key], origin)}
-    return TracedCopies(origins, outdated)
+    origins: dict[Key, VersionOrigin] = {}
+    outdated: set[Key] = set()
+    unlocated: list[ModelVersion] = []
+    for version in copies:
+        key = (version.model_name, version.version_number)
+        origin = trace_origin(version, lambda name, number: versions.get((name, number)), find_origin)
+        before = stored.get(key)
+        if before and before.is_same_copy(version):
+            if before.origin.problem and before.origin.problem == origin.problem:
+                origin = before.origin  # with its location
+            elif before.origin != origin:
+                outdated.add(key)
+        origins[key] = origin
+        is_asked = before is not None and before.is_same_copy(version) and key not in outdated
+        if origin.problem and origin.location is None and (is_reconcile or not is_asked):
+            unlocated.append(version)
+    return TracedCopies(origins, outdated, unlocated)
 
 
-def _is_outdated(stored: StoredCopy | None, version: ModelVersion, origin: VersionOrigin) -> bool:
-    return stored is not None and stored.is_same_copy(version) and stored.origin != origin
+def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None]) -> TracedCopies:
+    """Return the copies with the locations that MLflow states for those whose original is unknown.
+
+    MLflow resolves the source of a copy when it registers it. So it knows the files of a copy whose original was
+    deleted or renamed before any sync, or is hidden from the account.
+
+    Args:
+        traced: the copies of a listing.
+        read_location: requests the location of one version.
+    """
+    located: dict[Key, VersionOrigin] = {}
+    for version in traced.unlocated[:MAX_LOCATION_READS]:
+        key = (version.model_name, version.version_number)
+        try:
+            location = read_location(*key)
+        except HttpError as error:
+            if error.retryable:
+                break  # the next reconcile continues
+            continue
+        # The location of files, not another name: a server might return the source as it is.
+        if location and not names_version(location):
+            located[key] = replace(traced.origins[key], location=location)
+    return TracedCopies({**traced.origins, **located}, traced.outdated | located.keys())
 
 
 def _unlisted_originals(

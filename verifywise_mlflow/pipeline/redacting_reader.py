@@ -66,6 +66,12 @@ class RedactingReader:
         with redacted_errors(self._redactor):
             return self._redactor.redact(self._reader.model_version(name, number))
 
+    def version_location(self, name: str, number: int) -> str | None:
+        """Return the location of a version's files, redacted like the source of a version."""
+        with redacted_errors(self._redactor):
+            location = self._reader.version_location(name, number)
+        return self._redactor.redact(ModelVersion(name, number, source=location)).source
+
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account can read."""
         return self._read_listing(self._reader.experiments)

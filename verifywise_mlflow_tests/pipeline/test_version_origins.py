@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.proxy import proxy_before
 from verifywise_mlflow_tests.support.registry import Registry
@@ -244,9 +245,35 @@ def test_a_recreated_original_is_not_taken_for_the_one_that_was_copied(
     sync(tenant, store)
 
     row = record(store, "production")
-    assert (row["source_run_id"], row["owner"], manifest(row)["files"]) == (None, None, [])
-    (sentence,) = uncertain(row)
-    assert "was created after the copy" in sentence
+    assert (row["metrics"], row["code_commit"]) == ({"auc": 0.7}, "c0ffee")
+    assert manifest(row)["status"] == "complete"
+    assert "MLflow resolved the source of the copy" in origins(row)["metrics"]["link"]
+    assert "was created after the copy" in uncertain(row)[0]
+
+
+def test_the_location_of_a_copy_with_an_unknown_original_is_requested_once(
+    registry: Registry, edit_versions: Edit, tenant: Tenant, store: Store, logged_model: str
+) -> None:
+    register(registry, "churn", logged_model)
+    for model in ("production", "nowhere"):
+        registry.client.copy_model_version("models:/churn/2", model)
+    edit_versions("nowhere", run_id=None, storage_location="models:/churn/2")
+    registry.client.delete_registered_model("churn")
+
+    with proxy_before(tenant.tracking_uri) as proxy:
+        proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        requested = []
+        for is_reconcile in (False, False, True):
+            proxy.forget()
+            sync(proxied_tenant, store, SyncOptions(reconcile=is_reconcile))
+            requested.append(len(proxy.requests_ending_with("get-download-uri")))
+
+    assert requested == [2, 0, 1]
+    assert record(store, "production")["experiment_name"] == "churn"
+    assert manifest(record(store, "production"))["status"] == "complete"
+    lost = record(store, "nowhere")
+    assert (lost["owner"], manifest(lost)["status"]) == (None, "unreachable")
+    assert "is not in the registry" in str(lost["incomplete"])
 
 
 def test_an_original_that_is_listed_later_completes_its_copy(

@@ -93,6 +93,10 @@ class DatabricksReader(TrackingReader):
         """Read one version by its model's name and its number."""
         return self._registry.model_version(name, number)
 
+    def version_location(self, name: str, number: int) -> str | None:  # noqa: ARG002  # the interface of all readers
+        """Return None: Databricks documents no such call."""
+        return None
+
     # -- tracking, where Databricks differs
 
     def experiments(self) -> Listing[Experiment]:

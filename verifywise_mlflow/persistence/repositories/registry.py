@@ -155,7 +155,7 @@ def _origin_columns(origin: VersionOrigin) -> Row:
         "logged_model_id": origin.logged_model_id,
         "logged_model_location": origin.logged_model_location,
         "copied_from": [{"model_name": name, "version_number": number} for name, number in origin.copied_from],
-        "origin_source": origin.source if origin.copied_from else None,
+        "origin_source": origin.source if origin.copied_from else origin.location,
         "origin_run_id": origin.run_id,
         "origin_problem": origin.problem,
     }
@@ -164,8 +164,10 @@ def _origin_columns(origin: VersionOrigin) -> Row:
 def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
     """Return the origin that a row of ``model_versions`` holds."""
     copied_from = tuple((item["model_name"], item["version_number"]) for item in row["copied_from"])
-    source = row["origin_source"] if copied_from else row["source"]
-    return VersionOrigin(source, row["origin_run_id"], copied_from, row["origin_problem"])
+    if copied_from:
+        return VersionOrigin(row["origin_source"], row["origin_run_id"], copied_from)
+    problem = row["origin_problem"]
+    return VersionOrigin(row["source"], row["origin_run_id"], problem=problem, location=row["origin_source"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,11 @@ model_versions = Table(
         server_default=text("'[]'::jsonb"),
         doc="The versions from the nearest copy to the original; empty if the version is not a copy.",
     ),
-    Column("origin_source", Text, doc="The source of a copy's original."),
+    Column(
+        "origin_source",
+        Text,
+        doc="The source of a copy's original; the location of the copy's files if the original is unknown.",
+    ),
     Column("origin_run_id", Text, doc="The run of the version, else the one that its original or its source names."),
     Column("origin_problem", Text, doc="Why the original of a copy is unknown."),
     Column("status", Text, doc="Status in MLflow."),

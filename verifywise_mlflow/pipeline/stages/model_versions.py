@@ -9,11 +9,11 @@ from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
-from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, Key, fits_in_key
+from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
-from verifywise_mlflow.pipeline.copy_origins import trace_copies
+from verifywise_mlflow.pipeline.copy_origins import locate_copies, trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
 from verifywise_mlflow.pipeline.recording import record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
@@ -32,13 +32,14 @@ def refresh(context: StageContext) -> Progress:
     with context.begin() as session:
         stored_versions = registry.stored_versions(session)
         aliases = registry.aliases_by_version(session)
-        copies = trace_copies(session, listing.rows)
+        copies = trace_copies(session, listing.rows, is_reconcile=context.is_reconcile_due)
+    copies = locate_copies(copies, reader.version_location)
 
     changes: ChangeSet[ListedVersion] = ChangeSet()
     for version in listing.rows:
         key = (version.model_name, version.version_number)
-        if not fits_in_key(version.model_name, version.run_id):
-            reason = f"its model's name or its run's ID has more than {MAX_NAME_BYTES} bytes"
+        if problem := key_problem(version.model_name) or key_problem(version.run_id or version.model_name):
+            reason = f"its model's name or its run's ID {problem}"
             progress.read_failures.append(ReadFailure("model version", _name(key), reason))
             continue
         if version.problems:
