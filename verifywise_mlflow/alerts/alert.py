@@ -10,7 +10,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from verifywise_mlflow.common.untrusted_text import escape_invisible, truncate
 
 AlertKind = Literal[
-    "sync failed", "tenant stale", "integrity event", "audit trail damaged", "audit trails not verified"
+    "sync failed",
+    "tenant stale",
+    "history quota reached",
+    "integrity event",
+    "audit trail damaged",
+    "audit trails not verified",
 ]
 AlertStatus = Literal["raised", "resolved"]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
+from verifywise_mlflow.common.abbreviation import abbreviate
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.common.untrusted_text import truncate
 
@@ -57,7 +58,9 @@ class AuditEntry:
     """Per stage, the numbers of objects read, changed, incomplete and removed; and of requests."""
 
     def __post_init__(self) -> None:
-        """Shorten what people and servers write, so that the trail accepts every entry."""
+        """Shorten what people and servers write: the trail accepts every entry, and outlives an erasure."""
+        if self.object_name is not None:
+            object.__setattr__(self, "object_name", abbreviate(self.object_name))
         for name, max_bytes in _MAX_TEXT_BYTES.items():
             text = getattr(self, name)
             if text is not None:

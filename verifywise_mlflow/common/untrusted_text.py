@@ -7,6 +7,7 @@ bidirectional marks can make a text look like another one. Markup is a matter of
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -15,9 +16,29 @@ _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Z
 surrogates; Co and Cn: private use and unassigned; Zl and Zp: line and paragraph separators."""
 
 
+_BLANKS: Final = frozenset("\u2800")
+"""Braille's blank is a symbol to Unicode, and shows nothing."""
+_DEFAULT_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode: shown as nothing, although some are letters, such as Hangul's fillers."""
+
+
+def has_visible_character(text: str) -> bool:
+    """Return whether a text shows anything at all."""
+    return any(
+        not character.isspace()
+        and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
+        and character not in _BLANKS
+        and not _DEFAULT_IGNORABLE.match(character)
+        for character in text
+    )
+
+
 def escape_invisible(text: str) -> str:
     """Return a text on one line, with control, bidirectional and other invisible characters escaped."""
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
     return "".join(_escape_character(character) for character in text)
 
@@ -29,7 +50,7 @@ def truncate(text: str, max_length: int) -> str:
 
 def quote(text: str, max_length: int = 80) -> str:
     """Return a text for use in a sentence: in quotes, truncated, with invisible characters escaped."""
-    return repr(truncate(text, max_length))
+    return _DEFAULT_IGNORABLE.sub(_escape_match, repr(truncate(text, max_length)))
 
 
 def describe(text: str, max_length: int = 80) -> str:
@@ -46,7 +67,11 @@ def excerpt(text: str, max_length: int = 200) -> str:
     return truncate(escape_invisible(text[: max_length + 1]), max_length)
 
 
+def _escape_match(match: re.Match[str]) -> str:
+    return _escape_character(match[0])
+
+
 def _escape_character(character: str) -> str:
-    if unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
+    if unicodedata.category(character) not in _INVISIBLE_CATEGORIES and not _DEFAULT_IGNORABLE.match(character):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from verifywise_mlflow.common.abbreviation import abbreviate
+
 
 class EventKind(StrEnum):
     """The kinds of events; docs/reference/lifecycle-events.md describes each."""
@@ -45,11 +47,11 @@ class LifecycleEvent:
         """The event as a sentence."""
         sentence = self.kind.value
         if self.alias is not None:
-            sentence += f" {self.alias!r}"
+            sentence += f" {abbreviate(self.alias)!r}"
         if self.previous is not None or self.value is not None:
             sentence += f": {_quoted(self.previous)} → {_quoted(self.value)}"
         return f"{sentence}, by MLflow's clock at {self.happened_at.isoformat()}" if self.happened_at else sentence
 
 
 def _quoted(value: str | None) -> str:
-    return "none" if value is None else repr(value)
+    return "none" if value is None else repr(abbreviate(value))

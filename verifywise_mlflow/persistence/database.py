@@ -79,6 +79,12 @@ def connect(url: str) -> Engine:
     """
     if SCHEMA_PROBLEM:
         raise DatabaseError(f"{SCHEMA_VARIABLE} is not the name of a schema for our tables: {SCHEMA_PROBLEM}")
+    if url.partition("?")[0].count("@") > 1:
+        # SQLAlchemy takes the first one for the end of the password and the rest for the host, which errors quote.
+        raise DatabaseError(
+            f"{DATABASE_URL_VARIABLE} has more than one @: write each @ of the user and of the password as %40, "
+            "each / as %2F and each : as %3A"
+        )
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: a port that is not a number

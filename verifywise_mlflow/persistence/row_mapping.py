@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from verifywise_mlflow.common.untrusted_text import has_visible_character
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     LoggedModel,
@@ -150,5 +151,14 @@ MAX_NAME_BYTES = 2_000
 
 
 def fits_in_key(*names: str | None) -> bool:
-    """Return whether names are short enough to be parts of a key."""
-    return all(name is None or len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES for name in names)
+    """Return whether names can be parts of a key: short enough, and not of invisible characters alone."""
+    return all(name is None or key_problem(name) is None for name in names)
+
+
+def key_problem(name: str) -> str | None:
+    """Return why a name cannot be part of a key, as the end of a sentence; None if it can."""
+    if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+        return f"has more than {MAX_NAME_BYTES} bytes"
+    if not has_visible_character(name):
+        return "consists of invisible characters, which no page can show"
+    return None

@@ -21,7 +21,10 @@ from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
 from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 
 SECRET = "tr0ub4dor-and-3"
-HOSTILE = "<!channel> <script>alert(1)</script> \x1b[2J\r\nBcc: eve@evil.example\r\n\r\n\u202egpj.exe %s {0}"
+HOSTILE = (
+    "<!channel> <script>alert(1)</script> `[x](https://evil.example) ![](https://evil.example/p.png) @here` "
+    "\x1b[2J\r\nBcc: eve@evil.example\r\n\r\n\u202egpj.exe %s {0}"
+)
 
 
 def alert(sentence: str = HOSTILE) -> Alert:
@@ -51,6 +54,10 @@ def test_a_webhook_receives_one_post_with_all_alerts_escaped(
     assert text.count("\n") == 1
     assert not set("<>\x1b\r\u202e") & set(text)
     assert "&lt;!channel&gt;" in text
+    for line in text.splitlines():
+        assert line.startswith("`")
+        assert line.endswith("`")
+        assert line.count("`") == 2, "the text must not end its code span"
     alerts = posted["alerts"]
     assert isinstance(alerts, list)
     first, second = alerts

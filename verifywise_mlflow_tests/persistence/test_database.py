@@ -105,7 +105,11 @@ def test_upgrade_refuses_a_newer_schema(empty_database_url: str, engine: Engine)
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "sqlite:///a.db", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:x/d"]
+    "url",
+    [
+        *("", "nonsense", "sqlite:///a.db", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:x/d"),
+        *("postgresql://u:x@hunter2@h/d", "postgresql://u@hunter2:x@h/d"),
+    ],
 )
 def test_a_url_of_another_kind_is_refused_without_quoting_its_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:

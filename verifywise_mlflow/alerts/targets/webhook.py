@@ -1,6 +1,6 @@
 """Posts alerts as JSON to a webhook: chat systems show ``text``, programs read ``alerts``.
 
-``text`` is formatted for Slack: an incoming webhook of Slack is a target of this kind.
+``text`` is inert in Slack and in chat systems with Markdown: incoming webhooks of these are targets of this kind.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from verifywise_mlflow.http.pools import open_pool
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.validators import AbsolutePath
+
+_FENCE, _QUOTE = "`", "'"
+"""A backtick would end a code span; an apostrophe reads the same."""
 
 
 class WebhookTarget(TargetSettings):
@@ -65,8 +68,12 @@ class WebhookTarget(TargetSettings):
 
 
 def request_body(alerts: Sequence[Alert]) -> bytes:
-    """Return the request body. In ``text``, &, < and > are HTML entities, as Slack requires: no mention, no link."""
-    lines = "\n".join(alert.line() for alert in alerts)
+    """Return the request body.
+
+    In ``text``, each line is a code span: in it, chat systems that read Markdown show no link, image or mention. &, < and
+    > are HTML entities, as Slack requires.
+    """
+    lines = "\n".join(f"`{alert.line().replace(_FENCE, _QUOTE)}`" for alert in alerts)
     alert_objects = [
         {
             "kind": alert.kind,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import CUT_SHORT
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
@@ -15,7 +16,7 @@ from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.copy_origins import locate_copies, trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
-from verifywise_mlflow.pipeline.recording import record_events, record_removals
+from verifywise_mlflow.pipeline.recording import admit_changes, record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
@@ -86,19 +87,15 @@ def _write(
     copy_origins: Mapping[Key, VersionOrigin],
 ) -> None:
     previous = registry.versions_by_key(session, [_key(change) for change in batch if change.stored])
-    registry.write_versions(session, batch, context.now, copy_origins=copy_origins)
     is_plain_mlflow = context.tenant.server.kind == "mlflow"
-    record_events(
-        context,
-        session,
-        progress,
-        (
-            event
-            for change in batch
-            for event in version_events(change, previous.get(_key(change)), is_plain_mlflow=is_plain_mlflow)
-        ),
-    )
-    progress.changed += len(batch)
+
+    def events_of(change: ListedObject[ListedVersion]) -> Iterator[LifecycleEvent]:
+        return version_events(change, previous.get(_key(change)), is_plain_mlflow=is_plain_mlflow)
+
+    admitted = admit_changes(context.history, batch, events_of)
+    registry.write_versions(session, admitted, context.now, copy_origins=copy_origins)
+    record_events(context, session, progress, (event for change in admitted for event in events_of(change)))
+    progress.changed += len(admitted)
 
 
 def _key(change: ListedObject[ListedVersion]) -> Key:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.connector.pagination import CUT_SHORT
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import registry
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
-from verifywise_mlflow.persistence.row_mapping import MAX_NAME_BYTES, fits_in_key, to_entity
+from verifywise_mlflow.persistence.row_mapping import fits_in_key, key_problem, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.lifecycle_events import model_events
-from verifywise_mlflow.pipeline.recording import record_events, record_removals
+from verifywise_mlflow.pipeline.recording import admit_changes, record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
@@ -34,9 +36,9 @@ def refresh(context: StageContext) -> Progress:
         )
     models = [model for model in listing.rows if fits_in_key(model.name)]
     for model in listing.rows:
-        if not fits_in_key(model.name):
-            reason = f"its name has more than {MAX_NAME_BYTES} bytes"
-            progress.read_failures.append(ReadFailure("registered model", f"{model.name[:80]}…", reason))
+        if problem := key_problem(model.name):
+            reason = f"its name {problem}"
+            progress.read_failures.append(ReadFailure("registered model", quote(model.name), reason))
         elif model.problems:
             progress.incomplete += 1
     with context.begin() as session:
@@ -74,14 +76,14 @@ def _write(
 ) -> None:
     rows = registry.models_by_name(session, [change.entity.name for change in batch if change.stored])
     previous = {name: to_entity(RegisteredModel, row, name=name) for name, row in rows.items()}
-    registry.write_models(session, batch, context.now)
-    record_events(
-        context,
-        session,
-        progress,
-        (event for change in batch for event in model_events(change, previous.get(change.entity.name))),
-    )
-    progress.changed += len(batch)
+
+    def events_of(change: ListedObject[RegisteredModel]) -> Iterator[LifecycleEvent]:
+        return model_events(change, previous.get(change.entity.name))
+
+    admitted = admit_changes(context.history, batch, events_of)
+    registry.write_models(session, admitted, context.now)
+    record_events(context, session, progress, (event for change in admitted for event in events_of(change)))
+    progress.changed += len(admitted)
 
 
 def _losses(context: StageContext, missing: Sequence[str], living: int) -> list[Loss]:
