@@ -20,15 +20,19 @@ MAX_MANIFEST_CHANGES = 100
 
 
 def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange]) -> dict[str, Json]:
-    """Return the whole manifest and the changes in place. ``total_bytes`` sums the files whose size is known."""
+    """Return the whole manifest and the changes in place. ``total_bytes`` sums the files whose size is known.
+
+    The numbers are null if the files could not be listed. Zero would be the claim that there are none.
+    """
+    is_known = manifest.status != "unreachable" or bool(manifest.files)
     return {
         "location": manifest.location,
         "status": manifest.status,
         "reason": manifest.reason,
         "digest": manifest.digest,
-        "file_count": len(manifest.files),
-        "total_bytes": sum(file.size or 0 for file in manifest.files),
-        "hashed_count": sum(1 for file in manifest.files if file.sha256),
+        "file_count": len(manifest.files) if is_known else None,
+        "total_bytes": sum(file.size or 0 for file in manifest.files) if is_known else None,
+        "hashed_count": sum(1 for file in manifest.files if file.sha256) if is_known else None,
         "files": [{**_file_json(file), "note": file.note} for file in manifest.files],
         "signatures": [_signature_json(signature) for signature in manifest.signatures],
         "changed_in_place_count": len(changes),

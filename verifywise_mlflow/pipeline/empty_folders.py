@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.repositories.held_back_manifests import (
     readable_folders,
 )
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
-from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import predates_version
 from verifywise_mlflow.pipeline.manifest_reader import (
@@ -69,6 +69,8 @@ def conclude_empty_folders(
     context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
 ) -> None:
     """Record the folders that are empty, and hold back those whose store may be away."""
+    if not empty:
+        return
     evaluated = sorted(_evaluate(context, tools, empty), key=lambda folder: folder.store_root)
     for root, group in groupby(evaluated, key=lambda folder: folder.store_root):
         _conclude_store(context, tools, root, list(group), progress)
@@ -186,12 +188,10 @@ def _hold_back(context: StageContext, folders: Sequence[_EvaluatedFolder], progr
         progress.incomplete += len(known)
     known_keys = {folder.key for folder in known}
     first = [folder for folder in folders if folder.key not in known_keys]
-    if first:
-        write_readings(
-            context,
-            progress,
-            [Reading(folder.empty.version, _held_back_result(context, folder)) for folder in first],
-        )
+    for start in range(0, len(first), BATCH_SIZE):
+        batch = first[start : start + BATCH_SIZE]
+        readings = [Reading(folder.empty.version, _held_back_result(context, folder)) for folder in batch]
+        write_readings(context, progress, readings)
 
 
 def _held_back_result(context: StageContext, folder: _EvaluatedFolder) -> ManifestReadResult:
@@ -229,5 +229,6 @@ def _record(
         folder.location for folder in folders if folder.is_accepted and folder.history is FolderHistory.HAD_FILES
     }
     loss = Loss("model folders", len(accepted), len(accepted) + readable_count).description if accepted else None
-    if readings:
-        write_readings(context, progress, readings, accepted_loss=loss)
+    for start in range(0, len(readings), BATCH_SIZE):
+        batch = readings[start : start + BATCH_SIZE]
+        write_readings(context, progress, batch, accepted_loss=loss if start == 0 else None)
