@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +18,9 @@ from mlflow import MlflowClient
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
-from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.registry import Registry, create_workspace
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,11 +97,7 @@ def mlflow_uri(mlflow_database: Path) -> Iterator[str]:
 @pytest.fixture
 def workspace(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new workspace, which MLflow's own client uses during the test."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
-    monkeypatch.setenv("MLFLOW_WORKSPACE", name)
-    MlflowClient(mlflow_uri).create_workspace(name)
-    return name
+    return create_workspace(mlflow_uri, monkeypatch)
 
 
 @pytest.fixture
@@ -114,7 +109,13 @@ def registry(mlflow_uri: str, workspace: str, tmp_path: Path) -> Registry:
 @pytest.fixture
 def tenant(mlflow_uri: str, workspace: str) -> Tenant:
     """A tenant whose registry is the workspace."""
-    return Tenant(tenant_id="acme", tracking_uri=mlflow_uri, workspace=workspace, allow_private_network=True)
+    return Tenant(
+        tenant_id="acme",
+        tracking_uri=mlflow_uri,
+        workspace=workspace,
+        allow_private_network=True,
+        artifacts=Artifacts(sandbox="best_effort"),  # the tests also run where the kernel offers less
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Two tenants of one server: one connects directly, the other through a proxy that injects faults."""
+"""Two tenants of one server: one connects directly, the other through a proxy that injects faults.
+
+They read one workspace, which no test may change: to fill it takes longer than to sync it, and many tests sync it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
@@ -14,16 +18,31 @@ from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     proxy_before,
 )
-from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
+from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry, create_workspace
+
+
+@pytest.fixture(scope="session")
+def full_workspace(mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A workspace with a version of each kind, for tests that only read it."""
+    with pytest.MonkeyPatch.context() as environment:
+        workspace = create_workspace(mlflow_uri, environment)
+        _fill(Registry(MlflowClient(mlflow_uri), tmp_path_factory.mktemp("full-workspace")))
+    return workspace
 
 
 @pytest.fixture
-def full_registry(registry: Registry, tmp_path: Path) -> Registry:
-    """A version of each kind: with its files in a run, in a logged model, and copied from another model's."""
+def full_registry(registry: Registry) -> Registry:
+    """The test's own workspace, with a version of each kind."""
+    _fill(registry)
+    return registry
+
+
+def _fill(registry: Registry) -> None:
+    """Register a version of each kind: with its files in a run, in a logged model, and copied from another model's."""
     client = registry.client
     registry.trained_version("churn")
     run_id = registry.run(metrics={"auc": 0.7}, tags={"owner": "ada"})
-    files = tmp_path / "logged model"
+    files = registry.scratch / "logged model"
     files.mkdir()
     for name, content in MODEL_FILES.items():
         (files / name).write_bytes(content)
@@ -34,7 +53,6 @@ def full_registry(registry: Registry, tmp_path: Path) -> Registry:
     registry.version("copied", source="models:/fraud/1")
     for model in ("churn", "fraud"):
         client.set_registered_model_alias(model, "champion", "1")
-    return registry
 
 
 @pytest.fixture
@@ -44,9 +62,9 @@ def proxy(mlflow_uri: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def proxied_tenant(tenant: Tenant, proxy: Proxy) -> Tenant:
+def proxied_tenant(full_workspace: str, proxy: Proxy) -> Tenant:
     """A tenant that connects through the proxy."""
-    return tenant.model_copy(update={"tenant_id": "proxied", "tracking_uri": proxy.uri})
+    return _tenant("proxied", proxy.uri, full_workspace)
 
 
 @pytest.fixture
@@ -56,9 +74,13 @@ def impatient_tenant(proxied_tenant: Tenant) -> Tenant:
 
 
 @pytest.fixture
-def healthy_tenant(tenant: Tenant) -> Tenant:
+def healthy_tenant(full_workspace: str, mlflow_uri: str) -> Tenant:
     """A tenant that connects to the same server without the proxy."""
-    return tenant.model_copy(update={"tenant_id": "healthy"})
+    return _tenant("healthy", mlflow_uri, full_workspace)
+
+
+def _tenant(tenant_id: str, tracking_uri: str, workspace: str) -> Tenant:
+    return Tenant(tenant_id=tenant_id, tracking_uri=tracking_uri, workspace=workspace, allow_private_network=True)
 
 
 @pytest.fixture

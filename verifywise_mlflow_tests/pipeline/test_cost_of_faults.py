@@ -34,14 +34,12 @@ from verifywise_mlflow_tests.support.proxy import (
     huge,
     silent,
 )
-from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
 
 
 @pytest.mark.parametrize("name", ["silent", "dripping", "huge", "503", "reset within the answer"])
 def test_a_concurrent_sync_of_a_second_tenant_is_unaffected(
     name: str,
-    full_registry: Registry,
     healthy_tenant: Tenant,
     impatient_tenant: Tenant,
     proxy: Proxy,
@@ -78,16 +76,18 @@ def test_a_flood_ends_at_a_limit_with_little_memory(
     fault: Fault,
     ending: str,
     outcome: str,
-    full_registry: Registry,
+    full_workspace: str,
     proxy: Proxy,
     tenants_file: Path,
     mlflow_uri: str,
+    workspace: str,
     tmp_path: Path,
 ) -> None:
     # In a separate process with the default settings, since memory is measured per process.
     tenant_settings = (
         tenants_file.read_text()
         .replace(mlflow_uri, proxy.uri)
+        .replace(workspace, full_workspace)
         .replace("true}", "true, artifacts: {max_file_bytes: 100000000}}")
     )
     tenants_file.write_text(tenant_settings)

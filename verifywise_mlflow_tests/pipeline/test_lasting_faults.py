@@ -27,13 +27,12 @@ from verifywise_mlflow_tests.support.proxy import (
     always,
     saying,
 )
-from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 @pytest.mark.parametrize("name", LASTING_FAULTS)
 def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing(
-    name: str, full_registry: Registry, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    name: str, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     sync(impatient_tenant, store)
     before = stored_rows(store, "proxied")
@@ -56,7 +55,6 @@ def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing
 def test_a_fault_of_one_endpoint_deletes_nothing(
     name: str,
     ending: str,
-    full_registry: Registry,
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
@@ -84,7 +82,6 @@ def test_a_fault_of_one_endpoint_deletes_nothing(
 def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
     name: str,
     ending: str,
-    full_registry: Registry,
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
@@ -109,7 +106,6 @@ def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
 def test_a_gateways_error_page_is_not_taken_for_the_file(
     name: str,
     ending: str,
-    full_registry: Registry,
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
@@ -127,7 +123,7 @@ def test_a_gateways_error_page_is_not_taken_for_the_file(
 
 
 def test_an_outage_stores_no_countdown(
-    full_registry: Registry, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
     proxy.fault = always(saying(503), "get-artifact")
 

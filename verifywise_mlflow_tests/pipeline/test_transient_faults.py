@@ -23,14 +23,12 @@ from verifywise_mlflow_tests.support.proxy import (
     once_for_each_kind,
     saying,
 )
-from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
 
 
 @pytest.mark.parametrize("name", TRANSIENT_FAULTS)
 def test_a_transient_fault_leaves_no_trace_in_the_records(
     name: str,
-    full_registry: Registry,
     healthy_tenant: Tenant,
     proxied_tenant: Tenant,
     proxy: Proxy,
@@ -49,7 +47,6 @@ def test_a_transient_fault_leaves_no_trace_in_the_records(
 
 
 def test_a_transient_server_error_leaves_no_trace_in_the_records(
-    full_registry: Registry,
     healthy_tenant: Tenant,
     proxied_tenant: Tenant,
     proxy: Proxy,
@@ -69,7 +66,6 @@ def test_a_transient_server_error_leaves_no_trace_in_the_records(
 @pytest.mark.parametrize("name", ["500", "login page", "huge"])
 def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     name: str,
-    full_registry: Registry,
     healthy_tenant: Tenant,
     impatient_tenant: Tenant,
     proxy: Proxy,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -113,3 +115,12 @@ class Registry:
         self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         return str(model.model_id)
+
+
+def create_workspace(mlflow_uri: str, environment: pytest.MonkeyPatch) -> str:
+    """Create a workspace and point MLflow's own client to it, which reads its server and workspace from variables."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    environment.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
+    environment.setenv("MLFLOW_WORKSPACE", name)
+    MlflowClient(mlflow_uri).create_workspace(name)
+    return name
