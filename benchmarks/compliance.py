@@ -39,6 +39,7 @@ from verifywise_mlflow.persistence.repositories import records
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
+from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.stages.compliance_results import evaluate_due
 from verifywise_mlflow.pipeline.sync import Sync
 
@@ -156,6 +157,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
         context = StageContext(
             stage=Stage.COMPLIANCE_RESULTS,
             deadline=SyncDeadline(3_600),
+            history=HistoryBudget(2**62, _NOW.date(), 0),
             tenant=TENANT,
             store=store,
             sync_id=round_,

@@ -41,6 +41,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "compliance_counts": (*_READ, "UPDATE"),
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
+    "history_usage": _WRITE,
     "poll_watermarks": _WRITE,
     "tenant_locks": _WRITE,
     # Append-only.

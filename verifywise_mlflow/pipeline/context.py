@@ -16,6 +16,7 @@ from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -174,6 +175,8 @@ class StageContext:
     """Takes how many objects are done, and the total."""
     deadline: SyncDeadline
     """After it, requests fail."""
+    history: HistoryBudget
+    """What the sync may still write to the histories today."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
 

@@ -7,20 +7,23 @@ duplicates an event: the event exists if and only if the row does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events
-from verifywise_mlflow.persistence.repositories.registry import Tombstone
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, Tombstone
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.history_budget import EVENT_BYTES, HistoryBudget
 from verifywise_mlflow.pipeline.lifecycle_events import tombstone_event
 from verifywise_mlflow.pipeline.removal_guard import RemovalDecision
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 MAX_READ_FAILURE_ENTRIES = 100
 """Entries for single read failures per stage. A note in the entry of the sync's end counts the remaining ones."""
@@ -31,11 +34,30 @@ MAX_LISTING_FAILURE_ENTRIES = 5
 def record_events(
     context: StageContext, session: TenantSession, progress: Progress, events: Iterable[LifecycleEvent]
 ) -> None:
-    """Write lifecycle events and their entries."""
-    recorded = list(events)
-    lifecycle_events.append(session, context.sync_id, recorded, context.now)
-    audit_log.append(session, [_event_entry(context, event) for event in recorded])
-    progress.lifecycle_event_count += len(recorded)
+    """Write lifecycle events and their entries. One model may have thousands of them, so they are written in batches."""
+    remaining = iter(events)
+    while batch := list(islice(remaining, BATCH_SIZE)):
+        lifecycle_events.append(session, context.sync_id, batch, context.now)
+        audit_log.append(session, [_event_entry(context, event) for event in batch])
+        progress.lifecycle_event_count += len(batch)
+    context.history.record(session, context.now)
+
+
+def admit_changes(
+    history: HistoryBudget,
+    changes: Sequence[ListedObject[T]],
+    events_of: Callable[[ListedObject[T]], Iterable[LifecycleEvent]],
+) -> list[ListedObject[T]]:
+    """Return the changes to write. Those of known objects that have events are held back if the quota is reached."""
+    admitted = []
+    for change in changes:
+        size = EVENT_BYTES * sum(1 for _ in events_of(change))
+        if change.stored is None or size == 0:
+            history.charge(size)
+        elif not history.admit(size):
+            continue
+        admitted.append(change)
+    return admitted
 
 
 def record_removals(
@@ -51,6 +73,7 @@ def record_removals(
                 reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
                 audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
             entombed = entomb(session, removal.deleted[start : start + BATCH_SIZE])
+            context.history.charge(EVENT_BYTES * len(entombed))
             record_events(context, session, progress, map(tombstone_event, entombed))
     progress.removed = len(removal.deleted)
     progress.notes += map(Note, removal.notes)

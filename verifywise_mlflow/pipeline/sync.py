@@ -22,9 +22,10 @@ from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
+from verifywise_mlflow.persistence.repositories import audit_log, history_usage, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.redacting_reader import RedactingReader
 from verifywise_mlflow.pipeline.stages import (
@@ -72,6 +73,7 @@ class Sync:
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
     deadline: SyncDeadline = field(init=False)
+    _held_back: int = 0
     _reader: Reader | None = None
     _signing_key: SigningKey | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
@@ -157,6 +159,7 @@ class Sync:
             # In each stage: a sync with other redaction settings may have run since the previous stage.
             redaction_epoch.record_redaction_settings(session, self.tenant.redaction, now, self.sync_id)
             redacted_since = redaction_epoch.in_force_since(session)
+            used = history_usage.bytes_written(session, now.astimezone(UTC).date())
         return StageContext(
             stage=stage,
             tenant=self.tenant,
@@ -168,13 +171,21 @@ class Sync:
             last_reconciled_at=_last_reconcile(redacted_since, last.reconciled_at if last else None),
             report_progress=lambda done, total: self.report_progress(stage, done, total),
             deadline=self.deadline,
+            history=HistoryBudget(
+                self.tenant.history.max_bytes_per_day, now.astimezone(UTC).date(), used, sync_held_back=self._held_back
+            ),
             make_entry=self.make_entry,
         )
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
         if (more := len(progress.read_failures) - max_failure_entries(stage)) > 0:
             progress.notes.append(Note(f"{more:,} more objects could not be read"))
+        if sentence := context.history.sentence:
+            progress.notes.append(Note(sentence))
+            progress.incomplete += context.history.held_back
+        self._held_back += context.history.held_back
         with context.begin() as session:
+            context.history.record(session, context.now)
             if not progress.is_cut_short:  # it did not complete: the tenant becomes stale if that goes on
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from verifywise_mlflow.artifacts.file_classifier import FilePattern
+from verifywise_mlflow.artifacts.sandbox.lockdown import Isolation
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.redaction.settings import RedactionSettings
@@ -101,9 +102,19 @@ class Artifacts(ConfigSection):
     max_depth: int = Field(default=12, gt=0)
     max_version_seconds: int = Field(default=3_600, gt=0)
     """Hashing of another file of a version does not start after this time."""
+    sandbox: Isolation = "required"
+    """Whether files are read where the kernel does not isolate the processes that hash and parse them."""
     trusted_signers: TrustedSigners = TrustedSigners()
     kinds: tuple[FilePattern, ...] = ()
     """The tenant's own file patterns and the kind of evidence they stand for; they precede the default patterns."""
+
+
+class History(ConfigSection):
+    """How much a tenant's server may add to the histories, which are kept for good."""
+
+    max_bytes_per_day: int = Field(default=512 * 1024**2, gt=0)
+    """Of former states, lifecycle events and their audit entries, per day, UTC. Changes beyond it are held back to the
+    next day."""
 
 
 class Compliance(ConfigSection):
@@ -157,6 +168,7 @@ class Tenant(ConfigSection):
     redaction: RedactionSettings = RedactionSettings()
     """What is taken out of the customer's texts before anything is stored."""
     compliance: Compliance = Compliance()
+    history: History = History()
     intervals: Intervals = Intervals()
     limits: Limits = Limits()
     """Limits on the time and the size of a server's responses."""

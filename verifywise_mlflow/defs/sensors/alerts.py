@@ -23,6 +23,7 @@ from verifywise_mlflow.defs.run_tags import PARTITION_TAG, WILL_RETRY_TAG
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
+from verifywise_mlflow.persistence.repositories import history_usage
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.freshness import tenants_freshness
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -35,8 +36,9 @@ MAX_RUNS_READ_PER_TICK = 500
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, files that changed under an "
-    "unchanged version, and damaged audit trails. Each alert is sent when it is raised and again when it is resolved.",
+    description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, daily quotas of history "
+    "that are reached, files that changed under an unchanged version, and damaged audit trails. Each alert is sent "
+    "when it is raised and again when it is resolved.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Observe, compare with the last tick and deliver; the cursor holds the state of the alerts."""
@@ -50,10 +52,9 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     }
     try:
         with Store(database_url()) as store:
-            stale_alerts, open_alerts = detect_transitions(
-                open_alerts, _observe_stale_tenants(store, tenants, now), now
-            )
-            new_alerts += stale_alerts
+            for observe in (_observe_stale_tenants, _observe_history_quotas):
+                raised_or_resolved, open_alerts = detect_transitions(open_alerts, observe(store, tenants, now), now)
+                new_alerts += raised_or_resolved
             new_alerts += _integrity_alerts(store, tenants, last_integrity_events, now)
     except DatabaseError as error:
         # Stale tenants stay open, and the runs that fail for the same reason are reported.
@@ -141,6 +142,17 @@ def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, Map
 def _observe_stale_tenants(store: Store, tenants: Mapping[str, Tenant], now: datetime) -> Iterator[Observation]:
     for tenant, stages, last_sync_outcome in tenants_freshness(store, tenants.values(), now):
         yield observe_staleness(tenant.tenant_id, stages, last_sync_outcome)
+
+
+def _observe_history_quotas(store: Store, tenants: Mapping[str, Tenant], _now: datetime) -> Iterator[Observation]:
+    for tenant_id, tenant in tenants.items():
+        with store.begin(tenant_id) as session:
+            held_back = history_usage.held_back(session)
+        problem = (
+            f"{held_back:,} changes are held back to the next day: the daily quota of "
+            f"{tenant.history.max_bytes_per_day:,} bytes of history is reached (history.max_bytes_per_day)"
+        )
+        yield Observation("history quota reached", tenant_id, problem if held_back else None)
 
 
 def _integrity_alerts(

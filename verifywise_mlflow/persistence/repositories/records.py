@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,8 @@ class PendingRecord:
     run_id: str | None
     logged_model_id: str | None
     revisions: Mapping[str, object]
+    is_remapped: bool = False
+    """Whether the mapping or the release has changed since the record was built: nothing that a server decides."""
 
     @property
     def deleted_at(self) -> datetime | None:
@@ -86,6 +88,7 @@ def pending_records(
         select(
             versions,
             RUN_ID.label("linked_run_id"),
+            inputs.c.mapping_digest.label("built_with"),
             *(revision.label(f"now_{name}") for name, revision in now.items()),
         )
         .select_from(joined)
@@ -102,7 +105,8 @@ def pending_records(
     for row in session.execute(query).mappings():
         revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
         key = (row["model_name"], row["version_number"])
-        due.append(PendingRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions))
+        is_remapped = row["built_with"] is not None and row["built_with"] != mapping_digest
+        due.append(PendingRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions, is_remapped))
     return due
 
 
@@ -126,11 +130,35 @@ class BuiltRecord:
     fingerprint: str
 
 
+def _admit_all(changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
+    return changed
+
+
 def write_records(
-    session: TenantSession, built: Sequence[BuiltRecord], sync_id: str, now: datetime
+    session: TenantSession,
+    built: Sequence[BuiltRecord],
+    sync_id: str,
+    now: datetime,
+    admit: Callable[[Sequence[BuiltRecord]], Sequence[BuiltRecord]] = _admit_all,
 ) -> list[BuiltRecord]:
-    """Upsert the records that changed, and the input revisions of all. Return those that changed."""
+    """Upsert the records that changed, and the input revisions of all that are not held back.
+
+    Args:
+        session: The tenant's transaction.
+        built: The records.
+        sync_id: The sync that writes them.
+        now: When it does.
+        admit: Takes the records whose former state would move to the history; returns those to write. The others stay
+            pending.
+
+    Returns:
+        The records that were written.
+    """
     before = fingerprints(session, canonical_records, [record.pending.key for record in built])
+    former = [record for record in built if before.get(record.pending.key, record.fingerprint) != record.fingerprint]
+    admitted = {record.pending.key for record in admit(former)} if former else set()
+    held_back = {record.pending.key for record in former} - admitted
+    built = [record for record in built if record.pending.key not in held_back]
     changed = [record for record in built if before.get(record.pending.key) != record.fingerprint]
     rows: list[Row] = [
         {

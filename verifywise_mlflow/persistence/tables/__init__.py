@@ -21,6 +21,7 @@ from verifywise_mlflow.persistence.tables.roles import role_grants
 from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions
 from verifywise_mlflow.persistence.tables.tenancy import (
     config_versions,
+    history_usage,
     poll_watermarks,
     stage_refreshes,
     tenant_locks,
@@ -54,6 +55,7 @@ __all__ = [
     "logged_models",
     "metadata",
     "model_versions",
+    "history_usage",
     "poll_watermarks",
     "record_inputs",
     "registered_models",

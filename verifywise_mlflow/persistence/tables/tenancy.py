@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table
+from sqlalchemy import BigInteger, Column, Date, Index, Table
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import identity_column, key_column, time_column
@@ -35,6 +35,18 @@ poll_watermarks = Table(
     Column("newest_version_time", BigInteger),
     time_column("updated_at", nullable=False),
 )
+
+history_usage = Table(
+    "history_usage",
+    metadata,
+    key_column("tenant_id"),
+    Column("day", Date, nullable=False),
+    Column("bytes_written", BigInteger, nullable=False),
+    Column("held_back", BigInteger, nullable=False),
+    time_column("updated_at", nullable=False),
+)
+"""How much the tenant's syncs have written to its histories on a day, UTC, and how many changes the last sync held
+back because of the daily quota."""
 
 tenant_locks = Table("tenant_locks", metadata, key_column("tenant_id"), key_column("lock"))
 """What a transaction locks a row of, so that another one waits: see ``locks``. Readers have no access."""

@@ -56,7 +56,10 @@ def refresh(context: StageContext) -> Progress:
                 normalized = normalize(inputs, mapping)
                 built.append(BuiltRecord(due_record, normalized, fingerprint([normalized, due_record.deleted_at])))
             withdrawals.end_predecessor_verdicts(session, [item.key for item in to_build], context.sync_id, context.now)
-            changed = records.write_records(session, built, context.sync_id, context.now)
+            changed = records.write_records(
+                session, built, context.sync_id, context.now, admit=context.history.admit_records
+            )
+            context.history.record(session, context.now)
         after = due[-1].key
         progress.read += len(due)
         progress.changed += len(withdrawn) + len(changed)

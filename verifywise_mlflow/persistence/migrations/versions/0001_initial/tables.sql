@@ -21,6 +21,16 @@ CREATE TABLE {schema}.stage_refreshes (
     PRIMARY KEY (tenant_id, stage)
 );
 
+-- What the tenant's syncs have written to its histories on a day, UTC, and what the last one held back.
+CREATE TABLE {schema}.history_usage (
+    tenant_id TEXT NOT NULL,
+    day DATE NOT NULL,
+    bytes_written BIGINT NOT NULL,
+    held_back BIGINT NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id)
+);
+
 -- The newest version time that a sync has stored or a poll has requested a sync for: milliseconds since 1970.
 CREATE TABLE {schema}.poll_watermarks (
     tenant_id TEXT NOT NULL,

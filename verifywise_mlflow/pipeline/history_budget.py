@@ -1,0 +1,80 @@
+"""The daily quota of history: what a tenant's server may add to the histories, which are kept for good.
+
+A server that changes everything at every sync would fill the disk. Beyond the quota, a change of what is stored already
+is held back to the next day: the stored state stays as it is, so that no state gets lost, and the next day's sync stores
+the difference. New models and versions, deletions, and whatever a change of the mapping causes are never held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from verifywise_mlflow.normalizer.fingerprint import canonical_size
+from verifywise_mlflow.persistence.repositories import history_usage
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord
+from verifywise_mlflow.persistence.session import TenantSession
+
+EVENT_BYTES = 1_500
+"""A lifecycle event with its audit entry and their indexes."""
+STATES_PER_CHANGE = 3
+"""A changed record moves its former state to the history, and the former verdicts with the values that they read."""
+
+
+@dataclass(slots=True)
+class HistoryBudget:
+    """What a stage may still write to the histories on a day."""
+
+    quota: int
+    """Bytes per day."""
+    day: date
+    used: int
+    """Bytes of that day, those of this stage included."""
+    sync_held_back: int = 0
+    """Changes that the earlier stages of the sync held back."""
+    held_back: int = 0
+    """Changes that this stage held back."""
+    _unrecorded: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the quota is reached."""
+        return self.used >= self.quota
+
+    @property
+    def sentence(self) -> str | None:
+        """What was held back and until when; None if nothing was."""
+        if not self.held_back:
+            return None
+        return (
+            f"{self.held_back:,} changes are held back until the day after {self.day:%Y-%m-%d}, UTC: what the server "
+            f"changes has reached the daily quota of {self.quota:,} bytes of history (history.max_bytes_per_day). "
+            "Find out why so much changes, or raise the quota"
+        )
+
+    def charge(self, size: int) -> None:
+        """Count bytes that are written in any case."""
+        self.used += size
+        self._unrecorded += size
+
+    def admit(self, size: int) -> bool:
+        """Count bytes if the quota is not reached yet; return whether they may be written."""
+        if self.is_spent:
+            self.held_back += 1
+            return False
+        self.charge(size)
+        return True
+
+    def admit_records(self, changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
+        """Return the records that may replace their stored state."""
+        return [
+            record
+            for record in changed
+            if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * canonical_size(record.normalized))
+        ]
+
+    def record(self, session: TenantSession, now: datetime) -> None:
+        """Store what was written since the last call. Call it in the transaction of what was written."""
+        history_usage.add(session, self.day, self._unrecorded, held_back=self.sync_held_back + self.held_back, now=now)
+        self._unrecorded = 0
