@@ -75,6 +75,22 @@ def test_a_version_without_a_run_gets_the_run_of_its_logged_model(
 
 
 @on_servers(environments_since("3"))
+def test_a_version_registered_by_the_path_of_a_logged_model_has_its_run(
+    registry: SharedRegistry, tenant: Tenant, store: Store
+) -> None:
+    run_id = registry.run(metrics={"auc": 0.5})
+    model_id = registry.logged_model(run_id, tags={"owner": "ann"})
+    location = registry.client.get_logged_model(model_id).artifact_location
+    registry.version("churn", source=location, model_id=model_id)
+
+    sync(tenant, store)
+
+    row = record(store, "churn")
+    assert (row["source_artifact_uri"], row["source_run_id"], row["owner"]) == (location, run_id, "ann")
+    assert (row["metrics"], row["incomplete"], row["findings"]) == ({"auc": 0.5}, [], [])
+
+
+@on_servers(environments_since("3"))
 def test_a_copy_of_a_copy_has_the_logged_models_files(registry: SharedRegistry, tenant: Tenant, store: Store) -> None:
     model_id = registry.logged_model(registry.run())
     registry.version("churn", source=f"models:/{model_id}", model_id=model_id)
