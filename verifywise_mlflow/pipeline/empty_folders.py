@@ -135,7 +135,7 @@ def _conclude_store(
         readable = [folder for folder in readable_folders(session, root) if folder.location not in empty_locations]
     reading = StoreReading(len(emptied), len(never_read), len(readable))
     canary = _StoreCanary(context, tools, root, readable)
-    decision = decide_outage(reading, lambda: canary.is_store_present(questioned)) if questioned else None
+    decision = decide_outage(reading, lambda: canary.confirms_empty(questioned)) if questioned else None
     held = [folder for folder in questioned if decision and decision.holds(folder.history)]
     held_keys = {folder.key for folder in held}
     _hold_back(context, held, progress)
@@ -143,7 +143,7 @@ def _conclude_store(
 
 
 class _StoreCanary:
-    """Proves with a request or two that a store is present."""
+    """Proves with a few requests that a store is present and that a folder of it has lost its files."""
 
     def __init__(
         self, context: StageContext, tools: ReadingTools, root: str, readable: Sequence[ReadableFolder]
@@ -153,19 +153,28 @@ class _StoreCanary:
         self._root = root
         self._readable = readable
 
-    def is_store_present(self, empty: Sequence[_EvaluatedFolder]) -> bool:
-        """Return whether anything else of the store is listed: one request, or two if the first shows nothing.
+    def confirms_empty(self, empty: Sequence[_EvaluatedFolder]) -> bool:
+        """Return whether anything else of the store is listed, and whether no file of the folder is served any more.
 
-        The first lists a folder that is known to have files; without one, the root of the server's own store. The
-        second lists the folder around the empty one.
+        The first request lists a folder that is known to have files; without one, the experiment's folder in the
+        server's own store. If that shows nothing, a second one lists the folder around the empty one. Then one file
+        that the folder had is requested: a server that lists nothing may still serve it.
         """
-        first = next((folder for folder in empty if folder.history is FolderHistory.HAD_FILES), empty[0])
+        emptied = next((folder for folder in empty if folder.history is FolderHistory.HAD_FILES), None)
+        folder = emptied or empty[0]
+        reader = ManifestReader(self._context, self._tools)
         try:
-            return (self._lists_known_folder() if self._readable else self._lists_own_store()) or ManifestReader(
-                self._context, self._tools
-            ).lists_anything_at(first.empty.version)
+            is_present = self._lists_known_folder() if self._readable else self._lists_own_store()
+            if not is_present and not reader.lists_anything_at(folder.empty.version):
+                return False
+            return emptied is None or not self._serves_known_file(reader, emptied)
         except HttpError:
             return False
+
+    def _serves_known_file(self, reader: ManifestReader, folder: _EvaluatedFolder) -> bool:
+        assert folder.stored is not None  # its files are known
+        path = next(file.path for file in folder.stored.manifest.files if file.root == "model")
+        return reader.serves_file(folder.empty.version, path)
 
     def _lists_known_folder(self) -> bool:
         known = link_version(self._context, self._readable[0].version)

@@ -185,6 +185,20 @@ class ManifestReader:
         except ArtifactReadError:
             return False
 
+    def serves_file(self, linked: LinkedVersion, path: str) -> bool:
+        """Return whether the first byte of a file in a model's folder can be read: one request."""
+        location = self._readable_location(linked)
+        root = self._open_roots(linked, location).model
+        folder = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        if root is None:
+            return False
+        try:
+            with root.source.read(f"{folder}/{path}" if folder else path, 1) as chunks:
+                next(iter(chunks), b"")
+        except ArtifactReadError:
+            return False
+        return True
+
     def _readable_location(self, linked: LinkedVersion) -> ModelLocation:
         """Return where the tenant's settings let us read a version's files."""
         location, allowed = linked.location, self._context.tenant.artifacts.allowed_locations

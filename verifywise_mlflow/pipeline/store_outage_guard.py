@@ -53,7 +53,7 @@ class OutageDecision:
                 return False
 
 
-def decide_outage(reading: StoreReading, is_store_present: Callable[[], bool]) -> OutageDecision:
+def decide_outage(reading: StoreReading, confirms_empty: Callable[[], bool]) -> OutageDecision:
     """Return which empty folders are not taken at their word.
 
     Several folders that are emptied at once are held back until their files are back or a person accepts the loss: a
@@ -63,7 +63,8 @@ def decide_outage(reading: StoreReading, is_store_present: Callable[[], bool]) -
 
     Args:
         reading: the store's folders.
-        is_store_present: proves that the store is present, with requests to it. Called only if it decides.
+        confirms_empty: proves with requests that the store is present and that the folder is empty. Called only if it
+            decides.
     """
     if reading.emptied > 1:
         return OutageDecision(holds_emptied=True, holds_never_read=True)
@@ -71,5 +72,5 @@ def decide_outage(reading: StoreReading, is_store_present: Callable[[], bool]) -
         return OutageDecision(holds_emptied=reading.emptied > 0, holds_never_read=True)
     if not reading.emptied and not reading.readable:
         return OutageDecision(holds_emptied=False, holds_never_read=False)  # a single version: nothing to compare with
-    is_away = not is_store_present()
-    return OutageDecision(holds_emptied=is_away, holds_never_read=is_away)
+    is_doubtful = not confirms_empty()
+    return OutageDecision(holds_emptied=is_doubtful, holds_never_read=is_doubtful)

@@ -16,7 +16,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.connection_check import check_connection
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
-from verifywise_mlflow_tests.support.proxy import proxy_before
+from verifywise_mlflow_tests.support.proxy import always, proxy_before, saying
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import Row, record, rows, sync
 
@@ -148,6 +148,20 @@ def test_the_store_of_a_tenant_with_a_single_version_accuses_nobody_either(
 
     assert SENTENCE in notes(run)
     assert conclusions(store) == before
+
+
+def test_a_server_that_lists_nothing_and_serves_the_files_has_lost_nothing(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    registry.trained_version("churn")
+    with proxy_before(tenant.tracking_uri) as proxy:
+        proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
+        sync(proxied_tenant, store)
+        proxy.fault = always(saying(200, "{}"), "artifacts/list")
+        run = sync(proxied_tenant, store, REHASH)
+
+    assert SENTENCE in notes(run)
+    assert events(store) == []
 
 
 @pytest.mark.parametrize("experiment", ["churn", "lone"])
