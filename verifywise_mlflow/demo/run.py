@@ -140,7 +140,12 @@ class _Demo:
     def _write_tenants_file(self, mlflow: MlflowServer) -> None:
         """Write tenants.yaml. Each tenant is one workspace of the server."""
         tenants = {
-            tenant: {"tracking_uri": mlflow.uri, "allow_private_network": True, "workspace": tenant}
+            tenant: {
+                "tracking_uri": mlflow.uri,
+                "allow_private_network": True,
+                "workspace": tenant,
+                "artifacts": {"sandbox": "best_effort"},  # the demo's files are our own, and it runs on any system
+            }
             for tenant in TENANTS
         }
         self._home.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}, sort_keys=False))

@@ -17,12 +17,14 @@ from verifywise_mlflow.artifacts.location import LoggedModelFiles
 from verifywise_mlflow.artifacts.manifest_builder import build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import MAX_START_ATTEMPTS, Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import MIB, SandboxLimits
+from verifywise_mlflow.artifacts.sandbox.lockdown import isolation_problem
 from verifywise_mlflow.artifacts.sandbox.response_validation import (
     MAX_TEXT_CHARS,
     InvalidWorkerResponseError,
     validate_environment,
 )
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
+from verifywise_mlflow.tenants.tenant import Artifacts
 from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
 from verifywise_mlflow_tests.artifacts.trees import write_files
 
@@ -157,3 +159,36 @@ def test_a_valid_environment_is_accepted() -> None:
 def test_an_environment_that_our_parsers_cannot_return_is_rejected(response: bytes) -> None:
     with pytest.raises(InvalidWorkerResponseError):
         validate_environment(response, ["conda.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("in_force", "refused", "problem"),
+    [
+        (("rlimits", "seccomp"), ("network",), None),
+        (("landlock",), ("network",), None),
+        (("rlimits", "network-namespace"), ("network",), "neither seccomp nor Landlock"),
+        (("seccomp", "landlock"), ("reading-files",), "can open connections"),
+        ((), (), "neither seccomp nor Landlock is in force and it can open connections"),
+    ],
+)
+def test_limits_alone_are_no_isolation(
+    in_force: tuple[str, ...], refused: tuple[str, ...], problem: str | None
+) -> None:
+    found = isolation_problem(in_force, refused)
+
+    assert found == problem if problem is None else problem in str(found)
+
+
+def test_nothing_is_read_if_the_required_isolation_is_missing() -> None:
+    with Sandbox(hashing=lying_hash_worker.__name__, isolation="required") as sandbox:
+        hashed = sandbox.hash_file([b"x"], 1)
+
+        assert isinstance(hashed, NotHashed)
+        assert "neither seccomp nor Landlock is in force" in hashed.reason
+        assert "artifacts: {sandbox: best_effort}" in hashed.reason
+        assert sandbox.protections == ()
+
+
+def test_a_tenant_requires_isolation_unless_its_settings_say_otherwise() -> None:
+    assert Artifacts().sandbox == "required"
+    assert Artifacts.model_validate({"sandbox": "best_effort"}).sandbox == "best_effort"

@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from verifywise_mlflow.artifacts.manifest import SignatureStatus
-from verifywise_mlflow.artifacts.model_signing.bundle import InvalidBundleError, NotABundleError, parse_bundle
+from verifywise_mlflow.artifacts.manifest import ModelSignature, SignatureStatus
+from verifywise_mlflow.artifacts.model_signing.bundle import (
+    Bundle,
+    InvalidBundleError,
+    NotABundleError,
+    parse_bundle,
+)
 from verifywise_mlflow.artifacts.model_signing.signature_check import (
     BadSignatureError,
     Signer,
@@ -92,6 +97,50 @@ def verify_signature(
     except (NotABundleError, UnsupportedStatementError, UnsupportedSignatureError) as error:
         return SignatureCheck("not verified", str(error))
     return _compare_files(signed, verdict, files, signature_path)
+
+
+def confirm_signature(
+    bundle: Bundle,
+    files: Mapping[str, str | None],
+    trusted: TrustStore,
+    now: datetime,
+    *,
+    signature_path: str | None = None,
+) -> SignatureCheck:
+    """Verify the parts of a bundle that a sandboxed process has taken apart and found valid. Never raises.
+
+    The process that stores the result calls it with its own trust store. Until a trusted key has confirmed the
+    signature, nothing of the payload is read: it is only hashed.
+    """
+    try:
+        verdict = check_signature(bundle, trusted, now)
+        if verdict.signer is None or verdict.distrust_reason is not None:
+            return SignatureCheck("untrusted", verdict.distrust_reason)
+        signed = parse_statement(bundle.payload)
+    except (BadSignatureError, UnsupportedSignatureError, InvalidStatementError, UnsupportedStatementError) as error:
+        return SignatureCheck("invalid", str(error))
+    return _compare_files(signed, verdict, files, signature_path)
+
+
+def to_model_signature(path: str, check: SignatureCheck) -> ModelSignature:
+    """Return a check as the manifest stores it."""
+    return ModelSignature(
+        path=path,
+        status=check.status,
+        reason=check.reason,
+        signer=_signer_text(check),
+        signed_count=check.signed_count,
+        differences=tuple(f"{difference.path} ({difference.kind})" for difference in check.differences),
+        difference_count=check.difference_count,
+        left_out_count=check.left_out_count,
+    )
+
+
+def _signer_text(check: SignatureCheck) -> str | None:
+    if check.signer is None:
+        return None
+    subject = f" {check.signer.subject}" if check.signer.subject else ""
+    return f"{check.signer.method} sha256:{check.signer.fingerprint}{subject}"
 
 
 def _compare_files(

@@ -16,15 +16,17 @@ from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
-from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS
+from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS, Isolation, isolation_problem
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.sandbox.response_validation import (
     MAX_HASH_RESPONSE_BYTES,
+    MAX_SIGNATURE_RESPONSE_BYTES,
     InvalidWorkerResponseError,
     validate_environment,
     validate_hash,
     validate_signature,
 )
+from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
 from verifywise_mlflow.artifacts.sandbox.worker_process import (
     HASH_WORKER,
     PARSE_WORKER,
@@ -36,7 +38,7 @@ from verifywise_mlflow.artifacts.sandbox.worker_process import (
 PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
 """Protections on every system, because they follow from how the processes are started."""
 MAX_REQUESTS_PER_WORKER = 50
-"""Versions after which a parsing or verifying worker is replaced, so that a compromised one does not last."""
+"""Versions after which a parsing worker is replaced, so that a compromised one does not last."""
 MAX_PARSING_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
 MAX_REASON_CHARS = 2_000
 """The maximum length, in characters, of the reason why a file could not be read."""
@@ -63,11 +65,13 @@ class Sandbox:
         self,
         limits: SandboxLimits | None = None,
         *,
+        isolation: Isolation = "best_effort",
         hashing: str = HASH_WORKER,
         parsing: str = PARSE_WORKER,
         verifying: str = VERIFY_WORKER,
     ) -> None:
         self.limits = limits or SandboxLimits()
+        self._isolation = isolation
         self._reports: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self._hashing = _WorkerSlot(self, hashing, self.limits.max_hashing_cpu_s)
         self._parsing = _WorkerSlot(self, parsing, MAX_PARSING_CPU_S)
@@ -160,17 +164,12 @@ class Sandbox:
             worker.send(protocol.DATA, json.dumps(asdict(request)).encode(), seconds)
             worker.send(protocol.FILE, b"", seconds)
             worker.send(protocol.DATA, bundle, seconds)
-            verified = validate_signature(worker.finish_request(self.limits.max_response_bytes, seconds), request.path)
+            response = validate_signature(worker.finish_request(MAX_SIGNATURE_RESPONSE_BYTES, seconds), request.path)
         except (WorkerLostError, InvalidWorkerResponseError) as error:
-            self._verifying.stop()
             return ModelSignature(request.path, "not verified", _failure_reason(error), None, None)
-        except BaseException:
-            self._verifying.stop()
-            raise
-        self._verifying.requests_served += 1
-        if self._verifying.requests_served >= MAX_REQUESTS_PER_WORKER:
-            self._verifying.stop()
-        return verified
+        finally:
+            self._verifying.stop()  # one process per bundle: none can affect the verdict on another
+        return confirmed_signature(request, response)
 
     def _find_crashing_files(self, contents: Mapping[str, bytes]) -> dict[str, str]:
         failed_files: dict[str, str] = {}
@@ -204,8 +203,18 @@ class Sandbox:
             self._parsing.stop()
         return environment
 
-    def record_start(self, worker: Worker) -> None:
-        """Record the protections that a new worker reports."""
+    def admit(self, worker: Worker) -> None:
+        """Record the protections that a new worker reports, before it is sent anything.
+
+        Raises:
+            WorkerLostError: The tenant requires an isolation that this system does not grant.
+        """
+        problem = isolation_problem(worker.in_force, worker.refused) if self._isolation == "required" else None
+        if problem:
+            raise WorkerLostError(
+                f"this system does not isolate it: {problem}. Use a kernel and a container profile that grant seccomp "
+                "or Landlock, or set artifacts: {sandbox: best_effort} for the tenant"
+            )
         self._reports.append((worker.in_force, worker.refused))
 
 
@@ -236,12 +245,14 @@ class _WorkerSlot:
             if self._failed_starts >= MAX_START_ATTEMPTS:
                 raise WorkerLostError(self._failure)
             try:
-                self._worker = Worker(self._program, self._sandbox.limits.max_memory_bytes, self._cpu_seconds)
+                worker = Worker(self._program, self._sandbox.limits.max_memory_bytes, self._cpu_seconds)
+                self._worker = worker
+                self._sandbox.admit(worker)
             except WorkerLostError as error:
+                self.stop()
                 self._failed_starts, self._failure = self._failed_starts + 1, str(error)
                 raise
             self._failed_starts = self.requests_served = 0
-            self._sandbox.record_start(self._worker)
         return self._worker
 
     def cancel_request(self, seconds: float) -> None:

@@ -10,13 +10,18 @@ import mmap
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from ctypes import CDLL
 from dataclasses import dataclass
 from errno import EPERM
+from typing import Literal, TypeAlias
 
 ESCAPE_ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes", "other-programs")
 """Actions that a locked-down process tries. Each should be refused."""
+
+
+Isolation: TypeAlias = Literal["required", "best_effort"]
+"""``required``: nothing untrusted is read unless the kernel isolates the worker. ``best_effort``: it is read anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,14 @@ class Protections:
     """Stable names of the protections, in the order in which they were applied."""
     refused: tuple[str, ...]
     """The ``ESCAPE_ATTEMPTS`` that failed as they should."""
+
+
+def isolation_problem(in_force: Collection[str], refused: Collection[str]) -> str | None:
+    """Return what a worker lacks to be isolated; None if nothing. Limits alone do not isolate it."""
+    missing = [] if {"seccomp", "landlock"} & {*in_force} else ["neither seccomp nor Landlock is in force"]
+    if "network" not in refused:
+        missing.append("it can open connections")
+    return " and ".join(missing) or None
 
 
 def lock_down(memory_bytes: int, cpu_seconds: int) -> Protections:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 
+from verifywise_mlflow.artifacts.manifest import ModelSignature
 from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 
 HEADER = struct.Struct("<BI")
@@ -50,6 +51,25 @@ class SignatureRequest:
     authorities: tuple[str, ...]
     now: float
     """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureEvidence:
+    """The parts of a bundle that a worker found valid, in Base64. The product confirms the signature with them."""
+
+    payload: str
+    signature: str
+    certificates: tuple[str, ...]
+    """The signer's own first; none if a key made the signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureResponse:
+    """What a worker returns about a bundle."""
+
+    signature: ModelSignature
+    evidence: SignatureEvidence | None
+    """Set if the status is ``valid``."""
 
 
 class RequestCanceled(Exception):  # noqa: N818 - not an error: the product canceled

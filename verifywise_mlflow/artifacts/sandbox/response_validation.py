@@ -16,18 +16,21 @@ from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, SIGNATU
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
 from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
 from verifywise_mlflow.artifacts.hashing import FileHash
-from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
+from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
+from verifywise_mlflow.artifacts.sandbox.protocol import SignatureResponse
 from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS
 
 MAX_HASH_RESPONSE_BYTES = 100
 """A size, a space and 64 hexadecimal digits."""
+MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
+"""A bundle of 16 MiB, and the result."""
 MAX_DIFFERENCES = 100
 MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
 """Characters of one text. The longest that our parsers write is a line of requirements with a sentence around it."""
 
 _HASH = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{64})")
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
-_SIGNATURE = TypeAdapter(ModelSignature)
+_SIGNATURE = TypeAdapter(SignatureResponse)
 
 
 class InvalidWorkerResponseError(ValueError):
@@ -72,23 +75,25 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
     return environment
 
 
-def validate_signature(response: bytes, path: str) -> ModelSignature:
-    """Return the verification result for the signature at ``path``.
+def validate_signature(response: bytes, path: str) -> SignatureResponse:
+    """Return the verification result for the signature at ``path``. That it is valid remains to be confirmed.
 
     Raises:
         InvalidWorkerResponseError: It is not such a result, or one for another path.
     """
     try:
-        signature = _SIGNATURE.validate_json(response, strict=True)
+        returned = _SIGNATURE.validate_json(response, strict=True)
     except ValidationError as error:
         raise InvalidWorkerResponseError from error  # the text of `error` would quote the response
+    signature = returned.signature
     if (
         signature.path != path
         or len(signature.differences) > MAX_DIFFERENCES
         or (signature.status == "valid" and (signature.signer is None or signature.difference_count))
+        or (signature.status == "valid") != (returned.evidence is not None)
     ):
         raise InvalidWorkerResponseError
-    return signature
+    return returned
 
 
 def _texts(environment: RuntimeEnvironment) -> Iterator[str]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from verifywise_mlflow.artifacts.manifest import ModelSignature
+from verifywise_mlflow.artifacts.model_signing.bundle import CertificateMaterial, parse_bundle
 from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
-from verifywise_mlflow.artifacts.model_signing.verification import SignatureCheck, verify_signature
+from verifywise_mlflow.artifacts.model_signing.verification import to_model_signature, verify_signature
 from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
-from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, SignatureRequest, WorkerChannel
+from verifywise_mlflow.artifacts.sandbox.protocol import (
+    RequestCanceled,
+    SignatureEvidence,
+    SignatureRequest,
+    SignatureResponse,
+    WorkerChannel,
+)
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:
@@ -32,30 +39,25 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
             os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 
 
-def _verify(request: SignatureRequest, bundle: bytes) -> ModelSignature:
+def _verify(request: SignatureRequest, bundle: bytes) -> SignatureResponse:
     trusted = TrustStore.from_pem(
         [key.encode() for key in request.public_keys], [authority.encode() for authority in request.authorities]
     )
     is_inside = not request.path.startswith("../")
     now = datetime.fromtimestamp(request.now, UTC)
     check = verify_signature(bundle, request.files, trusted, now, signature_path=request.path if is_inside else None)
-    return ModelSignature(
-        path=request.path,
-        status=check.status,
-        reason=check.reason,
-        signer=_signer(check),
-        signed_count=check.signed_count,
-        differences=tuple(f"{difference.path} ({difference.kind})" for difference in check.differences),
-        difference_count=check.difference_count,
-        left_out_count=check.left_out_count,
-    )
+    evidence = _evidence(bundle) if check.status == "valid" else None
+    return SignatureResponse(to_model_signature(request.path, check), evidence)
 
 
-def _signer(check: SignatureCheck) -> str | None:
-    if check.signer is None:
-        return None
-    subject = f" {check.signer.subject}" if check.signer.subject else ""
-    return f"{check.signer.method} sha256:{check.signer.fingerprint}{subject}"
+def _evidence(content: bytes) -> SignatureEvidence:
+    bundle = parse_bundle(content)
+    certificates = bundle.material.certificates if isinstance(bundle.material, CertificateMaterial) else ()
+    return SignatureEvidence(_base64(bundle.payload), _base64(bundle.signature), tuple(map(_base64, certificates)))
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _receive_request(channel: WorkerChannel) -> tuple[SignatureRequest, bytes]:

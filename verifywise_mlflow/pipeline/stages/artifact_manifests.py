@@ -49,7 +49,7 @@ def refresh(context: StageContext) -> Progress:
             retry_failed=progress.is_reconcile or context.options.rehash or bool(context.options.accept_removals),
         )
     limits = SandboxLimits(max_file_bytes=settings.max_file_bytes)
-    with Sandbox(limits) as sandbox, open_stores(context.tenant) as stores:
+    with Sandbox(limits, isolation=settings.sandbox) as sandbox, open_stores(context.tenant) as stores:
         _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context)), progress)
         progress.notes += outage_notes(context)
         progress.store_requests = stores.requests

@@ -1,0 +1,55 @@
+"""Confirms in our own process what a sandboxed one found: a signature is valid only for a signer trusted here.
+
+A bundle that takes over the worker can make it return anything, so its verdict alone is no evidence. The parts of the
+bundle are: no one but the holder of a trusted key can have made that signature over that payload.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+
+from verifywise_mlflow.artifacts.manifest import ModelSignature
+from verifywise_mlflow.artifacts.model_signing.bundle import Bundle, CertificateMaterial, KeyMaterial
+from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
+from verifywise_mlflow.artifacts.model_signing.verification import confirm_signature, to_model_signature
+from verifywise_mlflow.artifacts.sandbox.protocol import SignatureEvidence, SignatureRequest, SignatureResponse
+
+_UNCONFIRMED = "the sandbox found it valid, but it is not by a signer whom the tenant trusts over these files"
+
+
+def confirmed_signature(request: SignatureRequest, response: SignatureResponse) -> ModelSignature:
+    """Return the result of a worker; ``not verified`` instead of a ``valid`` that its evidence does not confirm."""
+    if response.evidence is None:
+        return response.signature
+    trusted = TrustStore.from_pem(
+        [key.encode() for key in request.public_keys], [authority.encode() for authority in request.authorities]
+    )
+    try:
+        bundle = _bundle(response.evidence)
+    except (binascii.Error, ValueError):
+        return _unconfirmed(request)
+    is_inside = not request.path.startswith("../")
+    check = confirm_signature(
+        bundle,
+        request.files,
+        trusted,
+        datetime.fromtimestamp(request.now, UTC),
+        signature_path=request.path if is_inside else None,
+    )
+    return to_model_signature(request.path, check) if check.status == "valid" else _unconfirmed(request)
+
+
+def _bundle(evidence: SignatureEvidence) -> Bundle:
+    certificates = tuple(_decode(certificate) for certificate in evidence.certificates)
+    material = CertificateMaterial(certificates) if certificates else KeyMaterial(hint=None, public_key=None)
+    return Bundle(_decode(evidence.payload), _decode(evidence.signature), material)
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _unconfirmed(request: SignatureRequest) -> ModelSignature:
+    return ModelSignature(request.path, "not verified", _UNCONFIRMED, None, None)
