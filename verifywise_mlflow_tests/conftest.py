@@ -20,6 +20,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
+from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import Registry, create_workspace
 
 
@@ -78,7 +79,7 @@ def store(database_url: str) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SQLite file of the session's MLflow server, for tests that write rows into it."""
-    return tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    return new_mlflow_database(tmp_path_factory.mktemp("mlflow"), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

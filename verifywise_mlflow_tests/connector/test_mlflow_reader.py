@@ -32,6 +32,7 @@ from verifywise_mlflow_tests.support.hostile_server import (
     json_response,
     make_response,
 )
+from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import Registry
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
@@ -350,9 +351,12 @@ def test_the_newest_version_timestamp_changes_for_a_new_version_and_not_for_a_ta
 
 
 @pytest.mark.slow(seconds=15)
-def test_a_workspace_setting_is_refused_by_a_real_server_without_workspaces(tmp_path: Path) -> None:
+def test_a_workspace_setting_is_refused_by_a_real_server_without_workspaces(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    database = new_mlflow_database(tmp_path, tmp_path_factory)
     with MlflowServer(
-        backend_uri=f"sqlite:///{tmp_path}/m.db", artifacts=tmp_path / "artifacts", log=tmp_path / "log"
+        backend_uri=f"sqlite:///{database}", artifacts=tmp_path / "artifacts", log=tmp_path / "log"
     ) as server:
         with pytest.raises(RequestRejectedError, match="workspace: team-a would be ignored") as caught:
             MlflowReader(settings_for(server.uri, workspace="team-a"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,12 @@ pytestmark = [
 ]
 
 
-@contextmanager
-def served_registry(name: str, tmp_path: Path) -> Iterator[Tenant]:
-    """Serve a copy: MLflow upgrades old stores in place."""
-    copy = tmp_path / name
-    shutil.copytree(REGISTRIES / name, copy)
+@pytest.fixture(scope="module", params=["regression-gates", "missing-run", "iris-logged-models"])
+def found_tenant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+    """A served copy of each registry: MLflow upgrades old stores in place."""
+    tmp_path = tmp_path_factory.mktemp("found")
+    copy = tmp_path / request.param
+    shutil.copytree(REGISTRIES / request.param, copy)
     for path in (copy, *copy.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     database = copy / "mlflow.db"
@@ -44,18 +44,16 @@ def served_registry(name: str, tmp_path: Path) -> Iterator[Tenant]:
         yield Tenant(tenant_id="found", tracking_uri=server.uri, allow_private_network=True)
 
 
-@pytest.mark.parametrize("name", ["regression-gates", "missing-run", "iris-logged-models"])
-def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, tmp_path: Path, store: Store) -> None:
-    with served_registry(name, tmp_path) as tenant:
-        sync(tenant, store)
-        second = sync(tenant, store)
-        client = MlflowClient(tenant.tracking_uri)
-        listed_versions = client.search_model_versions(max_results=1000)
-        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        runs = {run.info.run_id: run for run in client.search_runs(experiment_ids)}
-        runs_of_paths = {
-            model.artifact_location: model.source_run_id for model in client.search_logged_models(experiment_ids)
-        }
+def test_every_version_has_the_fields_that_mlflows_own_client_shows(found_tenant: Tenant, store: Store) -> None:
+    sync(found_tenant, store)
+    second = sync(found_tenant, store)
+    client = MlflowClient(found_tenant.tracking_uri)
+    listed_versions = client.search_model_versions(max_results=1000)
+    experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = {run.info.run_id: run for run in client.search_runs(experiment_ids)}
+    runs_of_paths = {
+        model.artifact_location: model.source_run_id for model in client.search_logged_models(experiment_ids)
+    }
 
     assert requests(second) <= 8
     records = {(row["model_name"], row["version_number"]): row for row in rows(store, "canonical_records")}
@@ -72,9 +70,11 @@ def test_every_version_has_the_fields_that_mlflows_own_client_shows(name: str, t
         assert row["code_commit"] == (run.data.tags.get("mlflow.source.git.commit") if run else None)
 
 
-def test_a_version_that_was_registered_by_a_path_has_the_run_of_its_logged_model(tmp_path: Path, store: Store) -> None:
-    with served_registry("iris-logged-models", tmp_path) as tenant:
-        sync(tenant, store)
+@pytest.mark.parametrize("found_tenant", ["iris-logged-models"], indirect=True)
+def test_a_version_that_was_registered_by_a_path_has_the_run_of_its_logged_model(
+    found_tenant: Tenant, store: Store
+) -> None:
+    sync(found_tenant, store)
 
     by_path, by_id = record(store, "iris-classifier"), record(store, "RandomForest")
     for field in ("owner", "metrics", "experiment_id", "experiment_name", "code_commit", "training_entrypoint"):
@@ -83,9 +83,9 @@ def test_a_version_that_was_registered_by_a_path_has_the_run_of_its_logged_model
     assert "is the artifact location of logged model m-43a3861f9d164f0f9b52e493e2887fcd" in str(by_path["origins"])
 
 
-def test_a_promotion_by_tags_and_an_alias_is_recognized(tmp_path: Path, store: Store) -> None:
-    with served_registry("regression-gates", tmp_path) as tenant:
-        sync(tenant, store)
+@pytest.mark.parametrize("found_tenant", ["regression-gates"], indirect=True)
+def test_a_promotion_by_tags_and_an_alias_is_recognized(found_tenant: Tenant, store: Store) -> None:
+    sync(found_tenant, store)
 
     champion = record(store, "green_taxi_tip_model", 2)
     assert champion["lifecycle_stage"] == "production"

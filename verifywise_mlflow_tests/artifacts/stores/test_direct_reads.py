@@ -12,6 +12,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
+from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import MODEL_FILES
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
@@ -29,7 +30,7 @@ def server(s3: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ml
     """A server whose artifacts are in a bucket for which it has no credentials. The tests only read it."""
     tmp_path = tmp_path_factory.mktemp("direct")
     with MlflowServer(
-        backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        backend_uri=f"sqlite:///{new_mlflow_database(tmp_path, tmp_path_factory)}",
         artifacts=tmp_path / "artifacts",
         log=tmp_path / "mlflow.log",
         arguments=["--no-serve-artifacts", "--default-artifact-root", f"{s3.uri}/mlflow"],

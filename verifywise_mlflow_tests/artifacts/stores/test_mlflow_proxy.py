@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,15 @@ from verifywise_mlflow_tests.artifacts.stores.backends import open_stores
 from verifywise_mlflow_tests.artifacts.trees import write_files
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
-pytestmark = pytest.mark.slow(seconds=15)
-
 ROUTE = "/api/2.0/mlflow-artifacts/artifacts"
 FILES = {"model/MLmodel": b"flavors: {}\n", "model/data/a b+c~ü.txt": b"strange", "model/empty": b""}
 
 
 @pytest.fixture(scope="session")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def proxy(mlflow_uri: str, mlflow_database: Path) -> str:
     """A real MLflow server that serves the files above below 7/run/artifacts."""
-    from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
-
-    home = tmp_path_factory.mktemp("proxy")
-    write_files(home / "artifacts" / "7" / "run" / "artifacts", FILES)
-    with MlflowServer(
-        backend_uri=f"sqlite:///{home}/mlflow.db", artifacts=home / "artifacts", log=home / "mlflow.log"
-    ) as server:
-        yield server.uri
+    write_files(mlflow_database.parent / "artifacts" / "7" / "run" / "artifacts", FILES)
+    return mlflow_uri
 
 
 def test_artifacts_of_another_mlflow_are_listed_and_read(proxy: str) -> None:
