@@ -126,8 +126,13 @@ def test_no_mapping_policy_or_model_change_reaches_a_withdrawn_version(
 
     living = record(store, "churn", 1)
     assert (living["owner"], living["risk_category"]) == ("grace", None)
-    assert [row["rule_id"] for row in stored_rows(store, "churn", 1)["compliance_results"]] == ["owned"]
+    living_verdicts = stored_rows(store, "churn", 1)["compliance_results"]
+    assert [verdict["rule_id"] for verdict in living_verdicts] == ["owned"]
     assert stored_rows(store, "churn", 2) == withdrawn
+    by_version = {row["version_number"]: row for row in rows(store, "record_confirmations")}
+    deleted_at = withdrawn["canonical_records"][0]["deleted_at"]
+    assert [by_version[2][name] for name in ("version_confirmed_at", "judged_at")] == [deleted_at, deleted_at]
+    assert by_version[1]["judged_at"] == living_verdicts[0]["evaluated_at"]
     # It was the champion until its alias and the version itself were deleted.
     assert withdrawn["canonical_records"][0]["lifecycle_stage"] == "production"
 

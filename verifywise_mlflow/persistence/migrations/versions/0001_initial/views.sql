@@ -1,15 +1,18 @@
 -- Views for people. Each reads with the rights of the role that queries it, so that row-level security applies.
 
 -- When each record was last confirmed, without rewriting it: a sync that finds no change only moves its stages' times.
+-- A version is confirmed by a complete listing, and nothing confirms a deleted one: its run is not read, nor is its record
+-- evaluated again.
 CREATE VIEW {schema}.record_confirmations WITH (security_invoker = true) AS
 SELECT r.tenant_id,
        r.model_name,
        r.version_number,
        r.changed_at,
-       CASE WHEN r.deleted_at IS NULL THEN versions.refreshed_at ELSE r.deleted_at END AS version_confirmed_at,
-       greatest(run.changed_at, runs.reconciled_at) AS run_confirmed_at,
+       CASE WHEN r.deleted_at IS NULL THEN versions.reconciled_at ELSE r.deleted_at END AS version_confirmed_at,
+       CASE WHEN greatest(run.changed_at, runs.reconciled_at) > r.deleted_at THEN r.deleted_at
+            ELSE greatest(run.changed_at, runs.reconciled_at) END AS run_confirmed_at,
        manifest.read_at AS artifacts_confirmed_at,
-       judged.refreshed_at AS judged_at
+       CASE WHEN judged.refreshed_at > r.deleted_at THEN r.deleted_at ELSE judged.refreshed_at END AS judged_at
 FROM {schema}.canonical_records AS r
 LEFT JOIN {schema}.stage_refreshes AS versions ON versions.tenant_id = r.tenant_id AND versions.stage = 'model_versions'
 LEFT JOIN {schema}.stage_refreshes AS runs ON runs.tenant_id = r.tenant_id AND runs.stage = 'training_runs'
