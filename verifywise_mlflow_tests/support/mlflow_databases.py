@@ -36,7 +36,8 @@ def _template(factory: pytest.TempPathFactory) -> Path:
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # slow, and only one process needs it
 
             partial = template.with_suffix(".partial")
-            store = SqlAlchemyStore(f"sqlite:///{partial}", _ARTIFACT_ROOT)
+            uri = f"sqlite:///{partial}"
+            store = SqlAlchemyStore(uri, _ARTIFACT_ROOT)  # type: ignore[no-untyped-call]  # MLflow's is untyped
             store.engine.dispose()
             with closing(sqlite3.connect(partial)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
