@@ -53,7 +53,10 @@ lock:
 	done
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/base.txt
 	$(BIN)/uv pip compile $(COMPAT)/servers/current.in --constraint requirements/dev.txt --python-version 3.11 --no-header \
-	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file $(COMPAT)/servers/current.txt
+	  --no-annotate --no-emit-index-url --no-emit-find-links --generate-hashes --quiet --output-file $(COMPAT)/servers/current.txt
+	grep --only-matching '"hatchling==[^"]*"' pyproject.toml | tr -d '"' | $(BIN)/uv pip compile - --universal \
+	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/build.txt
 
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
@@ -121,7 +124,8 @@ bench: $(READY) .compat/current/.ready
 	rm -rf .compat/$*
 	$(PYTHON) -m venv .compat/$*
 	# Servers import little of what is installed: compiling all of it takes longer than everything else.
-	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --requirement $<
+	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --no-deps \
+	  --requirement $<
 	@touch $@
 
 lint: $(READY)
