@@ -13,6 +13,7 @@ from verifywise_mlflow.common.strict_yaml import load_strict_yaml
 from verifywise_mlflow.common.validation_errors import correction_for
 from verifywise_mlflow.tenants.auth import AUTH_KINDS
 from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.tenants.secret_scope import SCOPE_VARIABLE, out_of_scope, secret_scope
 from verifywise_mlflow.tenants.tenant import Tenant
 
 TENANTS_VARIABLE = "VERIFYWISE_TENANTS"
@@ -81,6 +82,12 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
             tenants[str(name)] = Tenant.model_validate({**description, "tenant_id": str(name)})
         except ValidationError as error:
             errors.extend(_error_sentences(path, name, error))
+    if patterns := secret_scope():
+        errors += (
+            f"{path}: tenant {name!r} refers to {reference}, which is not within its scope of secrets "
+            f"({SCOPE_VARIABLE}): move the secret to {' or '.join(patterns)}"
+            for name, reference in out_of_scope(tenants, patterns)
+        )
     if errors:
         raise TenantsFileError("\n".join(errors))
     return tenants
