@@ -1,7 +1,7 @@
 """The badge: one word for a model version, and one for a registered model made from the badges of its versions.
 
-Badges are stored. After a change here, increase ``EVALUATION_REVISION`` in ``evaluation.py``: otherwise stored badges stay
-as they are until the record or the policy changes.
+Badges are stored. After a change here, increase ``EVALUATION_REVISION`` in ``evaluation.py``: otherwise stored badges
+stay as they are until the record or the policy changes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Lifecycle events of models and versions: their kinds and their sentences.
 
-``pipeline/lifecycle_events.py`` derives them from two reads; ``persistence/repositories/lifecycle_events.py`` stores them.
+``pipeline/lifecycle_events.py`` derives them from two reads; ``persistence/repositories/lifecycle_events.py`` stores
+them.
 """
 
 from __future__ import annotations
