@@ -56,8 +56,8 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
         yield Finding(
             "recreated",
             None,
-            f"the model was deleted and created again: this version belongs to incarnation {inputs.incarnation} "
-            "of the name",
+            "another version had this name and number before, until its model was deleted or renamed: this one belongs "
+            f"to incarnation {inputs.incarnation} of the name",
         )
     for recorded in reversed(inputs.changes_in_place):  # the newest stay if there are many; the manifest lists more
         yield Finding(

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageReport
-from verifywise_mlflow_tests.histories.twin_registry import Folder, Key, TrueVersion, TwinRegistry
+from verifywise_mlflow_tests.histories.truth import Folder, Key, TrueVersion
+from verifywise_mlflow_tests.histories.twin_registry import TwinRegistry
 from verifywise_mlflow_tests.support.syncing import Row, rows
 
 STAGE_WORDS = {"Production": "production", "Staging": "staging", "Archived": "archived"}

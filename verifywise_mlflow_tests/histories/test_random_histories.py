@@ -25,7 +25,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.histories.conclusions import ALIAS_WORDS, STAGE_WORDS, Conclusions
-from verifywise_mlflow_tests.histories.twin_registry import SOURCE_KINDS, Folder, SourceKind, TwinRegistry
+from verifywise_mlflow_tests.histories.truth import Folder
+from verifywise_mlflow_tests.histories.twin_registry import SOURCE_KINDS, SourceKind, TwinRegistry
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.proxy import Proxy, always, proxy_before, saying
 from verifywise_mlflow_tests.support.syncing import sync

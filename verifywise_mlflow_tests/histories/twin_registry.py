@@ -5,10 +5,8 @@ Each method changes both. An artifact folder is changed on the server's disk, pa
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,74 +17,11 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 
-Key = tuple[str, int]
+from verifywise_mlflow_tests.histories.truth import Folder, Key, TrueModel, TrueRun, TrueVersion
+
 SourceKind = Literal["run", "logged model", "logged model path", "elsewhere"]
 
 SOURCE_KINDS: tuple[SourceKind, ...] = ("run", "logged model", "logged model path", "elsewhere")
-
-
-@dataclass(slots=True, eq=False)
-class Folder:
-    """The artifact folder of a model, and every state that it was in."""
-
-    path: Path
-    files: dict[str, bytes]
-    former_hashes: list[Mapping[str, str]] = field(default_factory=list)
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """The SHA-256 of each file, by name."""
-        return {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
-
-    def had(self, name: str, sha256: str) -> bool:
-        """Whether the file had these bytes at some time."""
-        return any(state.get(name) == sha256 for state in [*self.former_hashes, self.hashes])
-
-    def lacked(self, name: str) -> bool:
-        """Whether the file was missing at some time."""
-        return any(name not in state for state in [*self.former_hashes, self.hashes])
-
-
-@dataclass(slots=True, eq=False)
-class TrueRun:
-    """A run with an owner of its own, by which its versions are told apart."""
-
-    run_id: str
-    owner: str
-    experiment_id: str
-    is_deleted: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class TrueVersion:
-    """A version, and what it came from."""
-
-    created_at: datetime
-    run: TrueRun | None = None
-    names_run: bool = False
-    """Whether the registry has the run's ID; else only the logged model or the original leads to the run."""
-    folder: Folder | None = None
-    original: TrueVersion | None = None
-    stage: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def chain(self) -> Iterator[TrueVersion]:
-        """The versions that it was copied from, the nearest first."""
-        version = self.original
-        while version:
-            yield version
-            version = version.original
-
-
-@dataclass(slots=True, eq=False)
-class TrueModel:
-    """A registered model. MLflow 3.17 deletes a version's aliases with it; up to 3.1 they stay."""
-
-    created_at: datetime
-    versions: dict[int, TrueVersion] = field(default_factory=dict)
-    aliases: dict[str, int] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -142,6 +77,12 @@ class TwinRegistry:
                 "UPDATE model_versions SET run_id = NULL WHERE workspace = ? AND name = ? AND version = ?", *key
             )
         return key
+
+    def register_again(self, name: str, former: TrueVersion) -> Key:
+        """Register a version from the same run and files as another one, which may be deleted."""
+        return self._add_version(
+            name, former.source, TrueVersion(_EPOCH, former.run, former.names_run, former.folder, former.original)
+        )
 
     def copy(self, key: Key, name: str, *, with_run: bool) -> Key:
         """Register a copy, with or without the run of its original, as MLflow's client or a REST client does."""
@@ -218,6 +159,31 @@ class TwinRegistry:
         self.client.restore_run(run.run_id)
         run.is_deleted = False
 
+    def purge_run(self, key: Key) -> None:
+        """Remove a version's run for good, as ``mlflow gc`` does."""
+        run = self.versions()[key].run
+        assert run
+        self.client.delete_run(run.run_id)
+        of_workspace = "experiment_id IN (SELECT experiment_id FROM experiments WHERE workspace = ?)"
+        self._execute(f"DELETE FROM runs WHERE {of_workspace} AND run_uuid = ?", run.run_id)
+
+    def delete_experiment(self) -> None:
+        """Delete the experiment, and with it all runs."""
+        self.client.delete_experiment(self._experiment_id)
+        for run in self.runs:
+            run.is_deleted = True
+
+    def restore_experiment(self) -> None:
+        """Restore the experiment, and with it all runs."""
+        self.client.restore_experiment(self._experiment_id)
+        for run in self.runs:
+            run.is_deleted = False
+
+    def delete_logged_models(self) -> None:
+        """Delete all logged models; the versions that were registered from them stay."""
+        for logged_model in self.client.search_logged_models([self._experiment_id]):
+            self.client.delete_logged_model(logged_model.model_id)
+
     # -- the artifact store
 
     def take_store_away(self) -> None:
@@ -282,7 +248,7 @@ class TwinRegistry:
         created: ModelVersion = self.client.create_model_version(
             name, source, run_id=run_id, await_creation_for=0, model_id=model_id
         )
-        version.created_at = _time(created.creation_timestamp)
+        version.created_at, version.source = _time(created.creation_timestamp), source
         number = int(created.version)
         self.models[name].versions[number] = version
         return name, number

@@ -377,7 +377,8 @@ def test_a_recreated_model_is_a_finding() -> None:
     record_inputs = replace(inputs(), incarnation=2)
 
     assert sentences(normalized(record_inputs)) == [
-        "the model was deleted and created again: this version belongs to incarnation 2 of the name",
+        "another version had this name and number before, until its model was deleted or renamed: this one belongs to "
+        "incarnation 2 of the name",
     ]
 
 

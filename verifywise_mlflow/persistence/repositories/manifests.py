@@ -40,7 +40,8 @@ class PendingManifest:
     logged_model_id: str | None
     incarnation: int
     location_key: str
-    """A value that changes if the location changes, or if the run can no longer write there."""
+    """A value that changes if the location changes, if the run can no longer write there, or if another version takes
+    the name and number."""
     is_empty_retry: bool = False
     """Whether it is due only because the model's folder had no files: listing the folder shows if that has changed."""
 
@@ -71,6 +72,7 @@ def pending_manifests(
                 training_runs.c.artifact_uri,
                 training_runs.c.status,
                 logged_models.c.artifact_uri,
+                versions.c.incarnation,
             ),
         )
     )
