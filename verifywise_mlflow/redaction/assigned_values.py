@@ -188,9 +188,13 @@ def _value_on_line(text: str, start: int, match: re.Match[str]) -> _Value | None
         return None
     word = text[value.start : value.end]
     end = value.start + len(word.rstrip(";,\"'`)") if not match["dashes"] else word.rstrip(";,\"'`)]}"))
-    if _CALL_START.match(word) and (word.rstrip(";,").endswith((")", "]", "}")) or _CALL_START.fullmatch(word)):
-        return None  # password = get_password()
     rest = _REST_OF_LINE.match(text, end)
+    if _CALL_START.match(word) and (
+        word.rstrip(";,").endswith((")", "]", "}"))
+        or _CALL_START.fullmatch(word)
+        or (word.count("(") > word.count(")") and rest and ")" in rest[0])
+    ):
+        return None  # password = get_password()
     if match["space"] and not match["dashes"] and rest and not _CODE_WORDS.search(rest[0]):
         line = _COMMENT.sub("", text[value.start : rest.end()]).rstrip()
         end = max(end, value.start + len(line))
@@ -228,7 +232,7 @@ def _bare(text: str, start: int, until: re.Pattern[str], *, is_argument: bool = 
 
 def _is_secret(kind: SecretKind, text: str, value: _Value) -> bool:
     found = text[value.start : value.end]
-    if not value.is_quoted and (len(found) < _MIN_BARE_LENGTH or is_code(found, is_argument=value.is_argument)):
+    if not value.is_quoted and (len(found) < _MIN_BARE_LENGTH or is_code(kind, found, is_argument=value.is_argument)):
         return False
     if value.must_look_generated and not looks_like_a_password(found.rstrip(".:!?")):
         return False

@@ -126,7 +126,7 @@ def _in_word(program: _Program, previous: str, word: str, start: int) -> Iterato
         if password and is_secret_value("password", password):
             yield start + len(user) + 1, end, "password"
     elif program.takes_key_and_value and (kind := secret_kind_of_key(previous.lstrip("-"))) and "=" not in previous:
-        is_setting = kind != "password" or "_" in previous or any(character.isdigit() for character in word)
+        is_setting = not word.isalpha()  # set the OPENAI_API_KEY environment variable
         if is_setting and len(word) >= 4 and not word.startswith(("-", "=", ":")) and is_secret_value(kind, word):
             yield start, end, kind
     elif program.takes_token and looks_generated(word) and len(word) >= 32:

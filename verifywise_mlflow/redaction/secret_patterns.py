@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from verifywise_mlflow.redaction.assigned_values import find_assigned_secrets
 from verifywise_mlflow.redaction.command_lines import find_secrets_in_commands
-from verifywise_mlflow.redaction.secret_values import is_secret_value, looks_generated
+from verifywise_mlflow.redaction.secret_values import is_secret_value, looks_generated, looks_like_a_password
 from verifywise_mlflow.redaction.spans import Span
 from verifywise_mlflow.redaction.uri_credentials import find_uri_credentials
 
@@ -89,7 +89,10 @@ def _in_headers(text: str) -> Iterator[Span]:
 
 
 def _in_sql_and_code(text: str) -> Iterator[Span]:
-    for pattern in (_IN_SQL, _IDENTIFIED_BY, _PASSWORD_FUNCTION, _AUTH_TUPLE):
+    for match in _IDENTIFIED_BY.finditer(text):
+        if looks_like_a_password(match[1]) and is_secret_value("password", match[1]):  # rows identified by their key
+            yield _span(match, 1, "password")
+    for pattern in (_IN_SQL, _PASSWORD_FUNCTION, _AUTH_TUPLE):
         for match in pattern.finditer(text):
             group = match.lastindex or 1
             if is_secret_value("password", match[group]):

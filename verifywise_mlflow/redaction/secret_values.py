@@ -56,6 +56,7 @@ _LABEL_START = re.compile(
 )
 _COLUMN_NAME = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_OBJECTS = ("self.", "args.", "os.", "settings.", "config.", "cfg.")
 _UPPER_CASE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 
 
@@ -75,21 +76,23 @@ def is_secret_value(kind: SecretKind, value: str) -> bool:
     return _KEY.fullmatch(value) is not None and not _PLAIN_NUMBER.fullmatch(value) and not _PATH.fullmatch(value)
 
 
-def is_code(value: str, *, is_argument: bool) -> bool:
-    """Return whether an unquoted value is an expression: ``cfg.db.password``, or a variable as an argument.
+def is_code(kind: SecretKind, value: str, *, is_argument: bool) -> bool:
+    """Return whether an unquoted value is an expression: ``cfg.db.password``, ``current_password``, ``host_creds``.
 
     ``is_argument`` says that the assignment is inside the parentheses of a call. There, a text would have quotes.
     """
     if not _IDENTIFIER.fullmatch(value):
         return False
+    has_digit = _HAS_DIGIT.search(value) is not None
+    if kind != "password" and not has_digit:
+        return True
     if is_argument:
-        return not (_HAS_DIGIT.search(value) and not value.islower() and not value.isupper()) and not (
-            value.islower() and value[-1].isdigit() and "." not in value and "_" not in value
-        )
-    return "." in value and (
-        value.startswith(("self.", "args.", "os.", "settings.", "config.", "cfg."))
-        or bool(secret_kind_of_key(value.rpartition(".")[2]))
-    )
+        is_word_with_number = value.islower() and value[-1].isdigit() and "." not in value and "_" not in value
+        return not (has_digit and (is_word_with_number or not (value.islower() or value.isupper())))
+    last_name = value.rpartition(".")[2]
+    if "." in value:
+        return value.startswith(_OBJECTS) or bool(secret_kind_of_key(last_name))
+    return "_" in value and value.islower() and not has_digit and bool(secret_kind_of_key(value))
 
 
 def looks_generated(word: str) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from verifywise_mlflow.redaction.exempt_fields import EXEMPT_FIELDS
 from verifywise_mlflow.redaction.personal_data import PERSONAL_DATA_KINDS
 from verifywise_mlflow.redaction.settings import KeyFilter, PersonalDataSettings, RedactionSettings, SecretSettings
 from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow_tests.redaction.accuracy import PAGE as PAGE_FILE
+from verifywise_mlflow_tests.redaction.accuracy import accuracy_table, page_with
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 PAGE = read_page("reference/redaction.md")
@@ -29,3 +32,15 @@ def test_the_example_loads_and_the_table_has_every_setting(tmp_path: Path) -> No
         *PersonalDataSettings.model_fields,
     }
     assert fields | set(PERSONAL_DATA_KINDS) <= named
+
+
+def test_the_published_accuracy_is_what_the_tables_give() -> None:
+    assert page_with(accuracy_table()) == PAGE_FILE.read_text(encoding="utf-8"), (
+        "run python -m verifywise_mlflow_tests.redaction.accuracy"
+    )
+
+
+def test_the_page_lists_the_exempt_fields_with_their_reasons() -> None:
+    listed = dict(re.findall(r"^\| `([A-Z]\w+\.\w+)` \| (.+) \|$", PAGE, re.MULTILINE))
+
+    assert listed == dict(EXEMPT_FIELDS)
