@@ -295,21 +295,22 @@ def test_an_original_that_is_listed_later_completes_its_copy(
     assert record(store, "production")["code_commit"] == "c0ffee"
 
 
-@pytest.mark.parametrize("source", ["models:/churn@champion", "models:/churn/Production", "models:/churn/latest"])
 def test_mlflow_resolves_an_alias_or_a_stage_when_it_registers_a_copy(
-    source: str, registry: Registry, tenant: Tenant, store: Store, logged_model: str
+    registry: Registry, tenant: Tenant, store: Store, logged_model: str
 ) -> None:
     register(registry, "churn", logged_model)
     registry.client.set_registered_model_alias("churn", "champion", "2")
     registry.client.transition_model_version_stage("churn", "2", "Production")
     registry.client.create_registered_model("copy")
-    registry.client.create_model_version("copy", source, await_creation_for=0)
+    for source in ("models:/churn@champion", "models:/churn/Production", "models:/churn/latest"):
+        registry.client.create_model_version("copy", source, await_creation_for=0)
 
     sync(tenant, store)
 
-    row = record(store, "copy")
-    assert row["source_artifact_uri"] == "models:/churn/2"
-    assert (row["metrics"], row["code_commit"]) == ({"auc": 0.7}, "c0ffee")
+    for number in (1, 2, 3):
+        row = record(store, "copy", number)
+        assert row["source_artifact_uri"] == "models:/churn/2"
+        assert (row["metrics"], row["code_commit"]) == ({"auc": 0.7}, "c0ffee")
 
 
 def test_a_run_uri_names_the_run_of_a_version_that_names_none(
