@@ -35,7 +35,8 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
     rehash: bool = Field(default=False, description="List and hash all artifacts again, not only those that are due.")
     accept_removals: str | None = Field(
         default=None,
-        description="Accept a large removal, or emptied model folders, that an earlier sync held back. State who checked the server, and why "
+        description="Accept a large removal, or emptied model folders, that an earlier sync held back. "
+        "State who checked the server, and why "
         "the removal is right. Only for users whom a reverse proxy has authenticated; otherwise use the command line.",
     )
     _sync: Sync | None = PrivateAttr(default=None)

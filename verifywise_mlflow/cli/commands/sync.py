@@ -37,9 +37,9 @@ def sync(
         str | None,
         typer.Option(
             metavar="WHO_AND_WHY",
-            help="Accept removals that the removal guard holds back, and emptied model folders that an earlier sync held "
-            "back. State who checked the server, and why: the text goes into the audit trail. Each object is still "
-            "confirmed with the server.",
+            help="Accept removals that the removal guard holds back, and emptied model folders that an earlier sync "
+            "held back. State who checked the server, and why: the text goes into the audit trail. Each object is "
+            "still confirmed with the server.",
         ),
     ] = None,
 ) -> None:
