@@ -202,8 +202,9 @@ class Conclusions:
             identity, folder = (key, version.created_at), version.folder
             if folder is None or key not in now.versions or not self._is_traced(now, key, version):
                 continue
-            if is_rehash and is_complete:
-                self._baselines[identity] = folder.hashes
+            if is_rehash:
+                # A sync that the server misled may have read the files, or may not have known the version.
+                self._baselines[identity] = folder.hashes if is_complete else None
             elif identity not in self._baselines:
                 is_first = folder not in self._read_folders and key not in self.before.versions
                 self._baselines[identity] = folder.hashes if is_first and is_complete else None
