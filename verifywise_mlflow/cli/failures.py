@@ -11,6 +11,7 @@ from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.role_grants import is_known_tenant
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.rule_worker_client import RuleWorkerUnavailableError
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 
 
@@ -21,7 +22,7 @@ def exit_on_errors(as_json: bool) -> Iterator[None]:
         yield
     except (TenantsFileError, SecretUnavailableError) as error:
         fail(str(error), MISUSED, as_json)
-    except (HttpError, DatabaseError) as error:
+    except (HttpError, DatabaseError, RuleWorkerUnavailableError) as error:
         fail(str(error), FAILED, as_json)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED, as_json)

@@ -115,6 +115,21 @@ class Evaluator:
         record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
         return [record.evaluate(rule) for rule in self._rules]
 
+    def failed(self, subject: Subject, errors: Mapping[str, str]) -> list[RuleEvaluation]:
+        """Return the verdict ``error`` for these rules, without evaluating them.
+
+        Args:
+            subject: the record.
+            errors: rule ID to the reason, as a clause.
+        """
+        evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
+        record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
+        return [
+            record.evaluate(rule, CelEvaluationError(errors[rule.rule.id]))
+            for rule in self._rules
+            if rule.rule.id in errors
+        ]
+
 
 class _RecordEvaluation:
     """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
@@ -138,8 +153,11 @@ class _RecordEvaluation:
         origins = subject.origins or {}
         self._origins = [_origin_json(name, origins.get(name)) for name in names]
 
-    def evaluate(self, rule: _CompiledRule) -> RuleEvaluation:
-        verdict, decisive, error = self._verdict(rule)
+    def evaluate(self, rule: _CompiledRule, error: CelEvaluationError | None = None) -> RuleEvaluation:
+        """Return the verdict of a rule; with an error, that the rule cannot be evaluated."""
+        decisive, verdict = rule.requires, Verdict.ERROR
+        if error is None:
+            verdict, decisive, error = self._verdict(rule)
         values_json = f"{{{','.join(filter(None, rule.pick_values(self._values)))}}}"
         origins_json = f"{{{','.join(filter(None, rule.pick_origins(self._origins)))}}}"
         body = hash_input_body(rule.digest, rule.thresholds_json, values_json)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Example, Policy, load_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.compliance.yaml_source import YamlSource, read_yaml_source
+
+EvaluateExample: TypeAlias = Callable[[Policy, Rule, Example], RuleResult]
+"""Returns the result of one rule of a policy on an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +36,35 @@ class PolicyCheck:
         return tuple(rule.id for rule in self.policy.rules if not rule.examples)
 
 
-def check_policy(path: Path) -> PolicyCheck:
+def check_policy(path: Path, evaluate: EvaluateExample | None = None) -> PolicyCheck:
     """Load a policy and run its examples.
+
+    Args:
+        path: the policy's file.
+        evaluate: evaluates an example: ``evaluate_example``, or the same under limits.
 
     Raises:
         PolicyError: the file contains no usable policy. The message has one line per error: file, line, rule, field.
     """
     policy = load_policy(path)
-    return PolicyCheck(policy, tuple(_failures(policy, path)))
+    return PolicyCheck(policy, tuple(_failures(policy, path, evaluate or evaluate_example)))
 
 
 def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult:
     """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
-    alone = Policy(id="alone", version=1, title="One rule", thresholds=policy.thresholds, rules=(rule,))
-    (evaluation,) = Evaluator(alone, today=example.today).evaluate_subject(example.subject())
+    (evaluation,) = Evaluator(alone(policy, rule), today=example.today).evaluate_subject(example.subject())
     return evaluation.result()
 
 
-def _failures(policy: Policy, path: Path) -> Iterator[str]:
+def alone(policy: Policy, rule: Rule) -> Policy:
+    """Return a policy of one rule, with the thresholds of the policy that has it."""
+    return Policy(id="alone", version=1, title="One rule", thresholds=policy.thresholds, rules=(rule,))
+
+
+def _failures(policy: Policy, path: Path, evaluate: EvaluateExample) -> Iterator[str]:
     for rule, (source, index) in zip(policy.rules, _rule_locations(path), strict=True):
         for number, example in enumerate(rule.examples):
-            result = evaluate_example(policy, rule, example)
+            result = evaluate(policy, rule, example)
             if result.verdict is not example.verdict:
                 line = source.line_of(("rules", index, "examples", number))
                 yield (

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 from verifywise_mlflow.normalizer.record import Json
 
@@ -59,3 +60,47 @@ class RuleResult:
         """The thresholds that the rule compared with."""
         thresholds: dict[str, float] = json.loads(self.thresholds_json)
         return thresholds
+
+
+class EvaluatedRule(Protocol):
+    """The verdict of a rule on a record. What only a changed verdict needs is computed on demand."""
+
+    @property
+    def rule_id(self) -> str:
+        """The ID of the rule."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the verdict: an equal verdict is not written again."""
+
+    def result(self) -> RuleResult:
+        """Return the verdict with its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteVerdict:
+    """A verdict whose result is at hand."""
+
+    complete_result: RuleResult
+    given_fingerprint: str
+
+    @property
+    def rule_id(self) -> str:
+        """The ID of the rule."""
+        return self.complete_result.rule_id
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self.complete_result.verdict
+
+    def fingerprint(self) -> str:
+        """Return the hash of the verdict."""
+        return self.given_fingerprint
+
+    def result(self) -> RuleResult:
+        """Return the verdict with its inputs."""
+        return self.complete_result

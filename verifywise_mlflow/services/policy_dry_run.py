@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 
 from verifywise_mlflow.compliance.badge import version_badge
-from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -88,15 +88,20 @@ def proposed_rules(
 
 def dry_run(store: Store, tenant_id: str, rules: RuleSet, today: date) -> DryRunResult:
     """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
-    evaluator, result = Evaluator(rules, today=today), DryRunResult()
+    with LimitedEvaluator(rules, today=today) as evaluator:
+        return _dry_run(store, tenant_id, evaluator)
+
+
+def _dry_run(store: Store, tenant_id: str, evaluator: LimitedEvaluator) -> DryRunResult:
+    result = DryRunResult()
     after: Key | None = None
     while True:
         with store.begin(tenant_id) as session:
             batch = verdicts.evaluated_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
         if not batch:
             return result
-        for record in batch:
-            rule_results = evaluator.evaluate_subject(record.evaluation.subject)
+        evaluations = evaluator.evaluate([record.evaluation.subject for record in batch])
+        for record, rule_results in zip(batch, evaluations, strict=True):
             _compare(result, record, {rule.rule_id: rule.verdict.value for rule in rule_results})
             badge = version_badge(rule_results, complete=not record.evaluation.subject.incomplete).value
             if record.badge != badge:

@@ -15,10 +15,11 @@ from typing import cast
 from pydantic import ValidationError
 
 from verifywise_mlflow import __version__
-from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.queries import history
@@ -28,6 +29,7 @@ from verifywise_mlflow.persistence.repositories.config_versions import ConfigVer
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,10 @@ def _reproduce(
     day = verdict.day or verdict.span.valid_from.astimezone(UTC).date()
     policy = Policy(id="as-it-was", version=1, title="As it was", thresholds=verdict.thresholds, rules=(rule,))
     findings = cast("Sequence[Mapping[str, Json]]", record.findings)
-    (result,) = Evaluator(policy, today=day).evaluate(record.record, record.incomplete, findings, record.origins)
+    subject = Subject(record.record, record.incomplete, findings, record.origins)
+    with LimitedEvaluator(merge_policies([policy]), today=day) as evaluator:
+        ((evaluation,),) = evaluator.evaluate([subject])
+    result = evaluation.result()
     if result.input_hash != verdict.input_hash:
         problems.append("the record of that time has other values than those that are stored with the verdict")
     if result.verdict.value != verdict.verdict:

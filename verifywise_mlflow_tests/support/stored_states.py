@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from verifywise_mlflow.compliance.badge import version_badge
-from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
+from verifywise_mlflow.compliance.verdict import CompleteVerdict, RuleResult, Verdict
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
@@ -64,31 +64,11 @@ def write_verdicts(
             if item.key == key
         ]
         results = [
-            StubVerdict(RuleResult(rule, 1, verdict, reason, '{"owner":null}'))
+            CompleteVerdict(RuleResult(rule, 1, verdict, reason, '{"owner":null}'), fingerprint([verdict, reason]))
             for rule, verdict in verdicts_by_rule.items()
         ]
         policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
         context = EvaluationContext(policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
         batch = VerdictBatch(context)
-        batch.add(pending, results, version_badge((result.stub for result in results), complete=True))
+        batch.add(pending, results, version_badge(results, complete=True))
         batch.write(session)
-
-
-@dataclass(frozen=True, slots=True)
-class StubVerdict:
-    """A verdict that no evaluation gave."""
-
-    stub: RuleResult
-
-    @property
-    def rule_id(self) -> str:
-        """The id of its rule."""
-        return self.stub.rule_id
-
-    def fingerprint(self) -> str:
-        """Return a hash of the verdict."""
-        return fingerprint([self.stub.verdict, self.stub.reason])
-
-    def result(self) -> RuleResult:
-        """Return the verdict."""
-        return self.stub

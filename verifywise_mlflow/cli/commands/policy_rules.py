@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.verdict_counts import RuleCount, rule_counts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.limited_evaluation import evaluate_example
+from verifywise_mlflow.services.rule_worker_client import RuleWorker
 from verifywise_mlflow.services.tenant_policies import load_rules
 
 
@@ -99,7 +102,8 @@ def check(
     """Validate a policy file and test its rules with their examples. Works offline."""
     document: dict[str, object]
     try:
-        rule_found = check_policy(file)
+        with exit_on_errors(as_json), RuleWorker() as worker:
+            rule_found = check_policy(file, partial(evaluate_example, worker=worker))
     except PolicyError as error:
         errors, document = str(error).splitlines(), {"outcome": "unusable"}
     else:

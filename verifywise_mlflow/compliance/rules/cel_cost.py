@@ -49,6 +49,13 @@ def cost_problems(tree: Tree) -> Iterator[str]:
             yield "the pattern of matches() may not come from a value: write the pattern itself"
 
 
+def may_be_costly(tree: Tree) -> bool:
+    """Return whether an evaluation may cost more than reading the values that the expression names."""
+    return any(
+        isinstance(node, Macro) or (isinstance(node, Call) and node.function == "matches") for node in nodes(tree.root)
+    )
+
+
 def patterns(tree: Tree) -> Iterator[str]:
     """Yield the patterns of ``matches``."""
     for node in nodes(tree.root):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, patterns
+from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, may_be_costly, patterns
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
 from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, environment
@@ -45,6 +45,8 @@ class CelExpression:
     text: str
     paths: tuple[Path, ...]
     """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
+    may_be_costly: bool
+    """Whether an evaluation may cost more than reading the values that it names."""
     _compiled: PiecewiseExpression
 
     @property
@@ -78,6 +80,7 @@ class ValueExpression:
 
     text: str
     paths: tuple[Path, ...]
+    may_be_costly: bool
     _compiled: PiecewiseExpression
 
     def value(self, activation: Activation) -> CelValue:
@@ -96,10 +99,10 @@ def compile_expression(text: str) -> CelExpression:
         CelExpressionError: a syntax error, a field that no record has, a wrong type, a cost that could grow without
             bound, or a result that is not a boolean.
     """
-    expression, paths, return_type = _compile(text)
-    if return_type not in (cel.Type.BOOL, cel.Type.DYN):
-        raise CelExpressionError(f"it gives a {return_type.name()}; write one that is true or false")
-    return CelExpression(text, paths, expression)
+    expression, tree, paths = _compile(text)
+    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        raise CelExpressionError(f"it gives a {expression.return_type().name()}; write one that is true or false")
+    return CelExpression(text, paths, may_be_costly(tree), PiecewiseExpression(expression, tree))
 
 
 @lru_cache(maxsize=1024)
@@ -110,11 +113,11 @@ def compile_value(text: str) -> ValueExpression:
         CelExpressionError: a syntax error, a field that no record has, a wrong type, or a cost that could grow without
             bound.
     """
-    expression, paths, _ = _compile(text)
-    return ValueExpression(text, paths, expression)
+    expression, tree, paths = _compile(text)
+    return ValueExpression(text, paths, may_be_costly(tree), PiecewiseExpression(expression, tree))
 
 
-def _compile(text: str) -> tuple[PiecewiseExpression, tuple[Path, ...], cel.Type]:
+def _compile(text: str) -> tuple[cel.Expression, Tree, tuple[Path, ...]]:
     if len(text) > MAX_EXPRESSION_LENGTH:
         raise CelExpressionError(
             f"it has {len(text):,} characters, expected at most {MAX_EXPRESSION_LENGTH:,}: divide the rule"
@@ -135,7 +138,7 @@ def _compile(text: str) -> tuple[PiecewiseExpression, tuple[Path, ...], cel.Type
     if problems := list(dict.fromkeys(cost_problems(tree))):
         raise CelExpressionError("; ".join(problems))
     _refuse_invalid_patterns(tree)
-    return PiecewiseExpression(expression, tree), paths, expression.return_type()
+    return expression, tree, paths
 
 
 def _refuse_invalid_patterns(tree: Tree) -> None:

@@ -201,6 +201,13 @@ class Rule(PolicySection):
         return reasons
 
     @cached_property
+    def may_be_costly(self) -> bool:
+        """Whether an evaluation may cost more than reading the values that the rule names."""
+        return any(compile_expression(getattr(self, field)).may_be_costly for field in EXPRESSION_FIELDS) or any(
+            value.may_be_costly for template in self.reason_templates.values() for value in template.placeholders
+        )
+
+    @cached_property
     def reason_templates(self) -> Mapping[ReasonCase, ReasonTemplate]:
         """The sentences of ``reasons``, parsed."""
         return {case: parse_reason(text, self.reason_values) for case, text in self.reasons.items()}

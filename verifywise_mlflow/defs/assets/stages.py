@@ -34,6 +34,7 @@ from verifywise_mlflow.persistence.queries.stage_queries import stage_state
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.rule_worker_client import RuleWorkerUnavailableError
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 
@@ -150,6 +151,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
             DatabaseError,
             SecretUnavailableError,
             TenantsFileError,
+            RuleWorkerUnavailableError,
             UnauthenticatedAcceptanceError,
         ) as error:
             # Dagster may retry transient errors only: retrying a wrong password would lock the account.

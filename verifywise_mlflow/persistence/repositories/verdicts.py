@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlalchemy import Text as PlainText
@@ -15,8 +15,9 @@ from sqlalchemy import Text as PlainText
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.field_paths import Selection
-from verifywise_mlflow.compliance.verdict import RuleResult
+from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
+from verifywise_mlflow.persistence.byte_limit import limit_bytes
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import BadgeRow, VerdictRow, VerdictRows
@@ -62,7 +63,7 @@ def pending_evaluations(
         session: the tenant's session.
         policy_digest: a digest of the policies; records with another one are pending.
         after: the last key of the previous page.
-        limit: the page size.
+        limit: the most records to return; large records make fewer.
         evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
         selection: the fields that the rules use; all by default.
     """
@@ -91,7 +92,7 @@ def pending_evaluations(
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
-    rows = session.execute(query).mappings().all()
+    rows = session.execute(limit_bytes(query)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     present = _present(session, keys) if keys else {}
     return [
@@ -194,20 +195,6 @@ def canonical_record(row: Mapping[str, object]) -> CanonicalRecord:
     return CanonicalRecord(**values)  # type: ignore[arg-type]  # the columns are the record's fields
 
 
-class NewVerdict(Protocol):
-    """A verdict from an evaluation. What only a changed verdict needs is computed on demand."""
-
-    @property
-    def rule_id(self) -> str:
-        """The id of its rule."""
-
-    def fingerprint(self) -> str:
-        """Return a hash of the verdict: an equal verdict is not written again."""
-
-    def result(self) -> RuleResult:
-        """Return the verdict with its inputs."""
-
-
 @dataclass(frozen=True, slots=True)
 class PolicyIdentity:
     """The policy that a rule belongs to."""
@@ -251,7 +238,7 @@ class VerdictBatch:
         """The number of records."""
         return len(self._badges)
 
-    def add(self, due: PendingEvaluation, results: Sequence[NewVerdict], badge: Badge) -> None:
+    def add(self, due: PendingEvaluation, results: Sequence[EvaluatedRule], badge: Badge) -> None:
         """Add a record's verdicts and badge."""
         current = due.present
         new = {f"{verdict.rule_id} {verdict.fingerprint()}": verdict for verdict in results}

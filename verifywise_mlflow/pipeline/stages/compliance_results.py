@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, time
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.badge import Badge, version_badge
-from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION, Evaluator
+from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import verdicts
@@ -23,6 +24,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_rules
 
 
@@ -43,20 +45,20 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
     progress = Progress(is_reconcile=True)
     digest = evaluation_digest(rules)
     record_policy_version(context, rules, digest)
-    evaluation = _Evaluation(context, rules, digest)
-    with context.begin() as session:
-        batch = evaluation.due(session, None)
-    to_write: VerdictBatch | None = None
-    while batch or to_write:
-        with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
-            next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
-            evaluated = evaluation.evaluate(batch, progress) if batch else None
-            batch = next_batch.result()
-        if to_write:
-            progress.read += len(to_write)
-            progress.changed += len(to_write)
-            context.report_progress(progress.read, progress.read)
-        to_write = evaluated
+    with closing(_Evaluation(context, rules, digest)) as evaluation:
+        with context.begin() as session:
+            batch = evaluation.due(session, None)
+        to_write: VerdictBatch | None = None
+        while batch or to_write:
+            with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
+                next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
+                evaluated = evaluation.evaluate(batch, progress) if batch else None
+                batch = next_batch.result()
+            if to_write:
+                progress.read += len(to_write)
+                progress.changed += len(to_write)
+                context.report_progress(progress.read, progress.read)
+            to_write = evaluated
     return progress
 
 
@@ -69,7 +71,11 @@ class _Evaluation:
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
         self._run = EvaluationContext(policy_of, digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
-        self._evaluator = Evaluator(rules, today=day)
+        self._evaluator = LimitedEvaluator(rules, today=day)
+
+    def close(self) -> None:
+        """End the process that evaluates the tenant's own rules."""
+        self._evaluator.close()
 
     def due(self, session: TenantSession, after: Key | None) -> Sequence[PendingEvaluation]:
         """Return the next batch of due records after a key."""
@@ -85,8 +91,7 @@ class _Evaluation:
     def evaluate(self, due: Sequence[PendingEvaluation], progress: Progress) -> VerdictBatch:
         """Return the verdicts on a batch of records, ready to write."""
         writing = VerdictBatch(self._run)
-        for item in due:
-            results = self._evaluator.evaluate_subject(item.subject)
+        for item, results in zip(due, self._evaluator.evaluate([item.subject for item in due]), strict=True):
             badge = version_badge(results, complete=not item.subject.incomplete)
             writing.add(item, results, badge)
             progress.incomplete += badge is Badge.INCOMPLETE
@@ -98,7 +103,7 @@ class _Evaluation:
         """Write the verdicts on the previous batch; return the batch after the current one."""
         if to_write:
             to_write.write(session)
-        return self.due(session, current[-1].key) if len(current) == BATCH_SIZE else ()
+        return self.due(session, current[-1].key) if current else ()
 
 
 def evaluation_digest(rules: RuleSet) -> str:

@@ -1,0 +1,148 @@
+"""Evaluates records, and tenants' own rules under limits of memory and time.
+
+The default policy, and own rules that only compare values, are evaluated in this process. Own rules with macros or
+``matches`` are evaluated in a worker process, which is started for the first record and serves all further ones. A rule
+that exceeds a limit gets the verdict ``error``; every other rule is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from types import TracebackType
+from typing import Final
+
+from verifywise_mlflow.artifacts.sandbox.worker_process import WorkerLostError
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.policy_check import alone
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.policy import Example, Policy, default_policy
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
+from verifywise_mlflow.services.rule_worker_client import RuleWorker, encode_rules
+
+MAX_LOST_RECORDS: Final = 2
+"""Records on which a rule may exceed a limit. It is not evaluated on further ones, so that its cost is bounded."""
+
+
+class LimitedEvaluator:
+    """Evaluates any number of records on one day. Use it as a context manager: it ends its worker process."""
+
+    def __init__(self, rules: RuleSet, *, today: date | None = None, worker: RuleWorker | None = None) -> None:
+        """Compile the rules. Without a day, conditions that read ``today`` are not evidenced."""
+        self._all = Evaluator(rules, today=today)
+        self.selection = self._all.selection
+        """The values that the rules read, together."""
+        self._rule_ids = [rule.id for rule in rules.rules]
+        self._limited_ids = frozenset(rule.id for rule in rules.rules if _is_limited(rules.policy_of[rule.id], rule))
+        self._unlimited = Evaluator(_with_rules(rules, lambda rule: rule.id not in self._limited_ids), today=today)
+        self._worker = worker or RuleWorker()
+        self._losses: dict[str, _Losses] = {}
+
+        @cache
+        def encoded(rule_ids: frozenset[str]) -> bytes:
+            return encode_rules(_with_rules(rules, lambda rule: rule.id in rule_ids), today)
+
+        self._encoded = encoded
+
+    def __enter__(self) -> LimitedEvaluator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker process."""
+        self._worker.close()
+
+    def evaluate(self, subjects: Sequence[Subject]) -> Iterator[list[EvaluatedRule]]:
+        """Yield the verdicts on each record, in the order of the rules.
+
+        Raises:
+            RuleWorkerUnavailableError: an own rule needs a process, and none could be started.
+        """
+        if not self._limited_ids:
+            for subject in subjects:
+                yield [*self._unlimited.evaluate_subject(subject)]
+            return
+        size = self._worker.limits.batch_size
+        for batch in (subjects[start : start + size] for start in range(0, len(subjects), size)):
+            for subject, limited in zip(batch, self._decide(batch, self._limited_ids), strict=True):
+                verdicts = (*self._unlimited.evaluate_subject(subject), *limited)
+                by_rule = {verdict.rule_id: verdict for verdict in verdicts}
+                yield [by_rule[rule_id] for rule_id in self._rule_ids]
+
+    def _decide(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
+        """Return the verdicts on each record by some rules: ``error`` for those that exceeded limits before."""
+        stopped = {rule_id: self._losses[rule_id].reason() for rule_id in rule_ids if self._is_suspended(rule_id)}
+        active = rule_ids.difference(stopped)
+        decided = self._decide_by(subjects, active) if active else [[] for _ in subjects]
+        if not stopped:
+            return decided
+        failed = (self._all.failed(subject, stopped) for subject in subjects)
+        return [[*verdicts, *errors] for verdicts, errors in zip(decided, failed, strict=True)]
+
+    def _decide_by(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
+        """Return the verdicts on each record; narrow a lost request down to its record and its rule."""
+        was_running = self._worker.is_running
+        try:
+            return [[*verdicts] for verdicts in self._worker.evaluate(self._encoded(rule_ids), subjects)]
+        except WorkerLostError as error:
+            reason = self._reason(error)
+        if len(subjects) > 1:
+            return [verdicts for subject in subjects for verdicts in self._decide([subject], rule_ids)]
+        (subject,) = subjects
+        if len(rule_ids) > 1:
+            by_rule = [self._decide(subjects, frozenset({rule_id})) for rule_id in sorted(rule_ids)]
+            return [[verdict for ((verdict,),) in by_rule]]
+        if was_running:  # the process may have ended for a reason that is not this rule's
+            return self._decide_by(subjects, rule_ids)
+        (rule_id,) = rule_ids
+        self._losses.setdefault(rule_id, _Losses(reason)).count += 1
+        return [[*self._all.failed(subject, {rule_id: reason})]]
+
+    def _is_suspended(self, rule_id: str) -> bool:
+        losses = self._losses.get(rule_id)
+        return losses is not None and losses.count >= MAX_LOST_RECORDS
+
+    def _reason(self, error: WorkerLostError) -> str:
+        if "killed by" not in str(error):
+            return str(error)
+        megabytes = self._worker.limits.memory_bytes // 1024**2
+        return f"{error}, as happens to a rule that needs more than the {megabytes} MB of memory that it may use"
+
+
+def evaluate_example(policy: Policy, rule: Rule, example: Example, worker: RuleWorker) -> RuleResult:
+    """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
+    evaluator = LimitedEvaluator(merge_policies([alone(policy, rule)]), today=example.today, worker=worker)
+    ((evaluation,),) = evaluator.evaluate([example.subject()])
+    return evaluation.result()
+
+
+@dataclass(slots=True)
+class _Losses:
+    """How often a rule exceeded a limit, and how at first."""
+
+    first: str
+    count: int = 0
+
+    def reason(self) -> str:
+        others = "another record" if self.count == 1 else f"{self.count} other records"
+        return f"{self.first} on {others}, so the rule was not evaluated on this one"
+
+
+def _is_limited(policy: Policy, rule: Rule) -> bool:
+    """Return whether a rule is evaluated under limits: one that does not come with this release and may be costly."""
+    return policy is not default_policy() and rule not in default_policy().rules and rule.may_be_costly
+
+
+def _with_rules(rules: RuleSet, is_wanted: Callable[[Rule], bool]) -> RuleSet:
+    """Return the same policies with some of their rules."""
+    subsets = ((policy, tuple(filter(is_wanted, policy.rules))) for policy in rules.policies)
+    policies = tuple(policy.model_copy(update={"rules": subset}) for policy, subset in subsets if subset)
+    return RuleSet(policies, rules.thresholds, rules.frameworks)

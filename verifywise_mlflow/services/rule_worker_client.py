@@ -1,0 +1,148 @@
+"""The product's end of the process for tenants' own rules: starts it, sends requests and validates responses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from verifywise_mlflow.artifacts.sandbox import protocol
+from verifywise_mlflow.artifacts.sandbox.worker_process import Worker, WorkerLostError
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet
+from verifywise_mlflow.compliance.verdict import CompleteVerdict, RuleResult, Verdict
+
+RULE_WORKER: Final = "verifywise_mlflow.services.rule_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationLimits:
+    """Limits on one request to the worker."""
+
+    memory_bytes: int = 256 * 1024**2
+    """What an evaluation may allocate. A record with 10,000 files takes a tenth of it."""
+    cpu_seconds: int = 3
+    """CPU time. A hundred records and fifty rules take 0.1 s."""
+    timeout_seconds: float = 60.0
+    """Seconds to wait, on a machine that is busy."""
+    batch_size: int = 100
+    """Records of one request."""
+    max_response_bytes: int = 64 * 1024**2
+
+
+class RuleWorkerUnavailableError(Exception):
+    """The process that evaluates a tenant's own rules could not be started."""
+
+    retryable = True
+
+    def __init__(self, error: WorkerLostError) -> None:
+        """Take how the start failed."""
+        super().__init__(
+            f"the process that evaluates the tenant's own rules: {error}. No verdict was changed: sync again once the "
+            "system can start a process"
+        )
+
+
+class _Response(BaseModel):
+    """A verdict from the worker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule_id: str
+    rule_version: int
+    verdict: Verdict
+    reason: str
+    values_json: str
+    origins_json: str
+    thresholds_json: str
+    day: date | None
+    input_hash: str
+    fingerprint: str
+
+    def complete_verdict(self) -> CompleteVerdict:
+        """Return it as a verdict."""
+        return CompleteVerdict(RuleResult(**self.model_dump(exclude={"fingerprint"})), self.fingerprint)
+
+
+_RESPONSES = TypeAdapter(list[list[_Response]])
+
+
+class RuleWorker:
+    """At most one worker process, which is started by the first request. Use it as a context manager."""
+
+    def __init__(self, limits: EvaluationLimits | None = None) -> None:
+        """Start nothing yet."""
+        self.limits = limits or EvaluationLimits()
+        self._process: Worker | None = None
+        self._sent_rules = b""
+
+    def __enter__(self) -> RuleWorker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the next request is served by a process that has served others."""
+        return self._process is not None
+
+    def close(self) -> None:
+        """End the process. The next request starts a new one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def evaluate(self, rules: bytes, subjects: Sequence[Subject]) -> list[list[CompleteVerdict]]:
+        """Return the verdicts on each record.
+
+        Args:
+            rules: what ``encode_rules`` returned.
+            subjects: the records.
+
+        Raises:
+            WorkerLostError: the process ended, exceeded a limit, or answered something else. It was ended.
+            RuleWorkerUnavailableError: no process could be started.
+        """
+        try:
+            return self._request(rules, subjects)
+        except BaseException:
+            self.close()
+            raise
+
+    def _request(self, rules: bytes, subjects: Sequence[Subject]) -> list[list[CompleteVerdict]]:
+        process, seconds = self._started(), self.limits.timeout_seconds
+        if self._sent_rules != rules:
+            process.send(protocol.FILE, rules, seconds)
+            self._sent_rules = rules
+        process.send(protocol.DATA, pickle.dumps(list(subjects)), seconds)
+        response = process.finish_request(self.limits.max_response_bytes, seconds)
+        try:
+            by_record = _RESPONSES.validate_python(json.loads(response))
+        except (ValidationError, ValueError) as error:
+            raise WorkerLostError("it returned an invalid response") from error
+        if len(by_record) != len(subjects):
+            raise WorkerLostError("it returned an invalid response")
+        return [[verdict.complete_verdict() for verdict in of_record] for of_record in by_record]
+
+    def _started(self) -> Worker:
+        if self._process is None:
+            try:
+                self._process = Worker(RULE_WORKER, self.limits.memory_bytes, self.limits.cpu_seconds)
+            except WorkerLostError as error:  # no rule's fault, so no verdict
+                raise RuleWorkerUnavailableError(error) from error
+            self._sent_rules = b""
+        return self._process
+
+
+def encode_rules(rules: RuleSet, today: date | None) -> bytes:
+    """Return rules and the day of an evaluation as the worker takes them."""
+    return pickle.dumps((rules, today))

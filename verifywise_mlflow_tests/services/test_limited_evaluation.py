@@ -1,0 +1,182 @@
+"""A tenant's own rule that needs too much memory or time gets the verdict ``error``, and every other rule its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services import limited_evaluation, rule_worker_client
+from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services.rule_worker_client import EvaluationLimits, RuleWorker, RuleWorkerUnavailableError
+from verifywise_mlflow_tests.compliance.records import record_with
+from verifywise_mlflow_tests.compliance.rules import rule_with
+from verifywise_mlflow_tests.support.evaluation_fixtures import (
+    evaluate,
+    rule_yaml,
+    store_record,
+    tenant_with_policies,
+    verdicts,
+    write_policy,
+)
+from verifywise_mlflow_tests.support.stored_states import NOON
+
+SMALL = EvaluationLimits(memory_bytes=64 * 1024**2, cpu_seconds=1)
+TODAY = date(2026, 3, 1)
+HARMLESS = rule_with("size(evidence_files) > 0 && evidence_files.all(f, f.path.startsWith('file'))", rule_id="harmless")
+VAST = rule_with(f"size(evidence_files.map(f, [{', '.join('f' * 300)}])) < 0", rule_id="vast")
+SLOW = rule_with(r'evidence_files.all(f, !f.path.matches("(x{1,500}){1,2}y"))', rule_id="slow")
+MANY_FILES = record_with(evidence_files=[{"path": f"file{number}"} for number in range(4_000)])
+FEW_FILES = record_with(evidence_files=[{"path": "file"}])
+
+
+def own(*rules: Rule, with_default: bool = False) -> RuleSet:
+    policy = Policy(id="own", version=1, title="Own", rules=rules)
+    return merge_policies([default_policy(), policy] if with_default else [policy])
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worker]]:
+    """The workers that the test started."""
+    workers: list[Worker] = []
+
+    class RecordedWorker(Worker):
+        def __init__(self, program: str, memory_bytes: int, cpu_seconds: int) -> None:
+            super().__init__(program, memory_bytes, cpu_seconds)
+            workers.append(self)
+
+    monkeypatch.setattr(rule_worker_client, "Worker", RecordedWorker)
+    yield workers
+    assert all(worker._process.poll() is not None for worker in workers), "every worker has ended"
+
+
+def test_the_worker_gives_the_same_results_as_this_process(started: list[Worker]) -> None:
+    needs_today = rule_with(
+        "today > timestamp('2026-01-01T00:00:00Z') && findings.exists(f, f.kind == 'conflict')", rule_id="today"
+    )
+    rules = own(HARMLESS, needs_today, rule_with('owner == "me"', rule_id="plain"), with_default=True)
+    subjects = [
+        Subject(FEW_FILES, ["a run was not read"], [{"kind": "conflict", "field": None, "sentence": "\x00 ü \ud800"}]),
+        Subject(
+            record_with(owner="me", lifecycle_stage="production"), origins={"owner": {"source": "tag", "key": "o"}}
+        ),
+    ] * 120
+
+    with LimitedEvaluator(rules, today=TODAY) as evaluator:
+        limited = [[(v.result(), v.fingerprint()) for v in of] for of in evaluator.evaluate(subjects)]
+
+    plain = Evaluator(rules, today=TODAY)
+    assert limited == [[(v.result(), v.fingerprint()) for v in plain.evaluate_subject(subject)] for subject in subjects]
+    assert len(started) == 1
+
+
+def test_rules_that_only_compare_values_and_the_default_policy_need_no_process(started: list[Worker]) -> None:
+    rules = own(rule_with('owner == "me" && metrics.accuracy > 0.5', rule_id="plain"), with_default=True)
+
+    with LimitedEvaluator(rules) as evaluator:
+        assert len(list(evaluator.evaluate([Subject(FEW_FILES)]))) == 1
+
+    assert started == []
+
+
+def test_a_rule_that_needs_too_much_memory_is_an_error_on_that_record_alone(started: list[Worker]) -> None:
+    with LimitedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
+        many, few = (
+            {v.rule_id: v.result() for v in verdicts}
+            for subject in (Subject(MANY_FILES), Subject(FEW_FILES))
+            for verdicts in evaluator.evaluate([subject])
+        )
+
+    assert many["harmless"].verdict is few["harmless"].verdict is Verdict.PASS
+    assert few["vast"].verdict is Verdict.FAIL
+    assert many["vast"].verdict is Verdict.ERROR
+    assert re.search(r"(64 MB|67108864 bytes) of memory .*Correct the expression of the rule", many["vast"].reason)
+
+
+def test_a_rule_that_needs_too_much_time_is_an_error(started: list[Worker]) -> None:
+    with LimitedEvaluator(own(SLOW), worker=RuleWorker(SMALL)) as evaluator:
+        ((verdict,),) = evaluator.evaluate([Subject(MANY_FILES)])
+
+    assert verdict.verdict is Verdict.ERROR
+    assert "used more than 1 seconds of CPU time. Correct the expression of the rule" in verdict.result().reason
+
+
+def test_a_rule_that_exceeds_a_limit_again_is_not_evaluated_any_more(
+    started: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited_evaluation, "MAX_LOST_RECORDS", 1)
+
+    with LimitedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
+        results = [{v.rule_id: v.result() for v in of} for of in evaluator.evaluate([Subject(MANY_FILES)] * 5)]
+        later = [{v.rule_id: v.result() for v in of} for of in evaluator.evaluate([Subject(FEW_FILES)])]
+
+    assert {result["harmless"].verdict for result in (*results, *later)} == {Verdict.PASS}
+    assert {result["vast"].verdict for result in (*results, *later)} == {Verdict.ERROR}
+    assert "on another record, so the rule was not evaluated on this one" in later[0]["vast"].reason
+    assert len(started) < 6, "a lost request costs no process per record"
+
+
+def test_a_worker_that_is_killed_between_two_batches_costs_nothing(started: list[Worker]) -> None:
+    with LimitedEvaluator(own(HARMLESS)) as evaluator:
+        list(evaluator.evaluate([Subject(FEW_FILES)]))
+        os.kill(started[0]._process.pid, signal.SIGKILL)
+        ((after,),) = evaluator.evaluate([Subject(FEW_FILES)])
+
+    assert after.verdict is Verdict.PASS
+
+
+def test_a_process_that_cannot_start_is_an_error_of_the_system_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+    with (
+        LimitedEvaluator(own(HARMLESS)) as evaluator,
+        pytest.raises(RuleWorkerUnavailableError, match="could not be started: Resource temporarily unavailable"),
+    ):
+        list(evaluator.evaluate([Subject(FEW_FILES)]))
+
+
+@pytest.fixture
+def unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker can start, which shows who needs one."""
+    monkeypatch.setattr(rule_worker_client, "RULE_WORKER", "no_such_program")
+
+
+@pytest.mark.usefixtures("unavailable")
+def test_a_sync_evaluates_costly_own_rules_in_the_worker(store: Store, tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "own.yaml", rule_yaml("costly", "findings.all(f, f.count > 0)"))
+    store_record(store, "fraud", 1, NOON)
+
+    with pytest.raises(RuleWorkerUnavailableError, match="No verdict was changed"):
+        evaluate(tenant_with_policies(policies=[str(policy)]), store, NOON)
+
+    assert verdicts(store) == {}
+
+
+@pytest.mark.usefixtures("unavailable")
+def test_policy_check_evaluates_costly_rules_in_the_worker(tmp_path: Path) -> None:
+    rule = rule_yaml("costly", "findings.all(f, f.count > 0)") + "    examples: [{verdict: pass}]\n"
+    policy = write_policy(tmp_path / "own.yaml", rule)
+
+    result = CliRunner().invoke(app, ["policy", "check", str(policy)])
+
+    assert result.exit_code == 1
+    assert "could not be started" in " ".join(result.output.split())
