@@ -25,7 +25,7 @@ _ASSIGNMENT = re.compile(
     (?P<key>[^\W\d][\w.-]{{1,249}}+(?:[ ](?i:key|secret|token|password|passphrase|signature))?)
     (?P<quote>{_QUOTE})? \]?
     [ \t]{{0,8}}+
-    (?P<sep>:[ ]?(?:str|bytes|[Ss]tring|SecretStr|Optional\[str\])(?:[ ]\|[ ]None)?[ \t]{{0,8}}+=
+    (?P<sep>:[ ]?(?:str|bytes|string|String|SecretStr|Optional\[str\])(?:[ ]\|[ ]None)?[ \t]{{0,8}}+=
       | => | := | =(?![=~]) | :(?!:|//) | %3[Dd] | %3[Aa](?!%2[Ff]) )
     (?P<space>[ \t]{{0,16}}+)
     """

@@ -1,4 +1,4 @@
-"""Tells a secret from what people write in its place: a placeholder, a reference, a path, a type, a sentence."""
+"""Distinguishes a secret from what people write instead: a placeholder, a reference, a path, a type, a label."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REFERENCE = re.compile(
     | https?://[^\s@?]+                                           # the page of a vault, without credentials
     """
 )
-"""A reference to a secret is not a secret. It has to be the whole value: ``$ummer2024!`` is a password."""
+"""A reference to a secret is not a secret. It must be the whole value: ``$ummer2024!`` is a password."""
 
 _PATH = re.compile(
     r"(?:~|\.{1,2})?/(?:etc|var|home|usr|opt|mnt|run|root|tmp|srv|secrets|Users|dbfs|workspace|app|Volumes|keys|certs)"
