@@ -17,7 +17,14 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
-from verifywise_mlflow.connector.models import DatasetInput, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.models import (
+    DatasetInput,
+    LoggedModel,
+    ModelVersion,
+    Redaction,
+    RegisteredModel,
+    TrainingRun,
+)
 from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
@@ -371,6 +378,19 @@ def test_a_dangling_alias_is_a_finding_of_each_version() -> None:
     assert sentences(normalized(record_inputs)) == [
         "the model's alias 'champion' points to version 3, which does not exist"
     ]
+
+
+def test_a_flood_of_dangling_aliases_hides_no_other_finding() -> None:
+    aliases = tuple(f"alias-{number}" for number in range(10_050))
+    flooded = inputs(aliases=aliases)
+    secret = Redaction("param", "token", "secret", "api key")
+    version = replace(flooded.version, redactions=(secret,))
+
+    findings = normalized(replace(flooded, dangling_aliases=aliases, version=version)).findings
+
+    assert len(findings) < 50
+    assert sum(finding.count for finding in findings if finding.kind == "dangling alias") == 10_050
+    assert [finding.count for finding in findings if finding.kind == "secret redacted"] == [1]
 
 
 def test_a_recreated_model_is_a_finding() -> None:
