@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ MAX_PEAK_BYTES = 400 * MEGABYTE
 _EMOJI = "\U0001f600"
 """One of them makes Python store each character of a text in four bytes."""
 
-Page = dict[str, object]
+Page = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

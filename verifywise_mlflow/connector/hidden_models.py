@@ -55,6 +55,17 @@ def parse_listed_model(value: object, intake: TextIntake | None = None) -> Liste
     return ListedModel(parsing.registered_model(value, intake), tuple(latest))
 
 
+def without_contents(listed: ListedModel) -> ListedModel:
+    """Return the model with no more than what decides about hidden versions, which may be kept during a sync."""
+    return ListedModel(
+        RegisteredModel(listed.model.name),
+        tuple(
+            ModelVersion(version.model_name, version.version_number, source=version.source)
+            for version in listed.latest_versions
+        ),
+    )
+
+
 def has_model_without_listed_versions(models: Iterable[ListedModel], listed: Iterable[ModelVersion]) -> bool:
     """Return whether a model has versions, but none of them is listed."""
     names = {version.model_name for version in listed}

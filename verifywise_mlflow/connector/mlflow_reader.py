@@ -17,6 +17,7 @@ from verifywise_mlflow.connector.hidden_models import (
     ListedModel,
     has_model_without_listed_versions,
     unlisted_versions,
+    without_contents,
 )
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listing
@@ -106,8 +107,11 @@ class MlflowReader(TrackingReader):
 
     def registered_models(self) -> Listing[RegisteredModel]:
         """List every registered model without prompts, but with models that are hidden by the prompt tag."""
-        self._models = self._list_models()
-        return Listing(tuple(row.model for row in self._models.rows), self._models.problems)
+        models = self._list_models()
+        self._models = _ModelListing(
+            tuple(map(without_contents, models.rows)), tuple(map(without_contents, models.prompts)), models.problems
+        )
+        return Listing(tuple(row.model for row in models.rows), models.problems)
 
     def _list_models(self) -> _ModelListing:
         listed = search_models(self._client, self._limits)

@@ -36,7 +36,7 @@ class TextIntake:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self.retained_bytes = 0
-        """Memory of the texts that were taken in, each counted once."""
+        """Memory of the texts that were taken in, each counted once, and of the dictionaries that hold them."""
 
     def take(self, text: str) -> str:
         """Return the text, or an equal one that was taken in before."""
@@ -82,27 +82,31 @@ class ObjectTexts:
         characters = sum(map(len, pairs)) + sum(lengths)
         if self._fits(len(pairs), characters, max(lengths, default=0)):
             take = self._intake.take
-            return {take(key): take(text) for key, text in pairs.items()}
+            return self._retain({take(key): take(text) for key, text in pairs.items()})
         taken: dict[str, str] = {}
         for key in self._first_keys(name, pairs):
             text = self.text(f"{name} {describe(key, 100)}", pairs[key])
             if text is not None and (taken_key := self.text(f"a key of {name}", key)) is not None:
                 taken[taken_key] = text
-        return taken
+        return self._retain(taken)
 
     def numbers(self, name: str, pairs: Mapping[str, float]) -> dict[str, float]:
         """Return the pairs whose keys fit the limits; report the others."""
         if self._fits(len(pairs), sum(map(len, pairs)), max(map(len, pairs), default=0)):
             take = self._intake.take
-            return {take(key): number for key, number in pairs.items()}
+            return self._retain({take(key): number for key, number in pairs.items()})
         keys = ((key, self.text(f"a key of {name}", key)) for key in self._first_keys(name, pairs))
-        return {taken_key: pairs[key] for key, taken_key in keys if taken_key is not None}
+        return self._retain({taken_key: pairs[key] for key, taken_key in keys if taken_key is not None})
 
     def first(self, name: str, items: Sequence[T]) -> Sequence[T]:
         """Return the first ``MAX_ITEMS`` items; report how many others there are."""
         if (more := len(items) - MAX_ITEMS) > 0:
             self.problems.add(f"{more:,} {name} were not taken in: an object may have at most {MAX_ITEMS:,}", TOO_LONG)
         return items[:MAX_ITEMS]
+
+    def _retain(self, pairs: dict[str, V]) -> dict[str, V]:
+        self._intake.retained_bytes += getsizeof(pairs)
+        return pairs
 
     def _fits(self, items: int, characters: int, longest: int) -> bool:
         """Return whether all items fit the limits; if so, count their characters."""

@@ -62,8 +62,8 @@ class Limits:
     """Pages of one listing."""
     max_rows: Count = 250_000
     """Rows of one listing."""
-    max_listing_bytes: Count = 192 * 1024**2
-    """Memory that the rows of one listing may take. Measured: 100,000 versions with 10 tags each take 128 MiB."""
+    max_listing_bytes: Count = 128 * 1024**2
+    """Memory that the rows of one listing may take. Measured: 100,000 versions with 10 tags each take 190 MiB."""
 
 
 @dataclass(frozen=True, slots=True)

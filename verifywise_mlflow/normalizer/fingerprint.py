@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,12 @@ from verifywise_mlflow.common.canonical_json import canonical_encoder, finite_or
 
 
 def fingerprint(value: object) -> str:
-    """Return the SHA-256, in hex, of a value's canonical JSON.
+    """Return the SHA-256, in hex, of a value's canonical JSON; see ``fingerprint_and_size``."""
+    return fingerprint_and_size(value)[0]
+
+
+def fingerprint_and_size(value: object) -> tuple[str, int]:
+    """Return the SHA-256, in hex, of a value's canonical JSON, and the bytes of that JSON.
 
     NaN and the infinities become the strings ``NaN``, ``Infinity`` and ``-Infinity``; times are written in UTC with
     milliseconds, and a time without a zone counts as UTC. Accepts dataclasses, mappings, sequences, sets and JSON's own
@@ -26,12 +30,7 @@ def fingerprint(value: object) -> str:
     except ValueError:
         # A number is not finite, which is rare: only then is every number checked in Python.
         canonical = _ENCODER.encode(_with_finite_numbers(value))
-    return sha256_of(canonical)
-
-
-def canonical_size(value: object) -> int:
-    """Return the bytes of a value's canonical JSON: what a stored state of it takes, before compression."""
-    return sum(map(len, _ENCODER_WITH_NAN.iterencode(value)))
+    return sha256_of(canonical), len(canonical)
 
 
 def _to_json(value: object) -> object:
@@ -66,4 +65,3 @@ def _with_finite_numbers(value: object) -> object:
 
 
 _ENCODER = canonical_encoder(_to_json)
-_ENCODER_WITH_NAN = json.JSONEncoder(default=_to_json)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.normalizer.fingerprint import fingerprint_and_size
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, MAX_BATCH_BYTES
 
 T = TypeVar("T")
 
@@ -22,6 +22,8 @@ class ChangeSet(Generic[T]):
     """The listed objects whose rows have to be written."""
 
     changed: list[ListedObject[T]] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    """Bytes of the canonical JSON of each."""
 
     def add_if_changed(
         self, listed: T, created_at: datetime | None, stored: StoredObject | None, *, is_outdated: bool = False
@@ -36,15 +38,25 @@ class ChangeSet(Generic[T]):
             stored: the row from before this listing.
             is_outdated: whether the row must be written although the listing shows nothing new.
         """
-        digest = fingerprint(listed)
+        digest, size = fingerprint_and_size(listed)
         if stored and not stored.is_deleted and stored.fingerprint == digest and not is_outdated:
             return
         incarnation = stored.incarnation if stored else 1
         if created_at and stored and stored.created_at and created_at != stored.created_at:
             incarnation += 1
         self.changed.append(ListedObject(listed, digest, incarnation, stored))
+        self._sizes.append(size)
 
     def batches(self) -> Iterator[Sequence[ListedObject[T]]]:
-        """Yield the objects in batches of one transaction each."""
-        for start in range(0, len(self.changed), BATCH_SIZE):
-            yield self.changed[start : start + BATCH_SIZE]
+        """Yield the objects in batches of one transaction each, bounded in number and in bytes.
+
+        Writing a row takes several times its bytes, so a batch of large rows must not be in memory as a whole.
+        """
+        start, batch_bytes = 0, 0
+        for index, size in enumerate(self._sizes):
+            if index > start and (index - start == BATCH_SIZE or batch_bytes + size > MAX_BATCH_BYTES):
+                yield self.changed[start:index]
+                start, batch_bytes = index, 0
+            batch_bytes += size
+        if start < len(self.changed):
+            yield self.changed[start:]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from verifywise_mlflow.normalizer.fingerprint import canonical_size
 from verifywise_mlflow.persistence.repositories import history_usage
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord
 from verifywise_mlflow.persistence.session import TenantSession
@@ -69,9 +68,7 @@ class HistoryBudget:
     def admit_records(self, changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
         """Return the records that may replace their stored state."""
         return [
-            record
-            for record in changed
-            if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * canonical_size(record.normalized))
+            record for record in changed if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * record.size)
         ]
 
     def record(self, session: TenantSession, now: datetime) -> None:

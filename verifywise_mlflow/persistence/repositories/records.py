@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, or_, select, text, tuple_
 
 from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
+from verifywise_mlflow.persistence.byte_limit import limit_bytes
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, upsert
 from verifywise_mlflow.persistence.session import TenantSession
@@ -46,7 +47,10 @@ class PendingRecord:
 def pending_records(
     session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int
 ) -> list[PendingRecord]:
-    """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone."""
+    """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone.
+
+    There are fewer than ``limit`` if their rows are large.
+    """
     versions, inputs = model_versions, record_inputs
     same_version = and_(
         inputs.c.tenant_id == versions.c.tenant_id,
@@ -101,8 +105,13 @@ def pending_records(
     )
     if after is not None:
         query = query.where(tuple_(versions.c.model_name, versions.c.version_number) > after)
+    linked = (
+        (training_runs, "run_id", "linked_run_id"),
+        (logged_models, "model_id", "logged_model_id"),
+        (registered_models, "model_name", "model_name"),
+    )
     due = []
-    for row in session.execute(query).mappings():
+    for row in session.execute(limit_bytes(query, linked)).mappings():
         revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
         key = (row["model_name"], row["version_number"])
         is_remapped = row["built_with"] is not None and row["built_with"] != mapping_digest
@@ -128,6 +137,8 @@ class BuiltRecord:
     pending: PendingRecord
     normalized: NormalizedRecord
     fingerprint: str
+    size: int = 0
+    """Bytes of the record's canonical JSON."""
 
 
 def _admit_all(changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:

@@ -10,7 +10,7 @@ from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.normalizer.fingerprint import fingerprint, fingerprint_and_size
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.repositories import (
     integrity,
     records,
     registry,
+    renamed_versions,
     tracked_objects,
     withdrawals,
 )
@@ -54,7 +55,8 @@ def refresh(context: StageContext) -> Progress:
             built = []
             for due_record, inputs in zip(to_build, _inputs(session, context.tenant, to_build), strict=True):
                 normalized = normalize(inputs, mapping)
-                built.append(BuiltRecord(due_record, normalized, fingerprint([normalized, due_record.deleted_at])))
+                digest_and_size = fingerprint_and_size([normalized, due_record.deleted_at])
+                built.append(BuiltRecord(due_record, normalized, *digest_and_size))
             withdrawals.end_predecessor_verdicts(session, [item.key for item in to_build], context.sync_id, context.now)
             changed = records.write_records(
                 session, built, context.sync_id, context.now, admit=context.history.admit_records
@@ -85,6 +87,7 @@ class _LinkedRows:
     manifests: Mapping[Key, Row]
     changes_in_place: Mapping[Key, Sequence[DetectedChange]]
     are_manifests_on: bool
+    other_names: Mapping[Key, tuple[str, ...]]
     missing_numbers: Mapping[str, set[int]]
     """Numbers to which aliases of living models point, although MLflow has no such version."""
 
@@ -100,6 +103,9 @@ def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]
         manifests=manifest_rows(session, [item.key for item in due]),
         are_manifests_on=tenant.artifacts.manifests,
         changes_in_place=integrity.changes_by_key(session, [item.key for item in due]),
+        other_names=renamed_versions.other_names(
+            session, [item.key for item in due if item.version["logged_model_location"] is not None]
+        ),
         missing_numbers=dangling_aliases.missing_numbers(session, models),
     )
     return [_record_inputs(item, linked) for item in due]
@@ -130,6 +136,7 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
         logged_model_link=link,
         logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
         logged_model_read_error=_logged_model_read_error(named_model, link),
+        other_names=linked.other_names.get(due.key, ()),
         incarnation=incarnation,
         dangling_aliases=_dangling_aliases(model, linked.missing_numbers.get(name, set())) if model else (),
         changes_in_place=tuple(linked.changes_in_place.get(due.key, ())),
