@@ -27,7 +27,6 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
-from verifywise_mlflow.pipeline.redacting_reader import RedactingReader
 from verifywise_mlflow.pipeline.stages import (
     artifact_manifests,
     canonical_records,
@@ -149,7 +148,7 @@ class Sync:
     def reader(self) -> Reader:
         """Return the connection; the first call opens it."""
         if self._reader is None:
-            self._reader = RedactingReader(lambda: open_reader(self.tenant, self.deadline), self.tenant.redaction)
+            self._reader = open_reader(self.tenant, self.deadline)
         return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:

@@ -21,6 +21,7 @@ from verifywise_mlflow.tenants.auth import (
     OAuth2Credentials,
     SigV4Credentials,
 )
+from verifywise_mlflow.tenants.redacting_reader import RedactingReader
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer
 from verifywise_mlflow.tenants.tenant import Proxy, Tenant
 
@@ -49,7 +50,7 @@ def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) ->
 
 
 def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
-    """Return a connection to the tenant's server.
+    """Return a connection to the tenant's server. All that it returns is redacted, and so are its errors.
 
     Args:
         tenant: The tenant.
@@ -60,6 +61,10 @@ def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
         SecretUnavailableError: the reference of a credential cannot be resolved.
     """
     settings = connection_settings(tenant, deadline)
+    return RedactingReader(lambda: _open_unredacted(tenant, settings), tenant.redaction)
+
+
+def _open_unredacted(tenant: Tenant, settings: ConnectionSettings) -> Reader:
     match tenant.server:
         case DatabricksServer(registry=registry, catalogs=catalogs):
             return DatabricksReader(settings, registry, catalogs)

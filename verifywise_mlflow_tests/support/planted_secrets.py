@@ -64,15 +64,20 @@ def _readable(data: bytes) -> Iterator[bytes]:
             return
 
 
-def fields_for_secrets(model: type[BaseModel]) -> set[str]:
-    """Return the fields of a model, and of the models in it, that take a reference to a secret."""
-    fields = set()
+def fields_for_secrets(model: type[BaseModel], outer: frozenset[type[BaseModel]] = frozenset()) -> set[str]:
+    """Return the fields of a model, and of the models in it, that take a reference to a secret.
+
+    Conditions of a mapping contain conditions, so a model within itself is not entered again.
+    """
+    fields: set[str] = set()
+    if model in outer:
+        return fields
     for name, field_info in model.model_fields.items():
         for kind in _kinds(field_info.annotation):
             if kind is SecretReference:
                 fields.add(f"{model.__name__}.{name}")
             elif isinstance(kind, type) and issubclass(kind, BaseModel):
-                fields |= fields_for_secrets(kind)
+                fields |= fields_for_secrets(kind, outer | {model})
     return fields
 
 
