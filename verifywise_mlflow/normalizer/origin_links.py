@@ -69,15 +69,27 @@ def origin_findings(inputs: RecordInputs) -> Iterator[Finding]:
     if inputs.logged_model_link == "ambiguous":
         sentence = "the version's source is the artifact location of several logged models, so it has none of them"
         yield Finding("uncertain origin", None, sentence)
-    if inputs.logged_model_link == "location" and inputs.logged_model:
-        named = _registered_versions(inputs.logged_model.tags.get(MODEL_VERSIONS_TAG))
-        own = (inputs.version.model_name, inputs.version.version_number)
-        if named is not None and named.isdisjoint({own, *(inputs.origin.copied_from if inputs.origin else ())}):
-            sentence = (
-                f"the version's source is the artifact location of logged model {inputs.logged_model.model_id}, but "
-                f"the logged model's tag {MODEL_VERSIONS_TAG} does not name the version"
-            )
-            yield Finding("uncertain origin", None, sentence)
+    if _names_other_versions_only(inputs) and inputs.logged_model:
+        sentence = (
+            f"the version's source is the artifact location of logged model {inputs.logged_model.model_id}, but "
+            f"the logged model's tag {MODEL_VERSIONS_TAG} does not name the version"
+        )
+        yield Finding("uncertain origin", None, sentence)
+
+
+def _names_other_versions_only(inputs: RecordInputs) -> bool:
+    """Whether the tag of a logged model that is linked by its location names neither the version nor its originals.
+
+    MLflow changes no tag when a model is renamed. A copy of an unknown original is not expected in the tag.
+    """
+    if inputs.logged_model_link != "location" or inputs.logged_model is None:
+        return False
+    if inputs.origin and inputs.origin.problem:
+        return False
+    named = _registered_versions(inputs.logged_model.tags.get(MODEL_VERSIONS_TAG))
+    names = (inputs.version.model_name, *inputs.other_names)
+    own = {(name, inputs.version.version_number) for name in names}
+    return named is not None and named.isdisjoint({*own, *(inputs.origin.copied_from if inputs.origin else ())})
 
 
 def _chain(inputs: RecordInputs) -> str | None:

@@ -32,6 +32,9 @@ class RecordInputs:
     logged_model_link: LoggedModelLink | None = None
     logged_model_read_error: str | None = None
     """Why the logged model that the version's source names could not be read."""
+    other_names: tuple[str, ...] = ()
+    """Names of the model before it was renamed, as far as syncs have seen them. Known if the logged model is linked by
+    its location."""
     incarnation: int = 1
     """From 2 on, earlier objects had the version's name and number."""
     dangling_aliases: tuple[str, ...] = ()
