@@ -82,18 +82,28 @@ _NET_USE = re.compile(
 
 def find_secrets_in_commands(text: str) -> Iterator[Span]:
     """Yield the passwords in the arguments of the programs that this module knows."""
+    if " " not in text and "\t" not in text:
+        return  # a password in a command is a word of its own
     for match in _ANY_PROGRAM.finditer(text):
         program = _PROGRAMS[match[0].strip()]
         for start, end, kind in _secrets_of(program, text, match.end()):
             yield Span(start, end, "secret", kind)
-    for pattern in (_PASS_ARGUMENT, _NETRC, _ECHO_INTO, _HTPASSWD, _NET_USE):
-        for match in pattern.finditer(text):
+    for sign, pattern in _OTHERS:
+        for match in pattern.finditer(text) if sign in text else ():
             group = match.lastindex or 1
             value = match[group].rpartition(":")[2] if pattern is _ECHO_INTO else match[group]
             if is_secret_value("password", value):
                 yield Span(match.end(group) - len(value), match.end(group), "secret", "password")
 
 
+_OTHERS: Final = (
+    ("pass:", _PASS_ARGUMENT),
+    ("password", _NETRC),
+    ("echo", _ECHO_INTO),
+    ("htpasswd", _HTPASSWD),
+    ("use", _NET_USE),
+)
+"""Expressions, each with a word without which it cannot match."""
 _MAX_WORDS: Final = 40
 """Words after a program that are looked at. It bounds the time for a text that names programs again and again."""
 

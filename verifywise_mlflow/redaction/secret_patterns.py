@@ -17,7 +17,7 @@ from verifywise_mlflow.redaction.spans import Span
 from verifywise_mlflow.redaction.uri_credentials import find_uri_credentials
 
 _ANNOUNCING_WORD = re.compile(
-    r"(?i)pass|pwd|pw|secret|cred|key|token|auth|pat|jwt|bearer|wort|cookie|session|login|identified|contrase|senha|haslo|parola|"
+    r"(?i)pass|pwd|pw|secret|cred|key|token|auth|(?<![a-z])pat(?![a-z])|jwt|bearer|wort|cookie|session|login|identified|contrase|senha|haslo|parola|"
     r"[^\x00-\x7f]"
 )
 """Cheap test that leaves out most texts: all keys that announce a secret contain one of these."""
@@ -113,7 +113,7 @@ def _in_key_files(text: str) -> Iterator[Span]:
     if '"kty"' in text or "'kty'" in text:
         for match in _JWK_FIELD.finditer(text):
             yield _span(match, 1, "private key")
-    if ":" in text:
+    if text.count(":") >= 4 or ":$" in text or ":{SHA}" in text:
         for match in _LOGIN_LINE.finditer(text):
             if is_secret_value("password", match[match.lastindex or 1]):
                 yield _span(match, match.lastindex or 1, "password")

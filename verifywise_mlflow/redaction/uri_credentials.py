@@ -40,7 +40,7 @@ _ORACLE_JDBC = re.compile(r"(?i)jdbc:oracle:\w{2,8}:[\w$#]{1,128}/([^\s/@\"']{1,
 
 def find_uri_credentials(text: str) -> Iterator[Span]:
     """Yield passwords, tokens and signatures within URIs and connection strings."""
-    if "://" in text or "%3" in text:
+    if "://" in text or "%40" in text:
         yield from _in_uris(text)
     if "=" in text:
         yield from _in_queries(text)
@@ -52,16 +52,20 @@ def find_uri_credentials(text: str) -> Iterator[Span]:
 
 
 def _in_uris(text: str) -> Iterator[Span]:
-    for pattern in (_USER_AND_PASSWORD, _PASSWORD_WITH_SLASH, _ESCAPED_USER_AND_PASSWORD):
-        for match in pattern.finditer(text):
-            if is_secret_value("password", match[1]):
-                yield _span(match, 1, "password")
-    for pattern in (_USER_WITHOUT_PASSWORD, _CONDA_TOKEN):
-        for match in pattern.finditer(text):
-            if looks_generated(match[1]):
-                yield _span(match, 1, "token")
-    for match in _TEAMS_WEBHOOK.finditer(text):
-        yield _span(match, 1, "webhook")
+    # Most URIs are locations without credentials, so a substring decides first.
+    for sign, pattern in (("@", _USER_AND_PASSWORD), ("@", _PASSWORD_WITH_SLASH), ("%40", _ESCAPED_USER_AND_PASSWORD)):
+        if sign in text:
+            for match in pattern.finditer(text):
+                if is_secret_value("password", match[1]):
+                    yield _span(match, 1, "password")
+    for sign, pattern in (("@", _USER_WITHOUT_PASSWORD), ("/t/", _CONDA_TOKEN)):
+        if sign in text:
+            for match in pattern.finditer(text):
+                if looks_generated(match[1]):
+                    yield _span(match, 1, "token")
+    if ".webhook." in text:
+        for match in _TEAMS_WEBHOOK.finditer(text):
+            yield _span(match, 1, "webhook")
 
 
 def _in_queries(text: str) -> Iterator[Span]:
