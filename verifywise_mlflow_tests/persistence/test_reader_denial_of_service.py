@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack
 
 import psycopg2
@@ -150,6 +151,17 @@ def test_an_owner_that_may_not_alter_the_role_is_told_the_statement(isolated: Is
             connection.rollback()
 
     assert f'ALTER ROLE "{role.name}" CONNECTION LIMIT {READER_CONNECTION_LIMIT}' in remedies
+
+
+def test_a_reader_that_may_create_tables_or_take_most_connections_is_named(isolated: IsolatedTenants) -> None:
+    with Store(isolated.owner) as store, store.begin_shared() as connection:
+        connection.execute(text(f'ALTER ROLE "{isolated.reader.name}" CONNECTION LIMIT 1000'))
+        exposures = {exposure.ability: exposure for exposure in reader_exposures(connection, isolated.reader.name)}
+        connection.rollback()
+
+    schema = exposures["may create tables in the schema den, which fill the disk"]
+    assert schema.remedy == f'REVOKE CREATE ON SCHEMA "den" FROM PUBLIC, "{isolated.reader.name}"'
+    assert any(re.search(r"with the other readers, open 1\d\d\d of the server's", ability) for ability in exposures)
 
 
 ATTACKS = (

@@ -96,6 +96,19 @@ def test_a_failed_sync_releases_the_lock(store: Store, database_url: str) -> Non
     other.close()
 
 
+def test_the_lock_of_a_long_sync_outlives_the_servers_limit_on_idle_transactions(
+    store: Store, database_url: str
+) -> None:
+    with store.begin_shared() as connection:
+        connection.execute(
+            text(f"ALTER DATABASE {store.engine.url.database} SET idle_in_transaction_session_timeout = '100ms'")
+        )
+    with Store(database_url) as long, Store(database_url) as other, long.exclusive("acme"):
+        time.sleep(0.5)
+        with pytest.raises(TenantBusyError), other.exclusive("acme", wait_seconds=0):
+            pytest.fail("it was let in")
+
+
 HOLDER = """
 import sys, time
 from verifywise_mlflow.persistence.store import Store

@@ -92,7 +92,7 @@ class PiecewiseExpression:
             MissingEvidenceError: it depends on evidence that the record lacks.
             CelEvaluationError: it cannot be evaluated for another reason.
         """
-        if self._is_short(activation.variables):
+        if not self._macros or self._is_short(activation.variables):
             return _evaluated(self._whole, activation.cel)
         variables, errors = dict(activation.variables), dict[str, CelEvaluationError]()
         for macro in self._macros:
@@ -128,6 +128,8 @@ def _evaluated(expression: cel.Expression, activation: cel.Activation) -> CelVal
     try:
         result = expression.eval(activation)
         value = result.value()
+        if isinstance(value, bool):  # the common case
+            return value
         if result.type() != cel.Type.ERROR:
             return _plain(value)
     except (RuntimeError, ValueError, OverflowError) as error:  # how the library rejects what it cannot convert
