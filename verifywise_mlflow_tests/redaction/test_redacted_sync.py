@@ -68,6 +68,13 @@ def test_no_secret_reaches_the_store(
     registry.client.update_registered_model("credit", f"password={password}")
     registry.client.set_registered_model_tag("credit", "cfg", f'{{"password": "{password}"}}')
 
+    link = f"https://conda.acme.example/t/tk-{canary}/scorer-1.0.tar.gz"
+    environment = (
+        f"dependencies:\n- python=3.11.7\n- pip:\n  - scorer @ {link}\n  - --index-url https://{token}@x/simple\n"
+    )
+    files_run = registry.run(files={"model/MLmodel": b"flavors: {}", "model/conda.yaml": environment.encode()})
+    registry.version("packed", run_id=files_run, source=f"{registry.client.get_run(files_run).info.artifact_uri}/model")
+
     with caplog.at_level(logging.DEBUG, logger="verifywise_mlflow"):
         sync(tenant, store)
         changed_before = [row["changed_at"] for row in rows(store, "training_runs")]
@@ -76,6 +83,7 @@ def test_no_secret_reaches_the_store(
     stored = dump(store)
     assert canary not in stored + caplog.text
     assert token not in stored + caplog.text
+    assert "https://conda.acme.example/t/[redacted: token]/scorer-1.0.tar.gz" in stored
     credit = record(store, "credit")
     assert credit["hyperparameters"] == {
         "cmd": "train --token=[redacted: databricks api token]",
