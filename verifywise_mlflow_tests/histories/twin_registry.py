@@ -137,6 +137,12 @@ class TwinRegistry:
             elif archives and version.stage == stage:
                 version.stage = "Archived"
 
+    def set_status(self, key: Key, status: str) -> None:
+        """Set the status of a version's registration, as a server does while it copies the files."""
+        self._execute(
+            f"UPDATE model_versions SET status = '{status}' WHERE workspace = ? AND name = ? AND version = ?", *key
+        )
+
     def tag_version(self, key: Key, name: str, value: str) -> None:
         """Set a tag of a version."""
         self.client.set_model_version_tag(key[0], str(key[1]), name, value)

@@ -47,7 +47,8 @@ FROM of_versions WHERE n % 2 = 0;
 INSERT INTO artifact_manifests (tenant_id, model_name, version_number, location_key, manifest, retry, read_at,
                                 hashed_at, fingerprint, changed_at)
 SELECT $tenant, v.model_name, v.version_number,
-       md5(concat('settings', jsonb_build_array(v.source, v.run_id, r.artifact_uri, r.status, l.artifact_uri))),
+       md5(concat('settings', jsonb_build_array(
+           v.source, v.run_id, r.artifact_uri, r.status, l.artifact_uri, v.incarnation))),
        jsonb_build_object('location', r.artifact_uri, 'status', 'complete', 'files', '[]'::jsonb, 'reason', NULL,
                           'environment', NULL, 'digest', repeat('words ', 100)),
        false, $now, $now, 'f', $now

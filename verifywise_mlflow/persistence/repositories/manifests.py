@@ -21,6 +21,8 @@ from verifywise_mlflow.persistence.tables import (
     training_runs,
 )
 
+_PENDING = "PENDING_REGISTRATION"
+
 
 @dataclass(frozen=True, slots=True)
 class RehashBefore:
@@ -61,6 +63,8 @@ def pending_manifests(
         rehash_before: which hashes are stale.
         retry_failed: also return those that are incomplete for another reason than the tenant's limits, and those that
             are held back.
+
+    A version whose registration is pending is none of them.
     """
     versions, manifests, records = model_versions, artifact_manifests, canonical_records
     location_key = func.md5(
@@ -120,7 +124,13 @@ def pending_manifests(
             func.coalesce(~or_(*is_due), False),
         )
         .select_from(joined)
-        .where(versions.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None), or_(*is_due, is_empty))
+        .where(
+            versions.c.tenant_id == session.tenant_id,
+            versions.c.deleted_at.is_(None),
+            # Its files may still be on their way: a reading now would be a baseline that accuses those that arrive.
+            versions.c.status.is_distinct_from(_PENDING),
+            or_(*is_due, is_empty),
+        )
         .order_by(RUN_ID, versions.c.model_name, versions.c.version_number)
     )
     return [PendingManifest((name, number), *columns) for name, number, *columns in rows]
