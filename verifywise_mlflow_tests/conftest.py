@@ -126,7 +126,8 @@ def tenants_file(
     """A tenants.yaml with one tenant, and the environment that points to it and to the database."""
     path = tmp_path / "tenants.yaml"
     path.write_text(
-        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true}}\n"
+        f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true, "
+        "artifacts: {sandbox: best_effort}}\n"
     )
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)

@@ -70,7 +70,7 @@ class AuditEntry:
 
 _MAX_TEXT_BYTES: Final[Mapping[str, int]] = {
     "reason": 12 * 1024,
-    "object_name": 26 * 1024,  # the longest name that is stored has 2,000 bytes: 24,000 with every character escaped
+    "object_name": 4 * 1024,  # 300 characters after abbreviation, each escaped
     "source_uri": 4 * 1024,
     "server_version": 256,
     "credential_identity": 1024,

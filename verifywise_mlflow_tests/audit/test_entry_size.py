@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -45,15 +46,19 @@ def test_the_longest_texts_of_every_field_fit_one_entry(character: str) -> None:
 def test_a_usual_entry_stays_as_it_is() -> None:
     counts = {"registered_models": {"read": 3, "notes": ["a", "b"]}, "requests": 7}
 
-    entry = entry_with(reason="the listing is incomplete", object_name="n" * 2_000, counts=counts)
+    entry = entry_with(reason="the listing is incomplete", object_name="n" * 256, counts=counts)
 
-    assert (entry.reason, entry.object_name, entry.counts) == ("the listing is incomplete", "n" * 2_000, counts)
+    assert (entry.reason, entry.object_name, entry.counts) == ("the listing is incomplete", "n" * 256, counts)
 
 
-def test_the_longest_model_name_that_is_stored_is_never_cut() -> None:
+def test_a_name_longer_than_any_of_mlflows_is_identified_by_its_hash() -> None:
     name = "\U0001f600" * 500  # 2,000 bytes of UTF-8
 
-    assert entry_with(object_name=name).object_name == name
+    shortened = str(entry_with(object_name=name).object_name)
+
+    assert shortened.startswith("\U0001f600" * 190)
+    assert hashlib.sha256(name.encode()).hexdigest() in shortened
+    assert entry_with(object_name=shortened).object_name == shortened
 
 
 @pytest.mark.parametrize("text", ["", "a", "é" * 90, "a" * 88, "a" * 1_000, "\U0001f600" * 9])
