@@ -7,6 +7,7 @@ returns never backtracks over what a ``*`` has matched, so no glob takes long on
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
 from functools import lru_cache
@@ -47,5 +48,6 @@ class GlobTable:
 
 
 def _fold(glob: str) -> str:
-    """Return a glob in the form in which keys are compared: ``Team-*`` becomes ``team_*``."""
-    return _SEPARATOR.sub("_", glob).casefold()
+    """Return a glob in the form in which keys are compared: ``Équipe-*`` becomes ``equipe_*``."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", glob) if not unicodedata.combining(char))
+    return _SEPARATOR.sub("_", plain).casefold()

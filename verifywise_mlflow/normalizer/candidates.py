@@ -11,7 +11,7 @@ from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
 from verifywise_mlflow.normalizer.mapping.mapping_index import KeyMeaning, MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Candidate
 from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource, ValueSourceKind
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, SourceKind
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, SourceKind, ValueState
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _SortKey: TypeAlias = tuple[int, bool, int, str]
@@ -19,6 +19,16 @@ _SortKey: TypeAlias = tuple[int, bool, int, str]
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _UNKNOWN_USER: Final = "unknown"
 """The user that MLflow's client writes for a run that was created without one."""
+
+
+_STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
+    ValueState.NEGATIVE: -1,
+    ValueState.FAILED: -1,
+    None: 1,
+    ValueState.PLACEHOLDER: 3,
+    ValueState.GENERIC: 3,
+}
+"""The rank of a text among those of the same object; a yes has 0, and a no has 2."""
 
 
 class Candidates:
@@ -77,29 +87,40 @@ class Candidates:
         """Return a tag's candidate with its sort key among those of the same object.
 
         A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
-        data than `data_classification: internal`, while `contains_pii: false` says less.
+        data than `data_classification: internal`, while `contains_pii: false` says less. Before all of them ranks a
+        refusal or a failure, since no other tag of the same object outweighs it; after them, a text that says nothing.
         """
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)
-        weight = 1 if answer is None else 0 if answer else 2
-        sort_key = (weight, yes_no is not None, meaning.rank, origin.key)
         if yes_no is None or answer is None:
-            return sort_key, self._candidate(meaning.field, origin, value)
+            candidate = self._candidate(meaning.field, origin, value)
+            weight = _STATE_WEIGHTS[candidate.origin.state]
+            return (weight, yes_no is not None, meaning.rank, origin.key), candidate
         form = yes_no.affirmative if answer else yes_no.negative
+        sort_key = (0 if answer else 2, True, meaning.rank, origin.key)
         return None if form is None else (sort_key, Candidate(form, origin))
 
     def _candidate(self, field: str, origin: Origin, value: str) -> Candidate:
+        state = self._index.value_state(field, value)
+        if state is not None:
+            return Candidate(value, replace(origin, state=state))
         form = self._index.normal_form(field, value)
         is_known = form is not None or field not in NORMAL_FORMS
         # In a text of no known form, a date could be that of anything, such as a deadline.
-        reading = (
-            read_date(value, years_alone=field in NORMAL_FORMS)
-            if FIELD_SPECS[field].may_carry_date and is_known
-            else DateReading()
-        )
+        reading = _read_date(field, value) if is_known else DateReading()
         return Candidate(
             form or value, replace(origin, dated=reading.dated) if reading.dated else origin, is_known, reading.problem
         )
+
+
+def _read_date(field: str, value: str) -> DateReading:
+    spec = FIELD_SPECS[field]
+    if not spec.may_carry_date:
+        return DateReading()
+    reading = read_date(value, years_alone=bool(spec.normal_forms))
+    if spec.may_be_identifier and len(reading.dated or "") != len("2026-03-01"):
+        return DateReading()
+    return reading
 
 
 def _rank(field: str, candidate: Candidate) -> int:

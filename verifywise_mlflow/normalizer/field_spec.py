@@ -56,3 +56,13 @@ class FieldSpec:
     approval does, nor for one that describes what happened to one version, as its stage does."""
     may_carry_date: bool = False
     """Whether the text is searched for the date of what it describes."""
+    may_be_identifier: bool = False
+    """Whether the text is often an identifier such as SEC-2026-11, in which only a whole day is certainly a date."""
+    may_lack_value: bool = False
+    """Whether the text may hold no value, as `TBD` and `rejected` do: see ``ValueState``. Not for a lifecycle stage: a
+    text that is no known stage leaves the rules undecided, while a version without one is in no rule's scope."""
+    names_people: bool = False
+    """Whether the text names a person or a team, which the account of a machine is not."""
+    is_attestation: bool = False
+    """Whether the text vouches for one version. What the nearest source states counts then, also that there is no
+    approval: no other source replaces it."""

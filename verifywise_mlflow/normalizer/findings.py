@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 FindingKind = Literal[
     "unknown value",
+    "no value",
     "unreadable date",
     "conflict",
     "ambiguous stage",
@@ -18,6 +19,7 @@ FindingKind = Literal[
     "not ready",
     "recreated",
     "changed in place",
+    "empty file",
     "uncertain origin",
     "secret redacted",
     "personal data redacted",

@@ -58,10 +58,18 @@ def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
 
 
 def evidence_json(manifest: ArtifactManifest) -> list[Json] | None:
-    """Return the files that are evidence about the model; None if the files could not be listed."""
+    """Return the files that are evidence about the model; None if the files could not be listed.
+
+    A file without content is no evidence. MLflow lists an empty file without its size.
+    """
     if manifest.status == "unreachable" and not manifest.files:
         return None
-    return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE_KINDS]
+    return [_file_json(file) for file in manifest.files if file.kind in EVIDENCE_KINDS and file.size]
+
+
+def empty_evidence_files(manifest: ArtifactManifest) -> list[ArtifactFile]:
+    """Return the files that would be evidence if they had content."""
+    return [file for file in manifest.files if file.kind in EVIDENCE_KINDS and not file.size]
 
 
 def _file_json(file: ArtifactFile) -> dict[str, Json]:

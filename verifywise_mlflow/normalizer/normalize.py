@@ -30,7 +30,7 @@ from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, qual
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 4
+NORMALIZER_REVISION: Final = 5
 """Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
@@ -62,7 +62,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     member_origins = {f"evaluation_tags.{key}": links.add_to(origin) for key, origin in evaluation.items()}
     return NormalizedRecord(
         record=record,
-        origins={field: origins[field] for field in FIELDS if getattr(record, field) is not None} | member_origins,
+        origins=_shown(record, origins) | member_origins,
         incomplete=tuple(incomplete_reasons(inputs)),
         findings=fold_findings(
             chain.from_iterable(
@@ -70,6 +70,15 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
             )
         ),
     )
+
+
+def _shown(record: CanonicalRecord, origins: Mapping[str, Origin]) -> dict[str, Origin]:
+    """Return the origins of the values, and of the texts that are no value."""
+    return {
+        field: origins[field]
+        for field in FIELDS
+        if getattr(record, field) is not None or (field in origins and origins[field].state)
+    }
 
 
 def _record(inputs: RecordInputs, texts: Mapping[str, str | None], evaluation: Mapping[str, Origin]) -> CanonicalRecord:

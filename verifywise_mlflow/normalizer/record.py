@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias, get_type_hints
 
 from verifywise_mlflow.normalizer.field_spec import FieldGroup, FieldSpec, FieldType, FilledFrom
@@ -39,11 +40,18 @@ class CanonicalRecord:
             FieldGroup.IDENTITY,
             "The free-text description of the version, else of its model.",
             filled_from=FilledFrom.ATTRIBUTES,
+            may_lack_value=True,
         ),
     ]
     business_purpose: Annotated[
         str | None,
-        FieldSpec(FieldGroup.IDENTITY, "What the model is for.", filled_from=FilledFrom.TAGS, may_have_default=True),
+        FieldSpec(
+            FieldGroup.IDENTITY,
+            "What the model is for.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            may_lack_value=True,
+        ),
     ]
     owner: Annotated[
         str | None,
@@ -52,6 +60,8 @@ class CanonicalRecord:
             "The person or team accountable for the model.",
             filled_from=FilledFrom.TAGS,
             may_have_default=True,
+            may_lack_value=True,
+            names_people=True,
         ),
     ]
 
@@ -83,7 +93,10 @@ class CanonicalRecord:
     deployment_status: Annotated[
         str | None,
         FieldSpec(
-            FieldGroup.LIFECYCLE, "Whether the version is deployed, according to its tags.", filled_from=FilledFrom.TAGS
+            FieldGroup.LIFECYCLE,
+            "Whether the version is deployed, according to its tags.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
         ),
     ]
     source_run_id: Annotated[
@@ -140,11 +153,21 @@ class CanonicalRecord:
     ]
     code_commit: Annotated[
         str | None,
-        FieldSpec(FieldGroup.LINEAGE, "The commit of the training code.", filled_from=FilledFrom.TAGS),
+        FieldSpec(
+            FieldGroup.LINEAGE,
+            "The commit of the training code.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
+        ),
     ]
     training_entrypoint: Annotated[
         str | None,
-        FieldSpec(FieldGroup.LINEAGE, "The script or notebook that trained the model.", filled_from=FilledFrom.TAGS),
+        FieldSpec(
+            FieldGroup.LINEAGE,
+            "The script or notebook that trained the model.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
+        ),
     ]
     dataset_reference: Annotated[
         Json,
@@ -153,6 +176,7 @@ class CanonicalRecord:
             "The training data: a list of {name, digest, source_type, source, context}.",
             FieldType.JSON_LIST,
             filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
         ),
     ]
     artifact_uri: Annotated[
@@ -167,6 +191,7 @@ class CanonicalRecord:
             "The risk category: prohibited, high, limited, medium, low or minimal.",
             filled_from=FilledFrom.TAGS,
             may_have_default=True,
+            may_lack_value=True,
             normal_forms=("prohibited", "high", "limited", "medium", "low", "minimal"),
         ),
     ]
@@ -177,6 +202,7 @@ class CanonicalRecord:
             "The regulations that apply, according to the tags.",
             filled_from=FilledFrom.TAGS,
             may_have_default=True,
+            may_lack_value=True,
         ),
     ]
     data_sensitivity: Annotated[
@@ -186,6 +212,7 @@ class CanonicalRecord:
             "The sensitivity of the training data: special_category, personal, confidential, internal, public or none.",
             filled_from=FilledFrom.TAGS,
             may_have_default=True,
+            may_lack_value=True,
             normal_forms=("special_category", "personal", "confidential", "internal", "public", "none"),
         ),
     ]
@@ -197,15 +224,33 @@ class CanonicalRecord:
             filled_from=FilledFrom.TAGS,
             normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
             may_carry_date=True,
+            may_lack_value=True,
+            is_attestation=True,
         ),
     ]
     compliance_approver: Annotated[
         str | None,
-        FieldSpec(FieldGroup.COMPLIANCE, "Who approved the version.", filled_from=FilledFrom.TAGS, may_carry_date=True),
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "Who approved the version.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_lack_value=True,
+            names_people=True,
+            is_attestation=True,
+        ),
     ]
     security_assessment_version: Annotated[
         str | None,
-        FieldSpec(FieldGroup.COMPLIANCE, "The security assessment of the version.", filled_from=FilledFrom.TAGS),
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The security assessment of the version.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_be_identifier=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
     ]
 
     runtime_environment: Annotated[
@@ -259,6 +304,9 @@ NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The allowed values of each field with a closed set of values, in order of severity or rank, highest first."""
 
+MAY_LACK_VALUE: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.may_lack_value)
+"""The fields whose text may hold no value: see ``ValueState``."""
+
 SourceKind = Literal[
     "version",
     "version tag",
@@ -273,6 +321,19 @@ SourceKind = Literal[
     "config",
 ]
 """``config`` means a default of the tenant's settings, not a value from MLflow."""
+
+
+class ValueState(StrEnum):
+    """Why a text is no value. The field is null then, so that no rule passes by it; the origin keeps the text."""
+
+    PLACEHOLDER = "placeholder"
+    """It says nothing: `TBD`, `n/a`, `?`."""
+    NEGATIVE = "negative"
+    """It denies what the field is about: `no`, `rejected by Ada`."""
+    FAILED = "failed"
+    """What the field is about was not done or not passed: `failed: 3 findings`."""
+    GENERIC = "generic"
+    """It names what any number of machines have: the account `root`, the launcher of a notebook's kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +351,8 @@ class Origin:
     """Why this value was chosen, if several sources had one."""
     link: str | None = None
     """How the object that has the value belongs to the version, if the version itself does not name that object."""
+    state: ValueState | None = None
+    """Why the text is no value, in which case the field is null; None if it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +361,8 @@ class NormalizedRecord:
 
     record: CanonicalRecord
     origins: Mapping[str, Origin]
-    """Field to origin, for every field that is not null. ``evaluation_tags`` is collected from several tags: the
-    origin of each is under ``evaluation_tags.KEY``."""
+    """Field to origin, for every field that is not null or whose text is no value. ``evaluation_tags`` is collected
+    from several tags: the origin of each is under ``evaluation_tags.KEY``."""
     incomplete: tuple[str, ...]
     """What could not be read, as sentences; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.manifest_json import empty_evidence_files
 from verifywise_mlflow.normalizer.origin_links import origin_findings
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
@@ -69,6 +70,12 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             "dangling alias",
             None,
             f"the model's alias {quote(alias)} points to version {number}, which does not exist",
+        )
+    for file in empty_evidence_files(inputs.manifest) if inputs.manifest else ():
+        yield Finding(
+            "empty file",
+            "evidence_files",
+            f"the {file.kind.value} {quote(file.path)} is empty, or its size is unknown, and counts as no evidence",
         )
     yield from origin_findings(inputs)
     yield from redaction_findings(inputs)

@@ -257,6 +257,15 @@ def test_the_manifest_becomes_json_with_a_separate_list_of_evidence() -> None:
     }
 
 
+@pytest.mark.parametrize("size", [0, None])
+def test_a_file_without_content_is_no_evidence_and_is_reported(size: int | None) -> None:
+    report = ArtifactFile("run", "evaluation/report.json", size, "e" * 64, FileKind.EVALUATION)
+    result = normalized(replace(inputs(), manifest=manifest("complete", report)))
+
+    assert result.record.evidence_files == []
+    assert [(finding.kind, finding.field) for finding in result.findings] == [("empty file", "evidence_files")]
+
+
 @pytest.mark.parametrize(
     ("status", "evidence", "incomplete"),
     [
@@ -367,7 +376,9 @@ def test_any_text_can_be_normalized(
         assert result.record.lifecycle_stage in {None, "production", "staging", "development", "archived"}
     fields = {field for field in FIELDS if getattr(result.record, field) is not None}
     members = {f"evaluation_tags.{key}" for key in result.record.evaluation_tags or ()}
-    assert set(result.origins) == fields | members
+    without_value = {field for field, origin in result.origins.items() if origin.state}
+    assert without_value.isdisjoint(fields)
+    assert set(result.origins) == fields | members | without_value
     for origin in result.origins.values():
         assert origin.raw is None or origin.raw.strip()
 

@@ -91,7 +91,7 @@ def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
 
 
 def test_only_changed_verdicts_are_written(store: Store) -> None:
-    write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
+    write_record(store, inputs(version_tags={"owner": "ann"}), NOON, metrics={"a": 0.5})
     changed = POLICY.model_copy(
         update={
             "rules": (rule_with('owner == "you"', rule_id="text"), *POLICY.rules[1:3], rule_with("true", rule_id="new"))
@@ -115,7 +115,7 @@ def test_only_changed_verdicts_are_written(store: Store) -> None:
 
 
 def test_a_manually_changed_verdict_is_written_again(store: Store) -> None:
-    write_record(store, inputs(version_tags={"owner": "me"}), NOON, metrics={"a": 0.5})
+    write_record(store, inputs(version_tags={"owner": "ann"}), NOON, metrics={"a": 0.5})
     judge(store, POLICY, 2)
     with store.begin_shared() as connection:
         connection.execute(

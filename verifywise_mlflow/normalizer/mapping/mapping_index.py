@@ -12,7 +12,8 @@ from verifywise_mlflow.normalizer.mapping.canonical_values import NormalFormRead
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS
+from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, ValueStateReader
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, ValueState
 
 _NUMBER = re.compile(r"v?\d+")
 
@@ -48,12 +49,17 @@ class MappingIndex:
             )
             for field in NORMAL_FORMS
         }
+        self._state_readers = {
+            field: ValueStateReader(field, mapping.value_states.get(ANY_FIELD, {}), mapping.value_states.get(field, {}))
+            for field in MAY_LACK_VALUE
+        }
         # A tag may contain the stage's alias name; the spellings for tags take precedence.
         self._alias_reader = NormalFormReader(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
         self._evaluation_pattern = _evaluation_pattern(mapping)
         # The same keys recur in every version. The server decides how many there are, hence the bound.
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
+        self.value_state = lru_cache(maxsize=8192)(self._value_state)
 
     def value_sources(self, field: str) -> tuple[ValueSource, ...]:
         """Return the sources of a field's value, in order of precedence."""
@@ -68,9 +74,9 @@ class MappingIndex:
         return self._stages.get("".join(words))
 
     def normal_form(self, field: str, value: str) -> str | None:
-        """Return a value's normal form; None if it is unknown, and for a field without normal forms."""
+        """Return a value's normal form; None if it is unknown or doubted, and for a field without normal forms."""
         reader = self._form_readers.get(field)
-        if reader is None:
+        if reader is None or self._is_doubted(field, value):
             return None
         form = reader.read(value)
         if form is None and field == "lifecycle_stage":
@@ -81,6 +87,17 @@ class MappingIndex:
         """Return whether a value means yes or no; None if it is neither."""
         folded = fold(value)
         return True if folded in self._yes else False if folded in self._no else None
+
+    def _value_state(self, field: str, value: str) -> ValueState | None:
+        """Return why a text is no value of a field; None if it is one. A normal form is a value."""
+        reader = self._state_readers.get(field)
+        if reader is None or self.normal_form(field, value) is not None:
+            return None
+        return ValueState.PLACEHOLDER if reader.is_doubted(value) else reader.read(value)
+
+    def _is_doubted(self, field: str, value: str) -> bool:
+        reader = self._state_readers.get(field)
+        return reader is not None and reader.is_doubted(value)
 
     def _key_meaning(self, key: str) -> KeyMeaning | None:
         for spelling in key_spellings(key, self._namespaces):

@@ -1,17 +1,30 @@
 """Precedence: which of several candidates becomes a field's value, and which findings the others cause.
 
 The chosen candidate's ``Origin`` (``normalizer/record.py``) is the provenance of the value.
+
+A text that is no value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner: TBD`
+on a version does not hide the team that its model names. In an attestation it counts: what the nearest source states
+about this version, also that it is rejected or still pending, is not replaced by an approval elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
-from verifywise_mlflow.normalizer.mapping.key_folding import fold
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, ValueState
+
+_DENIALS: Final = frozenset({ValueState.NEGATIVE, ValueState.FAILED})
+_STATE_CLAUSES: Final[Mapping[ValueState, str]] = {
+    ValueState.PLACEHOLDER: "a placeholder",
+    ValueState.NEGATIVE: "a negation",
+    ValueState.FAILED: "a failure",
+    ValueState.GENERIC: "a name that any machine may have",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +32,7 @@ class Candidate:
     """The value that one source gives for a field."""
 
     value: str
-    """The normal form if there is one, else the text as written."""
+    """The normal form if there is one, else the text as written. The field is null if the origin has a state."""
     origin: Origin
     is_known: bool = True
     """False for a value that should have a normal form, and has none that is known."""
@@ -56,15 +69,36 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     if field == "lifecycle_stage":
         recognized = [candidate for candidate in candidates if candidate.is_known]
         candidates = recognized or [candidate for candidate in candidates if _has_stage_key(candidate.origin)]
+    findings += _without_value(field, candidates)
     if not candidates:
         return Resolution(findings=tuple(findings))
-    winner = candidates[0]
+    winner = _winner(field, candidates)
     if winner.date_problem:
         sentence = f"{field}: the date in {_source(winner.origin)} cannot be read for certain: {winner.date_problem}"
         findings.append(Finding("unreadable date", field, sentence))
-    if field in NORMAL_FORMS and winner.is_known:
-        findings += _conflicts(field, winner, candidates[1:])
-    return Resolution(winner.value, winner.origin, tuple(findings))
+    if (field in NORMAL_FORMS and winner.is_known) or FIELD_SPECS[field].is_attestation:
+        findings += _conflicts(field, winner, candidates)
+    return Resolution(None if winner.origin.state else winner.value, winner.origin, tuple(findings))
+
+
+def describe_state(state: ValueState) -> str:
+    """Return what a text without a value is, as a clause: ``a placeholder``."""
+    return _STATE_CLAUSES[state]
+
+
+def _winner(field: str, candidates: Sequence[Candidate]) -> Candidate:
+    if FIELD_SPECS[field].is_attestation:
+        return candidates[0]
+    return next((candidate for candidate in candidates if candidate.origin.state is None), candidates[0])
+
+
+def _without_value(field: str, candidates: Sequence[Candidate]) -> Iterator[Finding]:
+    """Yield the findings about texts that are no value, except what MLflow's client records by itself."""
+    for candidate in candidates:
+        origin = candidate.origin
+        if origin.state and not is_system_key(origin.key) and origin.source != "run":
+            sentence = f"{field}: {_source(origin)} is {quote(candidate.value)}, {describe_state(origin.state)}"
+            yield Finding("no value", field, f"{sentence}, which is no value")
 
 
 def _has_stage_key(origin: Origin) -> bool:
@@ -72,16 +106,31 @@ def _has_stage_key(origin: Origin) -> bool:
     return origin.source == "version tag" and ("stage" in key or "lifecycle" in key)
 
 
-def _conflicts(field: str, winner: Candidate, losers: Sequence[Candidate]) -> list[Finding]:
+def _conflicts(field: str, winner: Candidate, candidates: Sequence[Candidate]) -> list[Finding]:
+    contradicts = _has_another_form if field in NORMAL_FORMS else _is_denied_by_one_alone
     claims = [
-        f"{_source(other.origin)} says {other.value}"
-        for other in losers
-        if other.is_known and other.value != winner.value and other.origin.source != "config"
+        f"{_source(other.origin)} says {_claim(field, other)}"
+        for other in candidates
+        if other.origin.source != "config" and contradicts(winner, other)
     ]
     if not claims:
         return []
-    sentence = f"{field}: {_source(winner.origin)} says {winner.value} and was used, but {', '.join(claims)}"
+    said = _claim(field, winner)
+    sentence = f"{field}: {_source(winner.origin)} says {said} and was used, but {', '.join(claims)}"
     return [Finding("ambiguous stage" if field == "lifecycle_stage" else "conflict", field, sentence)]
+
+
+def _has_another_form(winner: Candidate, other: Candidate) -> bool:
+    return other.is_known and other.value != winner.value and not (winner.origin.state or other.origin.state)
+
+
+def _is_denied_by_one_alone(winner: Candidate, other: Candidate) -> bool:
+    states = (winner.origin.state, other.origin.state)
+    return any(state in _DENIALS for state in states) and None in states
+
+
+def _claim(field: str, candidate: Candidate) -> str:
+    return candidate.value if field in NORMAL_FORMS else quote(candidate.value)
 
 
 def _source(origin: Origin) -> str:

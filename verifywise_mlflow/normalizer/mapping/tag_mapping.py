@@ -16,7 +16,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
-from verifywise_mlflow.normalizer.record import DEFAULTABLE_FIELDS, NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS
+from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, ORDINARY
+from verifywise_mlflow.normalizer.record import (
+    DEFAULTABLE_FIELDS,
+    MAY_LACK_VALUE,
+    NORMAL_FORMS,
+    PRECEDENCE_FIELDS,
+    TAG_FIELDS,
+    ValueState,
+)
 
 
 def _text(value: object) -> object:
@@ -29,6 +37,12 @@ def _has_a_letter_or_digit(word: str) -> str:
     if not fold(word):
         raise ValueError(f"{word!r} has no letter or digit to compare")
     return word
+
+
+def _is_no_mere_wildcard(text: str) -> str:
+    if not text.strip("*? "):
+        raise ValueError(f"{text!r} matches every text: name the text, or a part of it")
+    return text
 
 
 def _tag_key(key: str) -> str:
@@ -48,11 +62,14 @@ def _one_of(choices: Collection[str], label: str) -> AfterValidator:
 
 Word = Annotated[str, BeforeValidator(_text), AfterValidator(_has_a_letter_or_digit)]
 TagKey = Annotated[Word, AfterValidator(_tag_key)]
+TextOrGlob = Annotated[str, BeforeValidator(_text), AfterValidator(_is_no_mere_wildcard)]
 TagField = Annotated[str, _one_of(TAG_FIELDS, "field that tags can fill")]
 PrecedenceField = Annotated[str, _one_of(PRECEDENCE_FIELDS, "field with a precedence")]
 DefaultableField = Annotated[str, _one_of(DEFAULTABLE_FIELDS, "field that can have a default")]
 ClosedField = Annotated[str, _one_of(tuple(NORMAL_FORMS), "field with normal forms")]
 Stage = Annotated[str, _one_of(NORMAL_FORMS["lifecycle_stage"], "lifecycle stage")]
+StateField = Annotated[str, _one_of((ANY_FIELD, *MAY_LACK_VALUE), "field whose text may be no value")]
+State = Annotated[str, _one_of((*ValueState, ORDINARY), "state of a text")]
 
 _Name = TypeVar("_Name", bound=str)
 _Entry = TypeVar("_Entry")
@@ -89,6 +106,8 @@ class TagMapping(_Section):
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
+    value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
+    """Words and globs of texts that are no value."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
     answers: YesNoWords = YesNoWords()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)
@@ -124,7 +143,7 @@ class TagMapping(_Section):
     @model_validator(mode="after")
     def _gives_each_word_one_meaning(self) -> TagMapping:
         keys = {field: (*self.synonyms.get(field, ()), *self.questions.get(field, ())) for field in TAG_FIELDS}
-        for named in (keys, self.aliases, *self.values.values()):
+        for named in (keys, self.aliases, *self.values.values(), *self.value_states.values()):
             claims: dict[str, str] = {}
             for name, entries in named.items():
                 for entry in entries:
@@ -157,6 +176,10 @@ class TagMapping(_Section):
                 for field in _union(other.value_patterns, self.value_patterns)
             },
             fillers=_merge(other.fillers, self.fillers, ()),
+            value_states={
+                field: _merge(other.value_states.get(field, {}), self.value_states.get(field, {}))
+                for field in _union(other.value_states, self.value_states)
+            },
             questions={
                 field: {
                     **other.questions.get(field, {}),

@@ -1,0 +1,98 @@
+"""Value states: texts that hold no value, such as `TBD`, `rejected by Ada`, `failed` and the account `root`.
+
+A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. The
+head of a text is matched as well, which is what precedes a bracket or a punctuation mark: `n/a (see wiki)`. Longer
+forms, such as `rejected *`, are globs in mapping.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from verifywise_mlflow.common.globs import GlobTable, compile_globs
+from verifywise_mlflow.normalizer.mapping.dates import strip_dates
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, ValueState
+
+ORDINARY: Final = "ordinary"
+"""In a mapping: a text that is a value although another entry says that it is none."""
+ANY_FIELD: Final = "any"
+"""In a mapping: the entries for all fields whose text may have a state."""
+
+StateEntries = Mapping[str, Sequence[str]]
+"""State to its words and globs."""
+
+_MAX_TEXT_LENGTH = 200
+"""Characters that are searched; a tag may hold 100,000. A refusal is at the beginning of a long text."""
+_LONGEST_AMBIGUOUS_SURNAME = 3
+"""Letters of a head that is a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
+
+_HEAD = re.compile(r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{:;,!|\n]|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL)
+_TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
+"""Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
+_GLOB = re.compile(r"[*?]")
+
+
+class ValueStateReader:
+    """The texts without a value of one field."""
+
+    def __init__(self, field: str, general: StateEntries, own: StateEntries) -> None:
+        """Take the entries of a mapping for all fields and for this one, whose own take precedence."""
+        spec = FIELD_SPECS[field]
+        self._names_people = spec.names_people
+        self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)
+        self._may_be_date_alone = not (spec.may_carry_date and not spec.may_be_identifier)
+        self._words = {fold(word): state for entries in (general, own) for state, word in _words(entries)}
+        # Separators matter in the name of an account: `Jan Bot` is a person, `release-bot` is a machine.
+        self._accounts = compile_globs(
+            glob.casefold() for entries in (general, own) for glob in _globs(entries, {ValueState.GENERIC})
+        )
+        self._ordinary = GlobTable({ORDINARY: [*_globs(own, {ORDINARY}), *_globs(general, {ORDINARY})]})
+        others = set(ValueState) - {ValueState.GENERIC}
+        self._own_globs, self._general_globs = (
+            GlobTable({state: _globs(entries, {state}) for state in others}) for entries in (own, general)
+        )
+
+    def is_doubted(self, text: str) -> bool:
+        """Return whether the text ends in a question mark, as `completed?` does, in a field where that is a doubt."""
+        return self._may_be_doubted and strip_dates(text[:_MAX_TEXT_LENGTH]).rstrip().endswith("?")
+
+    def read(self, text: str) -> ValueState | None:
+        """Return why a text is no value; None if it is one."""
+        text = text[:_MAX_TEXT_LENGTH].strip()
+        undated = text if self._may_be_date_alone else strip_dates(text).strip()
+        found = self._words.get(fold(text)) or self._words.get(fold(undated))
+        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text)):
+            return ValueState.PLACEHOLDER
+        words = split_words(undated)
+        found = (
+            found
+            or self._ordinary.match(words)
+            or self._own_globs.match(words)
+            or self._general_globs.match(words)
+            or self._state_of_head(undated)
+        )
+        if found is None and self._accounts.match(text.casefold()):
+            return ValueState.GENERIC
+        return None if found in (None, ORDINARY) else ValueState(found)
+
+    def _state_of_head(self, text: str) -> str | None:
+        match = _HEAD.match(text)
+        if match is None:
+            return None
+        head = fold(match["head"])
+        if self._names_people and match["mark"] in (",", ". ") and len(head) <= _LONGEST_AMBIGUOUS_SURNAME:
+            return None
+        # `root (Ada Lovelace)` names somebody.
+        state = self._words.get(head)
+        return None if state == ValueState.GENERIC else state
+
+
+def _words(entries: StateEntries) -> list[tuple[str, str]]:
+    return [(state, text) for state, texts in entries.items() for text in texts if not _GLOB.search(text)]
+
+
+def _globs(entries: StateEntries, states: Collection[str]) -> list[str]:
+    return [text for state, texts in entries.items() if state in states for text in texts if _GLOB.search(text)]
