@@ -17,8 +17,8 @@ WITHHELD = "text withheld because it contains our credentials"
 
 _WINDOW_CHARACTERS = 8
 """This many characters of a secret in a row count as an echo: servers truncate what they quote."""
-_MAX_TEXT = 16_384
-"""Characters that are searched. Quotes are much shorter."""
+_MAX_TEXT = 1_024
+"""Characters that are searched. A quote shows at most 400 of them."""
 _ROUNDS = 2
 """Encodings within one another: JSON within Base64, a URL within a URL."""
 _MAX_VARIANTS = 64

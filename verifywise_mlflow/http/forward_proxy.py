@@ -37,6 +37,7 @@ from verifywise_mlflow.http.response import excerpt
 from verifywise_mlflow.http.ssrf_guard import PublicHTTPConnection, PublicHTTPSConnection, is_public
 
 _HOW_TO_ALLOW = "If the tenant's proxy is meant to be there, set allow_private_network: true under proxy."
+MAX_REASON_CHARACTERS = 100
 _LOCAL_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 
 
@@ -131,7 +132,9 @@ class _TunneledConnection(_ProxiedConnection, HTTPSConnection):
 
 
 def _refusal(proxy: str, target: str, status: int, reason: str, auth_headers: Mapping[str, str]) -> HttpError:
-    response = f"{status}, {WITHHELD if echoes_credentials(reason, auth_headers) else excerpt(reason.encode())}"
+    # A long reason is left out as a whole: it is redacted later, and of a secret that is cut a part would stay.
+    quoted = excerpt(reason.encode()) if len(reason) <= MAX_REASON_CHARACTERS else "a long reason"
+    response = f"{status}, {WITHHELD if echoes_credentials(reason, auth_headers) else quoted}"
     if status in {401, 407}:  # tinyproxy sends 401
         return ProxyRefusedError(
             f"the tenant's proxy {proxy} does not accept our credentials ({response}). Check username and "

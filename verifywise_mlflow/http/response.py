@@ -9,7 +9,7 @@ from verifywise_mlflow.http.credential_echo import WITHHELD, echoes_credentials
 
 _EXCERPT_CHARACTERS = 160
 _SCANNED_CHARACTERS = 16_384
-"""Characters that are searched for our credentials and for the customer's secrets before a quote is cut."""
+"""Characters that are searched for the customer's secrets before a quote is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,10 @@ class Response:
         """Return an excerpt of some text of this response, fit for an error message."""
         beginning = text[:_SCANNED_CHARACTERS]
         decoded = beginning if isinstance(beginning, str) else beginning.decode("utf-8", "replace")
-        if echoes_credentials(decoded, self.auth_headers):
+        redacted = self.redact(decoded)
+        if echoes_credentials(redacted, self.auth_headers):
             return WITHHELD
-        return excerpt(self.redact(decoded).encode("utf-8", "replace"))
+        return excerpt(redacted.encode("utf-8", "replace"))
 
     @property
     def is_json(self) -> bool:
