@@ -144,13 +144,6 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_the_tests_of_each_conclusion_exist() -> None:
-    named = re.findall(r"`(\w+/test_\w+\.py)`", read_page("explanation/conclusions.md"))
-
-    assert len(named) > 14
-    assert [path for path in named if not (ROOT / "verifywise_mlflow_tests" / path).exists()] == []
-
-
 def test_the_files_that_the_guide_for_contributors_names_exist() -> None:
     named = re.findall(r"`([a-z_]+/[\w./-]*\w\.(?:py|yaml|md))`", TOP_LEVEL["CONTRIBUTING.md"])
 

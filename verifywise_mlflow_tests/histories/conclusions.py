@@ -161,7 +161,7 @@ class Conclusions:
         return True
 
     def _is_indistinguishable(self, now: Stored, key: Key, version: TrueVersion) -> bool:
-        """Whether another version, older than the copy, has the name of the original: nothing tells them apart."""
+        """Whether another version, older than the copy, has the original's name, so that they look the same."""
         row = now.versions.get(_named(now, key))
         created_at = row["created_at"] if row else None
         return isinstance(created_at, datetime) and created_at <= version.created_at

@@ -36,7 +36,7 @@ class Folder:
 
 @dataclass(slots=True, eq=False)
 class TrueRun:
-    """A run with an owner of its own, by which its versions are told apart."""
+    """A run with an owner of its own, which identifies its versions."""
 
     run_id: str
     owner: str
