@@ -96,7 +96,7 @@ ATTACKS: dict[str, Attack] = {
         },
         lambda *_: {"model_versions": [_version("churn")]},
     ),
-    "300,000 tags of one model": Attack(
+    "160,000 tags of one model": Attack(
         lambda *_: {"registered_models": [{"name": "churn", "tags": [{"key": f"{n}"} for n in range(160_000)]}]}
     ),
     "16 MB of wide texts": Attack(

@@ -1,7 +1,7 @@
 """Problems: counted by kind, with the first sentences of each kind.
 
 A server decides how many problems its responses have, so it must not decide how much memory, audit trail and event log
-they take. Whatever is added, a ``Problems`` holds and shows a bounded text.
+they take. However many are added, a ``Problems`` holds and shows a bounded text.
 """
 
 from __future__ import annotations

@@ -116,5 +116,5 @@ class ObjectTexts:
         return True
 
     def _first_keys(self, name: str, pairs: Mapping[str, V]) -> Sequence[str]:
-        # Sorted, so that the same ones are taken in whatever order the server lists them.
+        # Sorted, so that the same ones are taken in any order in which the server lists them.
         return self.first(name, sorted(pairs))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, Subquery, Table, cast, func, literal_column, select
 from sqlalchemy import Text as PlainText
 
-MAX_PAGE_BYTES: Final = 8 * 1024**2
+MAX_PAGE_BYTES: Final = 4 * 1024**2
 """Text of the rows of a page, unless the first row alone has more."""
 
 _KEY: Final = ("model_name", "version_number")

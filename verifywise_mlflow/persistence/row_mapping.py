@@ -41,7 +41,7 @@ Key: TypeAlias = tuple[str, int]
 
 BATCH_SIZE = 500
 """Rows per transaction: a killed process repeats at most one batch, and memory holds no more."""
-MAX_BATCH_BYTES = 8 * 1024**2
+MAX_BATCH_BYTES = 2 * 1024**2
 """Canonical JSON of the rows of a transaction, unless a single row has more."""
 
 E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)

@@ -1,4 +1,4 @@
-"""The audit trail is append-only, so the size of an entry is bounded whatever people and servers write."""
+"""The audit trail is append-only, so the size of an entry is bounded regardless of what people and servers write."""
 
 from __future__ import annotations
 

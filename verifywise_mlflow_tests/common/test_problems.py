@@ -1,4 +1,4 @@
-"""Problems are counted by kind, and their text is bounded whatever is added."""
+"""Problems are counted by kind, and their text is bounded however many are added."""
 
 from __future__ import annotations
 

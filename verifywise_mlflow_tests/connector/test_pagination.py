@@ -31,7 +31,7 @@ class Server:
     """Rows that are filtered out after paging, as MLflow 3.17 does by permission."""
     tokens: list[str | None] = field(default_factory=list)
     requested: list[int] = field(default_factory=list)
-    """How many rows each request asked for."""
+    """The rows that each request may return."""
     max_readable: int = 1_000
     """Rows of a page beyond which the response exceeds a limit."""
 

@@ -15,7 +15,7 @@ from verifywise_mlflow.artifacts.integrity import ByteChange
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.schedules.audit_verification import verify_audit_trails
 from verifywise_mlflow.defs.sensors.alerts import alerts
-from verifywise_mlflow.persistence.repositories import integrity, tenancy
+from verifywise_mlflow.persistence.repositories import history_usage, integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
@@ -110,6 +110,23 @@ def test_a_stale_tenant_raises_an_alert_until_a_sync_completes_all_stages(sensor
     assert sensor.tick() == []
     sensor.complete_all_stages(timedelta(minutes=1))
     assert sensor.tick() == ["tenant stale acme resolved: back to normal"]
+
+
+def test_a_reached_quota_of_history_raises_an_alert_until_a_sync_holds_nothing_back(sensor: AlertsSensor) -> None:
+    sensor.complete_all_stages(timedelta(0))
+    now = datetime.now(UTC)
+    with sensor.store.begin("acme") as session:
+        history_usage.add(session, now.date(), 2**29, held_back=1_200, now=now)
+
+    assert sensor.tick() == [
+        "history quota reached acme raised: 1,200 changes are held back to the next day: the daily quota of "
+        "536,870,912 bytes of history is reached (history.max_bytes_per_day)"
+    ]
+    assert sensor.tick() == []
+
+    with sensor.store.begin("acme") as session:
+        history_usage.add(session, now.date() + timedelta(days=1), 0, held_back=0, now=now)
+    assert sensor.tick() == ["history quota reached acme resolved: back to normal"]
 
 
 def test_changed_files_are_reported_once_with_escaped_names(sensor: AlertsSensor) -> None:

@@ -1,4 +1,4 @@
-"""An event's metadata has a size limit, whatever a server sends."""
+"""An event's metadata has a size limit, regardless of what a server sends."""
 
 from __future__ import annotations
 
