@@ -26,13 +26,13 @@ _ASSIGNMENT = re.compile(
     (?P<quote>{_QUOTE})? \]?
     [ \t]{{0,8}}+
     (?P<sep>:[ ]?(?:str|bytes|string|String|SecretStr|Optional\[str\])(?:[ ]\|[ ]None)?[ \t]{{0,8}}+=
-      | => | := | =(?![=~]) | :(?!:|//) | %3[Dd] | %3[Aa](?!%2[Ff]) )
+      | => | := | \|\|= | =(?![=~]) | :(?!:|//) | %3[Dd] | %3[Aa](?!%2[Ff]) )
     (?P<space>[ \t]{{0,16}}+)
     """
 )
 _OPENING_QUOTE = re.compile(
     r"(?:(?:pydantic\.)?Secret(?:Str|Bytes)?\(|str\(|bytes\(|(?:urllib\.parse\.)?quote(?:_plus)?\(|(?:F\.)?lit\()?"
-    r"[bBrRuUfF]{0,2}(?P<slashes>\\{0,8})(?P<mark>\"\"\"|'''|\"|'|`|&quot;|&\#0?3[49];|%22|%27)"
+    r"[bBrRuUfFN]{0,2}(?P<slashes>\\{0,8})(?P<mark>\"\"\"|'''|\"|'|`|&quot;|&\#0?3[49];|%22|%27)"
 )
 _UNTIL_QUOTE = {mark: re.compile(rf"(?:[^{mark}\\\r\n]|\\[^\r\n])*+") for mark in "\"'`"}
 
@@ -51,6 +51,7 @@ _REST_OF_LINE = re.compile(r"[^\r\n]*")
 _COMMENT = re.compile(r"(?<![ \t])[ \t]++(?:#|//|;)[^\r\n]*$")
 _YAML_TAG = re.compile(r"(?:(?!!vault)!{1,2}[\w:/.-]{1,60}|&[\w-]{1,60})[ \t]+")
 _YAML_BLOCK = re.compile(r"[|>][+-]?[0-9]?[ \t]*(?:#[^\n]*)?\r?\n")
+_MORE_SETTINGS = re.compile(r"[=;&(<]")
 _CALL_START = re.compile(r"[A-Za-z_][\w.]*[(\[{][\"']?")
 _CODE_WORDS = re.compile(r"\b(?:if|else|or|and|in|for|is|not|await|new|lambda)\b|[=({\[]")
 
@@ -151,6 +152,8 @@ def _value_of(text: str, match: re.Match[str]) -> _Value | None:
         return quoted
     if match["sep"].startswith("%"):
         return _bare(text, start, _UNTIL_PERCENT_SIGN)
+    if around := _value_within_quotes(text, match, start):
+        return around
     starts_line = _starts_line(text, match.start())
     if match["sep"] in (":", "=>"):
         return _value_after_colon(text, start, match, starts_line=starts_line)
@@ -160,6 +163,17 @@ def _value_of(text: str, match: re.Match[str]) -> _Value | None:
     is_argument = before.endswith(_IN_PARENTHESES_OF_CALL)
     value = _bare(text, start, _UNTIL_SPACE_OR_SIGN, is_argument=is_argument)
     return None if value and text.startswith(("(", "[", "{"), value.end) else value
+
+
+def _value_within_quotes(text: str, match: re.Match[str], start: int) -> _Value | None:
+    """Return the value if quotes surround the whole assignment: ``-e 'DB_PASSWORD=two words'``."""
+    mark = text[max(0, match.start() - 1) : match.start()]
+    if match["sep"] != "=" or match["quote"] or mark not in ("'", '"'):
+        return None
+    value = _UNTIL_QUOTE[mark].match(text, start)
+    if value is None or not text.startswith(mark, value.end()) or _MORE_SETTINGS.search(value[0]):
+        return None
+    return _Value(start, value.end(), is_quoted=True)
 
 
 def _value_after_colon(text: str, start: int, match: re.Match[str], *, starts_line: bool) -> _Value | None:

@@ -33,13 +33,14 @@ class _Program:
     """Whether the first word is ``user/password``, as Oracle's tools have it."""
 
 
-_MYSQL, _MONGO = _Program(attached=("-p",)), _Program(separate=("-p",), attached=())
+_MYSQL, _MONGO = _Program(attached=("-p",)), _Program(separate=("-p",))
+_ATTACHED_TOO = _Program(separate=("-p",), attached=("-p",))
 _CURL = _Program(pairs=("-u", "--user", "-U", "--proxy-user"))
 _KEY_AND_VALUE = _Program(takes_key_and_value=True)
 
 _PROGRAMS: Final[Mapping[str, _Program]] = {
     **dict.fromkeys(("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlsh", "mariadb", "mariadb-dump"), _MYSQL),
-    **dict.fromkeys(("mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"), _MONGO),
+    **dict.fromkeys(("mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"), _ATTACHED_TOO),
     **dict.fromkeys(("login", "cqlsh", "beeline", "psexec", "nxc", "rdesktop", "mosquitto_pub"), _MONGO),
     "mosquitto_sub": _Program(separate=("-P",)),
     "sshpass": _Program(separate=("-p",), attached=("-p",)),

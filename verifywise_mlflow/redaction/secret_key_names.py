@@ -15,7 +15,9 @@ from verifywise_mlflow.normalizer.mapping.key_folding import MAX_KEY_LENGTH, is_
 SecretKind = Literal["password", "secret", "key", "token"]
 
 _LAST_WORD: dict[str, SecretKind] = {
-    **dict.fromkeys(("passwords", "passcode", "contrasena", "senha", "wachtwoord", "haslo", "parola"), "password"),
+    **dict.fromkeys(
+        ("passwords", "passcode", "contrasena", "senha", "passe", "wachtwoord", "haslo", "parola"), "password"
+    ),
     **dict.fromkeys(("пароль", "密码", "密碼", "パスワード", "비밀번호"), "password"),
     **dict.fromkeys(("credential", "credentials", "creds"), "secret"),
     **dict.fromkeys(("auth", "authorization", "bearer", "jwt", "pat", "sessionid", "jsessionid"), "token"),

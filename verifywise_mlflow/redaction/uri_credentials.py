@@ -29,7 +29,7 @@ _GENERATED_ONLY = frozenset(("key", "code", "auth"))
 _IN_CONNECTION_STRING = re.compile(
     r"(?i)(?:^|[;\"'\s])(password|pwd|account ?key|shared ?access ?key|shared ?access ?signature|access ?key|"
     r"client ?secret)[ ]?=[ ]?(?:\{([^\r\n]{1,1024}?)\}(?=;|$)|"
-    r"\"([^\"\r\n]{1,4096}+)\"|'([^'\r\n]{1,4096}+)'|([^;\"'\r\n]{1,4096}+))"
+    r"\"([^\"\r\n]{1,4096}+)\"|'([^'\r\n]{1,4096}+)'|([^;\"'\r\n ][^;\"'\r\n]{1,4096}+))"
 )
 _ORACLE = re.compile(
     r"(?<![\w/.:@])[A-Za-z][\w$#]{0,127}/([^\s/@\"']{1,128}|\"[^\"\s]{1,128}\")@"
