@@ -15,7 +15,15 @@ from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, 
 from verifywise_mlflow.compliance.reason_text import error_text, reason_text
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression, compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import CelValue, Evidence, Subject, evidence_of
-from verifywise_mlflow.compliance.rules.field_paths import THRESHOLDS, TODAY, Path, dotted, selection_of, value_at
+from verifywise_mlflow.compliance.rules.field_paths import (
+    ORIGINS,
+    THRESHOLDS,
+    TODAY,
+    Path,
+    dotted,
+    selection_of,
+    value_at,
+)
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import EXPRESSION_FIELDS, Rule
@@ -23,12 +31,12 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
-EVALUATION_REVISION: Final = 4
+EVALUATION_REVISION: Final = 5
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
 then evaluated again."""
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
-"""Characters. MLflow's own limit is 250; another server may have none."""
+"""Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
 _ALWAYS: Final = "true"
 
 _Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
@@ -74,7 +82,7 @@ class Evaluator:
         expressions = [compile_expression(getattr(rule, field)) for field in EXPRESSION_FIELDS]
         applies, evidenced, requires = expressions
         paths = dict.fromkeys(path for expression in expressions for path in expression.paths)
-        fields = {path[0] for path in paths} & set(FIELDS)
+        fields = {path[1] if path[0] == ORIGINS and path[1:] else path[0] for path in paths} & set(FIELDS)
         names = sorted({*fields, *(".".join(path[:2]) for path in paths if path[0] in fields and path[1:])})
         stored = sorted((path for path in paths if path[0] not in (THRESHOLDS, TODAY)), key=dotted)
         thresholds = {name: self._thresholds[name] for expression in expressions for name in expression.thresholds}
@@ -218,6 +226,10 @@ def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
     if origin is None:
         return ""
     key, source = str(origin.get("key"))[:_MAX_ORIGIN_KEY_LENGTH], str(origin.get("source"))
+    if state := origin.get("state"):
+        raw = str(origin.get("raw"))[:_MAX_ORIGIN_KEY_LENGTH]
+        why = f'"raw":{quoted(raw)},"source":{quoted(source)},"state":{quoted(str(state))}'
+        return f'{quoted(name)}:{{"key":{quoted(key)},{why}}}'
     return f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
 
 

@@ -6,7 +6,7 @@ not recognize, the sentence is generated from the values that the deciding expre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import cast
 
@@ -17,6 +17,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     CONTEXT_VARIABLES,
     FINDINGS,
     INCOMPLETE,
+    ORIGINS,
     STATED,
     Path,
     dotted,
@@ -24,7 +25,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 )
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, ReasonTemplate
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, ValueState
 
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""
@@ -32,6 +33,8 @@ _MAX_QUOTED_ENTRIES = 3
 _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
 _STAGE: Path = ("lifecycle_stage",)
+_DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
+_CASES_WITHOUT_VALUE = (ReasonCase.NOT_EVIDENCED, ReasonCase.INCONCLUSIVE, ReasonCase.SCOPE_UNKNOWN)
 
 
 def reason_text(
@@ -51,7 +54,8 @@ def reason_text(
         if unrecognized:
             return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
     template = rule.reason_templates.get(case)
-    return _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
+    text = _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
+    return " ".join([*_texts_without_value(case, decisive, evidence), text])
 
 
 def error_text(error: Exception | None) -> str:
@@ -98,6 +102,17 @@ def _unrecognized_text(name: str, evidence: Evidence) -> str:
         f"The value {_quoted(evidence.unrecognized[name])} of `{name}` is not recognized, so the rule is undecided. "
         f"Use {_any_of(NORMAL_FORMS[name])}, or add the value to the tenant's `mapping`."
     )
+
+
+def _texts_without_value(case: ReasonCase, decisive: CelExpression, evidence: Evidence) -> Iterator[str]:
+    """Yield a sentence for each text that the record has instead of a value that decides."""
+    fields = dict.fromkeys(path[1] if path[0] in (STATED, ORIGINS) and path[1:] else path[0] for path in decisive.paths)
+    for text in (evidence.without_value[field] for field in fields if field in evidence.without_value):
+        if case in _CASES_WITHOUT_VALUE or (case is ReasonCase.FAIL and text.state in _DENIALS):
+            yield (
+                f"The {escape_invisible(text.source)} {_quoted(text.key)} is {_quoted(text.raw)}, {text.state.clause}, "
+                "which counts as no value."
+            )
 
 
 def _pass_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:

@@ -335,6 +335,19 @@ class ValueState(StrEnum):
     GENERIC = "generic"
     """It names what any number of machines have: the account `root`, the launcher of a notebook's kernel."""
 
+    @property
+    def clause(self) -> str:
+        """What such a text is, for a sentence."""
+        return _STATE_CLAUSES[self]
+
+
+_STATE_CLAUSES: Final[Mapping[ValueState, str]] = {
+    ValueState.PLACEHOLDER: "a placeholder",
+    ValueState.NEGATIVE: "a negation",
+    ValueState.FAILED: "a failure",
+    ValueState.GENERIC: "a name that any machine may have",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

@@ -24,7 +24,7 @@ from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 VERDICTS = read_page("reference/verdicts.md")
 POLICIES = read_page("reference/policies.md")
-(RULE,) = code_blocks(POLICIES, "yaml")
+EXPRESSIONS = code_blocks(POLICIES, "yaml")
 (WAIVERS,) = code_blocks(read_page("how-to/waivers.md"), "yaml")
 *_, TENANTS = code_blocks(read_page("how-to/write-a-policy.md"), "yaml")
 
@@ -48,8 +48,9 @@ def test_the_waivers_in_the_guide_load(tmp_path: Path) -> None:
 
 
 def test_the_expressions_compile_and_every_kind_of_finding_is_listed() -> None:
-    for text in yaml.safe_load(RULE).values():
-        compile_expression(text)
+    for block in EXPRESSIONS:
+        for text in yaml.safe_load(block).values():
+            compile_expression(text)
     for text in re.findall(r"`([^`]*(?:thresholds\.most)[^`]*)`", POLICIES):
         compile_expression(text)
     listed = POLICIES.split("The kinds are: ")[1].split(".\n")[0]

@@ -8,6 +8,7 @@ from itertools import product
 
 import pytest
 
+from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.frameworks import catalog
 from verifywise_mlflow.compliance.policy_check import evaluate_example
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
@@ -51,21 +52,23 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
             values = values_of.setdefault(field, [None])
             if value not in values:
                 values.append(value)
-    contexts = list({(example.findings, example.incomplete, example.today) for example in rule.examples})
+    contexts = list(
+        {
+            canonical_json(context): context
+            for example in rule.examples
+            for context in [example.model_dump(mode="json", include={"findings", "incomplete", "today", "origins"})]
+        }.values()
+    )
 
     verdicts = {
         evaluated(
             rule,
-            Example.model_construct(
-                record=dict(zip(values_of, values, strict=True)),
-                findings=findings,
-                incomplete=incomplete,
-                today=today,
-                verdict=Verdict.PASS,
+            Example.model_validate({**context, "verdict": Verdict.PASS}).model_copy(
+                update={"record": dict(zip(values_of, values, strict=True))}
             ),
         ).verdict
         for values in product(*values_of.values())
-        for findings, incomplete, today in contexts
+        for context in contexts
     }
 
     assert verdicts <= {example.verdict for example in rule.examples}

@@ -57,8 +57,8 @@ def reason_of(
             "production-privacy-assessment",
             {**PERSONAL, "privacy_assessment_status": "expired"},
             "The recorded privacy assessment is 'expired', but a production model that uses personal data needs a "
-            "completed one. Complete the assessment and set the tag `privacy_assessment_status` to completed, or take "
-            "the version out of production.",
+            "completed one of the last 1095 days. Date of the assessment: not recorded. Complete the assessment and "
+            "set the tag `privacy_assessment_status` to completed, or take the version out of production.",
         ),
         (
             "production-privacy-assessment",

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -231,3 +233,26 @@ def test_entries_of_a_list_are_named_by_what_people_know_them_by() -> None:
     result = evaluate(rule_with("size(evidence_files) > 9"), record_with(evidence_files=files))
 
     assert result.reason.startswith("Found: evidence_files has 4 entries ('a.json', \"it's.json\", 'c.json', …).")
+
+
+@pytest.mark.parametrize(
+    ("requires", "state", "start"),
+    [
+        ('owner != ""', "placeholder", "The version tag 'owner' is 'TBD', a placeholder, which counts as no value."),
+        (
+            '!(origins.owner.state in ["negative", "failed"])',
+            "negative",
+            "The version tag 'owner' is 'TBD', a negation, which counts as no value. Found: origins.owner.state is",
+        ),
+        ('origins.owner.state == "generic"', "placeholder", "Found: origins.owner.state is 'placeholder'"),
+    ],
+)
+def test_a_reason_names_the_text_that_is_no_value(requires: str, state: str, start: str) -> None:
+    policy = Policy(id="ours", version=1, title="A policy", rules=(rule_with(requires),))
+    origin = {"source": "version tag", "key": "owner", "raw": "TBD", "state": state}
+
+    (result,) = Evaluator(policy).evaluate(record_with(), origins={"owner": origin})
+
+    assert result.verdict is not Verdict.PASS
+    assert result.reason.startswith(start)
+    assert '"raw":"TBD"' in result.origins_json

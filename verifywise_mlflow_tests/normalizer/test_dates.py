@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
+from verifywise_mlflow.normalizer.mapping.dates import DateReading, days_of, read_date
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 
@@ -105,3 +107,21 @@ def test_the_date_in_an_unknown_value_is_ignored() -> None:
     assert result.record.privacy_assessment_status == "to be completed by 2026-12-31"
     assert result.origins["privacy_assessment_status"].dated is None
     assert [finding.kind for finding in result.findings] == ["unknown value"]
+
+
+@pytest.mark.parametrize(
+    ("dated", "days"),
+    [
+        ("2024-02-29", ("2024-02-29", "2024-02-29")),
+        ("2024-02", ("2024-02-01", "2024-02-29")),
+        ("2026-Q4", ("2026-10-01", "2026-12-31")),
+        ("2026", ("2026-01-01", "2026-12-31")),
+    ],
+)
+def test_a_date_stands_for_its_first_to_its_last_day(dated: str, days: tuple[str, str]) -> None:
+    assert days_of(dated) == tuple(map(date.fromisoformat, days))
+
+
+@pytest.mark.parametrize("dated", ["", "2026-13", "2026-02-30", "0000", "2026-Q5", "soon"])
+def test_another_text_stands_for_no_day(dated: str) -> None:
+    assert days_of(dated) is None

@@ -14,8 +14,8 @@ from cel_expr_python import cel
 from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, may_be_costly, patterns
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
-from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, environment
-from verifywise_mlflow.compliance.rules.field_paths import STATED, THRESHOLDS, TODAY, Path, dotted, paths_in
+from verifywise_mlflow.compliance.rules.cel_variables import ORIGIN_MEMBERS, Activation, CelValue, environment
+from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, STATED, THRESHOLDS, TODAY, Path, dotted, paths_in
 from verifywise_mlflow.normalizer.record import FIELDS
 
 __all__ = [
@@ -132,7 +132,9 @@ def _compile(text: str) -> tuple[cel.Expression, Tree, tuple[Path, ...]]:
         # members, which the compiler cannot check.
         if path[0] in (STATED, THRESHOLDS) and len(path) != 2:
             raise CelExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
-        if path[0] == STATED and path[1] not in FIELDS:
+        if path[0] == ORIGINS and (len(path) != 3 or path[2] not in ORIGIN_MEMBERS):
+            raise CelExpressionError(f"write origins.FIELD.MEMBER, with one of the members {', '.join(ORIGIN_MEMBERS)}")
+        if path[0] in (STATED, ORIGINS) and path[1] not in FIELDS:
             raise CelExpressionError(f"undeclared reference to '{dotted(path)}'")
     tree = Tree(expression.serialize())
     if problems := list(dict.fromkeys(cost_problems(tree))):

@@ -14,6 +14,9 @@ In addition to the record's fields, a rule reads
 * ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is how many
   findings the entry stands for. Always known: the list may be empty. Parts that could not be read have no findings
   either, so a rule that passes if there are none needs ``evidenced: size(incomplete) == 0``;
+* ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
+  why the text is no value (``ValueState``); all are empty where there is none. ``earliest`` and ``latest`` are the
+  first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
@@ -21,7 +24,7 @@ In addition to the record's fields, a rule reads
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cache
@@ -29,9 +32,18 @@ from typing import Final, TypeAlias
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.rules.field_paths import FINDINGS, INCOMPLETE, STATED, THRESHOLDS, TODAY, Selection
+from verifywise_mlflow.compliance.rules.field_paths import (
+    FINDINGS,
+    INCOMPLETE,
+    ORIGINS,
+    STATED,
+    THRESHOLDS,
+    TODAY,
+    Selection,
+)
 from verifywise_mlflow.normalizer.field_spec import FieldType
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.mapping.dates import days_of
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, Json, ValueState
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
 """A value in the types that the CEL library accepts; it accepts no tuple and no other mapping."""
@@ -58,10 +70,14 @@ _CONTEXT_TYPES: Final = {
     STATED: _FLAGS,
     FINDINGS: _LIST,
     INCOMPLETE: cel.Type.List(cel.Type.STRING),
+    ORIGINS: cel.Type.Map(cel.Type.STRING, _MAP),
     THRESHOLDS: _MAP,
     TODAY: cel.Type.TIMESTAMP,
 }
 
+_ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
+ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, "earliest", "latest")
+"""What a rule may read of a field's origin."""
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
@@ -99,6 +115,16 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class TextWithoutValue:
+    """A text that is no value, and where it stands."""
+
+    state: ValueState
+    raw: str
+    source: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The values of one record that the rules read."""
 
@@ -108,6 +134,8 @@ class Evidence:
     """Field to its value, for values outside the field's normal forms."""
     raw: Mapping[str, CelValue]
     """All selected values as the record has them, known or not: these are stored with the verdicts."""
+    without_value: Mapping[str, TextWithoutValue]
+    """Field to its text, for the fields whose text is no value."""
 
     def activation(self) -> Activation:
         """Return the variables for evaluations."""
@@ -131,6 +159,7 @@ _EVERYTHING: Final[Selection] = {
     STATED: dict.fromkeys(FIELDS),
     FINDINGS: None,
     INCOMPLETE: None,
+    ORIGINS: None,
 }
 
 
@@ -152,6 +181,8 @@ def evidence_of(
                 raw_values[name] = known[name] = _cel_value(subject.findings)
             elif name == INCOMPLETE:
                 raw_values[name] = known[name] = _cel_value(subject.incomplete)
+            elif name == ORIGINS:
+                raw_values[name] = known[name] = _origin_values(subject.origins or {}, members)
             elif name == THRESHOLDS and thresholds:
                 known[name] = {key: thresholds[key] for key in members or thresholds if key in thresholds}
             elif name == TODAY and today:
@@ -167,7 +198,37 @@ def evidence_of(
             not_understood[name] = value
         else:
             known[name] = _numbers(value) if name == "metrics" else value
-    return Evidence(known, not_understood, raw_values)
+    fields = {*selection, *(selection.get(ORIGINS) or ())}
+    return Evidence(known, not_understood, raw_values, _texts_without_value(subject.origins or {}, fields))
+
+
+def _origin_values(origins: Mapping[str, Mapping[str, object]], selection: Selection | None) -> CelValue:
+    """Return the selected members of the origins: a field without an origin has empty texts."""
+    values: dict[str, CelValue] = {}
+    for field, members in (selection or dict.fromkeys(FIELDS)).items():
+        origin = origins.get(field, {})
+        texts = {name: origin.get(name) for name in _ORIGIN_TEXTS}
+        of_field: dict[str, CelValue] = {
+            name: _cel_text(str(text)) if isinstance(text, str) else "" for name, text in texts.items()
+        }
+        days = days_of(dated) if isinstance(dated := origin.get("dated"), str) else None
+        if days:
+            # As text, since the CEL library accepts no time within a map.
+            of_field |= {"earliest": f"{days[0]}T00:00:00Z", "latest": f"{days[1]}T00:00:00Z"}
+        values[field] = {name: value for name, value in of_field.items() if members is None or name in members}
+    return values
+
+
+def _texts_without_value(
+    origins: Mapping[str, Mapping[str, object]], fields: Collection[str]
+) -> dict[str, TextWithoutValue]:
+    return {
+        field: TextWithoutValue(
+            ValueState(str(origin["state"])), str(origin["raw"]), str(origin["source"]), str(origin["key"])
+        )
+        for field, origin in origins.items()
+        if field in fields and origin.get("state")
+    }
 
 
 def _is_known(field: str, raw: Json | datetime) -> bool:

@@ -20,7 +20,8 @@ Selection: TypeAlias = "dict[str, Selection | None]"
 """Name to the selected members; None: the whole value."""
 
 STATED, THRESHOLDS, TODAY, FINDINGS, INCOMPLETE = "stated", "thresholds", "today", "findings", "incomplete"
-CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, THRESHOLDS, TODAY)
+ORIGINS = "origins"
+CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, ORIGINS, THRESHOLDS, TODAY)
 """What a rule sees in addition to the record's fields."""
 VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 

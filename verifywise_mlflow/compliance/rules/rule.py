@@ -30,7 +30,7 @@ from verifywise_mlflow.compliance.rules.reason_template import (
 )
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import FindingKind
-from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, SourceKind, ValueState
 
 EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
 """The fields of a rule that are CEL conditions."""
@@ -130,11 +130,22 @@ class ExampleFinding(PolicySection):
     """How many findings the entry stands for."""
 
 
+class ExampleOrigin(PolicySection):
+    """The provenance of a field's text."""
+
+    source: SourceKind = "version tag"
+    key: Sentence = "example"
+    raw: str = "example"
+    dated: str | None = None
+    state: ValueState | None = None
+
+
 class Example(PolicySection):
     """A record, reduced to the fields that matter, its context, and the verdict that the rule must give on it."""
 
     record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
     findings: tuple[ExampleFinding, ...] = ()
+    origins: Mapping[RecordField, ExampleOrigin] = Field(default_factory=dict)
     incomplete: tuple[Sentence, ...] = ()
     """The parts of the record that could not be read."""
     today: date | None = None
@@ -148,7 +159,12 @@ class Example(PolicySection):
 
     def subject(self) -> Subject:
         """Return the record with its context, except the day."""
-        return Subject(self.canonical_record(), self.incomplete, [finding.model_dump() for finding in self.findings])
+        return Subject(
+            self.canonical_record(),
+            self.incomplete,
+            [finding.model_dump() for finding in self.findings],
+            {field: origin.model_dump() for field, origin in self.origins.items()},
+        )
 
 
 class Rule(PolicySection):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +30,9 @@ _DATE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+
+_DATED = re.compile(r"(?P<year>\d{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,25 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
     if len(dates) > 1:
         return DateReading(problem=f"it contains several dates: {', '.join(text for text, _ in readings)}")
     return DateReading(dated=next(iter(dates), None))
+
+
+def days_of(dated: str) -> tuple[date, date] | None:
+    """Return the first and the last day that a date as in ``DateReading`` stands for; None if it is no such date."""
+    match = _DATED.fullmatch(dated)
+    if match is None:
+        return None
+    try:
+        year = int(match["year"])
+        if match["day"]:
+            day = date(year, int(match["month"]), int(match["day"]))
+            return day, day
+        if match["quarter"]:
+            first, last = 3 * int(match["quarter"]) - 2, 3 * int(match["quarter"])
+        else:
+            first, last = (int(match["month"]),) * 2 if match["month"] else (1, 12)
+        return date(year, first, 1), date(year, last, monthrange(year, last)[1])
+    except ValueError:
+        return None
 
 
 def _read_match(match: re.Match[str]) -> DateReading:

@@ -9,7 +9,7 @@ about this version, also that it is rejected or still pending, is not replaced b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +19,6 @@ from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
 from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, ValueState
 
 _DENIALS: Final = frozenset({ValueState.NEGATIVE, ValueState.FAILED})
-_STATE_CLAUSES: Final[Mapping[ValueState, str]] = {
-    ValueState.PLACEHOLDER: "a placeholder",
-    ValueState.NEGATIVE: "a negation",
-    ValueState.FAILED: "a failure",
-    ValueState.GENERIC: "a name that any machine may have",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +75,6 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     return Resolution(None if winner.origin.state else winner.value, winner.origin, tuple(findings))
 
 
-def describe_state(state: ValueState) -> str:
-    """Return what a text without a value is, as a clause: ``a placeholder``."""
-    return _STATE_CLAUSES[state]
-
-
 def _winner(field: str, candidates: Sequence[Candidate]) -> Candidate:
     if FIELD_SPECS[field].is_attestation:
         return candidates[0]
@@ -97,7 +86,7 @@ def _without_value(field: str, candidates: Sequence[Candidate]) -> Iterator[Find
     for candidate in candidates:
         origin = candidate.origin
         if origin.state and not is_system_key(origin.key) and origin.source != "run":
-            sentence = f"{field}: {_source(origin)} is {quote(candidate.value)}, {describe_state(origin.state)}"
+            sentence = f"{field}: {_source(origin)} is {quote(candidate.value)}, {origin.state.clause}"
             yield Finding("no value", field, f"{sentence}, which is no value")
 
 
