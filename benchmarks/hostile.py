@@ -67,6 +67,17 @@ def _endless(key: str, make_row: Callable[[str], object]) -> Callable[[int, int]
     return page
 
 
+def _pages(key: str, pages: int, make_rows: Callable[[int], list[object]]) -> Callable[[int, int], Page]:
+    """A listing that ends, whose tokens are no offsets: it is read twice."""
+
+    def page(_rows: int, count: int) -> Page:
+        index = (count - 1) % pages
+        token = {"next_page_token": f"page {index}"} if index < pages - 1 else {}
+        return {key: make_rows(index), **token}
+
+    return page
+
+
 def _version(name: str, **fields: object) -> Page:
     return {"name": name, "version": "1", **fields}
 
@@ -109,6 +120,14 @@ ATTACKS: dict[str, Attack] = {
     "large rows without end": Attack(
         lambda *_: _MODEL,
         _endless("model_versions", lambda name: _version(name, description=_EMOJI + "d" * 9_000, source=name * 900)),
+    ),
+    "120 MB of versions": Attack(
+        lambda *_: _MODEL,
+        _pages(
+            "model_versions",
+            8,
+            lambda index: [_version(f"m{index}-{n}", description="d" * 99_000) for n in range(150)],
+        ),
     ),
     "models nested 100,000 deep": Attack(
         lambda *_: {"registered_models": "NESTED"},
