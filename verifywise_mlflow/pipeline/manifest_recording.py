@@ -9,7 +9,7 @@ from verifywise_mlflow.artifacts.carry_forward import carry_forward
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests
+from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests, renamed_versions
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, StoredManifest
 from verifywise_mlflow.pipeline.context import Progress, ReadFailure, StageContext
@@ -42,8 +42,8 @@ def write_readings(
         accepted_loss: the loss of files that a person accepted and that the readings confirm.
     """
     with context.begin() as session:
-        stored = manifests.stored_manifests(session, [item.version.due.key for item in readings])
-        emptied = integrity.changes_by_key(
+        stored = renamed_versions.newest_manifests(session, [item.version.due.key for item in readings])
+        emptied = renamed_versions.changes_in_place(
             session, [key for key, item in stored.items() if not item.manifest.has_model_files]
         )
         events = [

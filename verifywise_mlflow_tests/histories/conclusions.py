@@ -63,8 +63,8 @@ class Conclusions:
     twin: TwinRegistry
     store: Store
     before: Stored = field(default_factory=Stored)
-    _baselines: dict[tuple[Key, datetime], dict[str, str] | None] = field(default_factory=dict)
-    """The hashes of a version's files at their last read; null if hashes of an earlier read may have been reused."""
+    _baselines: dict[TrueVersion, tuple[Key, dict[str, str] | None]] = field(default_factory=dict)
+    """The name and the hashes of a version's files at their last read; null if older hashes may have been reused."""
     _read_folders: set[Folder] = field(default_factory=set)
     _linked_copies: set[tuple[Key, datetime]] = field(default_factory=set)
 
@@ -191,23 +191,30 @@ class Conclusions:
             assert former != current, f"{key}: {event}"
         if is_exact and not self.twin.is_store_away:
             for key, version in truth.items():
-                baseline = self._baselines.get((key, version.created_at))
+                baseline = self._baseline(now, version)
                 if version.folder and baseline is not None:
                     assert new.get(key, set()) == _differences(baseline, version.folder.hashes), f"events of {key}"
+
+    def _baseline(self, now: Stored, version: TrueVersion) -> dict[str, str] | None:
+        """Return the hashes that a version's files are compared with, unless another version took its former name."""
+        key, hashes = self._baselines.get(version, (None, None))
+        row = now.versions[key] if key else None
+        return hashes if row and row["created_at"] == version.created_at else None
 
     def _note_reads(self, now: Stored, truth: Mapping[Key, TrueVersion], *, is_rehash: bool, is_complete: bool) -> None:
         if self.twin.is_store_away:
             return
         for key, version in truth.items():
-            identity, folder = (key, version.created_at), version.folder
+            folder = version.folder
             if folder is None or key not in now.versions or not self._is_traced(now, key, version):
                 continue
+            is_new = key not in self.before.versions or key in self.before.withdrawn
             if is_rehash:
                 # A sync that the server misled may have read the files, or may not have known the version.
-                self._baselines[identity] = folder.hashes if is_complete else None
-            elif identity not in self._baselines:
-                is_first = folder not in self._read_folders and key not in self.before.versions
-                self._baselines[identity] = folder.hashes if is_first and is_complete else None
+                self._baselines[version] = key, folder.hashes if is_complete else None
+            elif is_new or version not in self._baselines:
+                is_first = folder not in self._read_folders and version not in self._baselines
+                self._baselines[version] = key, folder.hashes if is_first and is_new and is_complete else None
             self._read_folders.add(folder)
 
 

@@ -61,6 +61,30 @@ def test_a_name_says_nothing_about_which_object_has_it(
     assert rows(store, "integrity_events") == []
 
 
+def test_a_rename_hides_no_change_of_bytes(
+    twin: TwinRegistry, compared_sync: Callable[..., None], store: Store
+) -> None:
+    for name in ("before", "meanwhile"):
+        twin.register(name, "run")
+    before, meanwhile = (twin.versions()[name, 1].folder for name in ("before", "meanwhile"))
+    assert before
+    assert meanwhile
+    compared_sync(rehash=True)
+    twin.write_file(before, "weights.bin", twin.new_content())
+    compared_sync(rehash=True)
+
+    twin.rename("before", "renamed before")
+    twin.rename("meanwhile", "renamed meanwhile")
+    twin.write_file(meanwhile, "weights.bin", twin.new_content())
+    compared_sync(rehash=True)
+    twin.rename("renamed meanwhile", "meanwhile")
+    compared_sync(rehash=True)
+
+    for name in ("renamed before", "meanwhile"):
+        assert finding_kinds(store, name) == ["changed in place"], name
+    assert len(rows(store, "integrity_events")) == 2
+
+
 def test_a_version_of_a_new_model_has_the_files_that_it_has_and_not_those_of_its_predecessor(
     twin: TwinRegistry, compared_sync: Callable[..., None], store: Store
 ) -> None:

@@ -26,10 +26,10 @@ INSERT INTO registered_models (tenant_id, model_name, tags, aliases, hidden_from
 SELECT $tenant, model, '{}', '{"champion": 4}', false, '[]', 'f', $now FROM of_models;
 
 INSERT INTO model_versions (tenant_id, model_name, version_number, source, run_id, logged_model_id, aliases, tags,
-                            hidden_from_search, problems, fingerprint, changed_at)
+                            hidden_from_search, problems, fingerprint, created_at, changed_at)
 SELECT $tenant, model, number, CASE WHEN n % 2 = 0 THEN 'models:/m-' || n ELSE 's3://bucket/' || n END, 'run-' || n,
        CASE WHEN n % 2 = 0 THEN 'm-' || n END, '[]', jsonb_build_object('team', repeat('words ', 50)), false, '[]',
-       md5(n::text), $now
+       md5(n::text), $now - n * interval '1 second', $now
 FROM of_versions;
 
 INSERT INTO training_runs (tenant_id, run_id, status, artifact_uri, metrics, params, tags, datasets, logged_model_ids,

@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.repositories import (
     manifests,
     records,
     registry,
+    renamed_versions,
     tracked_objects,
     verdicts,
 )
@@ -100,6 +101,7 @@ NARROW: Mapping[str, Question] = {
     "the manifests of some versions": lambda session: manifests.manifest_rows(session, [KEY]),
     "the newest manifest at a place": lambda session: manifests.newest_at_location(session, LOCATION, LONG_AGO),
     "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
+    "the other names of a version": lambda session: renamed_versions.other_names(session, [KEY]),
     "the events of a version": lambda session: lifecycle_events.lifecycle_events_of(session, *KEY),
     "the events of an hour": lambda session: lifecycle_events.lifecycle_events_of(
         session, since=NOW - timedelta(minutes=90), until=NOW - timedelta(minutes=30)

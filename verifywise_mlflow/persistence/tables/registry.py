@@ -93,5 +93,6 @@ model_versions = Table(
     *write_columns(),
     Index("model_versions_by_run", "tenant_id", "run_id"),
     Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),
+    Index("model_versions_by_creation", "tenant_id", "created_at"),
     revision_index("model_versions"),
 )

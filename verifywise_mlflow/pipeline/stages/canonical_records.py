@@ -16,7 +16,6 @@ from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normaliz
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
 from verifywise_mlflow.persistence.repositories import (
     dangling_aliases,
-    integrity,
     records,
     registry,
     renamed_versions,
@@ -102,7 +101,7 @@ def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]
         logged_models=tracked_objects.rows_by_id(session, LOGGED_MODELS, model_ids),
         manifests=manifest_rows(session, [item.key for item in due]),
         are_manifests_on=tenant.artifacts.manifests,
-        changes_in_place=integrity.changes_by_key(session, [item.key for item in due]),
+        changes_in_place=renamed_versions.changes_in_place(session, [item.key for item in due]),
         other_names=renamed_versions.other_names(
             session, [item.key for item in due if item.version["logged_model_location"] is not None]
         ),

@@ -114,6 +114,7 @@ CREATE TABLE {schema}.model_versions (
 );
 CREATE INDEX model_versions_by_run ON {schema}.model_versions (tenant_id, run_id);
 CREATE INDEX model_versions_by_logged_model ON {schema}.model_versions (tenant_id, logged_model_id);
+CREATE INDEX model_versions_by_creation ON {schema}.model_versions (tenant_id, created_at);
 CREATE INDEX model_versions_by_revision ON {schema}.model_versions (tenant_id, revision);
 
 CREATE TABLE {schema}.training_runs (
