@@ -12,6 +12,7 @@ from verifywise_mlflow.compliance.coverage import clause_references, framework_c
 from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalog
 from verifywise_mlflow.compliance.rules.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow_tests.compliance.attempts import attempts_table
 from verifywise_mlflow_tests.support.documentation import write_generated_part
 
 ANNEX = "Annex IV("
@@ -80,6 +81,7 @@ PARTS: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "annex-iv": ("reference/frameworks.md", annex_iv),
     "unasked": ("reference/frameworks.md", rules_without_question),
     "sources": ("reference/frameworks.md", sources),
+    "attempts": ("reference/attempts-to-fool-the-policy.md", attempts_table),
 }
 """Each part's page and the function that generates its lines. In the page, two comments with its name enclose it."""
 
