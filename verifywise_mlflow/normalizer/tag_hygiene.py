@@ -1,8 +1,8 @@
-"""Tag hygiene: values of no known form, keys that look misspelled, and keys that no mapping covers."""
+"""Tag hygiene: values of no known form, texts that are no value, misspelled keys, and keys that no mapping covers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import process
@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, SourceKind
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, SourceKind, ValueState
 
 _MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
 """Characters from which on a key that differs in one letter, or in two, is more likely a typo than another word."""
@@ -47,6 +47,15 @@ class UnknownValue:
 
 
 @dataclass(frozen=True, slots=True)
+class NoValue:
+    """A text that is no value, such as ``TBD``."""
+
+    field: str
+    found: ValueUse
+    state: ValueState
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownKey:
     """A key that fills no field."""
 
@@ -63,6 +72,7 @@ class TagHygiene:
 
     misspelt: tuple[UnknownKey, ...]
     unknown_values: tuple[UnknownValue, ...]
+    no_values: tuple[NoValue, ...]
     unmapped: tuple[UnknownKey, ...]
     read_keys: int
     """The number of distinct keys that the mapping understands; each kind of object counts separately."""
@@ -70,10 +80,10 @@ class TagHygiene:
     """Whether there are more distinct keys or values than were examined: the least used ones are missing."""
 
 
-def fields_with_normal_forms(keys: Iterable[str], index: MappingIndex) -> dict[str, str]:
-    """Return the keys whose values should have a normal form, with their fields."""
+def fields_of(keys: Iterable[str], index: MappingIndex, fields: Collection[str]) -> dict[str, str]:
+    """Return the keys that fill one of the fields, each with its field."""
     meanings = ((key, index.key_meaning(key)) for key in keys)
-    return {key: meaning.field for key, meaning in meanings if meaning and meaning.field in NORMAL_FORMS}
+    return {key: meaning.field for key, meaning in meanings if meaning and meaning.field in fields}
 
 
 def assess_tags(
@@ -82,14 +92,16 @@ def assess_tags(
     """Assess a tenant's tags against its mapping. ``keys`` must not contain MLflow's own keys."""
     known_keys = {fold(key): key for key in _known_keys(mapping)}
     unknown = [_unknown_key(use, known_keys, mapping, index) for use in keys if not _is_known_key(use.key, index)]
-    fields = fields_with_normal_forms({value.use.key for value in values}, index)
+    fields = fields_of({value.use.key for value in values}, index, {*NORMAL_FORMS, *MAY_LACK_VALUE})
+    states = [(value, _state(value, fields[value.use.key], index)) for value in values if value.use.key in fields]
     return TagHygiene(
         misspelt=tuple(key for key in unknown if key.probably),
         unknown_values=tuple(
             UnknownValue(fields[value.use.key], value)
-            for value in values
-            if value.use.key in fields and not _is_known_value(value, fields[value.use.key], index)
+            for value, state in states
+            if state is None and not _is_known_value(value, fields[value.use.key], index)
         ),
+        no_values=tuple(NoValue(fields[value.use.key], value, state) for value, state in states if state),
         unmapped=tuple(key for key in unknown if not key.probably),
         read_keys=len(keys) - len(unknown),
         is_cut=is_cut,
@@ -102,13 +114,20 @@ def _is_known_key(key: str, index: MappingIndex) -> bool:
 
 def _is_known_value(use: ValueUse, field: str, index: MappingIndex) -> bool:
     value = use.value.strip()
-    meaning = index.key_meaning(use.use.key)
-    is_yes_no_key = meaning is not None and meaning.yes_no is not None
     return (
-        not value
-        or index.normal_form(field, value) is not None
-        or (is_yes_no_key and index.parse_yes_no(value) is not None)
+        not value or field not in NORMAL_FORMS or index.normal_form(field, value) is not None or _is_answer(use, index)
     )
+
+
+def _state(use: ValueUse, field: str, index: MappingIndex) -> ValueState | None:
+    value = use.value.strip()
+    return index.value_state(field, value) if value and not _is_answer(use, index) else None
+
+
+def _is_answer(use: ValueUse, index: MappingIndex) -> bool:
+    """Return whether the text is the answer to a key that is answered with yes or no."""
+    meaning = index.key_meaning(use.use.key)
+    return bool(meaning and meaning.yes_no) and index.parse_yes_no(use.value.strip()) is not None
 
 
 def _known_keys(mapping: TagMapping) -> Iterator[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
-from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene, assess_tags, fields_with_normal_forms
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS
+from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene, assess_tags, fields_of
 from verifywise_mlflow.persistence.queries.tag_usage import MAX_DISTINCT, key_uses, value_uses
 from verifywise_mlflow.persistence.repositories.config_versions import config_version
 from verifywise_mlflow.persistence.store import Store
@@ -37,9 +38,13 @@ def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> T
     index = mapping_index(mapping)
     with store.begin(tenant_id) as session:
         keys = key_uses(session)
-        values = value_uses(session, fields_with_normal_forms({use.key for use in keys}, index))
-    is_cut = max(len(keys), len(values)) > MAX_DISTINCT
-    return assess_tags(keys[:MAX_DISTINCT], values[:MAX_DISTINCT], mapping, index, is_cut=is_cut)
+        names = {use.key for use in keys}
+        forms = value_uses(session, fields_of(names, index, NORMAL_FORMS))
+        # Limited on their own: any number of distinct commits hides no unknown risk category.
+        texts = value_uses(session, fields_of(names, index, set(MAY_LACK_VALUE) - set(NORMAL_FORMS)))
+    is_cut = max(len(keys), len(forms), len(texts)) > MAX_DISTINCT
+    values = [*forms[:MAX_DISTINCT], *texts[:MAX_DISTINCT]]
+    return assess_tags(keys[:MAX_DISTINCT], values, mapping, index, is_cut=is_cut)
 
 
 def to_dataframe(report: TagHygiene) -> pd.DataFrame:
@@ -50,13 +55,14 @@ def to_dataframe(report: TagHygiene) -> pd.DataFrame:
 
 
 def problem_rows(report: TagHygiene) -> list[Row]:
-    """Return the report as rows keyed by ``COLUMNS``: misspelt keys, then unknown values, then unmapped keys."""
+    """Return the report as rows keyed by ``COLUMNS``: misspelt keys, unknown values, no values, unmapped keys."""
     return [
         *(_row("misspelt key", key.use, probably=key.probably, field=key.field) for key in report.misspelt),
         *(
             _row("unknown value", value.found.use, value=value.found.value, field=value.field)
             for value in report.unknown_values
         ),
+        *(_row("no value", value.found.use, value=value.found.value, field=value.field) for value in report.no_values),
         *(_row("unmapped key", key.use) for key in report.unmapped),
     ]
 

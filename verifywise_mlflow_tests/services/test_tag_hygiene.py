@@ -86,6 +86,26 @@ def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> 
     ]
 
 
+def test_texts_that_are_no_value_are_reported_with_their_state(store: Store) -> None:
+    write_version(store, 1, {"owner": "TBD", "approved_by": "rejected by Ada", "contains_pii": "no", "risk": "TBD"})
+    write_version(store, 2, {"owner": "TBD", "pentest": "failed: 3 findings", "dpia": "n/a", "purpose": "Loans"})
+    write_version(store, 3, {"owner": "root"})
+    team = {"value_states": {"owner": {"ordinary": ["root"]}}}
+    with_mapping = TENANT.model_copy(update={"mapping": TagMapping.model_validate(team)})
+
+    report = tag_hygiene(store, TENANT)
+
+    assert {(text.field, text.found.value, text.state, text.found.use.uses) for text in report.no_values} == {
+        ("owner", "TBD", "placeholder", 2),
+        ("owner", "root", "generic", 1),
+        ("compliance_approver", "rejected by Ada", "negative", 1),
+        ("security_assessment_version", "failed: 3 findings", "failed", 1),
+        ("risk_category", "TBD", "placeholder", 1),
+    }
+    assert report.unknown_values == ()
+    assert "root" not in {text.found.value for text in tag_hygiene(store, with_mapping).no_values}
+
+
 def test_keys_and_values_in_the_tenants_mapping_are_no_problem(store: Store) -> None:
     write_version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
     mapping = {
@@ -109,16 +129,17 @@ def test_unusual_texts_come_back_unchanged(store: Store) -> None:
 
 
 def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "color": "red", "risk": "tier-1"})
+    write_version(store, 1, {"onwer": "ann", "color": "red", "risk": "tier-1", "team": "n/a"})
 
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 
     assert [(row["problem"], row["key"], row["field"], row["uses"]) for row in rows] == [
         ("misspelt key", "onwer", "owner", 1),
         ("unknown value", "risk", "risk_category", 1),
+        ("no value", "team", "owner", 1),
         ("unmapped key", "color", "", 1),
     ]
-    assert [(row["example_model"], row["example_version"]) for row in rows] == [("fraud", 1)] * 3
+    assert [(row["example_model"], row["example_version"]) for row in rows] == [("fraud", 1)] * 4
 
 
 def test_many_distinct_keys_are_cut_to_the_most_used_ones(store: Store) -> None:

@@ -48,6 +48,10 @@ def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
         ("Values of no known form", "value", "field"),
         [(item.found.use, quote(item.found.value), item.field) for item in report.unknown_values],
     )
+    _print_table(
+        ("Texts that are no value", "value", "field", "because it is"),
+        [(item.found.use, quote(item.found.value), item.field, item.state.clause) for item in report.no_values],
+    )
     _print_table(("Keys that fill no field",), [(item.use,) for item in report.unmapped])
     if report.is_cut:
         out.print("The tenant has more keys and values than the report examines: the least used ones are missing here.")
