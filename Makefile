@@ -117,6 +117,7 @@ bench: $(READY) .compat/current/.ready
 	$(BIN)/python -m benchmarks.audit
 	$(BIN)/python -m benchmarks.compliance
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.backfill --tenants 40
 
 .compat/%/.ready: $(COMPAT)/servers/%.txt
