@@ -1,7 +1,7 @@
 """The daily quota of history: what a tenant's server may add to the histories, which are kept for good.
 
-A server that changes everything at every sync would fill the disk. Beyond the quota, a change of what is stored already
-is held back to the next day: the stored state stays as it is, so that no state gets lost, and the next day's sync stores
+A server that changes everything at every sync would fill the disk. Beyond the quota, a change of a stored object is
+held back to the next day: the stored state stays as it is, so that no state gets lost, and the next day's sync stores
 the difference. New models and versions, deletions, and what a change of the mapping causes are never held back.
 """
 

@@ -34,7 +34,7 @@ MAX_LISTING_FAILURE_ENTRIES = 5
 def record_events(
     context: StageContext, session: TenantSession, progress: Progress, events: Iterable[LifecycleEvent]
 ) -> None:
-    """Write lifecycle events and their entries. One model may have thousands of them, so they are written in batches."""
+    """Write lifecycle events and their entries, in batches: one model may have thousands of them."""
     remaining = iter(events)
     while batch := list(islice(remaining, BATCH_SIZE)):
         lifecycle_events.append(session, context.sync_id, batch, context.now)
