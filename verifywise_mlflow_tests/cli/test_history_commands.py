@@ -195,3 +195,9 @@ def test_an_origin_is_printed_with_its_rule_and_its_link() -> None:
     entry = {"source": "run tag", "key": "owner", "raw": "ada", "rule": "the first", "link": "copied from x"}
 
     assert origin(entry).plain == "run tag owner: 'ada' (the first; copied from x)"
+
+
+def test_an_origin_says_why_its_text_is_no_value() -> None:
+    entry = {"source": "version tag", "key": "owner", "raw": "TBD", "state": "placeholder"}
+
+    assert origin(entry).plain == "version tag owner: 'TBD' (a placeholder, which is no value)"

@@ -76,6 +76,9 @@ def test_mapping_shows_how_a_field_is_filled() -> None:
     assert rule["key_patterns"] == ["*_lead"]
     assert rule["stated_for_all_versions"] == ["risk office"]
 
+    assert any(line.startswith("owner: generic: root") for line in rule["texts_without_value"])
+    assert any(line.startswith("any: placeholder: none") for line in rule["texts_without_value"])
+
     stages = CliRunner().invoke(app, ["mapping", "acme", "lifecycle_stage"]).output
     assert "version current_stage" in stages
     assert "production: production, prod" in stages

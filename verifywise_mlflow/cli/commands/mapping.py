@@ -14,7 +14,8 @@ from verifywise_mlflow.cli.commands.tags import mapping_of
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.record import PRECEDENCE_FIELDS
+from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELDS
 
 app = typer.Typer()
 
@@ -48,6 +49,7 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
     forms = {form: list(ways) for form, ways in tag_mapping.values.get(field, {}).items()}
     for form, globs in tag_mapping.value_patterns.get(field, {}).items():
         forms.setdefault(form, []).extend(globs)
+    scopes = (field, ANY_FIELD) if field in MAY_LACK_VALUE else ()
     aliases = tag_mapping.aliases if field == "lifecycle_stage" else {}
     lines_by_name = {
         "first_place_that_has_one": [str(place) for place in tag_mapping.precedence.get(field, ())],
@@ -56,6 +58,11 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
         "keys_that_ask": list(tag_mapping.questions.get(field, {})),
         "aliases": [f"{stage}: {', '.join(names)}" for stage, names in aliases.items()],
         "forms": [f"{form}: {', '.join(ways)}" for form, ways in forms.items()],
+        "texts_without_value": [
+            f"{scope}: {state}: {', '.join(texts)}"
+            for scope in scopes
+            for state, texts in tag_mapping.value_states.get(scope, {}).items()
+        ],
         "stated_for_all_versions": [tag_mapping.defaults[field]] if field in tag_mapping.defaults else [],
     }
     return {name: lines for name, lines in lines_by_name.items() if lines}

@@ -19,7 +19,7 @@ from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
+from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP, ValueState
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
@@ -156,7 +156,9 @@ def origin(entry: Mapping[str, object] | None) -> Text:
     text = f"{entry.get('source')} {entry.get('key')}"
     if entry.get("raw") is not None:
         text += f": {entry['raw']!r}"
-    reasons = [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
+    state = entry.get("state")
+    reasons = [f"{ValueState(str(state)).clause}, which is no value"] if state else []
+    reasons += [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
     if reasons:
         text += f" ({'; '.join(reasons)})"
     return display(text)

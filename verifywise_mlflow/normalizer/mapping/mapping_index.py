@@ -12,7 +12,7 @@ from verifywise_mlflow.normalizer.mapping.canonical_values import NormalFormRead
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
-from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, ValueStateReader
+from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, MAX_TEXT_LENGTH, ValueStateReader
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, ValueState
 
 _NUMBER = re.compile(r"v?\d+")
@@ -59,7 +59,7 @@ class MappingIndex:
         # The same keys recur in every version. The server decides how many there are, hence the bound.
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
-        self.value_state = lru_cache(maxsize=8192)(self._value_state)
+        self._cached_value_state = lru_cache(maxsize=8192)(self._value_state)
 
     def value_sources(self, field: str) -> tuple[ValueSource, ...]:
         """Return the sources of a field's value, in order of precedence."""
@@ -88,8 +88,12 @@ class MappingIndex:
         folded = fold(value)
         return True if folded in self._yes else False if folded in self._no else None
 
-    def _value_state(self, field: str, value: str) -> ValueState | None:
+    def value_state(self, field: str, value: str) -> ValueState | None:
         """Return why a text is no value of a field; None if it is one. A normal form is a value."""
+        # The cache must not hold thousands of texts of 100,000 characters.
+        return self._cached_value_state(field, value[: MAX_TEXT_LENGTH + 1])
+
+    def _value_state(self, field: str, value: str) -> ValueState | None:
         reader = self._state_readers.get(field)
         if reader is None or self.normal_form(field, value) is not None:
             return None

@@ -24,7 +24,7 @@ ANY_FIELD: Final = "any"
 StateEntries = Mapping[str, Sequence[str]]
 """State to its words and globs."""
 
-_MAX_TEXT_LENGTH = 200
+MAX_TEXT_LENGTH: Final = 200
 """Characters that are searched; a tag may hold 100,000. A refusal is at the beginning of a long text."""
 _LONGEST_AMBIGUOUS_SURNAME = 3
 """Letters of a head that is a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
@@ -57,11 +57,13 @@ class ValueStateReader:
 
     def is_doubted(self, text: str) -> bool:
         """Return whether the text ends in a question mark, as `completed?` does, in a field where that is a doubt."""
-        return self._may_be_doubted and strip_dates(text[:_MAX_TEXT_LENGTH]).rstrip().endswith("?")
+        if not self._may_be_doubted or len(text) > MAX_TEXT_LENGTH:
+            return False
+        return strip_dates(text).rstrip().endswith("?")
 
     def read(self, text: str) -> ValueState | None:
         """Return why a text is no value; None if it is one."""
-        text = text[:_MAX_TEXT_LENGTH].strip()
+        text = text[:MAX_TEXT_LENGTH].strip()
         undated = text if self._may_be_date_alone else strip_dates(text).strip()
         found = self._words.get(fold(text)) or self._words.get(fold(undated))
         if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text)):
