@@ -1,4 +1,4 @@
-"""A connection to a tenant's server returns redacted texts only, whoever opens it."""
+"""A connection to a tenant's server returns redacted texts only, for every caller."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ class WebhookTarget(TargetSettings):
 def request_body(alerts: Sequence[Alert]) -> bytes:
     """Return the request body.
 
-    In ``text``, each line is a code span: in it, chat systems that read Markdown show no link, image or mention. &, < and
-    > are HTML entities, as Slack requires.
+    In ``text``, each line is a code span, in which chat systems that read Markdown show no link, image or mention.
+    &, < and > are HTML entities, as Slack requires.
     """
     lines = "\n".join(f"`{alert.line().replace(_FENCE, _QUOTE)}`" for alert in alerts)
     alert_objects = [
