@@ -22,6 +22,7 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "TBD|tbd.|T.B.D.|TBA|todo|TODO: ask Bob|tbd - Q3|none|None!|n/a|N/A (see wiki)|n/a see wiki|nil|null|-|--|"
             "?|.|…|x|XXX|unknown, ask HR|not assigned|to be determined by the board|pending HR|draft|test|dummy|"
             "dummy team|unknown|owner|team|me|nobody|<owner>|${OWNER}|{{ owner }}|$OWNER|%(owner)s|Ada?|your name|"
+            "none / none|TBD TBC|tbd/tbc|n/a n/a|unknown owner|to be assigned|who? HR knows|"
             "keine Angabe|k.A.|unbekannt|offen|aucun|à définir|inconnu|ninguno|por definir|nessuno|da definire|"
             "geen|onbekend|n.v.t.|nenhum|desconhecido|não definido|🤷"
         ),
@@ -31,7 +32,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "root|ROOT|User|codespace|azureuser|jovyan|ubuntu|airflow|databricks|svc-ml-train|SVC_ML|CORP\\svc-ml|"
             "ml-sa@prod.iam.gserviceaccount.com|123-compute@developer.gserviceaccount.com|release-bot|dependabot[bot]|"
             "system:serviceaccount:ml:train|arn:aws:sts::123456789012:assumed-role/train/i-0|"
-            "0b7e4f0a-91ce-4d62-8d1a-3f2a9b7c6e5d|NT AUTHORITY\\SYSTEM"
+            "0b7e4f0a-91ce-4d62-8d1a-3f2a9b7c6e5d|NT AUTHORITY\\SYSTEM|"
+            "root@ip-10-0-0-1|noreply@corp.example|ada@localhost"
         ),
         None: (
             "risk-team|None of the above Ltd|test-automation|Test Automation|team-testing|Dr. No|No, Min-woo|"
@@ -48,7 +50,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
         "negative": (
             "rejected|rejected by Ada|Rejected 2026-03-01|Ada: rejected|Ada Lovelace (rejected)|declined by M. Okafor|"
             "refused|not approved|not approved yet|not yet approved|NOT_APPROVED|Ada - not approved|approved: no|"
-            "Ada did not sign, not signed|disapproved|revoked 2026-01-01|withdrawn by Ada|no|0|abgelehnt durch Ada|"
+            "Ada did not sign, not signed|"
+            "reject|not reviewed|disapproved|revoked 2026-01-01|withdrawn by Ada|no|0|abgelehnt durch Ada|"
             "nicht freigegeben|rejeté par Ada|refusée|non approuvé|rechazado por Ada|no aprobado|respinto da Ada|"
             "non approvato|afgewezen door Ada|niet goedgekeurd|rejeitado|não aprovado"
         ),
@@ -57,19 +60,22 @@ TEXTS: dict[str, dict[str | None, str]] = {
         None: "Ada Lovelace|A. Jansen, 2026-03-01|m.okafor (model risk)|Model Risk Committee|No, Min-woo|Penny Dingle",
     },
     "security_assessment_version": {
-        "placeholder": "TBD|pending|pending pentest|yes|true|in progress|SEC-14 draft|SEC-14?",
+        "placeholder": "TBD|SEC-TBD|not required|pending|pending pentest|yes|true|in progress|SEC-14 draft|SEC-14?",
         "negative": "no|rejected by CISO|not approved",
         "failed": (
             "failed|failed: 3 findings|FAILED 2026-03-01|SEC-14 failed|SEC-14 (failed)|SEC-14: not passed|not done|"
             "not done yet|planned for Q3|scheduled|skipped, low risk|expired|not performed|nicht bestanden"
         ),
-        None: "SEC-2026-014|120 passed, 0 failed|SEC-14: 0 failed|no failed checks|2026-03-01|2026-01|passed|v3",
+        None: (
+            "https://jira.corp.example/browse?id=14|SEC-2026-014|120 passed, 0 failed|SEC-14: 0 failed|"
+            "no failed checks|2026-03-01|2026-01|passed|v3"
+        ),
     },
     "training_entrypoint": {
         "placeholder": "notebook|TBD",
         "generic": (
             "ipykernel_launcher.py|/usr/lib/python3.11/site-packages/ipykernel_launcher.py|colab_kernel_launcher.py|"
-            "C:\\py\\ipykernel_launcher.py|-c|<stdin>|<string>|/usr/bin/python3|python"
+            "C:\\py\\ipykernel_launcher.py -f x.json|-c|<stdin>|<string>|/usr/bin/python3|python"
         ),
         None: "train.py|src/launcher.py|notebooks/try.ipynb|test_train.py|main",
     },
@@ -97,7 +103,7 @@ TEXTS: dict[str, dict[str | None, str]] = {
     "risk_category": {"placeholder": "TBD|pending|not assessed|high?|minimal ?", "negative": "no", None: "high|tier 1"},
     "data_sensitivity": {"placeholder": "unknown|n/a|none?", None: "none|public|class 7"},
     "privacy_assessment_status": {
-        "placeholder": "unknown|-|completed?|completed? 2099-01-01|unclear",
+        "placeholder": "unknown|-|completed?|completed? 2099-01-01|done (?)|unclear",
         None: "n/a|none|no|failed|pending|done",
     },
     "lifecycle_stage": {None: "none|TBD|test|unknown"},

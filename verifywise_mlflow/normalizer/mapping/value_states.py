@@ -32,6 +32,8 @@ _LONGEST_AMBIGUOUS_SURNAME = 3
 _HEAD = re.compile(r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{:;,!|\n]|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL)
 _TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
 """Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
+_PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
+_FEWEST_PARTS = 2
 _GLOB = re.compile(r"[*?]")
 
 
@@ -56,10 +58,9 @@ class ValueStateReader:
         )
 
     def is_doubted(self, text: str) -> bool:
-        """Return whether the text ends in a question mark, as `completed?` does, in a field where that is a doubt."""
-        if not self._may_be_doubted or len(text) > MAX_TEXT_LENGTH:
-            return False
-        return strip_dates(text).rstrip().endswith("?")
+        """Return whether the text has a question mark, as `completed?` does, in a field where that is a doubt."""
+        # The query of an address is none.
+        return self._may_be_doubted and len(text) <= MAX_TEXT_LENGTH and "?" in text and "://" not in text
 
     def read(self, text: str) -> ValueState | None:
         """Return why a text is no value; None if it is one."""
@@ -75,6 +76,7 @@ class ValueStateReader:
             or self._own_globs.match(words)
             or self._general_globs.match(words)
             or self._state_of_head(undated)
+            or self._state_of_each_part(undated)
         )
         if found is None and self._accounts.match(text.casefold()):
             return ValueState.GENERIC
@@ -90,6 +92,14 @@ class ValueStateReader:
         # `root (Ada Lovelace)` names somebody.
         state = self._words.get(head)
         return None if state == ValueState.GENERIC else state
+
+    def _state_of_each_part(self, text: str) -> str | None:
+        """Return the state of `none / none` and `TBD TBC`: each part is no value, so neither is the whole."""
+        parts = [folded for part in _PARTS.split(text) if (folded := fold(part))]
+        states = {self._words.get(part) for part in parts}
+        if len(parts) < _FEWEST_PARTS or not states <= set(ValueState) - {ValueState.GENERIC}:
+            return None
+        return self._words[parts[0]]
 
 
 def _words(entries: StateEntries) -> list[tuple[str, str]]:
