@@ -1,7 +1,8 @@
 """One entry of the audit trail.
 
-To add a field: give it a default, since stored entries lack it; fill it in ``Sync.make_entry`` (``pipeline/sync.py``);
-add it to the view ``audit_entries`` with a migration. ``export.py`` needs no change: it writes the text that was hashed.
+To add a field: give it a default, since stored entries lack it; fill it in ``Sync.make_entry``
+(``pipeline/sync.py``); add it to the view ``audit_entries`` with a migration. ``export.py`` needs no change: it
+writes the text that was hashed.
 """
 
 from __future__ import annotations
