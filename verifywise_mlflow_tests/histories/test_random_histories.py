@@ -34,7 +34,7 @@ from verifywise_mlflow_tests.support.syncing import sync
 T = TypeVar("T")
 
 STEPS = 12
-EXAMPLES = 15
+EXAMPLES = 10
 NAMES = ("churn", "fraud", "credit")
 LISTINGS = ("registered-models/search", "model-versions/search", "runs/search", "logged-models/search")
 
