@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpressionError, compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Evidence, Subject, evidence_of
 from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, Json
 from verifywise_mlflow_tests.compliance.records import record_with
@@ -85,3 +85,23 @@ def test_a_number_beyond_64_bits_still_compares() -> None:
     activation = evidence_with(artifact_manifest={"total_bytes": 2**70}).activation()
 
     assert compile_expression("artifact_manifest.total_bytes > 1000").holds(activation) is True
+
+
+def test_an_origin_has_empty_texts_where_there_is_none_and_no_days_without_a_date() -> None:
+    dated = {"source": "version tag", "key": "dpia", "raw": "done 2026-Q1", "dated": "2026-Q1"}
+    subject = Subject(record_with(), origins={"privacy_assessment_status": dated})
+    activation = evidence_of(subject).activation()
+
+    for text in (
+        'origins.owner.state == "" && origins.owner.source == "" && !has(origins.owner.latest)',
+        'origins.privacy_assessment_status.raw == "done 2026-Q1" && origins.privacy_assessment_status.key == "dpia"',
+        'timestamp(origins.privacy_assessment_status.earliest) == timestamp("2026-01-01T00:00:00Z")',
+        'timestamp(origins.privacy_assessment_status.latest) == timestamp("2026-03-31T00:00:00Z")',
+    ):
+        assert compile_expression(text).holds(activation) is True
+
+
+@pytest.mark.parametrize("text", ["origins.owner == origins.owner", 'origins.owner.date == ""', "size(origins) > 0"])
+def test_an_expression_reads_single_members_of_an_origin(text: str) -> None:
+    with pytest.raises(CelExpressionError, match=r"write origins\.FIELD\.MEMBER, with one of"):
+        compile_expression(text)
