@@ -125,7 +125,7 @@ def _state(use: ValueUse, field: str, index: MappingIndex) -> ValueState | None:
 
 
 def _is_answer(use: ValueUse, index: MappingIndex) -> bool:
-    """Return whether the text is the answer to a key that is answered with yes or no."""
+    """Return whether the text is a yes or a no under a key that expects one."""
     meaning = index.key_meaning(use.use.key)
     return bool(meaning and meaning.yes_no) and index.parse_yes_no(use.value.strip()) is not None
 

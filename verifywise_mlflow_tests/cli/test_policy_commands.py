@@ -68,6 +68,29 @@ def test_a_verdict_is_explained_by_its_rule_its_values_and_their_origins(evaluat
     assert (rule["requires"], recomputed["input_hash"]) == ("owner == 'ada'", explanation["input_hash"])
 
 
+def test_a_verdict_on_a_text_that_is_no_value_is_reproduced_from_the_stored_origin(
+    evaluated_store: Store, policy: Path
+) -> None:
+    denied = 'origins.compliance_approver.state in ["negative", "failed"]'
+    write_policy(policy, rule_yaml("approved", f"""'!({denied}) && compliance_approver != ""'"""), version=2)
+    store_record(evaluated_store, "fraud", 2, day(2), stage="Production", approved_by="rejected by Ada")
+    evaluate(load_tenants()["acme"], evaluated_store, day(2))
+
+    explanation = run_json("policy", "explain", "acme", "fraud", "2", "approved")
+
+    assert (explanation["verdict"], explanation["is_reproduced"], explanation["problems"]) == ("fail", True, [])
+    assert explanation["values"] == {"compliance_approver": None, "origins.compliance_approver.state": "negative"}
+    assert explanation["origins"] == {
+        "compliance_approver": {
+            "source": "version tag",
+            "key": "approved_by",
+            "raw": "rejected by Ada",
+            "state": "negative",
+        }
+    }
+    assert str(explanation["reason"]).startswith("The version tag 'approved_by' is 'rejected by Ada', a negation, ")
+
+
 def test_the_text_output_explains_the_verdict_too(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "owned"])
 

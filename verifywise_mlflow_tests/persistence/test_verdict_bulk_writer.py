@@ -34,10 +34,10 @@ POLICY = Policy(
     title="A policy",
     thresholds={"least": 0.25},
     rules=(
-        rule_with('owner == "me"', rule_id="text"),
+        rule_with('owner == "ann"', rule_id="text"),
         rule_with("metrics.all(m, metrics[m] > thresholds.least)", rule_id="figures"),
         rule_with("created_at < today", rule_id="dated"),
-        rule_with("owner.matches(business_purpose)", rule_id="odd"),
+        rule_with("owner == business_purpose || size(owner) / 0 == 1", rule_id="odd"),
     ),
 )
 
