@@ -23,6 +23,9 @@ _ROUNDS = 2
 """Encodings within one another: JSON within Base64, a URL within a URL."""
 _MAX_VARIANTS = 64
 
+_PUBLIC_HEADERS = frozenset({"x-amz-date", "x-amz-content-sha256"})
+_AWS_SIGNATURE = re.compile(r"AWS4-\S+ Credential=([^/,]+)/[^,]*,.*?Signature=(\S+)")
+
 _JSON_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'\\/]))")
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{8,}")
 _HEX_RUN = re.compile(r"(?:[0-9A-Fa-f][0-9A-Fa-f][ :]?){6,}")
@@ -30,7 +33,8 @@ _HEX_RUN = re.compile(r"(?:[0-9A-Fa-f][0-9A-Fa-f][ :]?){6,}")
 
 def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
     """Return whether ``text`` echoes one of our credentials or a part of it, in any usual encoding."""
-    secrets = {secret for value in auth_headers.values() for secret in _secrets(value) if secret}
+    values = [value for name, value in auth_headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    secrets = {secret for value in values for secret in _secrets(value) if secret}
     windows_by_length: dict[int, set[str]] = {}
     for secret in secrets:
         length = min(len(secret), _WINDOW_CHARACTERS)
@@ -45,10 +49,15 @@ def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
 
 
 def _secrets(value: str) -> Iterator[str]:
-    """Yield a header's value without its scheme, and the password inside basic auth, also as it is form-encoded."""
+    """Yield a header's value without its scheme, and the password inside basic auth, also as it is form-encoded.
+
+    Of an AWS signature, yield the access key and the signature: errors about the rest, such as the region, are quoted.
+    """
     scheme, _, token = value.partition(" ")
-    secret = token or scheme
-    yield secret
+    if signature := _AWS_SIGNATURE.fullmatch(value):
+        yield from signature.groups()
+        return
+    yield token or scheme
     if scheme.lower() == "basic":
         try:
             pair = base64.b64decode(token, validate=True).decode("utf-8", "replace")

@@ -64,3 +64,24 @@ def test_other_text_is_not_withheld() -> None:
 
     assert not echoes_credentials("Basic authentication: Bearer token of user ada is not accepted", sent_headers)
     assert not echoes_credentials("0123456 run 8c1d3a5e9f7b2c4d6e8f0a1b3c5d7e9f does not exist", sent_headers)
+
+
+AWS = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE1/20261128/eu-central-1/s3/aws4_request, "
+    "SignedHeaders=host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
+    "x-amz-date": "20261128T120000Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_echo"),
+    [
+        ("The access key AKIDEXAMPLE1 does not exist", True),
+        ("Signature 5d672d79c15b1316… is wrong", True),
+        ("the signature does not match", False),
+        ("the region eu-central-1 is wrong", False),
+        ("the request of 20261128T120000Z has expired", False),
+    ],
+)
+def test_of_an_aws_signature_the_key_and_the_signature_are_secret(text: str, is_echo: bool) -> None:
+    assert echoes_credentials(text, AWS) is is_echo
