@@ -39,7 +39,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "risk-team|None of the above Ltd|test-automation|Test Automation|team-testing|Dr. No|No, Min-woo|"
             "Na, Hye-jin|N. A. Müller|Nil Patel|Christopher Null|Jan Bot|Robot Team|Ada Root|root-cause-analysis|"
             "pendingdorf|Unknown Worlds|Ada (root)|admin@corp.example|user-research|ubuntu-platform-team|Failsafe GmbH|"
-            "[redacted: person]|<ada@corp.example>|Xu|Dennis X|draft-board|null-safety-guild|owner@corp.example"
+            "[redacted: person]|<ada@corp.example>|Xu|Dennis X|draft-board|null-safety-guild|owner@corp.example|"
+            "a?b#c&d=e"
         ),
     },
     "compliance_approver": {

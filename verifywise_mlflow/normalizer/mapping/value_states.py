@@ -32,6 +32,8 @@ _LONGEST_AMBIGUOUS_SURNAME = 3
 _HEAD = re.compile(r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{:;,!|\n]|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL)
 _TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
 """Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
+_QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
+"""A question mark within a word is a part of it, as in an address with a query."""
 _PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
 _FEWEST_PARTS = 2
 _GLOB = re.compile(r"[*?]")
@@ -58,9 +60,8 @@ class ValueStateReader:
         )
 
     def is_doubted(self, text: str) -> bool:
-        """Return whether the text has a question mark, as `completed?` does, in a field where that is a doubt."""
-        # The query of an address is none.
-        return self._may_be_doubted and len(text) <= MAX_TEXT_LENGTH and "?" in text and "://" not in text
+        """Return whether a word of the text ends in a question mark, as in `completed?`, where that is a doubt."""
+        return self._may_be_doubted and len(text) <= MAX_TEXT_LENGTH and _QUESTION.search(text) is not None
 
     def read(self, text: str) -> ValueState | None:
         """Return why a text is no value; None if it is one."""
