@@ -62,6 +62,9 @@ _TRUNCATED_PRIVATE_KEY = re.compile(
 _ENCODED_PRIVATE_KEY = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/\s\\]{40,40000}={0,2}")
 """``-----BEGIN`` in Base64, as in kubeconfig files."""
 
+_PREFIXED_TOKEN = re.compile(r"(?<![\w.-])(?:hv[sbr]\.[\w-]{24,512}|AGE-SECRET-KEY-1[0-9A-Z]{40,80})", re.ASCII)
+"""Tokens of Vault and keys of age. The token scanner also demands an entropy that one in eighty of Vault's misses."""
+
 _PUTTY_KEY = re.compile(r"Private-Lines: [0-9]{1,4}\s{1,2}((?:[A-Za-z0-9+/=]{4,128}+(?:\r?\n|$))+)")
 
 
@@ -110,6 +113,8 @@ def _in_key_files(text: str) -> Iterator[Span]:
     if "Private-Lines:" in text:
         for match in _PUTTY_KEY.finditer(text):
             yield _span(match, 1, "private key")
+    for match in _PREFIXED_TOKEN.finditer(text):
+        yield _span(match, 0, "token")
     if '"kty"' in text or "'kty'" in text:
         for match in _JWK_FIELD.finditer(text):
             yield _span(match, 1, "private key")
