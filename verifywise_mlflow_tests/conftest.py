@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # MLflow's client, which fills the servers, sends telemetry. MLflow's own detection of test environments does not cover
@@ -23,6 +24,10 @@ from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
 from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import Registry, create_workspace
+
+# A busy machine must not fail a property test. The benchmarks measure time.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, read_environment
@@ -37,7 +37,6 @@ def worker_processes() -> list[psutil.Process]:
     return sorted(psutil.Process().children(), key=lambda child: (child.create_time(), child.pid))
 
 
-@settings(deadline=None)  # the first example starts the worker
 @given(chunks=st.lists(st.binary(max_size=300)), max_bytes=st.integers(0, 1_000))
 def test_a_stream_is_hashed_whole_or_not_at_all(sandbox: Sandbox, chunks: list[bytes], max_bytes: int) -> None:
     content = b"".join(chunks)
@@ -69,7 +68,6 @@ environment_file = st.tuples(
 )
 
 
-@settings(deadline=None)  # the first example starts the worker
 @given(
     contents=st.lists(environment_file).map(dict),
     unreadable=st.dictionaries(st.sampled_from(ENVIRONMENT_FILES), st.text()),

@@ -26,7 +26,7 @@ from verifywise_mlflow_tests.support.audit_chains import (
 CHAINS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=8).map(make_chain)
 
 
-FEW_EXAMPLES = settings(max_examples=60, deadline=None)
+FEW_EXAMPLES = settings(max_examples=60)
 
 
 def find_damage(

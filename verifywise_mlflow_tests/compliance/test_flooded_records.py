@@ -152,7 +152,7 @@ CONDITIONS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(CONDITIONS),
     st.lists(st.sampled_from(["a", "b", "1"]), max_size=9),

@@ -48,7 +48,7 @@ tags = st.dictionaries(tag_keys, any_value, max_size=3)
 
 
 def examples(number: int) -> settings:
-    return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=number, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture

@@ -70,7 +70,6 @@ def test_each_conclusion_agrees_with_what_happened(
                 derandomize=count is None,
                 phases=[Phase.generate, Phase.shrink] if count else [Phase.generate],
                 database=None,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
                 print_blob=False,
             ),

@@ -75,7 +75,7 @@ def test_the_verifying_server_agrees_with_awss_own_examples(method: str, target:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=st.text(st.characters() | st.sampled_from(" +=&%/?#~*'\"\\;:@!$(),[]\ud800"), max_size=30))
 def test_any_query_is_signed_as_it_is_sent(server: HostileServer, text: str) -> None:
     client = client_for(server.uri, signer())

@@ -350,7 +350,7 @@ TAGS = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TAGS, TAGS, TAGS, TAGS, st.lists(TAG_TEXT, max_size=3), st.none() | TAG_TEXT)
 def test_any_text_can_be_normalized(
     version_tags: dict[str, str],

@@ -28,7 +28,7 @@ def verified(store: Store) -> TrailReport:
         return verify_chain("acme", audit_log.links(session), stored, keys=[KEY.public], is_expected=True)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds_and_reasons=st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=5))
 def test_entries_with_any_text_are_read_back_and_the_chain_stays_valid(
     store: Store, kinds_and_reasons: list[tuple[str, str]]

@@ -108,7 +108,7 @@ def test_a_hostile_text_survives_a_round_trip_through_postgres(store: Store, tab
         assert write_and_read_back(connection, text, {text: [text]}) == (text, {text: [text]})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=any_text, document=any_json.filter(lambda document: document is not None))
 def test_any_text_and_document_survive_a_round_trip_through_postgres(
     store: Store, table: Table, text: str, document: Stored

@@ -56,7 +56,7 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
         return writing.write(session)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(owner=TEXT, figure=st.floats(), description=TEXT)
 def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
     store: Store, owner: str, figure: float, description: str

@@ -108,7 +108,7 @@ def cached_and_computed_figures(tenant: TenantActions) -> tuple[object, object]:
         return cached_figures, figures_at(compute_counts(session, tenant.at), tenant.at)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
 def test_after_any_change_the_cached_counts_equal_computed_ones(
     store: Store, actions: list[Callable[[TenantActions], None]]

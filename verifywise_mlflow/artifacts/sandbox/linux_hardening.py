@@ -28,7 +28,7 @@ _RULES_ON_TCP, _RULES_ON_SCOPE = 0x3, 0x3
 
 
 def check_result(result: int) -> int:
-    """Return a call's result.
+    """Return the result of a C library call.
 
     Raises:
         OSError: The call failed.
