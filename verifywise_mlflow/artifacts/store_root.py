@@ -1,7 +1,7 @@
 """The part of an artifact store that a model's folder belongs to: what is away together is evaluated together. Pure.
 
 MLflow gives each experiment an artifact location, and runs and logged models a folder below it. Two experiments may be
-in two stores, of which one is away.
+in two stores, and only one of them away.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ _MAX_BYTES_PER_CHARACTER: Final = 12
 
 
 def shorten_to_bytes(text: str, max_bytes: int) -> str:
-    """Return a text of which canonical JSON takes at most this many bytes, with an ellipsis if it is cut."""
+    """Return a text that takes at most this many bytes in canonical JSON, with an ellipsis if it is cut."""
     if _MAX_BYTES_PER_CHARACTER * len(text) <= max_bytes or len(canonical_json(text[:max_bytes])) <= max_bytes:
         shortened = truncate(text, max_bytes - _MAX_BYTES_PER_CHARACTER)
         if len(canonical_json(shortened)) <= max_bytes:

@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 RETAINED_TABLES = (audit_trail, audit_checkpoints, tenant_locks)
-"""Append-only, and the proof of the erasure; and the locks, one of which is held during the erasure."""
+"""Not erased: append-only tables, the proof of the erasure, and the locks, since the erasure holds one."""
 
 
 def erased_tables() -> list[Table]:

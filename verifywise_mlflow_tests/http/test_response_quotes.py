@@ -10,7 +10,7 @@ REDACT = EntityRedactor(RedactionSettings()).message
 
 
 def test_a_secret_across_the_end_of_a_quote_is_redacted() -> None:
-    text = "The store could not be opened, so that nothing at all was read of what had been asked for here and " + (
+    text = "The store could not be opened, and none of the requested objects was read from it in this long text " + (
         "so on: postgresql://mlflow:" + "s3cr3t" * 40 + "@db/mlflow"
     )
     response = Response("runs/get", 500, {}, text.encode(), redact=REDACT)

@@ -63,7 +63,7 @@ def renew_models(session: TenantSession, names: Collection[str], changed_since: 
 
     Args:
         session: the tenant's session.
-        names: the models of which an alias is dangling since now.
+        names: the models that have a newly dangling alias.
         changed_since: leave out models that have not changed since this time.
     """
     if not names:
