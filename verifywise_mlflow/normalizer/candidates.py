@@ -163,5 +163,6 @@ def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str],
     if logged_model:
         attributes["logged model", "artifact_uri"] = logged_model.artifact_uri
         attributes["logged model", "experiment_id"] = logged_model.experiment_id
+        attributes["logged model", "model_id"] = logged_model.model_id
         attributes["logged model", "source_run_id"] = logged_model.source_run_id
     return attributes

@@ -12,7 +12,7 @@ from verifywise_mlflow.normalizer.candidates import Candidates
 from verifywise_mlflow.normalizer.dataset_reference import dataset_reference
 from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tags
 from verifywise_mlflow.normalizer.findings import fold_findings
-from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence
+from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence, version_aliases
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.precedence import resolve
@@ -30,7 +30,7 @@ from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, qual
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 5
+NORMALIZER_REVISION: Final = 6
 """Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
@@ -87,6 +87,7 @@ def _record(inputs: RecordInputs, texts: Mapping[str, str | None], evaluation: M
     return CanonicalRecord(
         model_name=version.model_name,
         version_number=version.version_number,
+        aliases=version_aliases(inputs) if inputs.model else None,
         created_at=version.created_at,
         last_updated_at=version.last_updated_at,
         training_started_at=run.started_at if run else None,
@@ -112,6 +113,8 @@ def _origins_of_copied_values(inputs: RecordInputs) -> dict[str, Origin]:
         "last_updated_at": Origin("version", "last_updated_timestamp", _milliseconds(version.last_updated_at)),
         "evaluation_tags": Origin("version", "tags", None, rule=_EVALUATION_RULE if run else None),
     }
+    if inputs.model:
+        origins["aliases"] = Origin("model", "aliases", None)
     if run:
         origins |= {
             "training_started_at": Origin("run", "start_time", _milliseconds(run.started_at)),

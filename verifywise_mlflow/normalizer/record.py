@@ -78,6 +78,14 @@ class CanonicalRecord:
             normal_forms=("production", "staging", "development", "archived"),
         ),
     ]
+    aliases: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.LIFECYCLE,
+            "The aliases that point to the version, sorted.",
+            FieldType.JSON_LIST,
+        ),
+    ]
     created_at: Annotated[
         datetime | None,
         FieldSpec(FieldGroup.LIFECYCLE, "When MLflow created the version, UTC.", FieldType.TIMESTAMP),
@@ -105,6 +113,14 @@ class CanonicalRecord:
             FieldGroup.LIFECYCLE, "The training run that produced the version.", filled_from=FilledFrom.ATTRIBUTES
         ),
     ]
+    logged_model_id: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.LIFECYCLE,
+            "The logged model that the version was registered from (MLflow 3).",
+            filled_from=FilledFrom.ATTRIBUTES,
+        ),
+    ]
     source_artifact_uri: Annotated[
         str | None,
         FieldSpec(FieldGroup.LIFECYCLE, "The location of the version's files.", filled_from=FilledFrom.ATTRIBUTES),
@@ -113,6 +129,16 @@ class CanonicalRecord:
     training_status: Annotated[
         str | None,
         FieldSpec(FieldGroup.TRAINING, "How the training run ended.", filled_from=FilledFrom.ATTRIBUTES),
+    ]
+    training_user: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.TRAINING,
+            "The account that started the training run.",
+            filled_from=FilledFrom.ATTRIBUTES,
+            may_lack_value=True,
+            names_people=True,
+        ),
     ]
     training_started_at: Annotated[
         datetime | None,
@@ -195,6 +221,17 @@ class CanonicalRecord:
             normal_forms=("prohibited", "high", "limited", "medium", "low", "minimal"),
         ),
     ]
+    model_tier: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The tier of model risk management, as under SR 11-7: high, medium or low.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            may_lack_value=True,
+            normal_forms=("high", "medium", "low"),
+        ),
+    ]
     regulatory_scope: Annotated[
         str | None,
         FieldSpec(
@@ -209,11 +246,22 @@ class CanonicalRecord:
         str | None,
         FieldSpec(
             FieldGroup.COMPLIANCE,
-            "The sensitivity of the training data: special_category, personal, confidential, internal, public or none.",
+            "Whether the training data is about people: special_category, personal or none.",
             filled_from=FilledFrom.TAGS,
             may_have_default=True,
             may_lack_value=True,
-            normal_forms=("special_category", "personal", "confidential", "internal", "public", "none"),
+            normal_forms=("special_category", "personal", "none"),
+        ),
+    ]
+    confidentiality: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The confidentiality class of the data: restricted, confidential, internal or public.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            may_lack_value=True,
+            normal_forms=("restricted", "confidential", "internal", "public"),
         ),
     ]
     privacy_assessment_status: Annotated[
@@ -221,6 +269,30 @@ class CanonicalRecord:
         FieldSpec(
             FieldGroup.COMPLIANCE,
             "The status of the privacy assessment: completed, in_progress, not_done, not_required or expired.",
+            filled_from=FilledFrom.TAGS,
+            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
+            may_carry_date=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
+    fundamental_rights_assessment_status: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The status of the fundamental rights impact assessment, in the forms of the privacy assessment.",
+            filled_from=FilledFrom.TAGS,
+            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
+            may_carry_date=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
+    human_oversight_status: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "Whether human oversight was designed and assessed, in the forms of the privacy assessment.",
             filled_from=FilledFrom.TAGS,
             normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
             may_carry_date=True,
@@ -240,11 +312,119 @@ class CanonicalRecord:
             is_attestation=True,
         ),
     ]
+    approval_date: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "When the version was approved, as written.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
+    reviewer: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "Who reviewed the version.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_lack_value=True,
+            names_people=True,
+            is_attestation=True,
+        ),
+    ]
+    validator: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "Who validated the version, independently of its developers.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_lack_value=True,
+            names_people=True,
+            is_attestation=True,
+        ),
+    ]
+    validation_date: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "When the version was validated, as written.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
     security_assessment_version: Annotated[
         str | None,
         FieldSpec(
             FieldGroup.COMPLIANCE,
             "The security assessment of the version.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_be_identifier=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
+    monitoring_evidence: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The evidence that the version is monitored, such as a drift report or its date.",
+            filled_from=FilledFrom.TAGS,
+            may_carry_date=True,
+            may_be_identifier=True,
+            may_lack_value=True,
+            is_attestation=True,
+        ),
+    ]
+    model_kind: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The kind of the model: generative or predictive.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            may_lack_value=True,
+            normal_forms=("generative", "predictive"),
+        ),
+    ]
+    base_model: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The pre-trained model that the version builds on.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
+        ),
+    ]
+    base_model_license: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The license of the pre-trained model.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
+        ),
+    ]
+    prompt_reference: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The versions of the prompts that the version uses.",
+            filled_from=FilledFrom.TAGS,
+            may_lack_value=True,
+        ),
+    ]
+    safety_evaluation: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "The evaluation of the safety of generated content, such as a red-teaming report.",
             filled_from=FilledFrom.TAGS,
             may_carry_date=True,
             may_be_identifier=True,

@@ -30,7 +30,7 @@ SOURCE_ATTRIBUTES: Final[Mapping[ValueSourceKind, tuple[str, ...]]] = {
     "model": ("description",),
     "run": ("artifact_uri", "experiment_id", "status", "user_id"),
     "experiment": ("name",),
-    "logged model": ("artifact_uri", "experiment_id", "source_run_id"),
+    "logged model": ("artifact_uri", "experiment_id", "model_id", "source_run_id"),
 }
 """The attributes of each object that a source may name, as MLflow's REST API calls them."""
 

@@ -127,23 +127,29 @@ FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_badge();
 
 -- Every state; the present one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
 CREATE VIEW {schema}.canonical_record_states WITH (security_invoker = true) AS
-SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, created_at,
-       last_updated_at, deployment_status, source_run_id, source_artifact_uri, training_status,
-       training_started_at, training_ended_at, metrics, hyperparameters, evaluation_tags, experiment_id,
-       experiment_name, code_commit, training_entrypoint, dataset_reference, artifact_uri, risk_category,
-       regulatory_scope, data_sensitivity, privacy_assessment_status, compliance_approver,
-       security_assessment_version, runtime_environment, artifact_manifest, evidence_files, origins, incomplete,
-       findings, deleted_at, fingerprint, revision, changed_at AS valid_from, sync_id,
+SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, aliases,
+       created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
+       training_status, training_user, training_started_at, training_ended_at, metrics, hyperparameters,
+       evaluation_tags, experiment_id, experiment_name, code_commit, training_entrypoint, dataset_reference,
+       artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,
+       privacy_assessment_status, fundamental_rights_assessment_status, human_oversight_status, compliance_approver,
+       approval_date, reviewer, validator, validation_date, security_assessment_version, monitoring_evidence,
+       model_kind, base_model, base_model_license, prompt_reference, safety_evaluation, runtime_environment,
+       artifact_manifest, evidence_files, origins, incomplete, findings, deleted_at, fingerprint,
+       revision, changed_at AS valid_from, sync_id,
        NULL::timestamptz AS valid_to, NULL::text AS ended_by_sync_id
 FROM {schema}.canonical_records
 UNION ALL
-SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, created_at,
-       last_updated_at, deployment_status, source_run_id, source_artifact_uri, training_status,
-       training_started_at, training_ended_at, metrics, hyperparameters, evaluation_tags, experiment_id,
-       experiment_name, code_commit, training_entrypoint, dataset_reference, artifact_uri, risk_category,
-       regulatory_scope, data_sensitivity, privacy_assessment_status, compliance_approver,
-       security_assessment_version, runtime_environment, artifact_manifest, evidence_files, origins, incomplete,
-       findings, deleted_at, fingerprint, revision, changed_at AS valid_from, sync_id,
+SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, aliases,
+       created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
+       training_status, training_user, training_started_at, training_ended_at, metrics, hyperparameters,
+       evaluation_tags, experiment_id, experiment_name, code_commit, training_entrypoint, dataset_reference,
+       artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,
+       privacy_assessment_status, fundamental_rights_assessment_status, human_oversight_status, compliance_approver,
+       approval_date, reviewer, validator, validation_date, security_assessment_version, monitoring_evidence,
+       model_kind, base_model, base_model_license, prompt_reference, safety_evaluation, runtime_environment,
+       artifact_manifest, evidence_files, origins, incomplete, findings, deleted_at, fingerprint,
+       revision, changed_at AS valid_from, sync_id,
        valid_to, ended_by_sync_id
 FROM {schema}.canonical_record_history;
 
