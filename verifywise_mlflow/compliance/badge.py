@@ -15,26 +15,26 @@ from verifywise_mlflow.compliance.verdict import Verdict
 
 
 class Badge(StrEnum):
-    """One word for a model version."""
+    """One word for a model version. No word claims that a model is compliant: that is for people to judge."""
 
-    COMPLIANT = "compliant"
+    EVIDENCE_COMPLETE = "evidence complete"
     GAPS = "gaps"
-    NON_COMPLIANT = "non-compliant"
+    FAILING = "failing"
     INCOMPLETE = "incomplete"
 
 
 VERSION_RULE: Final = (
-    "non-compliant if a rule failed; else incomplete if the record could not be read completely or a rule could not be "
-    "evaluated; else gaps if a rule lacks evidence; else compliant. Waivers do not change it."
+    "failing if a rule failed; else incomplete if the record could not be read completely or a rule could not be "
+    "evaluated; else gaps if a rule lacks evidence; else evidence complete. Waivers do not change it."
 )
 MODEL_RULE: Final = (
-    "the worst badge of the versions that count: non-compliant, then incomplete, then gaps, then compliant. All "
-    "versions in production count; if there are none, the newest version that is not archived; if all are archived, "
-    "the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated counts as "
+    "the worst badge of the versions that count: failing, then incomplete, then gaps, then evidence complete. "
+    "All versions in production count; if there are none, the newest version that is not archived; if all are "
+    "archived, the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated counts as "
     "incomplete."
 )
 
-_WORST_FIRST = (Badge.NON_COMPLIANT, Badge.INCOMPLETE, Badge.GAPS, Badge.COMPLIANT)
+_WORST_FIRST = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)
 
 
 class HasVerdict(Protocol):
@@ -54,12 +54,12 @@ def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
     """
     verdicts = {result.verdict for result in results}
     if Verdict.FAIL in verdicts:
-        return Badge.NON_COMPLIANT
+        return Badge.FAILING
     if Verdict.ERROR in verdicts or not complete:
         return Badge.INCOMPLETE
     if Verdict.NOT_EVIDENCED in verdicts:
         return Badge.GAPS
-    return Badge.COMPLIANT
+    return Badge.EVIDENCE_COMPLETE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from xml.sax.saxutils import escape
 from verifywise_mlflow.compliance.badge import Badge
 
 _COLORS: Final = {
-    Badge.COMPLIANT: "#2a7d3f",
+    Badge.EVIDENCE_COMPLETE: "#2a7d3f",
     Badge.GAPS: "#8a6100",
     Badge.INCOMPLETE: "#5b6570",
-    Badge.NON_COMPLIANT: "#b3261e",
+    Badge.FAILING: "#b3261e",
 }
 """White text has a contrast ratio above 4.5 on each color, as WCAG 2.2 requires for small text."""
 _MAX_LABEL_LENGTH: Final = 60

@@ -31,7 +31,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
 
-EVALUATION_REVISION: Final = 5
+EVALUATION_REVISION: Final = 6
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
 then evaluated again."""
 

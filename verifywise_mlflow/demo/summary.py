@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
-_COLORS = {Badge.COMPLIANT: "green", Badge.GAPS: "yellow", Badge.NON_COMPLIANT: "red", Badge.INCOMPLETE: "magenta"}
+_COLORS = {Badge.EVIDENCE_COMPLETE: "green", Badge.GAPS: "yellow", Badge.FAILING: "red", Badge.INCOMPLETE: "magenta"}
 
 
 def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:

@@ -80,7 +80,7 @@ class ComplianceSummary:
         )
         return {
             **({"compliance_score": percent} if percent is not None else {}),
-            **{f"versions_{badge.replace('-', '_')}": self.badges.get(badge, 0) for badge in Badge},
+            **{f"versions_{badge.replace(' ', '_')}": self.badges.get(badge, 0) for badge in Badge},
             "versions_not_judged": self.badges.get(None, 0),
             "open_gaps": sum(summary.open_gaps for summary in self.rules),
             **by_severity,

@@ -55,7 +55,7 @@ def test_show_prints_the_record_as_of_a_time_with_origins(store_with_history: St
     assert (past_result.exit_code, now.exit_code) == (0, 0), past_result.output
     assert re.search(r"owner +ada +version tag owner: 'ada'", past_result.stdout)
     assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in past_result.stdout
-    assert "non-compliant: badge valid from 2026-03-01" in past_result.stdout
+    assert "failing: badge valid from 2026-03-01" in past_result.stdout
     assert re.search(r"owner +grace +model tag team: 'grace'", now.stdout)
     assert re.search(r"a +pass +Owned \[red\]now\[/red\]\.", now.stdout)
     assert "verifywise-mlflow history acme fraud 3" in now.stdout
@@ -101,11 +101,11 @@ def test_history_lists_changes_in_chronological_order(store_with_history: Store)
         ("01", "record", None, None),
         ("01", "verdict", None, "fail"),
         ("01", "verdict", None, "pass"),
-        ("01", "badge", None, "non-compliant"),
+        ("01", "badge", None, "failing"),
         ("03", "record", None, None),
         ("03", "verdict", "fail", "pass"),
         ("03", "verdict", "pass", None),
-        ("03", "badge", "non-compliant", "compliant"),
+        ("03", "badge", "failing", "evidence complete"),
     ]
     assert "first seen" in table.stdout
     assert "owner: ada → grace" in table.stdout

@@ -177,7 +177,7 @@ def test_diff_shows_what_a_policy_would_change_and_changes_nothing(evaluated_sto
     changes = output["changes"]
     assert isinstance(changes, list)
     assert {(change["rule_id"], change["before"], change["after"], change["versions"]) for change in changes} == {
-        (None, "non-compliant", "gaps", 1),
+        (None, "failing", "gaps", 1),
         ("owned", "fail", "pass", 1),
         ("purposed", None, "not evidenced", 2),
         ("coded", "not evidenced", None, 2),
@@ -284,7 +284,7 @@ def test_diff_tries_thresholds_or_the_current_files(evaluated_store: Store, poli
 
     assert {(change["rule_id"], change["before"], change["after"]) for change in with_threshold["changes"]} == {  # type: ignore[attr-defined]  # a list
         ("numbered", "not evidenced", "fail"),
-        (None, "gaps", "non-compliant"),
+        (None, "gaps", "failing"),
     }
     assert with_current_files["changes"] == []
     assert [change["rule_id"] for change in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
@@ -310,13 +310,13 @@ def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(evaluat
     }
 
     assert {name: badge_output["badge"] for name, badge_output in badges.items()} == {
-        "model": "non-compliant",
+        "model": "failing",
         "first": "gaps",
-        "second": "non-compliant",
+        "second": "failing",
     }
     assert badges["model"]["counted_versions"] == [2, 1]
     assert "the worst badge of the versions that count" in badges["model"]["rule"]
-    assert "non-compliant if a rule failed" in badges["first"]["rule"]
+    assert "failing if a rule failed" in badges["first"]["rule"]
     assert sum(badges["model"]["verdicts"].values()) == 6
 
 
@@ -324,7 +324,7 @@ def test_a_badge_is_printed_as_an_image(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["badge", "acme", "fraud", "2", "--format", "svg"])
 
     assert result.exit_code == 0
-    assert ElementTree.fromstring(result.stdout).attrib["aria-label"] == "fraud v2: non-compliant"  # our own
+    assert ElementTree.fromstring(result.stdout).attrib["aria-label"] == "fraud v2: failing"  # our own
 
 
 @pytest.mark.parametrize("arguments", [["churn"], ["fraud", "9"]])

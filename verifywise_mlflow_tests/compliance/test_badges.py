@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge
 from verifywise_mlflow.compliance.badge_svg import badge_svg
 
-BADGES = {"c": Badge.COMPLIANT, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "n": Badge.NON_COMPLIANT, "-": None}
+BADGES = {"e": Badge.EVIDENCE_COMPLETE, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "f": Badge.FAILING, "-": None}
 STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
 
 
@@ -19,14 +19,14 @@ STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
     ("versions", "expected", "version_numbers", "reason"),
     [
         # Versions 1, 2, ..., each as the initials of its stage and its badge.
-        ("pc", Badge.COMPLIANT, (1,), "in production"),
-        ("pc pg", Badge.GAPS, (2, 1), "in production"),
+        ("pe", Badge.EVIDENCE_COMPLETE, (1,), "in production"),
+        ("pe pg", Badge.GAPS, (2, 1), "in production"),
         ("pg pi", Badge.INCOMPLETE, (2, 1), "in production"),
-        ("pi pn", Badge.NON_COMPLIANT, (2, 1), "in production"),
-        ("pc sn -n", Badge.COMPLIANT, (1,), "in production"),
-        ("sn -c", Badge.COMPLIANT, (2,), "newest that is not archived"),
-        ("sg an", Badge.GAPS, (1,), "newest that is not archived"),
-        ("an ac", Badge.COMPLIANT, (2,), "newest; all are archived"),
+        ("pi pf", Badge.FAILING, (2, 1), "in production"),
+        ("pe sf -f", Badge.EVIDENCE_COMPLETE, (1,), "in production"),
+        ("sf -e", Badge.EVIDENCE_COMPLETE, (2,), "newest that is not archived"),
+        ("sg af", Badge.GAPS, (1,), "newest that is not archived"),
+        ("af ae", Badge.EVIDENCE_COMPLETE, (2,), "newest; all are archived"),
         ("p-", Badge.INCOMPLETE, (1,), "in production"),
     ],
 )

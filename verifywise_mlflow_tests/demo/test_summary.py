@@ -27,7 +27,7 @@ def offender(model: str, rule: str, reason: str = "Not met.") -> Offender:
 def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
     console = recording_console()
     worst = [offender("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
-    print_summary(console, {"acme": Overview(4, 7, {"compliant": 3, "gaps": 2}, worst)})
+    print_summary(console, {"acme": Overview(4, 7, {"evidence complete": 3, "gaps": 2}, worst)})
     lines = text(console).splitlines()
     assert lines[1].split() == ["acme", "4", "7", "3", "2", "0", "0"]
     assert "acme, [red]fraud[/red], version 1: fail: owner" in lines[3]

@@ -122,7 +122,7 @@ def test_a_manual_change_is_a_state_without_a_sync_and_the_next_sync_repairs_it(
     [
         "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
         "DELETE FROM verifywise_mlflow.compliance_results",
-        "UPDATE verifywise_mlflow.compliance_badges SET badge = 'compliant'",
+        "UPDATE verifywise_mlflow.compliance_badges SET badge = 'evidence complete'",
         "DELETE FROM verifywise_mlflow.compliance_badges",
         "DELETE FROM verifywise_mlflow.canonical_records",
     ],
@@ -193,8 +193,8 @@ def test_only_another_badge_is_a_new_state(store: Store) -> None:
         states = history.badge_states_of(session, KEY)
         digest = session.scalar(text("SELECT policy_digest FROM verifywise_mlflow.compliance_badges"))
     assert [(state.badge, state.evaluated_at, state.span) for state in states] == [
-        ("compliant", day(2), Validity(day(1), "sync of day 1", day(3), "sync of day 3")),
-        ("non-compliant", day(3), Validity(day(3), "sync of day 3", None, None)),
+        ("evidence complete", day(2), Validity(day(1), "sync of day 1", day(3), "sync of day 3")),
+        ("failing", day(3), Validity(day(3), "sync of day 3", None, None)),
     ]
     assert digest == "digest 3"
 

@@ -47,8 +47,8 @@ def test_each_query_returns_the_expected_rows(store_with_history: Store) -> None
     assert (as_of[0], as_of[2], *as_of[4:]) == ("Staging", "staging", day(1), day(3))
     assert results["The versions in production at any moment of 3 March"] == [("churn", 3)]
     assert results["Changes of the badge, with the sync"] == [
-        (day(1), None, "compliant", "sync of day 1"),
-        (day(3), "compliant", "non-compliant", "sync of day 3"),
+        (day(1), None, "evidence complete", "sync of day 1"),
+        (day(3), "evidence complete", "failing", "sync of day 3"),
     ]
     assert results["Verdicts that were worse on 4 March than on 3 March"] == [("churn", 3, "a", "pass", "Because.")]
     assert results["The number of changes per record in March"] == [("churn", 3, 2)]

@@ -61,9 +61,9 @@ def test_the_metrics_count_open_gaps_by_age_and_severity(tenant: Tenant, store: 
 
     assert figures(tenant, store, at) == {
         "compliance_score": 28.57,  # 2 of the 7 that apply
-        "versions_compliant": 1,
+        "versions_evidence_complete": 1,
         "versions_gaps": 0,
-        "versions_non_compliant": 4,
+        "versions_failing": 4,
         "versions_incomplete": 0,
         "versions_not_judged": 0,
         "open_gaps": 5,
@@ -112,7 +112,7 @@ def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> N
     evaluate(tenant, store, day(1))
 
     assert "compliance_score" not in figures(tenant, store, day(1))
-    assert figures(tenant, store, day(1))["versions_compliant"] == 1
+    assert figures(tenant, store, day(1))["versions_evidence_complete"] == 1
 
 
 def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_last(

@@ -102,7 +102,7 @@ def test_a_threshold_alone_can_be_tried_and_an_unknown_one_is_refused(store: Sto
 
     assert {(move.rule_id, move.before, move.after) for move in result.changes} == {
         ("figured", "pass", "fail"),
-        (None, "compliant", "non-compliant"),
+        (None, "evidence complete", "failing"),
     }
     with pytest.raises(InvalidPoliciesError, match="no policy has the threshold 'moat'"):
         proposed_rules(tenant, [], replaces_all=False, thresholds={"moat": 5.0})

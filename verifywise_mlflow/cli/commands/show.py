@@ -33,7 +33,7 @@ app = typer.Typer()
 
 _ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
 """The order in which verdicts are printed: gaps first."""
-_COLORS = {"pass": "green", "compliant": "green", "fail": "red", "error": "red", "non-compliant": "red"}
+_COLORS = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
 
 
 @app.command()
