@@ -24,7 +24,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "dummy team|unknown|owner|team|me|nobody|<owner>|${OWNER}|{{ owner }}|$OWNER|%(owner)s|Ada?|your name|"
             "none / none|TBD TBC|tbd/tbc|n/a n/a|unknown owner|to be assigned|who? HR knows|"
             "keine Angabe|k.A.|unbekannt|offen|aucun|à définir|inconnu|ninguno|por definir|nessuno|da definire|"
-            "geen|onbekend|n.v.t.|nenhum|desconhecido|não definido|🤷"
+            "geen|onbekend|n.v.t.|nenhum|desconhecido|não definido|🤷|brak|yok|неизвестно|未定|待定|없음|"
+            "aaaa|N.N.|ask Bob|to be named|see wiki|same as v1|YOUR_NAME_HERE|someone@corp.example|former employee"
         ),
         "negative": "no|No.|false|nein|non|não|nee",
         "failed": "failed|fehlgeschlagen",
@@ -33,7 +34,7 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "ml-sa@prod.iam.gserviceaccount.com|123-compute@developer.gserviceaccount.com|release-bot|dependabot[bot]|"
             "system:serviceaccount:ml:train|arn:aws:sts::123456789012:assumed-role/train/i-0|"
             "0b7e4f0a-91ce-4d62-8d1a-3f2a9b7c6e5d|NT AUTHORITY\\SYSTEM|"
-            "root@ip-10-0-0-1|noreply@corp.example|ada@localhost"
+            "root@ip-10-0-0-1|noreply@corp.example|ada@localhost|databricks-sp|ci-runner|gitlab-ci-token|ip-10-0-3-17"
         ),
         None: (
             "risk-team|None of the above Ltd|test-automation|Test Automation|team-testing|Dr. No|No, Min-woo|"
@@ -46,7 +47,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
     "compliance_approver": {
         "placeholder": (
             "pending|pending Ada|Ada pending|awaiting sign-off|waiting for Ada|ask Ada|Ada to confirm|yes|true|"
-            "approved|ok|2026-03-01|Ada? 2026-03-01|to be approved|in review|en attente|pendiente"
+            "approved|ok|2026-03-01|Ada? 2026-03-01|to be approved|in review|en attente|pendiente|LGTM|"
+            "automatically approved|maybe Ada|Ada to approve|see ticket|JIRA-123|Freigabe ausstehend"
         ),
         "negative": (
             "rejected|rejected by Ada|Rejected 2026-03-01|Ada: rejected|Ada Lovelace (rejected)|declined by M. Okafor|"
@@ -54,7 +56,9 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "Ada did not sign, not signed|"
             "reject|not reviewed|disapproved|revoked 2026-01-01|withdrawn by Ada|no|0|abgelehnt durch Ada|"
             "nicht freigegeben|rejeté par Ada|refusée|non approuvé|rechazado por Ada|no aprobado|respinto da Ada|"
-            "non approvato|afgewezen door Ada|niet goedgekeurd|rejeitado|não aprovado"
+            "non approvato|afgewezen door Ada|niet goedgekeurd|rejeitado|não aprovado|"
+            "Approval withdrawn by Ada 2026-02-02|Ada (veto)|under objection|Ada did not approve|approval cancelled|"
+            "blocked by Ada|Ada on hold|Ada - approval expired"
         ),
         "failed": "failed|failed review|not done|review failed",
         "generic": "root|github-actions[bot]|svc-approve|GitHub Copilot",

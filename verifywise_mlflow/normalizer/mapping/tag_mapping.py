@@ -1,6 +1,6 @@
 """The tag mapping: which of a customer's keys and values stand for which of ours.
 
-The default mapping is data, in mapping.yaml.
+The default mapping is data, in mapping.yaml and value_states.yaml.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class YesNoWords(_Section):
 
 
 class TagMapping(_Section):
-    """The meanings of keys, values and alias names. mapping.yaml explains and fills each section."""
+    """The meanings of keys, values and alias names. The default mapping's files explain and fill each section."""
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
@@ -214,9 +214,14 @@ class TagMapping(_Section):
 @cache
 def default_mapping() -> TagMapping:
     """Return the default mapping, which a tenant's own extends."""
-    text = files(__package__).joinpath("mapping.yaml").read_text(encoding="utf-8")
+    return TagMapping.model_validate({**_packaged("mapping.yaml"), "value_states": _packaged("value_states.yaml")})
+
+
+def _packaged(name: str) -> dict[str, object]:
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     # libyaml's parser, in C, saves each process a tenth of a second compared with yaml.safe_load.
-    return TagMapping.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
+    content: dict[str, object] = yaml.load(text, Loader=yaml.CSafeLoader)
+    return content
 
 
 def _check_forms(field: str, forms: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. The
 head of a text is matched as well, which is what precedes a bracket or a punctuation mark: `n/a (see wiki)`. Longer
-forms, such as `rejected *`, are globs in mapping.yaml.
+forms, such as `rejected *`, are globs in value_states.yaml.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ValueStateReader:
         text = text[:MAX_TEXT_LENGTH].strip()
         undated = text if self._may_be_date_alone else strip_dates(text).strip()
         found = self._words.get(fold(text)) or self._words.get(fold(undated))
-        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text)):
+        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text) or _is_repetition(fold(text))):
             return ValueState.PLACEHOLDER
         words = split_words(undated)
         found = (
@@ -101,6 +101,11 @@ class ValueStateReader:
         if len(parts) < _FEWEST_PARTS or not states <= set(ValueState) - {ValueState.GENERIC}:
             return None
         return self._words[parts[0]]
+
+
+def _is_repetition(folded: str) -> bool:
+    """Return whether a text is one character again and again, as in `aaaa`. `AA` may be an abbreviation."""
+    return len(folded) > 2 and len(set(folded)) == 1
 
 
 def _words(entries: StateEntries) -> list[tuple[str, str]]:
