@@ -30,8 +30,8 @@ VERSION_RULE: Final = (
 MODEL_RULE: Final = (
     "the worst badge of the versions that count: failing, then incomplete, then gaps, then evidence complete. "
     "All versions in production count; if there are none, the newest version that is not archived; if all are "
-    "archived, the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated counts as "
-    "incomplete."
+    "archived, the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated "
+    "counts as incomplete."
 )
 
 _WORST_FIRST = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 from xml.sax.saxutils import escape
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 
 _COLORS: Final = {
     Badge.EVIDENCE_COMPLETE: "#2a7d3f",
@@ -21,13 +21,14 @@ _NOT_ALLOWED_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010
 _PADDING_PX, _NARROW_CHARACTER_PX, _WIDE_CHARACTER_PX = 6, 7, 12
 
 
-def badge_svg(label: str, badge: Badge, waived: int = 0) -> str:
+def badge_svg(label: str, badge: Badge, waived: int = 0, *, rule: str = VERSION_RULE) -> str:
     """Return the image of a badge.
 
     Args:
         label: the subject, such as a model's name. It is rendered as text, even if it contains markup.
         badge: the word.
         waived: the number of open gaps that are waived. The word does not change with it.
+        rule: the rule that derives the badge, for the image's tooltip.
     """
     shown_label = _printable(label if len(label) <= _MAX_LABEL_LENGTH else f"{label[: _MAX_LABEL_LENGTH - 1]}…")
     word = badge.value + (f" ({waived} waived)" if waived else "")
@@ -35,7 +36,7 @@ def badge_svg(label: str, badge: Badge, waived: int = 0) -> str:
     total, name = left + right, escape(f"{shown_label}: {word}", {'"': "&quot;"})
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="20" role="img" aria-label="{name}">'
-        f"<title>{name}</title>"
+        f"<title>{name}. {escape(f'It is {rule}')}</title>"
         f'<rect width="{left}" height="20" fill="#3c4046"/>'
         f'<rect x="{left}" width="{right}" height="20" fill="{_COLORS[badge]}"/>'
         '<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'

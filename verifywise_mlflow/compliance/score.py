@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import floor
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 
+SEVERITY_WEIGHTS: Final[Mapping[Severity, int]] = {
+    Severity.LOW: 1,
+    Severity.MEDIUM: 2,
+    Severity.HIGH: 4,
+    Severity.CRITICAL: 8,
+}
+"""The weight of a verdict by the severity of its rule."""
+
 SCORE_RULE: Final = (
-    "The percentage of 'pass' among the verdicts on versions that exist in MLflow, leaving out 'not applicable'. "
-    "'not evidenced', 'error' and waived gaps count as not passed. All rules have the same weight, regardless of "
-    "severity."
+    "The weight of the verdicts 'pass' as a percentage of the weight of all verdicts but 'not applicable', rounded "
+    "down, over the versions that exist in MLflow and are not archived. A verdict weighs by the severity of its rule: "
+    f"{', '.join(f'{severity} {weight}' for severity, weight in SEVERITY_WEIGHTS.items())}. 'not evidenced', "
+    "'not read', 'error' and waived gaps count as not passed."
 )
 
 
-def score(verdicts: Mapping[str, int]) -> float | None:
-    """Return the percentage of applicable verdicts that pass, rounded down, so that 100 means that there is no gap.
+def score(verdicts: Iterable[tuple[Severity, Mapping[str, int]]]) -> float | None:
+    """Return the score by ``SCORE_RULE``; 100 means that no applicable requirement is without evidence.
 
     None if no verdict is applicable: without a requirement, nothing is shown.
+
+    Args:
+        verdicts: for each rule its severity, and its verdicts with the numbers of versions.
     """
-    applicable = sum(count for verdict, count in verdicts.items() if verdict != Verdict.NOT_APPLICABLE)
-    return floor(10_000 * verdicts.get(Verdict.PASS, 0) / applicable) / 100 if applicable else None
+    passed = applicable = 0
+    for severity, counts in verdicts:
+        weight = SEVERITY_WEIGHTS[severity]
+        passed += weight * counts.get(Verdict.PASS, 0)
+        applicable += weight * sum(count for verdict, count in counts.items() if verdict != Verdict.NOT_APPLICABLE)
+    return 10_000 * passed // applicable / 100 if applicable else None

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Offender, Overview
 
@@ -27,6 +27,7 @@ def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
         badges = (str(tenant_overview.badges.get(badge, 0)) for badge in _COLORS)
         counts.add_row(escape(tenant_id), str(tenant_overview.models), str(tenant_overview.versions), *badges)
     console.print(counts)
+    console.print(f"A version is {VERSION_RULE}", style="dim", highlight=False)
 
     console.print("Needs attention first:")
     for tenant_id, tenant_overview in overviews.items():

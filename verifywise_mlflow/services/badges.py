@@ -39,7 +39,7 @@ class BadgeReport:
     def svg(self) -> str:
         """Return the badge as an SVG image."""
         number = f" v{self.version_number}" if self.version_number is not None else ""
-        return badge_svg(f"{self.model_name}{number}", self.badge, sum(self.waived_gaps.values()))
+        return badge_svg(f"{self.model_name}{number}", self.badge, sum(self.waived_gaps.values()), rule=self.rule)
 
     def to_json(self) -> dict[str, object]:
         """Return the object that ``badge --format json`` prints. Its keys are an interface."""

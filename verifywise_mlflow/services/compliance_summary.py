@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.compliance.rules.rule import Rule, Severity
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
-from verifywise_mlflow.compliance.score import score
+from verifywise_mlflow.compliance.score import SCORE_RULE, score
 from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS, Gap, OpenGaps, group_by_age
 from verifywise_mlflow.persistence.queries.verdict_count_cache import cached_counts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
@@ -25,6 +25,8 @@ GAP_AGE_BUCKETS: Final = tuple(
     + [f"over_{AGE_LIMITS_DAYS[-1]}_days"]
 )
 """The names of the age buckets of gaps, youngest first."""
+FORMULAS: Final[Mapping[str, str]] = {"compliance_score_formula": SCORE_RULE, "badge_formula": VERSION_RULE}
+"""How the figures are derived, to show beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class RuleSummary:
 
     rule: Rule
     verdicts: Mapping[str, int]
+    archived: Mapping[str, int]
+    """How many of these verdicts are on archived versions."""
     open_gaps: int
     """Gaps that no waiver covers."""
     open_gaps_by_age: tuple[int, ...]
@@ -46,6 +50,11 @@ class RuleSummary:
     def waived_gaps(self) -> int:
         """Gaps that a waiver covers. They remain gaps."""
         return sum(self.verdicts.get(verdict, 0) for verdict in OPEN_VERDICTS) - self.open_gaps
+
+    @property
+    def scored_verdicts(self) -> Mapping[str, int]:
+        """The verdicts on versions that are not archived: those that the score counts."""
+        return Counter(self.verdicts) - Counter(self.archived)
 
     @property
     def evaluated_versions(self) -> int:
@@ -64,10 +73,7 @@ class ComplianceSummary:
 
     def metrics(self) -> dict[str, int | float]:
         """Return metrics to plot over time. A metric without a value is left out, because 0 would be a statement."""
-        verdicts: Counter[str] = Counter()
-        for summary in self.rules:
-            verdicts.update(summary.verdicts)
-        percent = score(verdicts)
+        percent = score((summary.rule.severity, summary.scored_verdicts) for summary in self.rules)
         oldest = [summary.oldest_gap_days for summary in self.rules if summary.oldest_gap_days is not None]
         by_severity = {
             f"open_gaps_{severity}": sum(
@@ -99,6 +105,7 @@ def summarize_compliance(store: Store, tenant_id: str, rules: RuleSet, at: datet
             _summarize_rule(
                 rule,
                 counted.verdicts.get(rule.id, {}),
+                counted.archived.get(rule.id, {}),
                 group_by_age(counted.opened.get(rule.id, ()), at),
                 counted.worst.get(rule.id, ()),
                 at,
@@ -110,12 +117,18 @@ def summarize_compliance(store: Store, tenant_id: str, rules: RuleSet, at: datet
 
 
 def _summarize_rule(
-    rule: Rule, verdicts: Mapping[str, int], open_gaps: OpenGaps | None, worst: Sequence[Gap], at: datetime
+    rule: Rule,
+    verdicts: Mapping[str, int],
+    archived: Mapping[str, int],
+    open_gaps: OpenGaps | None,
+    worst: Sequence[Gap],
+    at: datetime,
 ) -> RuleSummary:
     by_age = open_gaps.by_age if open_gaps else (0,) * len(GAP_AGE_BUCKETS)
     return RuleSummary(
         rule=rule,
         verdicts=verdicts,
+        archived=archived,
         open_gaps=sum(by_age),
         open_gaps_by_age=by_age,
         oldest_gap_days=days_open(open_gaps.oldest, at) if open_gaps else None,

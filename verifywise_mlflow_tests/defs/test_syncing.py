@@ -75,6 +75,8 @@ def test_metrics_are_recorded_over_time_and_the_latest_are_shown_on_compliance_r
         for record in records
     ]
     assert first.keys() == newest.keys() >= {"compliance_score", "open_gaps", "open_gaps_critical", "oldest_gap_days"}
+    assert "low 1, medium 2, high 4, critical 8" in str(newest["compliance_score_formula"])
+    assert "failing if a rule failed" in str(newest["badge_formula"])
     assert newest["open_gaps_high"] == first["open_gaps_high"] - 1  # type: ignore[operator]  # numbers
     assert newest["compliance_score"] > first["compliance_score"]  # type: ignore[operator]
     (evaluated,) = instance.fetch_materializations(dg.AssetKey("compliance_results"), limit=1).records

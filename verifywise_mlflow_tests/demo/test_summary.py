@@ -30,8 +30,8 @@ def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
     print_summary(console, {"acme": Overview(4, 7, {"evidence complete": 3, "gaps": 2}, worst)})
     lines = text(console).splitlines()
     assert lines[1].split() == ["acme", "4", "7", "3", "2", "0", "0"]
-    assert "acme, [red]fraud[/red], version 1: fail: owner" in lines[3]
-    assert "[bold]nothing[/bold]" in lines[4]
+    assert "acme, [red]fraud[/red], version 1: fail: owner" in lines[-2]
+    assert "[bold]nothing[/bold]" in lines[-1]
 
 
 def test_each_model_appears_once_with_its_worst_verdict() -> None:

@@ -147,6 +147,7 @@ WIDE: Mapping[str, Question] = {
     "due verdicts": lambda session: verdicts.pending_evaluations(session, policy_digest=POLICY, after=None, limit=500),
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
+    "how often each rule failed on archived versions": lambda session: verdict_counts.archived_counts(session),
     "the offenders": lambda session: offenders(session),
     "the open gaps by when they opened": lambda session: open_gaps.gap_cohorts(session, NOW),
     "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),

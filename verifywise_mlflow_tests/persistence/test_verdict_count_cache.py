@@ -99,7 +99,7 @@ def figures_at(counts: VerdictCounts, at: datetime) -> object:
     """What a standing says at a time."""
     ages = {rule_id: group_by_age(gap_starts, at) for rule_id, gap_starts in counts.opened.items()}
     worst = {rule_id: list(gaps) for rule_id, gaps in counts.worst.items() if gaps}
-    return counts.verdicts, ages, worst, dict(counts.badges)
+    return counts.verdicts, counts.archived, ages, worst, dict(counts.badges)
 
 
 def cached_and_computed_figures(tenant: TenantActions) -> tuple[object, object]:

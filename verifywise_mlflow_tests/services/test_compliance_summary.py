@@ -105,6 +105,16 @@ def test_a_waived_gap_is_counted_separately_lowers_the_score_and_reopens_with_it
     assert {day_figures["compliance_score"] for day_figures in figures_by_day} == {50}
 
 
+def test_an_archived_version_counts_as_a_gap_but_not_in_the_score(tenant: Tenant, store: Store) -> None:
+    store_record(store, "fraud", 1, day(1), owner="bob", stage="Archived")
+    store_record(store, "churn", 1, day(1), owner="ada")
+    evaluate(tenant, store, day(1))
+
+    counted = figures(tenant, store, day(1))
+
+    assert (counted["compliance_score"], counted["open_gaps"], counted["versions_failing"]) == (100, 1, 1)
+
+
 def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> None:
     policy = write_policy(tmp_path / "none.yaml", rule_yaml("never", "'true'", applies="version_number > 9"))
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])

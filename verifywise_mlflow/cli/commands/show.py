@@ -18,6 +18,7 @@ from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json, w
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP, ValueState
 from verifywise_mlflow.persistence.database import database_url
@@ -34,6 +35,8 @@ app = typer.Typer()
 _ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
 """The order in which verdicts are printed: gaps first."""
 _COLORS = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
+_COLORS_OF_INCOMPLETE = {"pass": "", "evidence complete": "yellow"}
+"""Nothing is green if the record could not be read completely, even if the badge is of an earlier state."""
 
 
 @app.command()
@@ -74,14 +77,15 @@ def show(
             "tenant": tenant,
             "as_of": at,
             **with_published_keys(asdict(state)),
-            "badge": badge and with_published_keys(asdict(badge)),
+            "badge": badge and {**with_published_keys(asdict(badge)), "rule": VERSION_RULE},
             "verdicts": [with_published_keys(asdict(verdict)) for verdict in verdicts],
             "waivers": [waiver_as_json(stored_waiver) for stored_waiver in active_waivers],
         }
         sys.stdout.write(json.dumps(json_ready(document)) + "\n")
     else:
         _print_record(state, at)
-        _print_verdicts(badge, verdicts, [stored_waiver.waiver for stored_waiver in active_waivers])
+        is_complete = not state.incomplete
+        _print_verdicts(badge, verdicts, [stored.waiver for stored in active_waivers], is_complete=is_complete)
         out.print(
             Text(
                 "For its history: "
@@ -110,19 +114,25 @@ def _print_record(state: RecordState, at: datetime) -> None:
 
 
 def _print_verdicts(
-    badge: BadgeState | None, verdicts: Sequence[VerdictState], active_waivers: Sequence[Waiver]
+    badge: BadgeState | None,
+    verdicts: Sequence[VerdictState],
+    active_waivers: Sequence[Waiver],
+    *,
+    is_complete: bool,
 ) -> None:
+    colors = _COLORS if is_complete else {**_COLORS, **_COLORS_OF_INCOMPLETE}
     if badge is None:
         out.print("It was not evaluated yet.")
         return
     out.print(
-        Text(badge.badge, style=_COLORS.get(badge.badge, "yellow")), Text(f"badge valid {_span(badge.span)}"), sep=": "
+        Text(badge.badge, style=colors.get(badge.badge, "yellow")), Text(f"badge valid {_span(badge.span)}"), sep=": "
     )
+    out.print(Text(f"A version is {VERSION_RULE}", style="dim"))
     rows = table("rule", "verdict, since", "reason", unbroken=("rule", "verdict, since"))
     for verdict in sorted(
         verdicts, key=lambda verdict: _ORDER.index(verdict.verdict) if verdict.verdict in _ORDER else 0
     ):
-        word = Text(verdict.verdict, style=_COLORS.get(verdict.verdict, ""))
+        word = Text(verdict.verdict, style=colors.get(verdict.verdict, ""))
         why = display(verdict.reason)
         for waiver in active_waivers:
             if verdict.verdict in OPEN_VERDICTS and waiver.rule == verdict.rule_id:

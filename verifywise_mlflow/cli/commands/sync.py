@@ -16,6 +16,7 @@ from verifywise_mlflow.cli.display import escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, out, table
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
@@ -123,6 +124,8 @@ def _print_reports(reports: list[StageReport]) -> None:
 def _print_overview(tenant: str, glance: Overview) -> None:
     badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
     out.print(f"{escape_rich_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
+    if glance.badges:
+        out.print(f"A version is {VERSION_RULE}", style="dim", highlight=False)
     for verdict in glance.worst:
         out.print(
             f"  {escape_rich_markup(verdict.model_name)} {verdict.version_number}: "
@@ -143,4 +146,5 @@ def _as_json(run: Sync, glance: Overview) -> dict[str, object]:
         "models": glance.models,
         "versions": glance.versions,
         "badges": glance.badges,
+        "badge_rule": VERSION_RULE,
     }

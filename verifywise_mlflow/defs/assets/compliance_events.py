@@ -16,7 +16,7 @@ from verifywise_mlflow.defs.checks.rule_description import RuleDescription
 from verifywise_mlflow.defs.checks.rule_results import rule_check_results
 from verifywise_mlflow.defs.dagster_compat import latest_materialization
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.compliance_summary import ComplianceSummary, summarize_compliance
+from verifywise_mlflow.services.compliance_summary import FORMULAS, ComplianceSummary, summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -39,7 +39,7 @@ class ComplianceEvents:
     def metadata(self) -> dict[str, MetadataEntry]:
         """Return the metadata of the materialization of ``compliance_results``."""
         over_time = dg.MetadataValue.asset(compliance_metrics_key(self.tenant.tenant_id))
-        return {**self.summary.metrics(), "over_time": over_time}
+        return {**self.summary.metrics(), **FORMULAS, "over_time": over_time}
 
     def metrics_event(self) -> dg.AssetMaterialization:
         """Return the materialization that Dagster plots over time."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dagster as dg
 
 from verifywise_mlflow.compliance.score import SCORE_RULE
-from verifywise_mlflow.services.compliance_summary import ComplianceSummary
+from verifywise_mlflow.services.compliance_summary import FORMULAS, ComplianceSummary
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
 
@@ -46,4 +46,4 @@ def compliance_metrics_assets() -> list[dg.AssetSpec]:
 
 def compliance_metrics_event(tenant_id: str, summary: ComplianceSummary) -> dg.AssetMaterialization:
     """Return a tenant's metrics as a materialization of its metrics asset."""
-    return dg.AssetMaterialization(compliance_metrics_key(tenant_id), metadata=summary.metrics())
+    return dg.AssetMaterialization(compliance_metrics_key(tenant_id), metadata={**summary.metrics(), **FORMULAS})

@@ -19,7 +19,7 @@ from sqlalchemy import and_, case, func, literal, select, update
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.queries.open_gaps import Gap, GapCohort, badge_counts, gap_cohorts, worst_gaps
-from verifywise_mlflow.persistence.queries.verdict_counts import rule_counts
+from verifywise_mlflow.persistence.queries.verdict_counts import archived_counts, rule_counts
 from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
@@ -31,6 +31,8 @@ class VerdictCounts:
 
     verdicts: Mapping[str, Mapping[str, int]]
     """Rule id to verdict to number of versions."""
+    archived: Mapping[str, Mapping[str, int]]
+    """How many of these versions are archived."""
     opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
@@ -82,6 +84,7 @@ def compute_counts(session: TenantSession, at: datetime) -> VerdictCounts:
         verdicts.setdefault(count.rule_id, {})[count.verdict] = count.versions
     return VerdictCounts(
         verdicts,
+        archived_counts(session),
         gap_cohorts(session, at),
         worst_gaps(session, at),
         list(badge_counts(session).items()),
