@@ -37,7 +37,8 @@ def wording_digest(rule: Rule) -> str:
 
 
 def _digest(rule: Rule, fields: Iterable[str]) -> str:
-    return hashlib.sha256(_ENCODER.encode({name: getattr(rule, name) for name in fields}).encode("ascii")).hexdigest()
+    content = rule.model_dump(mode="json", include=set(fields))
+    return hashlib.sha256(_ENCODER.encode(content).encode("ascii")).hexdigest()
 
 
 def value_json(value: CelValue) -> str:

@@ -6,7 +6,7 @@ not recognize, the sentence is generated from the values that the deciding expre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -23,7 +23,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     dotted,
     value_at,
 )
-from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, ReasonTemplate
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, SentenceTemplate
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS, ValueState
 
@@ -53,8 +53,7 @@ def reason_text(
         unrecognized = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unrecognized]
         if unrecognized:
             return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
-    template = rule.reason_templates.get(case)
-    text = _render(template, activation) if template else _GENERATED[case](rule, decisive, evidence)
+    text = _render(rule.reason_templates.get(case, ()), activation) or _GENERATED[case](rule, decisive, evidence)
     return " ".join([*_texts_without_value(case, decisive, evidence), text])
 
 
@@ -66,9 +65,13 @@ def error_text(error: Exception | None) -> str:
     )
 
 
-def _render(template: ReasonTemplate, activation: Activation) -> str:
-    parts = (part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
-    return "".join(parts)
+def _render(templates: Sequence[SentenceTemplate], activation: Activation) -> str:
+    """Return the sentences whose condition holds; empty if there is none."""
+    return " ".join(
+        "".join(part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
+        for template in templates
+        if template.when is None or template.when.value(activation) is True
+    )
 
 
 def _quoted_value(expression: ValueExpression, activation: Activation) -> str:

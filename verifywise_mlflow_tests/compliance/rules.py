@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy, Reference, Rule, Severity
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
+from verifywise_mlflow.compliance.rules.rule import Reason
 from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.normalizer.record import CanonicalRecord
 
@@ -18,7 +19,7 @@ def rule_with(
     applies: str = "true",
     evidenced: str = "true",
     reason_values: Mapping[str, str] | None = None,
-    reasons: Mapping[ReasonCase, str] | None = None,
+    reasons: Mapping[ReasonCase, Reason] | None = None,
 ) -> Rule:
     """Return a rule with these expressions and sentences."""
     return Rule(

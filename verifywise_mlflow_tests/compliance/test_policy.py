@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, load_policy
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 
 HEAD = """\
 id: ours
@@ -328,6 +329,27 @@ def test_a_rule_may_state_the_sentences_of_its_outcomes(tmp_path: Path) -> None:
         "pass": "The owner is {given}.",
         "not evidenced": "No owner is recorded. Add the tag `owner`.",
     }
+
+
+SEVERAL_SENTENCES = REASONED.replace(
+    "pass: The owner is {given}.", 'pass: ["The owner is {given}.", {when: is_team, text: It is a team.}]'
+).replace('given: "[owner][0]"', 'given: "[owner][0]"\n      is_team: owner.startsWith("team-")')
+
+
+def test_a_rule_may_state_several_sentences_for_an_outcome(tmp_path: Path) -> None:
+    (rule,) = load(tmp_path, SEVERAL_SENTENCES).rules
+
+    assert [sentence.when is not None for sentence in rule.reason_templates[ReasonCase.PASS]] == [False, True]
+
+
+def test_a_condition_of_a_sentence_reads_only_what_the_rule_reads(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="pass: the rule does not read description"):
+        load(tmp_path, SEVERAL_SENTENCES.replace("when: is_team", "when: size(description) > 1"))
+
+
+def test_a_condition_that_is_no_expression_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="pass: when: is_tem is neither a named value"):
+        load(tmp_path, SEVERAL_SENTENCES.replace("when: is_team", "when: is_tem"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
-from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.rule import ReasonSentence, Rule
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow_tests.compliance.records import record_with
@@ -256,3 +256,27 @@ def test_a_reason_names_the_text_that_is_no_value(requires: str, state: str, sta
     assert result.verdict is not Verdict.PASS
     assert result.reason.startswith(start)
     assert '"raw":"TBD"' in result.origins_json
+
+
+def test_a_reason_has_only_the_sentences_whose_condition_holds() -> None:
+    rule = rule_with(
+        'owner == "me" && version_number == 1 && code_commit == "8f3c1d2e"',
+        reason_values={"is_mine": 'owner == "me"'},
+        reasons={
+            ReasonCase.NOT_EVIDENCED: (
+                "The owner is {owner}.",
+                ReasonSentence(when="is_mine", text="That is me."),
+                ReasonSentence(when="version_number > 1", text="It is a later version."),
+                ReasonSentence(when='code_commit == "0"', text="An unknown condition does not hold."),
+            ),
+        },
+    )
+
+    assert evaluate(rule, RECORD).reason == "The owner is 'me'. That is me."
+
+
+def test_a_reason_without_a_sentence_whose_condition_holds_is_generated() -> None:
+    sentence = ReasonSentence(when="version_number > 1", text="It is a later version.")
+    rule = rule_with('owner == "you" && version_number > 0', reasons={ReasonCase.FAIL: (sentence,)})
+
+    assert evaluate(rule, RECORD).reason == f"Found: owner is 'me', version_number is 1. {EXPECTED}"

@@ -24,8 +24,8 @@ from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.reason_template import (
     ReasonCase,
-    ReasonTemplate,
-    parse_reason,
+    SentenceTemplate,
+    parse_sentence,
     paths_not_read,
 )
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -167,6 +167,18 @@ class Example(PolicySection):
         )
 
 
+class ReasonSentence(PolicySection):
+    """A sentence of a reason, shown only where its condition holds."""
+
+    text: Sentence
+    when: Sentence | None = None
+    """A named value of the rule, or a CEL expression over what the rule reads; null: always shown."""
+
+
+Reason = Sentence | tuple[Sentence | ReasonSentence, ...]
+"""A sentence, or several of which some depend on a condition."""
+
+
 class Rule(PolicySection):
     """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true."""
 
@@ -185,8 +197,8 @@ class Rule(PolicySection):
     requires: CelCondition
     reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
     """Named values that the sentences in ``reasons`` quote."""
-    reasons: Mapping[ReasonCase, Sentence] = Field(default_factory=dict)
-    """Outcome to the sentence that explains it to a governance officer; a missing one is generated."""
+    reasons: Mapping[ReasonCase, Reason] = Field(default_factory=dict)
+    """Outcome to the sentences that explain it to a governance officer; missing ones are generated."""
     references: tuple[Reference, ...] = Field(min_length=1)
     examples: tuple[Example, ...] = ()
     """The rule's test."""
@@ -194,25 +206,30 @@ class Rule(PolicySection):
     @field_validator("reasons")
     @classmethod
     def _quote_only_what_the_rule_reads(
-        cls, reasons: Mapping[ReasonCase, str], info: ValidationInfo
-    ) -> Mapping[ReasonCase, str]:
+        cls, reasons: Mapping[ReasonCase, Reason], info: ValidationInfo
+    ) -> Mapping[ReasonCase, Reason]:
         data = info.data
         if not {*EXPRESSION_FIELDS, "reason_values"} <= data.keys():
             return reasons  # the error in one of these fields is reported already
         values: Mapping[str, str] = data["reason_values"]
         read = [path for field in EXPRESSION_FIELDS for path in compile_expression(data[field]).paths]
-        for case, text in reasons.items():
+        for case, reason in reasons.items():
             try:
-                template = parse_reason(text, values)
+                templates = _templates(reason, values)
             except ValueError as error:
                 raise ValueError(f"{case.value}: {error}") from error
-            for placeholder in template.placeholders:
-                if unread := paths_not_read(placeholder, read):
+            for expression in (expression for template in templates for expression in template.expressions):
+                if unread := paths_not_read(expression, read):
                     message = (
                         f"{case.value}: the rule does not read {', '.join(unread)}: quote only values that it reads"
                     )
                     raise ValueError(message)
-        if unused := [name for name in values if not any(f"{{{name}}}" in text for text in reasons.values())]:
+        sentences = [sentence for reason in reasons.values() for sentence in _sentences(reason)]
+        if unused := [
+            name
+            for name in values
+            if not any(f"{{{name}}}" in sentence.text or name == sentence.when for sentence in sentences)
+        ]:
             raise ValueError(f"no sentence quotes the value {unused[0]!r} of reason_values: quote or remove it")
         return reasons
 
@@ -220,10 +237,22 @@ class Rule(PolicySection):
     def may_be_costly(self) -> bool:
         """Whether an evaluation may cost more than reading the values that the rule names."""
         return any(compile_expression(getattr(self, field)).may_be_costly for field in EXPRESSION_FIELDS) or any(
-            value.may_be_costly for template in self.reason_templates.values() for value in template.placeholders
+            expression.may_be_costly
+            for templates in self.reason_templates.values()
+            for template in templates
+            for expression in template.expressions
         )
 
     @cached_property
-    def reason_templates(self) -> Mapping[ReasonCase, ReasonTemplate]:
+    def reason_templates(self) -> Mapping[ReasonCase, tuple[SentenceTemplate, ...]]:
         """The sentences of ``reasons``, parsed."""
-        return {case: parse_reason(text, self.reason_values) for case, text in self.reasons.items()}
+        return {case: _templates(reason, self.reason_values) for case, reason in self.reasons.items()}
+
+
+def _sentences(reason: Reason) -> tuple[ReasonSentence, ...]:
+    sentences = (reason,) if isinstance(reason, str) else reason
+    return tuple(ReasonSentence(text=sentence) if isinstance(sentence, str) else sentence for sentence in sentences)
+
+
+def _templates(reason: Reason, values: Mapping[str, str]) -> tuple[SentenceTemplate, ...]:
+    return tuple(parse_sentence(sentence.text, values, sentence.when) for sentence in _sentences(reason))
