@@ -79,7 +79,7 @@ def test_each_command_in_the_documentation_parses(page: str, command: str) -> No
 
 
 def test_the_reference_describes_each_setting_of_a_tenant(tmp_path: Path) -> None:
-    (example,) = code_blocks(TENANTS, "yaml")
+    example, _defaults = code_blocks(TENANTS, "yaml")
     path = tmp_path / "tenants.yaml"
     path.write_text(example)
 

@@ -82,6 +82,11 @@ class Waiver(BaseModel):
         return compile_globs([self.model.replace("[", "[[]")])
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether it may cover several models, and models that do not exist yet."""
+        return any(wildcard in self.model for wildcard in "*?")
+
+    @property
     def ends_at(self) -> datetime:
         """The time from which it is no longer valid."""
         return datetime.combine(self.expires + timedelta(days=1), time(), UTC)
@@ -119,8 +124,8 @@ class _WaiverEntry(Waiver):
     tenant: _Sentence | None = None
 
 
-def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, ...]:
-    """Return a tenant's waivers from a YAML file: one key ``waivers`` with a list.
+def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> dict[Waiver, str]:
+    """Return a tenant's waivers from a YAML file with one key ``waivers``; each maps to its place: file, line, number.
 
     An empty file is rejected: it may be half written, and would withdraw all waivers.
 
@@ -141,7 +146,7 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, .
     entries = source.document.get("waivers")
     if set(source.document) != {"waivers"} or not isinstance(entries, list):
         raise WaiversError(f"{path}: {_EXPECTED}")
-    waivers: dict[Waiver, None] = {}
+    waivers: dict[Waiver, str] = {}
     errors: list[str] = []
     for index, raw in enumerate(entries):
         try:
@@ -162,10 +167,10 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Waiver, .
             waiver = Waiver.model_validate(entry.model_dump(exclude={"tenant"}))
             if waiver in waivers:
                 errors.append(f"{location}: the same waiver occurs twice: remove one")
-            waivers[waiver] = None
+            waivers[waiver] = location
     if errors:
         raise WaiversError("\n".join(errors))
-    return tuple(waivers)
+    return waivers
 
 
 def _entry_errors(error: ValidationError, source: YamlSource, index: int) -> Iterator[str]:

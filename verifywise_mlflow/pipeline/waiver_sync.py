@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
+from verifywise_mlflow.compliance.waiver_limits import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories import audit_log, waivers
-from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
+from verifywise_mlflow.persistence.repositories.waivers import EndReason, StoredWaiver
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import shared_waivers_path
 from verifywise_mlflow.tenants.tenant import Tenant
+
+_END_KINDS: Final[Mapping[EndReason, EntryKind]] = {"expired": "waiver expired", "withdrawn": "waiver withdrawn"}
 
 
 class InvalidWaiversFileError(TenantsFileError):
@@ -27,8 +34,10 @@ class WaiverCommandError(ValueError):
     """A waiver cannot be granted or withdrawn by command. The message says why."""
 
 
-def load_tenant_waivers(tenant: Tenant) -> tuple[Waiver, ...]:
+def load_tenant_waivers(tenant: Tenant) -> Mapping[Waiver, str]:
     """Return the waivers of the tenant's own file, or else of the file next to ``tenants.yaml`` if there is one.
+
+    Each maps to its place in the file. Whether they keep within the tenant's limits is for ``violations_in_file``.
 
     Raises:
         InvalidWaiversFileError: the file is invalid, or the file that the tenant names does not exist.
@@ -37,65 +46,112 @@ def load_tenant_waivers(tenant: Tenant) -> tuple[Waiver, ...]:
     try:
         if own_path is not None:
             return load_waivers(own_path, tenant.tenant_id, is_own=True)
-        return load_waivers(shared_path, tenant.tenant_id, is_own=False) if shared_path else ()
+        return load_waivers(shared_path, tenant.tenant_id, is_own=False) if shared_path else {}
     except WaiversError as error:
         raise InvalidWaiversFileError(str(error)) from error
 
 
+def violations_in_file(tenant: Tenant, now: datetime) -> list[str]:
+    """Return a sentence for each limit of the tenant that a waiver of its file exceeds, with its place in the file.
+
+    Waivers that have expired are left out, since they are not granted.
+
+    Raises:
+        InvalidWaiversFileError: the file cannot be used.
+    """
+    violations_of = _limits_of(tenant, now)
+    return [
+        f"{place}: {sentence}"
+        for waiver, place in load_tenant_waivers(tenant).items()
+        if waiver.ends_at > now
+        for sentence in violations_of(waiver)
+    ]
+
+
 def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
-    """Grant the waivers that are new in the file, end those that left it or expired; return warnings for people."""
+    """Grant the waivers that are new in the file, end those that left it or expired; return warnings for people.
 
-    def make_entry(kind: EntryKind, waiver: Waiver, cause: str) -> AuditEntry:
-        return context.make_entry(
-            kind,
-            "noted",
-            reason=f"{waiver.sentence} ({cause})",
-            object_kind="waiver",
-            object_name=waiver.about,
-            counts=waiver.model_dump(mode="json"),
-        )
-
-    file_waivers = load_tenant_waivers(context.tenant)
+    A waiver that exceeds the tenant's limits is not granted; one that is in force, by file or by command, is withdrawn,
+    so that its gap is open again. The evaluation goes on: one waiver must not keep a tenant's verdicts out of date.
+    """
     now, today = context.now, context.now.astimezone(UTC).date()
+    violations_of = _limits_of(context.tenant, now)
+    places = load_tenant_waivers(context.tenant)
+    refused = {
+        waiver: violations for waiver in places if waiver.ends_at > now and (violations := violations_of(waiver))
+    }
     with context.begin() as session:
         waivers.lock_waivers(session)
-        not_ended = waivers.unended_waivers(session)
-        expired = [stored for stored in not_ended if stored.waiver.ends_at <= now]
-        from_file = {stored.waiver: stored for stored in not_ended if stored.source == "file" and stored not in expired}
-        changes = waiver_changes(from_file, file_waivers, today)
-        waivers.end_waivers(session, [stored.waiver_id for stored in expired], "expired", now)
-        waivers.end_waivers(session, [from_file[waiver].waiver_id for waiver in changes.withdrawn], "withdrawn", now)
+        ends: dict[StoredWaiver, tuple[EndReason, str]] = {}
+        from_file: dict[Waiver, StoredWaiver] = {}
+        for stored in waivers.unended_waivers(session):
+            if stored.waiver.ends_at <= now:
+                ends[stored] = ("expired", "the gap is open again")
+            elif violations := violations_of(stored.waiver):
+                ends[stored] = ("withdrawn", _beyond_limits(violations))
+            elif stored.source == "file":
+                from_file[stored.waiver] = stored
+        changes = waiver_changes(from_file, (waiver for waiver in places if waiver not in refused), today)
+        ends |= {from_file[waiver]: ("withdrawn", "removed from the file") for waiver in changes.withdrawn}
+        entries = []
+        for stored, (end_reason, cause) in ends.items():
+            waivers.end_waivers(session, [stored.waiver_id], end_reason, now)
+            entries.append(_sync_entry(context, _END_KINDS[end_reason], stored.waiver, cause))
         waivers.insert_waivers(session, changes.granted, "file", now, context.sync_id)
-        audit_log.append(
-            session,
-            [
-                *(make_entry("waiver expired", stored.waiver, "the gap is open again") for stored in expired),
-                *(make_entry("waiver withdrawn", waiver, "removed from the file") for waiver in changes.withdrawn),
-                *(make_entry("waiver granted", waiver, "added to the file") for waiver in changes.granted),
-            ],
-        )
+        entries += [_sync_entry(context, "waiver granted", waiver, "added to the file") for waiver in changes.granted]
+        audit_log.append(session, entries)
         all_waivers = waivers.all_waivers(session)
     in_force_rules = dict.fromkeys(stored.waiver.rule for stored in all_waivers if not stored.end_reason)
     unknown_rules = [rule for rule in in_force_rules if rule not in rules.policy_of]
     ever_granted = {stored.waiver for stored in all_waivers}
-    expired_unread = [waiver for waiver in file_waivers if waiver.expires < today and waiver not in ever_granted]
+    expired_unread = [waiver for waiver in places if waiver.expires < today and waiver not in ever_granted]
     return [
         *(f"a waiver names the rule {rule!r}, which no policy of the tenant has" for rule in unknown_rules),
         *(
             f"the waiver for {waiver.about} had expired before it was first read: it never applied"
             for waiver in expired_unread
         ),
+        *(
+            f"waiver {stored.waiver_id} for {stored.waiver.about} was withdrawn: {cause}"
+            for stored, (end_reason, cause) in ends.items()
+            if end_reason == "withdrawn" and stored.source == "command"
+        ),
+        *(f"{places[waiver]} does not apply: {_beyond_limits(violations)}" for waiver, violations in refused.items()),
     ]
+
+
+def _limits_of(tenant: Tenant, now: datetime) -> Callable[[Waiver], list[str]]:
+    """Return the function that finds how a waiver exceeds the tenant's limits now."""
+    index = mapping_index(default_mapping().extended_by(tenant.mapping))
+    limits, today = tenant.compliance.waiver_limits, now.astimezone(UTC).date()
+    return lambda waiver: limit_violations(waiver, limits, index, today)
+
+
+def _beyond_limits(violations: Sequence[str]) -> str:
+    return f"it exceeds the tenant's limits: {'; '.join(violations)}"
+
+
+def _sync_entry(context: StageContext, kind: EntryKind, waiver: Waiver, cause: str) -> AuditEntry:
+    return context.make_entry(
+        kind,
+        "noted",
+        reason=f"{waiver.sentence} ({cause})",
+        object_kind="waiver",
+        object_name=waiver.about,
+        counts=waiver.model_dump(mode="json"),
+    )
 
 
 def grant_waiver(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) -> int:
     """Grant a waiver by command, with an audit entry; return how many gaps it covers now.
 
     Raises:
-        WaiverCommandError: it has expired, or an equal waiver is in force.
+        WaiverCommandError: it has expired, it exceeds the tenant's limits, or an equal waiver is in force.
     """
     if waiver.ends_at <= now:
         raise WaiverCommandError(f"{waiver.expires.isoformat()} is in the past: a waiver must expire today or later")
+    if violations := _limits_of(tenant, now)(waiver):
+        raise WaiverCommandError("\n".join(violations))
     with store.begin(tenant.tenant_id) as session:
         waivers.lock_waivers(session)
         if any(stored.waiver == waiver for stored in waivers.unended_waivers(session)):

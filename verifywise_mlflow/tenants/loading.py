@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import yaml
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 TENANTS_VARIABLE = "VERIFYWISE_TENANTS"
 """The environment variable that names the file."""
+DEFAULT_SECTIONS: Final = ("compliance", "history", "intervals", "limits")
+"""The sections of a tenant that ``defaults`` may have."""
 
 
 def tenants_path() -> Path:
@@ -59,10 +62,12 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
         # Without its cause, which quotes the line: somebody may have pasted a secret there.
         raise TenantsFileError(f"{path} is not YAML: {_reason(error)}") from None
 
-    if not isinstance(document, Mapping) or set(document) != {"tenants"}:
+    if not isinstance(document, Mapping) or not {"tenants"} <= set(document) <= {"tenants", "defaults"}:
         raise TenantsFileError(
-            f"{path}: the top level is not the one key 'tenants': write that key, and under it each tenant by name"
+            f"{path}: the top level is not the one key 'tenants': write that key, and under it each tenant by name. "
+            "The only other key is 'defaults'"
         )
+    defaults = _defaults(path, document.get("defaults"))
     descriptions = document["tenants"]
     if descriptions is None:
         return {}
@@ -79,9 +84,9 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
             errors.append(f"{path}: tenant {name!r} occurs twice, once as a number and once as text: rename one")
             continue
         try:
-            tenants[str(name)] = Tenant.model_validate({**description, "tenant_id": str(name)})
+            tenants[str(name)] = Tenant.model_validate({**_merged(defaults, description), "tenant_id": str(name)})
         except ValidationError as error:
-            errors.extend(_error_sentences(path, name, error))
+            errors.extend(_error_sentences(path, f"tenant {name!r}", error))
     if patterns := secret_scope():
         errors += (
             f"{path}: tenant {name!r} refers to {reference}, which is not within its scope of secrets "
@@ -91,6 +96,34 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     if errors:
         raise TenantsFileError("\n".join(errors))
     return tenants
+
+
+def _defaults(path: Path, section: object) -> Mapping[str, object]:
+    """Return the operator's settings for all tenants; each of them is checked even if no tenant keeps it.
+
+    Only sections that describe no server may have defaults: a tenant whose account or address was forgotten must not get
+    that of another.
+    """
+    if section is None:
+        return {}
+    names = ", ".join(DEFAULT_SECTIONS)
+    if not isinstance(section, Mapping) or not set(section) <= set(DEFAULT_SECTIONS):
+        raise TenantsFileError(f"{path}: 'defaults' may have the sections {names} only: move all else to the tenants")
+    try:
+        Tenant.model_validate({**section, "tenant_id": "defaults", "tracking_uri": "https://defaults.invalid"})
+    except ValidationError as error:
+        raise TenantsFileError("\n".join(_error_sentences(path, "defaults", error))) from None
+    return section
+
+
+def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """Return a tenant's settings with the defaults for what it leaves out, at every depth. A list is not merged."""
+    both = {
+        name: _merged(default, value)
+        for name, default in defaults.items()
+        if isinstance(default, Mapping) and isinstance(value := own.get(name), Mapping)
+    }
+    return {**defaults, **own, **both}
 
 
 def _reason(error: Exception) -> str:
@@ -113,7 +146,7 @@ _CORRECTIONS = {
 }
 
 
-def _error_sentences(path: Path, name: object, error: ValidationError) -> list[str]:
+def _error_sentences(path: Path, owner: str, error: ValidationError) -> list[str]:
     """Translate pydantic's errors, without inputs: somebody may have pasted a secret into a field."""
     sentences = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
@@ -123,5 +156,5 @@ def _error_sentences(path: Path, name: object, error: ValidationError) -> list[s
             del location[1]
         field = ".".join(location) if location != ["tenant_id"] else "its name"
         remedy = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
-        sentences.append(f"{path}: tenant {name!r}, {field or 'the tenant'}: {remedy}")
+        sentences.append(f"{path}: {owner}, {field or 'the tenant'}: {remedy}")
     return sentences

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.artifacts.sandbox.lockdown import Isolation
+from verifywise_mlflow.common.waiver_limits import WaiverLimits
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.redaction.settings import RedactionSettings
@@ -130,6 +131,8 @@ class Compliance(ConfigSection):
     """The frameworks whose references are shown, by name. Empty: all."""
     waivers: AbsolutePath | None = None
     """The file of the tenant's waivers, instead of ``waivers.yaml`` next to ``tenants.yaml``."""
+    waiver_limits: WaiverLimits = WaiverLimits()
+    """What a waiver may be: its longest term, its shortest reason, its approvers, and whether it may name a pattern."""
 
     @field_validator("thresholds")
     @classmethod

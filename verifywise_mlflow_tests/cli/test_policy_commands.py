@@ -206,7 +206,7 @@ def test_diff_rejects_an_invalid_policy(evaluated_store: Store, tmp_path: Path) 
 
 def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(evaluated_store: Store) -> None:
     last_day = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
-    arguments = ["--approver", "Ada [CISO]", "--reason", "A pilot.", "--expires", last_day]
+    arguments = ["--approver", "Ada [CISO]", "--reason", "A pilot until spring.", "--expires", last_day]
 
     granted = run_json("policy", "waive", "acme", "owned", "fraud", "--version", "2", *arguments)
 
@@ -249,10 +249,11 @@ def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(evaluat
         ("owned", "2020-01-01", "is in the past"),
         ("owned", "soon", "expires: 'soon' is not a date: write it like 2026-12-31"),
         ("owned", "9999-12-31", "expires: this is the last day of the calendar: write an earlier date"),
+        ("owned", "2999-12-31", "days, and the tenant's waivers end within 365: write 20"),
     ],
 )
 def test_an_invalid_waiver_is_rejected(evaluated_store: Store, rule: str, expires: str, complaint: str) -> None:
-    arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", expires]
+    arguments = ["--approver", "Ada", "--reason", "A pilot until spring.", "--expires", expires]
 
     output = run_json("policy", "waive", "acme", rule, "fraud", *arguments, code=2)
 
@@ -268,9 +269,10 @@ def test_all_errors_of_a_waiver_are_reported_at_once(evaluated_store: Store) -> 
 
 
 def test_granting_a_waiver_that_covers_no_gap_prints_a_warning(evaluated_store: Store) -> None:
-    arguments = ["--approver", "Ada", "--reason", "A pilot.", "--expires", "2099-01-01"]
+    expires = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
+    arguments = ["--approver", "Ada", "--reason", "A pilot until spring.", "--expires", expires]
 
-    result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud*", *arguments])
+    result = runner.invoke(app, ["policy", "waive", "acme", "owned", "Fraud", *arguments])
 
     assert result.exit_code == 0
     assert "It covers no gap at present: check the spelling of the model's name" in result.stdout

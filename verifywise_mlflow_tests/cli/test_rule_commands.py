@@ -36,7 +36,8 @@ def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tenants = tmp_path / "tenants.yaml"
     tenants.write_text(
         "tenants:\n  acme:\n    tracking_uri: https://mlflow.acme.example\n"
-        f"    compliance: {{default_policy: false, policies: [{path}], thresholds: {{most: 20}}}}\n"
+        f"    compliance: {{default_policy: false, policies: [{path}], thresholds: {{most: 20}}, "
+        "waiver_limits: {allow_patterns: true}}\n"
     )
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tenants))
     return path
@@ -51,7 +52,11 @@ def test_rules_are_listed_with_open_and_waived_gaps(
     evaluate(load_tenants()["acme"], store, day(1))
     now = datetime.now(UTC)
     waiver = Waiver(
-        rule="owned", model="pil?t", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
+        rule="owned",
+        model="pil?t",
+        approver="Ada",
+        reason="A pilot until spring.",
+        expires=(now + timedelta(days=2)).date(),
     )
     grant_waiver(store, load_tenants()["acme"], waiver, now)
     write_policy(policy, WITH_EXAMPLES, rule_yaml("newer", "owner != ''"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from verifywise_mlflow.common.waiver_limits import WaiverLimits
 from verifywise_mlflow.compliance.badge import MODEL_RULE, VERSION_RULE
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.input_hash import MAX_VALUE_BYTES
@@ -25,7 +26,7 @@ from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 VERDICTS = read_page("reference/verdicts.md")
 POLICIES = read_page("reference/policies.md")
 EXPRESSIONS = code_blocks(POLICIES, "yaml")
-(WAIVERS,) = code_blocks(read_page("how-to/waivers.md"), "yaml")
+WAIVERS, WAIVER_LIMITS = code_blocks(read_page("how-to/waivers.md"), "yaml")
 *_, TENANTS = code_blocks(read_page("how-to/write-a-policy.md"), "yaml")
 
 
@@ -45,6 +46,16 @@ def test_the_waivers_in_the_guide_load(tmp_path: Path) -> None:
     (waiver,) = load_waivers(path, "acme", is_own=False)
 
     assert waiver.covers("owner", "pilot-a", 3)
+
+
+def test_the_limits_in_the_guide_load_and_have_the_defaults_that_it_states(tmp_path: Path) -> None:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(WAIVER_LIMITS)
+
+    limits = load_tenants(path)["acme"].compliance.waiver_limits
+
+    assert limits.model_fields_set == set(WaiverLimits.model_fields)
+    assert limits.model_copy(update={"approvers": None}) == WaiverLimits()
 
 
 def test_the_expressions_compile_and_every_kind_of_finding_is_listed() -> None:

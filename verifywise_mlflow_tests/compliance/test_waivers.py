@@ -8,13 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from verifywise_mlflow.common.waiver_limits import WaiverLimits
+from verifywise_mlflow.compliance.waiver_limits import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 
 TODAY = date(2026, 3, 1)
 
 
 def waiver(**values: object) -> Waiver:
-    standard = {"rule": "owner", "model": "fraud", "approver": "Ada", "reason": "A pilot.", "expires": date(2026, 3, 9)}
+    standard = {
+        "rule": "owner",
+        "model": "fraud",
+        "approver": "Ada",
+        "reason": "A pilot until spring.",
+        "expires": date(2026, 3, 9),
+    }
     return Waiver.model_validate({**standard, **values})
 
 
@@ -60,7 +70,56 @@ def test_a_file_grants_new_waivers_and_withdraws_removed_ones_but_ignores_expire
     assert (changes.granted, changes.withdrawn) == ((new_waiver,), (removed_waiver,))
 
 
-LINE = "{{{tenant}rule: owner, model: fraud, approver: Ada, reason: A pilot., expires: {expires}}}"
+@pytest.mark.parametrize(
+    ("values", "limits", "violations"),
+    [
+        ({}, {}, []),
+        ({"expires": "2027-03-01"}, {}, []),
+        (
+            {"expires": "2027-03-02"},
+            {},
+            ["expires: 2027-03-02 is in 366 days, and the tenant's waivers end within 365"],
+        ),
+        ({"expires": "2026-03-31"}, {"max_days": 30}, []),
+        ({"model": "*"}, {}, ["model: '*' is a pattern"]),
+        ({"model": "fraud?"}, {}, ["model: 'fraud?' is a pattern"]),
+        ({"model": "*"}, {"allow_patterns": True}, []),
+        ({"model": "fra[ud]"}, {}, []),  # brackets are no wildcards here
+        (
+            {"reason": "A pilot."},
+            {},
+            ["reason: 'A pilot.' has 8 characters, and the tenant's waivers need at least 20"],
+        ),
+        ({"reason": "A pilot."}, {"min_reason_characters": 8}, []),
+        ({"reason": "A pilot" + 20 * " " + "."}, {}, ["has 9 characters"]),
+        ({"reason": "TBD"}, {"min_reason_characters": 1}, ["reason: 'TBD' says nothing"]),
+        ({"reason": "n/a (see the wiki, to be done)"}, {}, ["says nothing"]),
+        ({"reason": "TBD TBD TBD TBD TBD TBD"}, {}, ["says nothing"]),
+        ({"reason": "." * 40}, {}, ["says nothing"]),
+        ({"reason": "x" * 40}, {}, ["says nothing"]),
+        ({"reason": "Not approved before the board meets in May."}, {}, []),
+        ({"reason": "该模型在六月下线，此前没有负责人。"}, {"min_reason_characters": 10}, []),
+        ({"approver": "TBD"}, {}, ["approver: 'TBD' names no person (placeholder)"]),
+        ({"approver": "root"}, {}, ["approver: 'root' names no person (generic)"]),
+        ({"approver": "Bob"}, {"approvers": ["Ada Lovelace", "Grace"]}, ["name one of 'Ada Lovelace', 'Grace'"]),
+        ({"approver": "ada  lovelace"}, {"approvers": ["Ada Lovelace"]}, []),
+        ({}, {"approvers": []}, ["approver: nobody may accept a gap of this tenant"]),
+        ({"approver": "n/a", "reason": "n/a", "model": "*"}, {}, ["model: ", "approver: ", "reason: "]),
+    ],
+    ids=str,
+)
+def test_a_waiver_beyond_its_tenants_limits_is_named_with_what_to_correct(
+    values: dict[str, object], limits: dict[str, object], violations: list[str]
+) -> None:
+    found = limit_violations(
+        waiver(**values), WaiverLimits.model_validate(limits), mapping_index(default_mapping()), TODAY
+    )
+
+    assert len(found) == len(violations), found
+    assert all(expected in sentence for expected, sentence in zip(violations, found, strict=True)), found
+
+
+LINE = "{{{tenant}rule: owner, model: fraud, approver: Ada, reason: A pilot until spring., expires: {expires}}}"
 
 
 def file_with(path: Path, *lines: str) -> Path:
@@ -76,14 +135,14 @@ def test_a_shared_file_gives_each_tenant_its_own_waivers(tmp_path: Path) -> None
         LINE.format(tenant="tenant: globex, ", expires="2026-03-10"),
     )
 
-    assert load_waivers(path, "acme", is_own=False) == (waiver(),)
-    assert load_waivers(path, "hooli", is_own=False) == ()
+    assert load_waivers(path, "acme", is_own=False) == {waiver(): f"{path}:2: waiver 1"}
+    assert load_waivers(path, "hooli", is_own=False) == {}
 
 
 def test_a_file_for_one_tenant_does_not_need_its_name(tmp_path: Path) -> None:
     path = file_with(tmp_path, LINE.format(tenant="", expires="2026-03-09"))
 
-    assert load_waivers(path, "acme", is_own=True) == (waiver(),)
+    assert load_waivers(path, "acme", is_own=True) == {waiver(): f"{path}:2: waiver 1"}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +206,7 @@ def test_an_empty_list_has_no_waivers(tmp_path: Path) -> None:
     path = tmp_path / "waivers.yaml"
     path.write_text("waivers: []  # none yet\n")
 
-    assert load_waivers(path, "acme", is_own=True) == ()
+    assert load_waivers(path, "acme", is_own=True) == {}
 
 
 def test_no_pattern_is_slow_on_any_name() -> None:

@@ -60,7 +60,11 @@ def test_a_check_counts_open_and_waived_gaps_separately(store: Store, policy: Pa
     evaluate(tenant, store, day(1))
     now = day(9)
     waiver = Waiver(
-        rule="owned", model="churn", approver="Ada", reason="A pilot.", expires=(now + timedelta(days=2)).date()
+        rule="owned",
+        model="churn",
+        approver="Ada",
+        reason="A pilot until spring.",
+        expires=(now + timedelta(days=2)).date(),
     )
 
     before = owned_result(store, tenant, now)

@@ -64,7 +64,7 @@ class TenantActions:
     def waive(self, model: str, days: int) -> None:
         """Accept a rule's gaps for some days."""
         expires = (self.at + timedelta(days=days)).date()
-        waiver = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot.", expires=expires)
+        waiver = Waiver(rule="owned", model=model, approver="Ada", reason="A pilot until spring.", expires=expires)
         with self.store.begin("acme") as session:
             waivers.insert_waivers(session, [waiver], "command", self.at, "sync")
 

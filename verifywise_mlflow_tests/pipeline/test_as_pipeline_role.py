@@ -59,7 +59,13 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     registry.client.delete_registered_model("fraud")
     path = registry.scratch / "model.pkl"
     path.write_bytes(b"other bytes")
-    waived = {"rule": "owner", "model": "fraud", "approver": "Ada", "reason": "A pilot.", "expires": now.date()}
+    waived = {
+        "rule": "owner",
+        "model": "fraud",
+        "approver": "Ada",
+        "reason": "A pilot, to be continued",
+        "expires": now.date(),
+    }
     grant_waiver(as_pipeline, tenant, Waiver.model_validate(waived), now)
     registry.client.log_artifact(trained.run_id, str(path), "model")
     sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))

@@ -130,7 +130,8 @@ def test_a_waiver_that_begins_or_expires_reevaluates_nothing(store: Store, tmp_p
     evaluate(tenant, store, day(1))
     before = rows(store, "compliance_results"), rows(store, "compliance_badges")
 
-    waivers.write_text("waivers: [{rule: owned, model: fraud, approver: Ada, reason: A pilot., expires: 2026-03-03}]")
+    line = "{rule: owned, model: fraud, approver: Ada, reason: A pilot until spring., expires: 2026-03-03}"
+    waivers.write_text(f"waivers: [{line}]")
     syncs = [evaluate(tenant, store, day(number)) for number in (2, 3, 4)]
 
     assert [row["end_reason"] for row in rows(store, "waivers")] == ["expired"]

@@ -22,9 +22,11 @@ from verifywise_mlflow.pipeline.waiver_sync import (
     InvalidWaiversFileError,
     WaiverCommandError,
     grant_waiver,
+    violations_in_file,
     withdraw_waiver,
 )
 from verifywise_mlflow.services.badges import badge_report
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
@@ -36,7 +38,12 @@ from verifywise_mlflow_tests.support.evaluation_fixtures import (
 from verifywise_mlflow_tests.support.stored_states import NOON, day
 from verifywise_mlflow_tests.support.syncing import rows
 
-WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot.", expires=date(2026, 3, 3))
+WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot until spring.", expires=date(2026, 3, 3))
+
+
+def pilot_tenant(**compliance: object) -> Tenant:
+    """Return a tenant whose waivers may name a pattern, as most of these do."""
+    return tenant_with_policies(**{"waiver_limits": {"allow_patterns": True}, **compliance})
 
 
 def waiver_entries(store: Store) -> list[tuple[object, object]]:
@@ -58,14 +65,14 @@ def file_of(tmp_path: Path, *lines: str) -> Path:
     return path
 
 
-LINE = "{rule: owner, model: fraud*, approver: Ada, reason: A pilot., expires: 2026-03-03}"
+LINE = "{rule: owner, model: fraud*, approver: Ada, reason: A pilot until spring., expires: 2026-03-03}"
 
 
 def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     store_record(store, "fraud-2", 1, NOON)
     store_record(store, "churn", 1, NOON)
-    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE)))
 
     evaluate(tenant, store, day(1))
     first = verdicts(store)
@@ -89,7 +96,7 @@ def test_removing_a_waiver_from_the_file_withdraws_it_and_leaves_the_history_unc
     store: Store, tmp_path: Path
 ) -> None:
     store_record(store, "fraud", 1, NOON)
-    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE)))
     evaluate(tenant, store, day(1))
     file_of(tmp_path)
 
@@ -101,11 +108,11 @@ def test_removing_a_waiver_from_the_file_withdraws_it_and_leaves_the_history_unc
 
 def test_the_badge_is_the_same_with_a_waiver_and_mentions_it(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
-    evaluate(tenant_with_policies(), store, day(1))
+    evaluate(pilot_tenant(), store, day(1))
     with store.begin("acme") as session:
         before = badge_report(session, "fraud", 1, day(1))
 
-    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(2))
+    evaluate(pilot_tenant(waivers=str(file_of(tmp_path, LINE))), store, day(2))
 
     with store.begin("acme") as session:
         after, later = (badge_report(session, "fraud", 1, at) for at in (day(2), day(4)))
@@ -120,13 +127,13 @@ def test_the_badge_is_the_same_with_a_waiver_and_mentions_it(store: Store, tmp_p
 def test_dataframes_show_a_waiver_next_to_its_gap_as_of_then(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     store_record(store, "churn", 1, NOON)
-    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path, LINE))), store, day(1))
+    evaluate(pilot_tenant(waivers=str(file_of(tmp_path, LINE))), store, day(1))
 
     earlier_frame, later = (dataframes.verdicts_as_of(store, "acme", at) for at in (day(2), day(4)))
 
     assert earlier_frame[earlier_frame["waived"].notna()][
         ["model_name", "rule_id", "verdict", "waived"]
-    ].values.tolist() == [["fraud", "owner", "not evidenced", "accepted by Ada through 2026-03-03: A pilot."]]
+    ].values.tolist() == [["fraud", "owner", "not evidenced", WAIVER.sentence]]
     assert later["waived"].isna().all()
     assert dataframes.verdicts(store, "acme")["waived"].isna().all()  # it is long over
     assert len(earlier_frame) == len(later) == len(dataframes.verdicts(store, "acme"))
@@ -134,7 +141,7 @@ def test_dataframes_show_a_waiver_next_to_its_gap_as_of_then(store: Store, tmp_p
 
 def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -> None:
     store_record(store, "fraud", 1, NOON)
-    tenant = tenant_with_policies()
+    tenant = pilot_tenant()
     evaluate(tenant, store, day(1))
 
     grant_waiver(store, tenant, WAIVER, day(2))
@@ -153,7 +160,7 @@ def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -
 
 
 def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_refused(store: Store) -> None:
-    tenant = tenant_with_policies()
+    tenant = pilot_tenant()
     with ThreadPoolExecutor() as people:
         with store.begin("acme") as blocking:  # blocks both before they commit: the audit trail is written last
             lock_tenant(blocking.connection, "acme", "audit trail")
@@ -167,7 +174,7 @@ def test_of_two_concurrent_grants_of_the_same_waiver_one_succeeds_and_one_is_ref
 
 
 def test_expired_waivers_and_waivers_from_the_file_are_refused_by_commands(store: Store, tmp_path: Path) -> None:
-    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE)))
     evaluate(tenant, store, day(1))
     (row,) = rows(store, "waivers")
 
@@ -183,16 +190,16 @@ def test_a_file_next_to_tenants_yaml_is_read_unless_the_tenant_names_its_own(
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
     (tmp_path / "waivers.yaml").write_text("waivers:\n  - " + LINE.replace("{rule", "{tenant: acme, rule") + "\n")
 
-    evaluate(tenant_with_policies(), store, day(1))
+    evaluate(pilot_tenant(), store, day(1))
     assert [row["approver"] for row in rows(store, "waivers")] == ["Ada"]
 
-    evaluate(tenant_with_policies(waivers=str(file_of(tmp_path))), store, day(2))
+    evaluate(pilot_tenant(waivers=str(file_of(tmp_path))), store, day(2))
     assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn"]
 
 
 def test_a_missing_file_stops_the_stage_before_it_withdraws_anything(store: Store, tmp_path: Path) -> None:
     path = file_of(tmp_path, LINE)
-    tenant = tenant_with_policies(waivers=str(path))
+    tenant = pilot_tenant(waivers=str(path))
     evaluate(tenant, store, day(1))
     path.unlink()
 
@@ -203,7 +210,7 @@ def test_a_missing_file_stops_the_stage_before_it_withdraws_anything(store: Stor
 
 
 def test_a_waiver_for_an_unknown_rule_is_noted(store: Store, tmp_path: Path) -> None:
-    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
+    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
 
     sync = evaluate(tenant, store, day(1))
 
@@ -214,7 +221,7 @@ def test_a_waiver_for_an_unknown_rule_is_noted(store: Store, tmp_path: Path) -> 
 
 def test_a_waiver_that_expired_before_it_was_read_is_noted_and_never_applies(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
-    tenant = tenant_with_policies(waivers=str(file_of(tmp_path, LINE)))
+    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE)))
 
     sync = evaluate(tenant, store, day(4))
 
@@ -224,15 +231,58 @@ def test_a_waiver_that_expired_before_it_was_read_is_noted_and_never_applies(sto
     assert rows(store, "waivers") == []
 
 
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({}, "model: 'fraud*' is a pattern"),
+        (
+            {"allow_patterns": True, "max_days": 1},
+            "expires: 2026-03-03 is in 2 days, and the tenant's waivers end within",
+        ),
+        ({"allow_patterns": True, "approvers": ["Grace"]}, "approver: 'Ada' may not accept gaps of this tenant"),
+        ({"allow_patterns": True, "min_reason_characters": 30}, "reason: 'A pilot until spring.' has 21 characters"),
+    ],
+    ids=str,
+)
+def test_a_waiver_beyond_new_limits_is_withdrawn_and_not_granted_again(
+    store: Store, tmp_path: Path, limits: dict[str, object], complaint: str
+) -> None:
+    store_record(store, "fraud", 1, NOON)
+    path = file_of(tmp_path, LINE)
+    evaluate(pilot_tenant(waivers=str(path)), store, day(1))
+    grant_waiver(store, pilot_tenant(), WAIVER.model_copy(update={"version": 1}), day(1))
+    strict = pilot_tenant(waivers=str(path), waiver_limits=limits)
+
+    notes = [note.text for note in evaluate(strict, store, day(1)).reports[0].progress.notes]
+    again = evaluate(strict, store, day(1))
+
+    assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn", "withdrawn"]
+    assert open_and_waived(store, day(1)) == (1, 0)
+    of_command, of_file = notes
+    assert of_command.startswith(
+        "waiver 2 for owner on fraud* version 1 was withdrawn: it exceeds the tenant's limits: "
+    )
+    assert of_file.startswith(f"{path}:2: waiver 1 does not apply: it exceeds the tenant's limits: ")
+    assert all(complaint in note for note in notes)
+    assert [note.text for note in again.reports[0].progress.notes] == [of_file]
+    kinds = [kind for kind, _ in waiver_entries(store)]
+    assert kinds == ["waiver granted", "waiver granted", "waiver withdrawn", "waiver withdrawn"]
+    with pytest.raises(WaiverCommandError, match=complaint.split("*")[0]):
+        grant_waiver(store, strict, WAIVER, day(1))
+    assert violations_in_file(strict, day(1)) == [
+        f"{path}:2: waiver 1: {line}" for line in [of_file.split("limits: ")[1]]
+    ]
+
+
 @pytest.mark.parametrize("broken", ["", "waivers:\n", "waivers: [", "waivers:\n  - {rule: owner}\n"])
 def test_a_broken_file_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
     store_record(store, "fraud", 1, NOON)
     path = file_of(tmp_path, LINE)
-    evaluate(tenant_with_policies(waivers=str(path)), store, day(1))
+    evaluate(pilot_tenant(waivers=str(path)), store, day(1))
     path.write_text(broken)
 
     with pytest.raises(InvalidWaiversFileError, match=r"own\.yaml"):
-        evaluate(tenant_with_policies(waivers=str(path)), store, day(2))
+        evaluate(pilot_tenant(waivers=str(path)), store, day(2))
 
     assert open_and_waived(store, day(2)) == (0, 1)
 
@@ -245,20 +295,20 @@ def test_a_dangling_link_next_to_tenants_yaml_withdraws_nothing(
     (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
 
     with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
-        evaluate(tenant_with_policies(), store, day(2))
+        evaluate(pilot_tenant(), store, day(2))
 
 
 def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store: Store, tmp_path: Path) -> None:
     store_record(store, "fraud", 1, NOON)
     own = str(write_policy(tmp_path / "ours.yaml", rule_yaml("ours", "owner != ''")))
     waiver = str(file_of(tmp_path, LINE))
-    evaluate(tenant_with_policies(waivers=waiver), store, day(1))
+    evaluate(pilot_tenant(waivers=waiver), store, day(1))
 
-    sync = evaluate(tenant_with_policies(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
+    sync = evaluate(pilot_tenant(waivers=waiver, default_policy=False, policies=[own]), store, day(2))
 
     assert "which no policy of the tenant has" in sync.reports[0].progress.notes[0].text
     assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
-    evaluate(tenant_with_policies(waivers=waiver), store, day(3))
+    evaluate(pilot_tenant(waivers=waiver), store, day(3))
     assert open_and_waived(store, day(3)) == (0, 1)
 
 
@@ -267,7 +317,7 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     ["expires_on = '2099-01-01'", "approver = 'Mallory'", "model = '*'", "granted_at = '2020-01-01'"],
 )
 def test_a_stored_waiver_and_its_end_cannot_be_changed(store: Store, change: str) -> None:
-    grant_waiver(store, tenant_with_policies(), WAIVER, day(1))
+    grant_waiver(store, pilot_tenant(), WAIVER, day(1))
     with store.begin("acme") as session:
         waivers.end_waivers(session, [1], "withdrawn", day(2))
 
@@ -297,10 +347,10 @@ def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model
     ]
     for name in names:
         store_record(store, name, 1, NOON)
-    evaluate(tenant_with_policies(), store, day(1))
+    evaluate(pilot_tenant(), store, day(1))
     waiver = WAIVER.model_copy(update={"model": model})
 
-    grant_waiver(store, tenant_with_policies(), waiver, day(1))
+    grant_waiver(store, pilot_tenant(), waiver, day(1))
 
     with store.begin("acme") as session:
         gaps = worst_gaps(session, day(1), per_rule=50)["owner"]

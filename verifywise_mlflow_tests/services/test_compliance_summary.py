@@ -89,7 +89,7 @@ def test_a_waived_gap_is_counted_separately_lowers_the_score_and_reopens_with_it
     store_record(store, "fraud", 1, day(1), owner="bob")
     store_record(store, "churn", 1, day(1), owner="ada")
     evaluate(tenant, store, day(1))
-    waiver = Waiver(rule="owned", model="f*", approver="Ada", reason="A pilot.", expires=day(4).date())
+    waiver = Waiver(rule="owned", model="fraud", approver="Ada", reason="A pilot until spring.", expires=day(4).date())
     grant_waiver(store, tenant, waiver, day(2))
 
     figures_by_day = [figures(tenant, store, at) for at in (day(1), day(3), datetime(2026, 3, 5, tzinfo=UTC))]
@@ -137,7 +137,7 @@ def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_
     ):
         store_record(store, model, 1, day(since), stage=stage, owner=owner)
         evaluate(tenant, store, day(since))
-    waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot.", expires=day(9).date())
+    waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot until spring.", expires=day(9).date())
     grant_waiver(store, tenant, waiver, day(4))
 
     owned, _ = summarize_compliance(store, "acme", load_rules(tenant), day(5)).rules

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifywise_mlflow.common.waiver_limits import WaiverLimits
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.tenants.auth import BasicCredentials, NoCredentials
 from verifywise_mlflow.tenants.connection import connection_settings
@@ -81,6 +82,23 @@ def test_a_tenants_limits_override_the_defaults(tmp_path: Path) -> None:
     assert connection_settings(tenants["b"]).limits == Limits()
 
 
+def test_a_tenant_overrides_the_operators_defaults_setting_by_setting(tmp_path: Path) -> None:
+    text = """
+defaults:
+  compliance: {thresholds: {a: 1, b: 2}, waiver_limits: {max_days: 90, approvers: [Ada, Grace]}}
+tenants:
+  acme: {tracking_uri: 'https://a.example'}
+  globex:
+    tracking_uri: 'https://b.example'
+    compliance: {thresholds: {b: 3}, waiver_limits: {approvers: [Bob]}}
+"""
+    acme, globex = (tenant.compliance for tenant in load_tenants(tenants_file(tmp_path, text)).values())
+
+    assert (acme.thresholds, globex.thresholds) == ({"a": 1, "b": 2}, {"a": 1, "b": 3})
+    assert acme.waiver_limits == WaiverLimits(max_days=90, approvers=("Ada", "Grace"))
+    assert globex.waiver_limits == WaiverLimits(max_days=90, approvers=("Bob",))
+
+
 @pytest.mark.parametrize("limit", [field.name for field in fields(Limits)])
 def test_every_limit_can_be_set(tmp_path: Path, limit: str) -> None:
     text = f"tenants: {{a: {{tracking_uri: 'https://a.example', limits: {{{limit}: 1}}}}}}"
@@ -109,6 +127,14 @@ WRONG_FILES = [
     ("- acme", "the top level is not the one key 'tenants'"),
     ("acme: {tracking_uri: http://a.example}", "the top level is not the one key 'tenants'"),
     ("tenants: {}\nmore: {}", "the top level is not the one key 'tenants'"),
+    ("defaults: {}", "the top level is not the one key 'tenants'"),
+    ("tenants: {}\ndefaults: [a]", "'defaults' may have the sections compliance, history, intervals, limits only"),
+    ("tenants: {}\ndefaults: {auth: {kind: none}}", "'defaults' may have the sections compliance, history, intervals"),
+    ("tenants: {}\ndefaults: {limits: {max_pages: x}}", "defaults, limits.max_pages: "),
+    (
+        "tenants: {}\ndefaults: {compliance: {waiver_limits: {max_day: 9}}}",
+        "defaults, compliance.waiver_limits.max_day: there is no such field",
+    ),
     ("tenants: [acme]", "'tenants' is not a mapping: write each tenant under it, by name"),
     ("tenants: {acme: http://a.example}", "tenant 'acme' has no fields: write at least tracking_uri under it"),
     ("tenants: {acme: }", "tenant 'acme' has no fields"),

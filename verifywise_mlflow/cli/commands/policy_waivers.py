@@ -84,7 +84,10 @@ def waive(
     tenant: TenantName,
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule whose gaps are accepted.")],
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="The model's name. * matches any characters, ? matches one.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The model's name. If the tenant allows patterns, * matches any characters, ? one."
+        ),
     ],
     approver: Annotated[str, typer.Option(help="Who accepts the gaps.")],
     reason: Annotated[str, typer.Option(help="Why they are accepted.")],
@@ -96,10 +99,11 @@ def waive(
 ) -> None:
     """Accept the gaps of a rule on a model until a day. The verdicts stay as they are; the waiver is shown with them.
 
-    For example: policy waive acme owner 'pilot-*' --approver "Ada Lovelace, CISO" --reason "The pilot ends in June."
+    For example: policy waive acme owner pilot-a --approver "Ada Lovelace, CISO" --reason "The pilot ends in June 2026."
     --expires 2026-06-30
 
-    Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or the waiver is invalid.
+    Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or the waiver is invalid or exceeds
+    the tenant's limits.
     """
     fields = {"rule": rule, "model": model, "version": version, "approver": approver, "reason": reason}
     try:

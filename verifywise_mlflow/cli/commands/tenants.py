@@ -15,7 +15,7 @@ from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.waiver_sync import load_tenant_waivers
+from verifywise_mlflow.pipeline.waiver_sync import violations_in_file
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -29,10 +29,13 @@ def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand:
         return
     with exit_on_errors(as_json):
-        configured = load_tenants()
+        configured, violations = load_tenants(), []
         for tenant_config in configured.values():
             load_rules(tenant_config)
-            load_tenant_waivers(tenant_config)
+            violations += violations_in_file(tenant_config, datetime.now(UTC))
+    if violations:
+        # In a shared file, a line is examined for its own tenant only, so none is repeated.
+        fail("\n".join(violations), 2, as_json)
     if as_json:
         documents = {
             name: {"tracking_uri": tenant_config.tracking_uri, "workspace": tenant_config.workspace}

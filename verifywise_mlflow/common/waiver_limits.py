@@ -1,0 +1,28 @@
+"""What a tenant allows waivers to be, as written in ``tenants.yaml``.
+
+In this package because both the settings, which name the limits, and the compliance package, which applies them, import
+it, and neither may import the other.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+
+
+class WaiverLimits(BaseModel):
+    """The limits of a tenant's waivers. A waiver beyond them is neither granted nor kept in force."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    max_days: int = Field(default=365, gt=0, le=36_500)
+    """The most days from today to the last day of a waiver: a gap that is accepted for good is a change of policy."""
+    min_reason_characters: int = Field(default=20, gt=0, le=2_000)
+    """The fewest characters of a reason, without repeated spaces."""
+    approvers: tuple[_Name, ...] | None = None
+    """The people who may accept a gap, by name. Null: anybody. Empty: nobody, so that no waiver is possible."""
+    allow_patterns: bool = False
+    """Whether a waiver may name its models by a pattern with ``*`` or ``?``, and so models that do not exist yet."""
