@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
+from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.common.abbreviation import abbreviate
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.common.untrusted_text import truncate
@@ -33,6 +34,13 @@ EntryKind = Literal[
     "tenant deactivated",
     "tenant erased",
 ]
+KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
+    (
+        *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
+        *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased"),
+    )
+)
+"""What a person starts. All other kinds follow from the server or the calendar; their sync's start names its actor."""
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 
@@ -57,6 +65,8 @@ class AuditEntry:
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
     """Per stage, the numbers of objects read, changed, incomplete and removed; and of requests."""
+    actor: Actor | None = None
+    """Who started it, for the ``KINDS_WITH_ACTOR``. The repository sets it when it appends the entry."""
 
     def __post_init__(self) -> None:
         """Shorten what people and servers write: the trail accepts every entry, and outlives an erasure."""

@@ -54,7 +54,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 reconcile=self.reconcile, rehash=self.rehash, accept_removals=self._accepted_removals(context.run)
             )
             with ExitStack() as cleanup:
-                store = cleanup.enter_context(Store(database_url()))
+                store = cleanup.enter_context(Store(database_url(), dagster_user=context.run.tags.get(USER_TAG)))
                 # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
                 # step starts its own.
                 self._sync = Sync(tenant, store, options, context.run.run_id, now=self.now).__enter__()
@@ -62,7 +62,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         return self._sync
 
     def _accepted_removals(self, run: dg.DagsterRun) -> str | None:
-        """Return the statement for the audit trail, which names the authenticated user."""
+        """Return the statement for the audit trail, whose entry names the authenticated user."""
         if not self.accept_removals:
             return None
         user = run.tags.get(USER_TAG)
@@ -72,7 +72,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 f"{run.tags.get(PARTITION_TAG)} --accept-removals ...`, or put a reverse proxy with a login in front "
                 f"of Dagster and set {USER_HEADER_VARIABLE} for the webserver"
             )
-        return f"{self.accept_removals} (authenticated Dagster user: {user})"
+        return self.accept_removals
 
     def now(self) -> datetime:
         """Return the time that the sync records. Not a field: a launched run must not choose audit times."""

@@ -74,7 +74,6 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             source_uri=uri or "",
             outcome="complete",
             code_version=__version__,
-            reason=f"by the database role {role_grants.current_role(session.connection)}",
             counts=counts,
         )
         audit_log.append(session, [entry])

@@ -26,6 +26,8 @@ class TenantSession:
 
     connection: Connection
     tenant_id: str
+    dagster_user: str | None = None
+    """The authenticated user who requested the Dagster run, for the audit trail."""
 
     @overload
     def execute(self, statement: TypedReturnsRows[R], parameters: Parameters | None = None) -> CursorResult[R]: ...

@@ -31,14 +31,19 @@ class TenantBusyError(DatabaseError):
 class Store:
     """Our tables in one Postgres database. As a context manager, it closes its connections at the end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, dagster_user: str | None = None) -> None:
         """Connect, and create the schema or check its revision.
+
+        Args:
+            url: the database.
+            dagster_user: the authenticated user who requested the Dagster run; the audit trail names them.
 
         Raises:
             DatabaseError: there is no such database, or its schema is at another revision.
         """
         self._engine = connect(url)
         self._revision = newest_revision()
+        self._dagster_user = dagster_user
         ensure_schema(self._engine)
 
     def __enter__(self) -> Store:
@@ -71,7 +76,7 @@ class Store:
             DatabaseError: the schema is at another revision by now, or the role lacks a privilege.
         """
         with self._transaction(tenant_id) as connection:
-            yield TenantSession(connection, tenant_id)
+            yield TenantSession(connection, tenant_id, self._dagster_user)
 
     @contextmanager
     def begin_shared(self) -> Iterator[Connection]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint
-from verifywise_mlflow.audit.entry import EntryKind
+from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, EntryKind
 from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import audit_log
@@ -64,6 +64,8 @@ def test_each_command_of_the_guide_succeeds(filled: Store) -> None:
 def test_the_reference_names_each_kind_of_entry_and_of_damage() -> None:
     assert [kind for kind in EntryKind.__args__ if f"`{kind}`" not in REFERENCE] == []  # type: ignore[attr-defined]
     assert [kind for kind in DamageKind.__args__ if f"`{kind}`" not in REFERENCE] == []  # type: ignore[attr-defined]
+    (with_actor,) = re.findall(r"have an actor if a person can be the cause: (.*?)\. All", REFERENCE, re.DOTALL)
+    assert set(re.findall(r"`([^`]+)`", with_actor)) == KINDS_WITH_ACTOR
 
 
 def test_an_external_checkpoint_reveals_a_truncated_trail(filled: Store) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.chain import MAX_ENTRY_BYTES, OversizedEntryError, make_link
 from verifywise_mlflow.audit.entry import AuditEntry, shorten_to_bytes
 from verifywise_mlflow.common.canonical_json import canonical_json
@@ -37,8 +38,9 @@ def test_the_longest_texts_of_every_field_fit_one_entry(character: str) -> None:
     counts = {"notes": [text], "registered_models": {"read": 3, "notes": [text] * 9}}
 
     entry = entry_with(reason=text, object_name=text, source_uri=text, server_version=text, counts=counts)
+    actor = columns_of(Actor(os_user=text, database_role=text, dagster_user=text))
 
-    assert length_of(entry) <= MAX_ENTRY_BYTES
+    assert length_of(entry) + len(canonical_json(actor)) <= MAX_ENTRY_BYTES
     assert str(entry.reason).endswith("…")
     assert entry.counts == {"notes": None, "registered_models": {"read": 3, "notes": None}, "shortened": True}
 

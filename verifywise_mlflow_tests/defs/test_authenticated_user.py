@@ -15,6 +15,7 @@ import pytest
 import urllib3
 
 import verifywise_mlflow
+from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import USER_TAG
@@ -171,7 +172,10 @@ def test_a_run_accepts_removals_only_if_it_names_an_authenticated_user(
     assert removed_by_anonymous == 0
     assert "verifywise-mlflow sync acme --accept-removals" in str(failure and failure.user_failure_data)
     assert authenticated.success
-    reasons = [str(row["reason"]) for row in rows(store, "audit_entries") if row["kind"] == "removals accepted"]
-    assert [reason.split("accepted: ")[1] for reason in reasons] == [
-        "churn was retired (authenticated Dagster user: ada)"
+    entries = [row for row in rows(store, "audit_entries", "sequence") if row["os_user"]]
+    accepted = [row for row in entries if row["kind"] == "removals accepted"]
+    assert [(str(row["reason"]).split("accepted: ")[1], row["dagster_user"]) for row in accepted] == [
+        ("churn was retired", "ada")
     ]
+    assert {row["os_user"] for row in entries} == {operating_system_user()}
+    assert [row["dagster_user"] for row in entries if row["kind"] == "sync started"] == ["ada", "ada"]

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
@@ -71,11 +72,12 @@ def test_an_erasure_keeps_the_audit_trail_and_the_other_tenants(filled: PgConnec
     entry = json.loads(str(after["audit_trail"][-1]["entry"]))
     counts = {table: len(rows) for table, rows in before.items() if table not in RETAINED_TABLES}
     assert entry["counts"] == counts == json.loads(result.stdout)["rows"]
-    assert (entry["kind"], entry["outcome"], entry["reason"]) == (
-        "tenant erased",
-        "complete",
-        f"by the database role {store.engine.url.username}",
-    )
+    assert (entry["kind"], entry["outcome"]) == ("tenant erased", "complete")
+    assert entry["actor"] == {
+        "os_user": operating_system_user(),
+        "database_role": store.engine.url.username,
+        "dagster_user": None,
+    }
     assert entry["source_uri"] == before["tenants"][0]["tracking_uri"]
 
 

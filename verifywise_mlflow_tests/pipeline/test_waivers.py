@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from verifywise_mlflow.audit.actor import Actor
+from verifywise_mlflow.audit.verification import verify_chain
+from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
 from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
-from verifywise_mlflow.persistence.repositories import waivers
+from verifywise_mlflow.persistence.repositories import audit_log, waivers
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
@@ -357,3 +360,31 @@ def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model
     assert {gap.model_name: gap.is_waived for gap in gaps} == {name: waiver.covers("owner", name, 1) for name in names}
     # What nobody has accepted comes first.
     assert sorted(gaps, key=lambda gap: gap.is_waived) == gaps
+
+
+def test_the_trail_names_who_granted_and_withdrew_a_waiver_and_who_ran_the_sync(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    with Store(database_url, dagster_user="ada") as requested_by_ada:
+        evaluate(pilot_tenant(waivers=str(file_of(tmp_path, LINE))), requested_by_ada, day(1))
+    grant_waiver(store, pilot_tenant(), WAIVER.model_copy(update={"model": "churn"}), day(1))
+    withdraw_waiver(store, pilot_tenant(), 2, day(1))
+    evaluate(pilot_tenant(waivers=str(file_of(tmp_path, LINE))), store, day(4))
+
+    account = (operating_system_user(), str(store.engine.url.username))
+    entries = [
+        (row["kind"], row["os_user"] and (row["os_user"], row["database_role"]), row["dagster_user"])
+        for row in rows(store, "audit_entries", "sequence")
+    ]
+    assert [entry for entry in entries if str(entry[0]).startswith("waiver")] == [
+        ("waiver granted", account, "ada"),
+        ("waiver granted", account, None),
+        ("waiver withdrawn", account, None),
+        ("waiver expired", None, None),  # nobody started it
+    ]
+    assert {kind for kind, by, _ in entries if by} >= {"sync started", "tenant activated", "policy changed"}
+    with store.begin("acme") as session:
+        report = verify_chain("acme", audit_log.links(session), (), is_expected=True)
+        (_, newest), *_ = audit_log.entries(session, limit=1, kind="waiver withdrawn")
+    assert report.damage is None
+    assert newest.actor == Actor(*account)

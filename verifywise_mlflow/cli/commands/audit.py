@@ -103,7 +103,7 @@ def show(
     if not entries_found:
         out.print("No such entry.")
         return
-    rows = table("#", "when (UTC)", "what", "outcome", "of", "reason")
+    rows = table("#", "when (UTC)", "what", "outcome", "of", "reason", "by")
     for sequence, entry in entries_found:
         object_label = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
         rows.add_row(
@@ -113,6 +113,7 @@ def show(
             escape_rich_markup(entry.outcome),
             escape_rich_markup(object_label),
             escape_rich_markup(entry.reason or ""),
+            escape_rich_markup(entry.actor.name if entry.actor else ""),
         )
     out.print(rows)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_if_new
 from sqlalchemy.exc import DataError
 
+from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.chain import ChainLink, make_link
 from verifywise_mlflow.audit.checkpoint import Checkpoint, parse_claim
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, AuditEntry
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
+from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.pg_text_codec import from_stored, to_stored
@@ -36,7 +38,7 @@ class DamagedEntryError(DatabaseError):
 
 
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
-    """Append entries, in their order, to the end of the tenant's chain.
+    """Append entries, in their order, to the end of the tenant's chain. Those that a person starts get their actor.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
     Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
@@ -49,10 +51,13 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
         return
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
+    actor = _actor(session) if any(entry.kind in KINDS_WITH_ACTOR for entry in entries) else None
     lock_tenant(session.connection, session.tenant_id, "audit trail")
     link = head(session)
     rows = []
     for entry in entries:
+        if entry.kind in KINDS_WITH_ACTOR:
+            entry = replace(entry, actor=actor)  # everything below is about the entry with its actor
         link = make_link(_entry_fields(entry), link)
         rows.append(
             {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
@@ -149,9 +154,16 @@ def length(session: TenantSession) -> int:
     return session.scalar(last) or 0
 
 
+def _actor(session: TenantSession) -> Actor:
+    # The role that logged in: SET ROLE changes current_user only.
+    role = session.scalar(text("SELECT session_user"))
+    return Actor(operating_system_user(), str(role), session.dagster_user)
+
+
 def _entry_fields(entry: AuditEntry) -> dict[str, object]:
     # In a form that Postgres accepts as JSON, so that the view can parse it.
     parts = columns_of(entry)
+    parts["actor"] = entry.actor and columns_of(entry.actor)
     parts["occurred_at"] = entry.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
     return {name: to_stored(value) for name, value in parts.items()}
 
@@ -163,6 +175,8 @@ def _entry(tenant_id: str, sequence: int, serialized: str) -> AuditEntry:
     try:
         del parts["sequence"], parts["previous_hash"]
         parts["occurred_at"] = datetime.fromisoformat(str(parts["occurred_at"]))  # type: ignore[assignment]  # a time again
+        if isinstance(parts.get("actor"), dict):
+            parts["actor"] = Actor(**parts["actor"])  # type: ignore[assignment, arg-type]  # its fields by name
         return AuditEntry(**parts)  # type: ignore[arg-type]  # the names are the entry's fields
     except (KeyError, TypeError, ValueError):
         raise _damaged(tenant_id, f"entry {sequence}") from None

@@ -40,6 +40,9 @@ SELECT tenant_id,
        parts ->> 'credential_identity' AS credential_identity,
        parts ->> 'server_version' AS server_version,
        parts ->> 'code_version' AS code_version,
+       parts #>> '{actor,os_user}' AS os_user,
+       parts #>> '{actor,database_role}' AS database_role,
+       parts #>> '{actor,dagster_user}' AS dagster_user,
        parts -> 'counts' AS counts,
        entry_hash
 FROM (SELECT tenant_id, sequence, kind, entry_hash, entry::jsonb AS parts FROM {schema}.audit_trail) AS parsed;

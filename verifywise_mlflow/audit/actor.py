@@ -1,0 +1,35 @@
+"""Who ran the program that wrote an entry, as far as each system knows them.
+
+None of the three is a login of this product, which has none. Each is named by a system that authenticated it: the operating
+system, Postgres, and the reverse proxy in front of Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_NAME_CHARS = 200
+"""Characters of a name. In canonical JSON, an escaped character takes up to 12 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The accounts under which an entry was written."""
+
+    os_user: str
+    """The operating system's account that ran the command or the Dagster process."""
+    database_role: str
+    """The role that logged in to Postgres."""
+    dagster_user: str | None = None
+    """Who requested the Dagster run, if a reverse proxy authenticated them. None for sensors and schedules."""
+
+    def __post_init__(self) -> None:
+        """Shorten the names: the trail accepts every entry."""
+        for name in ("os_user", "database_role", "dagster_user"):
+            if (text := getattr(self, name)) is not None:
+                object.__setattr__(self, name, text[:MAX_NAME_CHARS])
+
+    @property
+    def name(self) -> str:
+        """The person, as precisely as it is known."""
+        return self.dagster_user or self.os_user
