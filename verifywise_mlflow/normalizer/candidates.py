@@ -15,6 +15,7 @@ from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origi
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _SortKey: TypeAlias = tuple[int, bool, int, str]
+"""The weight of the text, whether the key is meant for another kind of value, the key's rank, and the key itself."""
 
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _UNKNOWN_USER: Final = "unknown"
@@ -75,15 +76,19 @@ class Candidates:
             meaning = self._index.key_meaning(key)
             if meaning is None or not raw.strip():
                 continue
-            ranked = self._ranked_candidate(meaning, Origin(_origin_source(source), key, raw), raw.strip())
+            value = raw.strip()
+            field = self._index.field_of_value(meaning, value)
+            ranked = self._ranked_candidate(field, meaning, Origin(_origin_source(source), key, raw), value)
             if ranked is not None:
-                by_field.setdefault(meaning.field, []).append(ranked)
+                by_field.setdefault(field, []).append(ranked)
         return {
             field: [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
             for field, ranked in by_field.items()
         }
 
-    def _ranked_candidate(self, meaning: KeyMeaning, origin: Origin, value: str) -> tuple[_SortKey, Candidate] | None:
+    def _ranked_candidate(
+        self, field: str, meaning: KeyMeaning, origin: Origin, value: str
+    ) -> tuple[_SortKey, Candidate] | None:
         """Return a tag's candidate with its sort key among those of the same object.
 
         A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
@@ -93,9 +98,12 @@ class Candidates:
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)
         if yes_no is None or answer is None:
-            candidate = self._candidate(meaning.field, origin, value)
+            candidate = self._candidate(field, origin, value)
+            if meaning.is_weak and (candidate.origin.state or not candidate.is_known):
+                return None
             weight = _STATE_WEIGHTS[candidate.origin.state]
-            return (weight, yes_no is not None, meaning.rank, origin.key), candidate
+            is_foreign = yes_no is not None or field != meaning.field
+            return (weight, is_foreign, meaning.rank, origin.key), candidate
         form = yes_no.affirmative if answer else yes_no.negative
         sort_key = (0 if answer else 2, True, meaning.rank, origin.key)
         return None if form is None else (sort_key, Candidate(form, origin))
@@ -117,7 +125,7 @@ def _read_date(field: str, value: str) -> DateReading:
     spec = FIELD_SPECS[field]
     if not spec.may_carry_date:
         return DateReading()
-    reading = read_date(value, years_alone=bool(spec.normal_forms))
+    reading = read_date(value, years_alone=spec.is_date or bool(spec.normal_forms))
     if spec.may_be_identifier and len(reading.dated or "") != len("2026-03-01"):
         return DateReading()
     return reading

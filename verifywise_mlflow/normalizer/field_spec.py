@@ -56,6 +56,8 @@ class FieldSpec:
     approval does, nor for one that describes what happened to one version, as its stage does."""
     may_carry_date: bool = False
     """Whether the text is searched for the date of what it describes."""
+    is_date: bool = False
+    """Whether the text is a date, so that a date alone is a value."""
     may_be_identifier: bool = False
     """Whether the text is often an identifier such as SEC-2026-11, in which only a whole day is certainly a date."""
     may_lack_value: bool = False

@@ -18,6 +18,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_type_hints
 
 from verifywise_mlflow.normalizer.field_spec import FieldGroup, FieldSpec, FieldType, FilledFrom
 from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -319,6 +320,7 @@ class CanonicalRecord:
             "When the version was approved, as written.",
             filled_from=FilledFrom.TAGS,
             may_carry_date=True,
+            is_date=True,
             may_lack_value=True,
             is_attestation=True,
         ),
@@ -354,6 +356,7 @@ class CanonicalRecord:
             "When the version was validated, as written.",
             filled_from=FilledFrom.TAGS,
             may_carry_date=True,
+            is_date=True,
             may_lack_value=True,
             is_attestation=True,
         ),
@@ -556,7 +559,7 @@ class NormalizedRecord:
     origins: Mapping[str, Origin]
     """Field to origin, for every field that is not null or whose text is no value. ``evaluation_tags`` is collected
     from several tags: the origin of each is under ``evaluation_tags.KEY``."""
-    incomplete: tuple[str, ...]
-    """What could not be read, as sentences; empty if the record holds everything that MLflow shows."""
+    incomplete: tuple[UnreadObject, ...]
+    """The objects that could not be read; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]
     """What was read but looks wrong, such as an unknown value, a dangling alias or a deleted run."""

@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, TAG_FIELDS, SourceKind, ValueState
 
 _MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
 """Characters from which on a key that differs in one letter, or in two, is more likely a typo than another word."""
@@ -92,16 +92,16 @@ def assess_tags(
     """Assess a tenant's tags against its mapping. ``keys`` must not contain MLflow's own keys."""
     known_keys = {fold(key): key for key in _known_keys(mapping)}
     unknown = [_unknown_key(use, known_keys, mapping, index) for use in keys if not _is_known_key(use.key, index)]
-    fields = fields_of({value.use.key for value in values}, index, {*NORMAL_FORMS, *MAY_LACK_VALUE})
-    states = [(value, _state(value, fields[value.use.key], index)) for value in values if value.use.key in fields]
+    assessed = [(field, value) for value in values if (field := _field_to_assess(value, index))]
+    states = [(field, value, _state(value, field, index)) for field, value in assessed]
     return TagHygiene(
         misspelt=tuple(key for key in unknown if key.probably),
         unknown_values=tuple(
-            UnknownValue(fields[value.use.key], value)
-            for value, state in states
-            if state is None and not _is_known_value(value, fields[value.use.key], index)
+            UnknownValue(field, value)
+            for field, value, state in states
+            if state is None and not _is_known_value(value, field, index)
         ),
-        no_values=tuple(NoValue(fields[value.use.key], value, state) for value, state in states if state),
+        no_values=tuple(NoValue(field, value, state) for field, value, state in states if state),
         unmapped=tuple(key for key in unknown if not key.probably),
         read_keys=len(keys) - len(unknown),
         is_cut=is_cut,
@@ -110,6 +110,15 @@ def assess_tags(
 
 def _is_known_key(key: str, index: MappingIndex) -> bool:
     return index.key_meaning(key) is not None or index.is_evaluation_key(key)
+
+
+def _field_to_assess(use: ValueUse, index: MappingIndex) -> str | None:
+    """Return the field that a value fills, if not every text is a value of it."""
+    meaning = index.key_meaning(use.use.key)
+    if meaning is None or meaning.is_weak:
+        return None
+    field = index.field_of_value(meaning, use.value.strip())
+    return field if field in NORMAL_FORMS or field in MAY_LACK_VALUE else None
 
 
 def _is_known_value(use: ValueUse, field: str, index: MappingIndex) -> bool:
@@ -131,8 +140,8 @@ def _is_answer(use: ValueUse, index: MappingIndex) -> bool:
 
 
 def _known_keys(mapping: TagMapping) -> Iterator[str]:
-    for keys in (*mapping.synonyms.values(), *mapping.questions.values()):
-        yield from keys
+    for field in TAG_FIELDS:
+        yield from mapping.keys(field)
 
 
 def _unknown_key(use: KeyUse, known_keys: dict[str, str], mapping: TagMapping, index: MappingIndex) -> UnknownKey:

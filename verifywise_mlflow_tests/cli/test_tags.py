@@ -36,12 +36,12 @@ def tenants(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("tenants")
 def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "[red]color": "\x1b[31mred", "risk": "tier-1", "team_lead": "TBD"})
+    write_version(store, 1, {"onwer": "ann", "[red]color": "\x1b[31mred", "risk": "grade-7", "team_lead": "TBD"})
 
     result = CliRunner().invoke(app, ["tags", "acme"])
 
     assert result.exit_code == 0, result.output
-    texts = ("'onwer'", "'[red]color'", "'tier-1'", "a placeholder", "'fraud' version 1", "2 of 4 keys are mapped")
+    texts = ("'onwer'", "'[red]color'", "'grade-7'", "a placeholder", "'fraud' version 1", "2 of 4 keys are mapped")
     for expected_text in texts:
         assert expected_text in result.output
     snippet = (
@@ -49,7 +49,7 @@ def test_the_report_lists_each_problem_and_suggests_a_mapping(store: Store) -> N
     )
     suggested = TagMapping.model_validate(yaml.safe_load(snippet)["mapping"])
     assert suggested.synonyms == {"owner": ("onwer",), "business_purpose": ("[red]color",)}
-    assert suggested.values == {"risk_category": {"high": ("tier-1",)}}
+    assert suggested.values == {"risk_category": {"high": ("grade-7",)}}
 
 
 @pytest.mark.usefixtures("tenants")
@@ -77,7 +77,7 @@ def test_mapping_shows_how_a_field_is_filled() -> None:
     assert rule["stated_for_all_versions"] == ["risk office"]
 
     assert any(line.startswith("owner: generic: root") for line in rule["texts_without_value"])
-    assert any(line.startswith("any: placeholder: none") for line in rule["texts_without_value"])
+    assert any(line.startswith("any: placeholder:") and ", none," in line for line in rule["texts_without_value"])
 
     stages = CliRunner().invoke(app, ["mapping", "acme", "lifecycle_stage"]).output
     assert "version current_stage" in stages

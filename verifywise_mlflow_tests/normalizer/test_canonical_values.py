@@ -41,14 +41,37 @@ def test_risk_category(value: str, expected: str | None) -> None:
             (value, "none")
             for value in ("non-personal", "no pii", "Contains no PII", "no personal data", "anonymised", "PII-free")
         ],
-        ("Strictly Confidential", "confidential"),
-        ("internal use only", "internal"),
-        ("Public", "public"),
-        *[(value, None) for value in ("not public", "not confidential", "high", "sensitive", "no", "not anonymised")],
+        *[
+            (value, None)
+            for value in (
+                "Strictly Confidential",
+                "internal use only",
+                "Public",
+                "restricted",
+                "high",
+                "sensitive",
+                "no",
+            )
+        ],
+        ("not anonymised", None),
     ],
 )
 def test_data_sensitivity(value: str, expected: str | None) -> None:
     assert form("data_sensitivity", value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Strictly Confidential", "restricted"),
+        ("Confidential data", "confidential"),
+        ("internal use only", "internal"),
+        ("Public", "public"),
+        *[(value, None) for value in ("not public", "not confidential", "high", "PII", "none", "no")],
+    ],
+)
+def test_confidentiality(value: str, expected: str | None) -> None:
+    assert form("confidentiality", value) == expected
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,26 @@ from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
-from verifywise_mlflow.normalizer.record import FIELDS, Origin
+from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
+COMPLIANCE_TAGS = {
+    "model_tier": "tier 1",
+    "confidentiality": "restricted",
+    "fria": "completed 2026-02-01",
+    "human_oversight": "done 2026-02-01",
+    "approval_date": "2026-02-02",
+    "reviewed_by": "Bob Stone",
+    "validated_by": "model-validation-team",
+    "validation_date": "2026-01-30",
+    "drift_report": "drift-2026-02-28",
+    "model_kind": "generative",
+    "base_model": "mistral-7b",
+    "license": "Apache-2.0",
+    "prompt_version": "prompts:/triage/4",
+    "red_team": "RT-2026-3",
+}
 TAG_TEXT = st.text(st.characters(exclude_categories=()))
 
 
@@ -56,9 +72,13 @@ def test_every_field_is_filled_and_has_an_origin() -> None:
             version=ModelVersion(
                 "fraud", 3, MORNING, EVENING, "Production", "Finds fraud.", "runs:/r1/model", "r1", "READY",
                 deployment_job_state="DEPLOYED",
-                tags={"risk": "High-Risk", "rmse_candidate": "2.5", "approved_by": "dpo"},
+                tags={"risk": "High-Risk", "rmse_candidate": "2.5", "approved_by": "dpo", **COMPLIANCE_TAGS},
             ),
-            model=RegisteredModel("fraud", tags={"purpose": "payments", "regulation": "PSD2", "pentest": "2026.1"}),
+            model=RegisteredModel(
+                "fraud",
+                aliases={"champion": 3, "Best": 3, "challenger": 4},
+                tags={"purpose": "payments", "regulation": "PSD2", "pentest": "2026.1"},
+            ),
             run=TrainingRun(
                 "r1", "7", "run", "u", "FINISHED", "active", MORNING, NOON, "mlflow-artifacts:/7/r1/artifacts",
                 metrics={"auc": 0.9}, params={"depth": "3"},
@@ -69,6 +89,7 @@ def test_every_field_is_filled_and_has_an_origin() -> None:
                 datasets=(DatasetInput("payments", "d1", "s3", "s3://b/k", "training"),),
             ),
             experiment_name="fraud-detection",
+            logged_model=LoggedModel("m-1"),
             manifest=manifest(),
         )
     )  # fmt: skip
@@ -82,14 +103,16 @@ def test_every_field_is_filled_and_has_an_origin() -> None:
     )
     assert (record.training_status, record.training_started_at, record.training_ended_at) == ("FINISHED", MORNING, NOON)
     assert (record.metrics, record.hyperparameters) == ({"auc": 0.9}, {"depth": "3"})
-    assert record.evaluation_tags == {"rmse_candidate": "2.5"}
+    assert record.evaluation_tags is not None
+    assert set(record.evaluation_tags) == {"rmse_candidate", "validated_by", "validation_date", "drift_report"}
     assert (record.code_commit, record.training_entrypoint, record.owner) == ("c0ffee", "train.py", "ann")
     assert (record.experiment_id, record.experiment_name) == ("7", "fraud-detection")
+    assert (record.aliases, record.logged_model_id, record.training_user) == (("Best", "champion"), "m-1", "ann")
     assert record.dataset_reference == [
         {"name": "payments", "digest": "d1", "source_type": "s3", "source": "s3://b/k", "context": "training"}
     ]
     assert [field for field in FIELDS if getattr(record, field) is None] == []
-    assert list(result.origins) == [*FIELDS, "evaluation_tags.rmse_candidate"]
+    assert list(result.origins) == [*FIELDS, *(f"evaluation_tags.{key}" for key in record.evaluation_tags)]
     assert result.origins["evaluation_tags.rmse_candidate"] == Origin("version tag", "rmse_candidate", "2.5")
     assert result.origins["runtime_environment"] == Origin("artifact", "conda.yaml, requirements.txt", None)
     assert result.origins["created_at"].raw == "1772352000000"
@@ -102,9 +125,9 @@ def test_a_bare_version_has_gaps_and_no_error() -> None:
     result = normalized(inputs())
 
     filled = {field for field in FIELDS if getattr(result.record, field) is not None}
-    assert filled == {"model_name", "version_number", "evaluation_tags"}
-    assert result.record.evaluation_tags == {}
-    assert list(result.origins) == ["model_name", "version_number", "evaluation_tags"]
+    assert filled == {"model_name", "version_number", "aliases", "evaluation_tags"}
+    assert (result.record.aliases, result.record.evaluation_tags) == ((), {})
+    assert list(result.origins) == ["model_name", "version_number", "aliases", "evaluation_tags"]
     assert (result.incomplete, result.findings) == ((), ())
 
 
@@ -267,21 +290,25 @@ def test_a_file_without_content_is_no_evidence_and_is_reported(size: int | None)
 
 
 @pytest.mark.parametrize(
-    ("status", "evidence", "incomplete"),
+    ("status", "evidence", "reasons"),
     [
-        ("complete", [], ()),
-        ("none", [], ()),
-        ("partial", [], ("the artifact manifest is partial: a folder timed out",)),
-        ("unreachable", None, ("the artifact manifest is unreachable: a folder timed out",)),
+        ("complete", [], {}),
+        ("none", [], {}),
+        ("partial", [], {"files": ("the artifact manifest is partial: a folder timed out",)}),
+        ("unreachable", None, {"files": ("the artifact manifest is unreachable: a folder timed out",)}),
     ],
 )
 def test_a_partial_manifest_makes_the_record_incomplete(
-    status: ManifestStatus, evidence: list[object] | None, incomplete: tuple[str, ...]
+    status: ManifestStatus, evidence: list[object] | None, reasons: dict[str, tuple[str, ...]]
 ) -> None:
     result = normalized(replace(inputs(), manifest=manifest(status, reason="a folder timed out")))
 
     assert result.record.evidence_files == evidence
-    assert result.incomplete == incomplete
+    assert unread_sentences(result) == reasons
+
+
+def unread_sentences(result: NormalizedRecord) -> dict[str, tuple[str, ...]]:
+    return {unread.kind: unread.sentences for unread in result.incomplete}
 
 
 def test_read_errors_are_listed_as_sentences() -> None:
@@ -293,18 +320,18 @@ def test_read_errors_are_listed_as_sentences() -> None:
         )
     )
 
-    assert result.incomplete == (
-        "the registered model was not read: its tags and aliases are unknown",
-        "the training run could not be read: 404: no such run",
-        "the logged model could not be read: 403",
-        "model version: tags could not be used: 3",
-    )
+    assert unread_sentences(result) == {
+        "model": ("the registered model was not read: its tags and aliases are unknown",),
+        "run": ("the training run could not be read: 404: no such run",),
+        "logged model": ("the logged model could not be read: 403",),
+        "version": ("model version: tags could not be used: 3",),
+    }
 
 
 def test_a_run_that_was_never_requested_makes_the_record_incomplete() -> None:
     record_inputs = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
 
-    assert normalized(record_inputs).incomplete == ("the training run 'r1' was not read",)
+    assert unread_sentences(normalized(record_inputs)) == {"run": ("the training run 'r1' was not read",)}
 
 
 def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:

@@ -75,18 +75,18 @@ def test_a_system_key_is_never_a_synonym() -> None:
 
 
 def test_an_unknown_value_stays_as_written_and_is_reported() -> None:
-    result = normalized(inputs(version_tags={"risk": " tier-1 "}, model_tags={"risk": "high"}))
+    result = normalized(inputs(version_tags={"risk": " grade 7 "}, model_tags={"risk": "high"}))
 
-    assert result.record.risk_category == "tier-1"
-    assert sentences(result) == ["risk_category: version tag 'risk' is 'tier-1', which is not a known form"]
+    assert result.record.risk_category == "grade 7"
+    assert sentences(result) == ["risk_category: version tag 'risk' is 'grade 7', which is not a known form"]
 
 
 def test_a_long_or_strange_value_is_truncated_and_escaped_in_the_finding_only() -> None:
-    value = "\x00\ud800" + "x" * 100_000
+    value = "\x00\ud800" + "xy" * 50_000
     result = normalized(inputs(version_tags={"risk": value}))
 
     assert result.record.risk_category == value
-    assert "'\\x00\\ud800xxx" in result.findings[0].sentence
+    assert "'\\x00\\ud800xyx" in result.findings[0].sentence
     assert len(result.findings[0].sentence) < 200
 
 
@@ -101,8 +101,13 @@ def test_conflicting_tags_are_a_finding() -> None:
 
 CONFLICTING_VALUES = {
     "risk_category": ("risk", "high", "low"),
-    "data_sensitivity": ("data_classification", "public", "personal"),
+    "model_tier": ("model_risk_tier", "high", "low"),
+    "data_sensitivity": ("data_classification", "none", "personal"),
+    "confidentiality": ("confidentiality", "public", "restricted"),
     "privacy_assessment_status": ("dpia", "completed", "expired"),
+    "fundamental_rights_assessment_status": ("fria", "completed", "expired"),
+    "human_oversight_status": ("human_oversight", "completed", "expired"),
+    "model_kind": ("model_kind", "predictive", "generative"),
     "lifecycle_stage": ("stage", "production", "archived"),
 }
 
@@ -133,8 +138,8 @@ def test_two_spellings_of_one_value_are_not_a_conflict() -> None:
         ({"personal_data": "special category"}, "special_category"),
         ({"special_category_data": "false"}, None),
         ({"contains_pii": "true", "contains_phi": "true"}, "special_category"),
-        ({"contains_pii": "true", "data_classification": "internal"}, "personal"),
-        ({"contains_pii": "false", "data_classification": "confidential"}, "confidential"),
+        ({"contains_pii": "true", "data_classification": "anonymized"}, "personal"),
+        ({"contains_pii": "false", "data_classification": "personal"}, "personal"),
         ({"pii": "names and addresses"}, "names and addresses"),
     ],
 )
@@ -153,6 +158,70 @@ def test_a_key_can_be_answered_with_yes_or_no(tags: dict[str, str], sensitivity:
 )
 def test_the_privacy_assessment_has_many_keys(tags: dict[str, str], status: str | None) -> None:
     assert normalized(inputs(version_tags=tags)).record.privacy_assessment_status == status
+
+
+@pytest.mark.parametrize(
+    ("tags", "values"),
+    [
+        ({"data_classification": "Restricted"}, {"confidentiality": "restricted", "data_sensitivity": None}),
+        ({"data_sensitivity": "confidential"}, {"confidentiality": "confidential", "data_sensitivity": None}),
+        ({"data_classification": "internal use only"}, {"confidentiality": "internal", "data_sensitivity": None}),
+        ({"data_class": "public"}, {"confidentiality": "public", "data_sensitivity": None}),
+        ({"pii": "confidential"}, {"confidentiality": "confidential", "data_sensitivity": None}),
+        ({"data_classification": "restricted", "confidentiality": "internal"}, {"confidentiality": "internal"}),
+        (
+            {"data_classification": "restricted", "pii": "no"},
+            {"confidentiality": "restricted", "data_sensitivity": "none"},
+        ),
+        ({"confidentiality": "PII"}, {"confidentiality": None, "data_sensitivity": "personal"}),
+        ({"confidentiality": "none"}, {"confidentiality": None, "data_sensitivity": None}),
+        ({"risk_category": "Tier 1"}, {"risk_category": None, "model_tier": "high"}),
+        ({"risk": "high"}, {"risk_category": "high", "model_tier": None}),
+        ({"model_risk_tier": "High"}, {"risk_category": None, "model_tier": "high"}),
+        ({"model_risk_tier": "high (Annex III)"}, {"risk_category": "high", "model_tier": None}),
+        ({"model_risk_tier": "limited"}, {"risk_category": None, "model_tier": "limited"}),
+    ],
+)
+def test_a_value_fills_the_related_field_whose_form_it_is(tags: dict[str, str], values: dict[str, str | None]) -> None:
+    record = normalized(inputs(version_tags=tags)).record
+
+    assert {field: getattr(record, field) for field in values} == values
+
+
+@pytest.mark.parametrize(
+    ("tags", "values"),
+    [
+        ({"model_type": "RandomForestClassifier"}, {"model_kind": "predictive"}),
+        ({"model_type": "xgboost"}, {"model_kind": "predictive"}),
+        ({"algorithm": "Logistic Regression"}, {"model_kind": "predictive"}),
+        ({"task": "text-generation"}, {"model_kind": "generative"}),
+        ({"model_type": "LLM"}, {"model_kind": "generative"}),
+        ({"llm": "gpt-4o"}, {"model_kind": None, "base_model": "gpt-4o"}),
+        ({"model_type": "pytorch"}, {"model_kind": None}),
+        ({"model_kind": "pytorch"}, {"model_kind": "pytorch"}),
+        ({"tier": "2"}, {"model_tier": "medium"}),
+        ({"tier": "gold"}, {"model_tier": None}),
+        ({"fria": "completed 2026-02-01"}, {"fundamental_rights_assessment_status": "completed"}),
+        ({"fria_required": "no"}, {"fundamental_rights_assessment_status": "not_required"}),
+        ({"human_in_the_loop": "true"}, {"human_oversight_status": "completed"}),
+        ({"human_oversight_in_place": "no"}, {"human_oversight_status": "not_done"}),
+        (
+            {"validated_by": "model-validation-team"},
+            {"validator": "model-validation-team", "compliance_approver": None},
+        ),
+        ({"reviewed_by": "Bob Stone"}, {"reviewer": "Bob Stone", "compliance_approver": None}),
+        ({"approved_at": "2026-02-01"}, {"approval_date": "2026-02-01"}),
+        ({"licence": "Apache-2.0"}, {"base_model_license": "Apache-2.0"}),
+    ],
+)
+def test_a_key_fills_the_field_that_it_is_about(tags: dict[str, str], values: dict[str, str | None]) -> None:
+    record = normalized(inputs(version_tags=tags)).record
+
+    assert {field: getattr(record, field) for field in values} == values
+
+
+def test_a_key_that_is_also_used_for_other_things_causes_no_finding() -> None:
+    assert normalized(inputs(version_tags={"model_type": "v2-large", "tier": "gold"})).findings == ()
 
 
 def test_the_order_in_which_the_server_lists_tags_does_not_matter() -> None:

@@ -104,7 +104,7 @@ def test_changed_tenant_settings_are_recorded_and_secrets_only_by_reference(
 def test_a_release_that_interprets_tags_differently_rebuilds_all_records(
     tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_version(store, 1, {"risk": "tier-1"})
+    write_version(store, 1, {"risk": "grade-7"})
     offline(tenant, store)
     with store.begin("acme") as session:
         session.execute(

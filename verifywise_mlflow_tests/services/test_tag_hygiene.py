@@ -37,13 +37,13 @@ def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_proble
     write_version(
         store,
         1,
-        {"tier": "1", "rank": "2", "cost_centre": "3", "mlflow.onwer": "4", "Model.Owner": "ann", "eval_suite": "b"},
+        {"kind": "1", "rank": "2", "cost_centre": "3", "mlflow.onwer": "4", "Model.Owner": "ann", "eval_suite": "b"},
     )
 
     report = tag_hygiene(store, TENANT)
 
     assert report.misspelt == ()
-    assert {problem.use.key for problem in report.unmapped} == {"tier", "rank", "cost_centre"}
+    assert {problem.use.key for problem in report.unmapped} == {"kind", "rank", "cost_centre"}
     assert report.read_keys == 2
 
 
@@ -70,9 +70,9 @@ def test_uses_are_counted_once_per_kind_of_existing_object(store: Store) -> None
 
 
 def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> None:
-    write_version(store, 1, {"risk": "tier-1", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
-    write_version(store, 2, {"risk": "tier-1", "contains_pii": "maybe", "dpia": "  "})
-    write_version(store, 3, {"risk": "high", "dpia": "x" * 100_000})
+    write_version(store, 1, {"risk": "grade-7", "contains_pii": "yes", "dpia": "done 2026-03-01", "owner": "anything"})
+    write_version(store, 2, {"risk": "grade-7", "contains_pii": "maybe", "dpia": "  "})
+    write_version(store, 3, {"risk": "high", "dpia": "xy" * 50_000})
 
     report = tag_hygiene(store, TENANT)
 
@@ -80,9 +80,9 @@ def test_unknown_values_are_reported_with_their_number_of_uses(store: Store) -> 
         (problem.field, problem.found.use.key, problem.found.value, problem.found.use.uses)
         for problem in report.unknown_values
     ] == [
-        ("risk_category", "risk", "tier-1", 2),
+        ("risk_category", "risk", "grade-7", 2),
         ("data_sensitivity", "contains_pii", "maybe", 1),
-        ("privacy_assessment_status", "dpia", "x" * 201, 1),
+        ("privacy_assessment_status", "dpia", "xy" * 100 + "x", 1),
     ]
 
 
@@ -107,11 +107,11 @@ def test_texts_that_are_no_value_are_reported_with_their_state(store: Store) -> 
 
 
 def test_keys_and_values_in_the_tenants_mapping_are_no_problem(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "tier-1"})
+    write_version(store, 1, {"onwer": "ann", "kostenstelle": "4711", "risk": "grade-7"})
     mapping = {
         "synonyms": {"owner": ["onwer"]},
         "key_patterns": {"business_purpose": ["kosten*"]},
-        "values": {"risk_category": {"high": ["tier-1"]}},
+        "values": {"risk_category": {"high": ["grade-7"]}},
     }
     with_mapping = TENANT.model_copy(update={"mapping": TagMapping.model_validate(mapping)})
 
@@ -129,7 +129,7 @@ def test_unusual_texts_come_back_unchanged(store: Store) -> None:
 
 
 def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
-    write_version(store, 1, {"onwer": "ann", "color": "red", "risk": "tier-1", "team": "n/a"})
+    write_version(store, 1, {"onwer": "ann", "color": "red", "risk": "grade-7", "team": "n/a"})
 
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 

@@ -54,10 +54,15 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
     lines_by_name = {
         "first_place_that_has_one": [str(place) for place in tag_mapping.precedence.get(field, ())],
         "keys": list(tag_mapping.synonyms.get(field, ())),
+        "keys_for_known_forms_only": list(tag_mapping.weak_synonyms.get(field, ())),
         "key_patterns": list(tag_mapping.key_patterns.get(field, ())),
         "keys_that_ask": list(tag_mapping.questions.get(field, {})),
         "aliases": [f"{stage}: {', '.join(names)}" for stage, names in aliases.items()],
         "forms": [f"{form}: {', '.join(ways)}" for form, ways in forms.items()],
+        "forms_that_fill_another_field": [
+            f"{related}: {', '.join(forms_of_related)}"
+            for related, forms_of_related in tag_mapping.related_fields.get(field, {}).items()
+        ],
         "texts_without_value": [
             f"{scope}: {state}: {', '.join(texts)}"
             for scope in scopes

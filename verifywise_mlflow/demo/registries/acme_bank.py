@@ -109,7 +109,7 @@ def _loan_loss_forecast(registry: Registry) -> None:
         _start("losses", "d.silva", "losses.py"),
         measured=False,
     )
-    registry.tag(unmeasured, owner="treasury-analytics", risk_category="Minimal", data_sensitivity="internal")
+    registry.tag(unmeasured, owner="treasury-analytics", risk_category="Minimal", data_sensitivity="none")
     registry.stage(unmeasured, "Production")
 
 

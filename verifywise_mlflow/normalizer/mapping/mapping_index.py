@@ -27,6 +27,8 @@ class KeyMeaning:
     """Its position among the field's keys, or among its yes/no keys; 0 is the best."""
     yes_no: YesNoKey | None = None
     """Set if the value of the key is yes or no."""
+    is_weak: bool = False
+    """Whether the key counts only with a value of a known form."""
 
 
 class MappingIndex:
@@ -55,6 +57,7 @@ class MappingIndex:
         }
         # A tag may contain the stage's alias name; the spellings for tags take precedence.
         self._alias_reader = NormalFormReader(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
+        self._related_forms = mapping.related_fields
         self._evaluation_pattern = _evaluation_pattern(mapping)
         # The same keys recur in every version. The server decides how many there are, hence the bound.
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
@@ -82,6 +85,17 @@ class MappingIndex:
         if form is None and field == "lifecycle_stage":
             return self._alias_reader.read(value)
         return form
+
+    def field_of_value(self, meaning: KeyMeaning, value: str) -> str:
+        """Return the field that a key's value fills: a related one if the value has a form of that one only."""
+        related = self._related_forms.get(meaning.field)
+        if not related or self.normal_form(meaning.field, value) is not None:
+            return meaning.field
+        if meaning.yes_no and self.parse_yes_no(value) is not None:
+            return meaning.field
+        return next(
+            (field for field, forms in related.items() if self.normal_form(field, value) in forms), meaning.field
+        )
 
     def parse_yes_no(self, value: str) -> bool | None:
         """Return whether a value means yes or no; None if it is neither."""
@@ -130,6 +144,9 @@ def _meanings(mapping: TagMapping) -> Iterable[tuple[str, KeyMeaning]]:
     for field, keys in mapping.synonyms.items():
         for rank, key in enumerate(keys):
             yield fold(key), KeyMeaning(field, rank)
+    for field, keys in mapping.weak_synonyms.items():
+        for rank, key in enumerate(keys, start=len(mapping.synonyms.get(field, ()))):
+            yield fold(key), KeyMeaning(field, rank, is_weak=True)
     for field, yes_no_keys in mapping.questions.items():
         # If two keys of one field both say yes, the graver form counts; NORMAL_FORMS lists it first.
         forms = NORMAL_FORMS[field]

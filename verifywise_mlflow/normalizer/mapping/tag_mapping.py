@@ -5,7 +5,7 @@ The default mapping is data, in mapping.yaml and value_states.yaml.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Annotated, TypeVar
@@ -98,6 +98,8 @@ class TagMapping(_Section):
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
+    weak_synonyms: Mapping[ClosedField, tuple[TagKey, ...]] = Field(default_factory=dict)
+    """Keys that count only with a value of a known form."""
     key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
     precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
     replace_precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
@@ -106,6 +108,8 @@ class TagMapping(_Section):
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
+    related_fields: Mapping[ClosedField, Mapping[ClosedField, tuple[Word, ...]]] = Field(default_factory=dict)
+    """Field to the fields, with their forms, that a value under its keys fills if it is no form of the field itself."""
     value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
     """Words and globs of texts that are no value."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
@@ -122,6 +126,9 @@ class TagMapping(_Section):
         for field, default in self.defaults.items():
             if field in NORMAL_FORMS:
                 _check_forms(field, [default])
+        for forms_by_field in self.related_fields.values():
+            for field, forms in forms_by_field.items():
+                _check_forms(field, forms)
         for field, yes_no_keys in self.questions.items():
             for yes_no in yes_no_keys.values():
                 _check_forms(field, filter(None, (yes_no.affirmative, yes_no.negative)))
@@ -142,7 +149,7 @@ class TagMapping(_Section):
 
     @model_validator(mode="after")
     def _gives_each_word_one_meaning(self) -> TagMapping:
-        keys = {field: (*self.synonyms.get(field, ()), *self.questions.get(field, ())) for field in TAG_FIELDS}
+        keys = {field: tuple(self.keys(field)) for field in TAG_FIELDS}
         for named in (keys, self.aliases, *self.values.values(), *self.value_states.values()):
             claims: dict[str, str] = {}
             for name, entries in named.items():
@@ -151,15 +158,21 @@ class TagMapping(_Section):
                         raise ValueError(f"{entry!r} stands for both {claims[fold(entry)]} and {name}: choose one")
         return self
 
+    def keys(self, field: str) -> Iterator[str]:
+        """Yield the keys that may fill a field."""
+        for keys in (self.synonyms, self.weak_synonyms, self.questions):
+            yield from keys.get(field, ())
+
     def extended_by(self, other: TagMapping) -> TagMapping:
         """Return this mapping with another's entries before its own.
 
         The other's meaning of a word overrides this mapping's: the word is removed wherever this mapping had it.
         """
-        claimed = {fold(key) for keys in (*other.synonyms.values(), *other.questions.values()) for key in keys}
+        claimed = {fold(key) for field in TAG_FIELDS for key in other.keys(field)}
         return TagMapping(
             namespaces=_union(other.namespaces, self.namespaces),
             synonyms=_merge(other.synonyms, self.synonyms, claimed),
+            weak_synonyms=_merge(other.weak_synonyms, self.weak_synonyms, claimed),
             key_patterns=_merge(other.key_patterns, self.key_patterns, ()),
             precedence={
                 field: _union(other.precedence.get(field, ()), self.precedence.get(field, ()))
@@ -176,6 +189,10 @@ class TagMapping(_Section):
                 for field in _union(other.value_patterns, self.value_patterns)
             },
             fillers=_merge(other.fillers, self.fillers, ()),
+            related_fields={
+                field: {**self.related_fields.get(field, {}), **other.related_fields.get(field, {})}
+                for field in _union(other.related_fields, self.related_fields)
+            },
             value_states={
                 field: _merge(other.value_states.get(field, {}), self.value_states.get(field, {}))
                 for field in _union(other.value_states, self.value_states)

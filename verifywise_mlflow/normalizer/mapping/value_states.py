@@ -29,7 +29,9 @@ MAX_TEXT_LENGTH: Final = 200
 _LONGEST_AMBIGUOUS_SURNAME = 3
 """Letters of a head that is a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
 
-_HEAD = re.compile(r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{:;,!|\n]|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL)
+_HEAD = re.compile(
+    r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{;,!|\n]|:(?!/)|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL
+)
 _TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
 """Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
 _QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
@@ -47,7 +49,7 @@ class ValueStateReader:
         spec = FIELD_SPECS[field]
         self._names_people = spec.names_people
         self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)
-        self._may_be_date_alone = not (spec.may_carry_date and not spec.may_be_identifier)
+        self._may_be_date_alone = spec.is_date or spec.may_be_identifier or not spec.may_carry_date
         self._words = {fold(word): state for entries in (general, own) for state, word in _words(entries)}
         # Separators matter in the name of an account: `Jan Bot` is a person, `release-bot` is a machine.
         self._accounts = compile_globs(
