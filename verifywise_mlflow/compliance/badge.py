@@ -55,7 +55,7 @@ def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
     verdicts = {result.verdict for result in results}
     if Verdict.FAIL in verdicts:
         return Badge.FAILING
-    if Verdict.ERROR in verdicts or not complete:
+    if not complete or verdicts & {Verdict.ERROR, Verdict.NOT_READ}:
         return Badge.INCOMPLETE
     if Verdict.NOT_EVIDENCED in verdicts:
         return Badge.GAPS

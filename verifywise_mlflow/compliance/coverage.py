@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import TypeAlias
 
-from verifywise_mlflow.compliance.frameworks import Clause, Framework, Obtainable
+from verifywise_mlflow.compliance.frameworks import ApplicationDate, Clause, Framework, Obtainable
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import Verdict
 
@@ -25,6 +24,8 @@ class ClauseState(StrEnum):
     """Every existing version shows it. A version that no rule applies to does not: its stage may not be recorded."""
     PARTLY = "partly"
     DECLARED_ONLY = "declared only"
+    SUPPORTS = "supports"
+    """The clause is about keeping records, and there are records. That they exist fulfills no part of it."""
     NOTHING_SHOWN = "nothing shown"
     """MLflow could show a part, but no version does, or no rule checks it."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
@@ -52,6 +53,7 @@ class VerdictGroup:
     verdicts: Mapping[str, str]
     """Rule id to verdict; empty if the versions were not evaluated yet."""
     version_count: int
+    are_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class ClauseCoverage:
     """One clause, and how much a tenant's existing versions show of it."""
 
     clause: Clause
-    applicable_from: date | None
+    application: ApplicationDate | None
+    """The date from which it applies; null for a voluntary clause."""
     rules: tuple[str, ...]
     """The rules that give evidence for it."""
     state: ClauseState
@@ -73,6 +76,8 @@ class FrameworkCoverage:
 
     framework: Framework
     version_count: int
+    """Versions that are not archived. They alone determine the states."""
+    archived_count: int
     clauses: tuple[ClauseCoverage, ...]
 
     @property
@@ -99,28 +104,32 @@ def framework_coverage(
     Args:
         frameworks: the frameworks to report on.
         references: those of the rules that the versions were evaluated against; verdicts of other rules do not count.
-        groups: the tenant's existing versions. It is iterated once.
+        groups: the tenant's existing versions. It is iterated once. Archived versions are counted, and nothing else.
     """
     sources = {
         (framework.name, clause.id): _EvidenceSource(
             tuple(rule_id for rule_id, clauses in references.items() if (framework.name, clause.id) in clauses),
-            clause.shown_by == "records",
+            clause.obtainable is Obtainable.SUPPORTS,
         )
         for framework in frameworks
         for clause in framework.clauses
     }
     # Many clauses rest on the same rules, so versions are counted per set of rules.
     counts: dict[_EvidenceSource, Counter[VersionEvidence]] = {source: Counter() for source in sources.values()}
-    version_count = 0
+    version_count = archived_count = 0
     for group in groups:
+        if group.are_archived:
+            archived_count += group.version_count
+            continue
         version_count += group.version_count
         for source, by_evidence in counts.items():
             if source.rules or source.is_records:
-                by_evidence[_version_evidence(source.rules, group.verdicts)] += group.version_count
+                by_evidence[version_evidence(source.rules, group.verdicts)] += group.version_count
     return tuple(
         FrameworkCoverage(
             framework,
             version_count,
+            archived_count,
             tuple(
                 _clause_coverage(framework, clause, source.rules, counts[source])
                 for clause in framework.clauses
@@ -142,17 +151,16 @@ class _EvidenceSource:
 def _clause_coverage(
     framework: Framework, clause: Clause, rule_ids: tuple[str, ...], counts: Mapping[VersionEvidence, int]
 ) -> ClauseCoverage:
-    application = framework.application_date_of(clause)
     return ClauseCoverage(
         clause,
-        application.applicable_from if application else None,
+        framework.application_date_of(clause),
         rule_ids,
         _clause_state(clause.obtainable, counts),
         {evidence: counts[evidence] for evidence in VersionEvidence},
     )
 
 
-def _version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> VersionEvidence:
+def version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> VersionEvidence:
     """Return how much versions with these verdicts show. Without a rule, the record itself is the evidence."""
     rule_verdicts = {verdicts.get(rule_id) for rule_id in rule_ids}
     if Verdict.FAIL in rule_verdicts:
@@ -161,7 +169,7 @@ def _version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> V
         return VersionEvidence.ERROR
     if None in rule_verdicts:
         return VersionEvidence.NOT_EVALUATED
-    if Verdict.NOT_EVIDENCED in rule_verdicts:
+    if rule_verdicts & {Verdict.NOT_EVIDENCED, Verdict.NOT_READ}:
         return VersionEvidence.IN_PART if Verdict.PASS in rule_verdicts else VersionEvidence.NOT_SHOWN
     return VersionEvidence.NOT_APPLICABLE if rule_verdicts == {Verdict.NOT_APPLICABLE} else VersionEvidence.SHOWN
 
@@ -171,6 +179,8 @@ def _clause_state(obtainable: Obtainable, counts: Mapping[VersionEvidence, int])
         return ClauseState.NOT_OBTAINABLE
     if not counts[VersionEvidence.SHOWN] + counts[VersionEvidence.IN_PART]:
         return ClauseState.NOTHING_SHOWN
+    if obtainable is Obtainable.SUPPORTS:
+        return ClauseState.SUPPORTS
     if obtainable is Obtainable.DECLARED_ONLY:
         return ClauseState.DECLARED_ONLY
     is_complete = all(not count for evidence, count in counts.items() if evidence is not VersionEvidence.SHOWN)

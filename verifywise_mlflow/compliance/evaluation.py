@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,24 +13,30 @@ from typing import Final, TypeAlias, cast
 
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, rule_digest, value_json, wording_digest
+from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.reason_text import error_text, reason_text
-from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression, compile_expression
+from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
 from verifywise_mlflow.compliance.rules.cel_variables import CelValue, Evidence, Subject, evidence_of
 from verifywise_mlflow.compliance.rules.field_paths import (
-    ORIGINS,
+    MEASURES,
+    STATED,
     THRESHOLDS,
     TODAY,
+    UNREAD,
     Path,
     dotted,
+    field_of,
     selection_of,
     value_at,
 )
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
-from verifywise_mlflow.compliance.rules.rule import EXPRESSION_FIELDS, Rule
+from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.compliance.unread_evidence import UnreadEvidence
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 EVALUATION_REVISION: Final = 6
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
@@ -38,6 +45,9 @@ then evaluated again."""
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
 _ALWAYS: Final = "true"
+
+_UNDECIDED_IF_UNREAD: Final = (Verdict.NOT_EVIDENCED, Verdict.NOT_APPLICABLE)
+"""The verdicts that may rest on the absence of something that could not be read."""
 
 _Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 
@@ -51,12 +61,18 @@ class _CompiledRule:
     applies: CelExpression
     evidenced: CelExpression
     requires: CelExpression
+    conditions: tuple[tuple[CelExpression, bool], ...]
+    """Each with whether the rule fails where it is false."""
     pick_values: _Picker
     """Selects the values to store with the verdict from those of the evaluator, in the order of canonical JSON."""
     pick_origins: _Picker
     """Selects the origins to store with the verdict from those of the evaluator."""
     thresholds_json: str
     uses_today: bool
+    reads_unread: bool
+    """Whether an expression names ``unread``, which is then among the values."""
+    unread_position: int
+    """The place of ``unread`` among the values, for a verdict that rests on an unread object without naming it."""
 
 
 class Evaluator:
@@ -66,26 +82,26 @@ class Evaluator:
         """Compile the policy. Without a day, conditions that read ``today`` are not evidenced."""
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
         self._thresholds, self._today = rules.thresholds, today
+        self._measures = MeasureReader(rules.levels)
         self._paths: dict[Path, int] = {}
         """Every value that is stored with some verdict, with its index: each is serialized once per record."""
         self._names: dict[str, int] = {}
         """Every origin that is stored with some verdict, with its index."""
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
         self._keys = tuple((path, f"{quoted(dotted(path))}:") for path in self._paths)
-        expressions = (
-            expression for rule in self._rules for expression in (rule.applies, rule.evidenced, rule.requires)
-        )
+        expressions = (expression for rule in self._rules for expression in rule.rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
         """The values that the rules read, together."""
 
     def _compiled(self, rule: Rule) -> _CompiledRule:
-        expressions = [compile_expression(getattr(rule, field)) for field in EXPRESSION_FIELDS]
-        applies, evidenced, requires = expressions
+        applies, evidenced, requires, *conditions = expressions = tuple(rule.expressions.values())
         paths = dict.fromkeys(path for expression in expressions for path in expression.paths)
-        fields = {path[1] if path[0] == ORIGINS and path[1:] else path[0] for path in paths} & set(FIELDS)
+        fields = {field_of(path) for path in paths if path[0] != STATED} & set(FIELDS)
         names = sorted({*fields, *(".".join(path[:2]) for path in paths if path[0] in fields and path[1:])})
         stored = sorted((path for path in paths if path[0] not in (THRESHOLDS, TODAY)), key=dotted)
         thresholds = {name: self._thresholds[name] for expression in expressions for name in expression.thresholds}
+        if any(path[0] == MEASURES for path in paths):
+            thresholds |= self._measures.levels
         return _CompiledRule(
             rule=rule,
             digest=rule_digest(rule),
@@ -93,16 +109,22 @@ class Evaluator:
             applies=applies,
             evidenced=evidenced,
             requires=requires,
+            conditions=tuple(
+                (expression, condition.otherwise == "fail")
+                for expression, condition in zip(conditions, rule.conditions, strict=True)
+            ),
             pick_values=_picker([self._paths.setdefault(path, len(self._paths)) for path in stored]),
             pick_origins=_picker([self._names.setdefault(name, len(self._names)) for name in names]),
             thresholds_json=canonical_json(thresholds),
             uses_today=any(expression.uses_today for expression in expressions),
+            reads_unread=any(path[0] == UNREAD for path in stored),
+            unread_position=bisect([dotted(path) for path in stored], UNREAD),
         )
 
     def evaluate(
         self,
         record: CanonicalRecord,
-        incomplete: Sequence[str] = (),
+        incomplete: Sequence[UnreadObject] = (),
         findings: Sequence[Mapping[str, Json]] = (),
         origins: Mapping[str, Mapping[str, object]] | None = None,
     ) -> tuple[RuleResult, ...]:
@@ -110,7 +132,7 @@ class Evaluator:
 
         Args:
             record: the record to evaluate.
-            incomplete: what could not be read, as sentences; the first is quoted where a rule lacks evidence.
+            incomplete: the objects that could not be read.
             findings: what was read but looks wrong.
             origins: the provenance of the values.
         """
@@ -119,9 +141,14 @@ class Evaluator:
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
         """Return the same results; they compute on demand what only a changed verdict needs, such as its reason."""
-        evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
+        evidence = self._evidence(subject)
         record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
         return [record.evaluate(rule) for rule in self._rules]
+
+    def _evidence(self, subject: Subject) -> Evidence:
+        return evidence_of(
+            subject, self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
+        )
 
     def failed(self, subject: Subject, errors: Mapping[str, str]) -> list[RuleEvaluation]:
         """Return the verdict ``error`` for these rules, without evaluating them.
@@ -130,7 +157,7 @@ class Evaluator:
             subject: the record.
             errors: rule ID to the reason, as a clause.
         """
-        evidence = evidence_of(subject, self.selection, thresholds=self._thresholds, today=self._today)
+        evidence = self._evidence(subject)
         record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
         return [
             record.evaluate(rule, CelEvaluationError(errors[rule.rule.id]))
@@ -142,7 +169,7 @@ class Evaluator:
 class _RecordEvaluation:
     """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
 
-    __slots__ = ("_origins", "_results", "_values", "activation", "day", "evidence", "unread")
+    __slots__ = ("_origins", "_results", "_unread", "_values", "activation", "day", "evidence")
 
     def __init__(
         self,
@@ -153,9 +180,8 @@ class _RecordEvaluation:
         names: Iterable[str],
     ) -> None:
         self.evidence, self.day = evidence, day
-        incomplete = subject.incomplete
-        self.unread = f" Part of the record could not be read: {incomplete[0].rstrip('.')}." if incomplete else ""
         self.activation = evidence.activation()
+        self._unread = UnreadEvidence(subject.incomplete, self.activation) if subject.incomplete else None
         self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
         self._values = [_member_json(path, key, evidence.raw) for path, key in paths]
         origins = subject.origins or {}
@@ -164,12 +190,21 @@ class _RecordEvaluation:
     def evaluate(self, rule: _CompiledRule, error: CelEvaluationError | None = None) -> RuleEvaluation:
         """Return the verdict of a rule; with an error, that the rule cannot be evaluated."""
         decisive, verdict = rule.requires, Verdict.ERROR
+        unread: tuple[UnreadObject, ...] = ()
         if error is None:
             verdict, decisive, error = self._verdict(rule)
-        values_json = f"{{{','.join(filter(None, rule.pick_values(self._values)))}}}"
+            if self._unread and verdict in _UNDECIDED_IF_UNREAD:
+                is_scope = verdict is Verdict.NOT_APPLICABLE
+                unread = (self._unread.behind_scope if is_scope else self._unread.behind_missing_evidence)(decisive)
+                verdict = Verdict.NOT_READ if unread else verdict
+        values = rule.pick_values(self._values)
+        if unread and not rule.reads_unread:
+            kinds = value_json([of_kind.kind for of_kind in unread])
+            values = [*values[: rule.unread_position], f'"{UNREAD}":{kinds}', *values[rule.unread_position :]]
+        values_json = f"{{{','.join(filter(None, values))}}}"
         origins_json = f"{{{','.join(filter(None, rule.pick_origins(self._origins)))}}}"
         body = hash_input_body(rule.digest, rule.thresholds_json, values_json)
-        return RuleEvaluation(self, rule, verdict, decisive, error, values_json, origins_json, body)
+        return RuleEvaluation(self, rule, verdict, decisive, error, unread, values_json, origins_json, body)
 
     def _verdict(self, rule: _CompiledRule) -> tuple[Verdict, CelExpression, CelEvaluationError | None]:
         """Return the verdict, and the expression that decided it."""
@@ -178,6 +213,12 @@ class _RecordEvaluation:
             applies = self.holds(decisive)
             if not applies:
                 return Verdict.NOT_EVIDENCED if applies is None else Verdict.NOT_APPLICABLE, decisive, None
+            unmet = []
+            for decisive, is_failure in rule.conditions:
+                if not (holds := self.holds(decisive)):
+                    unmet.append((decisive, is_failure and holds is False))
+            if failed := [expression for expression, is_failure in unmet if is_failure]:
+                return Verdict.FAIL, failed[0], None
             decisive = rule.evidenced
             if not self.holds(decisive):
                 return Verdict.NOT_EVIDENCED, decisive, None
@@ -185,6 +226,9 @@ class _RecordEvaluation:
             is_met = self.holds(decisive)
         except CelEvaluationError as error:
             return Verdict.ERROR, decisive, error
+        if is_met is not None and unmet:
+            # A false one says more than an unknown one.
+            return Verdict.NOT_EVIDENCED, min(unmet, key=lambda entry: self.holds(entry[0]) is None)[0], None
         return Verdict.NOT_EVIDENCED if is_met is None else Verdict.PASS if is_met else Verdict.FAIL, decisive, None
 
     def holds(self, expression: CelExpression) -> bool | None:
@@ -242,6 +286,8 @@ class RuleEvaluation:
     verdict: Verdict
     _decisive: CelExpression
     _error: CelEvaluationError | None
+    _unread: tuple[UnreadObject, ...]
+    """The objects that could not be read and that the verdict rests on."""
     values_json: str
     origins_json: str
     _body: str
@@ -253,8 +299,7 @@ class RuleEvaluation:
 
     def fingerprint(self) -> str:
         """Return a hash of everything but the day: a verdict with the stored fingerprint is not written again."""
-        unread = self._record.unread if self.verdict is Verdict.NOT_EVIDENCED else ""
-        content = f"{self.verdict}\0{unread}\0{self.origins_json}\0{self._rule.wording}\0{self._body}"
+        content = f"{self.verdict}\0{self._unread_text()}\0{self.origins_json}\0{self._rule.wording}\0{self._body}"
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def result(self) -> RuleResult:
@@ -277,7 +322,13 @@ class RuleEvaluation:
             return error_text(self._error)
         record = self._record
         text = reason_text(self._rule.rule, self._case(), self._decisive, record.evidence, record.activation)
-        return text + record.unread if self.verdict is Verdict.NOT_EVIDENCED else text
+        return text + self._unread_text()
+
+    def _unread_text(self) -> str:
+        if not self._unread:
+            return ""
+        sentence = self._unread[0].sentences[0].rstrip(".")
+        return f" Part of the record could not be read: {sentence}. The rule is decided once it can be read."
 
     def _case(self) -> ReasonCase:
         if self.verdict is not Verdict.NOT_EVIDENCED:

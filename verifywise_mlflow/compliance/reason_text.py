@@ -19,6 +19,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     INCOMPLETE,
     ORIGINS,
     STATED,
+    UNREAD,
     Path,
     dotted,
     value_at,
@@ -34,7 +35,12 @@ _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
 _STAGE: Path = ("lifecycle_stage",)
 _DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
-_CASES_WITHOUT_VALUE = (ReasonCase.NOT_EVIDENCED, ReasonCase.INCONCLUSIVE, ReasonCase.SCOPE_UNKNOWN)
+_CASES_WITHOUT_VALUE = (
+    ReasonCase.NOT_EVIDENCED,
+    ReasonCase.INCONCLUSIVE,
+    ReasonCase.SCOPE_UNKNOWN,
+    ReasonCase.NOT_READ,
+)
 
 
 def reason_text(
@@ -66,11 +72,11 @@ def error_text(error: Exception | None) -> str:
 
 
 def _render(templates: Sequence[SentenceTemplate], activation: Activation) -> str:
-    """Return the sentences whose condition holds; empty if there is none."""
+    """Return the sentences, except those of conditions that are not false; empty if there is none."""
     return " ".join(
         "".join(part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
         for template in templates
-        if template.when is None or template.when.value(activation) is True
+        if template.unless is None or template.unless.holds(activation) is False
     )
 
 
@@ -142,6 +148,14 @@ def _scope_unknown_text(rule: Rule, decisive: CelExpression, evidence: Evidence)
     )
 
 
+def _not_read_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
+    del rule
+    fields = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unread]
+    if not fields:
+        return "What the rule checks could not be read completely, so it is undecided."
+    return f"It is unknown whether MLflow shows {_any_of(dict.fromkeys(fields))}, so the rule is undecided."
+
+
 def _not_applicable_text(rule: Rule, decisive: CelExpression, evidence: Evidence) -> str:
     del rule
     return f"The rule does not apply to this version: {_known_values(decisive, evidence)}."
@@ -153,6 +167,7 @@ _GENERATED: dict[ReasonCase, Callable[[Rule, CelExpression, Evidence], str]] = {
     ReasonCase.NOT_EVIDENCED: _not_evidenced_text,
     ReasonCase.INCONCLUSIVE: _inconclusive_text,
     ReasonCase.SCOPE_UNKNOWN: _scope_unknown_text,
+    ReasonCase.NOT_READ: _not_read_text,
     ReasonCase.NOT_APPLICABLE: _not_applicable_text,
 }
 
@@ -173,7 +188,7 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
         if path[0] == STATED and path[1] in fields:
             continue  # the value says more than its presence
         value = _known_value(path, evidence)
-        if path[0] in (FINDINGS, INCOMPLETE):
+        if path[0] in (FINDINGS, INCOMPLETE, UNREAD):
             facts.append(_context_description(path[0], value))
         elif value is not None:
             facts.append(
@@ -241,7 +256,12 @@ def _context_description(name: str, value: CelValue) -> str:
     """Describe the findings of a record, or the parts of it that could not be read."""
     if name == FINDINGS:
         return f"findings: {_entries(value)}" if isinstance(value, list) and value else "no findings"
-    return f"parts that could not be read: {_entries(value)}" if isinstance(value, list) and value else "no unread part"
+    what = "object" if name == UNREAD else "part"
+    return (
+        f"{what}s that could not be read: {_entries(value)}"
+        if isinstance(value, list) and value
+        else f"no unread {what}"
+    )
 
 
 def _entries(value: list[CelValue] | dict[str, CelValue]) -> str:

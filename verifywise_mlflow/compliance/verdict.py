@@ -15,12 +15,14 @@ class Verdict(StrEnum):
     """The outcome of one rule for one model version.
 
     A missing value is ``not evidenced``, never a failure: that MLflow does not show something does not
-    prove that it was not done.
+    prove that it was not done. If an object that may show it could not be read, the verdict is ``not read``. That is
+    no gap: the incomplete record is one.
     """
 
     PASS = "pass"  # noqa: S105  # a verdict, no password
     FAIL = "fail"
     NOT_EVIDENCED = "not evidenced"
+    NOT_READ = "not read"
     NOT_APPLICABLE = "not applicable"
     ERROR = "error"
 

@@ -27,6 +27,8 @@ from verifywise_mlflow.normalizer.record import (
 )
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, quality_findings
+from verifywise_mlflow.normalizer.same_person import PEOPLE_FIELDS, same_person_fields
+from verifywise_mlflow.normalizer.unread_fields import unread_objects
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
@@ -58,12 +60,15 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         stages = [candidate for candidate in candidates_by_field["lifecycle_stage"] if candidate.is_known]
         rule = explain_precedence(index.value_sources("lifecycle_stage"), stages)
         origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
+    people = {field: text for field in PEOPLE_FIELDS if (text := resolutions[field].value) is not None}
+    for field, same in same_person_fields(people).items():
+        origins[field] = replace(origins[field], same_person_as=same)
     origins = {field: links.add_to(origin) for field, origin in origins.items()}
     member_origins = {f"evaluation_tags.{key}": links.add_to(origin) for key, origin in evaluation.items()}
     return NormalizedRecord(
         record=record,
         origins=_shown(record, origins) | member_origins,
-        incomplete=tuple(incomplete_reasons(inputs)),
+        incomplete=unread_objects(incomplete_reasons(inputs), record, origins, index),
         findings=fold_findings(
             chain.from_iterable(
                 (*(resolution.findings for resolution in resolutions.values()), quality_findings(inputs))

@@ -549,6 +549,8 @@ class Origin:
     """How the object that has the value belongs to the version, if the version itself does not name that object."""
     state: ValueState | None = None
     """Why the text is no value, in which case the field is null; None if it is one."""
+    same_person_as: tuple[str, ...] = ()
+    """The other fields that may name the same person (``same_person.py``), if a person attests something here."""
 
 
 @dataclass(frozen=True, slots=True)

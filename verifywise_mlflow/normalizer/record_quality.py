@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
@@ -10,31 +10,45 @@ from verifywise_mlflow.normalizer.manifest_json import empty_evidence_files
 from verifywise_mlflow.normalizer.origin_links import origin_findings
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
+from verifywise_mlflow.normalizer.unread_object import ObjectKind
 
 
-def incomplete_reasons(inputs: RecordInputs) -> Iterator[str]:
-    """Yield what is missing because it could not be read. A version without a run is complete: that is a gap."""
+def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]:
+    """Yield the kind of each object that could not be read, and what is missing because of it, as a sentence.
+
+    A version without a run is complete: that is a gap.
+    """
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     if model is None:
-        yield "the registered model was not read: its tags and aliases are unknown"
+        yield "model", "the registered model was not read: its tags and aliases are unknown"
     if inputs.run_read_error:
-        yield f"the training run could not be read: {inputs.run_read_error}"
+        yield "run", f"the training run could not be read: {inputs.run_read_error}"
     elif version.run_id and run is None:
-        yield f"the training run {quote(version.run_id)} was not read"
+        yield "run", f"the training run {quote(version.run_id)} was not read"
+    if inputs.experiment_name is None and (experiment_id := _experiment_id(inputs)):
+        yield "experiment", f"the experiment {quote(experiment_id)} could not be read: its name is unknown"
     if inputs.logged_model_read_error:
-        yield f"the logged model could not be read: {inputs.logged_model_read_error}"
+        yield "logged model", f"the logged model could not be read: {inputs.logged_model_read_error}"
     if inputs.manifest_read_error:
-        yield inputs.manifest_read_error
+        yield "files", inputs.manifest_read_error
     if inputs.manifest and inputs.manifest.status in {"partial", "unreachable"}:
-        yield f"the artifact manifest is {inputs.manifest.status}: {inputs.manifest.reason or 'the reason is unknown'}"
-    for name, problems in (
-        ("model version", version.problems),
-        ("registered model", model.problems if model else ()),
-        ("training run", run.problems if run else ()),
-        ("logged model", logged_model.problems if logged_model else ()),
-    ):
+        reason = inputs.manifest.reason or "the reason is unknown"
+        yield "files", f"the artifact manifest is {inputs.manifest.status}: {reason}"
+    objects: tuple[tuple[ObjectKind, str, Sequence[str]], ...] = (
+        ("version", "model version", version.problems),
+        ("model", "registered model", model.problems if model else ()),
+        ("run", "training run", run.problems if run else ()),
+        ("logged model", "logged model", logged_model.problems if logged_model else ()),
+    )
+    for kind, name, problems in objects:
         for problem in problems:
-            yield f"{name}: {problem}"
+            yield kind, f"{name}: {problem}"
+
+
+def _experiment_id(inputs: RecordInputs) -> str | None:
+    """Return the ID of the experiment that the run names, else the logged model."""
+    named = (found.experiment_id for found in (inputs.run, inputs.logged_model) if found)
+    return next((experiment_id for experiment_id in named if experiment_id is not None), None)
 
 
 def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:

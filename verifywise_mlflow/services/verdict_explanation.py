@@ -20,12 +20,15 @@ from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import RecordState, VerdictState
 from verifywise_mlflow.persistence.repositories import config_versions, waivers
 from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion
+from verifywise_mlflow.persistence.repositories.versions_in_use import versions_in_use_at
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -67,8 +70,9 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
     given_at = verdict.span.valid_from
     policies = config_versions.config_version(session, "policy", at=given_at)
     record = history.record_as_of(session, key, given_at)
+    versions = versions_in_use_at(session, key[0], given_at, history.record_states)
     rule_document = _find_rule(policies, rule_id)
-    problems, recomputed = _reproduce(verdict, rule_document, record)
+    problems, recomputed = _reproduce(verdict, rule_document, record, versions)
     code_version = str(policies.document.get("code_version")) if policies else None
     remarks = []
     if code_version and code_version != __version__:
@@ -106,7 +110,10 @@ def _find_rule(policies: ConfigVersion | None, rule_id: str) -> Mapping[str, obj
 
 
 def _reproduce(
-    verdict: VerdictState, rule_document: Mapping[str, object] | None, record: RecordState | None
+    verdict: VerdictState,
+    rule_document: Mapping[str, object] | None,
+    record: RecordState | None,
+    versions: VersionsInUse | None,
 ) -> tuple[list[str], RuleResult | None]:
     if not verdict.input_hash:
         return ["the verdict has no input hash: it was not written by an evaluation"], None
@@ -125,7 +132,7 @@ def _reproduce(
     day = verdict.day or verdict.span.valid_from.astimezone(UTC).date()
     policy = Policy(id="as-it-was", version=1, title="As it was", thresholds=verdict.thresholds, rules=(rule,))
     findings = cast("Sequence[Mapping[str, Json]]", record.findings)
-    subject = Subject(record.record, record.incomplete, findings, record.origins)
+    subject = Subject(record.record, unread_objects_from_json(record.incomplete), findings, record.origins, versions)
     with LimitedEvaluator(merge_policies([policy]), today=day) as evaluator:
         ((evaluation,),) = evaluator.evaluate([subject])
     result = evaluation.result()

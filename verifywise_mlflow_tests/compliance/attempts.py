@@ -84,7 +84,7 @@ def attempts() -> tuple[Attempt, ...]:
 
 def results(evidence: Mapping[str, str | float | None]) -> dict[str, RuleResult]:
     """Return the verdict of each default rule on a production version with this evidence, by the rule's id."""
-    normalized = normalize(_inputs(evidence), default_mapping())
+    normalized = normalize(version_inputs(evidence), default_mapping())
     evaluated = _evaluator().evaluate(
         normalized.record,
         normalized.incomplete,
@@ -92,6 +92,24 @@ def results(evidence: Mapping[str, str | float | None]) -> dict[str, RuleResult]
         {field: asdict(origin) for field, origin in normalized.origins.items()},
     )
     return {result.rule_id: result for result in evaluated}
+
+
+def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
+    """Return a production version with this evidence, and the objects that belong to it."""
+    texts = {place: str(value) for place, value in evidence.items() if value is not None}
+    files = tuple(
+        ArtifactFile("run", path, round(float(size)), "ab" * 32, classify_file(path, "run"))
+        for path, size in _below("file ", texts).items()
+    )
+    description = texts.get("version description")
+    version_tags, model_tags, run_tags = (_below(f"{kind} tag ", texts) for kind in ("version", "model", "run"))
+    metrics = {name: float(value) for name, value in _below("metric ", texts).items()}
+    return RecordInputs(
+        version=ModelVersion("credit", 3, stage="Production", tags=version_tags, description=description, run_id="r1"),
+        model=RegisteredModel("credit", tags=model_tags),
+        run=TrainingRun("r1", user_id=texts.get("run user"), status="FINISHED", tags=run_tags, metrics=metrics),
+        manifest=ArtifactManifest("s3://models/3", "complete", None, files, None, "cd" * 32),
+    )
 
 
 def attempts_table() -> Iterator[str]:
@@ -114,23 +132,6 @@ def _value(place: str, text: str) -> str | float | None:
     if text == "null":
         return None
     return float(text) if place.startswith(("metric ", "file ")) else text
-
-
-def _inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
-    texts = {place: str(value) for place, value in evidence.items() if value is not None}
-    files = tuple(
-        ArtifactFile("run", path, round(float(size)), "ab" * 32, classify_file(path, "run"))
-        for path, size in _below("file ", texts).items()
-    )
-    description = texts.get("version description")
-    version_tags, model_tags, run_tags = (_below(f"{kind} tag ", texts) for kind in ("version", "model", "run"))
-    metrics = {name: float(value) for name, value in _below("metric ", texts).items()}
-    return RecordInputs(
-        version=ModelVersion("credit", 3, stage="Production", tags=version_tags, description=description, run_id="r1"),
-        model=RegisteredModel("credit", tags=model_tags),
-        run=TrainingRun("r1", user_id=texts.get("run user"), status="FINISHED", tags=run_tags, metrics=metrics),
-        manifest=ArtifactManifest("s3://models/3", "complete", None, files, None, "cd" * 32),
-    )
 
 
 def _below(prefix: str, texts: Mapping[str, str]) -> dict[str, str]:

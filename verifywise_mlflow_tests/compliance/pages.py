@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 
 from verifywise_mlflow.compliance.coverage import clause_references, framework_coverage
-from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalog
+from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import Rule, default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow_tests.compliance.attempts import attempts_table
@@ -38,7 +38,7 @@ def frameworks() -> Iterator[str]:
     """Yield a row for each framework: the number of clauses by how much MLflow can show of them."""
     yield f"| framework | clauses | {' | '.join(Obtainable)} |"
     yield f"|---|---|{'---|' * len(Obtainable)}"
-    for framework in catalog().values():
+    for framework in shipped_catalog().values():
         counts = [sum(clause.obtainable is obtainable for clause in framework.clauses) for obtainable in Obtainable]
         yield f"| {framework.name} | {len(framework.clauses)} | {' | '.join(map(str, counts))} |"
 
@@ -47,7 +47,7 @@ def annex_iv() -> Iterator[str]:
     """Yield a row for each item of Annex IV."""
     yield "| item | MLflow shows | recorded automatically | not shown |"
     yield "|---|---|---|---|"
-    for clause in catalog()["EU AI Act"].clauses:
+    for clause in shipped_catalog()["EU AI Act"].clauses:
         if clause.id.startswith(ANNEX):
             number = clause.id.removeprefix("Annex IV")
             yield f"| {number} {clause.about} | {clause.obtainable} | {clause.direct} | {clause.blank} |"
@@ -55,19 +55,21 @@ def annex_iv() -> Iterator[str]:
 
 def rules_without_question() -> Iterator[str]:
     """Yield the clauses of which MLflow could show something and that no default rule covers."""
-    for coverage in framework_coverage(tuple(catalog().values()), clause_references(default_policy().rules), ()):
+    for coverage in framework_coverage(
+        tuple(shipped_catalog().values()), clause_references(default_policy().rules), ()
+    ):
         numbers = [
             covered.clause.id
             for covered in coverage.clauses
             if not covered.rules and covered.clause.obtainable is not Obtainable.NOT_OBTAINABLE
-            if covered.clause.shown_by == "rules"
+            if covered.clause.obtainable is not Obtainable.SUPPORTS
         ]
         yield f"* {coverage.framework.name}: {', '.join(numbers) or 'none'}"
 
 
 def sources() -> Iterator[str]:
     """Yield the scope and the source of each framework's list."""
-    for framework in catalog().values():
+    for framework in shipped_catalog().values():
         yield f"* **{framework.name}** ({framework.edition}): {framework.covers}. {_sentence(framework)}"
 
 

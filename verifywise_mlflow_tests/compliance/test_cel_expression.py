@@ -10,6 +10,7 @@ from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError
 from verifywise_mlflow.compliance.rules.cel_variables import Activation, Subject, evidence_of
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Selection, dotted, selection_of
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 
 TRUE, FALSE, UNKNOWN = 'model_name == "example"', 'model_name == "other"', 'owner == "me"'
@@ -157,6 +158,8 @@ def test_the_paths_of_an_expression_are_all_that_it_needs(text: str) -> None:
         ("size(findings.filter(f, f.kind == 'conflict')) == 1", True),
         ("findings.filter(f, f.field == 'owner').exists(f, f.kind == 'conflict')", True),
         ("size(incomplete) == 1 && incomplete.exists(s, s.contains('404'))", True),
+        ("'run' in unread && !('model' in unread)", True),
+        ("unread.exists(kind, kind in ['model', 'files'])", False),
     ],
 )
 def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str, expected: bool) -> None:
@@ -164,7 +167,7 @@ def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str,
         {"kind": "deleted run", "field": None, "sentence": "The run is deleted."},
         {"kind": "conflict", "field": "owner", "sentence": "Two tags."},
     ]
-    subject = Subject(record_with(), incomplete=["run 12ab: HTTP 404"], findings=findings)
+    subject = Subject(record_with(), incomplete=[UnreadObject("run", ("run 12ab: HTTP 404",))], findings=findings)
 
     assert compile_expression(text).holds(evidence_of(subject).activation()) is expected
 
@@ -172,7 +175,10 @@ def test_macros_iterate_over_findings_and_over_what_could_not_be_read(text: str,
 def test_an_empty_list_of_findings_is_known_and_a_missing_day_is_not() -> None:
     empty_evidence = evidence_of(Subject(record_with())).activation()
 
-    assert compile_expression("size(findings) == 0 && size(incomplete) == 0").holds(empty_evidence) is True
+    assert (
+        compile_expression("size(findings) == 0 && size(incomplete) == 0 && size(unread) == 0").holds(empty_evidence)
+        is True
+    )
     assert compile_expression("today > timestamp('2026-01-01T00:00:00Z')").holds(empty_evidence) is None
 
 

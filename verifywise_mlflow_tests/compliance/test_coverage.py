@@ -14,12 +14,12 @@ from verifywise_mlflow.compliance.coverage import (
     clause_references,
     framework_coverage,
 )
-from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, catalog
+from verifywise_mlflow.compliance.frameworks import Framework, Obtainable, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applicable", "error"
-EU = catalog()["EU AI Act"]
+EU = shipped_catalog()["EU AI Act"]
 
 
 def coverage_of(
@@ -98,16 +98,31 @@ def test_a_clause_that_mlflow_shows_nothing_of_stays_in_the_report() -> None:
     assert covered.clause.blank
 
 
-def test_stored_records_are_evidence_of_record_keeping_before_any_evaluation() -> None:
-    covered = coverage_of("Art. 17(1)(k)", ({}, 4), rules=())
+@pytest.mark.parametrize(("verdicts", "count"), [({}, 4), ({"a": PASS}, 4)])
+def test_records_that_merely_exist_support_a_clause_on_record_keeping_and_fulfill_no_part(
+    verdicts: dict[str, str], count: int
+) -> None:
+    covered = coverage_of("Art. 17(1)(k)", (verdicts, count), rules=())
 
-    assert (covered.state, covered.version_counts[VersionEvidence.SHOWN]) == (ClauseState.PARTLY, 4)
+    assert (covered.state, covered.version_counts[VersionEvidence.SHOWN]) == (ClauseState.SUPPORTS, count)
+
+
+def test_archived_versions_are_counted_apart_and_decide_no_state() -> None:
+    references = {"a": [("EU AI Act", EVIDENCED)]}
+    groups = [VerdictGroup({"a": PASS}, 2), VerdictGroup({"a": FAIL}, 7, are_archived=True)]
+
+    (coverage,) = framework_coverage([EU], references, groups)
+
+    (covered,) = [covered for covered in coverage.clauses if covered.clause.id == EVIDENCED]
+    assert (coverage.version_count, coverage.archived_count, covered.state) == (2, 7, ClauseState.EVIDENCED)
+    assert sum(covered.version_counts.values()) == 2
 
 
 def test_a_clause_states_its_date_of_application_and_its_rules() -> None:
     covered = coverage_of(DECLARED)
 
-    assert (str(covered.applicable_from), covered.rules) == ("2027-12-02", ("a", "b"))
+    assert covered.application is not None
+    assert (covered.application.short_form, covered.rules) == ("2027-12-02, not checked", ("a", "b"))
 
 
 def test_states_without_a_clause_are_counted_as_zero() -> None:
@@ -118,9 +133,10 @@ def test_states_without_a_clause_are_counted_as_zero() -> None:
 
 
 POSSIBLE_STATES = {
-    Obtainable.EVIDENCED: set(ClauseState) - {ClauseState.NOT_OBTAINABLE, ClauseState.DECLARED_ONLY},
+    Obtainable.EVIDENCED: {ClauseState.EVIDENCED, ClauseState.PARTLY, ClauseState.NOTHING_SHOWN},
     Obtainable.PARTLY: {ClauseState.PARTLY, ClauseState.NOTHING_SHOWN},
     Obtainable.DECLARED_ONLY: {ClauseState.DECLARED_ONLY, ClauseState.NOTHING_SHOWN},
+    Obtainable.SUPPORTS: {ClauseState.SUPPORTS, ClauseState.NOTHING_SHOWN},
     Obtainable.NOT_OBTAINABLE: {ClauseState.NOT_OBTAINABLE},
 }
 REFERENCES = clause_references(default_policy().rules)
@@ -131,7 +147,7 @@ VERDICT_GROUPS = st.builds(
 )
 
 
-@given(st.lists(VERDICT_GROUPS, max_size=4), st.sampled_from(list(catalog().values())))
+@given(st.lists(VERDICT_GROUPS, max_size=4), st.sampled_from(list(shipped_catalog().values())))
 def test_no_verdicts_raise_a_clause_above_what_mlflow_can_show(
     groups: list[VerdictGroup], framework: Framework
 ) -> None:

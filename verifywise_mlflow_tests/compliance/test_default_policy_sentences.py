@@ -13,6 +13,7 @@ from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_pol
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 
 POLICY = default_policy()
@@ -24,7 +25,7 @@ def reason_of(
     rule_id: str,
     record: dict[str, Json | datetime],
     findings: tuple[dict[str, Json], ...] = (),
-    incomplete: tuple[str, ...] = (),
+    incomplete: tuple[UnreadObject, ...] = (),
 ) -> str:
     subject = Subject(record_with(**record), incomplete, findings)
     evaluations = Evaluator(POLICY, today=date(2026, 3, 9)).evaluate_subject(subject)
@@ -142,9 +143,15 @@ def test_a_sentence_quotes_the_findings_that_matter_to_the_rule() -> None:
 
 
 def test_a_sentence_on_an_incomplete_record_names_what_could_not_be_read() -> None:
-    assert reason_of("no-secrets", {}, incomplete=("the training run could not be read: HTTP 403",)) == (
-        "No secret was recognized, but the record is incomplete. Sync again once the whole record can be read. "
-        "Part of the record could not be read: the training run could not be read: HTTP 403."
+    no_run = UnreadObject("run", ("the training run could not be read: HTTP 403",), ("metrics",))
+
+    assert reason_of("no-secrets", {}, incomplete=(no_run,)) == (
+        "No secret was recognized in what could be read. Part of the record could not be read: the training run could "
+        "not be read: HTTP 403. The rule is decided once it can be read."
+    )
+    assert reason_of("complete-record", {}, incomplete=(no_run,)) == (
+        "The record of this version is incomplete: the training run could not be read: HTTP 403. Grant the tenant's "
+        "account READ permission if a request was refused; otherwise sync again."
     )
 
 
@@ -153,6 +160,7 @@ CASES = {
     Verdict.FAIL: {ReasonCase.FAIL},
     Verdict.NOT_APPLICABLE: {ReasonCase.NOT_APPLICABLE},
     Verdict.NOT_EVIDENCED: {ReasonCase.NOT_EVIDENCED, ReasonCase.INCONCLUSIVE, ReasonCase.SCOPE_UNKNOWN},
+    Verdict.NOT_READ: {ReasonCase.NOT_READ},
 }
 
 
@@ -168,10 +176,9 @@ def test_a_rule_states_its_own_sentence_for_each_verdict_that_it_can_give(rule: 
 @pytest.mark.parametrize("rule", POLICY.rules, ids=lambda rule: rule.id)
 def test_a_sentence_on_a_gap_names_an_action(rule: Rule) -> None:
     for case in {ReasonCase.FAIL, *CASES[Verdict.NOT_EVIDENCED]} & rule.reasons.keys():
-        reason = rule.reasons[case]
-        sentences = reason.split(". ") if isinstance(reason, str) else reason
+        of_conditions = bool(rule.conditions) and case in (ReasonCase.FAIL, ReasonCase.INCONCLUSIVE)
 
-        assert len(sentences) >= 2, case
+        assert len(rule.reasons[case].split(". ")) + of_conditions >= 2, case
 
 
 def test_a_reason_is_written_again_when_only_its_wording_changes() -> None:

@@ -15,8 +15,10 @@ from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.input_hash import MAX_VALUE_BYTES, input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
+from verifywise_mlflow.compliance.rules.rule import Condition
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import evaluate, rule_with
 
@@ -94,13 +96,15 @@ def test_a_result_stores_the_origins_of_its_values() -> None:
 
 
 def test_the_input_hash_can_be_recomputed_from_what_is_stored_with_the_verdict() -> None:
-    rule = rule_with("training_ended_at < today && version_number < thresholds.most")
+    condition = Condition(holds="version_number > 0", otherwise="fail", reason="There is no version {version_number}.")
+    rule = rule_with("training_ended_at < today && version_number < thresholds.most", conditions=(condition,))
     policy = Policy(id="ours", version=1, title="A policy", thresholds={"most": 5, "unused": 1}, rules=(rule,))
     record = record_with(training_ended_at=datetime(2026, 3, 1, tzinfo=UTC))
 
     (result,) = Evaluator(policy, today=date(2026, 3, 9)).evaluate(record)
 
     decisive = {name: getattr(rule, name) for name in ("applies", "evidenced", "id", "requires", "version")}
+    decisive["conditions"] = [{"holds": "version_number > 0", "otherwise": "fail"}]
     inputs = {
         "day": "2026-03-09",
         "rule": hashlib.sha256(canonical(decisive)).hexdigest(),
@@ -141,7 +145,10 @@ BEFORE = Subject(record_with(owner="me"))
     "after",
     [
         pytest.param(replace(BEFORE, record=record_with(owner="you")), id="value"),
-        pytest.param(replace(BEFORE, incomplete=("run 12ab: HTTP 404",)), id="unread part"),
+        pytest.param(
+            replace(BEFORE, incomplete=[UnreadObject("run", ("run 12ab: HTTP 404",), ("code_commit",))]),
+            id="unread part",
+        ),
         pytest.param(replace(BEFORE, origins={"code_commit": {"source": "run tag", "key": "commit"}}), id="origin"),
     ],
 )

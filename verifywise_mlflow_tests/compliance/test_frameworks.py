@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.compliance.frameworks import (
-    FRAMEWORK_NAMES,
     CatalogError,
     Obtainable,
-    catalog,
+    extend_catalog,
     load_framework,
+    own_frameworks,
+    shipped_catalog,
 )
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.policy import default_policy
 
-EU = catalog()["EU AI Act"]
+EU = shipped_catalog()["EU AI Act"]
 READ_FROM_FILES = {"runtime_environment", "artifact_manifest", "evidence_files"}
 DECLARABLE = [
     rule
@@ -28,14 +28,15 @@ DECLARABLE = [
 """Rules that read no file: they may pass because of a tag."""
 
 FRAMEWORK = """\
-name: GDPR
-edition: Regulation (EU) 2016/679
-covers: one article
-source: from memory
+name: House rules
+edition: "2026"
+covers: one rule
+source: the board
+url: https://rules.acme.example/models
 dates:
-  in-force: {applicable_from: 2018-05-25, source: Art. 99(2)}
+  in-force: {applicable_from: 2026-05-25, source: decision 17, checked: true}
 clauses:
-  - id: Art. 35
+  - id: H1
     about: An impact assessment.
     obtainable: partly
     blank: The assessment.
@@ -43,8 +44,49 @@ clauses:
 """
 
 
+def write_framework(folder: Path, name: str = "House rules", file: str = "house.yaml") -> Path:
+    path = folder / file
+    path.write_text(FRAMEWORK.replace("House rules", name))
+    return path
+
+
 def test_the_catalog_has_each_framework() -> None:
-    assert tuple(catalog()) == FRAMEWORK_NAMES
+    assert tuple(shipped_catalog()) == (
+        *("EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI 600-1", "NIST AI RMF", "SR 11-7"),
+    )
+
+
+def test_own_frameworks_are_added_to_those_of_the_package(tmp_path: Path) -> None:
+    house, other = write_framework(tmp_path), write_framework(tmp_path, "SS1/23", "ss.yaml")
+
+    catalog = extend_catalog([house, other, house])
+
+    assert tuple(catalog) == (*shipped_catalog(), "House rules", "SS1/23")
+    assert [framework.name for framework in own_frameworks(catalog)] == ["House rules", "SS1/23"]
+
+
+@pytest.mark.parametrize("name", ["GDPR", "gdpr", "Twice"])
+def test_a_framework_cannot_replace_another_one(tmp_path: Path, name: str) -> None:
+    paths = [write_framework(tmp_path, "TWICE", "a.yaml"), write_framework(tmp_path, name, "b.yaml")]
+
+    with pytest.raises(
+        CatalogError, match=rf"^{paths[1]}:1: name: .* has a framework '{name}' already: choose another"
+    ):
+        extend_catalog(paths)
+
+
+def test_errors_of_all_files_are_reported_together(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError) as raised:
+        extend_catalog([tmp_path / "none.yaml", write_framework(tmp_path, "GDPR")])
+
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_the_digest_of_a_framework_depends_on_its_content(tmp_path: Path) -> None:
+    framework = load_framework(write_framework(tmp_path))
+    other = load_framework(write_framework(tmp_path, "Other rules"))
+
+    assert framework.digest == load_framework(write_framework(tmp_path)).digest != other.digest
 
 
 def test_the_catalog_has_all_items_of_annex_iv_and_leaves_blank_what_mlflow_cannot_show() -> None:
@@ -67,21 +109,53 @@ def test_a_clause_whose_rule_can_pass_because_of_a_tag_is_never_evidenced_in_ful
 
     assert [
         (framework.name, clause.id)
-        for framework in catalog().values()
+        for framework in shipped_catalog().values()
         for clause in framework.clauses
         if clause.obtainable is Obtainable.EVIDENCED and (framework.name, clause.id) in tag_references
     ] == []
 
 
 def test_the_catalog_has_all_subcategories_of_nist_and_all_controls_of_iso() -> None:
-    nist = Counter(clause.id.split()[0] for clause in catalog()["NIST AI RMF"].clauses)
-    iso = Counter(clause.id.startswith("A.") for clause in catalog()["ISO/IEC 42001"].clauses)
+    nist = Counter(clause.id.split()[0] for clause in shipped_catalog()["NIST AI RMF"].clauses)
+    iso = Counter(clause.id.startswith("A.") for clause in shipped_catalog()["ISO/IEC 42001"].clauses)
 
     assert nist == {"GOVERN": 19, "MAP": 18, "MEASURE": 22, "MANAGE": 13}
     assert iso[True] == 38
+    assert len(shipped_catalog()["NIST AI 600-1"].clauses) == 49
 
 
-@pytest.mark.parametrize("number", ["Art. 12", "Art. 14", "Art. 19", "Art. 26(6)", "Art. 72", "Art. 73"])
+def test_the_catalog_has_all_items_of_the_annexes_on_general_purpose_models() -> None:
+    annex_xi = [clause.id.removeprefix("Annex XI ") for clause in EU.clauses if clause.id.startswith("Annex XI ")]
+    annex_xii = [clause.id.removeprefix("Annex XII") for clause in EU.clauses if clause.id.startswith("Annex XII")]
+
+    assert annex_xi == [
+        *(f"1(1)({letter})" for letter in "abcdef"),
+        *(f"1(2)({letter})" for letter in "abcde"),
+        *(f"2({number})" for number in "123"),
+    ]
+    assert annex_xii == [f"(1)({letter})" for letter in "abcdefgh"] + [f"(2)({letter})" for letter in "abc"]
+
+
+@pytest.mark.parametrize(
+    ("framework", "number"),
+    [("EU AI Act", "Art. 14"), ("EU AI Act", "Art. 27"), ("GDPR", "Art. 35"), ("EU AI Act", "Art. 26(5)")],
+)
+def test_a_clause_for_which_a_tag_claims_an_assessment_is_declared_only(framework: str, number: str) -> None:
+    assert shipped_catalog()[framework].by_id[number].obtainable is Obtainable.DECLARED_ONLY
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("Art. 9(2)", "Art. 11(1)", "Art. 17(1)(k)", "Art. 18(1)", "Art. 20(1)", "Art. 21(1)", "Art. 43(4)"),
+        *("Annex IV(6)", "Annex VIII"),
+    ],
+)
+def test_records_that_merely_exist_only_support_a_clause(number: str) -> None:
+    assert EU.by_id[number].obtainable is Obtainable.SUPPORTS
+
+
+@pytest.mark.parametrize("number", ["Art. 12", "Art. 19", "Art. 26(6)", "Art. 50", "Art. 72", "Art. 73"])
 def test_evidence_that_only_a_running_system_has_is_not_obtainable(number: str) -> None:
     # Above all operating logs: the audit trail of what was read from a registry is not the event log of a system.
     assert EU.by_id[number].obtainable is Obtainable.NOT_OBTAINABLE
@@ -95,7 +169,7 @@ def test_an_approval_or_a_signature_is_never_evidenced_in_full() -> None:
 def test_a_clause_that_is_not_shown_in_full_states_what_is_missing() -> None:
     without_blank = [
         clause.id
-        for framework in catalog().values()
+        for framework in shipped_catalog().values()
         for clause in framework.clauses
         if clause.obtainable is not Obtainable.EVIDENCED and not clause.blank
     ]
@@ -103,31 +177,42 @@ def test_a_clause_that_is_not_shown_in_full_states_what_is_missing() -> None:
     assert without_blank == []
 
 
-def test_a_valid_file_is_a_framework(tmp_path: Path) -> None:
-    path = tmp_path / "gdpr.yaml"
-    path.write_text(FRAMEWORK)
+@pytest.mark.parametrize(
+    ("checked", "source", "short_form"),
+    [
+        ("true", "decision 17", "2026-05-25"),
+        ("false", "decision 17; not checked in the official publication", "2026-05-25, not checked"),
+    ],
+)
+def test_a_date_says_whether_somebody_checked_it(tmp_path: Path, checked: str, source: str, short_form: str) -> None:
+    path = tmp_path / "house.yaml"
+    path.write_text(FRAMEWORK.replace("checked: true", f"checked: {checked}"))
 
     framework = load_framework(path)
 
-    application = framework.application_date_of(framework.by_id["Art. 35"])
+    application = framework.application_date_of(framework.by_id["H1"])
     assert application is not None
-    assert application.applicable_from == date(2018, 5, 25)
+    assert (application.cited_source, application.short_form) == (source, short_form)
 
 
 @pytest.mark.parametrize(
     ("replacement", "original", "message"),
     [
-        pytest.param("abuot: x", "about: An impact assessment.", "9: clauses.0.abuot: there is no such", id="field"),
-        pytest.param("obtainable: fully", "obtainable: partly", "10: clauses.0.obtainable: Input", id="word"),
-        pytest.param("blank: ''", "blank: The assessment.", "8: clauses.0: blank is empty", id="no blank"),
+        pytest.param("abuot: x", "about: An impact assessment.", "10: clauses.0.abuot: there is no such", id="field"),
+        pytest.param("obtainable: fully", "obtainable: partly", "11: clauses.0.obtainable: Input", id="word"),
+        pytest.param("blank: ''", "blank: The assessment.", "9: clauses.0: blank is empty", id="no blank"),
+        pytest.param("javascript:alert(1)", "https://rules.acme.example/models", "5: url: ", id="scheme of the link"),
+        pytest.param(
+            "https://a.example/)[x](", "https://rules.acme.example/models", "5: url: ", id="markup in the link"
+        ),
         pytest.param("applies: soon", "applies: in-force", "1: dates has no entry soon", id="date"),
-        pytest.param("name: HIPAA", "name: GDPR", "1: name: Input should be", id="name"),
+        pytest.param('name: "a\\nb"', "name: House rules", "1: name: ", id="name"),
     ],
 )
 def test_an_error_in_the_catalog_names_its_location(
     tmp_path: Path, replacement: str, original: str, message: str
 ) -> None:
-    path = tmp_path / "gdpr.yaml"
+    path = tmp_path / "house.yaml"
     path.write_text(FRAMEWORK.replace(original, replacement))
 
     with pytest.raises(CatalogError) as raised:
@@ -137,10 +222,10 @@ def test_an_error_in_the_catalog_names_its_location(
 
 
 def test_a_duplicate_clause_is_rejected(tmp_path: Path) -> None:
-    path = tmp_path / "gdpr.yaml"
+    path = tmp_path / "house.yaml"
     path.write_text(FRAMEWORK + FRAMEWORK.split("clauses:\n")[1])
 
-    with pytest.raises(CatalogError, match=r"gdpr\.yaml:1: these clauses occur twice: Art\. 35"):
+    with pytest.raises(CatalogError, match=r"house\.yaml:1: these clauses occur twice: H1"):
         load_framework(path)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, load_policy
-from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 
 HEAD = """\
 id: ours
@@ -79,8 +78,8 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
         pytest.param(
             "framework: NIST, clause",
             "framework: NIST AI RMF, clause",
-            "13: rule 'owner': references.0.framework",
-            id="ref",
+            "13: rule 'owner': references.0.framework: there is no framework 'NIST'; the frameworks are EU AI Act, GDPR,",
+            id="unknown framework",
         ),
         pytest.param(
             "clause: GOVERN 9.1",
@@ -285,7 +284,7 @@ def test_a_reference_has_the_catalogs_date_unless_it_states_another(tmp_path: Pa
     )
 
     assert (str(catalog_reference.applicable_from), str(rule_reference.applicable_from)) == ("2027-12-02", "2028-01-01")
-    assert (catalog_reference.source or "").startswith("the Digital Omnibus")
+    assert (catalog_reference.source or "").startswith("as secondary sources report the Digital Omnibus")
 
 
 @pytest.mark.parametrize(
@@ -331,25 +330,48 @@ def test_a_rule_may_state_the_sentences_of_its_outcomes(tmp_path: Path) -> None:
     }
 
 
-SEVERAL_SENTENCES = REASONED.replace(
-    "pass: The owner is {given}.", 'pass: ["The owner is {given}.", {when: is_team, text: It is a team.}]'
-).replace('given: "[owner][0]"', 'given: "[owner][0]"\n      is_team: owner.startsWith("team-")')
+WITH_CONDITION = (
+    HEAD
+    + RULE
+    + """\
+    conditions:
+      - holds: owner.startsWith("team-")
+        otherwise: not evidenced
+        reason: The owner {owner} is no team.
+"""
+)
 
 
-def test_a_rule_may_state_several_sentences_for_an_outcome(tmp_path: Path) -> None:
-    (rule,) = load(tmp_path, SEVERAL_SENTENCES).rules
+@pytest.mark.parametrize(
+    ("replacement", "original", "message"),
+    [
+        pytest.param(
+            "ownr.starts", "owner.starts", "18: rule 'owner': conditions.0.holds: undeclared", id="expression"
+        ),
+        pytest.param(
+            "otherwise: pass",
+            "otherwise: not evidenced",
+            "19: rule 'owner': conditions.0.otherwise: Input",
+            id="verdict",
+        ),
+        pytest.param(
+            "{description}", "{owner}", "condition 1: the rule does not read description: quote only", id="sentence"
+        ),
+        pytest.param(
+            "size(owner) < thresholds.longest",
+            'owner.startsWith("team-")',
+            "18: rule 'owner': conditions.0.holds: the policy has no threshold 'longest'",
+            id="threshold",
+        ),
+    ],
+)
+def test_an_error_in_a_condition_names_its_location(
+    tmp_path: Path, replacement: str, original: str, message: str
+) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(tmp_path, WITH_CONDITION.replace(original, replacement))
 
-    assert [sentence.when is not None for sentence in rule.reason_templates[ReasonCase.PASS]] == [False, True]
-
-
-def test_a_condition_of_a_sentence_reads_only_what_the_rule_reads(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="pass: the rule does not read description"):
-        load(tmp_path, SEVERAL_SENTENCES.replace("when: is_team", "when: size(description) > 1"))
-
-
-def test_a_condition_that_is_no_expression_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="pass: when: is_tem is neither a named value"):
-        load(tmp_path, SEVERAL_SENTENCES.replace("when: is_team", "when: is_tem"))
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
-from verifywise_mlflow.compliance.rules.rule import ReasonSentence, Rule
+from verifywise_mlflow.compliance.rules.rule import Condition, Rule
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import evaluate, rule_with
 
@@ -209,14 +210,26 @@ def test_a_long_value_is_shortened() -> None:
     assert len(evaluate(rule_with('owner == ""'), record_with(owner="x" * 100_000)).reason) < 200
 
 
-def test_where_evidence_is_missing_the_sentence_names_what_could_not_be_read() -> None:
-    read_problems = ("run 12ab: HTTP 404.", "artifacts: HTTP 403")
+def test_only_a_verdict_that_rests_on_an_unread_object_names_it() -> None:
+    unread = [
+        UnreadObject("files", ("files: HTTP 403",), ("evidence_files",)),
+        UnreadObject("run", ("run 12ab: HTTP 404.",), ("owner",)),
+    ]
 
-    missing = evaluate(rule_with('owner != ""'), record_with(), read_problems)
-    met_result = evaluate(rule_with('owner != ""'), record_with(owner="me"), read_problems)
+    not_read = evaluate(rule_with('owner != ""'), record_with(), unread)
+    met_result = evaluate(rule_with('owner != ""'), record_with(owner="me"), unread)
+    missing = evaluate(rule_with('business_purpose != ""'), record_with(), unread)
 
-    assert missing.reason.endswith(" Part of the record could not be read: run 12ab: HTTP 404.")
-    assert "could not be read" not in met_result.reason
+    assert not_read.reason == (
+        "It is unknown whether MLflow shows owner, so the rule is undecided. Part of the record could not be read: run "
+        "12ab: HTTP 404. The rule is decided once it can be read."
+    )
+    assert [result.verdict for result in (not_read, met_result, missing)] == ["not read", "pass", "not evidenced"]
+    assert [result.values for result in (not_read, missing)] == [
+        {"owner": None, "unread": ["run"]},
+        {"business_purpose": None},
+    ]
+    assert "could not be read" not in met_result.reason + missing.reason
 
 
 def test_a_rule_that_reads_only_whether_a_value_is_recorded_does_not_quote_the_value() -> None:
@@ -258,25 +271,59 @@ def test_a_reason_names_the_text_that_is_no_value(requires: str, state: str, sta
     assert '"raw":"TBD"' in result.origins_json
 
 
-def test_a_reason_has_only_the_sentences_whose_condition_holds() -> None:
-    rule = rule_with(
-        'owner == "me" && version_number == 1 && code_commit == "8f3c1d2e"',
-        reason_values={"is_mine": 'owner == "me"'},
-        reasons={
-            ReasonCase.NOT_EVIDENCED: (
-                "The owner is {owner}.",
-                ReasonSentence(when="is_mine", text="That is me."),
-                ReasonSentence(when="version_number > 1", text="It is a later version."),
-                ReasonSentence(when='code_commit == "0"', text="An unknown condition does not hold."),
-            ),
-        },
-    )
-
-    assert evaluate(rule, RECORD).reason == "The owner is 'me'. That is me."
+IS_OTHERS = Condition(holds='owner != "me"', otherwise="fail", reason="The owner {owner} is me.")
+IS_LATER = Condition(holds="version_number > 1", otherwise="not evidenced", reason="It is the first version.")
+IS_COMMITTED = Condition(holds='code_commit != ""', otherwise="fail", reason="There is no commit.")
+HOLDS = Condition(holds="version_number == 1", otherwise="fail", reason="It is a later version.")
 
 
-def test_a_reason_without_a_sentence_whose_condition_holds_is_generated() -> None:
-    sentence = ReasonSentence(when="version_number > 1", text="It is a later version.")
-    rule = rule_with('owner == "you" && version_number > 0', reasons={ReasonCase.FAIL: (sentence,)})
+@pytest.mark.parametrize(
+    ("conditions", "requires", "verdict", "reason"),
+    [
+        pytest.param((HOLDS,), 'owner == "me"', Verdict.PASS, "A pass.", id="all hold"),
+        pytest.param((HOLDS,), 'owner == "you"', Verdict.FAIL, "A failure.", id="what is required is false"),
+        pytest.param(
+            (HOLDS, IS_LATER, IS_OTHERS),
+            'owner == "me"',
+            Verdict.FAIL,
+            "It is the first version. The owner 'me' is me. A failure.",
+            id="a failure outweighs missing evidence, and all that is false is named",
+        ),
+        pytest.param(
+            (IS_LATER,),
+            'owner == "you"',
+            Verdict.NOT_EVIDENCED,
+            "It is the first version. It is open.",
+            id="missing evidence outweighs what is required",
+        ),
+        pytest.param(
+            (IS_COMMITTED, IS_LATER),
+            'owner == "me"',
+            Verdict.NOT_EVIDENCED,
+            "It is the first version. It is open.",
+            id="false and unknown",
+        ),
+        pytest.param((IS_COMMITTED,), 'owner == "me"', Verdict.NOT_EVIDENCED, "Nothing.", id="unknown"),
+        pytest.param(
+            (IS_OTHERS,), 'code_commit != ""', Verdict.FAIL, "The owner 'me' is me. A failure.", id="unknown, failed"
+        ),
+        pytest.param((IS_LATER,), 'code_commit != ""', Verdict.NOT_EVIDENCED, "Nothing.", id="nothing to judge"),
+    ],
+)
+def test_a_reason_names_each_condition_that_is_false(
+    conditions: tuple[Condition, ...], requires: str, verdict: Verdict, reason: str
+) -> None:
+    reasons = {
+        ReasonCase.PASS: "A pass.",
+        ReasonCase.FAIL: "A failure.",
+        ReasonCase.INCONCLUSIVE: "It is open.",
+        ReasonCase.NOT_EVIDENCED: "Nothing.",
+    }
 
-    assert evaluate(rule, RECORD).reason == f"Found: owner is 'me', version_number is 1. {EXPECTED}"
+    result = evaluate(rule_with(requires, conditions=conditions, reasons=reasons), RECORD)
+
+    assert (result.verdict, result.reason) == (verdict, reason)
+
+
+def test_the_sentence_of_a_condition_suffices_as_a_reason() -> None:
+    assert evaluate(rule_with("true", conditions=(IS_OTHERS,)), RECORD).reason == "The owner 'me' is me."

@@ -101,11 +101,12 @@ def test_the_raw_value_is_shown_only_if_the_value_does_not_show_it() -> None:
 
 def test_incomplete_fields_findings_and_tombstones_are_compared() -> None:
     finding = {"kind": "conflict", "field": "owner", "sentence": "Two say different things."}
+    no_run = {"kind": "run", "sentences": ["no run"], "fields": ["metrics"]}
 
-    changes = differences(state(), replace(state(), incomplete=["no run"], findings=[finding], deleted_at=NOON))
+    changes = differences(state(), replace(state(), incomplete=[no_run], findings=[finding], deleted_at=NOON))
 
     assert [(change.field, change.before, change.after) for change in changes] == [
-        ("incomplete.no run", None, "no run"),
+        ("incomplete.run", None, no_run),
         ("findings.conflict owner", None, finding),
         ("deleted_at", None, NOON),
     ]

@@ -21,6 +21,7 @@ from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services import limited_evaluation, rule_worker_client
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
@@ -72,7 +73,11 @@ def test_the_worker_gives_the_same_results_as_this_process(started: list[Worker]
     )
     rules = own(HARMLESS, needs_today, rule_with('owner == "me"', rule_id="plain"), with_default=True)
     subjects = [
-        Subject(FEW_FILES, ["a run was not read"], [{"kind": "conflict", "field": None, "sentence": "\x00 ü \ud800"}]),
+        Subject(
+            FEW_FILES,
+            [UnreadObject("run", ("a run was not read",), ("owner", "metrics"))],
+            [{"kind": "conflict", "field": None, "sentence": "\x00 ü \ud800"}],
+        ),
         Subject(
             record_with(owner="me", lifecycle_stage="production"), origins={"owner": {"source": "tag", "key": "o"}}
         ),

@@ -14,13 +14,14 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber, parse_time
-from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json, with_published_keys
+from verifywise_mlflow.cli.display import display, display_origin, json_ready, waiver_as_json, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP, ValueState
+from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
+from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
@@ -32,7 +33,7 @@ from verifywise_mlflow.persistence.store import Store
 
 app = typer.Typer()
 
-_ORDER = ("fail", "error", "not evidenced", "pass", "not applicable")
+_ORDER = ("fail", "error", "not evidenced", "not read", "pass", "not applicable")
 """The order in which verdicts are printed: gaps first."""
 _COLORS = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
 _COLORS_OF_INCOMPLETE = {"pass": "", "evidence complete": "yellow"}
@@ -104,11 +105,12 @@ def _print_record(state: RecordState, at: datetime) -> None:
         out.print()
         rows = table("field", "value", "from", title=f"[bold]{title}[/bold]")
         for field in fields:
-            rows.add_row(field, display(getattr(state.record, field)), origin(state.origins.get(field)))
+            rows.add_row(field, display(getattr(state.record, field)), display_origin(state.origins.get(field)))
         out.print(rows)
     out.print()
-    for sentence in state.incomplete:
-        out.print(Text("incomplete: ", style="yellow"), display(sentence), sep="")
+    for unread in unread_objects_from_json(state.incomplete):
+        for sentence in unread.sentences:
+            out.print(Text("incomplete: ", style="yellow"), display(sentence), sep="")
     for finding in state.findings:
         out.print(Text("finding: ", style="yellow"), display(finding.get("sentence")), sep="")
 
@@ -157,18 +159,3 @@ def _span(span: Validity) -> str:
 
 def _sync(sync_id: str | None) -> str:
     return f"sync {escape_invisible(sync_id)}" if sync_id else "not by a sync"
-
-
-def origin(entry: Mapping[str, object] | None) -> Text:
-    """Return the origin of a value, with its rule and its link: ``run tag owner: 'Risk Team'``."""
-    if entry is None:
-        return Text("")
-    text = f"{entry.get('source')} {entry.get('key')}"
-    if entry.get("raw") is not None:
-        text += f": {entry['raw']!r}"
-    state = entry.get("state")
-    reasons = [f"{ValueState(str(state)).clause}, which is no value"] if state else []
-    reasons += [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
-    if reasons:
-        text += f" ({'; '.join(reasons)})"
-    return display(text)

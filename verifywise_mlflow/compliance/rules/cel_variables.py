@@ -12,12 +12,16 @@ expression that needs it, and only then: ``a && b`` is false if ``a`` is, even i
 In addition to the record's fields, a rule reads
 
 * ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is how many
-  findings the entry stands for. Always known: the list may be empty. Parts that could not be read have no findings
-  either, so a rule that passes if there are none needs ``evidenced: size(incomplete) == 0``;
+  findings the entry stands for. Always known: the list may be empty. Objects that could not be read have no findings
+  either, so a rule that passes if there are none needs ``evidenced: '!("model" in unread)'`` for what it rests on;
 * ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
-  why the text is no value (``ValueState``); all are empty where there is none. ``earliest`` and ``latest`` are the
+  why the text is no value (``ValueState``); all are empty where there is none. ``same_person_as`` is the list of the
+  other fields that may name the same person, known for each field and empty for most. ``earliest`` and ``latest`` are the
   first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
+* ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
+* ``measures``: what the metrics measured, by their names: see measures.py. Unknown if there are no metrics;
+* ``model_versions``: the versions of the model that are in use, known if this is one: see versions_in_use.py;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
 """
@@ -32,18 +36,24 @@ from typing import Final, TypeAlias
 
 from cel_expr_python import cel
 
+from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.rules.field_paths import (
     FINDINGS,
     INCOMPLETE,
+    MEASURES,
+    MODEL_VERSIONS,
     ORIGINS,
     STATED,
     THRESHOLDS,
     TODAY,
+    UNREAD,
     Selection,
 )
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse, is_in_use
 from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.mapping.dates import days_of
 from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, Json, ValueState
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
 """A value in the types that the CEL library accepts; it accepts no tuple and no other mapping."""
@@ -70,13 +80,16 @@ _CONTEXT_TYPES: Final = {
     STATED: _FLAGS,
     FINDINGS: _LIST,
     INCOMPLETE: cel.Type.List(cel.Type.STRING),
+    UNREAD: cel.Type.List(cel.Type.STRING),
+    MEASURES: _MAP,
+    MODEL_VERSIONS: _MAP,
     ORIGINS: cel.Type.Map(cel.Type.STRING, _MAP),
     THRESHOLDS: _MAP,
     TODAY: cel.Type.TIMESTAMP,
 }
 
 _ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
-ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, "earliest", "latest")
+ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, "same_person_as", "earliest", "latest")
 """What a rule may read of a field's origin."""
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -106,12 +119,14 @@ class Subject:
     """A record to evaluate, with its context."""
 
     record: CanonicalRecord
-    incomplete: Sequence[str] = ()
-    """The parts of the record that could not be read, as sentences."""
+    incomplete: Sequence[UnreadObject] = ()
+    """The objects of the record that could not be read."""
     findings: Sequence[Mapping[str, Json]] = ()
     """Findings, as ``{kind, field, sentence}``."""
     origins: Mapping[str, Mapping[str, object]] | None = None
     """Field to the provenance of its value."""
+    versions: VersionsInUse | None = None
+    """The versions of the model that are in use; None if they are unknown, or if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,8 @@ class Evidence:
     """All selected values as the record has them, known or not: these are stored with the verdicts."""
     without_value: Mapping[str, TextWithoutValue]
     """Field to its text, for the fields whose text is no value."""
+    unread: frozenset[str] = frozenset()
+    """The fields that rest on an object that could not be read."""
 
     def activation(self) -> Activation:
         """Return the variables for evaluations."""
@@ -144,7 +161,7 @@ class Evidence:
     def variables(self) -> dict[str, CelValue]:
         """Return the value of each variable; variables without evidence are left out."""
         variables: dict[str, CelValue] = dict(self.known)
-        if "lifecycle_stage" not in variables and "lifecycle_stage" not in self.unrecognized:
+        if not any("lifecycle_stage" in fields for fields in (variables, self.unrecognized, self.unread)):
             variables["lifecycle_stage"] = STAGE_NOT_SHOWN
         stated = self.raw.get(STATED)
         # An unknown field is left out of the map, so that has() returns false.
@@ -159,7 +176,10 @@ _EVERYTHING: Final[Selection] = {
     STATED: dict.fromkeys(FIELDS),
     FINDINGS: None,
     INCOMPLETE: None,
+    UNREAD: None,
     ORIGINS: None,
+    MEASURES: None,
+    MODEL_VERSIONS: None,
 }
 
 
@@ -168,6 +188,7 @@ def evidence_of(
     selection: Selection = _EVERYTHING,
     *,
     thresholds: Mapping[str, Threshold] | None = None,
+    measures: MeasureReader | None = None,
     today: date | None = None,
 ) -> Evidence:
     """Return the evidence for the selected values. A policy selects only what it reads: a manifest can be large."""
@@ -180,7 +201,15 @@ def evidence_of(
             if name == FINDINGS:
                 raw_values[name] = known[name] = _cel_value(subject.findings)
             elif name == INCOMPLETE:
-                raw_values[name] = known[name] = _cel_value(subject.incomplete)
+                raw_values[name] = known[name] = [_cel_text(text) for text in incomplete_sentences(subject)]
+            elif name == UNREAD:
+                raw_values[name] = known[name] = [unread.kind for unread in subject.incomplete]
+            elif name == MEASURES and measures and record.metrics:
+                raw_values[name] = known[name] = _select(measures.measures(record.metrics), members)
+            elif name == MODEL_VERSIONS and subject.versions and is_in_use(record):
+                raw_values[name] = known[name] = _select(subject.versions.variable(), members)
+            elif name in (MEASURES, MODEL_VERSIONS):
+                raw_values[name] = {}
             elif name == ORIGINS:
                 raw_values[name] = known[name] = _origin_values(subject.origins or {}, members)
             elif name == THRESHOLDS and thresholds:
@@ -199,7 +228,13 @@ def evidence_of(
         else:
             known[name] = _numbers(value) if name == "metrics" else value
     fields = {*selection, *(selection.get(ORIGINS) or ())}
-    return Evidence(known, not_understood, raw_values, _texts_without_value(subject.origins or {}, fields))
+    unread = frozenset(field for unread in subject.incomplete for field in unread.fields)
+    return Evidence(known, not_understood, raw_values, _texts_without_value(subject.origins or {}, fields), unread)
+
+
+def incomplete_sentences(subject: Subject) -> list[str]:
+    """Return what could not be read of a record, as sentences."""
+    return [sentence for unread in subject.incomplete for sentence in unread.sentences]
 
 
 def _origin_values(origins: Mapping[str, Mapping[str, object]], selection: Selection | None) -> CelValue:
@@ -211,6 +246,8 @@ def _origin_values(origins: Mapping[str, Mapping[str, object]], selection: Selec
         of_field: dict[str, CelValue] = {
             name: _cel_text(str(text)) if isinstance(text, str) else "" for name, text in texts.items()
         }
+        same_person_as = origin.get("same_person_as")
+        of_field["same_person_as"] = list(same_person_as) if isinstance(same_person_as, list | tuple) else []
         days = days_of(dated) if isinstance(dated := origin.get("dated"), str) else None
         if days:
             # As text, since the CEL library accepts no time within a map.

@@ -20,8 +20,8 @@ Selection: TypeAlias = "dict[str, Selection | None]"
 """Name to the selected members; None: the whole value."""
 
 STATED, THRESHOLDS, TODAY, FINDINGS, INCOMPLETE = "stated", "thresholds", "today", "findings", "incomplete"
-ORIGINS = "origins"
-CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, ORIGINS, THRESHOLDS, TODAY)
+ORIGINS, UNREAD, MEASURES, MODEL_VERSIONS = "origins", "unread", "measures", "model_versions"
+CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS, THRESHOLDS, TODAY, UNREAD)
 """What a rule sees in addition to the record's fields."""
 VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 
@@ -44,6 +44,13 @@ def dotted(path: Path) -> str:
     """Return a path as CEL writes it."""
     name, *members = path
     return name + "".join(f".{m}" if _IDENTIFIER.fullmatch(m) else f'["{m}"]' for m in members)
+
+
+def field_of(path: Path) -> str:
+    """Return the record's field that a path is about; the variable itself if it is about no single field."""
+    if path[0] in (STATED, ORIGINS) and path[1:]:
+        return path[1]
+    return "metrics" if path[0] == MEASURES else path[0]
 
 
 def selection_of(paths: Iterable[Path]) -> Selection:

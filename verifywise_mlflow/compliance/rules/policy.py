@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
-from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
+from verifywise_mlflow.compliance.frameworks import Catalog, shipped_catalog
+from verifywise_mlflow.compliance.measures import is_level
 from verifywise_mlflow.compliance.rules.rule import (
-    EXPRESSION_FIELDS,
     Example,
     Identifier,
     PolicySection,
@@ -83,8 +83,12 @@ def default_policy() -> Policy:
         return load_policy(folder / "default.yaml")
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
     """Return the policy of a YAML file, including the rule files that it lists in ``files``.
+
+    Args:
+        path: the policy's file.
+        catalog: the frameworks that rules may refer to; by default those that come with the package.
 
     Raises:
         PolicyError: a file is missing, is not YAML, or contains an invalid rule.
@@ -99,7 +103,7 @@ def load_policy(path: Path) -> Policy:
     if locations and isinstance(document.get("rules", []), list):
         document["rules"] = [_rules(source)[index] for source, index in locations]
     try:
-        policy = Policy.model_validate(document)
+        policy = Policy.model_validate(document, context=catalog or shipped_catalog())
     except ValidationError as error:
         raise PolicyError("\n".join(validation_messages(error, head, locations))) from error
     if errors := list(_threshold_errors(policy, head, locations)):
@@ -111,17 +115,20 @@ def _threshold_errors(policy: Policy, head: YamlSource, locations: Sequence[tupl
     """Yield mismatches between thresholds and rules: a threshold that no rule uses is probably misspelled."""
     used: set[str] = set()
     for rule, (source, index) in zip(policy.rules, locations, strict=True):
-        for field in EXPRESSION_FIELDS:
-            for name in compile_expression(getattr(rule, field)).thresholds:
+        for place, expression in rule.expressions.items():
+            for name in expression.thresholds:
                 used.add(name)
                 if name not in policy.thresholds:
-                    line = source.line_of(("rules", index, field))
+                    line = source.line_of(("rules", index, *place))
                     defined = ", ".join(policy.thresholds) or "none"
+                    field = ".".join(map(str, place))
                     yield (
                         f"{source.path}:{line}: rule {rule.id!r}: {field}: the policy has no threshold {name!r} "
                         f"(defined: {defined}): add it under thresholds, or correct the name"
                     )
     for name in policy.thresholds.keys() - used:
+        if is_level(name, policy.thresholds.keys() - {name}):
+            continue
         line = head.line_of(("thresholds", name))
         yield f"{head.path}:{line}: thresholds.{name}: no rule compares with it: remove it, or correct its name"
 

@@ -2,8 +2,7 @@
 
 ``"The packages {unpinned} have no exact version."`` quotes a named value of the rule, or a field by its path, such as
 ``{owner}``. Each value is a CEL expression over what the rule itself reads, so a sentence never says more than what is
-stored next to the verdict. A rule with several conditions states a sentence for each, which is shown only where its
-``when`` is true.
+stored next to the verdict. The sentence of a condition is shown where the condition is false.
 """
 
 from __future__ import annotations
@@ -13,7 +12,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifywise_mlflow.compliance.rules.cel_expression import CelExpressionError, ValueExpression, compile_value
+from verifywise_mlflow.compliance.rules.cel_expression import (
+    CelExpression,
+    CelExpressionError,
+    ValueExpression,
+    compile_value,
+)
 from verifywise_mlflow.compliance.rules.field_paths import STATED, Path, dotted
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -30,6 +34,8 @@ class ReasonCase(StrEnum):
     """Values are shown, and ``evidenced`` says that they do not settle the matter; the verdict is not evidenced."""
     SCOPE_UNKNOWN = "scope unknown"
     """A value that decides whether the rule applies is not shown; the verdict is not evidenced."""
+    NOT_READ = "not read"
+    """A value that decides belongs to an object that could not be read. The reason names the object in any case."""
     NOT_APPLICABLE = "not applicable"
 
 
@@ -38,48 +44,43 @@ class SentenceTemplate:
     """A sentence as text and value expressions, in order."""
 
     parts: tuple[str | ValueExpression, ...]
-    when: ValueExpression | None = None
-    """The condition under which the sentence is part of the reason; None: always."""
+    unless: CelExpression | None = None
+    """The condition of a rule whose sentence this is, shown where it is false; None: always shown."""
 
     @property
-    def expressions(self) -> tuple[ValueExpression, ...]:
-        """The values that the sentence quotes, and its condition."""
-        quoted = tuple(part for part in self.parts if isinstance(part, ValueExpression))
-        return quoted if self.when is None else (*quoted, self.when)
+    def placeholders(self) -> tuple[ValueExpression, ...]:
+        """The values that the sentence quotes."""
+        return tuple(part for part in self.parts if isinstance(part, ValueExpression))
 
 
-def parse_sentence(text: str, values: Mapping[str, str], when: str | None = None) -> SentenceTemplate:
+def parse_sentence(text: str, values: Mapping[str, str], unless: CelExpression | None = None) -> SentenceTemplate:
     """Return the template of a sentence.
 
     Args:
         text: the sentence, with values in braces.
         values: the rule's named values, name to CEL expression.
-        when: the condition under which it is shown: a named value, or an expression.
+        unless: the condition that hides the sentence where it is not false.
 
     Raises:
-        ValueError: a brace without its partner, a placeholder or condition that is neither a named value nor an
-            expression, or no full stop at the end.
+        ValueError: a brace without its partner, a placeholder that is neither a named value nor an expression, or no
+            full stop at the end.
     """
     if not text.rstrip().endswith("."):
         raise ValueError("the sentence has no full stop at its end: add one")
     parts: list[str | ValueExpression] = []
     for index, piece in enumerate(_PLACEHOLDER.split(text)):
         if index % 2:
-            parts.append(_value(f"{{{piece}}}", piece, values))
+            try:
+                parts.append(compile_value(values.get(piece, piece)))
+            except CelExpressionError as error:
+                value_names = ", ".join(values) or "none"
+                message = f"{{{piece}}} is neither a named value (reason_values: {value_names}) nor a field: {error}"
+                raise ValueError(message) from error
         elif "{" in piece or "}" in piece:
             raise ValueError("a brace has no partner: write values as {name}")
         elif piece:
             parts.append(piece)
-    return SentenceTemplate(tuple(parts), None if when is None else _value(f"when: {when}", when, values))
-
-
-def _value(place: str, text: str, values: Mapping[str, str]) -> ValueExpression:
-    try:
-        return compile_value(values.get(text, text))
-    except CelExpressionError as error:
-        value_names = ", ".join(values) or "none"
-        message = f"{place} is neither a named value (reason_values: {value_names}) nor a field: {error}"
-        raise ValueError(message) from error
+    return SentenceTemplate(tuple(parts), unless)
 
 
 def paths_not_read(expression: ValueExpression, read: Collection[Path]) -> tuple[str, ...]:
@@ -87,5 +88,5 @@ def paths_not_read(expression: ValueExpression, read: Collection[Path]) -> tuple
     return tuple(
         dotted(path)
         for path in expression.paths
-        if path not in read and not any(path[: len(other)] == other for other in read if other[0] != STATED)
+        if not any(path[: len(other)] == other for other in read if other[0] != STATED)
     )

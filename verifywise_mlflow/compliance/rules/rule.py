@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from verifywise_mlflow.compliance.frameworks import Confidence, FrameworkName, Obtainable, catalog
-from verifywise_mlflow.compliance.rules.cel_expression import compile_expression, compile_value
+from verifywise_mlflow.compliance.frameworks import Catalog, Confidence, FrameworkName, Obtainable, dated
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, compile_expression, compile_value
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.reason_template import (
     ReasonCase,
@@ -28,9 +28,14 @@ from verifywise_mlflow.compliance.rules.reason_template import (
     parse_sentence,
     paths_not_read,
 )
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import FindingKind
+from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, SourceKind, ValueState
+from verifywise_mlflow.normalizer.unread_fields import unread_objects
+from verifywise_mlflow.normalizer.unread_object import ObjectKind
 
 EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
 """The fields of a rule that are CEL conditions."""
@@ -78,7 +83,11 @@ class PolicySection(BaseModel):
 
 
 class Reference(PolicySection):
-    """A clause that a rule gives evidence for. It does not claim that the clause is met."""
+    """A clause that a rule gives evidence for. It does not claim that the clause is met.
+
+    The validation context is the catalog that has the frameworks. Without one, as for a rule that was stored with an
+    earlier catalog, clauses are not looked up.
+    """
 
     framework: FrameworkName
     clause: Sentence
@@ -90,20 +99,39 @@ class Reference(PolicySection):
     source: Sentence | None = None
     """The source of ``applicable_from``."""
 
+    @property
+    def citation(self) -> str:
+        """The clause with the confidence and the date, each as certain as it is, on one line."""
+        since = f"; applicable from {dated(self.applicable_from, self.source)}" if self.applicable_from else ""
+        return f"{self.framework} {self.clause}, confidence {self.confidence}{since}"
+
     @model_validator(mode="before")
     @classmethod
-    def _take_date_from_catalog(cls, raw: object) -> object:
+    def _take_date_from_catalog(cls, raw: object, info: ValidationInfo) -> object:
         if not isinstance(raw, Mapping) or "applicable_from" in raw or "source" in raw:
             return raw
-        framework = catalog().get(raw.get("framework"))  # type: ignore[arg-type]  # an unknown name returns None
+        framework = _catalog(info).get(str(raw.get("framework")))
         clause = framework.by_id.get(str(raw.get("clause"))) if framework else None
         application = framework.application_date_of(clause) if framework and clause else None
-        return {**raw, **application.model_dump()} if application else raw
+        if application is None:
+            return raw
+        return {**raw, "applicable_from": application.applicable_from, "source": application.cited_source}
+
+    @field_validator("framework")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        catalog = _catalog(info)
+        if catalog and name not in catalog:
+            raise ValueError(
+                f"there is no framework {name!r}; the frameworks are {', '.join(catalog)}: correct the name, or add "
+                "the framework's file to framework_files in tenants.yaml"
+            )
+        return name
 
     @field_validator("clause")
     @classmethod
     def _is_in_catalog(cls, number: str, info: ValidationInfo) -> str:
-        framework = catalog().get(info.data.get("framework"))  # type: ignore[arg-type]  # missing if it is invalid
+        framework = _catalog(info).get(info.data.get("framework", ""))  # missing if it is invalid
         if framework is None:
             return number
         clause = framework.by_id.get(number)
@@ -118,6 +146,11 @@ class Reference(PolicySection):
         if self.applicable_from and not self.source:
             raise ValueError("applicable_from has no source: name in source where the date was published")
         return self
+
+
+def _catalog(info: ValidationInfo) -> Catalog:
+    catalog: Catalog = info.context or {}
+    return catalog
 
 
 class ExampleFinding(PolicySection):
@@ -138,6 +171,16 @@ class ExampleOrigin(PolicySection):
     raw: str = "example"
     dated: str | None = None
     state: ValueState | None = None
+    same_person_as: tuple[RecordField, ...] = ()
+
+
+class ExampleVersions(PolicySection):
+    """The versions of the model that are in use."""
+
+    production: tuple[int, ...] = ()
+    """Those in production or deployed, the newest first."""
+    candidates: tuple[int, ...] = ()
+    """The others, the newest first."""
 
 
 class Example(PolicySection):
@@ -146,8 +189,10 @@ class Example(PolicySection):
     record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
     findings: tuple[ExampleFinding, ...] = ()
     origins: Mapping[RecordField, ExampleOrigin] = Field(default_factory=dict)
-    incomplete: tuple[Sentence, ...] = ()
-    """The parts of the record that could not be read."""
+    unread: tuple[ObjectKind, ...] = ()
+    """The objects that could not be read. The fields that rest on them, by the default mapping, are unknown."""
+    model_versions: ExampleVersions | None = None
+    """The versions of the model that are in use; without it, they are unknown."""
     today: date | None = None
     """The day of the evaluation; without it, everything that depends on the day is unknown."""
     verdict: Verdict
@@ -159,28 +204,35 @@ class Example(PolicySection):
 
     def subject(self) -> Subject:
         """Return the record with its context, except the day."""
+        record, versions = self.canonical_record(), self.model_versions
+        reasons = [(kind, f"the {kind} could not be read") for kind in self.unread]
         return Subject(
-            self.canonical_record(),
-            self.incomplete,
+            record,
+            unread_objects(reasons, record, self.origins, mapping_index(default_mapping())),
             [finding.model_dump() for finding in self.findings],
             {field: origin.model_dump() for field, origin in self.origins.items()},
+            None
+            if versions is None
+            else VersionsInUse(versions.production, len(versions.production), versions.candidates),
         )
 
 
-class ReasonSentence(PolicySection):
-    """A sentence of a reason, shown only where its condition holds."""
+class Condition(PolicySection):
+    """One of several things that a rule requires, with the verdict and the sentence for where it does not hold."""
 
-    text: Sentence
-    when: Sentence | None = None
-    """A named value of the rule, or a CEL expression over what the rule reads; null: always shown."""
-
-
-Reason = Sentence | tuple[Sentence | ReasonSentence, ...]
-"""A sentence, or several of which some depend on a condition."""
+    holds: CelCondition
+    otherwise: Literal["fail", "not evidenced"]
+    """The verdict where the condition is false. Where it is unknown, the verdict is ``not evidenced``."""
+    reason: Sentence
+    """What was found where the condition is false. It precedes the rule's own sentence for the outcome."""
 
 
 class Rule(PolicySection):
-    """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true."""
+    """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true.
+
+    Each of ``conditions`` must hold, too. A false one with ``otherwise: fail`` fails the rule, whatever else is known;
+    any other that is false or unknown makes the verdict ``not evidenced``.
+    """
 
     id: Identifier
     version: int = Field(ge=1)
@@ -195,10 +247,12 @@ class Rule(PolicySection):
     evidenced: CelCondition = "true"
     """Whether the values that MLflow shows suffice to pass or fail. If not, the verdict is ``not evidenced``."""
     requires: CelCondition
+    conditions: tuple[Condition, ...] = ()
+    """What else is required, in the order in which the reason names it."""
     reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
-    """Named values that the sentences in ``reasons`` quote."""
-    reasons: Mapping[ReasonCase, Reason] = Field(default_factory=dict)
-    """Outcome to the sentences that explain it to a governance officer; missing ones are generated."""
+    """Named values that the sentences in ``reasons`` and ``conditions`` quote."""
+    reasons: Mapping[ReasonCase, Sentence] = Field(default_factory=dict, validate_default=True)
+    """Outcome to the sentence that explains it to a governance officer; a missing one is generated."""
     references: tuple[Reference, ...] = Field(min_length=1)
     examples: tuple[Example, ...] = ()
     """The rule's test."""
@@ -206,53 +260,56 @@ class Rule(PolicySection):
     @field_validator("reasons")
     @classmethod
     def _quote_only_what_the_rule_reads(
-        cls, reasons: Mapping[ReasonCase, Reason], info: ValidationInfo
-    ) -> Mapping[ReasonCase, Reason]:
+        cls, reasons: Mapping[ReasonCase, str], info: ValidationInfo
+    ) -> Mapping[ReasonCase, str]:
         data = info.data
-        if not {*EXPRESSION_FIELDS, "reason_values"} <= data.keys():
+        if not {*EXPRESSION_FIELDS, "conditions", "reason_values"} <= data.keys():
             return reasons  # the error in one of these fields is reported already
         values: Mapping[str, str] = data["reason_values"]
-        read = [path for field in EXPRESSION_FIELDS for path in compile_expression(data[field]).paths]
-        for case, reason in reasons.items():
+        conditions: tuple[Condition, ...] = data["conditions"]
+        texts = [*(data[field] for field in EXPRESSION_FIELDS), *(condition.holds for condition in conditions)]
+        read = [path for text in texts for path in compile_expression(text).paths]
+        sentences = {case.value: text for case, text in reasons.items()}
+        sentences |= {f"condition {number}": entry.reason for number, entry in enumerate(conditions, start=1)}
+        for name, text in sentences.items():
             try:
-                templates = _templates(reason, values)
+                template = parse_sentence(text, values)
             except ValueError as error:
-                raise ValueError(f"{case.value}: {error}") from error
-            for expression in (expression for template in templates for expression in template.expressions):
-                if unread := paths_not_read(expression, read):
-                    message = (
-                        f"{case.value}: the rule does not read {', '.join(unread)}: quote only values that it reads"
-                    )
+                raise ValueError(f"{name}: {error}") from error
+            for placeholder in template.placeholders:
+                if unread := paths_not_read(placeholder, read):
+                    message = f"{name}: the rule does not read {', '.join(unread)}: quote only values that it reads"
                     raise ValueError(message)
-        sentences = [sentence for reason in reasons.values() for sentence in _sentences(reason)]
-        if unused := [
-            name
-            for name in values
-            if not any(f"{{{name}}}" in sentence.text or name == sentence.when for sentence in sentences)
-        ]:
+        if unused := [name for name in values if not any(f"{{{name}}}" in text for text in sentences.values())]:
             raise ValueError(f"no sentence quotes the value {unused[0]!r} of reason_values: quote or remove it")
         return reasons
+
+    @property
+    def expressions(self) -> Mapping[tuple[str | int, ...], CelExpression]:
+        """The compiled expressions that decide, by their place in the rule: those of EXPRESSION_FIELDS come first."""
+        texts: dict[tuple[str | int, ...], str] = {(field,): getattr(self, field) for field in EXPRESSION_FIELDS}
+        texts |= {("conditions", index, "holds"): entry.holds for index, entry in enumerate(self.conditions)}
+        return {place: compile_expression(text) for place, text in texts.items()}
 
     @cached_property
     def may_be_costly(self) -> bool:
         """Whether an evaluation may cost more than reading the values that the rule names."""
-        return any(compile_expression(getattr(self, field)).may_be_costly for field in EXPRESSION_FIELDS) or any(
-            expression.may_be_costly
+        return any(expression.may_be_costly for expression in self.expressions.values()) or any(
+            value.may_be_costly
             for templates in self.reason_templates.values()
             for template in templates
-            for expression in template.expressions
+            for value in template.placeholders
         )
 
     @cached_property
     def reason_templates(self) -> Mapping[ReasonCase, tuple[SentenceTemplate, ...]]:
-        """The sentences of ``reasons``, parsed."""
-        return {case: _templates(reason, self.reason_values) for case, reason in self.reasons.items()}
-
-
-def _sentences(reason: Reason) -> tuple[ReasonSentence, ...]:
-    sentences = (reason,) if isinstance(reason, str) else reason
-    return tuple(ReasonSentence(text=sentence) if isinstance(sentence, str) else sentence for sentence in sentences)
-
-
-def _templates(reason: Reason, values: Mapping[str, str]) -> tuple[SentenceTemplate, ...]:
-    return tuple(parse_sentence(sentence.text, values, sentence.when) for sentence in _sentences(reason))
+        """The sentences of each outcome: those of the conditions, which are shown where these are false, come first."""
+        values = self.reason_values
+        of_conditions = tuple(
+            parse_sentence(entry.reason, values, compile_expression(entry.holds)) for entry in self.conditions
+        )
+        templates = {case: (parse_sentence(text, values),) for case, text in self.reasons.items()}
+        for case in (ReasonCase.FAIL, ReasonCase.INCONCLUSIVE):
+            if of_conditions:
+                templates[case] = (*of_conditions, *templates.get(case, ()))
+        return templates

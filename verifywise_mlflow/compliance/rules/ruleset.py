@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, compile_expression
+from verifywise_mlflow.compliance.frameworks import Catalog, own_frameworks, shipped_catalog
+from verifywise_mlflow.compliance.measures import is_level
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpression
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, Rule
-from verifywise_mlflow.compliance.rules.rule import EXPRESSION_FIELDS
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 
 
@@ -20,6 +22,10 @@ class RuleSet:
     thresholds: Mapping[str, float]
     frameworks: tuple[str, ...] = ()
     """The frameworks whose references are shown; empty: all."""
+    levels: Mapping[str, float] = field(default_factory=dict)
+    """The thresholds for the levels of metrics: those that no rule names. See measures.py."""
+    catalog: Catalog = field(default_factory=shipped_catalog)
+    """The frameworks that the rules may refer to."""
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -32,11 +38,18 @@ class RuleSet:
         return {rule.id: policy for policy in self.policies for rule in policy.rules}
 
     @cached_property
+    def severities(self) -> Mapping[str, Severity]:
+        """Rule id to the rule's severity."""
+        return {rule.id: rule.severity for rule in self.rules}
+
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that determines verdicts. Verdicts made under another digest are outdated."""
-        if len(self.policies) == 1 and self.thresholds == self.policies[0].thresholds:
-            return self.policies[0].digest
-        return fingerprint([[policy.digest for policy in self.policies], self.thresholds])
+        """SHA-256 of everything that determines verdicts and what they are evidence for.
+
+        Verdicts made under another digest are outdated.
+        """
+        frameworks = {name: framework.digest for name, framework in self.catalog.items()}
+        return fingerprint([[policy.digest for policy in self.policies], self.thresholds, frameworks])
 
     @cached_property
     def uses_today(self) -> bool:
@@ -48,14 +61,16 @@ def merge_policies(
     policies: Sequence[Policy],
     thresholds: Mapping[str, float] | None = None,
     frameworks: Collection[str] = (),
+    catalog: Catalog | None = None,
 ) -> RuleSet:
     """Return several policies as one set of rules, with a tenant's thresholds overriding those of the policies.
 
     Raises:
         PolicyError: two policies share an id or a rule id, or disagree on a threshold; a rule compares with a threshold
-            that no policy defines; or the tenant overrides a threshold that no policy has, or names a framework that no
-            rule refers to.
+            that no policy defines; or the tenant overrides a threshold that no policy has, or selects a framework that
+            no rule refers to and that is none of its own.
     """
+    catalog = catalog or shipped_catalog()
     ids = [policy.id for policy in policies]
     errors = [f"two policies have the id {name!r}: rename one" for name in dict.fromkeys(ids) if ids.count(name) > 1]
     policy_of_rule: dict[str, Policy] = {}
@@ -81,9 +96,10 @@ def merge_policies(
     errors += [
         f"no policy has the threshold {name!r} (defined: {', '.join(sorted(defined)) or 'none'}): correct its name"
         for name in thresholds or {}
-        if name not in defined
+        if name not in defined and not is_level(name, defined)
     ]
     referenced = {reference.framework for policy in policies for rule in policy.rules for reference in rule.references}
+    referenced |= {framework.name for framework in own_frameworks(catalog)}  # all of its clauses may be blank
     errors += [
         f"no rule refers to the framework {name!r} (referenced: {', '.join(sorted(referenced))}): correct its name"
         for name in frameworks
@@ -91,8 +107,12 @@ def merge_policies(
     ]
     if errors:
         raise PolicyError("\n".join(errors))
-    return RuleSet(tuple(policies), {**defined, **(thresholds or {})}, tuple(frameworks))
+    merged = {**defined, **(thresholds or {})}
+    rules = [rule for policy in policies for rule in policy.rules]
+    named = {name for rule in rules for expression in _expressions(rule) for name in expression.thresholds}
+    levels = {name: level for name, level in merged.items() if name not in named}
+    return RuleSet(tuple(policies), merged, tuple(frameworks), levels, catalog)
 
 
 def _expressions(rule: Rule) -> Iterator[CelExpression]:
-    return (compile_expression(getattr(rule, field)) for field in EXPRESSION_FIELDS)
+    return iter(rule.expressions.values())

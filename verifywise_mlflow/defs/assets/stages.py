@@ -102,6 +102,7 @@ _STAGE_ASSETS = (
         "The verdict of each rule on each record, and a badge per version. Evaluated from the store; this stage does "
         "not contact MLflow. "
         "How to read it: 'not evidenced' means that MLflow shows no evidence, not that something was not done. "
+        "'not read' means that an object on which the rule rests could not be read; complete-record is the gap for it. "
         f"Compliance score: {SCORE_RULE} The plots on this page compare the tenants' latest metrics; the assets under "
         "compliance_over_time plot each tenant over time.",
     ),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from verifywise_mlflow.compliance.frameworks import Catalog, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.defs.markdown import escape_markdown, reference_links
 
 _HOW_TO_READ: Final = (
     "The check warns if a version fails this rule, if MLflow shows no evidence ('not evidenced': it may be done and "
-    "documented elsewhere, so this is not non-compliance), or if the rule could not be evaluated. Gaps with a waiver "
-    "are counted separately; the check passes if no other gap is open. A result shows the number of versions for each "
+    "documented elsewhere, so this is not non-compliance), if the rule could not be evaluated, or if it is undecided for "
+    "want of an object that could not be read ('not read', no gap of this rule). Gaps with a waiver are counted "
+    "separately; the check passes if no other gap is open. A result shows the number of versions for each "
     "verdict that occurs, and the five worst gaps. It also shows where the tenant's policy differs from this page."
 )
 
@@ -23,6 +25,8 @@ class RuleDescription:
 
     rule: Rule
     policy: Policy
+    catalog: Catalog = field(default_factory=shipped_catalog)
+    """The frameworks that the rule may refer to."""
 
     @property
     def policy_name(self) -> str:
@@ -39,7 +43,7 @@ class RuleDescription:
                 f"**Why:** {_escape_line(rule.rationale)}",
                 f"**What to do:** {_escape_line(rule.remedy)}",
                 f"Severity {rule.severity.value}, from the policy {self.policy_name}. Evidence for:",
-                reference_links(rule.references).md_str or "",
+                reference_links(rule.references, self.catalog).md_str or "",
                 f"**How to read it:** {_HOW_TO_READ}",
             )
         )

@@ -12,25 +12,14 @@ from datetime import datetime
 import dagster as dg
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.defs.checks.gap_tables import worst_gaps_table
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
 from verifywise_mlflow.defs.dagster_compat import TargetMaterialization
-from verifywise_mlflow.defs.markdown import reference_links, version_links
-from verifywise_mlflow.defs.metadata_table import cell
-from verifywise_mlflow.persistence.queries.open_gaps import Gap
-from verifywise_mlflow.services.compliance_summary import ComplianceSummary, RuleSummary, days_open
+from verifywise_mlflow.defs.markdown import reference_links
+from verifywise_mlflow.services.compliance_summary import ComplianceSummary, RuleSummary
 from verifywise_mlflow.tenants.tenant import Tenant
-
-_GAP_TABLE = dg.TableSchema(
-    [
-        dg.TableColumn("version"),
-        dg.TableColumn("verdict"),
-        dg.TableColumn("days_open", "int"),
-        dg.TableColumn("reason"),
-    ]
-)
 
 _MetadataEntry = int | str | dg.BoolMetadataValue | dg.TableMetadataValue | dg.MarkdownMetadataValue
 
@@ -44,6 +33,8 @@ def rule_check_results(
     target: TargetMaterialization | None = None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield one result per check. A gap is a warning, never an error of the pipeline.
+
+    Versions on which the rule is undecided since they could not be read warn as well: nothing is known of them.
 
     Args:
         tenant: the tenant that was evaluated.
@@ -63,15 +54,15 @@ def rule_check_results(
         name = check_name(rule.rule.id)
         if name in descriptions:
             waived = f"; {rule.waived_gaps} more are waived" if rule.waived_gaps else ""
-            text = (
-                f"{rule.open_gaps} of {rule.evaluated_versions} versions of {tenant.tenant_id} need attention{waived}"
-            )
+            unread = rule.verdicts.get(Verdict.NOT_READ, 0)
+            undecided = f"; {unread} more are undecided, since they could not be read completely" if unread else ""
+            text = f"{rule.open_gaps} of {rule.evaluated_versions} versions of {tenant.tenant_id} need attention{waived}{undecided}"
             metadata = {
                 **_counts(rule),
-                **_worst_gaps(tenant, rule, now),
+                **worst_gaps_table(tenant, rule.worst_gaps, now),
                 **_policy_differences(rules, rule, descriptions[name]),
             }
-            yield _evaluation(tenant, name, not rule.open_gaps, text, metadata, target)
+            yield _evaluation(tenant, name, not rule.open_gaps and not unread, text, metadata, target)
 
 
 def _evaluation(
@@ -102,29 +93,6 @@ def _counts(rule: RuleSummary) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count} | oldest
 
 
-def _worst_gaps(tenant: Tenant, rule: RuleSummary, now: datetime) -> dict[str, _MetadataEntry]:
-    # `verifywise-mlflow policy rules` counts all gaps, and the database's views list them.
-    if not rule.worst_gaps:
-        return {}
-    return {
-        "versions": dg.MetadataValue.table([_gap_record(gap, now) for gap in rule.worst_gaps], schema=_GAP_TABLE),
-        "pages": version_links(tenant, rule.worst_gaps),
-    }
-
-
-def _gap_record(gap: Gap, now: datetime) -> dg.TableRecord:
-    # Few columns: Dagster repeats the schema in each result, in more bytes than the cells take.
-    stage = f" ({gap.lifecycle_stage})" if gap.lifecycle_stage else ""
-    return dg.TableRecord(
-        {
-            "version": f"{escape_invisible(gap.model_name)} version {gap.version_number}{stage}",
-            "verdict": f"{gap.verdict}, waived" if gap.is_waived else gap.verdict,
-            "days_open": days_open(gap.open_since, now),
-            "reason": cell(gap.reason),  # `verifywise-mlflow policy explain` shows the full text
-        }
-    )
-
-
 def _policy_differences(
     rules: RuleSet, rule_summary: RuleSummary, description: RuleDescription
 ) -> dict[str, _MetadataEntry]:
@@ -142,5 +110,5 @@ def _policy_differences(
     if (rule.severity, rule.rationale, rule.remedy) != (described.severity, described.rationale, described.remedy):
         differences |= {"severity": rule.severity.value, "rationale": rule.rationale, "remedy": rule.remedy}
     if references and tuple(references) != described.references:
-        differences |= {"references": reference_links(references)}
+        differences |= {"references": reference_links(references, rules.catalog)}
     return differences

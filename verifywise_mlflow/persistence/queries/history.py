@@ -45,7 +45,8 @@ class RecordState:
     record: CanonicalRecord
     origins: Mapping[str, Mapping[str, object]]
     """Field to the provenance of its value."""
-    incomplete: Sequence[str]
+    incomplete: Sequence[Mapping[str, object]]
+    """The objects that could not be read: ``{kind, sentences, fields}``."""
     findings: Sequence[Mapping[str, object]]
     deleted_at: datetime | None
     revision: int

@@ -176,7 +176,7 @@ def write_records(
             **columns_of(record.normalized.record),
             "tenant_id": session.tenant_id,
             "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
-            "incomplete": record.normalized.incomplete,
+            "incomplete": [columns_of(unread) for unread in record.normalized.incomplete],
             "findings": [columns_of(finding) for finding in record.normalized.findings],
             "deleted_at": record.pending.deleted_at,
             "fingerprint": record.fingerprint,
@@ -208,5 +208,5 @@ def write_input_revisions(session: TenantSession, processed: Sequence[PendingRec
 
 
 def _origin_json(origin: Origin) -> Row:
-    """Return an origin's fields. A date and a rule are left out if there is none, since most origins have neither."""
-    return {name: value for name, value in columns_of(origin).items() if value is not None or name == "raw"}
+    """Return an origin's fields. A date, a rule and the like are left out if there is none, as in most origins."""
+    return {name: value for name, value in columns_of(origin).items() if value or name == "raw"}

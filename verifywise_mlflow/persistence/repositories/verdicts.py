@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
-from verifywise_mlflow.compliance.rules.field_paths import Selection
+from verifywise_mlflow.compliance.rules.field_paths import MEASURES, MODEL_VERSIONS, Selection
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
+from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import BadgeRow, VerdictRow, VerdictRows
+from verifywise_mlflow.persistence.repositories.versions_in_use import digests_by_model, is_in_use, versions_in_use
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version, to_floats
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
@@ -37,6 +40,8 @@ class PendingEvaluation:
     revision: int
     present: Collection[str] = frozenset()
     """Its current verdicts, as ``<rule id> <fingerprint>``."""
+    versions_digest: str | None = None
+    """A digest of the model's versions in use, if this is one."""
 
 
 _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -44,6 +49,8 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
     "runtime_environment": ("packages",),
 }
 """Members with most of a record's bytes. They are not loaded unless a rule uses them."""
+_FIELDS_BEHIND: Final = {MEASURES: ("metrics",), MODEL_VERSIONS: ("lifecycle_stage", "deployment_status")}
+"""The fields that a variable is computed from."""
 
 
 def pending_evaluations(
@@ -72,6 +79,10 @@ def pending_evaluations(
     is_outdated = [badges.c.policy_digest.is_distinct_from(policy_digest)]
     if evaluated_since is not None:
         is_outdated.append(badges.c.evaluated_at < evaluated_since)
+    digests = digests_by_model(session.tenant_id, after[0] if after else None)
+    versions_digest = case((is_in_use(records), digests.c.digest))
+    if reads_versions(selection):
+        is_outdated.append(badges.c.versions_digest.is_distinct_from(versions_digest))
     # A withdrawn record keeps its last verdicts, under any later policy.
     is_due = or_(
         badges.c.record_revision.is_distinct_from(records.c.revision),
@@ -84,8 +95,11 @@ def pending_evaluations(
             records.c.findings,
             records.c.origins,
             records.c.revision,
+            versions_digest.label("versions_digest"),
         )
-        .select_from(records.outerjoin(badges, same_version))
+        .select_from(
+            records.outerjoin(badges, same_version).outerjoin(digests, digests.c.model_name == records.c.model_name)
+        )
         .where(records.c.tenant_id == session.tenant_id, is_due)
         .order_by(records.c.model_name, records.c.version_number)
         .limit(limit)
@@ -95,10 +109,29 @@ def pending_evaluations(
     rows = session.execute(limit_bytes(query)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     present = _present(session, keys) if keys else {}
+    in_use = _versions_in_use(session, keys, selection)
     return [
-        PendingEvaluation(key, subject_from_row(dict(row)), row["revision"], present.get(key, frozenset()))
+        PendingEvaluation(
+            key,
+            subject_from_row(dict(row), in_use.get(key[0])),
+            row["revision"],
+            present.get(key, frozenset()),
+            row["versions_digest"],
+        )
         for key, row in zip(keys, rows, strict=True)
     ]
+
+
+def reads_versions(selection: Selection | None) -> bool:
+    """Return whether a rule reads the model's other versions."""
+    return selection is None or MODEL_VERSIONS in selection
+
+
+def _versions_in_use(
+    session: TenantSession, keys: Sequence[Key], selection: Selection | None
+) -> Mapping[str, VersionsInUse]:
+    models = {name for name, _ in keys}
+    return versions_in_use(session, models) if models and reads_versions(selection) else {}
 
 
 def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
@@ -151,9 +184,10 @@ def evaluated_records(
         .group_by(results.c.model_name, results.c.version_number)
     )
     verdicts = {(name, number): by_rule for name, number, by_rule in rows_by_version}
+    in_use = _versions_in_use(session, keys, selection)
     return [
         EvaluatedRecord(
-            PendingEvaluation(key, subject_from_row(dict(row)), row["revision"]),
+            PendingEvaluation(key, subject_from_row(dict(row), in_use.get(key[0])), row["revision"]),
             verdicts.get(key, {}),
             row["badge"],
             is_current=row["record_revision"] == row["revision"],
@@ -165,6 +199,9 @@ def evaluated_records(
 def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[object]]:
     """Yield the record's columns that rules use; of large values only the members that rules use."""
     used_fields = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
+    for variable, fields in _FIELDS_BEHIND.items():
+        if variable in used_fields:
+            used_fields |= dict.fromkeys(fields)
     for field in FIELDS:
         column = canonical_records.c[field]
         if field in used_fields or column.primary_key:
@@ -177,13 +214,14 @@ def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[obj
             yield selected.label(field)
 
 
-def subject_from_row(row: Mapping[str, object]) -> Subject:
+def subject_from_row(row: Mapping[str, object], in_use: VersionsInUse | None = None) -> Subject:
     """Return the rules' input from a row of ``canonical_records``. Columns that the row lacks are null."""
     return Subject(
         canonical_record(row),
-        row["incomplete"],  # type: ignore[arg-type]  # as records.write_records wrote them
+        unread_objects_from_json(row["incomplete"]),  # type: ignore[arg-type]  # as records.write_records wrote them
         row["findings"],  # type: ignore[arg-type]
         row["origins"],  # type: ignore[arg-type]
+        versions=in_use,
     )
 
 
@@ -248,7 +286,7 @@ class VerdictBatch:
                     self._add(due.key, verdict.result(), identity.rpartition(" ")[2])
             if any(identity.rpartition(" ")[0] not in self._context.policy_of for identity in current):
                 self._with_deleted.append(due.key)
-        self._badges.append(BadgeRow(*due.key, badge.value, due.revision))
+        self._badges.append(BadgeRow(*due.key, badge.value, due.revision, due.versions_digest))
 
     def _add(self, key: Key, result: RuleResult, fingerprint: str) -> None:
         policy = self._context.policy_of[result.rule_id]

@@ -44,7 +44,7 @@ def _record_columns() -> tuple[Column[Any], ...]:
             nullable=False,
             doc="Provenance: for each value, the tag, alias or attribute that it came from, with its original text.",
         ),
-        Column("incomplete", Json, nullable=False, doc="What could not be read, and why; [] if everything could."),
+        Column("incomplete", Json, nullable=False, doc="The objects that could not be read: kind, sentences, fields."),
         Column("findings", Json, nullable=False, doc="Values that look wrong, each with its kind and field."),
         time_column(
             "deleted_at", doc="Tombstone: since when MLflow no longer has the object, UTC; null while it exists."
@@ -79,6 +79,15 @@ canonical_records = Table(
         "canonical_records_incomplete",
         "tenant_id",
         postgresql_where=text("deleted_at IS NULL AND incomplete <> '[]'::jsonb"),
+    ),
+    Index(
+        "canonical_records_in_use",
+        *("tenant_id", "model_name", "version_number"),
+        postgresql_include=["lifecycle_stage", "deployment_status"],
+        postgresql_where=text(
+            "deleted_at IS NULL AND (lifecycle_stage IN ('production', 'staging') "
+            "OR deployment_status IN ('deployed', 'partly_deployed'))"
+        ),
     ),
 )
 

@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.tables.schema import metadata
 def _verdict_columns() -> tuple[Column[Any], ...]:
     return (
         Column("rule_version", Integer, nullable=False, doc="The version of the rule."),
-        Column("verdict", Text, nullable=False, doc="pass, fail, not evidenced, not applicable or error."),
+        Column("verdict", Text, nullable=False, doc="pass, fail, not evidenced, not read, not applicable or error."),
         Column("reason", Text, nullable=False, doc="The reason for the verdict."),
         Column("values", Json, nullable=False, doc="The values that the rule read."),
         Column("policy_id", Text, nullable=False, doc="The policy that contains the rule."),
@@ -49,7 +49,9 @@ def _input_columns() -> tuple[Column[Any], ...]:
             nullable=False,
             doc="SHA-256 of the content. The row is written only when it changes.",
         ),
-        time_column("open_since", doc="Since when the gap has been open without interruption, UTC."),
+        time_column(
+            "open_since", doc="Since when the gap has been open without interruption, UTC. Kept while it is not read."
+        ),
     )
 
 
@@ -61,6 +63,7 @@ def _badge_columns() -> tuple[Column[Any], ...]:
         time_column("evaluated_at", nullable=False),
         Column("sync_id", Text, nullable=False),
         time_column("changed_at", nullable=False),
+        Column("versions_digest", PlainText),
     )
 
 

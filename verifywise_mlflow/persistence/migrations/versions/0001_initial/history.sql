@@ -72,7 +72,8 @@ CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
 -- The fingerprint of a row that was changed by hand no longer fits it, so the next evaluation of the version writes the
--- verdict again. A gap keeps the time when it opened, however its verdict changes while it stays open.
+-- verdict again. A gap keeps the time when it opened, however its verdict changes while it stays open, and while what it
+-- rests on cannot be read: that closes nothing.
 CREATE FUNCTION {schema}.save_former_verdict() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
@@ -89,6 +90,7 @@ BEGIN
     NEW.evaluated_at := greatest(OLD.evaluated_at, NEW.evaluated_at);
     NEW.open_since := CASE
         WHEN NEW.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(OLD.open_since, NEW.evaluated_at)
+        WHEN NEW.verdict = 'not read' THEN OLD.open_since
     END;
     INSERT INTO {schema}.compliance_result_history VALUES (DEFAULT, NEW.evaluated_at, NEW.sync_id, OLD.*);
     RETURN NEW;
@@ -166,11 +168,11 @@ FROM {schema}.compliance_result_history;
 
 CREATE VIEW {schema}.compliance_badge_states WITH (security_invoker = true) AS
 SELECT tenant_id, model_name, version_number, badge, record_revision, policy_digest, evaluated_at, sync_id,
-       changed_at AS valid_from,
+       changed_at AS valid_from, versions_digest,
        NULL::timestamptz AS valid_to, NULL::text AS ended_by_sync_id
 FROM {schema}.compliance_badges
 UNION ALL
 SELECT tenant_id, model_name, version_number, badge, record_revision, policy_digest, evaluated_at, sync_id,
-       changed_at AS valid_from,
+       changed_at AS valid_from, versions_digest,
        valid_to, ended_by_sync_id
 FROM {schema}.compliance_badge_history;

@@ -1,0 +1,64 @@
+"""Which objects that could not be read a verdict rests on.
+
+A rule is undecided because of an unread object if what decides it names a field that rests on the object, or if it
+would be decided otherwise with the object out of ``unread``. Only records with an unread object cost anything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
+from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue
+from verifywise_mlflow.compliance.rules.field_paths import STATED, UNREAD, field_of
+from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
+
+
+class UnreadEvidence:
+    """The objects of one record that could not be read, and what the record shows without them."""
+
+    def __init__(self, objects: Sequence[UnreadObject], activation: Activation) -> None:
+        self._objects, self._activation = objects, activation
+        self._kinds_by_field: dict[str, list[ObjectKind]] = {}
+        for unread in objects:
+            for field in unread.fields:
+                self._kinds_by_field.setdefault(field, []).append(unread.kind)
+
+    def behind_missing_evidence(self, decisive: CelExpression) -> tuple[UnreadObject, ...]:
+        """Return the objects for want of which an expression is unknown, or false that must be true."""
+        kinds = {kind for path in decisive.paths for kind in self._kinds_by_field.get(field_of(path), ())}
+        kinds.update(self._kinds_named(decisive))
+        return self._of_kinds(kinds)
+
+    def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
+        """Return the objects for want of which a rule seems not to apply: it might apply once they are read."""
+        kinds = set(self._kinds_named(applies))
+        unknown = [
+            path[1]
+            for path in applies.paths
+            if path[0] == STATED and path[1:] and field_of(path) in self._kinds_by_field
+        ]
+        if unknown:
+            stated = self._activation.variables[STATED]
+            assert isinstance(stated, dict)
+            if self._result(applies, {STATED: {**stated, **dict.fromkeys(unknown, True)}}) is not False:
+                kinds.update(kind for field in unknown for kind in self._kinds_by_field[field])
+        return self._of_kinds(kinds)
+
+    def _kinds_named(self, expression: CelExpression) -> Iterator[ObjectKind]:
+        """Yield the kinds by which ``unread`` decides the expression."""
+        if not any(path[0] == UNREAD for path in expression.paths):
+            return
+        if_read = self._result(expression, {UNREAD: []})
+        for unread in self._objects:
+            if self._result(expression, {UNREAD: [unread.kind]}) is not if_read:
+                yield unread.kind
+
+    def _result(self, expression: CelExpression, changes: dict[str, CelValue]) -> bool | None:
+        try:
+            return expression.holds(Activation({**self._activation.variables, **changes}))
+        except CelEvaluationError:
+            return None
+
+    def _of_kinds(self, kinds: set[ObjectKind]) -> tuple[UnreadObject, ...]:
+        return tuple(unread for unread in self._objects if unread.kind in kinds)

@@ -1,0 +1,148 @@
+"""Which fields of a record rest on an object that could not be read.
+
+A field without a value says that MLflow shows none only if each object was read that could have one. Otherwise the
+value is unknown, and the verdict of a rule that needs it is ``not read``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, Protocol
+
+from verifywise_mlflow.normalizer.field_spec import FieldType
+from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
+from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
+from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource, ValueSourceKind
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, CanonicalRecord, SourceKind, ValueState
+from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
+
+_OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {
+    "version": ("version",),
+    "version tag": ("version",),
+    "model": ("model",),
+    "model tag": ("model",),
+    "alias": ("model",),
+    "run": ("run",),
+    "run tag": ("run",),
+    "experiment": ("experiment", "run", "logged model"),  # the run names it, else the logged model
+    "logged model": ("logged model",),
+    "logged model tag": ("logged model",),
+    "config": (),
+}
+"""The objects that must be read to know what a value source has."""
+
+COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
+    "model_name": ("version",),
+    "version_number": ("version",),
+    "aliases": ("model",),
+    "created_at": ("version",),
+    "last_updated_at": ("version",),
+    "training_started_at": ("run",),
+    "training_ended_at": ("run",),
+    "metrics": ("run",),
+    "hyperparameters": ("run",),
+    "evaluation_tags": ("version", "run"),
+    "dataset_reference": ("run",),
+    "runtime_environment": ("files",),
+    "artifact_manifest": ("files",),
+    "evidence_files": ("files",),
+}
+"""The objects of each field that ``normalize`` fills from objects instead of value sources, or before them."""
+
+
+_COLLECTIONS = (FieldType.JSON_OBJECT, FieldType.JSON_LIST)
+
+
+class TextOrigin(Protocol):
+    """The origin of a field's text."""
+
+    @property
+    def source(self) -> SourceKind:
+        """The object that has the text."""
+
+    @property
+    def key(self) -> str:
+        """Its tag or attribute."""
+
+    @property
+    def state(self) -> ValueState | None:
+        """Why the text is no value."""
+
+
+def unread_objects(
+    reasons: Iterable[tuple[ObjectKind, str]],
+    record: CanonicalRecord,
+    origins: Mapping[str, TextOrigin],
+    index: MappingIndex,
+) -> tuple[UnreadObject, ...]:
+    """Return the objects that could not be read, each once, with the fields that rest on them.
+
+    Args:
+        reasons: the kind of an object, and a sentence on what could not be read of it.
+        record: what is known nevertheless.
+        origins: where that comes from.
+        index: the mapping, which says which objects a field may come from.
+    """
+    sentences: dict[ObjectKind, list[str]] = {}
+    for kind, sentence in reasons:
+        sentences.setdefault(kind, []).append(sentence)
+    return tuple(
+        UnreadObject(
+            kind,
+            tuple(of_kind),
+            tuple(
+                field
+                for field in fields_resting_on(kind, index)
+                if _may_change(field, kind, getattr(record, field), origins.get(field), index)
+            ),
+        )
+        for kind, of_kind in sentences.items()
+    )
+
+
+@lru_cache(maxsize=256)
+def fields_resting_on(kind: ObjectKind, index: MappingIndex) -> tuple[str, ...]:
+    """Return the fields that an object of this kind may fill, under a mapping."""
+    return tuple(
+        field
+        for field in FIELD_SPECS
+        if kind in COPIED_FROM.get(field, ()) or kind in _objects_of(field, index.value_sources(field))
+    )
+
+
+def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin | None, index: MappingIndex) -> bool:
+    """Return whether a field may have another value once an object is read that it rests on."""
+    spec = FIELD_SPECS[field]
+    if value is None and (origin is None or not spec.is_attestation):
+        return True  # the first value of any source counts
+    if spec.type in _COLLECTIONS:
+        return True  # it may lack an entry
+    return origin is not None and kind in _objects_of(field, _sources_before(origin, index.value_sources(field)))
+
+
+def _sources_before(origin: TextOrigin, sources: Sequence[ValueSource]) -> Iterator[ValueSource]:
+    """Yield the sources that take precedence over that of a text."""
+    for source in sources:
+        members = source.members or (source,)
+        if any(_is_source_of(origin, member) for member in members):
+            yield from (member for member in members if not _is_source_of(origin, member))
+            return
+        yield from members
+
+
+def _is_source_of(origin: TextOrigin, source: ValueSource) -> bool:
+    kind = "logged model" if source.source == "logged model tag" else source.source
+    # A source of synonyms has no system key: those are used only where a source names them.
+    has_key = not is_system_key(origin.key) if source.key is None else source.key == origin.key
+    return kind == origin.source and has_key
+
+
+def _objects_of(field: str, sources: Iterable[ValueSource]) -> Iterator[ObjectKind]:
+    for source in sources:
+        if source.source == "highest of":
+            yield from _objects_of(field, source.members)
+        # A version is in no stage if neither it nor an alias states one. A tag of its run is a rare third place, which
+        # would otherwise leave each version whose run was purged within the reach of all rules on production.
+        elif field != "lifecycle_stage" or source.source != "run tag":
+            yield from _OBJECTS_OF_SOURCE[source.source]

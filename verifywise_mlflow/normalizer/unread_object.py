@@ -1,0 +1,35 @@
+"""An object of a version that could not be read. Rules use its kind, people read its sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast, get_args
+
+ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "files"]
+"""The kinds of objects that a record is read from. ``version`` and ``model`` are those of the registry."""
+
+OBJECT_KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadObject:
+    """An object that could not be read, or not completely."""
+
+    kind: ObjectKind
+    sentences: tuple[str, ...]
+    """What could not be read, and why."""
+    fields: tuple[str, ...] = ()
+    """The fields of the record that the object could still change from unknown to known."""
+
+
+def unread_objects_from_json(stored: Iterable[Mapping[str, object]]) -> tuple[UnreadObject, ...]:
+    """Return the objects in the column ``incomplete`` of a record."""
+    return tuple(
+        UnreadObject(
+            cast("ObjectKind", entry["kind"]),
+            tuple(cast("Iterable[str]", entry["sentences"])),
+            tuple(cast("Iterable[str]", entry["fields"])),
+        )
+        for entry in stored
+    )
