@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.frameworks import Catalog
 from verifywise_mlflow.compliance.rules.policy import Example, Policy, load_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import RuleResult
@@ -36,17 +37,18 @@ class PolicyCheck:
         return tuple(rule.id for rule in self.policy.rules if not rule.examples)
 
 
-def check_policy(path: Path, evaluate: EvaluateExample | None = None) -> PolicyCheck:
+def check_policy(path: Path, evaluate: EvaluateExample | None = None, catalog: Catalog | None = None) -> PolicyCheck:
     """Load a policy and run its examples.
 
     Args:
         path: the policy's file.
         evaluate: evaluates an example: ``evaluate_example``, or the same under limits.
+        catalog: the frameworks that rules may refer to; by default those that come with the package.
 
     Raises:
         PolicyError: the file contains no usable policy. The message has one line per error: file, line, rule, field.
     """
-    policy = load_policy(path)
+    policy = load_policy(path, catalog)
     return PolicyCheck(policy, tuple(_failures(policy, path, evaluate or evaluate_example)))
 
 
@@ -57,8 +59,13 @@ def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult
 
 
 def alone(policy: Policy, rule: Rule) -> Policy:
-    """Return a policy of one rule, with the thresholds of the policy that has it."""
-    return Policy(id="alone", version=1, title="One rule", thresholds=policy.thresholds, rules=(rule,))
+    """Return a policy of one rule, with the thresholds of the policy that has it except those of other rules."""
+    own, others = (
+        {name for of_rule in rules for expression in of_rule.expressions.values() for name in expression.thresholds}
+        for rules in ([rule], [other for other in policy.rules if other.id != rule.id])
+    )
+    thresholds = {name: level for name, level in policy.thresholds.items() if name in own or name not in others}
+    return Policy(id="alone", version=1, title="One rule", thresholds=thresholds, rules=(rule,))
 
 
 def _failures(policy: Policy, path: Path, evaluate: EvaluateExample) -> Iterator[str]:

@@ -8,7 +8,7 @@ that exceeds a limit gets the verdict ``error``; every other rule is decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from types import TracebackType
@@ -145,4 +145,4 @@ def _with_rules(rules: RuleSet, is_wanted: Callable[[Rule], bool]) -> RuleSet:
     """Return the same policies with some of their rules."""
     subsets = ((policy, tuple(filter(is_wanted, policy.rules))) for policy in rules.policies)
     policies = tuple(policy.model_copy(update={"rules": subset}) for policy, subset in subsets if subset)
-    return RuleSet(policies, rules.thresholds, rules.frameworks)
+    return replace(rules, policies=policies)

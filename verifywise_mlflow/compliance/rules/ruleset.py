@@ -110,7 +110,7 @@ def merge_policies(
     merged = {**defined, **(thresholds or {})}
     rules = [rule for policy in policies for rule in policy.rules]
     named = {name for rule in rules for expression in _expressions(rule) for name in expression.thresholds}
-    levels = {name: level for name, level in merged.items() if name not in named}
+    levels = {name: level for name, level in merged.items() if name not in named and is_level(name, named)}
     return RuleSet(tuple(policies), merged, tuple(frameworks), levels, catalog)
 
 

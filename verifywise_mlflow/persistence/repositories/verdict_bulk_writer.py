@@ -139,21 +139,26 @@ class BadgeRow(NamedTuple):
     version_number: int
     badge: str
     record_revision: int
+    versions_digest: str | None
+    """A digest of the model's versions in use, if this is one."""
 
 
 _UPSERT_BADGES = text(
     f"""
     INSERT INTO {SCHEMA}.compliance_badges (
-        tenant_id, model_name, version_number, badge, record_revision, policy_digest, evaluated_at, sync_id, changed_at
+        tenant_id, model_name, version_number, badge, record_revision, policy_digest, evaluated_at, sync_id, changed_at,
+        versions_digest
     )
     SELECT :tenant_id, t.model_name, t.version_number, t.badge, t.revision, :digest, CAST(:now AS timestamptz),
-           :sync_id, CAST(:now AS timestamptz)
+           :sync_id, CAST(:now AS timestamptz), t.versions_digest
     FROM unnest(
-        CAST(:names AS text[]), CAST(:numbers AS integer[]), CAST(:badges AS text[]), CAST(:revisions AS bigint[])
-    ) AS t (model_name, version_number, badge, revision)
+        CAST(:names AS text[]), CAST(:numbers AS integer[]), CAST(:badges AS text[]), CAST(:revisions AS bigint[]),
+        CAST(:versions AS text[])
+    ) AS t (model_name, version_number, badge, revision, versions_digest)
     ON CONFLICT (tenant_id, model_name, version_number) DO UPDATE SET
         badge = excluded.badge, record_revision = excluded.record_revision, policy_digest = excluded.policy_digest,
-        evaluated_at = excluded.evaluated_at, sync_id = excluded.sync_id, changed_at = excluded.changed_at
+        evaluated_at = excluded.evaluated_at, sync_id = excluded.sync_id, changed_at = excluded.changed_at,
+        versions_digest = excluded.versions_digest
     """  # noqa: S608  # the schema's name is a constant
 )
 
@@ -161,7 +166,7 @@ _UPSERT_BADGES = text(
 def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
     """Upsert badges by version. A trigger saves a former badge."""
     if rows:
-        names, numbers, badges, revisions = zip(*rows, strict=True)
+        names, numbers, badges, revisions, versions = zip(*rows, strict=True)
         session.execute(
             _UPSERT_BADGES,
             {
@@ -170,6 +175,7 @@ def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str,
                 "numbers": list(numbers),
                 "badges": list(badges),
                 "revisions": list(revisions),
+                "versions": list(versions),
                 "digest": digest,
                 "now": now,
                 "sync_id": escape(sync_id),

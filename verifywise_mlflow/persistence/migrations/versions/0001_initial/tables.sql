@@ -311,6 +311,11 @@ WHERE deleted_at IS NOT NULL;
 -- Few rows, which each sync counts.
 CREATE INDEX canonical_records_incomplete ON {schema}.canonical_records (tenant_id)
 WHERE deleted_at IS NULL AND incomplete <> '[]'::jsonb;
+-- Few rows, which each evaluation groups by model.
+CREATE INDEX canonical_records_in_use ON {schema}.canonical_records (tenant_id, model_name, version_number)
+INCLUDE (lifecycle_stage, deployment_status)
+WHERE deleted_at IS NULL
+AND (lifecycle_stage IN ('production', 'staging') OR deployment_status IN ('deployed', 'partly_deployed'));
 
 CREATE TABLE {schema}.record_inputs (
     tenant_id TEXT NOT NULL,
@@ -354,6 +359,7 @@ INCLUDE (model_name, version_number, verdict, open_since, evaluated_at)
 WHERE verdict IN ('fail', 'error', 'not evidenced');
 
 -- evaluated_at is when the record was last evaluated; changed_at, since when the badge has had its present value.
+-- versions_digest is that of the model's versions in use, if this is one: a change of one evaluates the others again.
 CREATE TABLE {schema}.compliance_badges (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -364,6 +370,7 @@ CREATE TABLE {schema}.compliance_badges (
     evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
     sync_id TEXT NOT NULL,
     changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    versions_digest TEXT,
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
 

@@ -1,0 +1,248 @@
+"""What a version's metrics measured, by their names: performance, fairness, groups of people, and other models.
+
+A rule reads it as the variable ``measures``, a map of
+
+* ``performance``: the evaluation metrics, a list of ``{name, metric, value}``, where ``metric`` is the common name:
+  ``val_F1_score`` is ``f1``. Values measured on training data and targets are left out;
+* ``fairness``: the measures between groups, a list of ``{name, metric, value}``: ``demographic_parity_difference``;
+* ``groups``: each metric that was measured by group, a list of ``{metric, groups, count, difference, ratio}``:
+  the greatest value less the smallest, and the smallest divided by the greatest. Only finite values count;
+* ``benchmarks``: the names of the metrics of other models, such as ``baseline_accuracy``;
+* ``levels``: the names of the thresholds below, a map of ``performance`` and ``fairness`` to a list.
+
+A threshold ``least_METRIC`` or ``most_METRIC`` states the level that a metric must reach: ``least_accuracy``,
+``most_demographic_parity_difference``. A policy or a tenant sets it, and it makes a metric known that is not listed in
+measures.yaml. Each entry has the levels that apply to it as ``least`` and ``most``; an entry of ``groups`` has those of
+the difference, ``most_recall_difference``, as ``most`` and those of the ratio as ``least``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Final, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from verifywise_mlflow.normalizer.mapping.key_folding import split_words
+from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
+
+MeasureValue: TypeAlias = "str | int | float | list[MeasureValue] | dict[str, MeasureValue]"
+Words: TypeAlias = tuple[str, ...]
+
+LEAST, MOST = "least_", "most_"
+MAX_NAMED_GROUPS: Final = 20
+"""Groups that an entry names; ``count`` has their number."""
+_DIFFERENCE, _RATIO = "difference", "ratio"
+_MISSPELLED: Final = 0.85
+"""Similarity, of at most 1, from which a name is taken for a misspelled one."""
+_NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""JSON has no NaN, so the store returns such a metric as its name."""
+
+
+class _Vocabulary(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    performance: Mapping[str, tuple[str, ...]]
+    fairness: tuple[str, ...]
+    spreads: Mapping[str, tuple[str, ...]]
+    groups: frozenset[str]
+    no_groups: frozenset[str]
+    splits: frozenset[str]
+    not_evaluated: frozenset[str]
+    benchmarks: frozenset[str]
+
+
+@cache
+def _vocabulary() -> _Vocabulary:
+    text = (files("verifywise_mlflow.compliance") / "measures.yaml").read_text("utf-8")
+    return _Vocabulary.model_validate(yaml.safe_load(text))
+
+
+def is_level(threshold: str, others: Collection[str]) -> bool:
+    """Return whether a threshold that no rule names states the level of a metric, rather than a misspelled name.
+
+    Args:
+        threshold: its name.
+        others: the names of the other thresholds.
+    """
+    if not threshold.startswith((LEAST, MOST)):
+        return False
+    bound = LEAST if threshold.startswith(LEAST) else MOST
+    metric = threshold.removeprefix(bound)
+    if _metric_of(threshold) in _known_metrics():
+        return True
+    known = [*_known_metrics(), *(name.removeprefix(bound) for name in others)]
+    return not get_close_matches(metric, known, 1, _MISSPELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """What the name of a metric says."""
+
+    kind: Literal["performance", "fairness", "group", "benchmark", ""]
+    metric: str = ""
+    group: str = ""
+
+
+class MeasureReader:
+    """Finds what the metrics of any number of versions measured, and which levels they must reach."""
+
+    def __init__(self, levels: Mapping[str, float]) -> None:
+        """Take the thresholds that state the level of a metric."""
+        self.levels = levels
+        self._words_of = _words_of_metrics(_metric_of(name) for name in self.levels)
+        self._by_metric: dict[str, dict[str, float]] = {}
+        for name, level in self.levels.items():
+            bound = LEAST if name.startswith(LEAST) else MOST
+            self._by_metric.setdefault(_metric_of(name), {})[bound.rstrip("_")] = level
+        self._name = lru_cache(maxsize=10_000)(self._read_name)
+
+    def measures(self, metrics: Mapping[str, object]) -> dict[str, MeasureValue]:
+        """Return the variable ``measures`` for the metrics of a version."""
+        performance: list[MeasureValue] = []
+        fairness: list[MeasureValue] = []
+        benchmarks: list[MeasureValue] = []
+        by_group: dict[str, dict[str, float]] = {}
+        for name, raw in metrics.items():
+            value = _NON_FINITE.get(raw) if isinstance(raw, str) else raw
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            read = self._name(name)
+            if read.kind == "group":
+                if math.isfinite(value):
+                    by_group.setdefault(read.metric, {})[read.group] = float(value)
+            elif read.kind == "benchmark":
+                benchmarks.append(name)
+            elif read.kind:
+                entry: MeasureValue = {
+                    "name": name,
+                    "metric": read.metric,
+                    "value": float(value),
+                    **self._by_metric.get(read.metric, {}),
+                }
+                (performance if read.kind == "performance" else fairness).append(entry)
+        return {
+            "performance": performance,
+            "fairness": fairness,
+            "groups": [self._groups(metric, values) for metric, values in by_group.items()],
+            "benchmarks": benchmarks,
+            "levels": self._level_names(),
+        }
+
+    def _groups(self, metric: str, values: Mapping[str, float]) -> MeasureValue:
+        smallest, greatest = min(values.values()), max(values.values())
+        levels: dict[str, MeasureValue] = {}
+        for spread, bound in ((_DIFFERENCE, "most"), (_RATIO, "least")):
+            level = self._by_metric.get(f"{metric}_{spread}", {}).get(bound)
+            if level is not None:
+                levels[bound] = level
+        return {
+            "metric": metric,
+            "groups": [*sorted(values)[:MAX_NAMED_GROUPS]],
+            "count": len(values),
+            "difference": greatest - smallest,
+            "ratio": smallest / greatest if greatest > 0 else 1.0 if smallest == greatest else 0.0,
+            **levels,
+        }
+
+    def _level_names(self) -> dict[str, MeasureValue]:
+        names: dict[str, list[MeasureValue]] = {"performance": [], "fairness": []}
+        for name in sorted(self.levels):
+            names["fairness" if _is_fairness(_metric_of(name)) else "performance"].append(name)
+        return {**names}
+
+    def _read_name(self, name: str) -> _Name:
+        vocabulary, words = _vocabulary(), split_words(name)
+        if vocabulary.not_evaluated.intersection(words):
+            return _Name("")
+        if fairness := _fairness_in(words):
+            return _Name("fairness", fairness)
+        metric, rest = _metric_in(words, self._words_of)
+        if not metric:
+            return _Name("")
+        if vocabulary.benchmarks.intersection(rest):
+            return _Name("benchmark", metric)
+        if not vocabulary.groups.intersection(rest):
+            return _Name("performance", metric)
+        spread = next((name for name, words in vocabulary.spreads.items() if {*words}.intersection(rest)), None)
+        if spread:
+            return _Name("fairness", f"{metric}_{spread}")
+        of_group = tuple(word for word in rest if word not in vocabulary.groups and word not in vocabulary.splits)
+        if not of_group or vocabulary.no_groups.intersection(of_group):
+            return _Name("")
+        return _Name("group", metric, " ".join(of_group))
+
+
+def _metric_of(threshold: str) -> str:
+    metric = threshold.partition("_")[2]
+    spread = _spread_of(metric)
+    base = metric.removesuffix(f"_{spread}") if spread else metric
+    common = _common_names().get(tuple(base.split("_")), base)
+    return f"{common}_{spread}" if spread else common
+
+
+def _spread_of(metric: str) -> str:
+    return next((spread for spread in (_DIFFERENCE, _RATIO) if metric.endswith(f"_{spread}")), "")
+
+
+def _is_fairness(metric: str) -> bool:
+    return bool(_spread_of(metric)) or metric in _vocabulary().fairness
+
+
+@cache
+def _known_metrics() -> frozenset[str]:
+    """Return the metrics that a threshold may state a level of, without being told apart from a misspelled name."""
+    metrics = frozenset((*_common_names().values(), *_vocabulary().fairness))
+    return metrics.union(f"{metric}_{spread}" for metric in metrics for spread in (_DIFFERENCE, _RATIO))
+
+
+@cache
+def _common_names() -> Mapping[Words, str]:
+    """Return the common name of each known metric of performance, by the words of its name."""
+    names = {split_words(metric): metric for metric in default_mapping().metrics}
+    for metric, others in _vocabulary().performance.items():
+        names |= dict.fromkeys((split_words(name) for name in (metric, *others)), metric)
+    return names
+
+
+def _words_of_metrics(extra: Iterable[str]) -> Mapping[str, Sequence[tuple[Words, str]]]:
+    """Return the names of the known metrics by their first word, the longest first."""
+    by_first: dict[str, list[tuple[Words, str]]] = {}
+    names = {**{tuple(metric.split("_")): metric for metric in extra if not _is_fairness(metric)}, **_common_names()}
+    for words, metric in sorted(names.items(), key=lambda item: -len(item[0])):
+        by_first.setdefault(words[0], []).append((words, metric))
+    return by_first
+
+
+def _metric_in(words: Words, known: Mapping[str, Sequence[tuple[Words, str]]]) -> tuple[str, Words]:
+    """Return the common name of the metric that the words contain, and the other words; empty if there is none."""
+    best: tuple[Words, str, int] | None = None
+    for index, word in enumerate(words):
+        for metric_words, metric in known.get(word, ()):
+            if words[index : index + len(metric_words)] == metric_words:
+                if best is None or len(metric_words) > len(best[0]):
+                    best = (metric_words, metric, index)
+                break
+    if best is None:
+        return "", words
+    metric_words, metric, index = best
+    return metric, words[:index] + words[index + len(metric_words) :]
+
+
+def _fairness_in(words: Words) -> str:
+    """Return the measure of fairness that the words contain, with its spread; empty if there is none."""
+    vocabulary = _vocabulary()
+    for measure in vocabulary.fairness:
+        of_measure = tuple(measure.split("_"))
+        if any(words[index : index + len(of_measure)] == of_measure for index in range(len(words))):
+            spread = next(
+                (name for name, synonyms in vocabulary.spreads.items() if {*synonyms}.intersection(words)), ""
+            )
+            return f"{measure}_{spread}" if spread else measure
+    return ""

@@ -1,0 +1,108 @@
+"""The versions of each model that are in use, and a digest of them by which a change evaluates the others again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, Subquery, and_, case, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+
+from verifywise_mlflow.compliance.rules.versions_in_use import (
+    DEPLOYED,
+    MAX_LISTED,
+    PRODUCTION,
+    STAGES_IN_USE,
+    STATUSES_IN_USE,
+    VersionsInUse,
+)
+from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import canonical_records
+
+_SEPARATOR: Final = "/"
+
+
+def is_in_use(records: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a record is that of a living version in use, as the partial index has it."""
+    return and_(
+        records.c.deleted_at.is_(None),
+        or_(records.c.lifecycle_stage.in_(STAGES_IN_USE), records.c.deployment_status.in_(STATUSES_IN_USE)),
+    )
+
+
+def digests_by_model(tenant_id: str, first_model: str | None) -> Subquery:
+    """Return a query of each model's digest of its versions in use, from a model on."""
+    records = canonical_records
+    version = func.concat_ws(
+        _SEPARATOR, records.c.version_number, records.c.lifecycle_stage, records.c.deployment_status
+    )
+    query = (
+        select(
+            records.c.model_name,
+            func.md5(func.string_agg(aggregate_order_by(version, records.c.version_number), _SEPARATOR)).label(
+                "digest"
+            ),
+        )
+        .where(records.c.tenant_id == tenant_id, is_in_use(records))
+        .group_by(records.c.model_name)
+    )
+    if first_model is not None:
+        query = query.where(records.c.model_name >= first_model)
+    return query.subquery("versions_in_use")
+
+
+def versions_in_use(session: TenantSession, models: Collection[str]) -> dict[str, VersionsInUse]:
+    """Return the versions in use of those models that have any."""
+    records = canonical_records
+    query = _grouped(records).where(
+        records.c.tenant_id == session.tenant_id,
+        records.c.model_name == func.any(cast([*models], ARRAY(Text))),
+        is_in_use(records),
+    )
+    return _by_model(session, query)
+
+
+def versions_in_use_at(session: TenantSession, model: str, at: datetime, states: FromClause) -> VersionsInUse | None:
+    """Return the versions of a model that were in use at a time; None if there was none.
+
+    Args:
+        session: the tenant's session.
+        model: the model's name.
+        at: the time, UTC.
+        states: the view of all states of the records, with ``valid_from`` and ``valid_to``.
+    """
+    query = _grouped(states).where(
+        states.c.tenant_id == session.tenant_id,
+        states.c.model_name == model,
+        states.c.valid_from <= at,
+        or_(states.c.valid_to.is_(None), states.c.valid_to > at),
+        is_in_use(states),
+    )
+    return _by_model(session, query).get(model)
+
+
+def _grouped(records: FromClause) -> Select[Any]:
+    in_production = or_(records.c.lifecycle_stage == PRODUCTION, records.c.deployment_status == DEPLOYED)
+    production, candidates = (
+        func.array_agg(aggregate_order_by(records.c.version_number, records.c.version_number.desc())).filter(condition)
+        for condition in (in_production, in_production.isnot(True))
+    )
+    return select(
+        records.c.model_name,
+        _newest(production).label("production"),
+        func.count(case((in_production, 1))).label("production_count"),
+        _newest(candidates).label("candidates"),
+    ).group_by(records.c.model_name)
+
+
+def _newest(numbers: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(numbers, ARRAY(Integer))[1:MAX_LISTED]
+
+
+def _by_model(session: TenantSession, query: Select[Any]) -> dict[str, VersionsInUse]:
+    return {
+        row.model_name: VersionsInUse(tuple(row.production or ()), row.production_count, tuple(row.candidates or ()))
+        for row in session.execute(query)
+    }
