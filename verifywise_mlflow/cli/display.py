@@ -12,6 +12,7 @@ from rich.text import Text
 
 from verifywise_mlflow.common.canonical_json import finite_or_name
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.normalizer.record import ValueState
 
 if TYPE_CHECKING:
     from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
@@ -41,6 +42,21 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping | list | tuple):
         return escape_invisible(json.dumps(json_ready(value), ensure_ascii=False))
     return str(value)
+
+
+def display_origin(entry: Mapping[str, object] | None) -> Text:
+    """Return the origin of a value, with its rule and its link: ``run tag owner: 'Risk Team'``."""
+    if entry is None:
+        return Text("")
+    text = f"{entry.get('source')} {entry.get('key')}"
+    if entry.get("raw") is not None:
+        text += f": {entry['raw']!r}"
+    state = entry.get("state")
+    reasons = [f"{ValueState(str(state)).clause}, which is no value"] if state else []
+    reasons += [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
+    if reasons:
+        text += f" ({'; '.join(reasons)})"
+    return display(text)
 
 
 def json_ready(value: object) -> object:

@@ -1,34 +1,36 @@
-"""The catalog of clauses that rules may give evidence for, with the most that MLflow can show of each.
+"""Frameworks: the clauses that rules may give evidence for, with the most that MLflow can show of each.
 
-The catalog has each clause's number and a sentence of our own, never the text of a standard. How much MLflow can show
-is an upper limit: no rule and no report may claim more of a clause than the catalog does.
+A framework is a YAML file. Some come with the package; an operator or a tenant adds others. Each clause has its number
+and a sentence of our own, never the text of a standard. How much MLflow can show is an upper limit: no rule and no
+report may claim more of a clause than the catalog does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.compliance.validation_messages import validation_messages
 from verifywise_mlflow.compliance.yaml_source import YamlSourceError, read_yaml_source
-
-FrameworkName = Literal["EU AI Act", "GDPR", "ISO/IEC 42001", "NIST AI RMF"]
-FRAMEWORK_NAMES: Final[tuple[FrameworkName, ...]] = get_args(FrameworkName)
 
 Confidence = Literal["high", "medium", "low"]
 
 _Sentence = Annotated[str, Field(min_length=1)]
+FrameworkName = Annotated[str, Field(pattern=r"^[^\s\p{C}](?:[^\p{C}\p{Z}]| )*$", max_length=60)]
+"""A name on one line, such as ``EU AI Act``."""
+_Url = Annotated[str, Field(pattern=r"^https://[^\s()<>\[\]\\\"'`]+$", max_length=500)]
 
 
 class CatalogError(ValueError):
-    """A file of the catalog is invalid. The message has one line per error: file, line, field."""
+    """A framework's file cannot be used. The message has one line per error: file, line, field."""
 
 
 class Obtainable(StrEnum):
@@ -40,6 +42,8 @@ class Obtainable(StrEnum):
     """MLflow shows a part; the clause's ``blank`` says what it does not show."""
     DECLARED_ONLY = "declared only"
     """MLflow shows a claim, such as a tag, not that the claim is true."""
+    SUPPORTS = "supports"
+    """The clause is about keeping records, and records, their history and the audit trail exist. They fulfill no part."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
 
 
@@ -52,7 +56,19 @@ class ApplicationDate(_Section):
 
     applicable_from: date
     source: _Sentence
-    """Where the date was published."""
+    """Where the date was published, and what else to know about it."""
+    checked: bool = False
+    """Whether somebody compared the date with the official publication."""
+
+    @property
+    def short_form(self) -> str:
+        """The date, with a note if nobody checked it."""
+        return f"{self.applicable_from}{'' if self.checked else ', not checked'}"
+
+    @property
+    def cited_source(self) -> str:
+        """The source, with the statement that nobody checked it unless somebody did."""
+        return self.source if self.checked else f"{self.source}; not checked in the official publication"
 
 
 class Clause(_Section):
@@ -63,6 +79,7 @@ class Clause(_Section):
     about: _Sentence
     """What the clause is about, in our own words."""
     obtainable: Obtainable
+    """The most that MLflow can show."""
     direct: str = ""
     """The part that MLflow records by itself, without relying on a declaration. Stated for Annex IV only."""
     blank: str = ""
@@ -71,12 +88,10 @@ class Clause(_Section):
     """The confidence that the number and the sentence about the clause are right."""
     applies: str | None = None
     """The entry in the framework's ``dates`` with the day from which it applies; null for a voluntary clause."""
-    shown_by: Literal["rules", "records"] = "rules"
-    """``records``: the stored records, their history and the audit trail are the evidence; no rule is needed."""
 
     @model_validator(mode="after")
     def _states_what_is_not_shown(self) -> Clause:
-        if self.obtainable in (Obtainable.PARTLY, Obtainable.NOT_OBTAINABLE) and not self.blank.strip():
+        if self.obtainable not in (Obtainable.EVIDENCED, Obtainable.DECLARED_ONLY) and not self.blank.strip():
             raise ValueError("blank is empty: state what MLflow does not show")
         return self
 
@@ -90,6 +105,8 @@ class Framework(_Section):
     """Which of its clauses the list contains, so that it is not taken for complete."""
     source: _Sentence
     """The source of its numbers and sentences, and how reliable it is."""
+    url: _Url | None = None
+    """The publisher's page. It is linked, never fetched."""
     dates: Mapping[str, ApplicationDate] = Field(default_factory=dict)
     clauses: tuple[Clause, ...] = Field(min_length=1)
 
@@ -102,6 +119,11 @@ class Framework(_Section):
         return self
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the framework as canonical JSON."""
+        return sha256_of(canonical_json(self.model_dump(mode="json")))
+
+    @cached_property
     def by_id(self) -> Mapping[str, Clause]:
         """The clauses by their numbers."""
         return {clause.id: clause for clause in self.clauses}
@@ -111,8 +133,58 @@ class Framework(_Section):
         return self.dates[clause.applies] if clause.applies else None
 
 
+Catalog: TypeAlias = Mapping[str, Framework]
+"""Frameworks by name."""
+
+
+@cache
+def shipped_catalog() -> Catalog:
+    """Return the frameworks that come with the package, in the order of their files' names."""
+    with as_file(files(__package__) / "frameworks") as folder:
+        return {framework.name: framework for framework in map(load_framework, sorted(folder.glob("*.yaml")))}
+
+
+def extend_catalog(paths: Iterable[Path]) -> Catalog:
+    """Return the frameworks that come with the package and those of other files.
+
+    Raises:
+        CatalogError: a file cannot be read, is not a valid framework, or has the name of another framework. A framework
+            cannot replace one that comes with the package: its rules would silently give evidence for other clauses.
+    """
+    catalog = dict(shipped_catalog())
+    sources = {name.casefold(): "this release" for name in catalog}
+    errors: list[str] = []
+    for path in dict.fromkeys(paths):
+        try:
+            framework = load_framework(path)
+        except CatalogError as error:
+            errors += str(error).splitlines()
+            continue
+        taken_by = sources.setdefault(framework.name.casefold(), str(path))
+        if taken_by != str(path):
+            line = read_yaml_source(path, expected="").line_of(("name",))
+            errors.append(
+                f"{path}:{line}: name: {taken_by} has a framework {framework.name!r} already: choose another name, "
+                f"such as '{framework.name} (own)'"
+            )
+        catalog[framework.name] = framework
+    if errors:
+        raise CatalogError("\n".join(errors))
+    return catalog
+
+
+def own_frameworks(catalog: Catalog) -> tuple[Framework, ...]:
+    """Return the frameworks of a catalog that do not come with the package."""
+    return tuple(framework for name, framework in catalog.items() if name not in shipped_catalog())
+
+
+def dated(applicable_from: date, source: str | None) -> str:
+    """Return a date of application with its source."""
+    return f"{applicable_from} ({source})" if source else str(applicable_from)
+
+
 def load_framework(path: Path) -> Framework:
-    """Return the framework of one file of the catalog.
+    """Return the framework of one file.
 
     Raises:
         CatalogError: the file cannot be read, or is not a valid framework.
@@ -125,11 +197,3 @@ def load_framework(path: Path) -> Framework:
         return Framework.model_validate(source.document)
     except ValidationError as error:
         raise CatalogError("\n".join(validation_messages(error, source))) from error
-
-
-@cache
-def catalog() -> Mapping[FrameworkName, Framework]:
-    """Return the frameworks that come with the package, by name, in the order of ``FRAMEWORK_NAMES``."""
-    with as_file(files(__package__) / "frameworks") as folder:
-        frameworks = {framework.name: framework for framework in map(load_framework, sorted(folder.glob("*.yaml")))}
-    return {name: frameworks[name] for name in FRAMEWORK_NAMES}

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.compliance.frameworks import FrameworkName
+from verifywise_mlflow.compliance.attention import Gap
+from verifywise_mlflow.compliance.frameworks import Catalog
 from verifywise_mlflow.compliance.rules.rule import Reference
-from verifywise_mlflow.persistence.queries.open_gaps import Gap
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-
-FRAMEWORK_URLS: Final[Mapping[FrameworkName, str]] = {
-    "EU AI Act": "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",
-    "GDPR": "https://eur-lex.europa.eu/eli/reg/2016/679/oj",
-    "ISO/IEC 42001": "https://www.iso.org/standard/81230.html",
-    "NIST AI RMF": "https://doi.org/10.6028/NIST.AI.100-1",
-}
-"""The publishers' pages. They are linked, never fetched."""
 
 
 def escape_markdown(text: str) -> str:
@@ -57,11 +48,15 @@ def version_links(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadataVal
     )
 
 
-def reference_links(references: Sequence[Reference]) -> dg.MarkdownMetadataValue:
-    """Return a list of clauses, each with a link to its framework."""
-    return dg.MetadataValue.md(
-        "\n".join(
-            f"- [{reference.framework}]({FRAMEWORK_URLS[reference.framework]}) {escape_markdown(reference.clause)}"
-            for reference in references
-        )
-    )
+def reference_links(references: Sequence[Reference], catalog: Catalog) -> dg.MarkdownMetadataValue:
+    """Return a list of clauses, each with its confidence, its date and a link to its framework."""
+    return dg.MetadataValue.md("\n".join(f"- {_reference_link(reference, catalog)}" for reference in references))
+
+
+def _reference_link(reference: Reference, catalog: Catalog) -> str:
+    citation = escape_markdown(reference.citation)
+    framework = catalog.get(reference.framework)
+    if framework is None or framework.url is None:
+        return citation
+    name = escape_markdown(reference.framework)
+    return f"[{name}]({framework.url}){citation.removeprefix(name)}"

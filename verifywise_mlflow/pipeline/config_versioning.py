@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.compliance.frameworks import own_frameworks, shipped_catalog
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
@@ -55,7 +56,14 @@ def record_policy_version(context: StageContext, rules: RuleSet, digest: str) ->
     for policy in rules.policies:
         dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
         policies[policy.id] = dumped | {"rules": {rule["id"]: rule for rule in dumped["rules"]}}
-    document = {"code_version": __version__, "policies": policies, "thresholds": dict(rules.thresholds)}
+    own = own_frameworks(rules.catalog)
+    document = {
+        "code_version": __version__,
+        "policies": policies,
+        "thresholds": dict(rules.thresholds),
+        "frameworks": {framework.name: framework.model_dump(mode="json") for framework in own},
+        "shipped_frameworks": {name: framework.digest for name, framework in shipped_catalog().items()},
+    }
     _record_in_stage(context, "policy", digest, document)
 
 

@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
-from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError
+from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, tenant_catalog
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _MAX_EXAMPLES = 5
@@ -63,13 +63,14 @@ def proposed_rules(
         InvalidPoliciesError: a file does not hold a policy, or the policies contradict each other.
     """
     compliance = tenant.compliance
+    catalog = tenant_catalog(tenant)
     try:
-        proposed = [load_policy(path) for path in paths]
+        proposed = [load_policy(path, catalog) for path in paths]
         proposed_by_id = {policy.id: policy for policy in proposed}
         current: list[Policy] = []
         if not replaces_all:
             current = [default_policy()] if compliance.default_policy else []
-            current += [load_policy(path) for path in compliance.policies]
+            current += [load_policy(path, catalog) for path in compliance.policies]
         replaced = [proposed_by_id.get(policy.id, policy) for policy in current]
         policies = [*replaced, *(policy for policy in proposed if policy not in replaced)]
         threshold_names = {name for policy in policies for name in policy.thresholds}
@@ -81,7 +82,7 @@ def proposed_rules(
         }
         # With replaces_all, only verdicts matter; the tenant's frameworks are checked when the policy is configured.
         frameworks = () if replaces_all else compliance.frameworks
-        return merge_policies(policies, {**settings, **(thresholds or {})}, frameworks)
+        return merge_policies(policies, {**settings, **(thresholds or {})}, frameworks, catalog)
     except PolicyError as error:
         raise InvalidPoliciesError(str(error)) from error
 

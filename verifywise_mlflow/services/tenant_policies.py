@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifywise_mlflow.compliance.frameworks import Catalog, CatalogError, extend_catalog
 from verifywise_mlflow.compliance.rules.policy import PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.tenants.errors import TenantsFileError
@@ -9,20 +10,37 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 class InvalidPoliciesError(TenantsFileError):
-    """The policies that a tenant's settings name cannot be used. The message has one line per error."""
+    """The policies or frameworks that a tenant's settings name cannot be used. The message has one line per error."""
 
 
 def load_rules(tenant: Tenant) -> RuleSet:
     """Return the tenant's rules. The files are read at each call, so that an edit takes effect at the next sync.
 
     Raises:
-        InvalidPoliciesError: a file does not hold a policy, or the policies contradict each other.
+        InvalidPoliciesError: a file does not hold a policy or a framework, or the policies contradict each other.
     """
     compliance = tenant.compliance
+    catalog = tenant_catalog(tenant)
     try:
         policies = [default_policy()] if compliance.default_policy else []
-        policies += [load_policy(path) for path in compliance.policies]
-        return merge_policies(policies, compliance.thresholds, compliance.frameworks)
+        policies += [load_policy(path, catalog) for path in compliance.policies]
+        return merge_policies(policies, compliance.thresholds, compliance.frameworks, catalog)
     except PolicyError as error:
-        lines = (f"tenant {tenant.tenant_id!r}, compliance: {line}" for line in str(error).splitlines())
-        raise InvalidPoliciesError("\n".join(lines)) from error
+        raise _invalid(tenant, error) from error
+
+
+def tenant_catalog(tenant: Tenant) -> Catalog:
+    """Return the frameworks that the tenant's rules may refer to: those of the package, the operator and the tenant.
+
+    Raises:
+        InvalidPoliciesError: a file does not hold a framework, or has the name of another one.
+    """
+    try:
+        return extend_catalog(tenant.compliance.framework_files)
+    except CatalogError as error:
+        raise _invalid(tenant, error) from error
+
+
+def _invalid(tenant: Tenant, error: Exception) -> InvalidPoliciesError:
+    lines = (f"tenant {tenant.tenant_id!r}, compliance: {line}" for line in str(error).splitlines())
+    return InvalidPoliciesError("\n".join(lines))

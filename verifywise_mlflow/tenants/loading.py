@@ -21,6 +21,8 @@ TENANTS_VARIABLE = "VERIFYWISE_TENANTS"
 """The environment variable that names the file."""
 DEFAULT_SECTIONS: Final = ("compliance", "history", "intervals", "limits")
 """The sections of a tenant that ``defaults`` may have."""
+_ADDED_LISTS: Final = frozenset(("framework_files",))
+"""The lists to which a tenant adds entries."""
 
 
 def tenants_path() -> Path:
@@ -117,12 +119,18 @@ def _defaults(path: Path, section: object) -> Mapping[str, object]:
 
 
 def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
-    """Return a tenant's settings with the defaults for what it leaves out, at every depth. A list is not merged."""
-    both = {
+    """Return a tenant's settings with the defaults for what it leaves out, at every depth.
+
+    A list replaces that of the defaults, except for files of frameworks: another framework takes nothing away.
+    """
+    both: dict[str, object] = {
         name: _merged(default, value)
         for name, default in defaults.items()
         if isinstance(default, Mapping) and isinstance(value := own.get(name), Mapping)
     }
+    for name in _ADDED_LISTS & defaults.keys() & own.keys():
+        if isinstance(files := defaults[name], list) and isinstance(own_files := own[name], list):
+            both[name] = [*files, *own_files]
     return {**defaults, **own, **both}
 
 

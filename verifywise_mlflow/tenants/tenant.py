@@ -119,7 +119,7 @@ class History(ConfigSection):
 
 
 class Compliance(ConfigSection):
-    """The policies and waivers that apply to the tenant."""
+    """The policies, frameworks and waivers that apply to the tenant."""
 
     default_policy: bool = True
     """Whether the policy that comes with the package applies as well."""
@@ -127,6 +127,8 @@ class Compliance(ConfigSection):
     """Files with the tenant's own policies. No two policies may have a rule with the same id."""
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Overrides of the policies' thresholds, by name."""
+    framework_files: tuple[AbsolutePath, ...] = ()
+    """Files with frameworks that rules may refer to, in addition to those of the package and of ``defaults``."""
     frameworks: tuple[str, ...] = ()
     """The frameworks whose references are shown, by name. Empty: all."""
     waivers: AbsolutePath | None = None

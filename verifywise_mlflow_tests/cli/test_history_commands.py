@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.commands.show import origin
-from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -194,10 +193,10 @@ def test_the_groups_hold_every_field_of_the_record() -> None:
 def test_an_origin_is_printed_with_its_rule_and_its_link() -> None:
     entry = {"source": "run tag", "key": "owner", "raw": "ada", "rule": "the first", "link": "copied from x"}
 
-    assert origin(entry).plain == "run tag owner: 'ada' (the first; copied from x)"
+    assert display_origin(entry).plain == "run tag owner: 'ada' (the first; copied from x)"
 
 
 def test_an_origin_says_why_its_text_is_no_value() -> None:
     entry = {"source": "version tag", "key": "owner", "raw": "TBD", "state": "placeholder"}
 
-    assert origin(entry).plain == "version tag owner: 'TBD' (a placeholder, which is no value)"
+    assert display_origin(entry).plain == "version tag owner: 'TBD' (a placeholder, which is no value)"

@@ -59,7 +59,9 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
         {
             canonical_json(context): context
             for example in rule.examples
-            for context in [example.model_dump(mode="json", include={"findings", "unread", "today", "origins"})]
+            for context in [
+                example.model_dump(mode="json", include={"findings", "unread", "today", "origins", "model_versions"})
+            ]
         }.values()
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from verifywise_mlflow.compliance.coverage import ClauseState, VerdictGroup
-from verifywise_mlflow.compliance.frameworks import catalog
+from verifywise_mlflow.compliance.frameworks import shipped_catalog
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.queries.coverage import current_references, verdict_groups
+from verifywise_mlflow.persistence.queries.coverage import current_policies, verdict_groups
 from verifywise_mlflow.persistence.queries.dataframes import framework_coverage
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.store import Store
@@ -71,10 +71,10 @@ def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:
     judge(store, 1, OWNED)
     judge(store, 2, NOT_OWNED)
 
-    frame = framework_coverage(store, "acme", list(catalog().values()))
+    frame = framework_coverage(store, "acme", list(shipped_catalog().values()))
 
     rows = {(row["framework"], row["clause"]): row for row in frame.to_dict("records")}
-    assert len(rows) == sum(len(framework.clauses) for framework in catalog().values())
+    assert len(rows) == sum(len(framework.clauses) for framework in shipped_catalog().values())
     owner = rows["NIST AI RMF", "GOVERN 2.1"]
     assert (owner["state"], owner["shown"], owner["not_shown"], owner["versions"]) == ("declared only", 1, 1, 2)
     logs = rows["EU AI Act", "Art. 12"]
@@ -83,7 +83,7 @@ def test_the_data_frame_has_one_row_per_clause(store: Store) -> None:
 
 
 def test_a_tenant_without_versions_covers_no_clause(store: Store) -> None:
-    frame = framework_coverage(store, "nobody", [catalog()["EU AI Act"]])
+    frame = framework_coverage(store, "nobody", [shipped_catalog()["EU AI Act"]])
 
     assert set(frame["state"]) == {ClauseState.NOTHING_SHOWN.value, ClauseState.NOT_OBTAINABLE.value}
 
@@ -91,11 +91,11 @@ def test_a_tenant_without_versions_covers_no_clause(store: Store) -> None:
 def test_the_references_are_those_of_the_current_policy_version(store: Store) -> None:
     adopt(store, "owner", "NIST AI RMF", "GOVERN 2.1")
     with store.begin("acme") as session:
-        before = current_references(session)
+        before = current_policies(session).references
     adopt(store, "approver", "NIST AI RMF", "MANAGE 1.1")
 
     with store.begin("acme") as session:
-        after = current_references(session)
+        after = current_policies(session).references
 
     assert before == {"owner": {("NIST AI RMF", "GOVERN 2.1")}}
     assert after == {"approver": {("NIST AI RMF", "MANAGE 1.1")}}

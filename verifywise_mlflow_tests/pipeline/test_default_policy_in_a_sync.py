@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from verifywise_mlflow.compliance.frameworks import catalog
+from verifywise_mlflow.compliance.frameworks import shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.queries.dataframes import framework_coverage
 from verifywise_mlflow.persistence.store import Store
@@ -66,7 +66,7 @@ def test_a_tenants_own_threshold_and_policy_decide_its_verdicts_and_coverage(
     sync(tenant.model_copy(update={"compliance": compliance}), store)
 
     verdict_by_rule = verdicts(store)
-    frame = framework_coverage(store, "acme", [catalog()["NIST AI RMF"]])
+    frame = framework_coverage(store, "acme", [shipped_catalog()["NIST AI RMF"]])
     (covered,) = [row for row in frame.to_dict("records") if row["clause"] == "MAP 2.1"]
 
     assert (verdict_by_rule["recent-training"], verdict_by_rule["sunday"]) == ("fail", "fail")

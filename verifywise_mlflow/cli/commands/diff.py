@@ -12,8 +12,7 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, parse_time
-from verifywise_mlflow.cli.commands.show import origin
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.display import display, display_origin, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
 from verifywise_mlflow.cli.output import AsJson, out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -94,5 +93,5 @@ def _line(change: Difference, indent: str) -> Text:
 
 def _display_value(path: Sequence[str], value: object) -> Text:
     if path[0] == "origins" and isinstance(value, Mapping):
-        return origin(value)
+        return display_origin(value)
     return display(value, 120)

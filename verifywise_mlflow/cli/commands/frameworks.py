@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
+from verifywise_mlflow.cli.clause_output import clause_as_json, print_clause
+from verifywise_mlflow.cli.coverage_output import coverage_as_json, print_coverage
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, fail, out, table
-from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.compliance.coverage import (
-    ClauseCoverage,
-    ClauseState,
-    FrameworkCoverage,
-    VersionEvidence,
-    clause_references,
-    framework_coverage,
-)
-from verifywise_mlflow.compliance.frameworks import FRAMEWORK_NAMES, Framework, catalog
+from verifywise_mlflow.cli.output import AsJson, fail, out, print_json
+from verifywise_mlflow.cli.version_clause_output import print_version, version_as_json
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, clause_references, framework_coverage
+from verifywise_mlflow.compliance.frameworks import Catalog, Framework, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries.coverage import coverage_of
+from verifywise_mlflow.persistence.queries.coverage import coverage_of, stored_catalog
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.clause_evidence import CitedClause, clause_evidence, version_evidence
 from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE, load_tenants
 
 app = typer.Typer()
@@ -43,31 +38,109 @@ def frameworks(
     framework: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this framework, for example 'EU AI Act'.")
     ] = None,
+    clause: Annotated[
+        str | None,
+        typer.Option(metavar="CLAUSE", help="The rules and versions behind this clause, such as 'Annex IV(2)(g)'."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With --version: the clauses that this version shows.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(metavar="VERSION", min=1, help="The version's number.")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Versions of a clause to list, those with the worst gaps first.")
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show how much evidence a tenant's records hold for each clause of each framework.
 
-    Clauses that MLflow holds no information on are listed as blanks.
+    Clauses that MLflow holds no information on are listed as blanks. With --clause: the rules and versions behind a
+    clause; with --model and --version: a version's verdicts, values, origins and files. Reads the database only.
     """
-    with exit_on_errors(as_json):
-        selected_names = _selected_in_tenants_yaml(tenant) if tenant and framework is None else ()
-    selected = _select(selected_names or ((framework,) if framework else ()), as_json)
+    key = _version_key(model, version, as_json)
     if tenant is None:
-        coverages = framework_coverage(selected, clause_references(default_policy().rules), ())
-    else:
-        with exit_on_errors(as_json), Store(database_url()) as store:
-            coverages = coverage_of(store, tenant, selected)
-        if not coverages[0].version_count:
-            fail(f"the tenant {tenant!r} has no version in MLflow", 1, as_json)
-    if as_json:
-        documents = [_as_json(entry, tenant) for entry in coverages]
-        document = {"tenant": tenant, "chosen_in_tenants_yaml": bool(selected_names), "frameworks": documents}
-        sys.stdout.write(json.dumps(document) + "\n")
+        if clause or key:
+            fail("--clause, --model and --version need a tenant: frameworks TENANT --clause CLAUSE", 2, as_json)
+        selected = _select((framework,) if framework else (), shipped_catalog(), as_json)
+        _show_coverages(framework_coverage(selected, clause_references(default_policy().rules), ()), None, as_json)
         return
-    for entry in coverages:
-        _print(entry, tenant)
-    if selected_names:
+    with exit_on_errors(as_json), Store(database_url()) as store:
+        catalog = stored_catalog(store, tenant)
+        if clause or key:
+            selected = _select((framework,) if framework else (), catalog, as_json)
+            _show_evidence(store, tenant, selected, clause, key, limit, as_json)
+            return
+        names = (framework,) if framework else _selected_in_tenants_yaml(tenant)
+        coverages = coverage_of(store, tenant, _select(names, catalog, as_json))
+    if not coverages[0].version_count + coverages[0].archived_count:
+        fail(f"the tenant {tenant!r} has no version in MLflow", 1, as_json)
+    _show_coverages(coverages, tenant, as_json, is_selected=bool(names) and framework is None)
+
+
+def _version_key(model: str | None, version: int | None, as_json: bool) -> Key | None:
+    if (model is None) != (version is None):
+        fail("--model and --version belong together: name both or neither", 2, as_json)
+    return None if model is None or version is None else (model, version)
+
+
+def _show_coverages(
+    coverages: Sequence[FrameworkCoverage], tenant: str | None, as_json: bool, *, is_selected: bool = False
+) -> None:
+    if as_json:
+        documents = [coverage_as_json(coverage, tenant) for coverage in coverages]
+        print_json({"tenant": tenant, "chosen_in_tenants_yaml": is_selected, "frameworks": documents})
+        return
+    for coverage in coverages:
+        print_coverage(coverage, tenant)
+    if is_selected:
         out.print("tenants.yaml selects these frameworks for the tenant; --framework shows another one.")
+
+
+def _show_evidence(
+    store: Store,
+    tenant: str,
+    selected: Sequence[Framework],
+    clause: str | None,
+    key: Key | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    cited = _cited_clauses(selected, clause, as_json)
+    with store.begin(tenant) as session:
+        if key is None:
+            evidence = clause_evidence(session, cited, limit)
+            if as_json:
+                print_json({"tenant": tenant, "clauses": [clause_as_json(entry) for entry in evidence]})
+                return
+            for entry in evidence:
+                print_clause(entry, tenant)
+            return
+        of_version = version_evidence(session, cited, key)
+    if of_version is None:
+        fail(f"there is no record of {key[0]!r} version {key[1]} of the tenant {tenant!r}", 1, as_json)
+    if as_json:
+        print_json(version_as_json(of_version, tenant))
+    else:
+        print_version(of_version, with_values=clause is not None)
+
+
+def _cited_clauses(selected: Sequence[Framework], citation: str | None, as_json: bool) -> Sequence[CitedClause]:
+    """Return the clauses of that number in any of the frameworks; all clauses without a number."""
+    clauses = [CitedClause(framework, clause) for framework in selected for clause in framework.clauses]
+    if citation is None:
+        return clauses
+    cited = [entry for entry in clauses if _compact(entry.clause.id) == _compact(citation)]
+    if not cited:
+        ids = {_compact(entry.clause.id): entry.clause.id for entry in clauses}
+        close = [ids[name] for name in ids if name.startswith(_compact(citation))]
+        close = close or [ids[name] for name in get_close_matches(_compact(citation), ids, 5, 0.5)]
+        names = ", ".join(framework.name for framework in selected)
+        nearest = f"; the nearest are: {', '.join(close[:5])}" if close else ""
+        fail(f"there is no clause {citation!r} in {names}{nearest}", 2, as_json)
+    return cited
+
+
+def _compact(citation: str) -> str:
+    return "".join(citation.split()).casefold()
 
 
 def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
@@ -78,87 +151,15 @@ def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
     return configured.compliance.frameworks if configured else ()
 
 
-def _select(names: Collection[str], as_json: bool) -> Sequence[Framework]:
-    frameworks_by_name = {name.casefold(): framework for name, framework in catalog().items()}
+def _select(names: Collection[str], catalog: Catalog, as_json: bool) -> Sequence[Framework]:
+    by_name = {name.casefold(): framework for name, framework in catalog.items()}
     for name in names:
-        if name.casefold() not in frameworks_by_name:
-            fail(f"there is no framework {name!r}; the frameworks are {', '.join(FRAMEWORK_NAMES)}", 2, as_json)
-    wanted = {name.casefold() for name in names} or set(frameworks_by_name)
-    return [framework for name, framework in frameworks_by_name.items() if name in wanted]
-
-
-def _as_json(coverages: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
-    framework = coverages.framework
-    return {
-        "name": framework.name,
-        "edition": framework.edition,
-        "covers": framework.covers,
-        "source": framework.source,
-        **(
-            {}
-            if tenant is None
-            else {
-                "versions": coverages.version_count,
-                "states": {state.value: count for state, count in coverages.state_counts.items()},
-            }
-        ),
-        "clauses": [
-            {
-                "id": entry.clause.id,
-                "about": entry.clause.about,
-                "obtainable": entry.clause.obtainable,
-                "direct": entry.clause.direct,
-                "blank": entry.clause.blank,
-                "confidence": entry.clause.confidence,
-                "applicable_from": entry.applicable_from.isoformat() if entry.applicable_from else None,
-                "rules": entry.rules,
-                **(
-                    {}
-                    if tenant is None
-                    else {
-                        "state": entry.state,
-                        "versions": {standing.value: count for standing, count in entry.version_counts.items()},
-                    }
-                ),
-            }
-            for entry in coverages.clauses
-        ],
-    }
-
-
-def _print(coverages: FrameworkCoverage, tenant: str | None) -> None:
-    framework = coverages.framework
-    if tenant is None:
-        clause_table = table("clause", "about", "MLflow shows", "MLflow does not show", title=framework.name)
-        for entry in coverages.clauses:
-            clause_table.add_row(entry.clause.id, entry.clause.about, entry.clause.obtainable.value, entry.clause.blank)
-    else:
-        title = f"{framework.name}: {escape(escape_invisible(tenant))}, {coverages.version_count:,} versions"
-        clause_table = table("clause", "about", "state", "blank", title=title)
-        for entry in coverages.clauses:
-            is_counted = any(entry.version_counts.values())
-            clause_table.add_row(
-                entry.clause.id,
-                entry.clause.about,
-                ": ".join(filter(None, (entry.state.value, _counted(entry)))),
-                entry.clause.blank if is_counted or entry.state is ClauseState.NOT_OBTAINABLE else "No rule covers it.",
+        if name.casefold() not in by_name:
+            fail(
+                f"there is no framework {name!r}; the frameworks are {', '.join(catalog)}. A framework that was added "
+                "to tenants.yaml appears with the tenant's next sync",
+                2,
+                as_json,
             )
-    out.print(clause_table)
-    if tenant is not None:
-        out.print(", ".join(f"{count} {state.value}" for state, count in coverages.state_counts.items()))
-    out.print(f"It covers {framework.covers}. {framework.source[0].upper()}{framework.source[1:]}.", highlight=False)
-
-
-def _counted(coverages: ClauseCoverage) -> str:
-    counts = {word: sum(coverages.version_counts[standing] for standing in group) for word, group in _WORDS.items()}
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-
-
-_WORDS = {
-    "shown": (VersionEvidence.SHOWN,),
-    "in part": (VersionEvidence.IN_PART,),
-    "with gaps": (VersionEvidence.NOT_SHOWN, VersionEvidence.NOT_EVALUATED, VersionEvidence.ERROR),
-    "failed": (VersionEvidence.FAILED,),
-    "not applicable": (VersionEvidence.NOT_APPLICABLE,),
-}
-"""The states that the table combines, for lack of space. ``--json`` has each separately."""
+    wanted = {name.casefold() for name in names} or set(by_name)
+    return [framework for name, framework in by_name.items() if name in wanted]

@@ -18,8 +18,8 @@ from verifywise_mlflow.cli.display import display, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.frameworks import CatalogError, extend_catalog
 from verifywise_mlflow.compliance.policy_check import check_policy
-from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.policy import PolicyError, Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.persistence.database import database_url
@@ -82,11 +82,12 @@ def _print_rule(rule_found: Rule, ruleset: RuleSet) -> None:
     properties.add_row("policy", display(f"{policy.id} {policy.version}, rule version {rule_found.version}"))
     for name in ("severity", "rationale", "remedy", "applies", "evidenced", "requires"):
         properties.add_row(name, Text("\n".join(map(escape_invisible, str(getattr(rule_found, name)).split("\n")))))
+    for condition in rule_found.conditions:
+        properties.add_row(f"otherwise {condition.otherwise}", display(condition.holds))
     for name, number in _thresholds(rule_found, ruleset).items():
         properties.add_row(f"thresholds.{name}", f"{number:g}")
     for row in rule_found.references:
-        since = f", applicable from {row.applicable_from}" if row.applicable_from else ""
-        properties.add_row("reference", display(f"{row.framework} {row.clause} (confidence {row.confidence}{since})"))
+        properties.add_row("reference", display(row.citation))
     out.print(properties)
     examples = table("example input", "verdict", unbroken=("verdict",))
     for example in rule_found.examples:
@@ -97,14 +98,20 @@ def _print_rule(rule_found: Rule, ruleset: RuleSet) -> None:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy's YAML file.")], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy's YAML file.")],
+    framework_file: Annotated[
+        list[Path] | None,
+        typer.Option("--framework", metavar="FILE", help="A framework's YAML file that the rules may refer to."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Validate a policy file and test its rules with their examples. Works offline."""
     document: dict[str, object]
     try:
+        catalog = extend_catalog(framework_file or [])
         with exit_on_errors(as_json), RuleWorker() as worker:
-            rule_found = check_policy(file, partial(evaluate_example, worker=worker))
-    except PolicyError as error:
+            rule_found = check_policy(file, partial(evaluate_example, worker=worker), catalog)
+    except (PolicyError, CatalogError) as error:
         errors, document = str(error).splitlines(), {"outcome": "unusable"}
     else:
         policy = rule_found.policy
@@ -146,8 +153,11 @@ def _summary(rule_found: Rule, ruleset: RuleSet) -> dict[str, object]:
 
 def _thresholds(rule_found: Rule, ruleset: RuleSet) -> dict[str, float]:
     """Return the thresholds that a rule uses, with the tenant's overrides."""
-    texts = (rule_found.applies, rule_found.evidenced, rule_found.requires)
-    return {name: ruleset.thresholds[name] for text in texts for name in sorted(compile_expression(text).thresholds)}
+    return {
+        name: ruleset.thresholds[name]
+        for expression in rule_found.expressions.values()
+        for name in sorted(expression.thresholds)
+    }
 
 
 def _counted(counts: list[RuleCount], rule_id: str) -> dict[str, int | None]:

@@ -50,5 +50,6 @@ def rule_descriptions() -> dict[str, RuleDescription]:
             logging.getLogger(__name__).warning("no checks for the tenant's own rules: %s", error)
             continue
         for rule in rules.rules:
-            descriptions.setdefault(check_name(rule.id), RuleDescription(rule, rules.policy_of[rule.id]))
+            description = RuleDescription(rule, rules.policy_of[rule.id], rules.catalog)
+            descriptions.setdefault(check_name(rule.id), description)
     return descriptions

@@ -1,11 +1,16 @@
-"""Coverage of the frameworks' clauses by a tenant's living versions. The database counts the verdicts."""
+"""Coverage of the frameworks' clauses by a tenant's living versions. The database counts the verdicts.
+
+Policies and own frameworks come from the store, as they were in force when the tenant was last evaluated: a reader of
+the store has no tenants.yaml, and the files may have changed since.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pydantic import BaseModel
-from sqlalchemy import func, select
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import ColumnElement, FromClause, false, func, select
 
 from verifywise_mlflow.compliance.coverage import (
     FrameworkCoverage,
@@ -13,7 +18,8 @@ from verifywise_mlflow.compliance.coverage import (
     VerdictGroup,
     framework_coverage,
 )
-from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.compliance.frameworks import Catalog, Framework, shipped_catalog
+from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.row_mapping import same_version
@@ -23,7 +29,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_r
 
 
 def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
-    """Yield the tenant's living versions, grouped by equal verdicts.
+    """Yield the tenant's living versions, grouped by equal verdicts, archived ones apart.
 
     Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
@@ -33,15 +39,21 @@ def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
         results.c.rule_id.is_not(None)
     )
     versions = (
-        select(verdicts.label("verdicts"))
+        select(verdicts.label("verdicts"), is_archived(records).label("are_archived"))
         .select_from(records.outerjoin(results, is_same_version))
         .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
-        .group_by(records.c.model_name, records.c.version_number)
+        .group_by(records.c.model_name, records.c.version_number, records.c.lifecycle_stage)
         .subquery()
     )
-    query = select(versions.c.verdicts, func.count()).group_by(versions.c.verdicts)
-    for verdicts_by_rule, count in session.execute(query.execution_options(yield_per=1_000)):
-        yield VerdictGroup(verdicts_by_rule or {}, count)
+    group = (versions.c.verdicts, versions.c.are_archived)
+    query = select(*group, func.count()).group_by(*group)
+    for verdicts_by_rule, are_archived, count in session.execute(query.execution_options(yield_per=1_000)):
+        yield VerdictGroup(verdicts_by_rule or {}, count, are_archived)
+
+
+def is_archived(records: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a version is archived. A version without a stage is not."""
+    return func.coalesce(records.c.lifecycle_stage == "archived", false())
 
 
 class _Reference(BaseModel):
@@ -50,6 +62,8 @@ class _Reference(BaseModel):
 
 
 class _Rule(BaseModel):
+    title: str = ""
+    severity: str = ""
     references: tuple[_Reference, ...]
 
 
@@ -58,29 +72,67 @@ class _Policy(BaseModel):
 
 
 class _Document(BaseModel):
-    """The references of a stored version of the policies."""
+    """The parts of a stored version of the policies that coverage reads."""
 
     policies: dict[str, _Policy]
+    frameworks: dict[str, Framework] = {}
 
 
-def current_references(session: TenantSession) -> References | None:
-    """Return the references of the rules that last evaluated the tenant; None before the first evaluation.
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A rule of the policies in force."""
 
-    They come from the store, so that a reader of the store sees them as they were, even if the files changed.
+    rule_id: str
+    title: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicies:
+    """The rules that last evaluated a tenant, and the frameworks that they may refer to."""
+
+    rules: Mapping[str, StoredRule] = field(default_factory=dict)
+    references: References = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=shipped_catalog)
+
+
+def current_policies(session: TenantSession) -> StoredPolicies:
+    """Return the policies that last evaluated the tenant; without rules before the first evaluation.
+
+    Raises:
+        DatabaseError: another release stored them in a form that this one cannot read.
     """
     current = config_versions.config_version(session, "policy")
     if current is None:
-        return None
-    document = _Document.model_validate(current.document)
-    return {
-        rule_id: {(reference.framework, reference.clause) for reference in rule.references}
+        return StoredPolicies()
+    try:
+        document = _Document.model_validate(current.document)
+    except ValidationError as error:
+        raise DatabaseError(
+            "another release stored the tenant's policies in a form that this one cannot read: sync the tenant"
+        ) from error
+    rules = {
+        rule_id: rule
         for policy in document.policies.values()
         for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
     }
+    return StoredPolicies(
+        {rule_id: StoredRule(rule_id, rule.title, rule.severity) for rule_id, rule in rules.items()},
+        {
+            rule_id: {(reference.framework, reference.clause) for reference in rule.references}
+            for rule_id, rule in rules.items()
+        },
+        {**shipped_catalog(), **dict(sorted(document.frameworks.items()))},
+    )
 
 
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
     """Return how the tenant's living versions cover each clause, according to the stored verdicts."""
     with store.begin(tenant_id) as session:
-        references = current_references(session)
-        return framework_coverage(frameworks, references or {}, verdict_groups(session))
+        return framework_coverage(frameworks, current_policies(session).references, verdict_groups(session))
+
+
+def stored_catalog(store: Store, tenant_id: str) -> Catalog:
+    """Return the frameworks of the package, and those that the tenant's policies had when it was last evaluated."""
+    with store.begin(tenant_id) as session:
+        return current_policies(session).catalog

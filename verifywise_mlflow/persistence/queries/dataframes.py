@@ -91,10 +91,12 @@ def framework_coverage(store: Store, tenant_id: str, frameworks: Sequence[Framew
             "obtainable": clause_coverage.clause.obtainable.value,
             "blank": clause_coverage.clause.blank,
             "confidence": clause_coverage.clause.confidence,
-            "applicable_from": clause_coverage.applicable_from,
+            "applicable_from": application.applicable_from if application else None,
+            "date_source": application.cited_source if application else None,
             "state": clause_coverage.state.value,
             "rules": list(clause_coverage.rules),
             "versions": covered.version_count,
+            "archived_versions": covered.archived_count,
             **{
                 standing.value.replace(" ", "_"): clause_coverage.version_counts[standing]
                 for standing in VersionEvidence
@@ -102,6 +104,7 @@ def framework_coverage(store: Store, tenant_id: str, frameworks: Sequence[Framew
         }
         for covered in coverage_of(store, tenant_id, frameworks)
         for clause_coverage in covered.clauses
+        for application in [clause_coverage.application]
     ]
     return pd.DataFrame(rows)
 

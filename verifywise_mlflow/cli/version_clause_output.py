@@ -1,0 +1,127 @@
+"""What one version shows of clauses, for people and as JSON: verdicts, values with their origins, files with hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Final
+
+from rich.text import Text
+
+from verifywise_mlflow.cli.clause_output import clause_facts, version_title
+from verifywise_mlflow.cli.coverage_output import clause_fields
+from verifywise_mlflow.cli.display import display, display_origin, json_ready
+from verifywise_mlflow.cli.output import out, table
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.persistence.queries.history import VerdictState
+from verifywise_mlflow.services.clause_evidence import JudgedRule, VersionClause, VersionClauses
+
+MAX_FILES: Final = 20
+"""Files of a clause that are printed; ``--json`` has all of them."""
+
+
+def version_as_json(shown: VersionClauses, tenant: str) -> object:
+    """Return what a version shows of clauses as JSON values."""
+    name, number = shown.key
+    return json_ready(
+        {
+            "tenant": tenant,
+            "model_name": name,
+            "version_number": number,
+            "lifecycle_stage": shown.lifecycle_stage,
+            "gone_at": shown.deleted_at,
+            "clauses": [
+                {
+                    "framework": entry.cited.framework.name,
+                    **clause_fields(entry.cited.clause, entry.cited.framework.application_date_of(entry.cited.clause)),
+                    "shows": _shows(entry),
+                    "rules": [_rule_as_json(judged) for judged in entry.rules],
+                    "files": entry.files,
+                }
+                for entry in shown.clauses
+            ],
+        }
+    )
+
+
+def _rule_as_json(judged: JudgedRule) -> dict[str, object]:
+    rule, verdict = judged.rule, judged.verdict
+    document: dict[str, object] = {"rule_id": rule.rule_id, "title": rule.title, "severity": rule.severity}
+    if verdict is None:
+        return {**document, "verdict": None}
+    return {
+        **document,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "held_from": verdict.span.valid_from,
+        "values": verdict.values,
+        "origins": verdict.origins,
+        "thresholds": verdict.thresholds,
+        "day": verdict.day,
+        "input_hash": verdict.input_hash,
+    }
+
+
+def _shows(entry: VersionClause) -> str:
+    return entry.evidence.value if entry.evidence else entry.cited.clause.obtainable.value
+
+
+def print_version(shown: VersionClauses, *, with_values: bool) -> None:
+    """Print what a version shows of clauses: one row per clause, or with the values, origins and files behind each."""
+    name, number = shown.key
+    out.print(version_title(name, number, shown.lifecycle_stage), style="bold")
+    if shown.deleted_at:
+        out.print(Text(f"gone from MLflow since {display(shown.deleted_at)} UTC", style="red"))
+    if with_values:
+        for entry in shown.clauses:
+            _print_clause(entry)
+        return
+    for framework, entries in groupby(shown.clauses, key=lambda entry: entry.cited.framework.name):
+        clauses = table("clause", "this version shows", "verdicts of the rules", title=escape_invisible(framework))
+        for entry in entries:
+            lines = [f"{judged.rule.rule_id}: {_verdict(judged)}" for judged in entry.rules]
+            word = _shows(entry) if entry.evidence else f"{_shows(entry)}, no rule"
+            clauses.add_row(display(entry.cited.clause.id), word, Text("\n").join(map(display, lines)))
+        out.print(clauses)
+    out.print("For the values, origins and files behind a clause, add --clause.")
+
+
+def _print_clause(entry: VersionClause) -> None:
+    cited = entry.cited
+    rows = clause_facts(cited.framework, cited.clause, cited.framework.application_date_of(cited.clause))
+    rows.add_row("this version", _shows(entry) if entry.evidence else "No rule gives evidence for this clause.")
+    out.print(rows)
+    for judged in entry.rules:
+        out.print(
+            display(judged.rule.rule_id).append(f": {_verdict(judged)}, severity {judged.rule.severity}"), style="bold"
+        )
+        if judged.verdict:
+            out.print(display(judged.verdict.reason))
+            _print_values(judged.verdict)
+    for file in entry.files[:MAX_FILES]:
+        out.print(_file_lines(file))
+    if len(entry.files) > MAX_FILES:
+        out.print(f"... and {len(entry.files) - MAX_FILES:,} more files: see --json")
+    out.print()
+
+
+def _print_values(verdict: VerdictState) -> None:
+    values = table("value", "as it stood", "from")
+    for path, value in verdict.values.items():
+        entry = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0])
+        values.add_row(display(path), display(value), display_origin(entry))
+    for name, number in verdict.thresholds.items():
+        values.add_row(display(f"thresholds.{name}"), display(number), "the policy, or the tenant's description")
+    out.print(values)
+
+
+def _file_lines(file: Mapping[str, object]) -> Text:
+    size = file.get("size")
+    size_text = f"{size:,} bytes" if isinstance(size, int) else "size unknown"
+    digest = f"sha256 {file['sha256']}" if file.get("sha256") else f"not hashed: {file.get('note') or 'no reason'}"
+    first = display(f"file {file.get('path')}: {file.get('kind')}, {size_text}")
+    return first.append("\n  ").append(display(digest))
+
+
+def _verdict(judged: JudgedRule) -> str:
+    return judged.verdict.verdict if judged.verdict else "not judged"
