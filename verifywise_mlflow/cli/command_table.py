@@ -127,6 +127,7 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "policy rules": CommandHelp("acme", _BOTH),
     "policy rule": CommandHelp("acme owner", _TENANTS, failure="the rule is not part of the tenant's policies"),
+    "policy gaps": CommandHelp("acme --limit 50", _BOTH),
     "policy explain": CommandHelp(
         "acme churn 3 production-privacy-assessment",
         failure="there was no such verdict, or the stored values do not reproduce it",

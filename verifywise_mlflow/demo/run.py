@@ -27,6 +27,9 @@ from verifywise_mlflow.demo.workdir import Ports, Workdir
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow.tenants.tenant import Tenant
 
 PIPELINE_ROLE = "verifywise_pipeline"
 """The database role that the demo's Dagster runs as."""
@@ -187,7 +190,7 @@ class _Demo:
         self, outcomes: list[SyncOutcome], postgres: EmbeddedPostgres, mlflow: MlflowServer, dagster: DagsterServers
     ) -> None:
         console = self._progress.console
-        print_summary(console, _overviews(postgres.url("verifywise_mlflow")))
+        print_summary(console, _overviews(postgres.url("verifywise_mlflow"), load_tenants(self._home.tenants_file)))
         print_failures(console, outcomes, dagster.uri)
         print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
 
@@ -218,9 +221,12 @@ def grant_pipeline_role(postgres: EmbeddedPostgres) -> Login:
     return login
 
 
-def _overviews(url: str) -> dict[str, Overview]:
+def _overviews(url: str, tenants: Mapping[str, Tenant]) -> dict[str, Overview]:
     with Store(url) as store:
-        return {tenant: overview(store, tenant, worst=20) for tenant in TENANTS}
+        return {
+            name: overview(store, name, load_rules(tenants[name]).severities, datetime.now(UTC), urgent=20)
+            for name in TENANTS
+        }
 
 
 def _relative_path(path: Path) -> str:

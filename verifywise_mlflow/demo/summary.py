@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from verifywise_mlflow.compliance.attention import UrgentGap
 from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
-from verifywise_mlflow.persistence.queries.overview import Offender, Overview
+from verifywise_mlflow.persistence.queries.overview import Overview
 
 _COLORS = {Badge.EVIDENCE_COMPLETE: "green", Badge.GAPS: "yellow", Badge.FAILING: "red", Badge.INCOMPLETE: "magenta"}
 
@@ -31,18 +32,21 @@ def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
 
     console.print("Needs attention first:")
     for tenant_id, tenant_overview in overviews.items():
-        for verdict in worst_per_model(tenant_overview.worst):
-            version = f"{tenant_id}, {verdict.model_name}, version {verdict.version_number}"
-            console.print(f"  [bold]{escape(version)}[/bold]: {verdict.verdict}: {verdict.rule_id}", highlight=False)
-            reason = shorten(verdict.reason, 150, placeholder=" …")
+        for urgent in most_urgent_per_model(tenant_overview.urgent):
+            gap = urgent.gap
+            version = f"{tenant_id}, {gap.model_name}, version {gap.version_number}"
+            console.print(
+                f"  [bold]{escape(version)}[/bold]: {urgent.severity}: {gap.verdict}: {gap.rule_id}", highlight=False
+            )
+            reason = shorten(gap.reason, 150, placeholder=" …")
             console.print(Padding(escape(reason), (0, 0, 0, 4)), highlight=False)
 
 
-def worst_per_model(worst: Sequence[Offender], *, limit: int = 3) -> list[Offender]:
-    """Return the worst verdict of each model, for at most `limit` models."""
-    first_of_each: dict[str, Offender] = {}
-    for verdict in worst:
-        first_of_each.setdefault(verdict.model_name, verdict)
+def most_urgent_per_model(urgent_gaps: Sequence[UrgentGap], *, limit: int = 3) -> list[UrgentGap]:
+    """Return the most urgent gap of each model, for at most `limit` models."""
+    first_of_each: dict[str, UrgentGap] = {}
+    for urgent in urgent_gaps:
+        first_of_each.setdefault(urgent.gap.model_name, urgent)
     return list(first_of_each.values())[:limit]
 
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from verifywise_mlflow.compliance.attention import Gap, UrgentGap, most_urgent
 from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.compliance.rules.rule import Rule, Severity
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.score import SCORE_RULE, score
-from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS, Gap, OpenGaps, group_by_age
+from verifywise_mlflow.persistence.queries.open_gaps import (
+    AGE_LIMITS_DAYS,
+    WORST_GAPS_PER_RULE,
+    OpenGaps,
+    group_by_age,
+)
 from verifywise_mlflow.persistence.queries.verdict_count_cache import cached_counts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
@@ -44,7 +50,7 @@ class RuleSummary:
     oldest_gap_days: int | None
     """Whole days for which the oldest of them has been open."""
     worst_gaps: Sequence[Gap]
-    """Waived gaps come last."""
+    """The most urgent of the open gaps."""
 
     @property
     def waived_gaps(self) -> int:
@@ -70,6 +76,12 @@ class ComplianceSummary:
     """The summaries of the rules, in the order of the policies."""
     badges: Mapping[str | None, int]
     """How many versions have each badge; None stands for versions that were not evaluated."""
+
+    def urgent_gaps(self, limit: int = WORST_GAPS_PER_RULE) -> list[UrgentGap]:
+        """Return the gaps that most need a person, over all rules; at most as many as each rule lists."""
+        gaps = (gap for summary in self.rules for gap in summary.worst_gaps)
+        severities = {summary.rule.id: summary.rule.severity for summary in self.rules}
+        return most_urgent(gaps, severities, min(limit, WORST_GAPS_PER_RULE))
 
     def metrics(self) -> dict[str, int | float]:
         """Return metrics to plot over time. A metric without a value is left out, because 0 would be a statement."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from verifywise_mlflow.cli.commands.sync import _print_overview, _print_reports
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.persistence.queries.overview import Offender, Overview
+from verifywise_mlflow.compliance.attention import Gap, UrgentGap
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.persistence.queries.overview import Overview
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageReport
 
 HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
@@ -15,7 +19,8 @@ HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
 def test_names_and_reasons_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(read_failures=[ReadFailure("model version", HOSTILE, HOSTILE)], notes=[Note(HOSTILE)])
     _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
-    _print_overview("acme", Overview(1, 1, {"gaps": 1}, [Offender(HOSTILE, 1, "owner", "fail", HOSTILE)]))
+    gap = Gap(HOSTILE, HOSTILE, 1, "production", "fail", HOSTILE, datetime(2026, 3, 1, tzinfo=UTC))
+    _print_overview("acme", Overview(1, 1, {"gaps": 1}, [UrgentGap(Severity.HIGH, gap)]))
 
     output = capsys.readouterr().out
 

@@ -12,12 +12,14 @@ from markdown_it import MarkdownIt
 
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
 from verifywise_mlflow.defs.checks.rule_results import rule_check_results
 from verifywise_mlflow.defs.checks.rule_specs import rule_descriptions
 from verifywise_mlflow.defs.resources import TenantSync
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
@@ -32,7 +34,7 @@ from verifywise_mlflow_tests.support.evaluation_fixtures import (
     tenant_with_policies,
     write_policy,
 )
-from verifywise_mlflow_tests.support.stored_states import NOON, day
+from verifywise_mlflow_tests.support.stored_states import NOON, day, write_record
 
 OWNED = rule_yaml("owned", "owner == 'ada'", title="Ada has it")
 OTHER_DESCRIPTION = RuleDescription(default_policy().rules[0], default_policy())
@@ -83,8 +85,24 @@ def test_a_check_counts_open_and_waived_gaps_separately(store: Store, policy: Pa
     assert isinstance(worst, dg.TableMetadataValue)
     assert [(row.data["version"], row.data["verdict"], row.data["days_open"]) for row in worst.records] == [
         ("fraud version 1", "fail", 8),
-        ("churn version 1", "fail, waived", 8),
     ]
+
+
+def test_a_check_warns_about_versions_that_could_not_be_read_without_calling_them_gaps(
+    store: Store, policy: Path
+) -> None:
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
+    store_record(store, "risk", 1, NOON, owner="ada")
+    write_record(store, RecordInputs(version=ModelVersion("fraud", 1)), NOON)  # its model could not be read
+    evaluate(tenant, store, day(1))
+
+    result = owned_result(store, tenant, day(1))
+
+    assert not result.passed
+    assert result.description == (
+        "0 of 2 versions of acme need attention; 1 more are undecided, since they could not be read completely"
+    )
+    assert (result.metadata["not read"].value, "open" in result.metadata) == (1, False)
 
 
 def test_a_result_holds_only_what_the_sync_found_and_the_description_holds_the_rest(store: Store, policy: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 
 from rich.console import Console
 
-from verifywise_mlflow.demo.summary import print_addresses, print_failures, print_summary, worst_per_model
+from verifywise_mlflow.compliance.attention import Gap, UrgentGap
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.demo.summary import most_urgent_per_model, print_addresses, print_failures, print_summary
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
-from verifywise_mlflow.persistence.queries.overview import Offender, Overview
+from verifywise_mlflow.persistence.queries.overview import Overview
 
 
 def recording_console() -> Console:
@@ -20,23 +23,23 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def offender(model: str, rule: str, reason: str = "Not met.") -> Offender:
-    return Offender(model, 1, rule, "fail", reason)
+def urgent(model: str, rule: str, reason: str = "Not met.") -> UrgentGap:
+    return UrgentGap(Severity.HIGH, Gap(rule, model, 1, None, "fail", reason, datetime(2026, 3, 1, tzinfo=UTC)))
 
 
 def test_badges_are_counted_and_markup_in_names_is_escaped() -> None:
     console = recording_console()
-    worst = [offender("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
-    print_summary(console, {"acme": Overview(4, 7, {"evidence complete": 3, "gaps": 2}, worst)})
+    gaps = [urgent("[red]fraud[/red]", "owner", "MLflow shows [bold]nothing[/bold].")]
+    print_summary(console, {"acme": Overview(4, 7, {"evidence complete": 3, "gaps": 2}, gaps)})
     lines = text(console).splitlines()
     assert lines[1].split() == ["acme", "4", "7", "3", "2", "0", "0"]
-    assert "acme, [red]fraud[/red], version 1: fail: owner" in lines[-2]
+    assert "acme, [red]fraud[/red], version 1: high: fail: owner" in lines[-2]
     assert "[bold]nothing[/bold]" in lines[-1]
 
 
-def test_each_model_appears_once_with_its_worst_verdict() -> None:
-    worst = [offender("a", "privacy"), offender("a", "owner"), offender("b", "owner"), offender("c", "owner")]
-    assert [(worst_verdict.model_name, worst_verdict.rule_id) for worst_verdict in worst_per_model(worst, limit=2)] == [
+def test_each_model_appears_once_with_its_most_urgent_gap() -> None:
+    gaps = [urgent("a", "privacy"), urgent("a", "owner"), urgent("b", "owner"), urgent("c", "owner")]
+    assert [(entry.gap.model_name, entry.gap.rule_id) for entry in most_urgent_per_model(gaps, limit=2)] == [
         ("a", "privacy"),
         ("b", "owner"),
     ]

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
 from verifywise_mlflow.persistence.queries import open_gaps, stage_queries, verdict_counts
-from verifywise_mlflow.persistence.queries.overview import offenders
 from verifywise_mlflow.persistence.repositories import (
     audit_log,
     integrity,
@@ -148,7 +147,7 @@ WIDE: Mapping[str, Question] = {
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
     "how often each rule failed on archived versions": lambda session: verdict_counts.archived_counts(session),
-    "the offenders": lambda session: offenders(session),
+    "the gaps that most need a person": lambda session: open_gaps.urgent_gaps(session, NOW, {}, 20),
     "the open gaps by when they opened": lambda session: open_gaps.gap_cohorts(session, NOW),
     "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
     "how many versions have each badge": lambda session: open_gaps.badge_counts(session),

@@ -265,7 +265,7 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
 
 def test_a_reader_reads_its_tenant_through_the_store(isolated: IsolatedTenants) -> None:
     with Store(isolated.reader.url) as store:
-        assert overview(store, OWN_TENANT).versions == 0  # those that fill made are gone
+        assert overview(store, OWN_TENANT, {}, NOW).versions == 0  # those that fill made are gone
         with store.begin(OWN_TENANT) as session:
             assert role_grants.is_known_tenant(session.connection, OWN_TENANT)
             assert not role_grants.is_known_tenant(session.connection, OTHER_TENANT)

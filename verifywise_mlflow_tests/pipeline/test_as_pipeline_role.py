@@ -75,7 +75,7 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
         tenancy.set_poll_watermark(session, 1, now)
         assert tenancy.poll_watermark(session) == (True, 1)
     assert removed_tenants == ["acme"]
-    assert overview(as_pipeline, "acme").versions == 2
+    assert overview(as_pipeline, "acme", {}, now).versions == 2
     # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
     assert [table for table in role_grants.PIPELINE_PRIVILEGES if not rows_of_tenant(store, table, "acme")] == [
         "logged_models",

@@ -356,10 +356,8 @@ def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model
     grant_waiver(store, pilot_tenant(), waiver, day(1))
 
     with store.begin("acme") as session:
-        gaps = worst_gaps(session, day(1), per_rule=50)["owner"]
-    assert {gap.model_name: gap.is_waived for gap in gaps} == {name: waiver.covers("owner", name, 1) for name in names}
-    # What nobody has accepted comes first.
-    assert sorted(gaps, key=lambda gap: gap.is_waived) == gaps
+        gaps = worst_gaps(session, day(1), per_rule=50).get("owner", [])
+    assert {gap.model_name for gap in gaps} == {name for name in names if not waiver.covers("owner", name, 1)}
 
 
 def test_the_trail_names_who_granted_and_withdrew_a_waiver_and_who_ran_the_sync(

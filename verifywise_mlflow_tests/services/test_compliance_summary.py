@@ -9,6 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence.queries.open_gaps import urgent_gaps
+from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
@@ -21,7 +25,7 @@ from verifywise_mlflow_tests.support.evaluation_fixtures import (
     tenant_with_policies,
     write_policy,
 )
-from verifywise_mlflow_tests.support.stored_states import day
+from verifywise_mlflow_tests.support.stored_states import day, write_record
 
 RULES = (
     rule_yaml("owned", "owner == 'ada'"),
@@ -115,6 +119,19 @@ def test_an_archived_version_counts_as_a_gap_but_not_in_the_score(tenant: Tenant
     assert (counted["compliance_score"], counted["open_gaps"], counted["versions_failing"]) == (100, 1, 1)
 
 
+def test_a_gap_that_cannot_be_read_for_some_days_is_not_open_and_keeps_its_age(tmp_path: Path, store: Store) -> None:
+    policy = write_policy(tmp_path / "ours.yaml", rule_yaml("owned", "owner == 'ada'"))
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
+    ages = []
+    for number, model in ((1, RegisteredModel("fraud")), (4, None), (6, RegisteredModel("fraud"))):
+        write_record(store, RecordInputs(version=ModelVersion("fraud", 1), model=model), day(number))
+        evaluate(tenant, store, day(number))
+        counted = figures(tenant, store, day(number))
+        ages.append((counted["open_gaps"], counted.get("oldest_gap_days"), counted["versions_incomplete"]))
+
+    assert ages == [(1, 0, 0), (0, None, 1), (1, 5, 0)]
+
+
 def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> None:
     policy = write_policy(tmp_path / "none.yaml", rule_yaml("never", "'true'", applies="version_number > 9"))
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
@@ -125,26 +142,39 @@ def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> N
     assert figures(tenant, store, day(1))["versions_evidence_complete"] == 1
 
 
-def test_production_comes_first_then_what_failed_then_the_oldest_and_the_waived_last(
-    tenant: Tenant, store: Store
-) -> None:
+def test_gaps_are_listed_by_severity_then_stage_then_age_and_waived_ones_are_not(tmp_path: Path, store: Store) -> None:
+    grave = rule_yaml("grave", "owner != 'eve'").replace("severity: high", "severity: critical")
+    policy = write_policy(tmp_path / "three.yaml", *RULES, grave)
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     for model, since, stage, owner in (
+        ("retired", 1, "Archived", "bob"),
         ("new", 3, None, "bob"),
-        ("old", 1, None, "bob"),
-        ("silent", 1, None, ""),
+        ("old", 2, None, "bob"),
+        ("silent", 2, None, ""),
         ("live", 4, "Production", "bob"),
+        ("next", 4, "Staging", "bob"),
         ("waived", 1, "Production", "bob"),
+        ("evil", 4, "Archived", "eve"),
     ):
         store_record(store, model, 1, day(since), stage=stage, owner=owner)
         evaluate(tenant, store, day(since))
     waiver = Waiver(rule="owned", model="waived", approver="Ada", reason="A pilot until spring.", expires=day(9).date())
     grant_waiver(store, tenant, waiver, day(4))
+    rules = load_rules(tenant)
 
-    owned, _ = summarize_compliance(store, "acme", load_rules(tenant), day(5)).rules
+    summary = summarize_compliance(store, "acme", rules, day(5))
 
-    assert [gap.model_name for gap in owned.worst_gaps] == ["live", "old", "new", "silent", "waived"]
-    assert [gap.is_waived for gap in owned.worst_gaps] == [False] * 4 + [True]
-    assert (owned.open_gaps, owned.waived_gaps, owned.oldest_gap_days) == (4, 1, 4)
+    owned = summary.rules[0]
+    assert [gap.model_name for gap in owned.worst_gaps] == ["live", "next", "old", "silent", "new"]
+    assert (owned.open_gaps, owned.waived_gaps, owned.oldest_gap_days) == (7, 1, 4)
+    in_order = [
+        ("evil", "grave"),
+        *((name, "owned") for name in ("live", "next", "old", "silent", "new", "retired", "evil")),
+    ]
+    with store.begin("acme") as session:
+        listed = urgent_gaps(session, day(5), rules.severities, 50)
+    assert [(urgent.gap.model_name, urgent.gap.rule_id) for urgent in listed] == in_order
+    assert summary.urgent_gaps() == listed[:5] == overview(store, "acme", rules.severities, day(5)).urgent
 
 
 def test_editing_a_verdict_does_not_reset_the_age_of_its_gap(tenant: Tenant, store: Store) -> None:

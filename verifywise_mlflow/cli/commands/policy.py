@@ -20,6 +20,7 @@ from verifywise_mlflow.cli.arguments import (
     configured_tenant,
     parse_time,
 )
+from verifywise_mlflow.cli.commands.policy_gaps import gaps
 from verifywise_mlflow.cli.commands.policy_rules import check, rule, rules
 from verifywise_mlflow.cli.commands.policy_waivers import unwaive, waive, waivers
 from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
@@ -33,7 +34,7 @@ from verifywise_mlflow.services.verdict_explanation import Explanation
 from verifywise_mlflow.services.verdict_explanation import explain_verdict as explanation_of
 
 app = typer.Typer(help="Inspect rules, explain verdicts, try out a policy, and manage waivers.", no_args_is_help=True)
-for command in (rules, rule, check, waivers, waive, unwaive):
+for command in (rules, rule, gaps, check, waivers, waive, unwaive):
     app.command()(command)
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]

@@ -6,13 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
-from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.display import escape_rich_markup, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, out, table
 from verifywise_mlflow.common.stages import Stage
@@ -22,6 +24,7 @@ from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.tenant_policies import load_rules
 
 app = typer.Typer()
 
@@ -58,9 +61,9 @@ def sync(
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
-            glance = overview(store, tenant)
+            glance = overview(store, tenant, load_rules(configured).severities, datetime.now(UTC))
         if as_json:
-            sys.stdout.write(json.dumps(_as_json(run, glance)) + "\n")
+            sys.stdout.write(json.dumps(json_ready(_as_json(run, glance))) + "\n")
         else:
             _print_reports(run.reports)
             _print_overview(tenant, glance)
@@ -126,11 +129,11 @@ def _print_overview(tenant: str, glance: Overview) -> None:
     out.print(f"{escape_rich_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
     if glance.badges:
         out.print(f"A version is {VERSION_RULE}", style="dim", highlight=False)
-    for verdict in glance.worst:
+    for urgent in glance.urgent:
+        gap = urgent.gap
         out.print(
-            f"  {escape_rich_markup(verdict.model_name)} {verdict.version_number}: "
-            f"{escape_rich_markup(verdict.rule_id)}: "
-            f"{escape_rich_markup(verdict.reason)}",
+            f"  {urgent.severity}: {escape_rich_markup(gap.model_name)} {gap.version_number}: "
+            f"{escape_rich_markup(gap.rule_id)}: {escape_rich_markup(gap.reason)}",
             highlight=False,
         )
 
@@ -146,5 +149,6 @@ def _as_json(run: Sync, glance: Overview) -> dict[str, object]:
         "models": glance.models,
         "versions": glance.versions,
         "badges": glance.badges,
+        "urgent_gaps": [{"severity": urgent.severity.value, **asdict(urgent.gap)} for urgent in glance.urgent],
         "badge_rule": VERSION_RULE,
     }

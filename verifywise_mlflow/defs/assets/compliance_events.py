@@ -12,6 +12,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry
 from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_event, compliance_metrics_key
+from verifywise_mlflow.defs.checks.gap_tables import urgent_gaps_table
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription
 from verifywise_mlflow.defs.checks.rule_results import rule_check_results
 from verifywise_mlflow.defs.dagster_compat import latest_materialization
@@ -39,7 +40,8 @@ class ComplianceEvents:
     def metadata(self) -> dict[str, MetadataEntry]:
         """Return the metadata of the materialization of ``compliance_results``."""
         over_time = dg.MetadataValue.asset(compliance_metrics_key(self.tenant.tenant_id))
-        return {**self.summary.metrics(), **FORMULAS, "over_time": over_time}
+        urgent = urgent_gaps_table(self.summary.urgent_gaps(), self.evaluated_at)
+        return {**self.summary.metrics(), **FORMULAS, **urgent, "over_time": over_time}
 
     def metrics_event(self) -> dg.AssetMaterialization:
         """Return the materialization that Dagster plots over time."""

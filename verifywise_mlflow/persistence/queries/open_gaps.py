@@ -10,10 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select, true
+from sqlalchemy import ColumnElement, case, func, select, true
 
+from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap, most_urgent
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import is_one_of, same_version
@@ -37,20 +41,6 @@ class OpenGaps:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A verdict that is an open gap."""
-
-    rule_id: str
-    model_name: str
-    version_number: int
-    lifecycle_stage: str | None
-    verdict: str
-    reason: str
-    open_since: datetime
-    is_waived: bool
-
-
-@dataclass(frozen=True, slots=True)
 class GapCohort:
     """The gaps of a rule that opened at the same time."""
 
@@ -70,7 +60,7 @@ def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCo
         .where(
             *_open(session.tenant_id),
             ~_of_tombstone(),
-            ~is_waived(results, at) if _rules_with_waivers(session, at) else true(),
+            _is_not_waived(session, at),
         )
         .group_by(results.c.rule_id, opened)
     )
@@ -92,18 +82,43 @@ def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None
 
 
 def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GAPS_PER_RULE) -> Mapping[str, list[Gap]]:
-    """Return up to `per_rule` gaps of each rule: production first, then failures, then the oldest; waived ones last."""
-    rules = _rules_with_waivers(session, at)
-    waived = is_waived(compliance_results, at)
+    """Return up to `per_rule` gaps of each rule that no waiver covers at a time, in the order of ``most_urgent``."""
+    results, records = compliance_results, canonical_records
+    place = func.row_number().over(
+        partition_by=results.c.rule_id,
+        order_by=(
+            case(STAGE_RANKS, value=records.c.lifecycle_stage, else_=OTHER_STAGE_RANK),
+            _open_since(),
+            (results.c.verdict == Verdict.FAIL).desc(),
+            results.c.model_name,
+            results.c.version_number.desc(),
+        ),
+    )
+    identity = (results.c.model_name, results.c.version_number, results.c.rule_id)
+    ranked = (
+        select(*identity, records.c.lifecycle_stage, place.label("place"))
+        .select_from(results.join(records, same_version(records, results)))
+        .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), _is_not_waived(session, at))
+        .subquery()
+    )
+    # Texts are fetched for the worst gaps only: in the ranking query they would be sorted with all other rows.
+    worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
+    texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
+        *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
+    )
+    texts_by_gap = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
     gaps_by_rule: defaultdict[str, list[Gap]] = defaultdict(list)
-    for gap in _worst(session, per_rule, ~waived if rules else true(), are_waived=False):
-        gaps_by_rule[gap.rule_id].append(gap)
-    if short := [rule_id for rule_id in rules if len(gaps_by_rule[rule_id]) < per_rule]:
-        condition = and_(compliance_results.c.rule_id.in_(short), waived)
-        for gap in _worst(session, per_rule, condition, are_waived=True):
-            if len(gaps_by_rule[gap.rule_id]) < per_rule:
-                gaps_by_rule[gap.rule_id].append(gap)
+    for name, number, rule_id, stage, _ in worst:
+        gaps_by_rule[rule_id].append(Gap(rule_id, name, number, stage, *texts_by_gap[name, number, rule_id]))
     return gaps_by_rule
+
+
+def urgent_gaps(
+    session: TenantSession, at: datetime, severities: Mapping[str, Severity], limit: int
+) -> list[UrgentGap]:
+    """Return the gaps that most need a person at a time, up to `limit` of all rules; `severities` by rule ID."""
+    gaps = chain.from_iterable(worst_gaps(session, at, per_rule=limit).values())
+    return most_urgent(gaps, severities, limit)
 
 
 def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
@@ -117,38 +132,6 @@ def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
         .group_by(badges.c.badge)
     )
     return dict(session.execute(query).tuples().all())
-
-
-def _worst(session: TenantSession, per_rule: int, condition: ColumnElement[bool], *, are_waived: bool) -> list[Gap]:
-    results, records = compliance_results, canonical_records
-    place = func.row_number().over(
-        partition_by=results.c.rule_id,
-        order_by=(
-            (records.c.lifecycle_stage == "production").desc().nulls_last(),
-            (results.c.verdict == "fail").desc(),
-            _open_since(),
-            results.c.model_name,
-            results.c.version_number.desc(),
-        ),
-    )
-    identity = (results.c.model_name, results.c.version_number, results.c.rule_id)
-    ranked = (
-        select(*identity, records.c.lifecycle_stage, place.label("place"))
-        .select_from(results.join(records, same_version(records, results)))
-        .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), condition)
-        .subquery()
-    )
-    # Texts are fetched for the worst gaps only: in the ranking query they would be sorted with all other rows.
-    worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
-    texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
-        *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
-    )
-    texts_by_gap = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
-    return [
-        Gap(rule_id, name, number, stage, verdict, reason, since, are_waived)
-        for name, number, rule_id, stage, _ in worst
-        for verdict, reason, since in [texts_by_gap[name, number, rule_id]]
-    ]
 
 
 def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
@@ -167,5 +150,5 @@ def _open_since() -> ColumnElement[datetime]:
     return func.coalesce(compliance_results.c.open_since, compliance_results.c.evaluated_at)
 
 
-def _rules_with_waivers(session: TenantSession, at: datetime) -> list[str]:
-    return sorted({stored.waiver.rule for stored in waivers_in_force(session, at)})
+def _is_not_waived(session: TenantSession, at: datetime) -> ColumnElement[bool]:
+    return ~is_waived(compliance_results, at) if waivers_in_force(session, at) else true()

@@ -16,9 +16,10 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import and_, case, func, literal, select, update
 
+from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json
-from verifywise_mlflow.persistence.queries.open_gaps import Gap, GapCohort, badge_counts, gap_cohorts, worst_gaps
+from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, badge_counts, gap_cohorts, worst_gaps
 from verifywise_mlflow.persistence.queries.verdict_counts import archived_counts, rule_counts
 from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
@@ -36,7 +37,7 @@ class VerdictCounts:
     opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
-    """Waived gaps come last."""
+    """The most urgent gaps of each rule that no waiver covers."""
     badges: Sequence[tuple[str | None, int]]
     """Badge and number of versions; None counts those that were not evaluated."""
 

@@ -1,0 +1,67 @@
+"""Which gaps most need a person: the one order of every list of gaps.
+
+First by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first. Waived gaps
+are left out, since a person has looked at them. The database applies the same order within one rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.verdict import Verdict
+
+STAGE_RANKS: Final[Mapping[str, int]] = {"production": 0, "staging": 1, "archived": 3}
+"""The rank of a lifecycle stage, most urgent first. An archived version decides nothing any more."""
+OTHER_STAGE_RANK: Final = 2
+"""The rank of a version in development, and of one without a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A verdict that is an open gap, which no waiver covers."""
+
+    rule_id: str
+    model_name: str
+    version_number: int
+    lifecycle_stage: str | None
+    verdict: str
+    reason: str
+    open_since: datetime
+    """Since when the gap has been open without interruption, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrgentGap:
+    """A gap and the severity of its rule."""
+
+    severity: Severity
+    gap: Gap
+
+
+def most_urgent(gaps: Iterable[Gap], severities: Mapping[str, Severity], limit: int | None = None) -> list[UrgentGap]:
+    """Return gaps in the order in which they need a person.
+
+    Args:
+        gaps: the gaps, in any order.
+        severities: rule ID to severity. A rule that no policy has any more ranks last.
+        limit: the most gaps to return; None for all.
+    """
+    urgent = [UrgentGap(severities.get(gap.rule_id, Severity.LOW), gap) for gap in gaps]
+    return sorted(urgent, key=_rank)[:limit]
+
+
+def _rank(urgent: UrgentGap) -> tuple[object, ...]:
+    gap = urgent.gap
+    return (
+        -list(Severity).index(urgent.severity),
+        STAGE_RANKS.get(gap.lifecycle_stage or "", OTHER_STAGE_RANK),
+        gap.open_since,
+        gap.verdict != Verdict.FAIL,  # of two that opened with the same sync, what failed comes first
+        gap.model_name,
+        -gap.version_number,
+        gap.rule_id,
+    )
