@@ -11,7 +11,7 @@ the rule can recompute the hash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring_ascii
 from typing import Final
@@ -28,16 +28,17 @@ DIGEST, SIZE = "$sha256", "$bytes"
 
 def rule_digest(rule: Rule) -> str:
     """Return the SHA-256 of everything in a rule that determines its verdict; its texts are not part of it."""
-    return _digest(rule, ("applies", "evidenced", "id", "requires", "version"))
+    decided_by = {"applies", "evidenced", "id", "requires", "version"}
+    conditions = {"__all__": {"holds", "otherwise"}}
+    return _digest(rule.model_dump(include={**dict.fromkeys(decided_by, True), "conditions": conditions}))
 
 
 def wording_digest(rule: Rule) -> str:
     """Return the SHA-256 of the parts of a rule that determine the text of its reasons."""
-    return _digest(rule, ("reason_values", "reasons", "remedy", "title"))
+    return _digest(rule.model_dump(include={"conditions", "reason_values", "reasons", "remedy", "title"}))
 
 
-def _digest(rule: Rule, fields: Iterable[str]) -> str:
-    content = rule.model_dump(mode="json", include=set(fields))
+def _digest(content: Mapping[str, object]) -> str:
     return hashlib.sha256(_ENCODER.encode(content).encode("ascii")).hexdigest()
 
 
