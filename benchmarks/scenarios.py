@@ -141,7 +141,7 @@ def open_server(
         log=home / "mlflow.log",
         arguments=arguments,
         environment=variables,
-        interpreter=python,
+        program=(python, "-m", "mlflow"),
     )
 
 

@@ -1,4 +1,7 @@
-"""Real servers for the tests: one Postgres and one MLflow a session, a database and a workspace a test."""
+"""Real servers for the tests: one Postgres and one MLflow a session, a database and a workspace a test.
+
+With pytest-xdist, all processes share the two servers, which its controller starts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -17,17 +21,28 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from mlflow import MlflowClient
 
-from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
-from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import Registry, create_workspace
+from verifywise_mlflow_tests.support.session_servers import (
+    RunningMlflow,
+    SharedServers,
+    session_mlflow,
+    session_postgres,
+    shared_mlflow,
+    shared_postgres,
+)
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 # A busy machine must not fail a property test. The benchmarks measure time.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+_SERVERS = pytest.StashKey[SharedServers]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,11 +78,35 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Start the servers in the controller of pytest-xdist, before its workers start."""
+    servers = SharedServers()
+    config.stash[_SERVERS] = servers
+    config.add_cleanup(servers.stop)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where to find them."""
+    node.workerinput["servers"] = node.config.stash[_SERVERS].folder
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
+def _shared_servers(request: pytest.FixtureRequest) -> str | None:
+    """The folder that says where the controller's servers are; None in the only process of a session."""
+    folder: str | None = getattr(request.config, "workerinput", {}).get("servers")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(_shared_servers: str | None) -> Iterator[EmbeddedPostgres]:
     """A Postgres server."""
-    with temporary_postgres() as server:
-        yield server
+    if _shared_servers:
+        yield shared_postgres(_shared_servers)
+    else:
+        with session_postgres() as server:
+            yield server
 
 
 @pytest.fixture
@@ -93,22 +132,31 @@ def store(database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SQLite file of the session's MLflow server, for tests that write rows into it."""
-    return new_mlflow_database(tmp_path_factory.mktemp("mlflow"), tmp_path_factory)
+def _mlflow(_shared_servers: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMlflow]:
+    """A real MLflow server with workspaces, so that each test has a registry of its own."""
+    if _shared_servers:
+        yield shared_mlflow(_shared_servers)
+    else:
+        with session_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
-def mlflow_uri(mlflow_database: Path) -> Iterator[str]:
-    """The URI of a real MLflow server with workspaces, so that each test has a registry of its own."""
-    home = mlflow_database.parent
-    with MlflowServer(
-        backend_uri=f"sqlite:///{mlflow_database}",
-        artifacts=home / "artifacts",
-        log=home / "mlflow.log",
-        arguments=["--enable-workspaces"],
-    ) as server:
-        yield server.uri
+def mlflow_uri(_mlflow: RunningMlflow) -> str:
+    """The URI of the session's MLflow server."""
+    return _mlflow.uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(_mlflow: RunningMlflow) -> Path:
+    """The SQLite file of the session's MLflow server, for tests that write rows into it."""
+    return _mlflow.database
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(_mlflow: RunningMlflow) -> Path:
+    """An unused SQLite file of MLflow's, to be copied for another server: migrating a new file takes 1 s."""
+    return _mlflow.template
 
 
 @pytest.fixture

@@ -72,7 +72,9 @@ def schema_lock_holders(connection: Connection) -> list[str]:
     query = text(
         """
         SELECT DISTINCT pid, usename, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
-        WHERE relation = to_regclass(:table) AND granted AND pid <> pg_backend_pid() ORDER BY pid
+        WHERE relation = to_regclass(:table) AND granted AND pid <> pg_backend_pid()
+        -- Tables of databases that are copies of each other have the same OIDs.
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY pid
         """
     )
     rows = connection.execute(query, {"table": f"{SCHEMA}.alembic_version"})

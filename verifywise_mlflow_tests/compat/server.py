@@ -75,6 +75,6 @@ def start_server(
         log=home / "mlflow.log",
         arguments=arguments,
         environment=variables,
-        interpreter=interpreter(environment),
+        program=(interpreter(environment), "-m", "mlflow"),
     ) as server:
         yield CompatServer(environment, server.uri, database)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support import mlflow_process
 from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
@@ -32,7 +34,6 @@ from verifywise_mlflow_tests.support.hostile_server import (
     json_response,
     make_response,
 )
-from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
 from verifywise_mlflow_tests.support.registry import Registry
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
@@ -352,11 +353,14 @@ def test_the_newest_version_timestamp_changes_for_a_new_version_and_not_for_a_ta
 
 @pytest.mark.slow(seconds=15)
 def test_a_workspace_setting_is_refused_by_a_real_server_without_workspaces(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, mlflow_template: Path
 ) -> None:
-    database = new_mlflow_database(tmp_path, tmp_path_factory)
+    database = shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
     with MlflowServer(
-        backend_uri=f"sqlite:///{database}", artifacts=tmp_path / "artifacts", log=tmp_path / "log"
+        backend_uri=f"sqlite:///{database}",
+        artifacts=tmp_path / "artifacts",
+        log=tmp_path / "log",
+        program=mlflow_process.PROGRAM,
     ) as server:
         with pytest.raises(RequestRejectedError, match="workspace: team-a would be ignored") as caught:
             MlflowReader(settings_for(server.uri, workspace="team-a"))

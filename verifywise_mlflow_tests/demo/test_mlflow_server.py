@@ -64,7 +64,7 @@ def test_a_server_runs_in_the_given_python(tmp_path: Path) -> None:
         backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
         artifacts=tmp_path / "artifacts",
         log=tmp_path / "log",
-        interpreter=other,
+        program=(other, "-m", "mlflow"),
     )
     with pytest.raises(ProcessFailedError, match="another Python: -m mlflow server"), server:
         pass

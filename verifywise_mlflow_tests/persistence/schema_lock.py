@@ -18,7 +18,10 @@ def wait_for_a_blocked_upgrade(engine: Engine) -> None:
     deadline = time.monotonic() + 60
     with engine.connect() as connection:
         while not connection.scalar(
-            text("SELECT count(*) FROM pg_locks WHERE relation = CAST(:table AS regclass) AND NOT granted"),
+            text(
+                "SELECT count(*) FROM pg_locks WHERE relation = CAST(:table AS regclass) AND NOT granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ),
             {"table": f"{SCHEMA}.alembic_version"},
         ):
             assert time.monotonic() < deadline

@@ -145,7 +145,8 @@ def test_a_lost_lock_connection_does_not_hide_the_error(store: Store) -> None:
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE granted AND pid <> pg_backend_pid() "
-                    "AND relation = 'verifywise_mlflow.tenant_locks'::regclass AND mode = 'RowShareLock'"
+                    "AND relation = 'verifywise_mlflow.tenant_locks'::regclass AND mode = 'RowShareLock' "
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 )
             )
         raise RuntimeError("boom")

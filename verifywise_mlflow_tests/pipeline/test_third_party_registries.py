@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support import mlflow_process
 from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
 
 REGISTRIES = Path(__file__).parents[3] / "shared" / "registries"
@@ -40,6 +41,7 @@ def found_tenant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         artifacts=tmp_path / "artifacts",
         log=tmp_path / "mlflow.log",
         environment={"MLFLOW_ALLOW_FILE_STORE": "true"},
+        program=mlflow_process.PROGRAM,
     ) as server:
         yield Tenant(tenant_id="found", tracking_uri=server.uri, allow_private_network=True)
 

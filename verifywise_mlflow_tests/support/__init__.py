@@ -4,7 +4,8 @@ Servers and databases:
 
 - ``databases``: Postgres databases, empty or with our schema, lent to one test after the other
 - ``registry``: fills a real MLflow registry through MLflow's own client
-- ``mlflow_databases``: SQLite databases for MLflow servers, migrated once per session
+- ``session_servers``: the Postgres and the MLflow server that all processes of a session share
+- ``mlflow_process``: MLflow's command line, whose server takes one process
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``proxy``: a proxy in front of a real MLflow server that counts requests and injects faults
 - ``hostile_server``: a server that sends exactly the bytes that a test chooses

@@ -71,32 +71,41 @@ BEGIN
 END $$
 """
 
-_definitions: dict[int, tuple[str, int]] = {}
-"""The definitions and the size of a new database, keyed by the process ID of the server with the template."""
-_idle: dict[int, list[str]] = {}
-"""The URLs of emptied databases, by the process ID of their server."""
+_definitions: dict[str, tuple[str, int]] = {}
+"""The definitions and the size of a new database, by server. The random password of a server identifies it."""
+_idle: dict[str, list[str]] = {}
+"""The URLs of this process's emptied databases, by server. Servers without the template have no entry."""
+
+
+def create_template(postgres: EmbeddedPostgres) -> None:
+    """Create the database that all others are copies of."""
+    upgrade(postgres.create_database(_TEMPLATE))
+    adopt_template(postgres)
+
+
+def adopt_template(postgres: EmbeddedPostgres) -> None:
+    """Use the template that another process created on this server. A connection to it would block copying."""
+    _idle[postgres.password] = []
 
 
 def create_migrated_database(postgres: EmbeddedPostgres, prefix: str = "test") -> str:
     """Create a database with our schema and return its URL. It lasts as long as the server."""
-    pid = postgres.process.pid
-    if pid not in _idle:
-        upgrade(postgres.create_database(_TEMPLATE))
-        _idle[pid] = []
+    if postgres.password not in _idle:
+        create_template(postgres)
     return _create(postgres, f"{prefix}_{uuid.uuid4().hex}", f"TEMPLATE {_TEMPLATE}")
 
 
 @contextmanager
 def migrated_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database with our schema and without rows, until the end of a test."""
-    pid = postgres.process.pid
-    idle = _idle.get(pid, [])
+    server = postgres.password
+    idle = _idle.get(server, [])
     url = idle.pop() if idle else create_migrated_database(postgres)
-    if pid not in _definitions:
-        _definitions[pid] = _describe(url)
+    if server not in _definitions:
+        _definitions[server] = _describe(url)
     yield url
-    if _empty(url, *_definitions[pid]):
-        _idle[pid].append(url)
+    if _empty(url, *_definitions[server]):
+        _idle[server].append(url)
     else:
         _drop(postgres, url)
 

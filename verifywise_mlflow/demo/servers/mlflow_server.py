@@ -32,7 +32,7 @@ class MlflowServer:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         preferred_port: int | None = None,
-        interpreter: Path = Path(sys.executable),
+        program: Sequence[str | Path] = (sys.executable, "-m", "mlflow"),
     ) -> None:
         """Describe the server.
 
@@ -43,7 +43,7 @@ class MlflowServer:
             arguments: More arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
             environment: More environment variables. It does not inherit our MLflow variables.
             preferred_port: The port to use if it is free.
-            interpreter: The Python whose MLflow is started.
+            program: The command of MLflow, e.g. that of another Python.
         """
         self._backend_uri = backend_uri
         self._artifacts = artifacts
@@ -51,7 +51,7 @@ class MlflowServer:
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._preferred_port = preferred_port
-        self._interpreter = interpreter
+        self._program = tuple(program)
         self._port = 0
         self._process: ChildProcess | None = None
 
@@ -104,7 +104,7 @@ class MlflowServer:
         self._process = ChildProcess(
             "MLflow",
             [
-                *(self._interpreter, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)),
+                *(*self._program, "server", "--host", "127.0.0.1", "--port", str(self._port)),
                 *("--artifacts-destination", str(self._artifacts.absolute()), "--workers", "1", *self._arguments),
             ],
             log=self._log,

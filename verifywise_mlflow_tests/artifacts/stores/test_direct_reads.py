@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -12,7 +14,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
-from verifywise_mlflow_tests.support.mlflow_databases import new_mlflow_database
+from verifywise_mlflow_tests.support import mlflow_process
 from verifywise_mlflow_tests.support.registry import MODEL_FILES
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
@@ -26,11 +28,11 @@ def s3(s3_endpoint: str) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def server(s3: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def server(s3: Backend, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A server whose artifacts are in a bucket for which it has no credentials. The tests only read it."""
     tmp_path = tmp_path_factory.mktemp("direct")
     with MlflowServer(
-        backend_uri=f"sqlite:///{new_mlflow_database(tmp_path, tmp_path_factory)}",
+        backend_uri=f"sqlite:///{shutil.copyfile(mlflow_template, tmp_path / 'mlflow.db')}",
         artifacts=tmp_path / "artifacts",
         log=tmp_path / "mlflow.log",
         arguments=["--no-serve-artifacts", "--default-artifact-root", f"{s3.uri}/mlflow"],
@@ -39,6 +41,7 @@ def server(s3: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ml
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         },
+        program=mlflow_process.PROGRAM,
     ) as server:
         client = MlflowClient(server.uri)
         run = client.create_run(client.create_experiment("churn"))
