@@ -44,8 +44,12 @@ class Candidates:
 
     def for_field(self, field: str) -> list[Candidate]:
         """Return the candidates for a field, in the order of the mapping's precedence, each once."""
-        sources = self._index.value_sources(field)
-        return list(dict.fromkeys(candidate for source in sources for candidate in self._from_source(source, field)))
+        found: list[Candidate] = []
+        for source in self._index.value_sources(field):
+            # Most sources of most fields have nothing to say.
+            by_synonym = self._by_synonym.get(source.source) if source.key is None else None
+            found += self._from_source(source, field) if by_synonym is None else by_synonym.get(field, ())
+        return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _from_source(self, source: ValueSource, field: str) -> Iterator[Candidate]:
         if source.source == "highest of":

@@ -20,7 +20,7 @@ In addition to the record's fields, a rule reads
   first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
-* ``measures``: what the metrics measured, by their names: see measures.py. Unknown if there are no metrics;
+* ``measures``: what the metrics measured, by their names: see measures.py. Only the levels are known if there are none;
 * ``model_versions``: the versions of the model that are in use, known if this is one: see versions_in_use.py;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
@@ -204,7 +204,7 @@ def evidence_of(
                 raw_values[name] = known[name] = [_cel_text(text) for text in incomplete_sentences(subject)]
             elif name == UNREAD:
                 raw_values[name] = known[name] = [unread.kind for unread in subject.incomplete]
-            elif name == MEASURES and measures and record.metrics:
+            elif name == MEASURES and measures:
                 raw_values[name] = known[name] = _select(measures.measures(record.metrics), members)
             elif name == MODEL_VERSIONS and subject.versions and is_in_use(record):
                 raw_values[name] = known[name] = _select(subject.versions.variable(), members)

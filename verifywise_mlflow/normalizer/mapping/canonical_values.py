@@ -13,7 +13,7 @@ from verifywise_mlflow.common.globs import GlobTable
 from verifywise_mlflow.normalizer.mapping.dates import strip_dates
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
 
-_MAX_VALUE_LENGTH: Final = 200
+MAX_VALUE_LENGTH: Final = 200
 """Characters. No category needs more; a tag may hold 100,000."""
 
 
@@ -40,7 +40,7 @@ class NormalFormReader:
 
     def read(self, value: str) -> str | None:
         """Return the normal form of a value; None if it is no known spelling."""
-        if len(value) > _MAX_VALUE_LENGTH:
+        if len(value) > MAX_VALUE_LENGTH:
             return None
         undated = strip_dates(value)
         for folded in (fold(value), fold(undated), self._without_fillers(undated)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from verifywise_mlflow.common.globs import GlobTable, compile_globs
-from verifywise_mlflow.normalizer.mapping.canonical_values import NormalFormReader
+from verifywise_mlflow.normalizer.mapping.canonical_values import MAX_VALUE_LENGTH, NormalFormReader
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
@@ -63,6 +63,7 @@ class MappingIndex:
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
         self._cached_value_state = lru_cache(maxsize=8192)(self._value_state)
+        self._cached_normal_form = lru_cache(maxsize=8192)(self._normal_form)
 
     def value_sources(self, field: str) -> tuple[ValueSource, ...]:
         """Return the sources of a field's value, in order of precedence."""
@@ -78,10 +79,14 @@ class MappingIndex:
 
     def normal_form(self, field: str, value: str) -> str | None:
         """Return a value's normal form; None if it is unknown or doubted, and for a field without normal forms."""
-        reader = self._form_readers.get(field)
-        if reader is None or self._is_doubted(field, value):
+        if field not in self._form_readers or len(value) > MAX_VALUE_LENGTH:
             return None
-        form = reader.read(value)
+        return self._cached_normal_form(field, value)
+
+    def _normal_form(self, field: str, value: str) -> str | None:
+        if self._is_doubted(field, value):
+            return None
+        form = self._form_readers[field].read(value)
         if form is None and field == "lifecycle_stage":
             return self._alias_reader.read(value)
         return form

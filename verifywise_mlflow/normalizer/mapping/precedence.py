@@ -43,6 +43,9 @@ class Resolution:
     findings: tuple[Finding, ...] = ()
 
 
+_UNDECLARED: Final = Resolution()
+
+
 def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     """Take the first candidate, and report unknown values, conflicts, and a date that cannot be read.
 
@@ -51,6 +54,8 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     not a stage. Conflicts are reported only for fields with normal forms: two free texts can differ in wording alone.
     A default of the tenant's settings conflicts with nothing: it exists for versions about which MLflow says nothing.
     """
+    if not candidates:
+        return _UNDECLARED
     findings = [
         Finding(
             "unknown value",

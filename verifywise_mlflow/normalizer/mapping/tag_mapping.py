@@ -127,8 +127,8 @@ class TagMapping(_Section):
             if field in NORMAL_FORMS:
                 _check_forms(field, [default])
         for forms_by_field in self.related_fields.values():
-            for field, forms in forms_by_field.items():
-                _check_forms(field, forms)
+            for related, related_forms in forms_by_field.items():
+                _check_forms(related, related_forms)
         for field, yes_no_keys in self.questions.items():
             for yes_no in yes_no_keys.values():
                 _check_forms(field, filter(None, (yes_no.affirmative, yes_no.negative)))

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select, text, tuple_
+from sqlalchemy import and_, func, literal, or_, select, text, true, tuple_
 
 from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
+from verifywise_mlflow.normalizer.unread_object import ObjectKind
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
+from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, upsert
 from verifywise_mlflow.persistence.session import TenantSession
@@ -119,15 +121,14 @@ def pending_records(
     return due
 
 
-def count_incomplete(session: TenantSession) -> int:
-    """Return how many living versions have an incomplete record."""
+def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> int:
+    """Return how many living versions have an incomplete record, for want of any object or of one kind."""
     table = canonical_records
-    count = session.scalar(
-        select(func.count()).where(
-            table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), text("incomplete <> '[]'::jsonb")
-        )
+    is_incomplete = and_(
+        table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), text("incomplete <> '[]'::jsonb")
     )
-    return count or 0
+    of_kind = true() if kind is None else table.c.incomplete.op("@>")(literal([{"kind": kind}], Json))
+    return session.scalar(select(func.count()).where(is_incomplete, of_kind)) or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,215 @@
+"""Whether two texts may name the same person: four eyes need somebody else.
+
+The question is asked for what a person attests (approver, reviewer, validator). The answer errs on one side: who cannot
+be told from the owner counts as the owner, so that a doubt is never evidence of a second pair of eyes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+from typing import Final
+
+from rapidfuzz.distance import OSA
+
+from verifywise_mlflow.normalizer.mapping.dates import strip_dates
+from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
+
+PEOPLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.names_people)
+"""The fields that name people."""
+ATTESTING_FIELDS: Final = tuple(field for field in PEOPLE_FIELDS if FIELD_SPECS[field].is_attestation)
+"""Those of them whose people vouch for the version."""
+DEVELOPING_FIELDS: Final = tuple(field for field in PEOPLE_FIELDS if field not in ATTESTING_FIELDS)
+"""Those whose people made the version or answer for it."""
+
+_MAX_TEXT_LENGTH: Final = 200
+"""Characters that are read; a tag may hold 100,000."""
+_MAX_PEOPLE: Final = 12
+_MAX_WORDS: Final = 4
+"""Words of a name that an account may abbreviate."""
+_MIN_LENGTH_WITH_TYPO: Final = 7
+"""Letters of a name from which on another one that differs in one letter is more likely the same name."""
+_MIN_ABBREVIATION: Final = 3
+"""Letters of one word that an account has at least, unless it has initials only: `adlov` is Ada Lovelace."""
+_MAX_LETTERS_OF_NUMBER: Final = 3
+"""Letters of an account that is a staff number, such as `u123456`."""
+
+_BRACKETS: Final = re.compile(r"[(\[<{]([^()\[\]<>{}]*)[)\]>}]")
+_SEPARATOR: Final = re.compile(r"[,;|/&+:\n]|\s[-–—]\s|\s(?:and|und|et|y|e|en)\s", re.IGNORECASE)
+_LDAP_ATTRIBUTE: Final = re.compile(r"\b(?:cn|uid|ou|dc|o|c)=", re.IGNORECASE)
+_DIGITS: Final = re.compile(r"\d+")
+_CAPITALIZED: Final = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*\.?")
+_TRANSLITERATION: Final = re.compile("(?<=[aou])e")
+"""`Müller` is `mueller` in accounts; both are compared as `muller`."""
+
+_TITLE: Final = re.compile("dr|prof|mr|mrs|ms|mx|herr|frau|hr|fr|ing|dipl|phd|md|msc|mba|jr|sr")
+_PARTICLE: Final = re.compile("van|von|der|den|de|da|di|du|del|della|dos|la|le|el|al|bin|ibn|ten|ter|zu")
+"""A word of a name that is written in lower case."""
+_ROLE_WORD: Final = re.compile(
+    "head|chief|deputy|vice|senior|junior|lead|leader|officer|director|manager|analyst|engineer|scientist|developer|"
+    "specialist|expert|consultant|auditor|president|chair|chairman|partner|member|board|committee|council|team|"
+    "department|dept|division|unit|office|group|function|line|desk|bank|branch|region|site|risk|model|models|data|"
+    "compliance|legal|privacy|security|quality|validation|review|approval|audit|governance|technology|business|product|"
+    "finance|treasury|credit|fraud|operations|ai|ml|it|cro|ceo|cto|cio|ciso|cdo|dpo|vp|svp|evp|md|approver|approved|"
+    "reviewer|reviewed|validator|validated|owner|signed|confirmed|behalf|delegate|delegated|acting|external|internal|"
+    "independent|release|version|gmbh|ag|inc|ltd|llc|plc|corp|holding|the|of|for|by|on|in"
+)
+"""A word in the name of a role, a team or a company."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    words: tuple[str, ...]
+    number: str | None
+    """The account, if it is a staff number that cannot be compared with a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    spellings: tuple[_Spelling, ...]
+    has_full_name: bool
+    """Whether this is certainly one person, not a role, a team or a part of a name."""
+
+
+def same_person_fields(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return, for each field of an attestation, the other fields that may name the same person.
+
+    Args:
+        texts: the values of the fields that name people, without those that have none.
+
+    If several people attest, one of them is enough, provided that it is certainly a person, and is in none of the
+    fields that name developers: `Ada Lovelace, Bob Stone` is somebody else than the owner Ada; `Ada Lovelace, Head of
+    Risk` is not. Against another attestation the same holds for that one alone.
+    """
+    people = {field: people_in(texts[field][:_MAX_TEXT_LENGTH]) for field in PEOPLE_FIELDS if field in texts}
+    return {
+        field: tuple(
+            other
+            for group in (DEVELOPING_FIELDS, *((other,) for other in ATTESTING_FIELDS if other != field))
+            for other in _shared(people[field], {member: people[member] for member in group if member in people})
+        )
+        for field in ATTESTING_FIELDS
+        if field in people
+    }
+
+
+def _shared(people: Sequence[_Person], others: Mapping[str, Sequence[_Person]]) -> list[str]:
+    """Return the fields of ``others`` that name one of the people, unless somebody is certainly in none of them."""
+    everybody = [other for of_field in others.values() for other in of_field]
+    if any(person.has_full_name and not _is_among(person, everybody) for person in people):
+        return []
+    return [field for field, of_field in others.items() if any(_is_among(person, of_field) for person in people)]
+
+
+def _is_among(person: _Person, others: Iterable[_Person]) -> bool:
+    return any(_may_be_same(person, other) for other in others)
+
+
+@lru_cache(maxsize=4096)
+def people_in(text: str) -> tuple[_Person, ...]:
+    """Return the people that a text names. What stands in brackets is another spelling of the one before them."""
+    undated = _LDAP_ATTRIBUTE.sub(" ", strip_dates(text))
+    undated = _BRACKETS.sub(lambda bracket: _SEPARATOR.sub(" ", bracket[0]), undated)
+    parts = filter(None, (_person(part) for part in _SEPARATOR.split(undated)))
+    return tuple(dict.fromkeys(parts))[:_MAX_PEOPLE]
+
+
+def _person(text: str) -> _Person | None:
+    name = _BRACKETS.sub(" ", text).strip()
+    spellings = tuple(filter(None, map(_spelling, (name, *_BRACKETS.findall(text)))))
+    return _Person(spellings, _is_full_name(name)) if spellings else None
+
+
+def _spelling(text: str) -> _Spelling | None:
+    without_domain = text.rsplit("\\", 1)[-1]
+    account = next((part for part in (without_domain.split("@", 1)[0], without_domain) if fold(part)), text)
+    folded = fold(account)
+    letters = sum(map(str.isalpha, folded))
+    digits = len(folded) - letters
+    words = tuple(
+        _TRANSLITERATION.sub("", word)
+        for word in (_DIGITS.sub("", word) for word in split_words(account))
+        if word and not _TITLE.fullmatch(word)
+    )
+    if digits and (letters <= _MAX_LETTERS_OF_NUMBER or digits > letters):
+        return _Spelling((), folded)
+    return _Spelling(words, None) if words else None
+
+
+def _is_full_name(text: str) -> bool:
+    """Return whether a text is a person's full name, or an address made of one: `Ada Lovelace`, `ada.lovelace@…`."""
+    if "@" in text:
+        words = split_words(text.split("@", 1)[0])
+        return len(words) > 1 and all(word.isalpha() and not _ROLE_WORD.fullmatch(word) for word in words)
+    written = text.split()
+    named = [word for word in written if len(fold(word)) > 1]
+    return (
+        len(named) > 1
+        and len(written) <= _MAX_WORDS
+        and all(_PARTICLE.fullmatch(word) or (_CAPITALIZED.fullmatch(word) and word[0].isupper()) for word in written)
+        and not any(_ROLE_WORD.fullmatch(word) for word in split_words(text))
+    )
+
+
+@lru_cache(maxsize=8192)
+def _may_be_same(person: _Person, other: _Person) -> bool:
+    numbers = {spelling.number for spelling in person.spellings if spelling.number}
+    other_numbers = {spelling.number for spelling in other.spellings if spelling.number}
+    if numbers and other_numbers:
+        if numbers & other_numbers:
+            return True
+    elif numbers or other_numbers:
+        return True  # a staff number may be anybody's
+    names, other_names = (
+        [spelling.words for spelling in named.spellings if spelling.words] for named in (person, other)
+    )
+    return any(_may_be_same_name(name, other_name) for name in names for other_name in other_names)
+
+
+def _may_be_same_name(name: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    joined, other_joined = "".join(name), "".join(other)
+    if joined == other_joined or set(name) <= set(other) or set(other) <= set(name):
+        return True
+    if min(len(joined), len(other_joined)) >= _MIN_LENGTH_WITH_TYPO and OSA.distance(joined, other_joined) <= 1:
+        return True
+    shared = {word for word in set(name) & set(other) if len(word) > 1}
+    if shared:
+        return _are_compatible([word for word in name if word not in shared], [w for w in other if w not in shared])
+    return any(_abbreviates(account, words) for account, words in ((joined, other), (other_joined, name)))
+
+
+def _are_compatible(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether each word of the shorter list begins one of the longer, or the other way around: `A.`, `Alex`."""
+    shorter, longer = sorted((names, others), key=len)
+    return all(any(word.startswith(other) or other.startswith(word) for other in longer) for word in shorter)
+
+
+def _abbreviates(account: str, words: Sequence[str]) -> bool:
+    """Return whether an account consists of beginnings of a name's words: `alovelace`, `adal`, `lovelace.a`, `al`."""
+    return any(
+        len(lengths) > 1
+        and (max(lengths) >= _MIN_ABBREVIATION or max(lengths) == 1 or any(map(_is_whole, lengths, order)))
+        for order in permutations(words[:_MAX_WORDS])
+        for lengths in _segmentations(account, order)
+    )
+
+
+def _is_whole(length: int, word: str) -> bool:
+    return length == len(word)
+
+
+def _segmentations(account: str, words: Sequence[str]) -> Iterator[tuple[int, ...]]:
+    """Yield how many letters of each of the first words make up the account."""
+    if not account:
+        yield ()
+        return
+    if not words:
+        return
+    longest = next((length for length in range(len(words[0]), 0, -1) if account.startswith(words[0][:length])), 0)
+    for length in range(longest, 0, -1):
+        for rest in _segmentations(account[length:], words[1:]):
+            yield (length, *rest)
