@@ -65,7 +65,7 @@ def stage_check_results(sync: Sync, report: StageReport) -> Iterator[dg.AssetChe
         case _:
             yield _completeness_result(report)
     if report.stage is Stage.ARTIFACT_MANIFESTS:
-        yield _integrity_result(sync)
+        yield _integrity_result(sync, report.progress.incomplete)
 
 
 def _completeness_result(report: StageReport) -> dg.AssetCheckResult:
@@ -115,16 +115,20 @@ def freshness_result(stages: Sequence[StageFreshness], last_sync_outcome: str = 
     )
 
 
-def _integrity_result(sync: Sync) -> dg.AssetCheckResult:
+def _integrity_result(sync: Sync, unread: int) -> dg.AssetCheckResult:
+    """Return the result of the check ``intact``; files that were not read are not known to be unchanged."""
     with sync.store.begin(sync.tenant.tenant_id) as session:
         count = count_changed_files(session)
+        unread = unread or records.count_incomplete(session, "files")
         rows = newest_changed_files(session, _MAX_CHANGED_FILE_ROWS) if count else ()
     return dg.AssetCheckResult(
         check_name=_INTACT,
-        passed=not count,
+        passed=not count and not unread,
         severity=dg.AssetCheckSeverity.ERROR if count else dg.AssetCheckSeverity.WARN,
         description=f"{count:,} files changed although their versions did not. Review each of them"
         if count
+        else f"No file that could be read changed, but the files of {unread:,} versions could not be read completely"
+        if unread
         else "No file changed without a change of its version",
         metadata={"changed_files": count, "files": rows_table(rows)} if rows else {},
     )

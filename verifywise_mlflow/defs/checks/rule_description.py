@@ -12,10 +12,10 @@ from verifywise_mlflow.defs.markdown import escape_markdown, reference_links
 
 _HOW_TO_READ: Final = (
     "The check warns if a version fails this rule, if MLflow shows no evidence ('not evidenced': it may be done and "
-    "documented elsewhere, so this is not non-compliance), if the rule could not be evaluated, or if it is undecided for "
-    "want of an object that could not be read ('not read', no gap of this rule). Gaps with a waiver are counted "
-    "separately; the check passes if no other gap is open. A result shows the number of versions for each "
-    "verdict that occurs, and the five worst gaps. It also shows where the tenant's policy differs from this page."
+    "documented elsewhere, so this is not non-compliance), if the rule could not be evaluated, or if it is undecided, "
+    "since an object could not be read ('not read', no gap of this rule). Gaps with a waiver are counted separately; "
+    "the check passes if no other gap is open. A result shows the number of versions for each verdict that occurs, "
+    "and the five worst gaps. It also shows where the tenant's policy differs from this page."
 )
 
 

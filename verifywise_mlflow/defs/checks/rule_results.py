@@ -56,7 +56,8 @@ def rule_check_results(
             waived = f"; {rule.waived_gaps} more are waived" if rule.waived_gaps else ""
             unread = rule.verdicts.get(Verdict.NOT_READ, 0)
             undecided = f"; {unread} more are undecided, since they could not be read completely" if unread else ""
-            text = f"{rule.open_gaps} of {rule.evaluated_versions} versions of {tenant.tenant_id} need attention{waived}{undecided}"
+            needy = f"{rule.open_gaps} of {rule.evaluated_versions} versions of {tenant.tenant_id} need attention"
+            text = f"{needy}{waived}{undecided}"
             metadata = {
                 **_counts(rule),
                 **worst_gaps_table(tenant, rule.worst_gaps, now),

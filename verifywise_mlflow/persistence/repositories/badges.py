@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, case, func, select, text
 
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
@@ -29,14 +29,18 @@ class BadgedVersion:
 
 
 def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersion]:
-    """Return all versions of a model with their badges, newest first, deleted ones included."""
+    """Return all versions of a model with their badges, newest first, deleted ones included.
+
+    A version whose record became incomplete after its evaluation is incomplete, unless it fails.
+    """
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
+    could_not_be_read = and_(text("incomplete <> '[]'::jsonb"), badges.c.badge != Badge.FAILING.value)
     query = (
         select(
             records.c.version_number,
             records.c.lifecycle_stage,
-            badges.c.badge,
+            case((could_not_be_read, Badge.INCOMPLETE.value), else_=badges.c.badge),
             records.c.deleted_at,
             badges.c.changed_at,
             badges.c.evaluated_at,
