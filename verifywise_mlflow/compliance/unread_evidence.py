@@ -55,8 +55,11 @@ class UnreadEvidence:
                 yield unread.kind
 
     def _result(self, expression: CelExpression, changes: dict[str, CelValue]) -> bool | None:
+        variables = self._activation.variables
+        # Only what the expression reads: an activation of all variables takes as long as ten evaluations.
+        read = {path[0]: variables[path[0]] for path in expression.paths if path[0] in variables}
         try:
-            return expression.holds(Activation({**self._activation.variables, **changes}))
+            return expression.holds(Activation({**read, **changes}))
         except CelEvaluationError:
             return None
 

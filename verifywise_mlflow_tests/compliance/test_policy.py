@@ -70,6 +70,12 @@ def test_a_file_without_errors_is_a_policy(tmp_path: Path) -> None:
         pytest.param(
             "requires: owner", 'requires: owner != ""', "11: rule 'owner': requires: it gives a", id="not a condition"
         ),
+        pytest.param(
+            "requires: '!(\"runs\" in unread)'",
+            'requires: owner != ""',
+            "11: rule 'owner': requires: 'runs' is no kind of object",
+            id="no kind of object",
+        ),
         pytest.param("requires: owner ==", 'requires: owner != ""', "11: rule 'owner': requires: Syntax", id="syntax"),
         pytest.param(
             "requires: true", 'requires: owner != ""', "11: rule 'owner': requires: write a text", id="no text"
